@@ -1,0 +1,1 @@
+"""Which images the networks are probed with."""
