@@ -1,0 +1,1 @@
+"""Tests of every package, and what they share."""
