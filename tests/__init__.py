@@ -1,1 +1,1 @@
-"""Tests of the whole project."""
+"""Tests of every package, and what they share."""
