@@ -224,9 +224,9 @@ def _load_photos(request: Request) -> ProbeSet:
 
 @register_probe_set('scenes')
 def _load_scenes(request: Request) -> ProbeSet:
+  _refuse_probe_dir(request)
   from probe_data import scenes  # The renderer is imported only if needed.
 
-  _refuse_probe_dir(request)
   size = max(request.image_size)
   pictures, ids = scenes.probe_images(request.num_images, size, request.seed)
   if request.image_size != (size, size):
