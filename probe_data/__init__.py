@@ -1,1 +1,1 @@
-"""Which images the networks are probed with."""
+"""Which images are explained: named probe sets, folders, lists and scenes."""

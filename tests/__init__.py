@@ -1,1 +1,1 @@
-"""Tests of every package, and what they share."""
+"""Tests of all packages, one module for each module tested."""
