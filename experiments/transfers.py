@@ -20,6 +20,7 @@ from experiments import mini_bank
 from taskonomy_models import mini_tasks
 from taskonomy_models import readouts
 from taskonomy_models import tasks
+from transferability import files
 from transferability import oracle as oracles
 
 EVALUATION_SPLITS = ('validation', 'test')
@@ -216,3 +217,133 @@ def load_losses(
     with np.load(_losses_path(folder, target, num_images, seed)) as file:
       stacked.append(file[split])
   return np.stack(stacked)
+
+
+def derive_oracle(
+  bank: str,
+  plan: TransferPlan,
+  num_images: int,
+  split: str,
+  seeds: Sequence[int] | None = None,
+) -> oracles.Oracle:
+  """Returns the oracle of transfers trained on `num_images` pictures.
+
+  Every picture of the split under every seed is one trial of the win rates.
+
+  Args:
+    bank: Folder that `measure` wrote to.
+    plan: What was measured.
+    num_images: One of the plan's.
+    split: One of EVALUATION_SPLITS.
+    seeds: Which of the plan's seeds; all if None.
+  """
+  plan = plan if seeds is None else dataclasses.replace(plan, seeds=seeds)
+  rows = []
+  for target in plan.targets:
+    losses = load_losses(bank, plan, target, num_images, split)
+    trials = np.concatenate(list(losses), axis=1)
+    rows.append(oracles.ahp_affinity(oracles.win_rates(trials)))
+  return oracles.Oracle.from_affinity(
+    np.stack(rows), tuple(plan.targets), tuple(plan.sources)
+  )
+
+
+def mean_loss_oracle(
+  bank: str, plan: TransferPlan, num_images: int, split: str
+) -> oracles.Oracle:
+  """Returns the oracle that ranks by mean loss, instead of by win rates."""
+  rows = [
+    -load_losses(bank, plan, target, num_images, split).mean(axis=(0, 2))
+    for target in plan.targets
+  ]
+  return oracles.Oracle.from_affinity(
+    np.stack(rows), tuple(plan.targets), tuple(plan.sources)
+  )
+
+
+def stability_table(bank: str, plan: TransferPlan) -> list[tuple]:
+  """Returns how much oracles of the test split agree, a header first.
+
+  Columns: what is compared, mean row Spearman, share of relevant sources in
+  common, lowest row Spearman and its target.
+  """
+  rows = [('comparison', 'spearman', 'overlap', 'lowest', 'lowest_target')]
+
+  def compare(name, chosen):
+    stability = oracles.stability(chosen)
+    first, second = chosen[0], chosen[-1]
+    lowest = {
+      target: oracles.row_spearman(
+        first.ranking[target], second.ranking[target]
+      )
+      for target in first.targets
+    }
+    worst = min(lowest, key=lowest.get)
+    rows.append(
+      (name, stability.spearman, stability.overlap, lowest[worst], worst)
+    )
+
+  def derive(number, split='test', seeds=None):
+    return derive_oracle(bank, plan, number, split, seeds)
+
+  for number in plan.num_images:
+    if len(plan.seeds) > 1:
+      single = [derive(number, seeds=(seed,)) for seed in plan.seeds]
+      compare(f'seeds, {number} images', single)
+    compare(
+      f'validation and test scenes, {number} images',
+      [derive(number, 'validation'), derive(number)],
+    )
+    compare(
+      f'win rates and mean loss, {number} images',
+      [derive(number), mean_loss_oracle(bank, plan, number, 'test')],
+    )
+  for number in plan.num_images[1:]:
+    first = plan.num_images[0]
+    compare(f'{first} and {number} images', [derive(first), derive(number)])
+  return rows
+
+
+def loss_table(
+  bank: str, plan: TransferPlan, num_images: int
+) -> list[tuple]:
+  """Returns each transfer's mean test loss over seeds, a header first."""
+  rows = [('target', *plan.sources)]
+  for target in plan.targets:
+    losses = load_losses(bank, plan, target, num_images, 'test')
+    rows.append((target, *losses.mean(axis=(0, 2))))
+  return rows
+
+
+def write_oracle(bank: str, plan: TransferPlan) -> None:
+  """Writes the oracle of the most pictures and its tables into the bank.
+
+  `oracle.csv` (ranking), `oracle_affinity.csv`, `oracle_validation.csv` (on
+  scenes of their own, for choices), `oracle_few.csv` (the fewest pictures),
+  `oracle_stability.csv` and `transfer_losses.csv`.
+  """
+  most, fewest = max(plan.num_images), min(plan.num_images)
+
+  def path(name):
+    return os.path.join(bank, name)
+
+  oracle = derive_oracle(bank, plan, most, 'test')
+  oracle.save(path('oracle.csv'))
+  files.write_csv(
+    path('oracle_affinity.csv'),
+    [
+      ('target', *plan.sources),
+      *(
+        (target, *row)
+        for target, row in zip(oracle.targets, oracle.affinity, strict=True)
+      ),
+    ],
+  )
+  derive_oracle(bank, plan, most, 'validation').save(
+    path('oracle_validation.csv')
+  )
+  derive_oracle(bank, plan, fewest, 'test').save(path('oracle_few.csv'))
+  files.write_csv(path('oracle_stability.csv'), stability_table(bank, plan))
+  files.write_csv(
+    path('transfer_losses.csv'), loss_table(bank, plan, most)
+  )
