@@ -1,0 +1,1 @@
+"""From attribution maps to scores: NumPy and SciPy only, never TensorFlow."""

@@ -1,0 +1,175 @@
+"""Affinity: the mean cosine similarity of attribution maps, and Eq. 1."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from transferability import files
+
+
+def cosine_affinity(
+  maps: np.ndarray, names: Sequence[str] | None = None
+) -> np.ndarray:
+  """Returns the mean cosine similarity of each pair of models (1 / d, Eq. 1).
+
+  This is the small, in-memory form; `ModelSpace.affinity` is the one for many
+  or large models.
+
+  Args:
+    maps: [num_models, num_images, ...], of any real type.
+    names: Names of the models, for error messages.
+
+  Returns:
+    Symmetric float64 [num_models, num_models] in [-1, 1], with a unit diagonal.
+
+  Raises:
+    ValueError: If a map is all zero or not finite; the message names the model
+      and the image.
+  """
+  maps = np.asarray(maps)
+  if maps.ndim < 3 or not maps.size:
+    raise ValueError(
+      f'Maps have shape {maps.shape}; expected [models, images, ...], not empty.'
+    )
+  num_models, num_images = maps.shape[:2]
+  names = range(num_models) if names is None else names
+  total = np.zeros((num_models, num_models))
+  for image in range(num_images):
+    rows = maps[:, image].reshape(num_models, -1)
+    unit, bad = unit_rows(rows)
+    if bad:
+      model, reason = next(iter(bad.items()))
+      raise ValueError(
+        f'Model {names[model]!r}, image {image}: the attribution map '
+        f'{reason}, so it has no direction.'
+      )
+    total += unit @ unit.T
+  mean = np.clip((total + total.T) / (2 * num_images), -1, 1)
+  np.fill_diagonal(mean, 1.0)
+  return mean
+
+
+def unit_rows(rows: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
+  """Scales each row to unit Euclidean norm.
+
+  Every row is computed alone, so its bits do not depend on its neighbours.
+
+  Args:
+    rows: Real [n, d].
+
+  Returns:
+    float64 [n, d], and what is wrong with each row that has no direction, for
+    example `{3: 'is all zero'}`; such a row of the result is zero.
+  """
+  unit = np.zeros(rows.shape)
+  bad = {}
+  for i, row in enumerate(rows):
+    row = row.astype(np.float64)
+    # The largest entry is scaled to 1 first: squares neither overflow nor
+    # vanish, however small the gradients of a deep network are.
+    largest = np.max(np.abs(row))
+    if not np.isfinite(largest):
+      bad[i] = 'is not finite'
+    elif largest == 0:
+      bad[i] = 'is all zero'
+    else:
+      row /= largest
+      unit[i] = row / np.sqrt(np.sum(np.square(row)))
+  return unit, bad
+
+
+def distance(affinity: np.ndarray) -> np.ndarray:
+  """Returns Eq. 1's distance N / sum_j cos_j, which is 1 / affinity.
+
+  The formula means nothing where the mean cosine is zero or negative: it would
+  make the least similar models the closest. The distance is infinite there.
+
+  Args:
+    affinity: Mean cosines, of any shape.
+
+  Returns:
+    float64 of the same shape, in [1, inf] for affinities in [-1, 1].
+
+  Raises:
+    ValueError: If an affinity is NaN.
+  """
+  affinity = np.asarray(affinity, np.float64)
+  if np.isnan(affinity).any():
+    raise ValueError('The affinity holds NaN, which has no distance.')
+  result = np.full(affinity.shape, np.inf)
+  with np.errstate(over='ignore'):
+    np.divide(1.0, affinity, out=result, where=affinity > 0)
+  return result
+
+
+def save_matrix(
+  path: files.Path,
+  matrix: np.ndarray,
+  names: Sequence[str],
+  row_names: Sequence[str] | None = None,
+  corner: str = 'model',
+) -> None:
+  """Writes a matrix as CSV: a header row and a first column of names.
+
+  Args:
+    path: The CSV file.
+    matrix: Real [rows, columns].
+    names: Names of the columns, and of the rows unless they have their own.
+    row_names: Names of the rows.
+    corner: The header's first cell: what a row is.
+  """
+  row_names = names if row_names is None else row_names
+  matrix = np.asarray(matrix, np.float64)
+  if matrix.shape != (len(row_names), len(names)):
+    raise ValueError(
+      f'{path}: a matrix of shape {matrix.shape} does not fit '
+      f'{len(row_names)} row and {len(names)} column names.'
+    )
+  rows = [[name, *row] for name, row in zip(row_names, matrix, strict=True)]
+  files.write_csv(path, [[corner, *names], *rows])
+
+
+def load_matrix(path: files.Path) -> tuple[np.ndarray, tuple[str, ...]]:
+  """Reads a square matrix whose rows and columns have the same names.
+
+  Returns:
+    float64 [n, n], and the n names.
+  """
+  matrix, row_names, names = load_table(path)
+  if row_names != names:
+    raise ValueError(
+      f'{path}: the first column names {list(row_names)}, but the header '
+      f'{list(names)}; both must be the same models in the same order.'
+    )
+  return matrix, names
+
+
+def load_table(
+  path: files.Path,
+) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+  """Reads a matrix written by `save_matrix`.
+
+  Returns:
+    float64 [rows, columns], names of the rows, names of the columns.
+  """
+  header, *rows = files.read_csv(path)
+  names, row_names = tuple(header[1:]), tuple(row[0] for row in rows)
+  for kind in (names, row_names):
+    if repeated := files.duplicates(kind):
+      raise ValueError(f'{path}: {repeated} are named more than once.')
+  matrix = np.empty((len(rows), len(names)))
+  for i, row in enumerate(rows):
+    if len(row) != len(header):
+      raise ValueError(
+        f'{path}: the row of {row[0]!r} has {len(row)} cells, the header '
+        f'{len(header)}.'
+      )
+    for j, cell in enumerate(row[1:]):
+      try:
+        matrix[i, j] = float(cell)
+      except ValueError:
+        raise ValueError(
+          f'{path}: {cell!r} in row {row[0]!r}, column {names[j]!r} is not a '
+          'number.'
+        ) from None
+  return matrix, row_names, names

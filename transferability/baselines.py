@@ -1,0 +1,250 @@
+"""What a ranking must be compared with before it means anything.
+
+Random and group labels know nothing of the networks; the constant ranking and
+the symmetrised oracles know the answer, but may not use all of it.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy import optimize
+
+from transferability.oracle import Oracle
+from transferability.ranking import (
+  PrecisionRecall,
+  count_relevant,
+  priority,
+  ranks_of,
+)
+
+SYMMETRISATIONS = ('rank_mean', 'row_normalised_mean', 'raw_mean')
+
+# For a target's group the groups to prefer, in this order; those in a tuple
+# are preferred alike.
+GroupPreference = Mapping[str, Sequence[str | tuple[str, ...]]]
+
+
+def random_baseline(oracle: Oracle, num_relevant: int = 5) -> PrecisionRecall:
+  """Returns the expectation for sources in random order, exactly."""
+  groups = dict.fromkeys(oracle.sources, '')
+  return group_baseline(groups, oracle, num_relevant=num_relevant)
+
+
+def group_baseline(
+  groups: Mapping[str, str],
+  oracle: Oracle,
+  preference: GroupPreference | None = None,
+  num_relevant: int = 5,
+) -> PrecisionRecall:
+  """Returns what knowing only the tasks' groups gives.
+
+  The expectation over random orders of equally preferred sources, exactly.
+
+  Args:
+    groups: Group of each source.
+    oracle: The measured ranking.
+    preference: For each group which groups to prefer, in order; those that
+      are not listed come last, all alike. By default a target's own group
+      comes first, and then the rest.
+    num_relevant: How many of the oracle's best sources are relevant.
+  """
+  if missing := [name for name in oracle.sources if name not in groups]:
+    raise ValueError(f'No group is known for {missing}.')
+  count = count_relevant(oracle, num_relevant)
+  hits = np.zeros(len(oracle.sources) - 1)
+  for target in oracle.targets:
+    own = groups[target]
+    if preference is not None and own not in preference:
+      raise ValueError(f'No preference is known for the group {own!r}.')
+    tiers = _tiers(groups, (own,) if preference is None else preference[own])
+    relevant = oracle.relevant(target, num_relevant)
+    chances: list[float] = []
+    for tier in tiers:
+      members = [
+        name for name in oracle.ranking[target] if groups[name] in tier
+      ]
+      share = sum(name in relevant for name in members) / max(1, len(members))
+      chances += [share] * len(members)
+    hits += np.cumsum(chances)
+  return PrecisionRecall.from_hits(hits, len(oracle.targets), count)
+
+
+def constant_ranking(oracle: Oracle) -> dict[str, tuple[str, ...]]:
+  """Ranks sources in one order for all targets: by the oracle's priority.
+
+  Sources of equal priority stand in the oracle's order of sources.
+  """
+  order = sorted(oracle.sources, key=priority(oracle).__getitem__)
+  return {
+    target: tuple(source for source in order if source != target)
+    for target in oracle.targets
+  }
+
+
+def symmetrised_oracle(oracle: Oracle, method: str = 'rank_mean') -> np.ndarray:
+  """Returns a symmetric similarity of the oracle's sources, bigger is better.
+
+  A ranking by it shows what symmetric measures lose. Where only one direction
+  was measured, it counts alone; NaN where none was.
+
+  Args:
+    oracle: The measured ranking.
+    method: Averages the ranks of both directions (`rank_mean`), or their
+      affinities (`raw_mean`), or those after scaling each target's row to sum
+      1 without the target itself (`row_normalised_mean`).
+
+  Returns:
+    float64 [sources, sources].
+  """
+  if method == 'rank_mean':
+    directed = -ranks_of(oracle.ranking, oracle.targets, oracle.sources)
+    square = _square(oracle, directed)
+  elif method in SYMMETRISATIONS:
+    square = _square(oracle, _affinity(oracle))
+    if method == 'row_normalised_mean':
+      square /= np.nansum(square, axis=1, keepdims=True)
+  else:
+    raise ValueError(f'{method!r} is none of {SYMMETRISATIONS}.')
+  both = np.stack([square, square.T])
+  known = np.isfinite(both)
+  total = np.where(known, both, 0.0).sum(axis=0)
+  count = known.sum(axis=0)
+  return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def transposed_oracle(oracle: Oracle) -> np.ndarray:
+  """Returns each affinity's opposite direction, if measured, else itself.
+
+  float64 [sources, sources]; NaN where neither was measured.
+  """
+  square = _square(oracle, _affinity(oracle))
+  return np.where(np.isfinite(square.T), square.T, square)
+
+
+@dataclasses.dataclass(frozen=True)
+class SymmetricOptimum:
+  """A symmetric similarity that no other surpasses at one K.
+
+  Attributes:
+    hits: Relevant sources among the first K, summed over targets.
+    affinity: Symmetric float64 [sources, sources] which attains it.
+  """
+
+  hits: int
+  affinity: np.ndarray
+
+
+def best_symmetric(
+  oracle: Oracle, k: int, num_relevant: int = 5
+) -> SymmetricOptimum:
+  """Returns the proven optimum of P@k among all symmetric similarities.
+
+  Each target chooses k sources. A symmetric matrix can realise the choice if
+  and only if the one-sided choices (a chooses b, but not the other way round)
+  form no cycle: along such arcs the similarity must rise. Integer programming
+  finds the best choice; each target has a potential, which rises along arcs.
+
+  Args:
+    oracle: The measured ranking.
+    k: Length of the ranked lists that count, 1 to num_sources - 1.
+    num_relevant: How many of the oracle's best sources are relevant.
+  """
+  size, num_targets = len(oracle.sources), len(oracle.targets)
+  if not 1 <= k < size:
+    raise ValueError(f'P@{k} of {size} models; K is 1 to N - 1.')
+  count_relevant(oracle, num_relevant)
+  ranks = ranks_of(oracle.ranking, oracle.targets, oracle.sources)
+  gain = (ranks > 0) & (ranks <= num_relevant)
+  rows = [oracle.sources.index(target) for target in oracle.targets]
+  chosen = np.arange(num_targets * size).reshape(num_targets, size)
+  potential = num_targets * size + np.arange(num_targets)
+  num_variables = num_targets * (size + 1)
+  constraints, lower = [], []
+  for row in chosen:
+    constraint = np.zeros(num_variables)
+    constraint[row] = 1
+    constraints.append(constraint)
+    lower.append(k)
+  for a in range(num_targets):
+    for b in range(num_targets):
+      if a != b:
+        # Potentials rise by 1 from a to b if a alone chooses; else any.
+        constraint = np.zeros(num_variables)
+        constraint[potential[[b, a]]] = 1, -1
+        constraint[chosen[b, rows[a]]] = num_targets
+        constraint[chosen[a, rows[b]]] = -num_targets
+        constraints.append(constraint)
+        lower.append(1 - num_targets)
+  upper = np.full(len(lower), np.inf)
+  upper[:num_targets] = k
+  ones = np.ones((num_targets, size))
+  ones[np.arange(num_targets), rows] = 0
+  result = optimize.milp(
+    -np.concatenate([gain.ravel(), np.zeros(num_targets)]),
+    integrality=np.concatenate([ones.ravel() * 0 + 1, np.zeros(num_targets)]),
+    bounds=optimize.Bounds(
+      0, np.concatenate([ones.ravel(), np.full(num_targets, num_targets - 1)])
+    ),
+    constraints=optimize.LinearConstraint(np.array(constraints), lower, upper),
+  )
+  if result.status != 0:
+    raise RuntimeError(f'The integer program was not solved: {result.message}')
+  choice = result.x[: num_targets * size].reshape(num_targets, size) > 0.5
+  similarity = _realise(choice, rows, result.x[num_targets * size :])
+  return SymmetricOptimum(int(np.sum(choice & gain)), similarity)
+
+
+def symmetric_ceiling(oracle: Oracle, num_relevant: int = 5) -> PrecisionRecall:
+  """Returns the proven optimum of symmetric similarities at each K."""
+  hits = [
+    best_symmetric(oracle, k, num_relevant).hits
+    for k in range(1, len(oracle.sources))
+  ]
+  count = count_relevant(oracle, num_relevant)
+  return PrecisionRecall.from_hits(hits, len(oracle.targets), count)
+
+
+def _realise(
+  choice: np.ndarray, rows: Sequence[int], potential: np.ndarray
+) -> np.ndarray:
+  """Returns a symmetric matrix whose largest entries are the choices."""
+  size = choice.shape[1]
+  chooses = np.zeros((size, size), bool)
+  chooses[rows] = choice
+  height = np.zeros(size)
+  height[rows] = 1 + potential
+  # One-sided choices have the height of the one who chooses, which is above
+  # that of those by whom it is chosen; mutual ones are above, others below.
+  one_sided = np.where(chooses, height[:, None], 0)
+  similarity = np.maximum(one_sided, one_sided.T)
+  similarity[chooses & chooses.T] = size + 2
+  passive = np.setdiff1d(np.arange(size), rows)
+  similarity[:, passive] = np.where(chooses[:, passive], size + 2, 0)
+  similarity[passive] = similarity[:, passive].T
+  np.fill_diagonal(similarity, size + 3)
+  return similarity
+
+
+def _tiers(
+  groups: Mapping[str, str], preferred: Sequence[str | tuple[str, ...]]
+) -> list[set[str]]:
+  """Returns sets of groups, best first; those not listed are the last one."""
+  tiers = [{tier} if isinstance(tier, str) else set(tier) for tier in preferred]
+  return [*tiers, set(groups.values()).difference(*tiers)]
+
+
+def _affinity(oracle: Oracle) -> np.ndarray:
+  if oracle.affinity is None:
+    raise ValueError(
+      'This needs the affinities of the oracle, but it has only a ranking.'
+    )
+  return oracle.affinity
+
+
+def _square(oracle: Oracle, directed: np.ndarray) -> np.ndarray:
+  """Spreads [targets, sources] over [sources, sources]; NaN elsewhere."""
+  square = np.full((len(oracle.sources),) * 2, np.nan)
+  square[[oracle.sources.index(target) for target in oracle.targets]] = directed
+  np.fill_diagonal(square, np.nan)
+  return square

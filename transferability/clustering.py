@@ -1,0 +1,190 @@
+"""The task similarity tree, and how well it matches known groups."""
+
+import dataclasses
+import re
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from scipy.cluster import hierarchy
+from scipy.spatial import distance
+
+from transferability import files
+
+PROTOCOLS = ('paper', 'released_code')
+
+
+@dataclasses.dataclass(frozen=True)
+class Tree:
+  """A tree whose leaves are models.
+
+  Attributes:
+    linkage: SciPy's linkage matrix, float64 [num_models - 1, 4], its leaves in
+      optimal order.
+    names: Names of the models; leaf i is names[i].
+  """
+
+  linkage: np.ndarray
+  names: tuple[str, ...]
+
+  @property
+  def leaf_order(self) -> tuple[int, ...]:
+    """Indices of the models from left to right; neighbours are similar."""
+    return tuple(int(i) for i in hierarchy.leaves_list(self.linkage))
+
+  def clusters(self, n: int) -> np.ndarray:
+    """Cuts the tree into exactly n clusters.
+
+    Returns:
+      int64 [num_models], labels 0, 1, ... in the order of first appearance.
+    """
+    size = len(self.names)
+    if not 1 <= n <= size:
+      raise ValueError(
+        f'{n} clusters of {size} models; 1 to {size} can be had.'
+      )
+    members = [[i] for i in range(size)]
+    for left, right in self.linkage[: size - n, :2].astype(int):
+      members.append(members[left] + members[right])
+      members[left] = members[right] = []
+    clusters = sorted(cluster for cluster in map(sorted, members) if cluster)
+    labels = np.empty(size, np.int64)
+    for label, cluster in enumerate(clusters):
+      labels[cluster] = label
+    return labels
+
+  def newick(self) -> str:
+    """Returns the tree in Newick form.
+
+    A node that joins two clusters at distance d stands at the height d / 2, so
+    that the path between two leaves is as long as the distance at which they
+    join. Names with other characters than letters, digits and _ . + @ - are
+    quoted.
+    """
+    heights = [0.0] * len(self.names)
+    texts = [_newick_label(name) for name in self.names]
+    for left, right, joined, _ in self.linkage.tolist():
+      height = joined / 2
+      parts = [
+        f'{texts[int(child)]}:{max(0.0, height - heights[int(child)])!r}'
+        for child in (left, right)
+      ]
+      heights.append(height)
+      texts.append(f'({",".join(parts)})')
+    return texts[-1] + ';'
+
+  def save_newick(self, path: files.Path) -> None:
+    files.write_atomically(path, (self.newick() + '\n').encode())
+
+  def save_linkage(self, path: files.Path) -> None:
+    """Writes one row per merge, in SciPy's numbering.
+
+    Node i < num_models is the model names[i]; merges make the nodes that
+    follow. The names of children that are models are given as well.
+    """
+    names = [*self.names, *([''] * len(self.linkage))]
+    rows = [
+      [node, int(a), int(b), joined, int(count), names[int(a)], names[int(b)]]
+      for node, (a, b, joined, count) in enumerate(
+        self.linkage.tolist(), len(self.names)
+      )
+    ]
+    header = 'node left right distance size left_name right_name'.split()
+    files.write_csv(path, [header, *rows])
+
+
+def task_similarity_tree(
+  affinity: np.ndarray, names: Sequence[str], protocol: str = 'paper'
+) -> Tree:
+  """Clusters models by affinity.
+
+  Args:
+    affinity: Symmetric [num_models, num_models], unit diagonal.
+    names: Names of the models, two or more.
+    protocol: `paper`: average linkage on 1 - affinity. `released_code`: single
+      linkage of the affinity's rows as points (Euclidean distance), which is
+      what the authors' drawing script does.
+
+  Raises:
+    ValueError: If the affinity is not finite and symmetric.
+  """
+  affinity = np.asarray(affinity, np.float64)
+  if affinity.shape != (len(names), len(names)) or len(names) < 2:
+    raise ValueError(
+      f'A tree needs two or more models; the affinity has shape '
+      f'{affinity.shape}, and there are {len(names)} names.'
+    )
+  if not np.isfinite(affinity).all() or (affinity != affinity.T).any():
+    raise ValueError('A tree needs a finite, symmetric affinity.')
+  if protocol == 'paper':
+    distances = distance.squareform(1 - affinity, checks=False)
+    method = 'average'
+  elif protocol == 'released_code':
+    distances = distance.pdist(affinity)
+    method = 'single'
+  else:
+    raise ValueError(f'Protocol {protocol!r} is none of {PROTOCOLS}.')
+  linkage = hierarchy.linkage(distances, method, optimal_ordering=True)
+  return Tree(linkage, tuple(names))
+
+
+def adjusted_rand_index(a: Sequence[Hashable], b: Sequence[Hashable]) -> float:
+  """Returns how much two groupings agree (Hubert and Arabie, 1985).
+
+  Returns:
+    1 for the same grouping, 0 on average for random ones of the same sizes.
+  """
+  table = _contingency(a, b)
+  pairs = _pairs(table).sum()
+  in_a, in_b = _pairs(table.sum(axis=1)).sum(), _pairs(table.sum(axis=0)).sum()
+  expected = in_a * in_b / max(1, _pairs(table.sum()))
+  largest = (in_a + in_b) / 2
+  if largest == expected:  # All in one group, or each alone, in both.
+    return 1.0
+  return float((pairs - expected) / (largest - expected))
+
+
+def purity(clusters: Sequence[Hashable], groups: Sequence[Hashable]) -> float:
+  """Returns the share of models in the majority group of their cluster."""
+  table = _contingency(clusters, groups)
+  return float(table.max(axis=1).sum() / table.sum())
+
+
+def nearest_neighbour_rate(
+  affinity: np.ndarray, groups: Sequence[Hashable]
+) -> float:
+  """Returns the share of models whose most similar other is of their group.
+
+  Of equally similar models the first counts.
+  """
+  others = np.array(affinity, np.float64)
+  if others.shape != (len(groups), len(groups)) or len(groups) < 2:
+    raise ValueError(
+      f'An affinity of shape {others.shape} does not fit {len(groups)} groups.'
+    )
+  np.fill_diagonal(others, -np.inf)
+  nearest = np.argmax(others, axis=1)
+  return float(
+    np.mean([groups[i] == g for i, g in zip(nearest, groups, strict=True)])
+  )
+
+
+def _contingency(a: Sequence[Hashable], b: Sequence[Hashable]) -> np.ndarray:
+  """Counts how many models are in group i of one and j of the other."""
+  if len(a) != len(b) or not len(a):
+    raise ValueError(f'Groupings of {len(a)} and {len(b)} models.')
+  rows = {label: i for i, label in enumerate(dict.fromkeys(a))}
+  columns = {label: i for i, label in enumerate(dict.fromkeys(b))}
+  table = np.zeros((len(rows), len(columns)), np.int64)
+  for x, y in zip(a, b, strict=True):
+    table[rows[x], columns[y]] += 1
+  return table
+
+
+def _pairs(counts: np.ndarray) -> np.ndarray:
+  return counts * (counts - 1) // 2
+
+
+def _newick_label(name: str) -> str:
+  if re.fullmatch(r'[A-Za-z0-9_.+@-]+', name):
+    return name
+  return "'" + name.replace("'", "''") + "'"

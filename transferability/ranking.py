@@ -1,0 +1,287 @@
+"""Ranking of sources by affinity, and how good a ranking is.
+
+The protocol of the paper's section 4.2.3: for each target the other models are
+ranked by affinity; relevant are the oracle's five best sources. The target
+itself is excluded by index, never by its position in the order.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from transferability.oracle import (
+  Oracle,
+  Rankings,
+  ranking_from_affinity,
+  row_spearman,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PrecisionRecall:
+  """P@K and R@K for K = 1, 2, ..., pooled over targets.
+
+  Attributes:
+    k: int64 [n], the values of K.
+    hits: float64 [n], relevant sources among the first K, summed over targets;
+      not whole for an expectation.
+    precision: float64 [n], hits / (targets * K).
+    recall: float64 [n], hits / (targets * relevant sources of each).
+  """
+
+  k: np.ndarray
+  hits: np.ndarray
+  precision: np.ndarray
+  recall: np.ndarray
+
+  @classmethod
+  def from_hits(
+    cls, hits: Sequence[float], num_targets: int, num_relevant: int = 5
+  ) -> 'PrecisionRecall':
+    """Makes the curves of the hits at K = 1, 2, ..."""
+    hits = np.asarray(hits, np.float64)
+    k = np.arange(1, len(hits) + 1)
+    precision = hits / (num_targets * k)
+    return cls(k, hits, precision, hits / (num_targets * num_relevant))
+
+
+def rank_sources(
+  affinity: np.ndarray, names: Sequence[str], targets: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+  """Ranks all other models for each target, the most similar first.
+
+  Equal affinities stand in the order of `names`; `tied_sources` tells where.
+
+  Args:
+    affinity: [num_models, num_models]; the diagonal is ignored, and so are
+      rows of models that are no target.
+    names: Names of the models.
+    targets: Names of the models to rank sources for.
+
+  Raises:
+    ValueError: If an affinity is not finite, or a target is no model.
+  """
+  rows = _target_rows(affinity, names, targets)
+  return ranking_from_affinity(rows, targets, names)
+
+
+def tied_sources(
+  affinity: np.ndarray, names: Sequence[str], targets: Sequence[str]
+) -> dict[str, list[tuple[str, ...]]]:
+  """Returns the groups of sources that have exactly the same affinity.
+
+  Targets without ties are left out, so an empty result means a ranking that
+  the affinity alone decides.
+  """
+  ties = {}
+  for target, row in zip(
+    targets, _target_rows(affinity, names, targets), strict=True
+  ):
+    groups: dict[float, list[str]] = {}
+    for name, value in zip(names, row.tolist(), strict=True):
+      if name != target:
+        groups.setdefault(value, []).append(name)
+    tied = [tuple(group) for group in groups.values() if len(group) > 1]
+    if tied:
+      ties[target] = tied
+  return ties
+
+
+def precision_recall(
+  rankings: Rankings, oracle: Oracle, num_relevant: int = 5
+) -> PrecisionRecall:
+  """Compares rankings with the oracle at K = 1, ..., num_models - 1.
+
+  Args:
+    rankings: All other sources of each target, best first. Targets that the
+      oracle does not have are ignored; all of the oracle's must be there.
+    oracle: The measured ranking, of the same models (see `Oracle.restrict`).
+    num_relevant: How many of the oracle's best sources are relevant; all if
+      there are fewer.
+  """
+  _check_rankings(rankings, oracle)
+  hits = np.zeros(len(oracle.sources) - 1)
+  for target in oracle.targets:
+    relevant = oracle.relevant(target, num_relevant)
+    hits += np.cumsum([name in relevant for name in rankings[target]])
+  return PrecisionRecall.from_hits(
+    hits, len(oracle.targets), count_relevant(oracle, num_relevant)
+  )
+
+
+def count_relevant(oracle: Oracle, num_relevant: int) -> int:
+  """Returns the number of relevant sources of each target."""
+  if num_relevant < 1:
+    raise ValueError(f'{num_relevant} relevant sources; at least 1 is needed.')
+  return min(num_relevant, len(oracle.sources) - 1)
+
+
+def spearman(rankings: Rankings, oracle: Oracle) -> dict[str, float]:
+  """Returns the rank correlation with the oracle of each target's row."""
+  _check_rankings(rankings, oracle)
+  return {
+    target: row_spearman(oracle.ranking[target], rankings[target])
+    for target in oracle.targets
+  }
+
+
+def mean_spearman(rankings: Rankings, oracle: Oracle) -> float:
+  """Returns the mean over targets; NaN for fewer than two sources each."""
+  return float(np.mean(list(spearman(rankings, oracle).values())))
+
+
+def priority(oracle: Oracle, include_self: bool = True) -> dict[str, float]:
+  """Returns each source's mean rank over the targets; lower is better.
+
+  Args:
+    oracle: The measured ranking.
+    include_self: Whether a target counts as its own source of rank 0, as in
+      the paper (footnote 4).
+  """
+  ranks: dict[str, list[int]] = {source: [] for source in oracle.sources}
+  for target in oracle.targets:
+    if include_self:
+      ranks[target].append(0)
+    for rank, source in enumerate(oracle.ranking[target], 1):
+      ranks[source].append(rank)
+  return {
+    source: float(np.mean(row)) if row else float('nan')
+    for source, row in ranks.items()
+  }
+
+
+def correlation_priority_curve(
+  affinity: np.ndarray, names: Sequence[str], oracle: Oracle
+) -> np.ndarray:
+  """Returns the mean affinity of the oracle's p-th best source to its target.
+
+  The Correlation-Priority Curve of section 4.2.2, as a plain mean over the
+  oracle's targets. A good measure falls with p.
+
+  Args:
+    affinity: [num_models, num_models], of any measure of similarity.
+    names: Names of the models; each source of the oracle must be one.
+    oracle: The measured ranking.
+
+  Returns:
+    float64 [num_sources - 1], for p = 1, 2, ...
+  """
+  rows = _target_rows(affinity, names, oracle.targets)
+  index = {name: i for i, name in enumerate(names)}
+  if missing := [name for name in oracle.sources if name not in index]:
+    raise ValueError(f'Sources of the oracle that are no models: {missing}.')
+  return np.mean(
+    [
+      row[[index[source] for source in oracle.ranking[target]]]
+      for target, row in zip(oracle.targets, rows, strict=True)
+    ],
+    axis=0,
+  )
+
+
+def permutation_p_value(
+  affinity: np.ndarray,
+  names: Sequence[str],
+  oracle: Oracle,
+  *,
+  k: int | None = 5,
+  num_relevant: int = 5,
+  groups: Mapping[str, str] | None = None,
+  num_permutations: int = 10_000,
+  seed: int = 0,
+) -> float:
+  """Returns how often shuffled task labels agree with the oracle as well.
+
+  The tasks are relabelled: rows and columns of the affinity are permuted
+  together, which keeps its whole structure but who is who.
+
+  Args:
+    affinity: [num_models, num_models].
+    names: Names of the models, the same as the oracle's sources.
+    oracle: The measured ranking.
+    k: The statistic is P@k, or the mean Spearman correlation if None.
+    num_relevant: How many of the oracle's best sources are relevant.
+    groups: If given, tasks change places within their group only: the p-value
+      then says whether the affinity knows more than the groups.
+    num_permutations: Number of random relabellings.
+    seed: Seed of the relabellings.
+
+  Returns:
+    (1 + relabellings at least as good) / (1 + num_permutations).
+  """
+  if set(names) != set(oracle.sources):
+    raise ValueError(
+      f'The models {sorted(names)} are not the sources of the oracle '
+      f'{sorted(oracle.sources)}.'
+    )
+  if k is not None and not 1 <= k < len(names):
+    raise ValueError(f'P@{k} of {len(names)} models; K is 1 to N - 1.')
+  count_relevant(oracle, num_relevant)
+  truth = oracle_ranks = ranks_of(oracle.ranking, oracle.targets, names)
+  predicted = ranks_of(rank_sources(affinity, names, names), names, names)
+  # The statistics are sums over (target, source) of a product: of membership
+  # in both top sets, or of ranks (Spearman's only part that changes). The
+  # rank 0 of the task itself adds nothing to either.
+  if k is not None:
+    truth = (oracle_ranks > 0) & (oracle_ranks <= num_relevant)
+    predicted = (predicted > 0) & (predicted <= k)
+  truth, predicted = truth.astype(np.int64), predicted.astype(np.int64)
+  rows = np.array([names.index(target) for target in oracle.targets])
+  observed = np.sum(truth * predicted[rows])
+  rng = np.random.default_rng(seed)
+  labels = None if groups is None else [groups[name] for name in names]
+  as_good = 0
+  for _ in range(num_permutations):
+    order = _relabelling(rng, len(names), labels)
+    as_good += np.sum(truth * predicted[np.ix_(order[rows], order)]) >= observed
+  return float((1 + as_good) / (1 + num_permutations))
+
+
+def ranks_of(
+  rankings: Rankings, targets: Sequence[str], sources: Sequence[str]
+) -> np.ndarray:
+  """Returns ranks 1, 2, ... as int64 [targets, sources]; 0 for the target."""
+  index = {name: i for i, name in enumerate(sources)}
+  ranks = np.zeros((len(targets), len(sources)), np.int64)
+  for row, target in zip(ranks, targets, strict=True):
+    for rank, source in enumerate(rankings[target], 1):
+      row[index[source]] = rank
+  return ranks
+
+
+def _relabelling(
+  rng: np.random.Generator, size: int, labels: Sequence[str] | None
+) -> np.ndarray:
+  if labels is None:
+    return rng.permutation(size)
+  order = np.arange(size)
+  for label in sorted(set(labels)):
+    members = np.flatnonzero([other == label for other in labels])
+    order[members] = rng.permutation(members)
+  return order
+
+
+def _target_rows(
+  affinity: np.ndarray, names: Sequence[str], targets: Sequence[str]
+) -> np.ndarray:
+  affinity = np.asarray(affinity, np.float64)
+  if affinity.shape != (len(names), len(names)):
+    raise ValueError(
+      f'An affinity of shape {affinity.shape} does not fit {len(names)} models.'
+    )
+  if unknown := [target for target in targets if target not in names]:
+    raise ValueError(f'Targets that are no models: {unknown}; {list(names)}.')
+  return affinity[[list(names).index(target) for target in targets]]
+
+
+def _check_rankings(rankings: Rankings, oracle: Oracle) -> None:
+  for target in oracle.targets:
+    if target not in rankings:
+      raise ValueError(f'No ranking for the target {target!r} of the oracle.')
+    row, truth = rankings[target], oracle.ranking[target]
+    if sorted(row) != sorted(truth):
+      raise ValueError(
+        f'The ranking for target {target!r} holds {sorted(row)}, but the '
+        f'oracle ranks {sorted(truth)}. Oracle.restrict may help.'
+      )
