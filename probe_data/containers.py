@@ -77,7 +77,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
       continue
     (length,) = struct.unpack_from('>H', data, position)
     if code in _JPEG_SIZES:
-      size = struct.unpack_from('>HH', data, position + 3)
+      size = size or struct.unpack_from('>HH', data, position + 3)
     position += length
   raise errors.ImageFileError(
     'JPEG file truncated: it has no end-of-image marker'
@@ -98,7 +98,7 @@ def _png_size(data: bytes) -> tuple[int, int]:
       raise errors.ImageFileError(
         f'PNG file damaged: wrong checksum in chunk {kind!r}'
       )
-    if kind == b'IHDR':
+    if kind == b'IHDR' and size is None:
       width, height = struct.unpack_from('>II', data, position + 8)
       size = height, width
     elif kind == b'IEND' and size:

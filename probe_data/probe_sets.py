@@ -128,6 +128,11 @@ def load(
     on_bad_image=on_bad_image,
     progress=progress or _no_progress,
   )
+  if not request.name or request.probe_dir == '':
+    raise errors.ProbeSetError(
+      f'The probe set {request.name!r} or its probe_dir {request.probe_dir!r} '
+      "is empty; say '.' for the current folder."
+    )
   if on_bad_image not in ON_BAD_IMAGE:
     raise errors.ProbeSetError(
       f'on_bad_image is {on_bad_image!r}, but must be one of {ON_BAD_IMAGE}.'
@@ -174,13 +179,17 @@ def _checked_size(image_size: Any) -> tuple[int, int]:
   return height, width
 
 
+def _expanded(path: str) -> pathlib.Path:
+  return pathlib.Path(os.path.expanduser(path))
+
+
 # Named sets of photographs.
 
 
 def _load_named_folder(request: Request) -> ProbeSet:
   """Finds a set in `probe_dir`, the environment's folder or the cache."""
   if request.probe_dir is not None:
-    root = pathlib.Path(request.probe_dir).expanduser()
+    root = _expanded(request.probe_dir)
     if not root.is_dir():
       raise errors.ProbeSetError(
         f'probe_dir {request.probe_dir!r} is not a folder.'
@@ -190,7 +199,7 @@ def _load_named_folder(request: Request) -> ProbeSet:
   cache = pathlib.Path(pooch.os_cache('attribution-transfer')) / 'probe_data'
   roots = [cache]
   if os.environ.get(ENVIRONMENT_VARIABLE):
-    roots.insert(0, pathlib.Path(os.environ[ENVIRONMENT_VARIABLE]).expanduser())
+    roots.insert(0, _expanded(os.environ[ENVIRONMENT_VARIABLE]))
   for root in roots:
     if (root / request.name).is_dir():
       return _load_folder(request, root / request.name)
@@ -247,7 +256,7 @@ def _refuse_probe_dir(request: Request) -> None:
 
 
 def _load_path(request: Request) -> ProbeSet:
-  path = pathlib.Path(request.name).expanduser()
+  path = _expanded(request.name)
   if path.is_dir():
     return _load_folder(request, path)
   if path.suffix.lower() == '.npy' and path.is_file():

@@ -53,6 +53,14 @@ class CheckoutTest(absltest.TestCase):
               any(name.match(p) for p in patterns.get(package, ()))
             )
 
+  def test_lock_for_bazel_has_every_declared_distribution(self):
+    lock = (build_files.ROOT / 'requirements_lock.txt').read_text()
+    locked = set(re.findall(r'^([\w-]+)==', lock, re.MULTILINE))
+    declared = _declared_distributions()
+    self.assertContainsSubset(
+      declared['install_requires'] | declared['test'], locked
+    )
+
 
 def _setup_arguments() -> dict[str, Any]:
   """Returns what setup.py calls setuptools.setup with."""

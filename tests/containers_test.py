@@ -91,6 +91,11 @@ class ReadSizeTest(parameterized.TestCase):
     with self.assertRaisesRegex(errors.ImageFileError, 'truncated'):
       containers.read_size(data[:-2])
 
+  def test_second_size_does_not_hide_the_first(self):
+    frame = b'\xff\xc0' + struct.pack('>HBHHB', 8, 8, 1, 1, 1)
+    data = _FILES['jpeg'][:-2] + frame + b'\xff\xd9'
+    self.assertEqual(containers.read_size(data), (37, 90))
+
   def test_fill_bytes_before_a_marker_are_allowed(self):
     data = _FILES['jpeg']
     filled = data[:-2] + b'\xff\xff\xff\xd9'

@@ -127,6 +127,17 @@ class LoadPathTest(_FolderTestCase):
       for registered in probe_sets.names():
         self.assertIn(registered, str(raised.exception))
 
+  def test_empty_path_is_not_the_current_folder(self):
+    with self.assertRaisesRegex(errors.ProbeSetError, 'is empty'):
+      probe_sets.load('')
+    with self.assertRaisesRegex(errors.ProbeSetError, 'is empty'):
+      probe_sets.load('coco', probe_dir='')
+
+  def test_home_folder_is_expanded(self):
+    image_testing.write_pictures(self.path('set'), 'a.png')
+    with mock.patch.dict(os.environ, {'HOME': self.folder}):
+      self.assertEqual(probe_sets.load('~/set').ids, ('a.png',))
+
   def test_probe_dir_with_a_path_is_an_error(self):
     with self.assertRaisesRegex(errors.ProbeSetError, 'only for named'):
       probe_sets.load(self.folder, probe_dir=self.folder)
