@@ -190,10 +190,11 @@ class Explainer:
     except PreprocessingError as error:
       raise PreprocessingError(f'{self.name}: {error}') from error
     expected = self.input_shape
-    if any(e not in (None, n) for e, n in zip(expected, inputs.shape[1:])):
+    actual = inputs.shape[1:]
+    if any(e not in (None, a) for e, a in zip(expected, actual, strict=True)):
       raise PreprocessingError(
         f'{self.name}: the encoder takes inputs of shape {expected}, but '
-        f'"{self.preprocessing}" makes {inputs.shape[1:]} of images of shape '
+        f'"{self.preprocessing}" makes {actual} of images of shape '
         f'{images.shape[1:]}.'
       )
     return inputs
@@ -235,14 +236,15 @@ class Explainer:
       inputs: [N, ...].
       known: The gradient at `inputs`.
     """
-    total, number = 0.0, 0
-    for number, point in enumerate(method.points(inputs), start=1):
+    total, count = np.zeros(inputs.shape, np.float64), 0
+    for point in method.points(inputs):
       if point is inputs:
         gradient = known
       else:
         gradient = self._run(self._gradients[method.rule], point)
-      total = total + gradient.astype(np.float64)
-    return (total / number).astype(inputs.dtype)
+      total += gradient
+      count += 1
+    return (total / count).astype(inputs.dtype)
 
   def _mean_over_units(
     self, method: AttributionMethod, inputs: np.ndarray, units: int

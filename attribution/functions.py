@@ -17,7 +17,7 @@ NodeDef = tf.compat.v1.NodeDef
 _CALLS = ('PartitionedCall', 'StatefulPartitionedCall')
 # Functions may call each other; a small file could unfold without an end.
 _MAX_DEPTH = 64
-_MAX_NODES = 1_000_000
+_MAX_NODES = 300_000
 
 
 def inline_functions(graph_def: GraphDef) -> list[NodeDef]:
@@ -58,7 +58,7 @@ def _unfold(
   for node in nodes:
     called = node.attr['f'].func.name if node.op in _CALLS else node.op
     if called in library:
-      body = _body_of_call(node, library[called])
+      body = _body_of_call(node, library[called], library)
       yield from _unfold(body, library, depth + 1)
     elif node.op in _CALLS:
       raise GraphError(
@@ -69,7 +69,7 @@ def _unfold(
       yield NodeDef.FromString(node.SerializeToString())
 
 
-def _body_of_call(call: NodeDef, function) -> list[NodeDef]:
+def _body_of_call(call: NodeDef, function, library: Mapping) -> list[NodeDef]:
   """Returns the function's nodes and an IdentityN named as the call."""
   signature = function.signature
   if any(
@@ -96,7 +96,7 @@ def _body_of_call(call: NodeDef, function) -> list[NodeDef]:
         f'The function {signature.name!r} names {name!r}, which it does not '
         'hold; is the file damaged?'
       )
-    offset = _offset(inner[node], output[0])
+    offset = _offset(inner[node], output[0], library)
     return f'{call.name}/{node}:{offset + int(output[1])}'
 
   body = [_renamed(node, call.name, tensor) for node in function.node_def]
@@ -108,11 +108,13 @@ def _body_of_call(call: NodeDef, function) -> list[NodeDef]:
   return [*body, result]
 
 
-def _offset(node: NodeDef, output: str) -> int:
-  # A call inside a function numbers its tensors under the one name `output`,
-  # and a call by the function's own name has no definition to ask.
+def _offset(node: NodeDef, output: str, library: Mapping) -> int:
+  """Returns the number of the first tensor of one of a node's outputs."""
   if node.op in _CALLS:
-    return 0
+    return 0  # They number their tensors under the one name `output`.
+  if node.op in library:  # A call by the function's own name.
+    names = [a.name for a in library[node.op].signature.output_arg]
+    return names.index(output) if output in names else 0
   return op_definitions.output_offset(node, output)
 
 

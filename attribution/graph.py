@@ -215,7 +215,7 @@ def _closest(name: str, nodes: Mapping[str, NodeDef]) -> list[str]:
 def _placeholder(
   nodes: Mapping[str, NodeDef], source: tuple[str, int]
 ) -> tuple[NodeDef, tuple[int | None, ...] | None]:
-  """Returns a Placeholder that stands for the tensor `source`, and its shape."""
+  """Returns a Placeholder in place of the tensor `source`, and its shape."""
   node = nodes[source[0]]
   shape = None
   if node.op == 'Placeholder' and 'shape' in node.attr:

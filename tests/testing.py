@@ -59,7 +59,7 @@ def tiny_graph_def(
 
   def encoder(x: tf.Tensor) -> tf.Tensor:
     for width, stride in ((6, 1), (4, 2)):
-      kernel = rng.normal(0, 0.3, (3, 3, x.shape[-1], width))
+      kernel = rng.normal(0, 0.5, (3, 3, x.shape[-1], width))
       bias = rng.normal(0, 0.1, width)
       x = tf.nn.conv2d(x, tf.constant(kernel, tf.float32), stride, 'SAME')
       x = layer(tf.nn.bias_add(x, tf.constant(bias, tf.float32)))
