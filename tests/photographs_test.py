@@ -20,6 +20,13 @@ class CropsTest(parameterized.TestCase):
     self.assertLen(set(ids), 200)
     self.assertLen({crop.tobytes() for crop in crops}, 200)
 
+  def test_box_that_was_drawn_before_is_drawn_again(self):
+    boxes = [(0, 0, 9, 9)] * 8 + [(0, 1, 9, 9)]  # The first photograph twice.
+    with mock.patch.object(photographs, '_random_box', side_effect=boxes):
+      _, ids = photographs.crops(8, (4, 4), 0)
+    self.assertEqual(ids[0], 'astronaut.png[y=0 x=0 h=9 w=9]')
+    self.assertEqual(ids[7], 'astronaut.png[y=0 x=1 h=9 w=9]')
+
   def test_photographs_take_turns(self):
     _, ids = photographs.crops(21, (8, 8), 0)
     files = [re.sub(r'\[.*', '', name) for name in ids]
