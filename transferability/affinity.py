@@ -29,7 +29,8 @@ def cosine_affinity(
   maps = np.asarray(maps)
   if maps.ndim < 3 or not maps.size:
     raise ValueError(
-      f'Maps have shape {maps.shape}; expected [models, images, ...], not empty.'
+      f'Maps have shape {maps.shape}; expected [models, images, ...] and no '
+      'empty dimension.'
     )
   num_models, num_images = maps.shape[:2]
   names = range(num_models) if names is None else names

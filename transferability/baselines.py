@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import optimize
+from scipy import optimize, sparse
 
 from transferability.oracle import Oracle
 from transferability.ranking import (
@@ -156,43 +156,22 @@ def best_symmetric(
   count_relevant(oracle, num_relevant)
   ranks = ranks_of(oracle.ranking, oracle.targets, oracle.sources)
   gain = (ranks > 0) & (ranks <= num_relevant)
-  rows = [oracle.sources.index(target) for target in oracle.targets]
-  chosen = np.arange(num_targets * size).reshape(num_targets, size)
-  potential = num_targets * size + np.arange(num_targets)
-  num_variables = num_targets * (size + 1)
-  constraints, lower = [], []
-  for row in chosen:
-    constraint = np.zeros(num_variables)
-    constraint[row] = 1
-    constraints.append(constraint)
-    lower.append(k)
-  for a in range(num_targets):
-    for b in range(num_targets):
-      if a != b:
-        # Potentials rise by 1 from a to b if a alone chooses; else any.
-        constraint = np.zeros(num_variables)
-        constraint[potential[[b, a]]] = 1, -1
-        constraint[chosen[b, rows[a]]] = num_targets
-        constraint[chosen[a, rows[b]]] = -num_targets
-        constraints.append(constraint)
-        lower.append(1 - num_targets)
-  upper = np.full(len(lower), np.inf)
-  upper[:num_targets] = k
-  ones = np.ones((num_targets, size))
-  ones[np.arange(num_targets), rows] = 0
+  rows = np.array([oracle.sources.index(target) for target in oracle.targets])
+  # The variables: which sources each target chooses, then the potentials.
+  highest = np.ones((num_targets, size))
+  highest[np.arange(num_targets), rows] = 0
+  highest = np.append(highest, np.full(num_targets, num_targets - 1))
   result = optimize.milp(
-    -np.concatenate([gain.ravel(), np.zeros(num_targets)]),
-    integrality=np.concatenate([ones.ravel() * 0 + 1, np.zeros(num_targets)]),
-    bounds=optimize.Bounds(
-      0, np.concatenate([ones.ravel(), np.full(num_targets, num_targets - 1)])
-    ),
-    constraints=optimize.LinearConstraint(np.array(constraints), lower, upper),
+    -np.append(gain, np.zeros(num_targets)),
+    integrality=np.append(np.ones(gain.size), np.zeros(num_targets)),
+    bounds=optimize.Bounds(0, highest),
+    constraints=_symmetric_constraints(rows, size, k),
   )
   if result.status != 0:
     raise RuntimeError(f'The integer program was not solved: {result.message}')
-  choice = result.x[: num_targets * size].reshape(num_targets, size) > 0.5
-  similarity = _realise(choice, rows, result.x[num_targets * size :])
-  return SymmetricOptimum(int(np.sum(choice & gain)), similarity)
+  choice = result.x[: gain.size].reshape(gain.shape) > 0.5
+  affinity = _realise(choice, rows, result.x[gain.size :])
+  return SymmetricOptimum(int(np.sum(choice & gain)), affinity)
 
 
 def symmetric_ceiling(oracle: Oracle, num_relevant: int = 5) -> PrecisionRecall:
@@ -205,8 +184,30 @@ def symmetric_ceiling(oracle: Oracle, num_relevant: int = 5) -> PrecisionRecall:
   return PrecisionRecall.from_hits(hits, len(oracle.targets), count)
 
 
+def _symmetric_constraints(
+  rows: np.ndarray, size: int, k: int
+) -> list[optimize.LinearConstraint]:
+  """Returns that k sources are chosen, and that potentials rise along arcs."""
+  n = len(rows)
+  counts = sparse.hstack(
+    [sparse.kron(sparse.eye(n), np.ones((1, size))), sparse.csr_array((n, n))]
+  )
+  a, b = np.nonzero(~np.eye(n, dtype=bool))
+  # potential[b] - potential[a] >= 1 if a alone chooses; no bound otherwise.
+  columns = [n * size + b, n * size + a, b * size + rows[a], a * size + rows[b]]
+  values = np.repeat([1.0, -1.0, n, -n], len(a))
+  arcs = sparse.csr_array(
+    (values, (np.tile(np.arange(len(a)), 4), np.concatenate(columns))),
+    shape=(len(a), n * (size + 1)),
+  )
+  constraints = [optimize.LinearConstraint(counts, k, k)]
+  if len(a):
+    constraints.append(optimize.LinearConstraint(arcs, 1 - n, np.inf))
+  return constraints
+
+
 def _realise(
-  choice: np.ndarray, rows: Sequence[int], potential: np.ndarray
+  choice: np.ndarray, rows: np.ndarray, potential: np.ndarray
 ) -> np.ndarray:
   """Returns a symmetric matrix whose largest entries are the choices."""
   size = choice.shape[1]

@@ -8,15 +8,14 @@ import dataclasses
 import functools
 import importlib.resources
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
 from transferability import affinity as affinities
 from transferability import files
-
-Rankings = Mapping[str, tuple[str, ...]]
+from transferability.files import Rankings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Oracle:
     Raises:
       ValueError: If a row does not rank every other source once.
     """
-    ranking = _load_ranking(path)
+    ranking = files.read_rankings(path)
     targets = tuple(ranking)
     names = itertools.chain(targets, *ranking.values())
     sources, affinity = tuple(dict.fromkeys(names)), None
@@ -109,9 +108,18 @@ class Oracle:
     """
     return _taskonomy()
 
-  def save(self, path: files.Path) -> None:
-    """Writes the ranking: target, rank_1, rank_2, ..."""
-    save_rankings(path, {name: self.ranking[name] for name in self.targets})
+  def save(
+    self, path: files.Path, affinity_path: files.Path | None = None
+  ) -> None:
+    """Writes the ranking as `load` reads it, and the affinities on request."""
+    ranking = {target: self.ranking[target] for target in self.targets}
+    files.write_rankings(path, ranking)
+    if affinity_path is not None:
+      if self.affinity is None:
+        raise ValueError(f'{affinity_path}: the oracle has no affinities.')
+      affinities.save_matrix(
+        affinity_path, self.affinity, self.sources, self.targets, 'target'
+      )
 
   def relevant(self, target: str, n: int = 5) -> tuple[str, ...]:
     """Returns the n best sources of a target, or all if there are fewer."""
@@ -141,13 +149,6 @@ class Oracle:
       columns = [self.sources.index(name) for name in names]
       affinity = affinity[np.ix_(rows, columns)]
     return Oracle(targets, names, ranking, affinity)
-
-
-def save_rankings(path: files.Path, rankings: Rankings) -> None:
-  """Writes rankings as CSV: target, rank_1, rank_2, ..."""
-  width = max(map(len, rankings.values()), default=0)
-  header = ['target', *(f'rank_{k}' for k in range(1, width + 1))]
-  files.write_csv(path, [header, *([t, *row] for t, row in rankings.items())])
 
 
 def ranking_from_affinity(
@@ -312,33 +313,6 @@ def _check_ranking(
       f'target {target!r} does not rank {missing}; every row must rank all '
       'other sources.'
     )
-
-
-def _load_ranking(path: files.Path) -> dict[str, tuple[str, ...]]:
-  header, *rows = files.read_csv(path)
-  with_self = 'rank_0' in header
-  ranks = range(0 if with_self else 1, len(header) - (1 if with_self else 0))
-  expected = ['target', *(f'rank_{k}' for k in ranks)]
-  if header != expected or len(header) < 2:
-    raise ValueError(
-      f'{path}: the header is {header}; expected target, rank_1, rank_2, ...'
-    )
-  ranking = {}
-  for target, *row in rows:
-    if target in ranking:
-      raise ValueError(f'{path}: target {target!r} has two rows.')
-    if len(row) != len(header) - 1 or '' in (target, *row):
-      raise ValueError(
-        f'{path}: the row of target {target!r} is {row}, but the header has '
-        f'{len(header) - 1} ranks.'
-      )
-    if with_self and row[0] != target:
-      raise ValueError(
-        f'{path}: rank_0 of target {target!r} is {row[0]!r}; it must be the '
-        'target itself.'
-      )
-    ranking[target] = tuple(row[with_self:])
-  return ranking
 
 
 @functools.cache

@@ -218,16 +218,16 @@ def permutation_p_value(
   if k is not None and not 1 <= k < len(names):
     raise ValueError(f'P@{k} of {len(names)} models; K is 1 to N - 1.')
   count_relevant(oracle, num_relevant)
-  truth = oracle_ranks = ranks_of(oracle.ranking, oracle.targets, names)
+  truth = ranks_of(oracle.ranking, oracle.targets, names)
   predicted = ranks_of(rank_sources(affinity, names, names), names, names)
   # The statistics are sums over (target, source) of a product: of membership
   # in both top sets, or of ranks (Spearman's only part that changes). The
   # rank 0 of the task itself adds nothing to either.
   if k is not None:
-    truth = (oracle_ranks > 0) & (oracle_ranks <= num_relevant)
+    truth = (truth > 0) & (truth <= num_relevant)
     predicted = (predicted > 0) & (predicted <= k)
   truth, predicted = truth.astype(np.int64), predicted.astype(np.int64)
-  rows = np.array([names.index(target) for target in oracle.targets])
+  rows = np.array([list(names).index(target) for target in oracle.targets])
   observed = np.sum(truth * predicted[rows])
   rng = np.random.default_rng(seed)
   labels = None if groups is None else [groups[name] for name in names]

@@ -1,0 +1,307 @@
+"""One point of a model space: the unit rows of one model, and their records.
+
+The folder of a point appears by one rename, empty but complete. A row then
+counts as finished once its record, which holds its CRC-32, is written; the
+record is written after the row. So a process may be killed at any instant, and
+even after a power failure a row that was lost is known by its record.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from transferability import affinity, files, settings
+
+_NAME = re.compile(
+  r'[A-Za-z0-9_](?:[A-Za-z0-9_.+=@ -]{0,126}[A-Za-z0-9_+=@-])?'
+)
+_RECORDED = 1 << 32
+_REPAIR = 'Remove the model and add it again.'
+
+
+class ModelSpaceError(ValueError):
+  """A model space cannot do what was asked."""
+
+
+class SettingsError(ModelSpaceError):
+  """A point or a space was made under other settings than those wanted."""
+
+
+class BadMapError(ModelSpaceError):
+  """Attribution maps without a direction: all zero, or not finite.
+
+  Attributes:
+    model: Name of the model.
+    images: Indices of all images concerned, as `drop_images` takes them.
+  """
+
+  def __init__(self, message: str, model: str, images: tuple[int, ...]):
+    super().__init__(message)
+    self.model = model
+    self.images = images
+
+
+def is_model_name(name: str) -> bool:
+  """Whether a model may have this name, which is also its folder's."""
+  return _NAME.fullmatch(name) is not None
+
+
+def check_model_name(name: str) -> None:
+  if not is_model_name(name):
+    raise ModelSpaceError(
+      f'{name!r} cannot name a model: use at most 128 letters, digits, spaces '
+      'and _ . + = @ -, the first a letter, digit or _, and no space or dot at '
+      'the end.'
+    )
+
+
+class Point:
+  """The folder of one model: manifest.json, rows.npy and finished.npy."""
+
+  def __init__(
+    self, folder: pathlib.Path, shape: tuple[int, int], dtype: np.dtype
+  ):
+    """Names a folder, which may not exist yet.
+
+    Args:
+      folder: Of this model alone; called like the model.
+      shape: Number of images, and of entries of a row.
+      dtype: Storage type of the rows.
+    """
+    self.model = folder.name
+    self._folder = folder
+    self._shape, self._dtype = shape, dtype
+
+  def exists(self) -> bool:
+    return self._folder.exists()
+
+  def create(self, sequence: int, manifest: Mapping[str, Any]) -> None:
+    """Makes the folder, complete with empty rows, in one rename."""
+    models = self._folder.parent
+    models.mkdir(exist_ok=True)
+    new = models / f'.new-{self.model}-{os.getpid()}'
+    shutil.rmtree(new, ignore_errors=True)
+    entry = {'model': self.model, 'sequence': sequence, 'manifest': manifest}
+    try:
+      new.mkdir()
+      _create_array(new / 'rows.npy', self._shape, self._dtype)
+      _create_array(new / 'finished.npy', self._shape[:1], np.dtype('<u8'))
+      files.write_atomically(new / 'manifest.json', settings.to_bytes(entry))
+      os.rename(new, self._folder)
+      files.sync_folder(models)
+    except OSError:
+      # Another process may have been faster; its folder is as good as ours.
+      if not self.exists():
+        raise
+    finally:
+      self._sweep()
+
+  def remove(self) -> None:
+    """Deletes the folder: at once for all readers, then its files."""
+    doomed = self._folder.with_name(f'.removed-{self.model}-{os.getpid()}')
+    os.rename(self._folder, doomed)
+    self._sweep()
+
+  def entry(self) -> dict[str, Any]:
+    """Returns the content of the manifest file.
+
+    Raises:
+      FileNotFoundError: If there is no such point.
+      ModelSpaceError: If the file is damaged, or of another model.
+    """
+    path = self._folder / 'manifest.json'
+    try:
+      entry = json.loads(path.read_text(encoding='utf-8'))
+      complete = {'model', 'sequence', 'manifest'} <= entry.keys()
+    except (ValueError, AttributeError) as error:
+      raise ModelSpaceError(f'{path}: not a manifest ({error}).') from error
+    if not complete or entry['model'] != self.model:
+      raise ModelSpaceError(
+        f'{path}: not the manifest of {self.model!r}; a model cannot be '
+        'renamed, nor may two names differ only in case on this file system.'
+      )
+    return entry
+
+  def rows(self) -> np.memmap:
+    """Returns the rows, read-only [num_images, row size]."""
+    return self._open('rows.npy', self._shape, self._dtype)
+
+  def records(self) -> np.ndarray:
+    """Returns uint64 [num_images]: 0, or 2^32 + the CRC-32 of the row."""
+    return np.array(self._open('finished.npy', self._shape[:1], '<u8'))
+
+  def done(self) -> np.ndarray:
+    """Returns which rows are finished, bool [num_images]."""
+    return self.records() != 0
+
+  def store(self, images: Sequence[int], rows: np.ndarray) -> None:
+    """Writes rows, then their records."""
+    rows = rows.astype(self._dtype)
+    records = np.array([record(row) for row in rows], '<u8')
+    _overwrite(self._folder / 'rows.npy', self.rows().offset, images, rows)
+    self._store_records(images, records)
+
+  def forget_lost_rows(self) -> None:
+    """Makes rows that do not match their records unfinished again."""
+    rows, records = self.rows(), self.records()
+    recorded = np.flatnonzero(records)
+    lost = [i for i in recorded if record(rows[i]) != records[i]]
+    self._store_records(lost, np.zeros(len(lost), '<u8'))
+
+  def sync(self) -> None:
+    """Makes rows and records durable."""
+    for name in ('rows.npy', 'finished.npy'):
+      with open(self._folder / name, 'rb') as file:
+        os.fsync(file.fileno())
+
+  def _store_records(self, images: Sequence[int], records: np.ndarray) -> None:
+    path = self._folder / 'finished.npy'
+    offset = self._open('finished.npy', self._shape[:1], '<u8').offset
+    _overwrite(path, offset, images, records)
+
+  def _open(
+    self, name: str, shape: tuple[int, ...], dtype: np.dtype | str
+  ) -> np.memmap:
+    path = self._folder / name
+    try:
+      array = np.load(path, mmap_mode='r')
+    except (OSError, ValueError, EOFError) as error:
+      raise ModelSpaceError(
+        f'{path}: not a whole .npy file ({error}). {_REPAIR}'
+      ) from error
+    if array.dtype != dtype or array.shape != shape:
+      raise ModelSpaceError(
+        f'{path}: holds {array.dtype} {array.shape}, but the space needs '
+        f'{dtype} {shape}. {_REPAIR}'
+      )
+    return array
+
+  def _sweep(self) -> None:
+    """Deletes what was renamed away, or left by a process that was killed."""
+    ours = re.compile(rf'\.(new|removed)-{re.escape(self.model)}-[0-9]+')
+    for left in os.listdir(self._folder.parent):
+      if ours.fullmatch(left):
+        shutil.rmtree(self._folder.with_name(left), ignore_errors=True)
+
+
+class Writer:
+  """Fills the rows of one model, in any order, by one process or several."""
+
+  def __init__(
+    self,
+    point: Point,
+    map_shape: tuple[int, ...],
+    image_ids: Sequence[str],
+    dropped: pathlib.Path,
+  ):
+    """Use `ModelSpace.writer`."""
+    self._point = point
+    self._map_shape = map_shape
+    self._image_ids = image_ids
+    self._dropped = dropped
+    point.forget_lost_rows()
+
+  @property
+  def done(self) -> np.ndarray:
+    """Which rows are finished, bool [num_images]."""
+    return self._point.done()
+
+  def write(self, start: int, maps: np.ndarray) -> None:
+    """Stores the maps of images start, start + 1, ... at unit norm.
+
+    Rows that are finished already stay as they are. On return the rows are
+    with the operating system: a process killed later loses none of them.
+
+    Args:
+      start: Index of the first image.
+      maps: Real [n, *map_shape].
+
+    Raises:
+      BadMapError: If maps are all zero or not finite, except of dropped
+        images; nothing is written then.
+    """
+    maps = np.asarray(maps)
+    num_images = len(self._image_ids)
+    if maps.shape[1:] != self._map_shape or not (
+      0 <= start <= num_images - len(maps)
+    ):
+      raise ModelSpaceError(
+        f'Model {self._point.model!r}: maps of shape {maps.shape} from image '
+        f'{start} do not fit {num_images} images of {self._map_shape}.'
+      )
+    pending = np.flatnonzero(~self.done[start : start + len(maps)])
+    rows, bad = affinity.unit_rows(maps[pending].reshape(len(pending), -1))
+    self._refuse({start + int(pending[i]): why for i, why in bad.items()})
+    self._point.store(start + pending, rows)
+
+  def finish(self) -> None:
+    """Makes the rows durable, against a power failure too.
+
+    Raises:
+      ModelSpaceError: If rows are missing.
+    """
+    done = self.done
+    if not done.all():
+      raise ModelSpaceError(
+        f'Model {self._point.model!r}: {np.sum(~done)} of {len(done)} rows are '
+        f'missing, the first is that of image {np.argmin(done)}.'
+      )
+    self._point.sync()
+
+  def _refuse(self, bad: Mapping[int, str]) -> None:
+    dropped = set(dropped_images(self._dropped))
+    bad = {image: why for image, why in bad.items() if image not in dropped}
+    if not bad:
+      return
+    image, why = next(iter(bad.items()))
+    others = f' (and {len(bad) - 1} more of this batch)' if len(bad) > 1 else ''
+    raise BadMapError(
+      f'Model {self._point.model!r}, image {image} '
+      f'({self._image_ids[image]}){others}: the attribution map {why}, so it '
+      'has no direction. Drop the image for all models, or leave out the '
+      'model.',
+      self._point.model,
+      tuple(bad),
+    )
+
+
+def record(row: np.ndarray) -> int:
+  """Returns the record of a finished row; never 0."""
+  return _RECORDED + zlib.crc32(np.ascontiguousarray(row))
+
+
+def dropped_images(folder: pathlib.Path) -> list[int]:
+  """Returns sorted indices: each names an empty file of the folder."""
+  with contextlib.suppress(FileNotFoundError):
+    return sorted(int(name) for name in os.listdir(folder) if name.isdecimal())
+  return []
+
+
+def _create_array(
+  path: pathlib.Path, shape: tuple[int, ...], dtype: np.dtype
+) -> None:
+  """Makes a .npy file of zeros, which takes no space until it is written."""
+  np.lib.format.open_memmap(path, mode='w+', dtype=dtype, shape=shape)
+  with open(path, 'rb') as file:
+    os.fsync(file.fileno())
+
+
+def _overwrite(
+  path: pathlib.Path, offset: int, indices: Sequence[int], rows: np.ndarray
+) -> None:
+  """Overwrites rows of an array file.
+
+  Plain writes, not a memory map: a full disk is an OSError, not a signal.
+  """
+  with open(path, 'r+b') as file:
+    for index, row in zip(indices, rows, strict=True):
+      file.seek(offset + int(index) * row.nbytes)
+      file.write(row.tobytes())
