@@ -8,10 +8,8 @@ with batch norm and ReLU: 64 x 64 pictures give 8 x 8 x 8 units.
 import dataclasses
 import os
 
-import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import convert_to_constants
 
 from taskonomy_models import mini_tasks
 
@@ -20,7 +18,7 @@ STRIDE = 8
 
 
 def _conv(filters: int, size: int, stride: int, name: str):
-  return keras.layers.Conv2D(
+  return tf.keras.layers.Conv2D(
     filters,
     size,
     strides=stride,
@@ -32,7 +30,7 @@ def _conv(filters: int, size: int, stride: int, name: str):
 
 
 def _norm(name: str):
-  return keras.layers.BatchNormalization(
+  return tf.keras.layers.BatchNormalization(
     momentum=0.95, epsilon=1e-5, name=name
   )
 
@@ -44,59 +42,59 @@ def _unit(x, filters: int, stride: int, name: str):
     shortcut = _conv(filters, 1, stride, f'{name}_shortcut')(x)
     shortcut = _norm(f'{name}_shortcut_norm')(shortcut)
   y = _conv(filters, 3, stride, f'{name}_conv1')(x)
-  y = keras.layers.ReLU(name=f'{name}_relu1')(_norm(f'{name}_norm1')(y))
+  y = tf.keras.layers.ReLU(name=f'{name}_relu1')(_norm(f'{name}_norm1')(y))
   y = _norm(f'{name}_norm2')(_conv(filters, 3, 1, f'{name}_conv2')(y))
-  return keras.layers.ReLU(name=f'{name}_relu2')(
-    keras.layers.Add(name=f'{name}_add')([y, shortcut])
+  return tf.keras.layers.ReLU(name=f'{name}_relu2')(
+    tf.keras.layers.Add(name=f'{name}_add')([y, shortcut])
   )
 
 
-def build_encoder(channels: int, size: int | None = None) -> keras.Model:
+def build_encoder(channels: int, size: int | None = None) -> tf.keras.Model:
   """Returns pictures [N, S, S, channels] to units [N, S/8, S/8, 8], all >= 0.
 
   Args:
     channels: Of the input, 3 or 1.
     size: Side of the input; None leaves it open.
   """
-  inputs = keras.Input((size, size, channels), name='input')
+  inputs = tf.keras.Input((size, size, channels), name='input')
   x = _conv(16, 5, 2, 'stem')(inputs)
-  x = keras.layers.ReLU(name='stem_relu')(_norm('stem_norm')(x))
+  x = tf.keras.layers.ReLU(name='stem_relu')(_norm('stem_norm')(x))
   for number, (filters, stride) in enumerate(
     [(16, 1), (32, 2), (32, 1), (64, 2), (64, 1)]
   ):
     x = _unit(x, filters, stride, f'unit{number}')
   x = _conv(REPRESENTATION_CHANNELS, 3, 1, 'compress')(x)
-  x = keras.layers.ReLU(name='compress_relu')(_norm('compress_norm')(x))
-  return keras.Model(inputs, x, name='encoder')
+  x = tf.keras.layers.ReLU(name='compress_relu')(_norm('compress_norm')(x))
+  return tf.keras.Model(inputs, x, name='encoder')
 
 
 def _up(x, filters: int, name: str):
   """Doubles the resolution by a sub-pixel convolution."""
-  x = keras.layers.Conv2D(4 * filters, 3, padding='same', name=name)(x)
-  return keras.layers.Lambda(
+  x = tf.keras.layers.Conv2D(4 * filters, 3, padding='same', name=name)(x)
+  return tf.keras.layers.Lambda(
     lambda t: tf.nn.depth_to_space(t, 2), name=f'{name}_shuffle'
   )(x)
 
 
-def build_decoder(task: mini_tasks.MiniTask, side: int) -> keras.Model:
+def build_decoder(task: mini_tasks.MiniTask, side: int) -> tf.keras.Model:
   """Returns representations [N, side, side, 8] to what the task asks for.
 
   Dense tasks give [N, 4 * side, 4 * side, outputs], the others [N, outputs].
   """
-  inputs = keras.Input((side, side, REPRESENTATION_CHANNELS))
+  inputs = tf.keras.Input((side, side, REPRESENTATION_CHANNELS))
   if task.dense:
-    x = keras.layers.Conv2D(64, 3, padding='same', activation='relu')(inputs)
-    x = keras.layers.ReLU()(_up(x, 32, 'up1'))
-    x = keras.layers.Conv2D(32, 3, padding='same', activation='relu')(x)
+    x = tf.keras.layers.Conv2D(64, 3, padding='same', activation='relu')(inputs)
+    x = tf.keras.layers.ReLU()(_up(x, 32, 'up1'))
+    x = tf.keras.layers.Conv2D(32, 3, padding='same', activation='relu')(x)
     x = _up(x, task.outputs, 'up2')
   else:
-    x = keras.layers.Flatten()(inputs)
-    x = keras.layers.Dense(128, activation='relu')(x)
-    x = keras.layers.Dense(task.outputs)(x)
-  return keras.Model(inputs, x, name='decoder')
+    x = tf.keras.layers.Flatten()(inputs)
+    x = tf.keras.layers.Dense(128, activation='relu')(x)
+    x = tf.keras.layers.Dense(task.outputs)(x)
+  return tf.keras.Model(inputs, x, name='decoder')
 
 
-def initialise(encoder: keras.Model, seed: int) -> None:
+def initialise(encoder: tf.keras.Model, seed: int) -> None:
   """Draws the kernels anew from one stream of random numbers.
 
   Encoders that differ only in the channels of their input get the same
@@ -104,7 +102,7 @@ def initialise(encoder: keras.Model, seed: int) -> None:
   """
   rng = np.random.default_rng(seed)
   for layer in encoder.layers:
-    if not isinstance(layer, keras.layers.Conv2D):
+    if not isinstance(layer, tf.keras.layers.Conv2D):
       continue
     height, width, channels, filters = layer.kernel.shape
     drawn = 3 if layer.name == 'stem' else channels
@@ -138,23 +136,32 @@ def _half_precision(graph_def: tf.compat.v1.GraphDef) -> None:
   graph_def.node.extend(added)
 
 
-def freeze(encoder: keras.Model, size: int) -> tf.compat.v1.GraphDef:
+def freeze(encoder: tf.keras.Model, size: int) -> tf.compat.v1.GraphDef:
   """Returns the encoder as a GraphDef from `input:0` to `representation:0`.
 
   Batch norm uses its moving statistics; weights are stored as float16.
   """
   channels = encoder.input_shape[-1]
-  spec = tf.TensorSpec((None, size, size, channels), tf.float32, name='input')
+  weights = {
+    v.path: v.numpy()
+    for v in encoder.trainable_variables + encoder.non_trainable_variables
+  }
 
-  @tf.function(input_signature=[spec])
-  def forward(images):
-    return tf.identity(encoder(images, training=False), name='representation')
+  def constants(variables):
+    return [tf.constant(weights[v.path], name=v.path) for v in variables]
 
-  frozen = convert_to_constants.convert_variables_to_constants_v2(
-    forward.get_concrete_function()
-  )
-  graph_def = frozen.graph.as_graph_def()
-  graph_def.ClearField('library')
+  with tf.Graph().as_default() as graph:
+    images = tf.compat.v1.placeholder(
+      tf.float32, (None, size, size, channels), 'input'
+    )
+    units, _ = encoder.stateless_call(
+      constants(encoder.trainable_variables),
+      constants(encoder.non_trainable_variables),
+      images,
+      training=False,
+    )
+    tf.identity(units, name='representation')
+  graph_def = graph.as_graph_def()
   _half_precision(graph_def)
   return graph_def
 

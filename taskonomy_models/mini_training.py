@@ -11,7 +11,6 @@ import dataclasses
 import math
 import time
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -143,7 +142,7 @@ class _Trainer:
   def __init__(self, task, recipe, encoder, decoder, loss, side):
     self._task, self._recipe = task, recipe
     self._encoder, self._decoder, self._loss = encoder, decoder, loss
-    self._optimizer = keras.optimizers.Adam(recipe.learning_rate)
+    self._optimizer = tf.keras.optimizers.Adam(recipe.learning_rate)
     self._variables = (
       encoder.trainable_variables + decoder.trainable_variables
     )
@@ -182,7 +181,7 @@ def train(
   preprocess: Callable[[np.ndarray], np.ndarray],
   task_number: int = 0,
   progress: Callable[..., Iterable] = lambda steps, **unused: steps,
-) -> tuple[keras.Model, Mapping[str, float]]:
+) -> tuple[tf.keras.Model, Mapping[str, float]]:
   """Trains a task's network from scratch.
 
   Args:
@@ -204,7 +203,7 @@ def train(
   """
   started = time.monotonic()
   own_seed = recipe.seed * 1000 + task_number + 1
-  keras.utils.set_random_seed(own_seed)
+  tf.keras.utils.set_random_seed(own_seed)
   side = training.images.shape[1]
   channels = preprocess(training.images[:1]).shape[-1]
   encoder = mini_network.build_encoder(channels)

@@ -8,7 +8,6 @@ comparison fair.
 import dataclasses
 import math
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -163,7 +162,7 @@ class Readouts:
       held_out_labels: [n, ...].
     """
     recipe = self._recipe
-    optimizer = keras.optimizers.Adam(recipe.learning_rate)
+    optimizer = tf.keras.optimizers.Adam(recipe.learning_rate)
     optimizer.build(self._variables)
     rng = np.random.default_rng([recipe.seed, 1])
     best = np.full(len(self._representations), np.inf)

@@ -1,0 +1,358 @@
+"""Projects the models of a bank over probe images into model spaces.
+
+The unit of work is one model and one range of images, aligned to batches, so
+that a resumed run computes the very batches an uninterrupted one does.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from attribution import explainer as explainers
+from attribution import graph
+from attribution import methods as methods_lib
+from attribution import overrides
+from attribution.errors import GraphError
+from attribution.methods import AttributionMethod
+from attribution.preprocessing import Preprocessing
+from experiments import progress
+from probe_data.probe_sets import ProbeSet
+from taskonomy_models.bank import Bank
+from taskonomy_models.encoder import Encoder
+from transferability.model_space import BadMapError, ModelSpace
+from transferability.points import Writer
+
+PROTOCOLS = ('paper', 'released_code')
+ON_BAD_MAP = ('error', 'drop_image')
+
+
+@dataclasses.dataclass(frozen=True)
+class Projection:
+  """How models are projected.
+
+  Attributes:
+    methods: Attribution methods; all share a model's forward pass.
+    protocol: `paper`: maps keep W x H x C and T is inverted. `released_code`:
+      maps are averaged over channels, with their sign, in the coordinates of
+      the encoders' inputs, which must have one size.
+    batch_size: Images that are processed at once.
+    device: For example '/GPU:0'; None is TensorFlow's choice.
+    on_bad_map: `error`, or `drop_image`: an image on which any map of any
+      model has no direction is left out for all models and methods.
+    dtype: Storage type of the model space, float16 or float32.
+    save_maps: Whether to keep the maps themselves too.
+  """
+
+  methods: tuple[AttributionMethod, ...]
+  protocol: str = 'paper'
+  batch_size: int = 50
+  device: str | None = None
+  on_bad_map: str = 'error'
+  dtype: str = 'float16'
+  save_maps: bool = False
+
+  def __post_init__(self):
+    for name, value, known in (
+      ('protocol', self.protocol, PROTOCOLS),
+      ('on_bad_map', self.on_bad_map, ON_BAD_MAP),
+    ):
+      if value not in known:
+        raise ValueError(f'Unknown {name} {value!r}; choose from {known}.')
+
+  @property
+  def inverse(self) -> bool:
+    """Whether maps are brought back to the coordinates of the images."""
+    return self.protocol == 'paper'
+
+
+def input_size(encoder: Encoder) -> tuple[int | None, ...]:
+  """Returns (height, width, channels) that an encoder's graph takes.
+
+  Raises:
+    GraphError: If the graph cannot be used; the message names the encoder.
+  """
+  try:
+    subgraph = graph.extract(
+      graph.load_graph_def(encoder.graph),
+      encoder.input_tensor,
+      encoder.representation_tensor,
+      overrides.op_types(),
+    )
+  except GraphError as error:
+    raise type(error)(f'{encoder.name}: {error}') from error
+  return (subgraph.input_shape or (None,) * 4)[1:]
+
+
+def probe_size(bank: Bank) -> int:
+  """Returns the side of the probe images that suits a bank.
+
+  What the bank states, or else the largest fixed input side of its encoders.
+
+  Raises:
+    ValueError: If neither is known.
+  """
+  if bank.image_size is not None:
+    return bank.image_size
+  sides = [
+    side
+    for encoder in bank.encoders
+    for side in input_size(encoder)
+    if side is not None and side > 4  # Not the channels.
+  ]
+  if not sides:
+    raise ValueError(
+      f'The bank {bank.name!r} does not say which image size suits it; add '
+      '"image_size" to its bank.json, or pass --image_size.'
+    )
+  return max(sides)
+
+
+def check(bank: Bank, projection: Projection, image: np.ndarray) -> None:
+  """Finds what would stop a run later: graphs, rules, tensors, T, digests.
+
+  Args:
+    bank: The models.
+    projection: How they will be projected.
+    image: One probe image, uint8 [H, W, 3].
+
+  Raises:
+    ValueError: If a model cannot be projected; the message names it.
+  """
+  if len(bank.encoders) < 2:
+    raise ValueError(
+      f'The bank {bank.name!r} has {len(bank.encoders)} encoder; two or more '
+      'are needed to compare them.'
+    )
+  ruled = any(method.rule for method in projection.methods)
+  shapes = {}
+  for encoder in bank.encoders:
+    encoder.digest()
+    try:
+      subgraph = graph.extract(
+        graph.load_graph_def(encoder.graph),
+        encoder.input_tensor,
+        encoder.representation_tensor,
+        overrides.op_types(),
+      )
+      if ruled:
+        overrides.mark_activations(subgraph)
+      inputs = Preprocessing.parse(encoder.preprocessing)(image[None])
+    except ValueError as error:
+      raise type(error)(f'{encoder.name}: {error}') from error
+    shapes[encoder.name] = inputs.shape[1:3]
+  if not projection.inverse and len(set(shapes.values())) > 1:
+    raise ValueError(
+      'protocol released_code compares maps in the coordinates of the '
+      f'inputs, but the encoders take several sizes: {shapes}. Use '
+      '--protocol=paper.'
+    )
+
+
+class _MapFile:
+  """The maps of one model as they are, float32 [images, H, W, C]."""
+
+  def __init__(self, path: pathlib.Path):
+    self._path = path
+    self._partial = path.with_suffix('.partial.npy')
+    self._array = None
+
+  @property
+  def exists(self) -> bool:
+    return self._path.exists()
+
+  @property
+  def is_partial(self) -> bool:
+    return self._partial.exists()
+
+  def write(self, start: int, maps: np.ndarray, num_images: int) -> None:
+    if self._array is None:
+      self._path.parent.mkdir(parents=True, exist_ok=True)
+      self._array = (
+        np.lib.format.open_memmap(self._partial, mode='r+')
+        if self.is_partial
+        else np.lib.format.open_memmap(
+          self._partial,
+          mode='w+',
+          dtype=np.float32,
+          shape=(num_images, *maps.shape[1:]),
+        )
+      )
+    self._array[start : start + len(maps)] = maps
+    self._array.flush()
+
+  def finish(self) -> None:
+    self._array = None
+    if self.is_partial:
+      os.replace(self._partial, self._path)
+
+
+class _Model:
+  """What one model still lacks, and where its maps go."""
+
+  def __init__(
+    self,
+    encoder: Encoder,
+    projection: Projection,
+    spaces: Mapping[str, ModelSpace],
+    output: pathlib.Path,
+  ):
+    self.encoder = encoder
+    self._projection, self._spaces = projection, spaces
+    manifest = {
+      'graph_sha256': encoder.digest(),
+      'input_tensor': encoder.input_tensor,
+      'representation_tensor': encoder.representation_tensor,
+      'preprocessing': str(Preprocessing.parse(encoder.preprocessing)),
+      'batch_size': projection.batch_size,
+      'tensorflow': tf.__version__,
+      'numpy': np.__version__,
+    }
+    self._writers: dict[str, Writer] = {
+      name: space.writer(encoder.name, manifest)
+      for name, space in spaces.items()
+    }
+    self._files: dict[str, _MapFile] = {}
+    if projection.save_maps:
+      self._files = {
+        name: _MapFile(output / 'maps' / name / f'{encoder.name}.npy')
+        for name in spaces
+      }
+
+  def missing(self) -> list[int]:
+    """Returns the starts of the batches that are not done."""
+    done = np.logical_and.reduce([w.done for w in self._writers.values()])
+    for file in self._files.values():
+      if not file.exists and not file.is_partial:
+        done = np.zeros_like(done)
+    size = self._projection.batch_size
+    return [
+      start
+      for start in range(0, len(done), size)
+      if not done[start : start + size].all()
+    ]
+
+  def project(self, images: np.ndarray, starts: Iterable[int]) -> None:
+    """Explains the batches that begin at `starts`."""
+    projection, encoder = self._projection, self.encoder
+    with explainers.Explainer(
+      encoder.graph,
+      input_tensor=encoder.input_tensor,
+      representation_tensor=encoder.representation_tensor,
+      preprocessing=encoder.preprocessing,
+      methods=projection.methods,
+      batch_size=projection.batch_size,
+      device=projection.device,
+      name=encoder.name,
+    ) as explainer:
+      for start in starts:
+        batch = images[start : start + projection.batch_size]
+        maps = explainer.explain(batch, inverse=projection.inverse).maps
+        for name, values in maps.items():
+          if name in self._files:
+            self._files[name].write(start, values, len(images))
+          if not projection.inverse:
+            values = values.mean(axis=-1)
+          self._write(name, start, values)
+
+  def _write(self, name: str, start: int, maps: np.ndarray) -> None:
+    try:
+      self._writers[name].write(start, maps)
+    except BadMapError as error:
+      if self._projection.on_bad_map == 'error':
+        raise ValueError(
+          f'{error} (method {name}; --on_bad_map=drop_image drops it)'
+        ) from error
+      for space in self._spaces.values():
+        space.drop_images(error.images)
+      self._writers[name].write(start, maps)
+
+  def finish(self) -> None:
+    for writer in self._writers.values():
+      writer.finish()
+    for file in self._files.values():
+      file.finish()
+
+
+def _map_shape(bank: Bank, projection: Projection, image: np.ndarray) -> tuple:
+  if projection.inverse:
+    return image.shape
+  preprocessing = Preprocessing.parse(bank.encoders[0].preprocessing)
+  return preprocessing(image[None]).shape[1:3]
+
+
+def project(
+  bank: Bank,
+  probe: ProbeSet,
+  projection: Projection,
+  output: str | os.PathLike,
+  track: Callable[..., Iterable] = progress.track,
+) -> dict[str, ModelSpace]:
+  """Projects every model of a bank; what is there already is kept.
+
+  Args:
+    bank: Two or more models.
+    probe: The images.
+    projection: How.
+    output: Gets `model_space/<method>/`, and `maps/<method>/<model>.npy` if
+      maps are saved (float32 [images, H, W, C], not normalised).
+    track: Shows progress, as `experiments.progress.track`.
+
+  Returns:
+    The model space of each method.
+
+  Raises:
+    ValueError: If a model cannot be projected, or the folder holds points that
+      were made under other settings.
+  """
+  output = pathlib.Path(output)
+  check(bank, projection, probe.images[0])
+  spaces = {
+    method.name: ModelSpace.create(
+      output / 'model_space' / method.name,
+      settings={
+        'probe_set': probe.name,
+        'method': method.name,
+        'options': dataclasses.asdict(method),
+        'protocol': projection.protocol,
+        'image_shape': list(probe.images.shape[1:]),
+      },
+      image_ids=probe.ids,
+      image_digests=probe.digests,
+      map_shape=_map_shape(bank, projection, probe.images[0]),
+      dtype=projection.dtype,
+    )
+    for method in projection.methods
+  }
+  models = [
+    _Model(encoder, projection, spaces, output) for encoder in bank.encoders
+  ]
+  work = [(model, model.missing()) for model in models]
+  batches = track(
+    [(model, start) for model, starts in work for start in starts],
+    description='Projecting models',
+  )
+  remaining = iter(batches)
+  for model, starts in work:
+    if starts:
+      # One explainer at a time; the progress of all models is one bar.
+      model.project(probe.images, _starts(remaining, len(starts)))
+    model.finish()
+  return spaces
+
+
+def _starts(remaining: Iterable, number: int) -> Iterable[int]:
+  for _ in range(number):
+    _, start = next(remaining)
+    yield start
+
+
+def method_objects(
+  names: Sequence[str], epsilon: float | None = None
+) -> tuple[AttributionMethod, ...]:
+  """Returns methods by name, with epsilon for those that have one."""
+  options = {} if epsilon is None else {'epsilon': epsilon}
+  return methods_lib.create_all(names, **options)
