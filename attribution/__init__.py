@@ -1,0 +1,1 @@
+"""How an attribution map is computed from a frozen graph."""

@@ -1,0 +1,224 @@
+"""Attribution methods: from gradients to maps.
+
+All methods explain the mean over all units of the representation. The mean
+over units of `gradient * input` (or of relevance) over each unit is the same
+thing, because both are linear in the gradient; for saliency it is not, see
+there.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from attribution.overrides import Rule
+
+_METHODS: dict[str, type['AttributionMethod']] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class AttributionMethod:
+  """How a map is computed from gradients; its fields are its options."""
+
+  name = ''  # Set when the method is registered.
+  # Whether maps are made from the gradient of each unit, and then averaged.
+  per_unit = False
+
+  def for_each_unit(self) -> 'AttributionMethod':
+    """Returns the method with maps made for each unit, and then averaged.
+
+    That is the method itself, where maps are linear in the gradient.
+    """
+    return self
+
+  @property
+  def rule(self) -> Rule | None:
+    """What replaces the derivative of an activation; None for nothing.
+
+    Methods with equal rules share a backward pass.
+    """
+    return None
+
+  def points(self, inputs: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields the inputs [N, ...] at which gradients are taken and averaged."""
+    yield inputs
+
+  def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Returns maps.
+
+    Args:
+      inputs: The encoder's inputs, [N, ...].
+      gradients: d(mean over units) / d(inputs), mean over the points.
+    """
+    raise NotImplementedError
+
+
+def register_method(name: str) -> Callable[[type], type]:
+  """Returns a decorator that makes a method known by its flag value."""
+
+  def register(cls: type[AttributionMethod]) -> type[AttributionMethod]:
+    if name in _METHODS:
+      raise ValueError(f'There is an attribution method {name!r} already.')
+    cls.name = name
+    _METHODS[name] = cls
+    return cls
+
+  return register
+
+
+def names() -> tuple[str, ...]:
+  """Returns the registered names, in order of registration."""
+  return tuple(_METHODS)
+
+
+def create(name: str, **options) -> AttributionMethod:
+  """Returns the method `name`; `options` are its fields.
+
+  Raises:
+    ValueError: If there is no such method or option.
+  """
+  if name not in _METHODS:
+    raise ValueError(
+      f'No attribution method {name!r}; there are {", ".join(names())}.'
+    )
+  unknown = sorted(set(options) - _options(_METHODS[name]))
+  if unknown:
+    raise ValueError(
+      f'{name} has no option {", ".join(unknown)}; it has '
+      f'{", ".join(sorted(_options(_METHODS[name]))) or "none"}.'
+    )
+  return _METHODS[name](**options)
+
+
+def create_all(
+  method_names: Sequence[str], **options
+) -> tuple[AttributionMethod, ...]:
+  """Returns methods, each with those of the `options` that are its own.
+
+  Raises:
+    ValueError: If an option belongs to no registered method.
+  """
+  known = set().union(*(_options(cls) for cls in _METHODS.values()))
+  unknown = sorted(set(options) - known)
+  if unknown:
+    raise ValueError(
+      f'No attribution method has the option {", ".join(unknown)}; options '
+      f'are {", ".join(sorted(known))}.'
+    )
+  created = []
+  for name in method_names:
+    own = _options(_METHODS[name]) if name in _METHODS else ()
+    created.append(
+      create(name, **{k: v for k, v in options.items() if k in own})
+    )
+  return tuple(created)
+
+
+def _options(cls: type[AttributionMethod]) -> set[str]:
+  return {field.name for field in dataclasses.fields(cls)}
+
+
+@register_method('saliency')
+@dataclasses.dataclass(frozen=True)
+class Saliency(AttributionMethod):
+  """The absolute gradient (Simonyan et al., 2014).
+
+  By default |d mean / d x|, the absolute value of the gradient of the mean
+  over all units, as one backward pass gives and the paper's released code
+  computes. Taken literally, the paper's formula is the mean over units of
+  |d unit / d x|, which is never smaller; `per_unit=True` computes that, with
+  one backward pass for every unit.
+  """
+
+  per_unit: bool = False
+
+  def for_each_unit(self) -> AttributionMethod:
+    return dataclasses.replace(self, per_unit=True)
+
+  def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    return np.abs(gradients)
+
+
+@register_method('gradient_times_input')
+@dataclasses.dataclass(frozen=True)
+class GradientTimesInput(AttributionMethod):
+  """Gradient times input (Shrikumar et al., 2016)."""
+
+  def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    return inputs * gradients
+
+
+def stabilize(z: tf.Tensor, epsilon: float) -> tf.Tensor:
+  """Returns z moved away from zero by `epsilon`; zero counts as positive."""
+  epsilon = tf.constant(epsilon, z.dtype)
+  return z + tf.where(z >= 0, epsilon, -epsilon)
+
+
+@dataclasses.dataclass(frozen=True)
+class EpsilonRule:
+  """f'(z) becomes f(z) / (z + epsilon sign(z)), with sign(0) = 1."""
+
+  epsilon: float
+
+  def __call__(
+    self, z: tf.Tensor, f_z: tf.Tensor, gradient: tf.Tensor
+  ) -> tf.Tensor:
+    return gradient * (f_z / stabilize(z, self.epsilon))
+
+
+@register_method('elrp')
+@dataclasses.dataclass(frozen=True)
+class EpsilonLRP(AttributionMethod):
+  """Layer-wise Relevance Propagation, epsilon rule (Bach et al., 2015).
+
+  In the modified chain rule of Ancona et al. (2018), which replaces the
+  derivative of every activation and keeps all other gradients. Where f(0) is
+  not 0, as for a sigmoid, the ratio is as large as f(0) / epsilon near z = 0:
+  that is the definition.
+  """
+
+  epsilon: float = 1e-4  # Stabilizer, in the unit of the pre-activation z.
+
+  def __post_init__(self):
+    if not 0 < self.epsilon < np.inf:
+      raise ValueError(f'epsilon must be positive, but is {self.epsilon}.')
+
+  @property
+  def rule(self) -> Rule:
+    return EpsilonRule(self.epsilon)
+
+  def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    return inputs * gradients
+
+
+@register_method('integrated_gradients')
+@dataclasses.dataclass(frozen=True)
+class IntegratedGradients(AttributionMethod):
+  """Integrated gradients (Sundararajan et al., 2017) by a right Riemann sum.
+
+  The gradient is averaged over the points baseline + a (input - baseline), for
+  a = 1/steps, 2/steps, ..., 1. The maps' sum tends to the difference between
+  the target at the input and at the baseline as `steps` grows.
+  """
+
+  steps: int = 100
+  # In the units of the encoder's input, after T: a number, or an array that
+  # broadcasts to [height, width, channels].
+  baseline: float | np.ndarray = 0.0
+
+  def __post_init__(self):
+    if self.steps < 1:
+      raise ValueError(f'steps must be at least 1, but is {self.steps}.')
+    if not np.all(np.isfinite(self.baseline)):
+      raise ValueError(f'baseline must be finite, but is {self.baseline}.')
+
+  def points(self, inputs: np.ndarray) -> Iterator[np.ndarray]:
+    baseline = np.asarray(self.baseline, inputs.dtype)
+    for step in range(1, self.steps):
+      alpha = inputs.dtype.type(step / self.steps)
+      yield baseline + alpha * (inputs - baseline)
+    yield inputs  # a = 1, where the gradient is known already.
+
+  def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    return (inputs - np.asarray(self.baseline, inputs.dtype)) * gradients

@@ -1,0 +1,245 @@
+"""The gradient override registry: which operations are activations.
+
+A rule (see `attribution.methods`) replaces the derivative of every activation.
+Activations are marked in the GraphDef before it is imported: behind each one,
+`f(z)` and `z` pass through an `IdentityN` whose `_gradient_op_type` names the
+gradient function below. A backward pass built under `active_rule(rule)` takes
+the rule's way from `f(z)` to `z`; any other takes the plain gradient through
+the operations themselves. So all methods share one graph and its forward pass,
+and no setting outlives the building of a gradient.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
+import contextvars
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from attribution import composites, graph, operations, safety
+from attribution.errors import UnsupportedOpError
+
+# (z, f(z), gradient of f(z)) to gradient of z.
+Rule = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+NodeDef = tf.compat.v1.NodeDef
+
+_GRADIENT = 'AttributionActivation'
+_OP_TYPES: set[str] = set()
+_FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+
+_rule: contextvars.ContextVar[Rule | None] = contextvars.ContextVar(
+  'rule', default=None
+)
+
+
+def register_activation(
+  name: str, function: Callable[[np.ndarray], np.ndarray] | None = None
+) -> None:
+  """Makes an activation known to every method that overrides gradients.
+
+  Registering the same again does nothing.
+
+  Args:
+    name: Without `function`, the op type of an activation of one operand (or
+      of one that is no constant). With it, any name, to be reported.
+    function: A NumPy function of one array, f(z). Wherever a few elementwise
+      operations compute it from one tensor, they are one activation.
+
+  Raises:
+    ValueError: If `name` cannot be an activation or is another one already.
+  """
+  if function is not None:
+    if _FUNCTIONS.setdefault(name, function) is not function:
+      raise ValueError(f'{name!r} is registered with another function.')
+    return
+  if safety.reaches_outside(name) or name in _KEEPS_GRADIENT:
+    raise ValueError(f'The operation {name} is no activation.')
+  _OP_TYPES.add(name)
+
+
+def activations() -> tuple[str, ...]:
+  """Returns the op types and names registered, sorted."""
+  return tuple(sorted(_OP_TYPES.union(_FUNCTIONS)))
+
+
+def op_types() -> tuple[str, ...]:
+  """Returns the op types that are activations by themselves, sorted."""
+  return tuple(sorted(_OP_TYPES))
+
+
+_KEEPS_GRADIENT = frozenset().union(
+  operations.LINEAR,
+  operations.BILINEAR,
+  operations.LINEAR_IN_FIRST,
+  operations.WINNER_TAKES_ALL,
+  operations.STATIC,
+  operations.PASS_THROUGH,
+)
+
+for _type in (
+    'Relu', 'Relu6', 'LeakyRelu', 'Elu', 'Selu', 'Sigmoid', 'Tanh', 'Softplus',
+    'Softsign',
+    # Piecewise linear pieces that real graphs build PReLU and clipping from.
+    'Abs', 'Maximum', 'Minimum', 'ClipByValue',
+):  # fmt: skip
+  register_activation(_type)
+register_activation('hard_sigmoid', lambda z: np.clip(z / 6 + 0.5, 0, 1))
+register_activation('hard_sigmoid_0.2', lambda z: np.clip(0.2 * z + 0.5, 0, 1))
+
+
+@contextlib.contextmanager
+def active_rule(rule: Rule | None) -> Iterator[None]:
+  """Within it, `tf.gradients` takes `rule` through every marked activation."""
+  token = _rule.set(rule)
+  try:
+    yield
+  finally:
+    _rule.reset(token)
+
+
+@tf.RegisterGradient(_GRADIENT)
+def _activation_gradient(
+  op: tf.Operation, gradient: tf.Tensor, _: tf.Tensor
+) -> tuple[tf.Tensor | None, tf.Tensor | None]:
+  rule = _rule.get()
+  if rule is None:
+    return gradient, None
+  f_z, z = op.inputs
+  if not f_z.shape.is_compatible_with(z.shape):
+    raise UnsupportedOpError(
+      f'The activation {op.name!r} changes the shape of {z.name!r} from '
+      f'{z.shape} to {f_z.shape}.'
+    )
+  return None, rule(z, f_z, gradient)
+
+
+def mark_activations(
+  subgraph: graph.SubGraph,
+) -> tuple[graph.SubGraph, Mapping[str, int]]:
+  """Returns the graph with its activations marked, and how many of each.
+
+  Raises:
+    UnsupportedOpError: If an operation between input and representation is
+      neither an activation nor known to be linear, or if nothing is an
+      activation although the graph is not linear.
+  """
+  nodes = subgraph.nodes
+  carriers = _carriers(subgraph)
+  found = composites.find(nodes, carriers, _OP_TYPES, dict(_FUNCTIONS))
+  inside = _hidden_nodes(found, carriers, subgraph.representation_tensor)
+  entries = {c.end: c.entry for c in found}
+  ruled = Counter(c.name for c in found)
+  unknown, nonlinear = [], []
+  for name, inputs in carriers.items():
+    if name in inside or name in entries:
+      continue
+    node = nodes[name]
+    if node.op in _OP_TYPES and len(inputs) == 1:
+      entries[name] = inputs[0]
+      ruled[node.op] += 1
+    elif not _keeps_gradient(node, inputs):
+      unknown.append(_describe(node, inputs))
+    elif node.op in operations.WINNER_TAKES_ALL | _OP_TYPES:
+      nonlinear.append(_describe(node, inputs))
+  if unknown:
+    raise UnsupportedOpError(_unknown_message(unknown))
+  if nonlinear and not entries:
+    raise UnsupportedOpError(
+      f'No activation to override, although the graph is not linear: '
+      f'{_listing(nonlinear)}. Use the method gradient_times_input, which '
+      'needs none.'
+    )
+  return _insert_marks(subgraph, entries), ruled
+
+
+def _carriers(subgraph: graph.SubGraph) -> dict[str, tuple]:
+  """Returns, by node that depends on the input's values, the inputs that do."""
+  carriers = {}
+  source = subgraph.input_tensor.rpartition(':')[0]
+  for name, node in subgraph.nodes.items():
+    if node.op in operations.STATIC:
+      continue
+    inputs = tuple(
+      tensor
+      for tensor in graph.data_inputs(node)
+      if tensor[0] == source or tensor[0] in carriers
+    )
+    if inputs:
+      carriers[name] = inputs
+  return carriers
+
+
+def _hidden_nodes(found, carriers, representation: str) -> set[str]:
+  """Returns the nodes that serve nothing but a composite activation."""
+  hidden = set()
+  for composite in found:
+    hidden |= composite.nodes - {composite.end}
+  used = {representation.rpartition(':')[0]}
+  owner = {n: c.end for c in found for n in c.nodes}
+  for name, inputs in carriers.items():
+    used.update(i for i, _ in inputs if owner.get(i) != owner.get(name, name))
+  return hidden - used
+
+
+def _keeps_gradient(node: NodeDef, inputs: tuple) -> bool:
+  """Returns whether TensorFlow's gradient is how relevance passes `node`."""
+  if node.op == 'Cast':
+    return tf.as_dtype(node.attr['DstT'].type).is_floating
+  if node.op in operations.BILINEAR:
+    return len(inputs) == 1
+  if node.op in operations.LINEAR_IN_FIRST:
+    return inputs == (next(graph.data_inputs(node)),)
+  # Of several tensors the larger wins, element by element, as in max pooling.
+  return (
+    node.op in operations.LINEAR
+    or node.op in operations.WINNER_TAKES_ALL
+    or node.op in ('Maximum', 'Minimum')
+  )
+
+
+def _describe(node: NodeDef, inputs: tuple) -> str:
+  branches = f' of {len(inputs)} branches' if len(inputs) > 1 else ''
+  return f'{node.op}{branches} (node {node.name!r})'
+
+
+def _listing(descriptions: list[str]) -> str:
+  more = len(descriptions) - 5
+  rest = f' and {more} more' if more > 0 else ''
+  return ', '.join(descriptions[:5]) + rest
+
+
+def _unknown_message(unknown: list[str]) -> str:
+  return (
+    f'No rule for {_listing(unknown)}. Register an activation with '
+    'attribution.overrides.register_activation, choose a representation '
+    'before these operations, or use a method that needs no rule: '
+    'saliency, gradient_times_input, integrated_gradients.'
+  )
+
+
+def _insert_marks(
+  subgraph: graph.SubGraph, entries: Mapping[str, tuple[str, int]]
+) -> graph.SubGraph:
+  """Returns the graph with an IdentityN of (f(z), z) behind each activation."""
+  marks = {f'{name}:0': f'{name}/activation:0' for name in entries}
+  nodes = {}
+  for name, node in subgraph.nodes.items():
+    copy = NodeDef.FromString(node.SerializeToString())
+    for i, tensor in enumerate(copy.input):
+      copy.input[i] = marks.get(tensor, tensor)
+    nodes[name] = copy
+    if name in entries:
+      z = '{}:{}'.format(*entries[name])
+      mark = NodeDef(op='IdentityN', name=f'{name}/activation')
+      mark.input.extend([f'{name}:0', marks.get(z, z)])
+      mark.attr['T'].list.type.extend([node.attr['T'].type] * 2)
+      mark.attr['_gradient_op_type'].s = _GRADIENT.encode()
+      nodes[mark.name] = mark
+  representation = subgraph.representation_tensor
+  return dataclasses.replace(
+    subgraph,
+    nodes=nodes,
+    representation_tensor=marks.get(representation, representation),
+  )

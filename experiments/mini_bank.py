@@ -1,0 +1,160 @@
+"""Builds the mini bank: trains its encoders and measures its transfers."""
+
+from collections.abc import Callable, Iterable, Sequence
+import concurrent.futures
+import csv
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from attribution import preprocessing
+from probe_data import scene_dataset
+from taskonomy_models import mini_network
+from taskonomy_models import mini_tasks
+from taskonomy_models import mini_training
+from taskonomy_models import readouts
+
+IMAGE_SIZE = 64
+_TASK_NAMES = tuple(mini_tasks.MINI_TASKS)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSizes:
+  """How many scenes of each split there are."""
+
+  train: int = 12000
+  transfer: int = 2500
+  validation: int = 1000
+  test: int = 1000
+
+
+def build_data(
+  folder: str, sizes: DataSizes, workers: int, progress=None
+) -> None:
+  """Renders every split, unless it is there."""
+  for split, number in dataclasses.asdict(sizes).items():
+    scene_dataset.build(
+      folder, split, number, IMAGE_SIZE, workers=workers, progress=progress
+    )
+
+
+def split_data(folder: str, sizes: DataSizes, split: str) -> dict[str, np.ndarray]:
+  return scene_dataset.build(folder, split, getattr(sizes, split), IMAGE_SIZE)
+
+
+def one_thread() -> None:
+  """Makes TensorFlow deterministic; to be called before it runs anything."""
+  tf.config.threading.set_intra_op_parallelism_threads(1)
+  tf.config.threading.set_inter_op_parallelism_threads(1)
+  tf.config.experimental.enable_op_determinism()
+
+
+def _write_json(path: str, content) -> None:
+  with open(path + '.partial', 'w', encoding='utf-8') as file:
+    json.dump(content, file, indent=2)
+    file.write('\n')
+  os.replace(path + '.partial', path)
+
+
+def train_task(
+  name: str,
+  recipe: mini_training.Recipe,
+  data_folder: str,
+  sizes: DataSizes,
+  output: str,
+) -> str:
+  """Trains one task's network and writes NAME.pb, then NAME.json."""
+  task = mini_tasks.MINI_TASKS[name]
+  training, test = (
+    mini_training.Data(data['image'], data[name])
+    for data in (
+      split_data(data_folder, sizes, split) for split in ('train', 'test')
+    )
+  )
+  encoder, results = mini_training.train(
+    task,
+    recipe,
+    training,
+    test,
+    preprocessing.Preprocessing.parse(task.preprocessing),
+    task_number=_TASK_NAMES.index(name),
+  )
+  graph_def = mini_network.freeze(encoder, IMAGE_SIZE)
+  mini_network.save_graph(graph_def, os.path.join(output, f'{name}.pb'))
+  _write_json(os.path.join(output, f'{name}.json'), results)
+  return name
+
+
+def parallel(
+  function: Callable,
+  arguments: Sequence[tuple],
+  workers: int,
+  description: str,
+  progress: Callable[..., Iterable],
+) -> None:
+  """Calls a function in processes of one thread each."""
+  context = multiprocessing.get_context('spawn')
+  with concurrent.futures.ProcessPoolExecutor(
+    workers, context, initializer=one_thread
+  ) as pool:
+    jobs = [pool.submit(function, *each) for each in arguments]
+    done = concurrent.futures.as_completed(jobs)
+    for job in progress(done, total=len(jobs), description=description):
+      job.result()
+
+
+def train_bank(
+  output: str,
+  data_folder: str,
+  recipe: mini_training.Recipe,
+  *,
+  sizes: DataSizes = DataSizes(),
+  tasks: Sequence[str] = _TASK_NAMES,
+  workers: int = 1,
+  progress: Callable[..., Iterable],
+) -> None:
+  """Trains the networks of a bank; those that are there are kept.
+
+  Args:
+    output: Folder of the bank; gets a graph and the losses of each task and
+      `recipe.json`.
+    data_folder: Where the rendered scenes are kept.
+    recipe: How to train.
+    sizes: Of the data.
+    tasks: Which tasks, by name.
+    workers: Processes, of one thread each: the weights do not depend on it.
+    progress: As `experiments.progress.track`.
+
+  Raises:
+    ValueError: If the folder holds networks of another recipe.
+  """
+  os.makedirs(output, exist_ok=True)
+  settings = dataclasses.asdict(recipe) | {'data': dataclasses.asdict(sizes)}
+  recipe_path = os.path.join(output, 'recipe.json')
+  if os.path.exists(recipe_path):
+    with open(recipe_path, encoding='utf-8') as file:
+      found = json.load(file)
+    if found != settings:
+      raise ValueError(
+        f'{output} holds networks trained by {found}, not by {settings}; '
+        'choose another --output.'
+      )
+  _write_json(recipe_path, settings)
+  build_data(data_folder, sizes, workers, progress)
+  missing = [
+    name
+    for name in tasks
+    if not os.path.exists(os.path.join(output, f'{name}.json'))
+  ]
+  parallel(
+    train_task,
+    [(name, recipe, data_folder, sizes, output) for name in missing],
+    workers,
+    'Training networks',
+    progress,
+  )

@@ -1,0 +1,349 @@
+"""Really trains the transfers of a mini bank, and reads its oracle off them.
+
+A transfer is a small readout from a frozen source encoder to a target task.
+The oracle follows Taskonomy (Zamir et al., CVPR 2018, section 3.3): losses on
+each test picture, win rates of each pair of sources, the principal
+eigenvector of their ratios.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from attribution import graph
+from attribution import preprocessing
+from experiments import mini_bank
+from taskonomy_models import mini_tasks
+from taskonomy_models import readouts
+from taskonomy_models import tasks
+from transferability import files
+from transferability import oracle as oracles
+
+EVALUATION_SPLITS = ('validation', 'test')
+_BATCH = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferPlan:
+  """Which transfers are trained.
+
+  Attributes:
+    sources: Tasks whose encoders are transferred from.
+    targets: Tasks that are transferred to.
+    num_images: Training pictures; one oracle each.
+    seeds: Of pictures, weights and batches.
+    held_out: Transfer scenes that choose the readouts' checkpoints.
+    recipe: Of the readouts; its seed is replaced.
+  """
+
+  sources: Sequence[str] = tuple(task.name for task in tasks.TASKS)
+  targets: Sequence[str] = tuple(task.name for task in tasks.TARGETS)
+  num_images: Sequence[int] = (2000, 200)
+  seeds: Sequence[int] = (0, 1, 2)
+  held_out: int = 500
+  recipe: readouts.ReadoutRecipe = readouts.ReadoutRecipe()
+
+  def units(self) -> list[tuple[str, int, int]]:
+    """Returns every (target, num_images, seed)."""
+    return [
+      (target, number, seed)
+      for number in self.num_images
+      for seed in self.seeds
+      for target in self.targets
+    ]
+
+
+def _representations_path(folder, source, split, noisy) -> str:
+  noisy = '-noisy' if noisy else ''
+  return os.path.join(folder, f'{source}-{split}{noisy}.npy')
+
+
+def _inputs(
+  task: mini_tasks.MiniTask, images: np.ndarray, noise: float, seed: list[int]
+) -> np.ndarray:
+  """T without the masked centre: a transfer sees the whole picture.
+
+  The same seed gives the same noise, whatever the source.
+  """
+  text = mini_tasks.PLAIN if task.masked else task.preprocessing
+  inputs = preprocessing.Preprocessing.parse(text)(images)
+  if noise:
+    drawn = np.random.default_rng(seed).normal(0, noise, images.shape)
+    inputs = inputs + drawn[..., : inputs.shape[-1]]
+  return inputs.astype(np.float32)
+
+
+def represent(
+  source: str,
+  bank: str,
+  data_folder: str,
+  sizes: mini_bank.DataSizes,
+  output: str,
+) -> None:
+  """Writes a source's representations of every split, clean and noisy."""
+  task = mini_tasks.MINI_TASKS[source]
+  graph_def = graph.load_graph_def(os.path.join(bank, f'{source}.pb'))
+  forward = tf.compat.v1.wrap_function(
+    lambda: tf.compat.v1.import_graph_def(graph_def, name=''), []
+  ).prune('input:0', ['representation:0'])
+  for number, split in enumerate(('transfer', *EVALUATION_SPLITS)):
+    images = mini_bank.split_data(data_folder, sizes, split)['image']
+    for noise in (0.0, mini_tasks.MINI_TASKS['denoise'].noise):
+      path = _representations_path(output, source, split, noise)
+      if os.path.exists(path):
+        continue
+      values = np.concatenate(
+        [
+          forward(
+            tf.constant(
+              _inputs(task, images[i : i + _BATCH], noise, [number, i])
+            )
+          )[0]
+          for i in range(0, len(images), _BATCH)
+        ]
+      )
+      with open(path + '.partial', 'wb') as file:
+        np.save(file, values)
+      os.replace(path + '.partial', path)
+
+
+def _losses_path(folder: str, target: str, num_images: int, seed: int) -> str:
+  return os.path.join(folder, f'{target}-{num_images}-{seed}.npz')
+
+
+def transfer(
+  target: str,
+  num_images: int,
+  seed: int,
+  plan: TransferPlan,
+  data_folder: str,
+  sizes: mini_bank.DataSizes,
+  representations: str,
+  output: str,
+) -> None:
+  """Trains readouts from all sources to a target; writes their losses.
+
+  The file holds, for each evaluation split, float32 [sources, pictures].
+  """
+  task = mini_tasks.MINI_TASKS[target]
+  noisy = task.noise > 0
+
+  def load(split):
+    stacked = np.stack(
+      [
+        np.load(_representations_path(representations, source, split, noisy))
+        for source in plan.sources
+      ]
+    )
+    return stacked, mini_bank.split_data(data_folder, sizes, split)[target]
+
+  features, labels = load('transfer')
+  order = np.random.default_rng([seed, num_images]).permutation(len(labels))
+  held_out, rest = np.sort(order[: plan.held_out]), order[plan.held_out :]
+  rows = np.sort(rest[:num_images])
+  readout = readouts.Readouts(
+    task,
+    features[:, rows],
+    labels[rows],
+    dataclasses.replace(plan.recipe, seed=seed),
+  )
+  readout.train(features[:, held_out], labels[held_out])
+  losses = {split: readout.score(*load(split)) for split in EVALUATION_SPLITS}
+  path = _losses_path(output, target, num_images, seed)
+  with open(path + '.partial', 'wb') as file:
+    np.savez(file, **losses)
+  os.replace(path + '.partial', path)
+
+
+def measure(
+  bank: str,
+  data_folder: str,
+  sizes: mini_bank.DataSizes,
+  plan: TransferPlan,
+  workers: int,
+  progress: Callable[..., Iterable],
+) -> None:
+  """Trains all transfers of a plan; what is there already is kept.
+
+  Args:
+    bank: Folder with the graph of each source, NAME.pb; the results go to
+      its folder `transfers`.
+    data_folder: Where the rendered scenes are kept.
+    sizes: Of the data.
+    plan: What to train.
+    workers: Processes, of one thread each.
+    progress: As `experiments.progress.track`.
+  """
+  representations = os.path.join(bank, 'transfers', 'representations')
+  losses = os.path.join(bank, 'transfers', 'losses')
+  os.makedirs(representations, exist_ok=True)
+  os.makedirs(losses, exist_ok=True)
+  mini_bank.build_data(data_folder, sizes, workers, progress)
+  mini_bank.parallel(
+    represent,
+    [
+      (source, bank, data_folder, sizes, representations)
+      for source in plan.sources
+    ],
+    workers,
+    'Representing scenes',
+    progress,
+  )
+  common = (plan, data_folder, sizes, representations, losses)
+  units = [
+    unit for unit in plan.units()
+    if not os.path.exists(_losses_path(losses, *unit))
+  ]
+  mini_bank.parallel(
+    transfer,
+    [(*unit, *common) for unit in units],
+    workers,
+    'Training transfers',
+    progress,
+  )
+
+
+def load_losses(
+  bank: str, plan: TransferPlan, target: str, num_images: int, split: str
+) -> np.ndarray:
+  """Returns losses [seeds, sources, pictures]."""
+  folder = os.path.join(bank, 'transfers', 'losses')
+  stacked = []
+  for seed in plan.seeds:
+    with np.load(_losses_path(folder, target, num_images, seed)) as file:
+      stacked.append(file[split])
+  return np.stack(stacked)
+
+
+def derive_oracle(
+  bank: str,
+  plan: TransferPlan,
+  num_images: int,
+  split: str,
+  seeds: Sequence[int] | None = None,
+) -> oracles.Oracle:
+  """Returns the oracle of transfers trained on `num_images` pictures.
+
+  Every picture of the split under every seed is one trial of the win rates.
+
+  Args:
+    bank: Folder that `measure` wrote to.
+    plan: What was measured.
+    num_images: One of the plan's.
+    split: One of EVALUATION_SPLITS.
+    seeds: Which of the plan's seeds; all if None.
+  """
+  plan = plan if seeds is None else dataclasses.replace(plan, seeds=seeds)
+  rows = []
+  for target in plan.targets:
+    losses = load_losses(bank, plan, target, num_images, split)
+    trials = np.concatenate(list(losses), axis=1)
+    rows.append(oracles.ahp_affinity(oracles.win_rates(trials)))
+  return oracles.Oracle.from_affinity(
+    np.stack(rows), tuple(plan.targets), tuple(plan.sources)
+  )
+
+
+def mean_loss_oracle(
+  bank: str, plan: TransferPlan, num_images: int, split: str
+) -> oracles.Oracle:
+  """Returns the oracle that ranks by mean loss, instead of by win rates."""
+  rows = [
+    -load_losses(bank, plan, target, num_images, split).mean(axis=(0, 2))
+    for target in plan.targets
+  ]
+  return oracles.Oracle.from_affinity(
+    np.stack(rows), tuple(plan.targets), tuple(plan.sources)
+  )
+
+
+def stability_table(bank: str, plan: TransferPlan) -> list[tuple]:
+  """Returns how much oracles of the test split agree, a header first.
+
+  Columns: what is compared, mean row Spearman, share of relevant sources in
+  common, lowest row Spearman and its target.
+  """
+  rows = [('comparison', 'spearman', 'overlap', 'lowest', 'lowest_target')]
+
+  def compare(name, chosen):
+    stability = oracles.stability(chosen)
+    first, second = chosen[0], chosen[-1]
+    lowest = {
+      target: oracles.row_spearman(
+        first.ranking[target], second.ranking[target]
+      )
+      for target in first.targets
+    }
+    worst = min(lowest, key=lowest.get)
+    rows.append(
+      (name, stability.spearman, stability.overlap, lowest[worst], worst)
+    )
+
+  def derive(number, split='test', seeds=None):
+    return derive_oracle(bank, plan, number, split, seeds)
+
+  for number in plan.num_images:
+    if len(plan.seeds) > 1:
+      single = [derive(number, seeds=(seed,)) for seed in plan.seeds]
+      compare(f'seeds, {number} images', single)
+    compare(
+      f'validation and test scenes, {number} images',
+      [derive(number, 'validation'), derive(number)],
+    )
+    compare(
+      f'win rates and mean loss, {number} images',
+      [derive(number), mean_loss_oracle(bank, plan, number, 'test')],
+    )
+  for number in plan.num_images[1:]:
+    first = plan.num_images[0]
+    compare(f'{first} and {number} images', [derive(first), derive(number)])
+  return rows
+
+
+def loss_table(
+  bank: str, plan: TransferPlan, num_images: int
+) -> list[tuple]:
+  """Returns each transfer's mean test loss over seeds, a header first."""
+  rows = [('target', *plan.sources)]
+  for target in plan.targets:
+    losses = load_losses(bank, plan, target, num_images, 'test')
+    rows.append((target, *losses.mean(axis=(0, 2))))
+  return rows
+
+
+def write_oracle(bank: str, plan: TransferPlan) -> None:
+  """Writes the oracle of the most pictures and its tables into the bank.
+
+  `oracle.csv` (ranking), `oracle_affinity.csv`, `oracle_validation.csv` (on
+  scenes of their own, for choices), `oracle_few.csv` (the fewest pictures),
+  `oracle_stability.csv` and `transfer_losses.csv`.
+  """
+  most, fewest = max(plan.num_images), min(plan.num_images)
+
+  def path(name):
+    return os.path.join(bank, name)
+
+  oracle = derive_oracle(bank, plan, most, 'test')
+  oracle.save(path('oracle.csv'))
+  files.write_csv(
+    path('oracle_affinity.csv'),
+    [
+      ('target', *plan.sources),
+      *(
+        (target, *row)
+        for target, row in zip(oracle.targets, oracle.affinity, strict=True)
+      ),
+    ],
+  )
+  derive_oracle(bank, plan, most, 'validation').save(
+    path('oracle_validation.csv')
+  )
+  derive_oracle(bank, plan, fewest, 'test').save(path('oracle_few.csv'))
+  files.write_csv(path('oracle_stability.csv'), stability_table(bank, plan))
+  files.write_csv(
+    path('transfer_losses.csv'), loss_table(bank, plan, most)
+  )

@@ -1,0 +1,1 @@
+"""Which images are explained: named probe sets, folders, lists and scenes."""

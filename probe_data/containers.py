@@ -1,0 +1,171 @@
+"""What the bytes of an image file claim: its format, size and completeness.
+
+OpenCV decodes the pixels, but it allocates whatever size a header asks for and,
+depending on its version, fills what is missing of a truncated file with grey.
+Both are found here from the file's structure, before anything is decoded.
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Callable
+
+from probe_data import errors
+
+_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+
+# A JPEG marker: not a stuffed byte (FF 00), a fill byte (FF FF) or a restart
+# (FF D0 ... FF D7), which all occur inside of entropy-coded data.
+_JPEG_MARKER = re.compile(rb'\xff([\x01-\xcf\xd8-\xfe])', re.DOTALL)
+_JPEG_END = 0xD9
+_JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_WITHOUT_LENGTH = frozenset((0x01, 0xD8))
+
+_PNM_HEADER = re.compile(
+  rb'P[1-6](?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})\s'
+)
+
+
+def read_size(data: bytes) -> tuple[int, int]:
+  """Returns the height and width that an image file claims to have.
+
+  Args:
+    data: The whole file.
+
+  Raises:
+    ImageFileError: If the file is empty, is of no known format, or is a JPEG or
+      PNG file that is truncated or damaged.
+  """
+  if not data:
+    raise errors.ImageFileError('the file is empty')
+  name, size = _format_of(data)
+  try:
+    height, width = size(data)
+  except (struct.error, IndexError):
+    raise errors.ImageFileError(
+      f'{name} file truncated in its header'
+    ) from None
+  if height < 1 or width < 1:
+    raise errors.ImageFileError(
+      f'{name} file claims a size of {height} x {width}'
+    )
+  return height, width
+
+
+def _format_of(data: bytes) -> tuple[str, Callable[[bytes], tuple[int, int]]]:
+  if data[:4] == b'RIFF' and data[8:12] == b'WEBP':
+    return 'WebP', _webp_size
+  for start, name, size in _FORMATS:
+    if data.startswith(start):
+      return name, size
+  raise errors.ImageFileError(
+    'not an image file of a known format (JPEG, PNG, WebP, TIFF, GIF, BMP, '
+    f'PNM): it starts with {data[:12]!r}'
+  )
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+  """Walks the segments up to the end marker, so that thumbnails are skipped."""
+  position, size = 2, None
+  while marker := _JPEG_MARKER.search(data, position):
+    code, position = marker.group(1)[0], marker.end()
+    if code == _JPEG_END:
+      if size is None:
+        raise errors.ImageFileError('JPEG file without an image')
+      return size
+    if code in _JPEG_WITHOUT_LENGTH:
+      continue
+    (length,) = struct.unpack_from('>H', data, position)
+    if code in _JPEG_SIZES:
+      size = size or struct.unpack_from('>HH', data, position + 3)
+    position += length
+  raise errors.ImageFileError(
+    'JPEG file truncated: it has no end-of-image marker'
+  )
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+  """Walks the chunks up to the last and checks the sums of critical ones."""
+  position, size = len(_PNG_SIGNATURE), None
+  while position + 12 <= len(data):
+    length, kind = struct.unpack_from('>I4s', data, position)
+    end = position + 12 + length
+    if end > len(data):
+      break
+    (checksum,) = struct.unpack_from('>I', data, end - 4)
+    is_critical = kind[:1].isupper()
+    if is_critical and zlib.crc32(data[position + 4 : end - 4]) != checksum:
+      raise errors.ImageFileError(
+        f'PNG file damaged: wrong checksum in chunk {kind!r}'
+      )
+    if kind == b'IHDR' and size is None:
+      width, height = struct.unpack_from('>II', data, position + 8)
+      size = height, width
+    elif kind == b'IEND' and size:
+      return size
+    position = end
+  raise errors.ImageFileError('PNG file truncated: its last chunk is missing')
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+  (length,) = struct.unpack_from('<I', data, 4)
+  if length + 8 > len(data):
+    raise errors.ImageFileError(
+      f'WebP file truncated: {len(data)} of {length + 8} bytes'
+    )
+  kind = data[12:16]
+  if kind == b'VP8X':
+    width, height = (
+      int.from_bytes(data[i : i + 3], 'little') for i in (24, 27)
+    )
+    return height + 1, width + 1
+  if kind == b'VP8L':
+    (bits,) = struct.unpack_from('<I', data, 21)
+    return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+  width, height = struct.unpack_from('<HH', data, 26)
+  return height & 0x3FFF, width & 0x3FFF
+
+
+def _tiff_size(data: bytes) -> tuple[int, int]:
+  """Reads the tags ImageWidth (256) and ImageLength (257) of the first page."""
+  order = '<' if data[:2] == b'II' else '>'
+  (directory,) = struct.unpack_from(f'{order}I', data, 4)
+  (count,) = struct.unpack_from(f'{order}H', data, directory)
+  sizes = {}
+  for i in range(count):
+    entry = directory + 2 + 12 * i
+    tag, kind = struct.unpack_from(f'{order}HH', data, entry)
+    if tag in (256, 257):
+      value = f'{order}H' if kind == 3 else f'{order}I'
+      (sizes[tag],) = struct.unpack_from(value, data, entry + 8)
+  return sizes.get(257, 0), sizes.get(256, 0)
+
+
+def _gif_size(data: bytes) -> tuple[int, int]:
+  width, height = struct.unpack_from('<HH', data, 6)
+  return height, width
+
+
+def _bmp_size(data: bytes) -> tuple[int, int]:
+  (header,) = struct.unpack_from('<I', data, 14)
+  width, height = struct.unpack_from('<HH' if header == 12 else '<ii', data, 18)
+  return abs(height), abs(width)  # A negative height means top row first.
+
+
+def _pnm_size(data: bytes) -> tuple[int, int]:
+  header = _PNM_HEADER.match(data[:4096])
+  if header is None:
+    raise errors.ImageFileError('PNM file without a width and a height')
+  return int(header.group(2)), int(header.group(1))
+
+
+_FORMATS = (
+  (b'\xff\xd8', 'JPEG', _jpeg_size),
+  (_PNG_SIGNATURE, 'PNG', _png_size),
+  (b'II*\0', 'TIFF', _tiff_size),
+  (b'MM\0*', 'TIFF', _tiff_size),
+  (b'GIF87a', 'GIF', _gif_size),
+  (b'GIF89a', 'GIF', _gif_size),
+  (b'BM', 'BMP', _bmp_size),
+  *((b'P%d' % kind, 'PNM', _pnm_size) for kind in range(1, 7)),
+)

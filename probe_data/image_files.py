@@ -1,0 +1,222 @@
+"""Finding image files and drawing a sample of those that can be read."""
+
+import collections
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent import futures
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from probe_data import errors, images
+
+_NUM_THREADS = min(8, os.cpu_count() or 1)
+_MAX_LISTED = 10  # Unreadable files that one message names.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sample:
+  """Pictures of some of many files.
+
+  Attributes:
+    pictures: uint8 [num_images, height, width, 3], RGB.
+    names: The file of each picture.
+    skipped: Name and reason of each unreadable file that was drawn.
+  """
+
+  pictures: np.ndarray
+  names: tuple[str, ...]
+  skipped: tuple[tuple[str, str], ...]
+
+
+def find(folder: str | os.PathLike[str]) -> dict[str, str]:
+  """Returns the path of each image file below a folder, by its relative path.
+
+  A file counts by its extension. Hidden files and folders are passed over;
+  linked folders are followed, but none is entered twice on the way down.
+
+  Raises:
+    ProbeSetError: If there are none.
+  """
+  files = dict(_walk(os.fspath(folder), '', frozenset()))
+  found = {
+    name: path
+    for name, path in files.items()
+    if os.path.splitext(name)[1].lower() in images.EXTENSIONS
+  }
+  if not found:
+    raise errors.ProbeSetError(
+      f'No image files in the folder {folder} or below it '
+      f'({_extensions(files)}). Put images such as .jpg or .png files there.'
+    )
+  return found
+
+
+def _walk(
+  path: str, relative: str, above: frozenset[str]
+) -> Iterator[tuple[str, str]]:
+  real = os.path.realpath(path)
+  if real in above:
+    return
+  with os.scandir(path) as entries:
+    ordered = sorted(entries, key=lambda entry: entry.name)
+  for entry in ordered:
+    if entry.name.startswith('.'):
+      continue
+    if entry.is_dir():
+      yield from _walk(entry.path, f'{relative}{entry.name}/', above | {real})
+    else:
+      yield relative + entry.name, entry.path
+
+
+def _extensions(files: Iterable[str]) -> str:
+  counts = collections.Counter(
+    os.path.splitext(name)[1] or 'none' for name in files
+  )
+  if not counts:
+    return 'it holds no files'
+  return 'it holds files with the extensions ' + ', '.join(
+    f'{extension}: {count}' for extension, count in counts.most_common(5)
+  )
+
+
+def read_list(path: str | os.PathLike[str]) -> dict[str, str]:
+  """Returns the path of each file that a text file lists, one a line.
+
+  Paths are relative to the folder of the list; empty lines are passed over.
+
+  Raises:
+    ProbeSetError: If the list is empty, repeats a file, or is not UTF-8.
+  """
+  path = pathlib.Path(path)
+  try:
+    lines = path.read_text(encoding='utf-8-sig').split('\n')
+  except UnicodeDecodeError:
+    raise errors.ProbeSetError(
+      f'{path} is not a text file in UTF-8 with one path a line.'
+    ) from None
+  files: dict[str, str] = {}
+  for number, line in enumerate(lines, 1):
+    name = line.strip()
+    if name in files:
+      raise errors.ProbeSetError(f'{path}, line {number} repeats {name!r}.')
+    if name:
+      files[name] = os.path.join(path.parent, name)
+  if not files:
+    raise errors.ProbeSetError(f'{path} lists no files: write one path a line.')
+  return files
+
+
+def sample(
+  files: dict[str, str],
+  *,
+  num_images: int,
+  image_size: tuple[int, int],
+  seed: int,
+  on_bad_image: str,
+  progress: Callable[..., Iterable[Any]],
+  where: str,
+) -> Sample:
+  """Decodes files drawn at random, others in place of unreadable ones.
+
+  The order of drawing depends only on the seed and the sorted names, the order
+  of the result only on the names.
+
+  Args:
+    files: The path of each file by its name.
+    num_images: How many, or all that can be read if those are fewer.
+    image_size: Height and width, see `images.fit`.
+    seed: Of the draw.
+    on_bad_image: 'skip' or 'error'.
+    progress: Wraps the iterable of pictures, see `probe_sets.load`.
+    where: The folder or list, for messages.
+
+  Raises:
+    ProbeSetError: If no file can be read, or one cannot and that is an error.
+  """
+  names = sorted(files)
+  drawn = [
+    names[i] for i in np.random.default_rng(seed).permutation(len(names))
+  ]
+  skipped: dict[str, str] = {}
+  pictures = _decode_until(
+    num_images, drawn, files, image_size, skipped, on_bad_image == 'error'
+  )
+  total = min(num_images, len(drawn))
+  found = dict(progress(pictures, total=total, description='Decoding images'))
+  if skipped:
+    _report(skipped, on_bad_image, len(found), where)
+  if len(found) < num_images:
+    logging.info(
+      '%s has %d images of the %d asked for.', where, len(found), num_images
+    )
+  order = sorted(found)
+  return Sample(
+    np.stack([found[name] for name in order]),
+    tuple(_printable(name) for name in order),
+    tuple((_printable(name), skipped[name]) for name in sorted(skipped)),
+  )
+
+
+def _decode_until(
+  num_images: int,
+  drawn: Sequence[str],
+  files: dict[str, str],
+  image_size: tuple[int, int],
+  skipped: dict[str, str],
+  stop_at_skipped: bool,
+) -> Iterator[tuple[str, np.ndarray]]:
+  """Yields name and picture until there are enough; adds to `skipped`."""
+
+  def read(name: str) -> np.ndarray | errors.ImageFileError:
+    try:
+      return images.fit(images.read(files[name]), image_size)
+    except errors.ImageFileError as error:
+      return error
+
+  position, missing = 0, num_images
+  with futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
+    while missing and position < len(drawn):
+      batch = drawn[position : position + missing]
+      position += len(batch)
+      for name, picture in zip(batch, pool.map(read, batch), strict=True):
+        if isinstance(picture, errors.ImageFileError):
+          skipped[name] = str(picture)
+        else:
+          missing -= 1
+          yield name, picture
+      if skipped and stop_at_skipped:
+        return
+
+
+def _report(
+  skipped: dict[str, str], on_bad_image: str, num_found: int, where: str
+) -> None:
+  """Warns of unreadable files, or raises if that was asked or none is left."""
+  listed = '; '.join(
+    f'{_printable(name)}: {skipped[name]}'
+    for name in sorted(skipped)[:_MAX_LISTED]
+  )
+  if len(skipped) > _MAX_LISTED:
+    listed += f'; and {len(skipped) - _MAX_LISTED} more'
+  if on_bad_image == 'error':
+    raise errors.ProbeSetError(
+      f'{where} has unreadable images, {len(skipped)} of those drawn '
+      f"({listed}). Repair or remove them, or use on_bad_image='skip'."
+    )
+  if not num_found:
+    raise errors.ProbeSetError(
+      f'{where} has no image that can be read among {len(skipped)} files '
+      f'({listed}).'
+    )
+  logging.warning(
+    '%s: skipped %d unreadable images (%s).', where, len(skipped), listed
+  )
+
+
+def _printable(name: str) -> str:
+  """Returns a file name as text that can be written as UTF-8."""
+  return os.fsencode(name).decode('utf-8', 'backslashreplace')

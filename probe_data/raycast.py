@@ -1,0 +1,285 @@
+"""A vectorised ray caster for rooms seen from inside.
+
+Rays are scaled so that the ray parameter is the depth along the optical axis
+(z-depth); every geometric label of a scene then comes for free and exact.
+
+World axes: x and y span the floor, z points up, metres. Camera axes: x right,
+y down, z forward.
+"""
+
+import dataclasses
+
+import numpy as np
+
+BOX, SPHERE, CYLINDER = 0, 1, 2
+
+_FAR = np.float32(1e6)
+_TINY = np.float32(1e-9)
+
+
+@dataclasses.dataclass(frozen=True)
+class Camera:
+  """A pinhole camera without lens distortion.
+
+  Attributes:
+    position: World coordinates, metres, [3].
+    yaw: Heading in radians, 0 looks along +x, counter-clockwise from above.
+    pitch: Radians, positive looks up.
+    roll: Radians, positive turns the camera clockwise.
+    field_of_view: Full angle in radians, the same in both directions.
+  """
+
+  position: tuple[float, float, float]
+  yaw: float
+  pitch: float
+  roll: float
+  field_of_view: float
+
+  def rotation(self) -> np.ndarray:
+    """Returns [3, 3] whose columns are the camera's axes in the world."""
+    cos_yaw, sin_yaw = np.cos(self.yaw), np.sin(self.yaw)
+    cos_pitch, sin_pitch = np.cos(self.pitch), np.sin(self.pitch)
+    forward = np.array([cos_pitch * cos_yaw, cos_pitch * sin_yaw, sin_pitch])
+    right = np.array([sin_yaw, -cos_yaw, 0.0])
+    down = np.cross(forward, right)
+    cos_roll, sin_roll = np.cos(self.roll), np.sin(self.roll)
+    return np.stack(
+      [
+        cos_roll * right + sin_roll * down,
+        cos_roll * down - sin_roll * right,
+        forward,
+      ],
+      axis=1,
+    )
+
+  def rays(self, size: int) -> np.ndarray:
+    """Returns camera-frame rays [size * size, 3] through the pixel centres."""
+    extent = np.tan(self.field_of_view / 2)
+    steps = ((np.arange(size) + 0.5) / size * 2 - 1) * extent
+    x, y = np.meshgrid(steps, steps)
+    rays = np.stack([x, y, np.ones_like(x)], axis=-1)
+    return rays.reshape(-1, 3).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Solids:
+  """The convex solids of a scene, one row a solid.
+
+  Attributes:
+    shape: BOX, SPHERE or CYLINDER (upright, capped), int [K].
+    center: Metres, float32 [K, 3].
+    half: Half extents in the solid's own axes, float32 [K, 3]; a sphere's
+      radius stands in all three, a cylinder's radius in the first two.
+    yaw: Rotation about the vertical, radians, float32 [K].
+  """
+
+  shape: np.ndarray
+  center: np.ndarray
+  half: np.ndarray
+  yaw: np.ndarray
+
+  def select(self, shape: int) -> tuple[np.ndarray, 'Solids']:
+    """Returns the row numbers of one shape, and those rows."""
+    rows = np.flatnonzero(self.shape == shape)
+    fields = dataclasses.fields(self)
+    return rows, Solids(*(getattr(self, field.name)[rows] for field in fields))
+
+
+@dataclasses.dataclass(frozen=True)
+class Hits:
+  """What each ray meets first.
+
+  Attributes:
+    depth: Ray parameter (z-depth for camera rays), float32 [P].
+    solid: Row of the solid, or -1 for the room itself, int [P].
+    face: Of the room or a box: 2 * axis + (1 on the positive side); -1 on a
+      curved surface; caps of a cylinder are faces 4 and 5. int [P].
+    point: World coordinates, float32 [P, 3].
+    normal: Outward unit normal in the world, float32 [P, 3].
+    local: The point in the solid's (or room's) own axes, float32 [P, 3].
+  """
+
+  depth: np.ndarray
+  solid: np.ndarray
+  face: np.ndarray
+  point: np.ndarray
+  normal: np.ndarray
+  local: np.ndarray
+
+
+def _to_local(vectors: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+  """Rotates [3, K or 1, P] by -yaw about the vertical: [3, K, P]."""
+  cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+  x, y, z = vectors
+  return np.stack(
+    [cos * x + sin * y, cos * y - sin * x, np.broadcast_to(z, (cos * y).shape)]
+  )
+
+
+def _safe(divisor: np.ndarray) -> np.ndarray:
+  """Keeps a divisor away from zero, on its side of it."""
+  tiny = np.copysign(_TINY, divisor)
+  return np.where(np.abs(divisor) < _TINY, tiny, divisor)
+
+
+def _box_entry(origin, direction, half):
+  """Slab test; all arguments [3, K, P] or broadcastable. Returns [K, P]."""
+  inverse = 1 / _safe(direction)
+  middle = -origin * inverse
+  reach = np.abs(half * inverse)
+  near = (middle - reach).max(axis=0)
+  far = (middle + reach).min(axis=0)
+  return np.where((far > near) & (near > 1e-4), near, _FAR)
+
+
+def _sphere_entry(origin, direction, radius):
+  a = (direction * direction).sum(axis=0)
+  b = (origin * direction).sum(axis=0)
+  c = (origin * origin).sum(axis=0) - radius * radius
+  discriminant = b * b - a * c
+  near = (-b - np.sqrt(np.maximum(discriminant, 0))) / a
+  return np.where((discriminant > 0) & (near > 1e-4), near, _FAR)
+
+
+def _cylinder_entry(origin, direction, half):
+  """An upright capped cylinder: the meet of a tube and a slab."""
+  a = _safe((direction[:2] ** 2).sum(axis=0))
+  b = (origin[:2] * direction[:2]).sum(axis=0)
+  c = (origin[:2] ** 2).sum(axis=0) - half[0] ** 2
+  discriminant = b * b - a * c
+  root = np.sqrt(np.maximum(discriminant, 0))
+  inverse = 1 / _safe(direction[2])
+  middle = -origin[2] * inverse
+  reach = np.abs(half[2] * inverse)
+  near = np.maximum((-b - root) / a, middle - reach)
+  far = np.minimum((-b + root) / a, middle + reach)
+  hit = (discriminant > 0) & (far > near) & (near > 1e-4)
+  return np.where(hit, near, _FAR)
+
+
+_ENTRY = {BOX: _box_entry, CYLINDER: _cylinder_entry}
+
+
+def entry_depths(
+  origin: np.ndarray, direction: np.ndarray, solids: Solids
+) -> np.ndarray:
+  """Returns where each ray enters each solid, [K, P]; 1e6 where it misses.
+
+  Args:
+    origin: World coordinates, [1 or P, 3].
+    direction: World directions, [P, 3].
+    solids: K solids.
+  """
+  depths = np.full((len(solids.shape), len(direction)), _FAR, np.float32)
+  for shape in (BOX, SPHERE, CYLINDER):
+    rows, chosen = solids.select(shape)
+    if not rows.size:
+      continue
+    offset = origin.T[:, None, :] - chosen.center.T[:, :, None]
+    heading = direction.T[:, None, :]
+    if shape == SPHERE:
+      depths[rows] = _sphere_entry(offset, heading, chosen.half[:, :1])
+    else:
+      depths[rows] = _ENTRY[shape](
+        _to_local(offset, chosen.yaw),
+        _to_local(heading, chosen.yaw),
+        chosen.half.T[:, :, None],
+      )
+  return depths
+
+
+def room_exit(
+  origin: np.ndarray, direction: np.ndarray, room: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns depth [P] and face [P] where rays leave the box [0, room].
+
+  Args:
+    origin: World coordinates inside the box, [1, 3].
+    direction: World directions, [P, 3].
+    room: Extent of the box, metres, [3].
+  """
+  target = np.where(np.signbit(direction), 0, room)
+  depths = (target - origin) / _safe(direction)
+  axis = depths.argmin(axis=1)
+  rows = np.arange(len(direction))
+  return depths[rows, axis], 2 * axis + ~np.signbit(direction[rows, axis])
+
+
+def _surface(local: np.ndarray, half: np.ndarray, shape: np.ndarray):
+  """Returns local normals [P, 3] and faces [P] of points on their solids."""
+  rows = np.arange(len(local))
+  scaled = local / half
+  axis = np.abs(scaled).argmax(axis=1)
+  cap = np.abs(scaled[:, 2]) >= np.hypot(scaled[:, 0], scaled[:, 1])
+  axis = np.where(shape == CYLINDER, 2, axis)
+  face = 2 * axis + (scaled[rows, axis] > 0)
+  curved = (shape == SPHERE) | ((shape == CYLINDER) & ~cap)
+  normal = np.zeros_like(local)
+  normal[rows, axis] = np.sign(scaled[rows, axis])
+  radial = scaled.copy()
+  radial[shape == CYLINDER, 2] = 0
+  length = np.maximum(np.linalg.norm(radial, axis=1, keepdims=True), _TINY)
+  normal = np.where(curved[:, None], radial / length, normal)
+  return normal, np.where(curved, -1, face)
+
+
+def cast(
+  origin: np.ndarray, direction: np.ndarray, room: np.ndarray, solids: Solids
+) -> Hits:
+  """Returns what rays from inside the room meet first.
+
+  Args:
+    origin: World coordinates of the camera, [3], inside the room.
+    direction: World directions, float32 [P, 3], of any length.
+    room: Extent of the room, which spans [0, room], [3].
+    solids: What stands in it.
+  """
+  origin = np.asarray(origin, np.float32)[None]
+  room = np.asarray(room, np.float32)
+  depth, face = room_exit(origin, direction, room)
+  entries = entry_depths(origin, direction, solids)
+  depths = np.concatenate([entries, depth[None].astype(np.float32)])
+  nearest = depths.argmin(axis=0)
+  inside = nearest < len(entries)
+  solid = np.where(inside, nearest, -1)
+  depth = depths[nearest, np.arange(len(direction))]
+  point = origin + direction * depth[:, None]
+
+  local = point.copy()
+  normal = np.zeros_like(point)
+  walls = np.flatnonzero(~inside)
+  wall_axis = face[walls] // 2
+  normal[walls, wall_axis] = np.where(face[walls] % 2, -1, 1)
+
+  hits = np.flatnonzero(inside)
+  rows = nearest[hits]
+  yaw = solids.yaw[rows]
+  cos, sin = np.cos(yaw), np.sin(yaw)
+  offset = point[hits] - solids.center[rows]
+  local[hits] = np.stack(
+    [
+      cos * offset[:, 0] + sin * offset[:, 1],
+      cos * offset[:, 1] - sin * offset[:, 0],
+      offset[:, 2],
+    ],
+    axis=1,
+  )
+  own, face[hits] = _surface(local[hits], solids.half[rows], solids.shape[rows])
+  normal[hits] = np.stack(
+    [
+      cos * own[:, 0] - sin * own[:, 1],
+      sin * own[:, 0] + cos * own[:, 1],
+      own[:, 2],
+    ],
+    axis=1,
+  )
+  return Hits(depth, solid, face, point, normal, local)
+
+
+def lit(
+  point: np.ndarray, normal: np.ndarray, light: np.ndarray, solids: Solids
+) -> np.ndarray:
+  """Returns whether each point sees the light, bool [P]."""
+  start = point + normal * np.float32(1e-3)
+  blocked = entry_depths(start, light[None] - start, solids)
+  return blocked.min(axis=0, initial=_FAR) >= 1

@@ -1,0 +1,64 @@
+"""Installs the toolkit; what each dependency is for is said in the README."""
+
+import setuptools
+
+_PHOTOS = ['scikit-image>=0.22', 'scikit-learn>=1.3']
+
+setuptools.setup(
+  name='attribution-transfer',
+  version='0.1.0',
+  description=(
+    'Transferability of deep networks from their attribution maps: affinity, '
+    'rankings and task similarity trees of frozen TensorFlow graphs.'
+  ),
+  long_description=(
+    'Projects frozen TensorFlow encoders over probe images into a space of '
+    'attribution maps, and reads off it which network to transfer from '
+    '("Deep Model Transferability from Attribution Maps", NeurIPS 2019).'
+  ),
+  license='Apache-2.0',
+  license_files=['LICENSE'],
+  packages=setuptools.find_packages(
+    include=[
+      pattern
+      for package in (
+        'attribution',
+        'experiments',
+        'probe_data',
+        'taskonomy_models',
+        'transferability',
+      )
+      for pattern in (package, f'{package}.*')
+    ]
+  ),
+  package_data={
+    'taskonomy_models': ['mini/*.json', 'mini/*.pb', 'mini/*.csv'],
+    'transferability': ['data/*'],
+  },
+  python_requires='>=3.10',
+  install_requires=[
+    'absl-py>=2.0',
+    'matplotlib>=3.7',
+    'numpy>=1.26',
+    'opencv-python>=4.12',
+    'pooch>=1.7',
+    'protobuf>=4.25',
+    'scipy>=1.11',
+    'tensorboard>=2.16',
+    'tensorflow>=2.16,<2.22',
+    'tensorflow-hub>=0.16',
+    'tqdm>=4.65',
+  ],
+  extras_require={
+    'photos': _PHOTOS,
+    'gpu': ['tensorflow[and-cuda]>=2.16,<2.22'],
+    'test': [
+      'hypothesis>=6',
+      'pillow>=10',
+      'pytest>=8',
+      'setuptools>=77',
+      *_PHOTOS,
+    ],
+    'dev': ['ruff==0.17.*'],
+  },
+)

@@ -1,0 +1,1 @@
+"""Tests of all packages, one module for each module tested."""

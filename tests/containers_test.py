@@ -1,0 +1,140 @@
+"""Tests of what is told from the bytes of an image file."""
+
+import struct
+import zlib
+
+import numpy as np
+from absl.testing import absltest, parameterized
+from PIL import Image
+
+from probe_data import containers, errors
+from tests import image_testing
+
+_NOISE = np.random.default_rng(0).integers(0, 256, (37, 90, 3), np.uint8)
+_FILES = {
+  'jpeg': image_testing.encode(_NOISE, 'JPEG'),
+  'progressive_jpeg': image_testing.encode(_NOISE, 'JPEG', progressive=True),
+  'jpeg_with_restarts': image_testing.encode(
+    _NOISE, 'JPEG', restart_marker_blocks=2
+  ),
+  'cmyk_jpeg': image_testing.encode(
+    Image.fromarray(_NOISE).convert('CMYK'), 'JPEG'
+  ),
+  'png': image_testing.encode(_NOISE, 'PNG'),
+  'lossy_webp': image_testing.encode(_NOISE, 'WEBP'),
+  'lossless_webp': image_testing.encode(_NOISE, 'WEBP', lossless=True),
+  'extended_webp': image_testing.encode(
+    np.dstack([_NOISE, _NOISE[..., :1]]), 'WEBP'
+  ),
+  'tiff': image_testing.encode(_NOISE, 'TIFF'),
+  'lzw_tiff': image_testing.encode(_NOISE, 'TIFF', compression='tiff_lzw'),
+  'gif': image_testing.encode(Image.fromarray(_NOISE).quantize(), 'GIF'),
+  'bmp': image_testing.encode(_NOISE, 'BMP'),
+  'ppm': image_testing.encode(_NOISE, 'PPM'),
+  'pgm': image_testing.encode(_NOISE[..., 0], 'PPM'),
+}
+
+
+def _png_chunk(kind: bytes, content: bytes) -> bytes:
+  checksum = zlib.crc32(kind + content)
+  return (
+    struct.pack('>I', len(content))
+    + kind
+    + content
+    + struct.pack('>I', checksum)
+  )
+
+
+class ReadSizeTest(parameterized.TestCase):
+  @parameterized.named_parameters(_FILES.items())
+  def test_size_is_the_size_of_the_picture(self, data):
+    self.assertEqual(containers.read_size(data), (37, 90))
+
+  @parameterized.product(
+    kind=('jpeg', 'progressive_jpeg', 'jpeg_with_restarts', 'cmyk_jpeg', 'png'),
+    part=(0.01, 0.05, 0.2, 0.5, 0.9, 0.99),
+  )
+  def test_truncated_file_is_refused(self, kind, part):
+    data = _FILES[kind]
+    with self.assertRaisesRegex(errors.ImageFileError, 'truncated'):
+      containers.read_size(data[: int(part * len(data))])
+
+  @parameterized.named_parameters(_FILES.items())
+  def test_no_prefix_of_a_file_raises_another_error(self, data):
+    for length in range(0, min(len(data), 700)):
+      try:
+        containers.read_size(data[:length])
+      except errors.ImageFileError:
+        pass
+
+  @parameterized.parameters('jpeg', 'progressive_jpeg', 'png')
+  def test_file_without_its_last_byte_is_refused(self, kind):
+    with self.assertRaisesRegex(errors.ImageFileError, 'truncated'):
+      containers.read_size(_FILES[kind][:-1])
+
+  @parameterized.parameters('jpeg', 'progressive_jpeg', 'png')
+  def test_file_filled_up_with_zeros_is_refused(self, kind):
+    data = _FILES[kind]
+    half = data[: len(data) // 2]
+    with self.assertRaises(errors.ImageFileError):
+      containers.read_size(half + bytes(len(data) - len(half)))
+
+  @parameterized.parameters('jpeg', 'png')
+  def test_bytes_after_the_end_are_allowed(self, kind):
+    self.assertEqual(containers.read_size(_FILES[kind] + b'more'), (37, 90))
+
+  def test_end_of_an_embedded_thumbnail_is_not_the_end_of_the_picture(self):
+    thumbnail = image_testing.encode(_NOISE[:8, :8], 'JPEG')
+    segment = b'\xff\xe1' + struct.pack('>H', len(thumbnail) + 2) + thumbnail
+    data = b'\xff\xd8' + segment + _FILES['jpeg'][2:]
+    self.assertEqual(containers.read_size(data), (37, 90))
+    with self.assertRaisesRegex(errors.ImageFileError, 'truncated'):
+      containers.read_size(data[:-2])
+
+  def test_second_size_does_not_hide_the_first(self):
+    frame = b'\xff\xc0' + struct.pack('>HBHHB', 8, 8, 1, 1, 1)
+    data = _FILES['jpeg'][:-2] + frame + b'\xff\xd9'
+    self.assertEqual(containers.read_size(data), (37, 90))
+
+  def test_fill_bytes_before_a_marker_are_allowed(self):
+    data = _FILES['jpeg']
+    filled = data[:-2] + b'\xff\xff\xff\xd9'
+    self.assertEqual(containers.read_size(filled), (37, 90))
+
+  def test_flipped_bit_in_the_pixels_of_a_png_is_refused(self):
+    data = bytearray(_FILES['png'])
+    data[len(data) // 2] ^= 1
+    with self.assertRaisesRegex(errors.ImageFileError, 'damaged.*IDAT'):
+      containers.read_size(bytes(data))
+
+  def test_bomb_is_told_by_its_header_alone(self):
+    header = struct.pack('>IIBBBBB', 2**30, 2**30, 8, 2, 0, 0, 0)
+    data = b'\x89PNG\r\n\x1a\n' + b''.join(
+      _png_chunk(kind, content)
+      for kind, content in (
+        (b'IHDR', header),
+        (b'IDAT', zlib.compress(b'')),
+        (b'IEND', b''),
+      )
+    )
+    self.assertEqual(containers.read_size(data), (2**30, 2**30))
+
+  @parameterized.named_parameters(
+    ('empty', b'', 'empty'),
+    ('text', b'I am not a picture.', "known format.*b'I am not a p'"),
+    ('web_page', b'<!DOCTYPE html><html></html>', 'known format'),
+    ('jpeg_of_no_picture', b'\xff\xd8\xff\xd9', 'without an image'),
+    ('text_like_pnm', b'P2 is the name of a road', 'width'),
+    ('no_rows', b'P5 7 0 255\n', '0 x 7'),
+  )
+  def test_reason_says_what_is_wrong(self, data, reason):
+    with self.assertRaisesRegex(errors.ImageFileError, reason):
+      containers.read_size(data)
+
+  def test_pnm_comments_are_passed_over(self):
+    data = b'P5\n# 1 1\n# made by hand\n3 2\n255\n' + bytes(6)
+    self.assertEqual(containers.read_size(data), (2, 3))
+
+
+if __name__ == '__main__':
+  absltest.main()

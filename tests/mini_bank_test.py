@@ -1,0 +1,91 @@
+"""Tests of the building of a mini bank, on a few small scenes."""
+
+import dataclasses
+import hashlib
+import os
+import tempfile
+
+from absl.testing import absltest
+import numpy as np
+
+from experiments import mini_bank
+from experiments import progress
+from experiments import transfers
+from taskonomy_models import mini_training
+from taskonomy_models import readouts
+
+_SIZES = mini_bank.DataSizes(train=48, transfer=40, validation=12, test=12)
+_RECIPE = mini_training.Recipe(steps=3, batch_size=8)
+_TASKS = ('class_places', 'rgb2depth')
+
+
+def _digests(folder):
+  digests = {}
+  for name in sorted(os.listdir(folder)):
+    if name.endswith('.pb'):
+      with open(os.path.join(folder, name), 'rb') as file:
+        digests[name] = hashlib.sha256(file.read()).hexdigest()
+  return digests
+
+
+class MiniBankTest(absltest.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    cls.data = os.path.join(folder.name, 'data')
+    cls.bank = os.path.join(folder.name, 'bank')
+    cls.folder = folder.name
+    cls._train(cls.bank, workers=2)
+
+  @classmethod
+  def _train(cls, bank, recipe=_RECIPE, workers=1):
+    mini_bank.train_bank(
+      bank,
+      cls.data,
+      recipe,
+      sizes=_SIZES,
+      tasks=_TASKS,
+      workers=workers,
+      progress=progress.track,
+    )
+
+  def test_the_same_recipe_gives_the_same_bytes_with_any_workers(self):
+    again = os.path.join(self.folder, 'again')
+    self._train(again, workers=1)
+    self.assertEqual(_digests(again), _digests(self.bank))
+    self.assertLen(_digests(again), 2)
+
+  def test_networks_that_are_there_are_kept(self):
+    path = os.path.join(self.bank, 'rgb2depth.pb')
+    before = os.stat(path).st_mtime_ns
+    self._train(self.bank)
+    self.assertEqual(os.stat(path).st_mtime_ns, before)
+
+  def test_networks_of_another_recipe_are_not_mixed_in(self):
+    other = dataclasses.replace(_RECIPE, noise=0.0)
+    with self.assertRaisesRegex(ValueError, 'another --output'):
+      self._train(self.bank, recipe=other)
+
+  def test_transfers_are_trained_once_for_each_target_and_seed(self):
+    plan = transfers.TransferPlan(
+      sources=_TASKS,
+      targets=_TASKS,
+      num_images=(16,),
+      seeds=(0, 1),
+      held_out=8,
+      recipe=readouts.ReadoutRecipe(steps=4, checkpoints=2),
+    )
+    for _ in range(2):
+      transfers.measure(
+        self.bank, self.data, _SIZES, plan, 1, progress.track
+      )
+    losses = transfers.load_losses(self.bank, plan, 'rgb2depth', 16, 'test')
+    self.assertEqual(losses.shape, (2, 2, 12))
+    self.assertTrue(np.isfinite(losses).all())
+    self.assertFalse(np.allclose(losses[0], losses[1]))
+
+
+if __name__ == '__main__':
+  absltest.main()
