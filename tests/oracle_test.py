@@ -48,7 +48,7 @@ class TaskonomyTest(absltest.TestCase):
 
   def test_the_packaged_ranking_follows_from_the_packaged_affinities(self):
     oracle = Oracle.taskonomy()
-    folder = importlib.resources.files('transferability') / 'data' / 'taskonomy'
+    folder = importlib.resources.files('transferability') / 'data'
     with importlib.resources.as_file(folder / 'ranking_18x20.csv') as path:
       published = files.read_rankings(path)
     derived = oracle_lib.ranking_from_affinity(
