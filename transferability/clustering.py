@@ -113,7 +113,7 @@ def task_similarity_tree(
       f'A tree needs two or more models; the affinity has shape '
       f'{affinity.shape}, and there are {len(names)} names.'
     )
-  if not np.isfinite(affinity).all() or (affinity != affinity.T).any():
+  if not np.allclose(affinity, affinity.T, rtol=0, atol=1e-8):
     raise ValueError('A tree needs a finite, symmetric affinity.')
   if protocol == 'paper':
     distances = distance.squareform(1 - affinity, checks=False)
@@ -163,9 +163,8 @@ def nearest_neighbour_rate(
     )
   np.fill_diagonal(others, -np.inf)
   nearest = np.argmax(others, axis=1)
-  return float(
-    np.mean([groups[i] == g for i, g in zip(nearest, groups, strict=True)])
-  )
+  same = [groups[i] == group for i, group in zip(nearest, groups, strict=True)]
+  return float(np.mean(same))
 
 
 def _contingency(a: Sequence[Hashable], b: Sequence[Hashable]) -> np.ndarray:

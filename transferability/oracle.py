@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from transferability import affinity as affinities
 from transferability import files
@@ -280,8 +279,8 @@ def row_spearman(a: Sequence[str], b: Sequence[str]) -> float:
   if len(a) < 2:
     return float('nan')
   position = {name: i for i, name in enumerate(b)}
-  ranks = [position[name] for name in a]
-  return float(stats.spearmanr(np.arange(len(a)), ranks).statistic)
+  squares = sum((i - position[name]) ** 2 for i, name in enumerate(a))
+  return 1 - 6 * squares / (len(a) * (len(a) ** 2 - 1))
 
 
 def _check_names(targets: Sequence[str], sources: Sequence[str]) -> None:
@@ -317,7 +316,7 @@ def _check_ranking(
 
 @functools.cache
 def _taskonomy() -> Oracle:
-  folder = importlib.resources.files('transferability') / 'data' / 'taskonomy'
+  folder = importlib.resources.files('transferability') / 'data'
   with (
     importlib.resources.as_file(folder / 'ranking_18x20.csv') as ranking,
     importlib.resources.as_file(folder / 'affinity_16k_18x20.csv') as affinity,
