@@ -55,6 +55,15 @@ class Explainer:
   a backward pass: saliency, gradient_times_input and elrp together take one
   forward and two backward passes. Images are processed in batches of a fixed
   size, the last one filled up; a graph with a fixed batch size gets that.
+
+  Attributes:
+    name: Of the encoder, for messages.
+    preprocessing: T.
+    methods: The methods, in the order of the maps.
+    batch_size: Images processed at once.
+    input_shape: (h, w, c) of the encoder's input, None where it is open; or
+      (c, h, w), if the graph was made so.
+    summary: What was found in the graph.
   """
 
   def __init__(
@@ -104,7 +113,7 @@ class Explainer:
       )
       shape = _checked_input_shape(subgraph)
       self.input_shape = shape[1:]
-      self._batch_size = shape[0] or batch_size
+      self.batch_size = shape[0] or batch_size
       operations = Counter(node.op for node in subgraph.nodes.values())
       ruled = {}
       if any(method.rule for method in self.methods):
@@ -166,12 +175,12 @@ class Explainer:
     """
     if self._session is None:
       raise ValueError(f'{self.name}: the explainer is closed.')
-    images = np.asarray(images)
+    images = np.atleast_1d(images)
     maps = {method.name: [] for method in self.methods}
     representations = []
     # No images at all still meet the check of T, which refuses them.
-    for start in range(0, max(1, len(images)), self._batch_size):
-      batch = images[start : start + self._batch_size]
+    for start in range(0, max(1, len(images)), self.batch_size):
+      batch = images[start : start + self.batch_size]
       inputs = self._preprocess(batch)
       batch_maps, representation = self._explain_batch(inputs)
       representations.append(representation)
@@ -204,7 +213,7 @@ class Explainer:
   ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Returns maps [n, h, w, c] and representations of at most a batch."""
     count = len(inputs)
-    filling = np.repeat(inputs[-1:], self._batch_size - count, axis=0)
+    filling = np.repeat(inputs[-1:], self.batch_size - count, axis=0)
     inputs = np.concatenate([inputs, filling])
     gradients, representation = self._run(
       (self._gradients, self._representation), inputs
@@ -272,6 +281,9 @@ class Explainer:
     if self._session is not None:
       self._session.close()
       self._session = None
+      # The tensors would keep the graph, with all its constants.
+      self._input = self._representation = self._unit = None
+      self._gradients = self._unit_gradients = {}
 
   def __enter__(self) -> 'Explainer':
     return self
@@ -325,7 +337,8 @@ def _import(subgraph: graph_lib.SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
       name='',
     )
   except ValueError as error:
-    raise GraphError(f'TensorFlow cannot import the graph: {error}') from error
+    reason = ' '.join(str(error).split())
+    raise GraphError(f'TensorFlow cannot import the graph: {reason}') from error
   if not representation.dtype.is_floating:
     raise GraphError(
       f'The representation {representation.name!r} has the type '

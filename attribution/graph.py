@@ -81,9 +81,10 @@ def load_graph_def(
     )
     _check_complete(graph_def)
   except (DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
+    reason = ' '.join(str(error).split())
     raise GraphError(
       f'{path} is not a frozen graph, or is cut off ({len(content)} bytes): '
-      f'{error}.'
+      f'{reason}'
     ) from error
   except GraphError as error:
     raise GraphError(f'{path}: {error}') from error

@@ -16,8 +16,10 @@ LINEAR = frozenset({
     'Concat', 'ConcatV2', 'Pack', 'Unpack', 'Split', 'SplitV',
     'Slice', 'StridedSlice', 'Reshape', 'Squeeze', 'ExpandDims', 'Transpose',
     'Pad', 'PadV2', 'MirrorPad', 'Tile', 'BroadcastTo', 'Reverse', 'ReverseV2',
+    'Roll',
     'AvgPool', 'AvgPool3D', 'Mean', 'Sum', 'Cumsum',
     'ResizeBilinear', 'ResizeNearestNeighbor', 'ResizeBicubic', 'ResizeArea',
+    'ScaleAndTranslate',
     'SpaceToDepth', 'DepthToSpace', 'SpaceToBatch', 'BatchToSpace',
     'SpaceToBatchND', 'BatchToSpaceND', 'ExtractImagePatches', 'Cast',
 })  # fmt: skip

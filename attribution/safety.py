@@ -34,7 +34,8 @@ _REACHES_OUTSIDE = re.compile(
 _PURE = frozenset({
     'Acos', 'All', 'Any', 'ArgMax', 'ArgMin', 'Asin', 'Asinh', 'Atan2', 'Ceil',
     'BroadcastArgs', 'BroadcastGradientArgs', 'Const', 'CropAndResize', 'Cosh',
-    'Cumprod', 'Elu', 'Equal', 'Fill', 'Floor', 'FloorDiv', 'FloorMod',
+    'Cumprod', 'DataFormatDimMap', 'DataFormatVecPermute',
+  'Elu', 'Equal', 'Fill', 'Floor', 'FloorDiv', 'FloorMod',
     'InvertPermutation', 'IsFinite', 'IsInf', 'IsNan', 'L2Loss', 'LRN',
     'LeakyRelu', 'LinSpace', 'LogSoftmax', 'LogicalAnd', 'LogicalNot',
     'LogicalOr', 'MaxPoolWithArgmax', 'Mod', 'NotEqual', 'OneHot',
