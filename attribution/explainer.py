@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from attribution import graph as graph_lib
 from attribution import methods as methods_lib
-from attribution import overrides
+from attribution import overrides, session
 from attribution.errors import GraphError, UnsupportedOpError
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
@@ -125,9 +125,9 @@ class Explainer:
 
   def _build(self, subgraph: graph_lib.SubGraph, device: str | None) -> None:
     """Imports the graph and adds a backward pass for each rule."""
-    _check_device(device)
+    session.check_device(device)
     with tf.Graph().as_default() as graph, tf.device(device):
-      self._input, self._representation = _import(subgraph)
+      self._input, self._representation = session.import_graph(subgraph)
       count = tf.shape(self._input)[0]
       units = tf.reshape(self._representation, [count, -1])
       target = tf.reduce_mean(units, axis=1)
@@ -142,7 +142,7 @@ class Explainer:
           self._unit_gradients[rule] = self._gradient(
             tf.gather(units, self._unit, axis=1)
           )
-    self._session = tf.compat.v1.Session(graph=graph, config=_config())
+    self._session = tf.compat.v1.Session(graph=graph, config=session.config())
 
   def _gradient(self, target: tf.Tensor) -> tf.Tensor:
     """Returns the gradient of `target` [N], of every image by itself."""
@@ -326,48 +326,3 @@ def _checked_input_shape(
       'need [N, height, width, channels].'
     )
   return shape
-
-
-def _import(subgraph: graph_lib.SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns the input and the representation in the current graph."""
-  try:
-    source, representation = tf.import_graph_def(
-      subgraph.graph_def(),
-      return_elements=[subgraph.input_tensor, subgraph.representation_tensor],
-      name='',
-    )
-  except ValueError as error:
-    reason = ' '.join(str(error).split())
-    raise GraphError(f'TensorFlow cannot import the graph: {reason}') from error
-  if not representation.dtype.is_floating:
-    raise GraphError(
-      f'The representation {representation.name!r} has the type '
-      f'{representation.dtype.name}; it must be floating-point.'
-    )
-  return source, representation
-
-
-def _check_device(device: str | None) -> None:
-  if device is None:
-    return
-  try:
-    spec = tf.DeviceSpec.from_string(device)
-  except ValueError as error:
-    raise ValueError(f'No device {device!r}: {error}') from error
-  kind, number = spec.device_type or 'CPU', spec.device_index or 0
-  present = len(tf.config.list_physical_devices(kind))
-  if number >= present:
-    devices = [d.name for d in tf.config.list_physical_devices()]
-    raise ValueError(
-      f'There is no device {device!r}; present: {", ".join(devices)}.'
-    )
-
-
-def _config() -> tf.compat.v1.ConfigProto:
-  config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
-  config.gpu_options.allow_growth = True
-  # Grappler's remapper (oneDNN fusions) does not come to an end on the gradient
-  # graphs of some large networks, and what it fuses forward is needed backward.
-  options = config.graph_options.rewrite_options
-  options.remapping = type(options).OFF
-  return config

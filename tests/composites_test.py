@@ -4,7 +4,7 @@ from absl.testing import absltest
 import numpy as np
 import tensorflow as tf
 
-from attribution import composites, graph
+from attribution import composites, graph, tensors
 from tests import testing
 
 
@@ -16,7 +16,7 @@ def find(function, named=None):
   depends = {'input'}
   carriers = {}
   for name, node in subgraph.nodes.items():
-    inputs = tuple(t for t in graph.data_inputs(node) if t[0] in depends)
+    inputs = tuple(t for t in tensors.data_inputs(node) if t[0] in depends)
     if inputs:
       carriers[name] = inputs
       depends.add(name)

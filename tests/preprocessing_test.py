@@ -7,7 +7,7 @@ import numpy as np
 import skimage.color
 import skimage.transform
 
-from attribution import preprocessing
+from attribution import preprocessing_operations
 from attribution.preprocessing import Preprocessing, PreprocessingError
 from tests import testing
 
@@ -57,7 +57,9 @@ def reference_resize(image, height, width):
 
 class LanguageTest(parameterized.TestCase):
   def test_examples_cover_every_operation(self):
-    self.assertEqual(tuple(EXAMPLES), preprocessing.operations())
+    self.assertEqual(
+      tuple(EXAMPLES), tuple(preprocessing_operations.operations())
+    )
 
   @parameterized.parameters(
     (' center_crop|resize( 256 ) ', 'center_crop | resize(256)'),
@@ -121,7 +123,9 @@ class LanguageTest(parameterized.TestCase):
 
   def test_operation_can_be_registered_once(self):
     with self.assertRaisesRegex(ValueError, 'resize'):
-      preprocessing.register_operation('resize')(preprocessing.Resize)
+      preprocessing_operations.register_operation('resize')(
+        preprocessing_operations.Resize
+      )
 
 
 class ForwardTest(parameterized.TestCase):
