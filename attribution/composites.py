@@ -18,14 +18,14 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from attribution import graph, operations
+from attribution import operations, tensors
 
 NodeDef = tf.compat.v1.NodeDef
 Tensor = tuple[str, int]
 
 # Where branches of one activation meet without being added.
 _JOINS = frozenset({
-    'Mul', 'Div', 'RealDiv', 'Maximum', 'Minimum', 'Select', 'SelectV2',
+  'Mul', 'Div', 'RealDiv', 'Maximum', 'Minimum', 'Select', 'SelectV2',
 })  # fmt: skip
 # Besides ruled activations, what makes a join more than a polynomial.
 _PARTS = frozenset({'Erf', 'Erfc', 'Exp', 'Expm1', 'Select', 'SelectV2'})
@@ -127,7 +127,7 @@ def _evaluate(end, entry, inside, nodes) -> np.ndarray | None:
   for name in inside:
     node = nodes[name]
     operands = []
-    for tensor in graph.data_inputs(node):
+    for tensor in tensors.data_inputs(node):
       value = values.get(tensor)
       if value is None:
         value = _scalar(nodes[tensor[0]])

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from attribution import graph as graph_lib
 from attribution import methods as methods_lib
-from attribution import overrides
+from attribution import overrides, session
 from attribution.errors import GraphError, UnsupportedOpError
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
@@ -55,6 +55,15 @@ class Explainer:
   a backward pass: saliency, gradient_times_input and elrp together take one
   forward and two backward passes. Images are processed in batches of a fixed
   size, the last one filled up; a graph with a fixed batch size gets that.
+
+  Attributes:
+    name: Of the encoder, for messages.
+    preprocessing: T.
+    methods: The methods, in the order of the maps.
+    batch_size: Images processed at once.
+    input_shape: (h, w, c) of the encoder's input, None where it is open; or
+      (c, h, w), if the graph was made so.
+    summary: What was found in the graph.
   """
 
   def __init__(
@@ -104,7 +113,7 @@ class Explainer:
       )
       shape = _checked_input_shape(subgraph)
       self.input_shape = shape[1:]
-      self._batch_size = shape[0] or batch_size
+      self.batch_size = shape[0] or batch_size
       operations = Counter(node.op for node in subgraph.nodes.values())
       ruled = {}
       if any(method.rule for method in self.methods):
@@ -116,9 +125,9 @@ class Explainer:
 
   def _build(self, subgraph: graph_lib.SubGraph, device: str | None) -> None:
     """Imports the graph and adds a backward pass for each rule."""
-    _check_device(device)
+    session.check_device(device)
     with tf.Graph().as_default() as graph, tf.device(device):
-      self._input, self._representation = _import(subgraph)
+      self._input, self._representation = session.import_graph(subgraph)
       count = tf.shape(self._input)[0]
       units = tf.reshape(self._representation, [count, -1])
       target = tf.reduce_mean(units, axis=1)
@@ -133,7 +142,7 @@ class Explainer:
           self._unit_gradients[rule] = self._gradient(
             tf.gather(units, self._unit, axis=1)
           )
-    self._session = tf.compat.v1.Session(graph=graph, config=_config())
+    self._session = tf.compat.v1.Session(graph=graph, config=session.config())
 
   def _gradient(self, target: tf.Tensor) -> tf.Tensor:
     """Returns the gradient of `target` [N], of every image by itself."""
@@ -166,12 +175,12 @@ class Explainer:
     """
     if self._session is None:
       raise ValueError(f'{self.name}: the explainer is closed.')
-    images = np.asarray(images)
+    images = np.atleast_1d(images)
     maps = {method.name: [] for method in self.methods}
     representations = []
     # No images at all still meet the check of T, which refuses them.
-    for start in range(0, max(1, len(images)), self._batch_size):
-      batch = images[start : start + self._batch_size]
+    for start in range(0, max(1, len(images)), self.batch_size):
+      batch = images[start : start + self.batch_size]
       inputs = self._preprocess(batch)
       batch_maps, representation = self._explain_batch(inputs)
       representations.append(representation)
@@ -204,7 +213,7 @@ class Explainer:
   ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Returns maps [n, h, w, c] and representations of at most a batch."""
     count = len(inputs)
-    filling = np.repeat(inputs[-1:], self._batch_size - count, axis=0)
+    filling = np.repeat(inputs[-1:], self.batch_size - count, axis=0)
     inputs = np.concatenate([inputs, filling])
     gradients, representation = self._run(
       (self._gradients, self._representation), inputs
@@ -272,6 +281,9 @@ class Explainer:
     if self._session is not None:
       self._session.close()
       self._session = None
+      # The tensors would keep the graph, with all its constants.
+      self._input = self._representation = self._unit = None
+      self._gradients = self._unit_gradients = {}
 
   def __enter__(self) -> 'Explainer':
     return self
@@ -314,47 +326,3 @@ def _checked_input_shape(
       'need [N, height, width, channels].'
     )
   return shape
-
-
-def _import(subgraph: graph_lib.SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns the input and the representation in the current graph."""
-  try:
-    source, representation = tf.import_graph_def(
-      subgraph.graph_def(),
-      return_elements=[subgraph.input_tensor, subgraph.representation_tensor],
-      name='',
-    )
-  except ValueError as error:
-    raise GraphError(f'TensorFlow cannot import the graph: {error}') from error
-  if not representation.dtype.is_floating:
-    raise GraphError(
-      f'The representation {representation.name!r} has the type '
-      f'{representation.dtype.name}; it must be floating-point.'
-    )
-  return source, representation
-
-
-def _check_device(device: str | None) -> None:
-  if device is None:
-    return
-  try:
-    spec = tf.DeviceSpec.from_string(device)
-  except ValueError as error:
-    raise ValueError(f'No device {device!r}: {error}') from error
-  kind, number = spec.device_type or 'CPU', spec.device_index or 0
-  present = len(tf.config.list_physical_devices(kind))
-  if number >= present:
-    devices = [d.name for d in tf.config.list_physical_devices()]
-    raise ValueError(
-      f'There is no device {device!r}; present: {", ".join(devices)}.'
-    )
-
-
-def _config() -> tf.compat.v1.ConfigProto:
-  config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
-  config.gpu_options.allow_growth = True
-  # Grappler's remapper (oneDNN fusions) does not come to an end on the gradient
-  # graphs of some large networks, and what it fuses forward is needed backward.
-  options = config.graph_options.rewrite_options
-  options.remapping = type(options).OFF
-  return config

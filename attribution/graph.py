@@ -3,16 +3,15 @@
 Nothing here runs the graph or gives it to TensorFlow.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
-import difflib
 import os
 
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 import tensorflow as tf
 
-from attribution import functions, op_definitions, operations, safety
+from attribution import functions, op_definitions, operations, safety, tensors
 from attribution.errors import GraphError
 
 GraphDef = tf.compat.v1.GraphDef
@@ -81,9 +80,10 @@ def load_graph_def(
     )
     _check_complete(graph_def)
   except (DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
+    reason = ' '.join(str(error).split())
     raise GraphError(
       f'{path} is not a frozen graph, or is cut off ({len(content)} bytes): '
-      f'{error}.'
+      f'{reason}'
     ) from error
   except GraphError as error:
     raise GraphError(f'{path}: {error}') from error
@@ -107,26 +107,11 @@ def _check_complete(graph_def: GraphDef) -> None:
     raise GraphError('several nodes have the same name.')
   for node in graph_def.node:
     for name in node.input:
-      if _split(name)[0] not in names:
+      if tensors.split(name)[0] not in names:
         raise GraphError(
           f'node {node.name!r} needs {name!r}, which is missing; the file is '
           'cut off or damaged.'
         )
-
-
-def _split(tensor: str) -> tuple[str, int]:
-  """Returns (node, number); the number of a control input is -1."""
-  if tensor.startswith('^'):
-    return tensor[1:], -1
-  name, colon, number = tensor.rpartition(':')
-  return (name, int(number)) if colon and number.isdigit() else (tensor, 0)
-
-
-def data_inputs(node: NodeDef) -> Iterator[tuple[str, int]]:
-  """Yields (node, number) of the tensors that `node` takes."""
-  for tensor in node.input:
-    if not tensor.startswith('^'):
-      yield _split(tensor)
 
 
 def extract(
@@ -154,12 +139,12 @@ def extract(
   """
   safety.refuse_dangerous(graph_def)
   nodes = {node.name: node for node in functions.inline_functions(graph_def)}
-  source = resolve(nodes, input_tensor)
-  target = resolve(nodes, representation_tensor)
+  source = tensors.resolve(nodes, input_tensor)
+  target = tensors.resolve(nodes, representation_tensor)
   placeholder, shape = _placeholder(nodes, source)
   kept, representation = _prune(nodes, source, target, placeholder)
   if not any(
-    (placeholder.name, 0) in data_inputs(node) for node in kept.values()
+    (placeholder.name, 0) in tensors.data_inputs(node) for node in kept.values()
   ):
     raise GraphError(
       f'The representation {representation_tensor!r} is not computed from '
@@ -175,41 +160,6 @@ def extract(
     input_shape=shape,
     versions=graph_def.versions,
   )
-
-
-def resolve(nodes: Mapping[str, NodeDef], tensor: str) -> tuple[str, int]:
-  """Returns (node, number) of a tensor, which may be named without `:0`.
-
-  Raises:
-    GraphError: If there is no such tensor; the message lists the closest ones.
-  """
-  name, number = _split(tensor)
-  if name not in nodes or number < 0:
-    raise GraphError(
-      f'The graph has no tensor {tensor!r}. Closest: '
-      f'{", ".join(_closest(name, nodes)) or "none"}.'
-    )
-  count = len(op_definitions.output_types(nodes[name]))
-  choices = ', '.join(f'{name}:{i}' for i in range(count)) or 'none'
-  if number >= count:
-    raise GraphError(
-      f'The graph has no tensor {tensor!r}; node {name!r} ({nodes[name].op}) '
-      f'has the tensors: {choices}.'
-    )
-  if count > 1 and name == tensor:
-    raise GraphError(
-      f'The tensor name {tensor!r} is ambiguous; choose one of {choices}.'
-    )
-  return name, number
-
-
-def _closest(name: str, nodes: Mapping[str, NodeDef]) -> list[str]:
-  """Returns up to five tensor names that may have been meant."""
-  names = [n for n, node in nodes.items() if node.op not in ('Const', 'NoOp')]
-  last = name.rsplit('/', 1)[-1]
-  same_ending = [n for n in names if n.rsplit('/', 1)[-1] == last]
-  alike = difflib.get_close_matches(name, names, n=5, cutoff=0.3)
-  return [f'{n}:0' for n in dict.fromkeys([*same_ending, *alike])][:5]
 
 
 def _placeholder(
@@ -258,7 +208,7 @@ def _prune(
         )
       if node.op not in operations.PASS_THROUGH:
         return tensor
-      inputs = list(data_inputs(node))
+      inputs = list(tensors.data_inputs(node))
       if tensor[1] >= len(inputs):
         raise GraphError(f'Node {node.name!r} has no tensor {tensor[1]}.')
       tensor = inputs[tensor[1]]
@@ -275,7 +225,7 @@ def _prune(
     if name in kept:
       stack.pop()
       continue
-    inputs = [follow(tensor) for tensor in data_inputs(nodes[name])]
+    inputs = [follow(tensor) for tensor in tensors.data_inputs(nodes[name])]
     missing = [n for n, _ in inputs if n not in kept]
     if not missing:
       kept[name] = _cleaned(nodes[name], inputs)

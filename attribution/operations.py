@@ -12,27 +12,29 @@ import numpy as np
 
 # Linear in all their data together: TensorFlow's gradient is relevance's way.
 LINEAR = frozenset({
-    'Add', 'AddV2', 'AddN', 'Sub', 'Neg', 'BiasAdd', 'BiasAddV1',
-    'Concat', 'ConcatV2', 'Pack', 'Unpack', 'Split', 'SplitV',
-    'Slice', 'StridedSlice', 'Reshape', 'Squeeze', 'ExpandDims', 'Transpose',
-    'Pad', 'PadV2', 'MirrorPad', 'Tile', 'BroadcastTo', 'Reverse', 'ReverseV2',
-    'AvgPool', 'AvgPool3D', 'Mean', 'Sum', 'Cumsum',
-    'ResizeBilinear', 'ResizeNearestNeighbor', 'ResizeBicubic', 'ResizeArea',
-    'SpaceToDepth', 'DepthToSpace', 'SpaceToBatch', 'BatchToSpace',
-    'SpaceToBatchND', 'BatchToSpaceND', 'ExtractImagePatches', 'Cast',
+  'Add', 'AddV2', 'AddN', 'Sub', 'Neg', 'BiasAdd', 'BiasAddV1',
+  'Concat', 'ConcatV2', 'Pack', 'Unpack', 'Split', 'SplitV',
+  'Slice', 'StridedSlice', 'Reshape', 'Squeeze', 'ExpandDims', 'Transpose',
+  'Pad', 'PadV2', 'MirrorPad', 'Tile', 'BroadcastTo', 'Reverse', 'ReverseV2',
+  'Roll',
+  'AvgPool', 'AvgPool3D', 'Mean', 'Sum', 'Cumsum',
+  'ResizeBilinear', 'ResizeNearestNeighbor', 'ResizeBicubic', 'ResizeArea',
+  'ScaleAndTranslate',
+  'SpaceToDepth', 'DepthToSpace', 'SpaceToBatch', 'BatchToSpace',
+  'SpaceToBatchND', 'BatchToSpaceND', 'ExtractImagePatches', 'Cast',
 })  # fmt: skip
 
 # Linear in any one operand while the others are constant.
 BILINEAR = frozenset({
-    'Mul', 'MatMul', 'BatchMatMul', 'BatchMatMulV2', 'BatchMatMulV3', 'Einsum',
-    'Conv2D', 'Conv2DBackpropInput', 'DepthwiseConv2dNative',
-    'DepthwiseConv2dNativeBackpropInput', 'Conv3D', 'Conv3DBackpropInputV2',
+  'Mul', 'MatMul', 'BatchMatMul', 'BatchMatMulV2', 'BatchMatMulV3', 'Einsum',
+  'Conv2D', 'Conv2DBackpropInput', 'DepthwiseConv2dNative',
+  'DepthwiseConv2dNativeBackpropInput', 'Conv3D', 'Conv3DBackpropInputV2',
 })  # fmt: skip
 
 # Linear in the first operand while the others are constant.
 LINEAR_IN_FIRST = frozenset({
-    'RealDiv', 'Div', 'DivNoNan', 'Xdivy', 'Gather', 'GatherV2', 'GatherNd',
-    'FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3',
+  'RealDiv', 'Div', 'DivNoNan', 'Xdivy', 'Gather', 'GatherV2', 'GatherNd',
+  'FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3',
 })  # fmt: skip
 
 # Choose one of their data: relevance follows the winner, as the gradient does.
@@ -42,7 +44,7 @@ WINNER_TAKES_ALL = frozenset(
 
 # What they return depends on the shape of their data, not on its values.
 STATIC = frozenset({
-    'Shape', 'ShapeN', 'Size', 'Rank', 'ZerosLike', 'OnesLike',
+  'Shape', 'ShapeN', 'Size', 'Rank', 'ZerosLike', 'OnesLike',
 })  # fmt: skip
 
 BATCH_NORM = frozenset(
@@ -51,8 +53,8 @@ BATCH_NORM = frozenset(
 
 # Return what they are given: left out of the graph, with their gradients.
 PASS_THROUGH = frozenset({
-    'Identity', 'IdentityN', 'Snapshot', 'PreventGradient', 'CheckNumerics',
-    'CheckNumericsV2', 'PlaceholderWithDefault', 'EnsureShape',
+  'Identity', 'IdentityN', 'Snapshot', 'PreventGradient', 'CheckNumerics',
+  'CheckNumericsV2', 'PlaceholderWithDefault', 'EnsureShape',
 })  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from attribution import composites, graph, operations, safety
+from attribution import composites, graph, operations, safety, tensors
 from attribution.errors import UnsupportedOpError
 
 # (z, f(z), gradient of f(z)) to gradient of z.
@@ -79,10 +79,10 @@ _KEEPS_GRADIENT = frozenset().union(
 )
 
 for _type in (
-    'Relu', 'Relu6', 'LeakyRelu', 'Elu', 'Selu', 'Sigmoid', 'Tanh', 'Softplus',
-    'Softsign',
-    # Piecewise linear pieces that real graphs build PReLU and clipping from.
-    'Abs', 'Maximum', 'Minimum', 'ClipByValue',
+  'Relu', 'Relu6', 'LeakyRelu', 'Elu', 'Selu', 'Sigmoid', 'Tanh', 'Softplus',
+  'Softsign',
+  # Piecewise linear pieces that real graphs build PReLU and clipping from.
+  'Abs', 'Maximum', 'Minimum', 'ClipByValue',
 ):  # fmt: skip
   register_activation(_type)
 register_activation('hard_sigmoid', lambda z: np.clip(z / 6 + 0.5, 0, 1))
@@ -163,7 +163,7 @@ def _carriers(subgraph: graph.SubGraph) -> dict[str, tuple]:
       continue
     inputs = tuple(
       tensor
-      for tensor in graph.data_inputs(node)
+      for tensor in tensors.data_inputs(node)
       if tensor[0] == source or tensor[0] in carriers
     )
     if inputs:
@@ -190,7 +190,7 @@ def _keeps_gradient(node: NodeDef, inputs: tuple) -> bool:
   if node.op in operations.BILINEAR:
     return len(inputs) == 1
   if node.op in operations.LINEAR_IN_FIRST:
-    return inputs == (next(graph.data_inputs(node)),)
+    return inputs == (next(tensors.data_inputs(node)),)
   # Of several tensors the larger wins, element by element, as in max pooling.
   return (
     node.op in operations.LINEAR

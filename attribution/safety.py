@@ -32,16 +32,17 @@ _REACHES_OUTSIDE = re.compile(
 )
 
 _PURE = frozenset({
-    'Acos', 'All', 'Any', 'ArgMax', 'ArgMin', 'Asin', 'Asinh', 'Atan2', 'Ceil',
-    'BroadcastArgs', 'BroadcastGradientArgs', 'Const', 'CropAndResize', 'Cosh',
-    'Cumprod', 'Elu', 'Equal', 'Fill', 'Floor', 'FloorDiv', 'FloorMod',
-    'InvertPermutation', 'IsFinite', 'IsInf', 'IsNan', 'L2Loss', 'LRN',
-    'LeakyRelu', 'LinSpace', 'LogSoftmax', 'LogicalAnd', 'LogicalNot',
-    'LogicalOr', 'MaxPoolWithArgmax', 'Mod', 'NotEqual', 'OneHot',
-    'Placeholder', 'Prod', 'Range', 'ReciprocalGrad', 'Rint', 'Round',
-    'ScatterNd', 'Selu', 'Sign', 'Sinh', 'Softmax', 'SquaredDifference',
-    'StopGradient', 'Tan', 'TensorScatterAdd', 'TensorScatterUpdate', 'TopKV2',
-    'TruncateDiv', 'TruncateMod', 'Unique', 'Where', 'Xlogy',
+  'Acos', 'All', 'Any', 'ArgMax', 'ArgMin', 'Asin', 'Asinh', 'Atan2', 'Ceil',
+  'BroadcastArgs', 'BroadcastGradientArgs', 'Const', 'CropAndResize', 'Cosh',
+  'Cumprod', 'DataFormatDimMap', 'DataFormatVecPermute', 'Elu', 'Equal',
+  'Fill', 'Floor', 'FloorDiv', 'FloorMod',
+  'InvertPermutation', 'IsFinite', 'IsInf', 'IsNan', 'L2Loss', 'LRN',
+  'LeakyRelu', 'LinSpace', 'LogSoftmax', 'LogicalAnd', 'LogicalNot',
+  'LogicalOr', 'MaxPoolWithArgmax', 'Mod', 'NotEqual', 'OneHot',
+  'Placeholder', 'Prod', 'Range', 'ReciprocalGrad', 'Rint', 'Round',
+  'ScatterNd', 'Selu', 'Sign', 'Sinh', 'Softmax', 'SquaredDifference',
+  'StopGradient', 'Tan', 'TensorScatterAdd', 'TensorScatterUpdate', 'TopKV2',
+  'TruncateDiv', 'TruncateMod', 'Unique', 'Where', 'Xlogy',
 })  # fmt: skip
 
 ALLOWED = _PURE.union(
@@ -55,8 +56,8 @@ ALLOWED = _PURE.union(
 )
 
 _VARIABLES = frozenset({
-    'Variable', 'VariableV2', 'VarHandleOp', 'ReadVariableOp', 'Assign',
-    'AssignVariableOp', 'ResourceGather', 'TemporaryVariable',
+  'Variable', 'VariableV2', 'VarHandleOp', 'ReadVariableOp', 'Assign',
+  'AssignVariableOp', 'ResourceGather', 'TemporaryVariable',
 })  # fmt: skip
 
 # A constant may be stored as one number and a shape: bound what it unfolds to.

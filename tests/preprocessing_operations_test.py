@@ -1,0 +1,194 @@
+"""Tests of every preprocessing operation and of its inverse."""
+
+from absl.testing import absltest, parameterized
+import numpy as np
+import skimage.color
+import skimage.transform
+
+from attribution import preprocessing_operations
+from attribution.preprocessing import Preprocessing, PreprocessingError
+from tests import testing
+
+# An example of every operation, for images of 3 channels.
+EXAMPLES = {
+  'bgr': 'bgr',
+  'center_crop': 'center_crop',
+  'channels_first': 'channels_first',
+  'clip': 'clip(0.1, 0.9)',
+  'grayscale': 'grayscale',
+  'lightness': 'lightness',
+  'mask_center': 'mask_center(0.5)',
+  'mean_std': 'mean_std((0.5, 0.4, 0.3), 0.25)',
+  'range': 'range(-1, 1)',
+  'resize': 'resize(16, 24)',
+}
+
+
+def reference_resize(image, height, width):
+  """Bilinear with half-pixel centres, pixel by pixel."""
+  h, w, _ = image.shape
+  result = np.zeros((height, width, image.shape[2]))
+  for i in range(height):
+    for j in range(width):
+      y = np.clip((i + 0.5) * h / height - 0.5, 0, h - 1)
+      x = np.clip((j + 0.5) * w / width - 0.5, 0, w - 1)
+      y0, x0 = int(y), int(x)
+      y1, x1 = min(y0 + 1, h - 1), min(x0 + 1, w - 1)
+      top = image[y0, x0] * (1 - x + x0) + image[y0, x1] * (x - x0)
+      low = image[y1, x0] * (1 - x + x0) + image[y1, x1] * (x - x0)
+      result[i, j] = top * (1 - y + y0) + low * (y - y0)
+  return result
+
+
+class ForwardTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.images = testing.images(2, 12, seed=4)
+    self.floats = self.images / 255.0
+
+  def test_bytes_and_floats_are_the_same_image(self):
+    t = Preprocessing.parse('range(-1, 1)')
+    np.testing.assert_allclose(t(self.images), t(self.floats), atol=1e-6)
+    np.testing.assert_allclose(t(self.images), self.floats * 2 - 1, atol=1e-6)
+
+  @parameterized.parameters((6, 6), (12, 12), (24, 24), (5, 17), (7, 3))
+  def test_resize_is_bilinear_without_anti_aliasing(self, height, width):
+    t = Preprocessing.parse(f'resize({height}, {width})')
+    expected = [reference_resize(i, height, width) for i in self.floats]
+    np.testing.assert_allclose(t(self.images), expected, atol=1e-5)
+
+  def test_resize_agrees_with_scikit_image(self):
+    for size in (5, 6, 9):
+      expected = skimage.transform.resize(
+        self.floats[0], (size, size), order=1, mode='edge', anti_aliasing=False
+      )
+      actual = Preprocessing.parse(f'resize({size})')(self.images)[0]
+      np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+  def test_halving_takes_means_of_four_pixels(self):
+    expected = self.floats.reshape(2, 6, 2, 6, 2, 3).mean(axis=(2, 4))
+    actual = Preprocessing.parse('resize(6)')(self.images)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+  @parameterized.parameters(
+    ((12, 8), np.s_[2:10, 0:8]),
+    ((7, 12), np.s_[0:6, 3:9]),
+    ((5, 5), np.s_[0:4, 0:4]),
+  )
+  def test_center_crop_takes_the_even_central_square(self, size, window):
+    images = self.images[:, : size[0], : size[1]]
+    actual = Preprocessing.parse('center_crop')(images)
+    np.testing.assert_allclose(
+      actual, self.floats[:, : size[0], : size[1]][:, *window], atol=1e-6
+    )
+
+  def test_lightness_is_that_of_cie_lab(self):
+    expected = skimage.color.rgb2lab(self.floats)[..., :1] / 100
+    actual = Preprocessing.parse('lightness')(self.images)
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
+    extremes = np.stack([np.zeros((4, 4, 3)), np.ones((4, 4, 3))])
+    actual = Preprocessing.parse('lightness | range(-1, 1)')(extremes)
+    np.testing.assert_allclose(actual[:, 0, 0, 0], [-1, 1], atol=1e-5)
+
+  def test_mask_covers_rows_and_columns_64_to_191_of_256(self):
+    t = Preprocessing.parse('range(-1, 1) | mask_center(0.5)')
+    actual = t(np.zeros((1, 256, 256, 3), np.uint8))[0, ..., 0]
+    expected = np.full((256, 256), -1.0)
+    expected[64:192, 64:192] = 0
+    np.testing.assert_array_equal(actual, expected)
+
+  def test_values_are_clipped_and_normalised(self):
+    actual = Preprocessing.parse('clip(0.1, 0.9) | range(-1, 1)')(self.images)
+    np.testing.assert_allclose(
+      actual, np.clip(self.floats, 0.1, 0.9) * 2 - 1, atol=1e-6
+    )
+    t = Preprocessing.parse('mean_std((0.5, 0.4, 0.3), 0.25)')
+    expected = (self.floats - [0.5, 0.4, 0.3]) / 0.25
+    np.testing.assert_allclose(t(self.images), expected, atol=1e-5)
+
+  def test_channels_are_reordered(self):
+    actual = Preprocessing.parse('bgr | channels_first')(self.images)
+    expected = np.moveaxis(self.floats, 3, 1)[:, ::-1]
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+    self.assertTrue(actual.flags.c_contiguous)
+
+  def test_images_given_are_not_changed(self):
+    floats = self.floats.astype(np.float32)
+    before = floats.copy()
+    Preprocessing.parse('mask_center(0.5) | range(0, 2)')(floats)
+    np.testing.assert_array_equal(floats, before)
+
+  @parameterized.parameters(
+    ('lightness | lightness', '3 channels'),
+    ('mean_std((1, 2), 1)', '2 numbers for 3 channels'),
+  )
+  def test_text_that_does_not_fit_the_images_is_an_error(self, text, message):
+    with self.assertRaisesRegex(PreprocessingError, message):
+      Preprocessing.parse(text)(self.images)
+
+
+class InverseTest(parameterized.TestCase):
+  def test_examples_cover_every_operation(self):
+    self.assertEqual(
+      tuple(EXAMPLES), tuple(preprocessing_operations.operations())
+    )
+
+  @parameterized.parameters(*EXAMPLES.values())
+  def test_a_lit_region_returns_to_where_it_was(self, text):
+    t = Preprocessing.parse(text)
+    for rows, columns in (
+      (np.s_[4:8], np.s_[16:20]),
+      (np.s_[0:4], np.s_[8:12]),
+    ):
+      lit = np.zeros((1, 16, 24, 3), np.float32)
+      lit[:, rows, columns] = 1
+      marked = self.difference(t, lit)
+      maps = t.inverse(marked, (16, 24, 3))
+      self.assertEqual(maps.shape, lit.shape)
+      inside = maps[:, rows, columns].sum()
+      self.assertGreater(inside, 0)
+      self.assertAlmostEqual(maps.sum() / inside, 1, places=4)
+
+  @parameterized.parameters(
+    'center_crop | resize(32) | lightness | range(-1, 1)',
+    'resize(48) | clip(0.1, 0.9) | range(0, 255) | channels_first',
+    'resize(8, 12) | bgr | mean_std(0.5, 0.5)',
+  )
+  def test_the_centre_of_mass_survives_a_chain(self, text):
+    t = Preprocessing.parse(text)
+    lit = np.zeros((1, 16, 24, 3), np.float32)
+    lit[:, 4:8, 8:12] = 1
+    maps = t.inverse(self.difference(t, lit), (16, 24, 3))[0].sum(axis=2)
+    rows, columns = np.indices(maps.shape) + 0.5
+    self.assertAlmostEqual((rows * maps).sum() / maps.sum(), 6, places=3)
+    self.assertAlmostEqual((columns * maps).sum() / maps.sum(), 10, places=3)
+
+  def difference(self, t, lit):
+    """Returns a map that is non-zero where the encoder sees the region."""
+    return np.abs(t(lit) - t(np.zeros_like(lit)))
+
+  def test_crop_is_padded_with_zeros(self):
+    t = Preprocessing.parse('center_crop')
+    maps = t.inverse(np.ones((2, 6, 6, 3)), (7, 10, 3))
+    self.assertEqual(maps.shape, (2, 7, 10, 3))
+    self.assertEqual(maps.sum(), 2 * 6 * 6 * 3)
+    self.assertEqual(maps[:, :6, 2:8].sum(), maps.sum())
+
+  def test_one_channel_is_given_to_all(self):
+    maps = np.arange(32.0).reshape(2, 4, 4, 1)
+    for text in ('lightness', 'grayscale'):
+      actual = Preprocessing.parse(text).inverse(maps, (4, 4, 3))
+      np.testing.assert_array_equal(actual, maps.repeat(3, axis=3))
+
+  def test_signs_are_kept(self):
+    maps = -np.ones((1, 4, 4, 3))
+    t = Preprocessing.parse('resize(4) | clip(0, 1) | range(-1, 1)')
+    np.testing.assert_allclose(t.inverse(maps, (9, 5, 3)), -1)
+
+  def test_maps_of_another_shape_are_refused(self):
+    with self.assertRaisesRegex(PreprocessingError, r'\(5, 5, 3\)'):
+      Preprocessing.parse('resize(4)').inverse(np.ones((1, 5, 5, 3)), (9, 9, 3))
+
+
+if __name__ == '__main__':
+  absltest.main()
