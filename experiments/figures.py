@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -144,27 +145,22 @@ def map_grid(
   """
   panels = map_panels(images, maps)
   _check_length('labels', labels, len(maps))
-  count, height, strip, _ = panels.shape
+  count, rows, strip, _ = panels.shape
   image_width = np.shape(images)[2]
   pitch = (strip - image_width) / len(maps)  # From panel to panel, in pixels.
   gap = round(pitch - image_width)
-  mosaic = np.full((count * (height + gap) - gap, strip, 3), 255, np.uint8)
-  for j, row in enumerate(panels):
-    mosaic[j * (height + gap) :][:height] = row
+  mosaic = np.full((count * (rows + gap) - gap, strip, 3), 255, np.uint8)
+  for j, panel in enumerate(panels):
+    mosaic[j * (rows + gap) :][:rows] = panel
 
-  # Sizes in inches: at least as wide as the caption, panels not above 1.3.
-  inch = min(1.3 * (len(maps) + 1), 10.2)
-  body = inch * mosaic.shape[0] / strip
-  column = inch / (len(maps) + 1)
-  is_upright = max(map(len, labels), default=0) * 0.085 > column
-  top = 0.55 + (0.075 * max(map(len, labels)) if is_upright else 0.25)
-  bottom, margin = 0.75, 0.2
-  width = max(inch, 7.6) + 2 * margin
-  figure = _figure(width, top + body + bottom)
-  total = top + body + bottom
-  axes = figure.add_axes(
-    (margin / width, bottom / total, inch / width, body / total)
-  )
+  columns = len(maps) + 1
+  width = min(1.6 * columns, max(10.2, 0.45 * columns))  # Inches, as all below.
+  height = width * mosaic.shape[0] / strip
+  longest = _text_width(labels, 9)
+  is_upright = longest > width / columns
+  top = 0.65 + (longest if is_upright else 0.15)
+  figure = _figure(max(width, 5.2) + 0.4, top + height + 0.75)
+  axes = figure.add_axes(_inches(figure, 0.2, 0.75, width, height))
   axes.imshow(mosaic, interpolation='antialiased')
   axes.set_axis_off()
   for i, label in enumerate(('Image', *labels)):
@@ -180,8 +176,8 @@ def map_grid(
       fontweight='normal' if i else 'bold',
       parse_math=False,
     )
-  _title(figure, f'Attribution maps: {method_label(method)}', margin)
-  _map_caption(figure, _is_signed(maps), margin)
+  _title(figure, f'Attribution maps: {method_label(method)}', 0.2)
+  _map_caption(figure, _is_signed(maps), 0.2)
   _save(figure, path)
 
 
@@ -222,8 +218,9 @@ def affinity_heat_map(
 
   side = float(np.clip(0.38 * size, 5.0, 40.0))  # Of the matrix, in inches.
   font = float(np.clip(side / size * 72 * 0.42, 3.0, 10.0))
-  figure = _figure(side + 3.2, side + 2.5)
-  axes = figure.add_axes(_inches(figure, 1.75, 0.55, side, side))
+  margin = _text_width(labels, font) + 0.3
+  figure = _figure(margin + side + 1.3, side + margin + 1.15)
+  axes = figure.add_axes(_inches(figure, margin, 0.55, side, side))
   scale = Normalize(values.min(), values.max())
   color_map = matplotlib.colormaps['viridis'].with_extremes(bad='#D9D9D9')
   picture = axes.imshow(values, cmap=color_map, norm=scale)
@@ -242,7 +239,9 @@ def affinity_heat_map(
   axes.grid(which='minor', color='white', linewidth=min(1.0, font / 8))
   axes.tick_params(which='minor', length=0)
 
-  bar_axes = figure.add_axes(_inches(figure, 1.95 + side, 0.55, 0.18, side))
+  bar_axes = figure.add_axes(
+    _inches(figure, margin + side + 0.2, 0.55, 0.18, side)
+  )
   bar = figure.colorbar(picture, cax=bar_axes)
   bar.outline.set_visible(False)
   bar.ax.tick_params(labelsize=9, length=3)
@@ -352,8 +351,9 @@ def task_tree(
   stop = float(heights.max()) + 0.06 * spread
 
   body = float(np.clip(0.3 * size, 1.5, 60.0))
-  figure = _figure(10.67, body + 1.75)
-  axes = figure.add_axes(_inches(figure, 0.4, 0.7, 7.9, body))
+  margin = _text_width(labels, 11) + 0.35
+  figure = _figure(0.4 + 8.4 + margin, body + 1.65)
+  axes = figure.add_axes(_inches(figure, 0.4, 0.7, 8.4, body))
   segments, branches = _branches(tree, groups, start, stop)
   axes.add_collection(
     LineCollection(
@@ -389,8 +389,19 @@ def task_tree(
   axes.grid(axis='x', color='#EDEDED', linewidth=0.8)
   axes.set_axisbelow(True)
   axes.set_xlabel(axis_label, fontsize=11, color=_INK)
+  if start > 0:
+    axes.annotate(
+      f'cropped at {start:.3g}',
+      (1, 0),
+      xytext=(0, -30),
+      xycoords='axes fraction',
+      textcoords='offset points',
+      ha='right',
+      fontsize=9,
+      color=_GREY,
+    )
   _title(figure, title or 'Task similarity tree', 0.4)
-  _group_legend(figure, colors, 0.4, top=0.68)
+  _group_legend(figure, colors, 0.4)
   _save(figure, path)
 
 
@@ -421,23 +432,24 @@ def _branches(
 def _annotate(axes, values: np.ma.MaskedArray, picture, font: float) -> None:
   """Writes the values into a heat map's cells, in a unit that fits."""
   largest = float(np.abs(values).max())
-  exponent = 0
-  if 0 < largest < 0.0995:
-    exponent = int(np.ceil(-np.log10(largest)))
+  is_small = 0 < largest < 0.0995
+  exponent = int(np.ceil(-np.log10(largest))) if is_small else 0
+  decimals = 1 if is_small else 2
   for row, column in np.argwhere(~np.ma.getmaskarray(values)):
     value = float(values[row, column])
     red, green, blue, _ = picture.cmap(picture.norm(value))
     is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+    shown = round(value * 10**exponent, decimals) + 0.0  # Never -0.
     axes.text(
       column,
       row,
-      f'{value * 10**exponent:.{1 if exponent else 2}f}',
+      f'{shown:.{decimals}f}'.replace('-', '−'),
       ha='center',
       va='center',
       fontsize=font * 0.72,
       color='black' if is_light else 'white',
     )
-  if exponent:
+  if is_small:
     axes.set_xlabel(f'Cells show affinity × $10^{{{exponent}}}$', fontsize=9)
 
 
@@ -491,9 +503,9 @@ def _map_caption(figure: Figure, is_signed: bool, left: float) -> None:
   width, height = figure.get_size_inches()
   figure.text(
     (left + 1.85) / width,
-    0.465 / height,
-    'Signed sum over channels, each map by itself divided by q, '
-    'the 99.5 % quantile of its magnitude.',
+    0.42 / height,
+    f'{"Signed sum" if is_signed else "Sum"} over channels; each map is '
+    'divided by q,\nthe 99.5 % quantile of its own magnitude.',
     fontsize=8.5,
     va='center',
     color=_INK,
@@ -501,10 +513,7 @@ def _map_caption(figure: Figure, is_signed: bool, left: float) -> None:
 
 
 def _group_legend(
-  figure: Figure,
-  colors: Mapping[str | None, str],
-  left: float,
-  top: float = 0.72,
+  figure: Figure, colors: Mapping[str | None, str], left: float
 ) -> None:
   """Adds a row with an entry per group below the title."""
   named = {group: color for group, color in colors.items() if group}
@@ -519,7 +528,7 @@ def _group_legend(
     handles,
     list(named),
     loc='upper left',
-    bbox_to_anchor=(left / width, 1 - (top - 0.16) / height),
+    bbox_to_anchor=(left / width, 1 - 0.52 / height),
     borderpad=0,
     borderaxespad=0,
     ncols=min(len(named), 6),
@@ -549,6 +558,17 @@ def _inches(
     width / total_width,
     height / total_height,
   )
+
+
+def _text_width(texts: Sequence[str], size: float) -> float:
+  """Returns the width of the longest text at a font size, in inches."""
+  renderer = _figure(1, 1).canvas.get_renderer()
+  font = FontProperties(size=size)
+  widths = [
+    renderer.get_text_width_height_descent(text, font, False)[0]
+    for text in texts
+  ]
+  return max(widths, default=0.0) / _DPI
 
 
 def _title(figure: Figure, title: str, left: float) -> None:
