@@ -526,7 +526,7 @@ def _group_legend(
   ]
   legend = figure.legend(
     handles,
-    list(named),
+    [' '] * len(named),  # As a label, a text that starts with _ is left out.
     loc='upper left',
     bbox_to_anchor=(left / width, 1 - 0.52 / height),
     borderpad=0,
@@ -537,8 +537,10 @@ def _group_legend(
     handletextpad=0.3,
     columnspacing=1.4,
   )
-  for text, color in zip(legend.get_texts(), named.values(), strict=True):
-    text.set(color=color, parse_math=False)
+  for text, (group, color) in zip(
+    legend.get_texts(), named.items(), strict=True
+  ):
+    text.set(text=group, color=color, parse_math=False)
 
 
 def _figure(width: float, height: float) -> Figure:
