@@ -37,9 +37,9 @@ GROUP_COLORS = {
 }
 _OTHER_COLORS = (
   '#7A6A00',
-  '#2E9BD6',
-  '#7F3F1D',
   '#5D4FB3',
+  '#7F3F1D',
+  '#2E9BD6',
   '#C2374B',
   '#3F7F93',
   '#6B8E23',
@@ -219,7 +219,7 @@ def affinity_heat_map(
   side = float(np.clip(0.38 * size, 5.0, 40.0))  # Of the matrix, in inches.
   font = float(np.clip(side / size * 72 * 0.42, 3.0, 10.0))
   margin = _text_width(labels, font) + 0.3
-  figure = _figure(margin + side + 1.3, side + margin + 1.15)
+  figure = _figure(margin + side + 1.45, side + margin + 1.15)
   axes = figure.add_axes(_inches(figure, margin, 0.55, side, side))
   scale = Normalize(values.min(), values.max())
   color_map = matplotlib.colormaps['viridis'].with_extremes(bad='#D9D9D9')
@@ -245,9 +245,9 @@ def affinity_heat_map(
   bar = figure.colorbar(picture, cax=bar_axes)
   bar.outline.set_visible(False)
   bar.ax.tick_params(labelsize=9, length=3)
-  bar.set_label('Affinity', fontsize=10)
+  bar.set_label('Affinity', fontsize=10, labelpad=8)
   if size <= 25:
-    _annotate(axes, values, picture, font)
+    _annotate(axes, values, picture, min(10.0, side / size * 72 * 0.27))
   _title(figure, title, 0.2)
   _group_legend(figure, colors, 0.2)
   _save(figure, path)
@@ -446,7 +446,7 @@ def _annotate(axes, values: np.ma.MaskedArray, picture, font: float) -> None:
       f'{shown:.{decimals}f}'.replace('-', '−'),
       ha='center',
       va='center',
-      fontsize=font * 0.72,
+      fontsize=font,
       color='black' if is_light else 'white',
     )
   if is_small:

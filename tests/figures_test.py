@@ -198,7 +198,7 @@ class MapPanelsTest(parameterized.TestCase):
 
   def test_a_map_of_one_pixel_or_none_can_be_drawn(self):
     maps = np.zeros((1, 2, 30, 30, 1), np.float32)
-    maps[0, 0, 3, 4] = 5  # Less than 0.5 % of the pixels.
+    maps[0, 0, 3, 4] = 1e-6  # Less than 0.5 % of the pixels.
     panels = figures.map_panels(np.zeros((2, 30, 30, 3), np.uint8), maps)
     self.assertGreater(panels[0, 3, 34 + 4].max(), 200)
     self.assertLess(panels[1, :, 34:].max(), 10)
@@ -435,6 +435,21 @@ class TaskTreeTest(FiguresTestCase):
         for i in self.tree.leaf_order
       ],
     )
+
+  def test_branch_of_a_leaf_starts_beside_its_label(self):
+    figure = self.draw(figures.task_tree, self.tree, _LABELS)
+    axes = figure.axes[0]
+    rows = {text.get_text(): text.xy[1] for text in axes.texts}
+    segments = iter(axes.collections[0].get_segments())
+    for node in self.tree.linkage[:, :2].astype(int).ravel():
+      (_, row), *_ = next(segments)
+      if node < len(_LABELS):
+        self.assertEqual(row, rows[_LABELS[node]])
+
+  def test_long_labels_are_not_cut_off(self):
+    labels = ('A rather long name of a model, with its version', *_LABELS[1:])
+    figure = self.draw(figures.task_tree, self.tree, labels, _GROUPS)
+    self.assert_nothing_is_cut_off(figure)
 
   def test_branches_join_at_the_distances_of_the_tree(self):
     axes = self.draw(figures.task_tree, self.tree, _LABELS).axes[0]

@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -107,8 +108,9 @@ class ServedTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    root = pathlib.Path(absltest.TEST_TMPDIR.value, cls.__name__)
-    root.mkdir()
+    temporary = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(temporary.cleanup)
+    root = pathlib.Path(temporary.name)
     _write(root / 'tensorboard', settings={'probe': 'of the first run'})
     _write(root / 'tensorboard')
     cls.board = TensorBoard(root / 'tensorboard', root / 'log.txt')
@@ -218,6 +220,14 @@ class WriteTest(absltest.TestCase):
     self.assertLen(files, 2 * 4 + 2 + 1)
     _write(self.folder)
     self.assertEqual(self._files(), files)
+
+  def test_what_a_killed_run_left_behind_is_not_taken_over(self):
+    stale = self.folder.with_name(f'.{self.folder.name}.{os.getpid()}')
+    stale.mkdir()
+    (stale / 'events.out.tfevents.0').write_bytes(b'')
+    _write(self.folder)
+    self.assertNotIn('events.out.tfevents', self._files())
+    self.assertEqual(os.listdir(self.folder.parent), [self.folder.name])
 
   def test_without_curves_and_groups_only_these_are_missing(self):
     _write(self.folder, precision_recall={}, groups=None, methods=['elrp'])
