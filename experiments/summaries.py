@@ -13,14 +13,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf import text_format
-from tensorboard.plugins.projector import projector_config_pb2
 
 from experiments import figures
 from transferability.clustering import task_similarity_tree
 from transferability.ranking import PrecisionRecall
 
 _CURVES = {'precision': 'P@K', 'recall': 'R@K'}
+_PROJECTOR_CONFIG = """\
+embeddings {
+  tensor_name: "models"
+  tensor_path: "points.tsv"
+  metadata_path: "metadata.tsv"
+}
+"""
 
 
 def write(
@@ -61,7 +66,7 @@ def write(
       with _writer(run):
         _write_maps(labels, images, maps[method])
         _write_affinity(run, title, labels, groups, affinities[method])
-      _write_points(run, method, labels, groups, affinities[method])
+      _write_points(run, labels, groups, affinities[method])
     for name, curve in precision_recall.items():
       with _writer(temporary / 'precision_recall' / name):
         _write_curve(curve)
@@ -131,7 +136,6 @@ def _write_affinity(
 
 def _write_points(
   run: pathlib.Path,
-  method: str,
   labels: Sequence[str],
   groups: Sequence[str],
   affinity: np.ndarray,
@@ -143,14 +147,7 @@ def _write_points(
     (label, group or '-') for label, group in zip(labels, groups, strict=True)
   ]
   _write_tsv(run / 'metadata.tsv', [['label', 'group'], *named])
-  config = projector_config_pb2.ProjectorConfig()
-  config.embeddings.add(
-    tensor_name=f'models: {method}',
-    tensor_path='points.tsv',
-    metadata_path='metadata.tsv',
-  )
-  text = text_format.MessageToString(config)
-  (run / 'projector_config.pbtxt').write_text(text)
+  (run / 'projector_config.pbtxt').write_text(_PROJECTOR_CONFIG)
 
 
 def _write_curve(curve: PrecisionRecall) -> None:
