@@ -8,7 +8,6 @@ eigenvector of their ratios.
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
-import json
 import os
 
 import numpy as np
@@ -318,7 +317,8 @@ def loss_table(
 def write_oracle(bank: str, plan: TransferPlan) -> None:
   """Writes the oracle of the most pictures and its tables into the bank.
 
-  `oracle.csv` (ranking), `oracle_affinity.csv`, `oracle_validation.csv` (on
+  `bank.json` then names the oracle. `oracle.csv` (ranking),
+  `oracle_affinity.csv`, `oracle_validation.csv` (on
   scenes of their own, for choices), `oracle_few.csv` (the fewest pictures),
   `oracle_stability.csv` and `transfer_losses.csv`.
   """
@@ -327,17 +327,8 @@ def write_oracle(bank: str, plan: TransferPlan) -> None:
   def path(name):
     return os.path.join(bank, name)
 
-  oracle = derive_oracle(bank, plan, most, 'test')
-  oracle.save(path('oracle.csv'))
-  files.write_csv(
-    path('oracle_affinity.csv'),
-    [
-      ('target', *plan.sources),
-      *(
-        (target, *row)
-        for target, row in zip(oracle.targets, oracle.affinity, strict=True)
-      ),
-    ],
+  derive_oracle(bank, plan, most, 'test').save(
+    path('oracle.csv'), path('oracle_affinity.csv')
   )
   derive_oracle(bank, plan, most, 'validation').save(
     path('oracle_validation.csv')
@@ -347,3 +338,4 @@ def write_oracle(bank: str, plan: TransferPlan) -> None:
   files.write_csv(
     path('transfer_losses.csv'), loss_table(bank, plan, most)
   )
+  mini_bank.write_bank(bank)
