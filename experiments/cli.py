@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 import os
 import sys
 
-from absl import app
-from absl import flags
-from absl import logging
+from absl import app, flags, logging
 
 # TensorFlow reads this when it is first imported, so entry points import this
 # module before any other of the project.

@@ -14,11 +14,8 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
 from transferability import affinity as affinity_lib
-from transferability import baselines
-from transferability import clustering
-from transferability import files
+from transferability import baselines, clustering, files, ranking
 from transferability import oracle as oracle_lib
-from transferability import ranking
 from transferability.model_space import ModelSpace
 
 _SUMMARY_K = (1, 3, 5)

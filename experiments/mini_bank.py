@@ -13,10 +13,7 @@ import tensorflow as tf
 from attribution import preprocessing
 from probe_data import scene_dataset
 from taskonomy_models import bank as banks
-from taskonomy_models import mini_network
-from taskonomy_models import mini_tasks
-from taskonomy_models import mini_training
-from taskonomy_models import tasks
+from taskonomy_models import mini_network, mini_tasks, mini_training, tasks
 from taskonomy_models.encoder import Encoder
 from transferability import files
 
@@ -44,7 +41,9 @@ def build_data(
     )
 
 
-def split_data(folder: str, sizes: DataSizes, split: str) -> dict[str, np.ndarray]:
+def split_data(
+  folder: str, sizes: DataSizes, split: str
+) -> dict[str, np.ndarray]:
   return scene_dataset.build(folder, split, getattr(sizes, split), IMAGE_SIZE)
 
 
@@ -176,9 +175,7 @@ def write_bank(output: str) -> None:
     with open(path, encoding='utf-8') as file:
       losses = json.load(file)
     test, constant = losses['test_loss'], losses['constant_loss']
-    rows.append(
-      (task.name, test, constant, test / constant, losses['seconds'])
-    )
+    rows.append((task.name, test, constant, test / constant, losses['seconds']))
     encoder = Encoder(
       name=task.name,
       graph=os.path.join(output, f'{task.name}.pb'),

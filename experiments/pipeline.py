@@ -13,9 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from attribution import explainer as explainers
-from attribution import graph
+from attribution import graph, overrides
 from attribution import methods as methods_lib
-from attribution import overrides
 from attribution.errors import GraphError
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing

@@ -14,17 +14,12 @@ import os
 import pathlib
 import re
 
-from absl import app
-from absl import flags
+from absl import app, flags
 
 from experiments import cli  # First: it quietens TensorFlow. isort: skip
 
 from attribution import methods
-from experiments import evaluation
-from experiments import pipeline
-from experiments import progress
-from experiments import run_record
-from experiments import visuals
+from experiments import evaluation, pipeline, progress, run_record, visuals
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 

@@ -13,12 +13,9 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from attribution import graph
-from attribution import preprocessing
+from attribution import graph, preprocessing
 from experiments import mini_bank
-from taskonomy_models import mini_tasks
-from taskonomy_models import readouts
-from taskonomy_models import tasks
+from taskonomy_models import mini_tasks, readouts, tasks
 from transferability import files
 from transferability import oracle as oracles
 
@@ -194,7 +191,8 @@ def measure(
   )
   common = (plan, data_folder, sizes, representations, losses)
   units = [
-    unit for unit in plan.units()
+    unit
+    for unit in plan.units()
     if not os.path.exists(_losses_path(losses, *unit))
   ]
   mini_bank.parallel(
@@ -303,9 +301,7 @@ def stability_table(bank: str, plan: TransferPlan) -> list[tuple]:
   return rows
 
 
-def loss_table(
-  bank: str, plan: TransferPlan, num_images: int
-) -> list[tuple]:
+def loss_table(bank: str, plan: TransferPlan, num_images: int) -> list[tuple]:
   """Returns each transfer's mean test loss over seeds, a header first."""
   rows = [('target', *plan.sources)]
   for target in plan.targets:
@@ -335,7 +331,5 @@ def write_oracle(bank: str, plan: TransferPlan) -> None:
   )
   derive_oracle(bank, plan, fewest, 'test').save(path('oracle_few.csv'))
   files.write_csv(path('oracle_stability.csv'), stability_table(bank, plan))
-  files.write_csv(
-    path('transfer_losses.csv'), loss_table(bank, plan, most)
-  )
+  files.write_csv(path('transfer_losses.csv'), loss_table(bank, plan, most))
   mini_bank.write_bank(bank)

@@ -6,8 +6,7 @@ import pathlib
 
 import numpy as np
 
-from experiments import figures
-from experiments import summaries
+from experiments import figures, summaries
 from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
@@ -23,7 +22,9 @@ def example_maps(
 
   A map averaged over channels gets one channel.
   """
-  shape = space.map_shape if len(space.map_shape) == 3 else (*space.map_shape, 1)
+  shape = (
+    space.map_shape if len(space.map_shape) == 3 else (*space.map_shape, 1)
+  )
   return np.stack(
     [
       np.asarray(space.rows(name)[images], np.float32).reshape(-1, *shape)

@@ -9,8 +9,7 @@ import shutil
 
 import numpy as np
 
-from probe_data import scene_labels
-from probe_data import scenes
+from probe_data import scene_labels, scenes
 
 _CHUNK = 100
 _VERSION = 1  # Raise it when scenes or labels change.
