@@ -128,12 +128,13 @@ def mark_activations(
   nodes = subgraph.nodes
   carriers = _carriers(subgraph)
   found = composites.find(nodes, carriers, _OP_TYPES, dict(_FUNCTIONS))
-  inside = _hidden_nodes(found, carriers, subgraph.representation_tensor)
   entries = {c.end: c.entry for c in found}
   ruled = Counter(c.name for c in found)
+  target = subgraph.representation_tensor.rpartition(':')[0]
+  reached = _reached(carriers, entries, target)
   unknown, nonlinear = [], []
   for name, inputs in carriers.items():
-    if name in inside or name in entries:
+    if name in entries or name not in reached:
       continue
     node = nodes[name]
     if node.op in _OP_TYPES and len(inputs) == 1:
@@ -171,16 +172,20 @@ def _carriers(subgraph: graph.SubGraph) -> dict[str, tuple]:
   return carriers
 
 
-def _hidden_nodes(found, carriers, representation: str) -> set[str]:
-  """Returns the nodes that serve nothing but a composite activation."""
-  hidden = set()
-  for composite in found:
-    hidden |= composite.nodes - {composite.end}
-  used = {representation.rpartition(':')[0]}
-  owner = {n: c.end for c in found for n in c.nodes}
-  for name, inputs in carriers.items():
-    used.update(i for i, _ in inputs if owner.get(i) != owner.get(name, name))
-  return hidden - used
+def _reached(
+  carriers: Mapping[str, tuple], ends: Mapping[str, tuple], target: str
+) -> set[str]:
+  """Returns the nodes that a backward pass with a rule comes through.
+
+  From the end of a composite activation it goes straight to its entry. A part
+  that also serves another node is reached from there.
+  """
+  reached = {target}
+  for name in reversed(carriers):
+    if name in reached:
+      inputs = (ends[name],) if name in ends else carriers[name]
+      reached.update(node for node, _ in inputs)
+  return reached
 
 
 def _keeps_gradient(node: NodeDef, inputs: tuple) -> bool:

@@ -33,13 +33,13 @@ _REACHES_OUTSIDE = re.compile(
 
 _PURE = frozenset({
   'Acos', 'All', 'Any', 'ArgMax', 'ArgMin', 'Asin', 'Asinh', 'Atan2', 'Ceil',
-  'BroadcastArgs', 'BroadcastGradientArgs', 'Const', 'CropAndResize', 'Cosh',
+  'BroadcastArgs', 'Const', 'CropAndResize', 'Cosh',
   'Cumprod', 'DataFormatDimMap', 'DataFormatVecPermute', 'Elu', 'Equal',
   'Fill', 'Floor', 'FloorDiv', 'FloorMod',
   'InvertPermutation', 'IsFinite', 'IsInf', 'IsNan', 'L2Loss', 'LRN',
   'LeakyRelu', 'LinSpace', 'LogSoftmax', 'LogicalAnd', 'LogicalNot',
   'LogicalOr', 'MaxPoolWithArgmax', 'Mod', 'NotEqual', 'OneHot',
-  'Placeholder', 'Prod', 'Range', 'ReciprocalGrad', 'Rint', 'Round',
+  'Placeholder', 'Prod', 'Range', 'Rint', 'Round',
   'ScatterNd', 'Selu', 'Sign', 'Sinh', 'Softmax', 'SquaredDifference',
   'StopGradient', 'Tan', 'TensorScatterAdd', 'TensorScatterUpdate', 'TopKV2',
   'TruncateDiv', 'TruncateMod', 'Unique', 'Where', 'Xlogy',

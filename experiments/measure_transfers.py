@@ -9,14 +9,9 @@ bank's folder. A killed run goes on where it stopped.
 
 from collections.abc import Sequence
 
-from absl import app
-from absl import flags
-from absl import logging
+from absl import app, flags, logging
 
-from experiments import cli
-from experiments import mini_bank
-from experiments import progress
-from experiments import transfers
+from experiments import cli, mini_bank, progress, transfers
 
 _BANK_DIR = flags.DEFINE_string(
   'bank_dir', 'work/mini_bank', 'Folder of the trained bank.'

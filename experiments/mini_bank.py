@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 import concurrent.futures
-import csv
 import dataclasses
-import hashlib
 import json
 import multiprocessing
 import os
@@ -14,10 +12,10 @@ import tensorflow as tf
 
 from attribution import preprocessing
 from probe_data import scene_dataset
-from taskonomy_models import mini_network
-from taskonomy_models import mini_tasks
-from taskonomy_models import mini_training
-from taskonomy_models import readouts
+from taskonomy_models import bank as banks
+from taskonomy_models import mini_network, mini_tasks, mini_training, tasks
+from taskonomy_models.encoder import Encoder
+from transferability import files
 
 IMAGE_SIZE = 64
 _TASK_NAMES = tuple(mini_tasks.MINI_TASKS)
@@ -43,7 +41,10 @@ def build_data(
     )
 
 
-def split_data(folder: str, sizes: DataSizes, split: str) -> dict[str, np.ndarray]:
+def split_data(
+  folder: str, sizes: DataSizes, split: str
+) -> dict[str, np.ndarray]:
+  """Returns the pictures and labels of a split, memory-mapped."""
   return scene_dataset.build(folder, split, getattr(sizes, split), IMAGE_SIZE)
 
 
@@ -157,4 +158,43 @@ def train_bank(
     workers,
     'Training networks',
     progress,
+  )
+
+
+def write_bank(output: str) -> None:
+  """Writes `bank.json` and `training.csv` of the networks in a folder.
+
+  The table has, for each task, the loss on test scenes, that of the best
+  constant outputs, their ratio, and the seconds of training.
+  """
+  encoders = []
+  rows = [('task', 'test_loss', 'constant_loss', 'ratio', 'seconds')]
+  for task in tasks.TASKS:
+    path = os.path.join(output, f'{task.name}.json')
+    if not os.path.exists(path):
+      continue
+    with open(path, encoding='utf-8') as file:
+      losses = json.load(file)
+    test, constant = losses['test_loss'], losses['constant_loss']
+    rows.append((task.name, test, constant, test / constant, losses['seconds']))
+    encoder = Encoder(
+      name=task.name,
+      graph=os.path.join(output, f'{task.name}.pb'),
+      input_tensor='input:0',
+      representation_tensor='representation:0',
+      preprocessing=mini_tasks.MINI_TASKS[task.name].preprocessing,
+      label=task.label,
+      group=task.group,
+    )
+    encoders.append(dataclasses.replace(encoder, sha256=encoder.digest()))
+  files.write_csv(os.path.join(output, 'training.csv'), rows)
+  oracle = os.path.join(output, 'oracle.csv')
+  banks.save(
+    banks.Bank(
+      name='mini',
+      encoders=tuple(encoders),
+      oracle=oracle if os.path.exists(oracle) else None,
+      image_size=IMAGE_SIZE,
+      folder=output,
+    )
   )

@@ -13,9 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from attribution import explainer as explainers
-from attribution import graph
+from attribution import graph, overrides
 from attribution import methods as methods_lib
-from attribution import overrides
 from attribution.errors import GraphError
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
@@ -69,14 +68,10 @@ class Projection:
     return self.protocol == 'paper'
 
 
-def input_size(encoder: Encoder) -> tuple[int | None, ...]:
-  """Returns (height, width, channels) that an encoder's graph takes.
-
-  Raises:
-    GraphError: If the graph cannot be used; the message names the encoder.
-  """
+def _subgraph(encoder: Encoder) -> graph.SubGraph:
+  """Loads and checks an encoder's graph; errors name the encoder."""
   try:
-    subgraph = graph.extract(
+    return graph.extract(
       graph.load_graph_def(encoder.graph),
       encoder.input_tensor,
       encoder.representation_tensor,
@@ -84,40 +79,42 @@ def input_size(encoder: Encoder) -> tuple[int | None, ...]:
     )
   except GraphError as error:
     raise type(error)(f'{encoder.name}: {error}') from error
-  return (subgraph.input_shape or (None,) * 4)[1:]
+
+
+def _input_side(encoder: Encoder) -> int | None:
+  """Returns the larger side of an encoder's input if T or the graph fix it."""
+  try:
+    t = Preprocessing.parse(encoder.preprocessing)
+    shapes = [t.output_shape((side, side, 3)) for side in (500, 600)]
+  except ValueError as error:
+    raise type(error)(f'{encoder.name}: {error}') from error
+  if shapes[0] != shapes[1]:
+    shapes = [(_subgraph(encoder).input_shape or (None,) * 4)[1:]]
+  sides = [side for side in shapes[0][:2] if side is not None]
+  return max(sides, default=None)
 
 
 def probe_size(bank: Bank) -> int:
   """Returns the side of the probe images that suits a bank.
 
-  What the bank states, or else the largest fixed input side of its encoders.
-
-  Raises:
-    ValueError: If neither is known.
+  What the bank states, or else the largest input of its encoders, where their
+  T or graph fixes it; if nothing does, 256 as in the paper.
   """
   if bank.image_size is not None:
     return bank.image_size
-  sides = [
-    side
-    for encoder in bank.encoders
-    for side in input_size(encoder)
-    if side is not None and side > 4  # Not the channels.
-  ]
-  if not sides:
-    raise ValueError(
-      f'The bank {bank.name!r} does not say which image size suits it; add '
-      '"image_size" to its bank.json, or pass --image_size.'
-    )
-  return max(sides)
+  sides = [_input_side(encoder) for encoder in bank.encoders]
+  return max((side for side in sides if side is not None), default=256)
 
 
-def check(bank: Bank, projection: Projection, image: np.ndarray) -> None:
+def check(
+  bank: Bank, projection: Projection, image_shape: tuple[int, int, int]
+) -> None:
   """Finds what would stop a run later: graphs, rules, tensors, T, digests.
 
   Args:
     bank: The models.
     projection: How they will be projected.
-    image: One probe image, uint8 [H, W, 3].
+    image_shape: Of the probe images.
 
   Raises:
     ValueError: If a model cannot be projected; the message names it.
@@ -127,27 +124,34 @@ def check(bank: Bank, projection: Projection, image: np.ndarray) -> None:
       f'The bank {bank.name!r} has {len(bank.encoders)} encoder; two or more '
       'are needed to compare them.'
     )
+  blank = np.zeros((1, *image_shape), np.uint8)
   ruled = any(method.rule for method in projection.methods)
-  shapes = {}
+  sizes = {}
   for encoder in bank.encoders:
     encoder.digest()
+    subgraph = _subgraph(encoder)
     try:
-      subgraph = graph.extract(
-        graph.load_graph_def(encoder.graph),
-        encoder.input_tensor,
-        encoder.representation_tensor,
-        overrides.op_types(),
-      )
       if ruled:
         overrides.mark_activations(subgraph)
-      inputs = Preprocessing.parse(encoder.preprocessing)(image[None])
+      inputs = Preprocessing.parse(encoder.preprocessing)(blank)
     except ValueError as error:
       raise type(error)(f'{encoder.name}: {error}') from error
-    shapes[encoder.name] = inputs.shape[1:3]
-  if not projection.inverse and len(set(shapes.values())) > 1:
+    expected = (subgraph.input_shape or (None,) * 4)[1:]
+    if any(
+      e not in (None, n)
+      for e, n in zip(expected, inputs.shape[1:], strict=True)
+    ):
+      raise ValueError(
+        f'{encoder.name}: the graph takes inputs of shape {expected}, but '
+        f'"{encoder.preprocessing}" makes {inputs.shape[1:]} of images of '
+        f'shape {image_shape}. Add a resize to the preprocessing, or pass '
+        'another --image_size.'
+      )
+    sizes[encoder.name] = inputs.shape[1:3]
+  if not projection.inverse and len(set(sizes.values())) > 1:
     raise ValueError(
       'protocol released_code compares maps in the coordinates of the '
-      f'inputs, but the encoders take several sizes: {shapes}. Use '
+      f'inputs, but the encoders take several sizes: {sizes}. Use '
       '--protocol=paper.'
     )
 
@@ -309,7 +313,7 @@ def project(
       were made under other settings.
   """
   output = pathlib.Path(output)
-  check(bank, projection, probe.images[0])
+  check(bank, projection, probe.images.shape[1:])
   spaces = {
     method.name: ModelSpace.create(
       output / 'model_space' / method.name,

@@ -5,11 +5,11 @@ The folder has the runs `<method>` (map grids, affinity, projector),
 `settings`.
 """
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf

@@ -10,19 +10,14 @@ goes on with the first network that is not done.
 from collections.abc import Sequence
 import dataclasses
 
-from absl import app
-from absl import flags
+from absl import app, flags
 
-from experiments import cli
-from experiments import mini_bank
-from experiments import progress
+from experiments import cli, mini_bank, progress
 from taskonomy_models import mini_training
 
 _DEFAULT = mini_training.Recipe()
 
-_OUTPUT = flags.DEFINE_string(
-  'output', 'work/mini_bank', 'Folder of the bank.'
-)
+_OUTPUT = flags.DEFINE_string('output', 'work/mini_bank', 'Folder of the bank.')
 _DATA_DIR = flags.DEFINE_string(
   'data_dir', 'work/data', 'Folder of the rendered scenes.'
 )

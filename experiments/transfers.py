@@ -8,18 +8,14 @@ eigenvector of their ratios.
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
-import json
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from attribution import graph
-from attribution import preprocessing
+from attribution import graph, preprocessing
 from experiments import mini_bank
-from taskonomy_models import mini_tasks
-from taskonomy_models import readouts
-from taskonomy_models import tasks
+from taskonomy_models import mini_tasks, readouts, tasks
 from transferability import files
 from transferability import oracle as oracles
 
@@ -195,7 +191,8 @@ def measure(
   )
   common = (plan, data_folder, sizes, representations, losses)
   units = [
-    unit for unit in plan.units()
+    unit
+    for unit in plan.units()
     if not os.path.exists(_losses_path(losses, *unit))
   ]
   mini_bank.parallel(
@@ -304,9 +301,7 @@ def stability_table(bank: str, plan: TransferPlan) -> list[tuple]:
   return rows
 
 
-def loss_table(
-  bank: str, plan: TransferPlan, num_images: int
-) -> list[tuple]:
+def loss_table(bank: str, plan: TransferPlan, num_images: int) -> list[tuple]:
   """Returns each transfer's mean test loss over seeds, a header first."""
   rows = [('target', *plan.sources)]
   for target in plan.targets:
@@ -318,7 +313,8 @@ def loss_table(
 def write_oracle(bank: str, plan: TransferPlan) -> None:
   """Writes the oracle of the most pictures and its tables into the bank.
 
-  `oracle.csv` (ranking), `oracle_affinity.csv`, `oracle_validation.csv` (on
+  `bank.json` then names the oracle. `oracle.csv` (ranking),
+  `oracle_affinity.csv`, `oracle_validation.csv` (on
   scenes of their own, for choices), `oracle_few.csv` (the fewest pictures),
   `oracle_stability.csv` and `transfer_losses.csv`.
   """
@@ -327,23 +323,13 @@ def write_oracle(bank: str, plan: TransferPlan) -> None:
   def path(name):
     return os.path.join(bank, name)
 
-  oracle = derive_oracle(bank, plan, most, 'test')
-  oracle.save(path('oracle.csv'))
-  files.write_csv(
-    path('oracle_affinity.csv'),
-    [
-      ('target', *plan.sources),
-      *(
-        (target, *row)
-        for target, row in zip(oracle.targets, oracle.affinity, strict=True)
-      ),
-    ],
+  derive_oracle(bank, plan, most, 'test').save(
+    path('oracle.csv'), path('oracle_affinity.csv')
   )
   derive_oracle(bank, plan, most, 'validation').save(
     path('oracle_validation.csv')
   )
   derive_oracle(bank, plan, fewest, 'test').save(path('oracle_few.csv'))
   files.write_csv(path('oracle_stability.csv'), stability_table(bank, plan))
-  files.write_csv(
-    path('transfer_losses.csv'), loss_table(bank, plan, most)
-  )
+  files.write_csv(path('transfer_losses.csv'), loss_table(bank, plan, most))
+  mini_bank.write_bank(bank)

@@ -5,10 +5,10 @@ depending on its version, fills what is missing of a truncated file with grey.
 Both are found here from the file's structure, before anything is decoded.
 """
 
+from collections.abc import Callable
 import re
 import struct
 import zlib
-from collections.abc import Callable
 
 from probe_data import errors
 

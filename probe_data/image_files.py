@@ -1,15 +1,15 @@
 """Finding image files and drawing a sample of those that can be read."""
 
 import collections
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent import futures
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent import futures
 from typing import Any
 
-import numpy as np
 from absl import logging
+import numpy as np
 
 from probe_data import errors, images
 

@@ -4,13 +4,13 @@ A probe set is a registered name ('taskonomy', 'indoor', 'coco', 'photos',
 'scenes') or a path: a folder, a list of files (.txt) or an array (.npy).
 """
 
+from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import hashlib
 import json
 import numbers
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np

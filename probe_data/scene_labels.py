@@ -22,8 +22,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from probe_data import raycast
-from probe_data import scenes
+from probe_data import raycast, scenes
 
 _LAYOUT_DIRECTIONS = np.deg2rad(np.linspace(-30, 30, 7))
 _CONTOUR_STEPS = (2, 5)

@@ -236,7 +236,9 @@ def _decorations(rng, room) -> list[Decoration]:
   """Draws windows, doors, pictures and a rug."""
   chosen = []
   for face in range(4):
-    label = rng.choice(['window', 'door', 'picture', ''], p=[0.3, 0.2, 0.3, 0.2])
+    label = rng.choice(
+      ['window', 'door', 'picture', ''], p=[0.3, 0.2, 0.3, 0.2]
+    )
     if not label:
       continue
     along = 1 - face // 2
@@ -343,7 +345,9 @@ def _furniture(rng, label) -> list[tuple]:
   ]
 
 
-def _place(rng, room, parts, camera, taken) -> tuple[float, float, float] | None:
+def _place(
+  rng, room, parts, camera, taken
+) -> tuple[float, float, float] | None:
   """Returns x, y and yaw of a free spot, or None after some trials.
 
   An object stands with its back to a wall (2 of 3) or anywhere.
@@ -402,7 +406,9 @@ def sample(seed: int) -> Scene:
 
   odds = _ROOMS[room_type][1]
   labels, weights = list(odds), np.array(list(odds.values()), float)
-  drawn = rng.choice(labels, size=rng.integers(5, 12), p=weights / weights.sum())
+  drawn = rng.choice(
+    labels, size=rng.integers(5, 12), p=weights / weights.sum()
+  )
   parts, owners, objects, taken = [], [], [], []
   for label in map(str, drawn):
     own = _furniture(rng, label)
@@ -418,7 +424,9 @@ def sample(seed: int) -> Scene:
       owners.append(len(objects))
       looks.append(look)
     objects.append(label)
-  shapes, centers, halves, yaws = zip(*parts, strict=True) if parts else [()] * 4
+  shapes, centers, halves, yaws = (
+    zip(*parts, strict=True) if parts else [()] * 4
+  )
   solids = raycast.Solids(
     np.array(shapes, int),
     np.array(centers, np.float32).reshape(-1, 3),
@@ -534,7 +542,9 @@ def _irradiance(scene: Scene, hits: raycast.Hits, size: int) -> np.ndarray:
   coarse = np.zeros((size, size), bool)
   coarse[::2, ::2] = True
   coarse = coarse.ravel()
-  sees = raycast.lit(hits.point[coarse], hits.normal[coarse], light, scene.solids)
+  sees = raycast.lit(
+    hits.point[coarse], hits.normal[coarse], light, scene.solids
+  )
   half = (size + 1) // 2
   sees = sees.reshape(half, half).astype(np.float32)
   sees = cv2.resize(sees, (size, size), interpolation=cv2.INTER_LINEAR).ravel()

@@ -5,7 +5,6 @@ ReLU that ends, like Taskonomy's, in a 3 x 3 convolution to eight channels
 with batch norm and ReLU: 64 x 64 pictures give 8 x 8 x 8 units.
 """
 
-import dataclasses
 import os
 
 import numpy as np
@@ -117,7 +116,10 @@ def _half_precision(graph_def: tf.compat.v1.GraphDef) -> None:
   """Stores large float32 constants as float16 followed by a cast, in place."""
   added = []
   for node in graph_def.node:
-    if node.op != 'Const' or node.attr['dtype'].type != tf.float32.as_datatype_enum:
+    if (
+      node.op != 'Const'
+      or node.attr['dtype'].type != tf.float32.as_datatype_enum
+    ):
       continue
     value = tf.make_ndarray(node.attr['value'].tensor)
     if value.size < 256:

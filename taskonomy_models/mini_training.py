@@ -14,8 +14,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from taskonomy_models import mini_network
-from taskonomy_models import mini_tasks
+from taskonomy_models import mini_network, mini_tasks
 
 _EVALUATION_BATCH = 100
 
@@ -143,9 +142,7 @@ class _Trainer:
     self._task, self._recipe = task, recipe
     self._encoder, self._decoder, self._loss = encoder, decoder, loss
     self._optimizer = tf.keras.optimizers.Adam(recipe.learning_rate)
-    self._variables = (
-      encoder.trainable_variables + decoder.trainable_variables
-    )
+    self._variables = encoder.trainable_variables + decoder.trainable_variables
     self._optimizer.build(self._variables)
     visible = 1 - _central(side, 1) if task.masked else 1.0
     self._visible = tf.constant(visible, tf.float32)

@@ -11,8 +11,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from taskonomy_models import mini_tasks
-from taskonomy_models import mini_training
+from taskonomy_models import mini_tasks, mini_training
 
 _HIDDEN_DENSE = 48
 _HIDDEN_VECTOR = 64
@@ -49,9 +48,7 @@ def _patches(representations: tf.Tensor) -> tf.Tensor:
   patches = tf.image.extract_patches(
     flat, (1, 3, 3, 1), (1, 1, 1, 1), (1, 1, 1, 1), 'SAME'
   )
-  return tf.reshape(
-    patches, (sources, batch * height * width, 9 * channels)
-  )
+  return tf.reshape(patches, (sources, batch * height * width, 9 * channels))
 
 
 class Readouts:

@@ -3,8 +3,8 @@
 import itertools
 import math
 
-import numpy as np
 from absl.testing import absltest, parameterized
+import numpy as np
 
 from tests import taskonomy_testing
 from transferability import baselines, ranking

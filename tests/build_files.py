@@ -11,10 +11,10 @@ and on its package if that has data.
 import argparse
 import ast
 import collections
+from collections.abc import Iterator
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

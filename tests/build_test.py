@@ -8,8 +8,8 @@ import sys
 from typing import Any
 from unittest import mock
 
-import setuptools
 from absl.testing import absltest
+import setuptools
 
 from tests import build_files, image_testing
 

@@ -5,8 +5,8 @@ import math
 import pathlib
 import re
 
-import numpy as np
 from absl.testing import absltest, parameterized
+import numpy as np
 from scipy.cluster import hierarchy
 from scipy.spatial import distance
 from sklearn import metrics

@@ -67,6 +67,13 @@ class CompositesTest(absltest.TestCase):
     ):
       self.assertEmpty(find(function)[0])
 
+  def test_product_of_an_activation_with_itself_is_not_part_of_it(self):
+    def encoder(x):
+      y = tf.sigmoid(x)
+      return y * y
+
+    self.assertEmpty(find(encoder)[0])
+
   def test_registered_function_is_found_in_another_form(self):
     named = {'logistic': lambda z: (1 + np.tanh(z / 2)) / 2}
     (found,), types = find(

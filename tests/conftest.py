@@ -1,8 +1,8 @@
 """Lets pytest run the absl tests, with temporary folders that it tidies up."""
 
-import pytest
 from absl import flags
 from absl.testing import absltest
+import pytest
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -3,8 +3,8 @@
 import struct
 import zlib
 
-import numpy as np
 from absl.testing import absltest, parameterized
+import numpy as np
 from PIL import Image
 
 from probe_data import containers, errors

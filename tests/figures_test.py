@@ -1,16 +1,16 @@
 """Tests of the figures: what is drawn, where, and that it is reproducible."""
 
+from collections.abc import Callable
 import os
 import pathlib
-from collections.abc import Callable
 from unittest import mock
 
-import cv2
-import numpy as np
 from absl.testing import absltest, parameterized
+import cv2
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+import numpy as np
 
 from experiments import figures
 from taskonomy_models import tasks

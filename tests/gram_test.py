@@ -2,8 +2,8 @@
 
 import pathlib
 
-import numpy as np
 from absl.testing import absltest, parameterized
+import numpy as np
 
 from transferability import gram, model_space
 

@@ -2,8 +2,8 @@
 
 import os
 
-import numpy as np
 from absl.testing import absltest
+import numpy as np
 
 from probe_data import errors, image_files
 from tests import image_testing

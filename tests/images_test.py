@@ -3,12 +3,12 @@
 import io
 import os
 import struct
-import zlib
 from unittest import mock
+import zlib
 
+from absl.testing import absltest, parameterized
 import cv2
 import numpy as np
-from absl.testing import absltest, parameterized
 from PIL import Image, ImageOps
 
 from probe_data import containers, errors, images

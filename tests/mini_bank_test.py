@@ -8,11 +8,8 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 
-from experiments import mini_bank
-from experiments import progress
-from experiments import transfers
-from taskonomy_models import mini_training
-from taskonomy_models import readouts
+from experiments import mini_bank, progress, transfers
+from taskonomy_models import mini_training, readouts
 
 _SIZES = mini_bank.DataSizes(train=48, transfer=40, validation=12, test=12)
 _RECIPE = mini_training.Recipe(steps=3, batch_size=8)
@@ -78,9 +75,7 @@ class MiniBankTest(absltest.TestCase):
       recipe=readouts.ReadoutRecipe(steps=4, checkpoints=2),
     )
     for _ in range(2):
-      transfers.measure(
-        self.bank, self.data, _SIZES, plan, 1, progress.track
-      )
+      transfers.measure(self.bank, self.data, _SIZES, plan, 1, progress.track)
     losses = transfers.load_losses(self.bank, plan, 'rgb2depth', 16, 'test')
     self.assertEqual(losses.shape, (2, 2, 12))
     self.assertTrue(np.isfinite(losses).all())

@@ -3,13 +3,11 @@
 import os
 import tempfile
 
-from absl.testing import absltest
-from absl.testing import parameterized
+from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
 
-from taskonomy_models import mini_network
-from taskonomy_models import mini_tasks
+from taskonomy_models import mini_network, mini_tasks
 
 
 def _encoder(channels=3, seed=0):

@@ -2,14 +2,11 @@
 
 import dataclasses
 
-from absl.testing import absltest
-from absl.testing import parameterized
+from absl.testing import absltest, parameterized
 import numpy as np
 
-from probe_data import scene_labels
-from probe_data import scenes
-from taskonomy_models import mini_tasks
-from taskonomy_models import mini_training
+from probe_data import scene_labels, scenes
+from taskonomy_models import mini_tasks, mini_training
 
 TASKS = mini_tasks.MINI_TASKS
 

@@ -4,10 +4,10 @@ import json
 import os
 import pathlib
 
-import hypothesis
-import numpy as np
 from absl.testing import absltest, parameterized
+import hypothesis
 from hypothesis import strategies
+import numpy as np
 
 from transferability import affinity as affinities
 from transferability.model_space import (

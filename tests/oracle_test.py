@@ -3,8 +3,8 @@
 import importlib.resources
 import pathlib
 
-import numpy as np
 from absl.testing import absltest, parameterized
+import numpy as np
 
 from tests import taskonomy_testing
 from transferability import affinity as affinities

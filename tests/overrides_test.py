@@ -228,6 +228,36 @@ class RecognisedTest(parameterized.TestCase):
     expected = x * (x * _sigmoid(x) + 3 * _sigmoid(x)) / shifted / x[0].size
     np.testing.assert_allclose(maps, expected, rtol=1e-3, atol=1e-7)
 
+  def test_parts_before_a_part_used_elsewhere_have_their_rules_too(self):
+    def encoder(x):
+      gate = tf.tanh(tf.nn.softplus(x))
+      return x * gate + 3 * gate
+
+    maps, ruled = elrp(testing.freeze(encoder), self.images)
+    self.assertEqual(ruled, {'Mul+Softplus+Tanh': 1, 'Tanh': 1, 'Softplus': 1})
+    x = self.images.astype(np.float32) / 255.0 * 16 - 8
+    shifted = x + _EPSILON * np.where(x >= 0, 1, -1)
+    plus = np.log1p(np.exp(x))
+    gate = np.tanh(plus)
+    chain = gate / (plus + _EPSILON) * plus / shifted
+    expected = x * (x * gate / shifted + 3 * chain) / x[0].size
+    np.testing.assert_allclose(maps, expected, rtol=1e-3, atol=1e-7)
+
+  def test_larger_of_two_branches_takes_all_relevance(self):
+    def encoder(x):
+      return tf.tanh(tf.maximum(tf.reverse(x, [3]), x - 1))
+
+    maps, ruled = elrp(testing.freeze(encoder), self.images)
+    self.assertEqual(ruled, {'Tanh': 1})
+    x = self.images.astype(np.float32) / 255.0 * 16 - 8
+    wins = x[..., ::-1] > x - 1
+    z = np.where(wins, x[..., ::-1], x - 1)
+    share = np.tanh(z) / (z + _EPSILON * np.where(z >= 0, 1, -1))
+    gradient = np.where(wins, share, 0)[..., ::-1] + np.where(wins, 0, share)
+    np.testing.assert_allclose(
+      maps, x * gradient / x[0].size, rtol=1e-3, atol=1e-7
+    )
+
   def test_plain_gradient_ignores_marks(self):
     graph_def = testing.freeze(tf.nn.silu)
     both = ('elrp', 'gradient_times_input')

@@ -5,9 +5,9 @@ import os
 import re
 from unittest import mock
 
+from absl.testing import absltest, parameterized
 import cv2
 import numpy as np
-from absl.testing import absltest, parameterized
 
 from probe_data import errors, photographs
 

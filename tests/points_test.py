@@ -9,8 +9,8 @@ import sys
 import textwrap
 import zlib
 
-import numpy as np
 from absl.testing import absltest, parameterized
+import numpy as np
 
 from transferability import points
 from transferability.model_space import ModelSpace

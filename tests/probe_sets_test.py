@@ -8,8 +8,8 @@ import subprocess
 import sys
 from unittest import mock
 
-import numpy as np
 from absl.testing import absltest, parameterized
+import numpy as np
 
 from probe_data import errors, images, probe_sets
 from tests import image_testing

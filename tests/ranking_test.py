@@ -1,7 +1,7 @@
 """Tests of the ranking of sources, P@K and R@K, priority and CPC."""
 
-import numpy as np
 from absl.testing import absltest, parameterized
+import numpy as np
 from scipy import stats
 
 from tests import taskonomy_testing

@@ -1,11 +1,9 @@
 """Tests of the ray caster against signed distances and geometry."""
 
-from absl.testing import absltest
-from absl.testing import parameterized
+from absl.testing import absltest, parameterized
 import numpy as np
 
-from probe_data import raycast
-from probe_data import scenes
+from probe_data import raycast, scenes
 
 
 def _signed_distance(points, shape, center, half, yaw):

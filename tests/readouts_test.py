@@ -1,11 +1,9 @@
 """Tests of the readouts that measure transfers."""
 
-from absl.testing import absltest
-from absl.testing import parameterized
+from absl.testing import absltest, parameterized
 import numpy as np
 
-from taskonomy_models import mini_tasks
-from taskonomy_models import readouts
+from taskonomy_models import mini_tasks, readouts
 
 TASKS = mini_tasks.MINI_TASKS
 

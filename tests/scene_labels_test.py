@@ -2,13 +2,10 @@
 
 import dataclasses
 
-from absl.testing import absltest
-from absl.testing import parameterized
+from absl.testing import absltest, parameterized
 import numpy as np
 
-from probe_data import raycast
-from probe_data import scene_labels
-from probe_data import scenes
+from probe_data import raycast, scene_labels, scenes
 
 
 def _flat(image, **changes):
@@ -100,9 +97,7 @@ class SceneLabelsTest(parameterized.TestCase):
   def test_a_ball_has_the_curvature_of_its_radius_and_a_wall_none(self, radius):
     _, rendering = _ball(radius)
     curvature = scene_labels.principal_curvatures(rendering)
-    np.testing.assert_allclose(
-      curvature[60:68, 60:68], 1 / radius, rtol=0.02
-    )
+    np.testing.assert_allclose(curvature[60:68, 60:68], 1 / radius, rtol=0.02)
     np.testing.assert_allclose(curvature[60:68, 12:20], 0, atol=1e-3)
 
   def test_depth_and_distance_are_log_metres(self):
@@ -110,9 +105,7 @@ class SceneLabelsTest(parameterized.TestCase):
     labels = scene_labels.dense_labels(rendering, 64)
     middle = (slice(31, 33),) * 2
     for task in ('rgb2depth', 'rgb2mist'):
-      np.testing.assert_allclose(
-        labels[task][middle], np.log(1.5), atol=0.01
-      )
+      np.testing.assert_allclose(labels[task][middle], np.log(1.5), atol=0.01)
     corner = labels['rgb2mist'][0, 0] - labels['rgb2depth'][0, 0]
     extent = np.tan(scenes.FIELD_OF_VIEW / 2) * 127 / 128
     np.testing.assert_allclose(
@@ -195,12 +188,8 @@ class SceneLabelsTest(parameterized.TestCase):
   def test_the_object_class_is_that_of_the_largest_object(self):
     scene, rendering = _ball()
     labels = scene_labels.labels(scene, rendering, 16)
-    self.assertEqual(
-      labels['class_1000'], scenes.FURNITURE.index('ball')
-    )
-    nothing = dataclasses.replace(
-      rendering, instance=np.full((128, 128), -1)
-    )
+    self.assertEqual(labels['class_1000'], scenes.FURNITURE.index('ball'))
+    nothing = dataclasses.replace(rendering, instance=np.full((128, 128), -1))
     labels = scene_labels.labels(scene, nothing, 16)
     self.assertEqual(labels['class_1000'], scene_labels.NO_OBJECT)
 

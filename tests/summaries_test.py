@@ -8,13 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from unittest import mock
 import urllib.parse
 import urllib.request
-from unittest import mock
 
+from absl.testing import absltest
 import cv2
 import numpy as np
-from absl.testing import absltest
 
 from experiments import figures, summaries
 from transferability.ranking import PrecisionRecall

@@ -4,8 +4,8 @@ Random and group labels know nothing of the networks; the constant ranking and
 the symmetrised oracles know the answer, but may not use all of it.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+import dataclasses
 
 import numpy as np
 from scipy import optimize, sparse

@@ -1,8 +1,8 @@
 """The task similarity tree, and how well it matches known groups."""
 
+from collections.abc import Hashable, Sequence
 import dataclasses
 import re
-from collections.abc import Hashable, Sequence
 
 import numpy as np
 from scipy.cluster import hierarchy

@@ -1,11 +1,11 @@
 """Tables as CSV, and files that are either whole or absent."""
 
 import collections
+from collections.abc import Iterable, Mapping, Sequence
 import csv
 import io
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
 
 Path = str | os.PathLike[str]
 

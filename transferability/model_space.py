@@ -14,10 +14,10 @@ the same time. What the finished files hold does not depend on it, nor on how
 often a process was killed on the way.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np

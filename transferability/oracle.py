@@ -4,11 +4,11 @@ A ranking is a mapping of each target to its sources, best first, without the
 target itself.
 """
 
+from collections.abc import Sequence
 import dataclasses
 import functools
 import importlib.resources
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 

@@ -6,15 +6,15 @@ record is written after the row. So a process may be killed at any instant, and
 even after a power failure a row that was lost is known by its record.
 """
 
+from collections.abc import Mapping, Sequence
 import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
-import zlib
-from collections.abc import Mapping, Sequence
 from typing import Any
+import zlib
 
 import numpy as np
 

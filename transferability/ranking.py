@@ -5,8 +5,8 @@ ranked by affinity; relevant are the oracle's five best sources. The target
 itself is excluded by index, never by its position in the order.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+import dataclasses
 
 import numpy as np
 

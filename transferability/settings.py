@@ -1,7 +1,7 @@
 """Settings as JSON, and in what two of them differ."""
 
-import json
 from collections.abc import Mapping
+import json
 from typing import Any
 
 

@@ -1,0 +1,251 @@
+"""Reads affinities, rankings, scores and trees off model spaces.
+
+Everything is written as CSV, so that it can be recomputed elsewhere.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+
+from probe_data.probe_sets import ProbeSet
+from taskonomy_models import tasks
+from taskonomy_models.bank import Bank
+from transferability import affinity as affinity_lib
+from transferability import baselines, clustering, files, ranking
+from transferability import oracle as oracle_lib
+from transferability.model_space import ModelSpace
+
+_SUMMARY_K = (1, 3, 5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+  """How well one ranking of sources agrees with the oracle.
+
+  Attributes:
+    curve: P@K and R@K.
+    spearman: Mean rank correlation of a target's row; NaN for an expectation
+      over random orders.
+    p_value: Share of relabelled affinities with as high a P@5; NaN where
+      there is no affinity.
+  """
+
+  curve: ranking.PrecisionRecall
+  spearman: float = np.nan
+  p_value: float = np.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """What model spaces say.
+
+  Attributes:
+    names: Of the models.
+    affinities: By method, float64 [num_models, num_models].
+    rankings: By method, for each target its sources, best first.
+    trees: By method.
+    tree_rand_index: By method, how well the tree's clusters are the groups;
+      empty if not all models have a group.
+    scores: By method, then by baseline; empty without an oracle.
+  """
+
+  names: tuple[str, ...]
+  affinities: Mapping[str, np.ndarray]
+  rankings: Mapping[str, Mapping[str, tuple[str, ...]]]
+  trees: Mapping[str, clustering.Tree]
+  tree_rand_index: Mapping[str, float]
+  scores: Mapping[str, Score]
+
+
+def load_oracle(bank: Bank) -> oracle_lib.Oracle | None:
+  """Returns the bank's oracle for the models of the bank, if it has one."""
+  if bank.oracle is None:
+    return None
+  return oracle_lib.Oracle.load(bank.oracle).restrict(bank.names)
+
+
+def _group_preference(groups: Mapping[str, str]):
+  known = set(groups.values()) <= set(tasks.GROUP_PREFERENCE)
+  return tasks.GROUP_PREFERENCE if known else None
+
+
+def baseline_scores(
+  oracle: oracle_lib.Oracle, groups: Mapping[str, str] | None
+) -> dict[str, Score]:
+  """Returns the baselines and ceilings of an oracle, by name.
+
+  `random`; `groups`, that knows the group of each task; `constant_ranking`, one
+  order of the sources for all targets, read off the oracle itself;
+  `symmetrised_oracle`, what a symmetric measure as good as the oracle gets;
+  `oracle`.
+  """
+  scores = {'random': Score(baselines.random_baseline(oracle), 0.0)}
+  if groups is not None:
+    scores['groups'] = Score(
+      baselines.group_baseline(groups, oracle, _group_preference(groups))
+    )
+  symmetric = ranking.rank_sources(
+    baselines.symmetrised_oracle(oracle), oracle.sources, oracle.targets
+  )
+  for name, rankings in (
+    ('constant_ranking', baselines.constant_ranking(oracle)),
+    ('symmetrised_oracle', symmetric),
+    ('oracle', oracle.ranking),
+  ):
+    scores[name] = Score(
+      ranking.precision_recall(rankings, oracle),
+      ranking.mean_spearman(rankings, oracle),
+    )
+  return scores
+
+
+def evaluate(
+  bank: Bank, spaces: Mapping[str, ModelSpace], protocol: str = 'paper'
+) -> Evaluation:
+  """Evaluates model spaces of a bank's models, one a method.
+
+  Args:
+    bank: Its oracle and groups are used if it has them.
+    spaces: By method.
+    protocol: Of the tree, see `clustering.task_similarity_tree`.
+
+  Raises:
+    ValueError: If the oracle does not know a model of the bank.
+  """
+  names, groups, oracle = bank.names, bank.groups, load_oracle(bank)
+  targets = names if oracle is None else oracle.targets
+  affinities, rankings, trees, rand, scores = {}, {}, {}, {}, {}
+  for method, space in spaces.items():
+    matrix = space.affinity(names)
+    affinities[method] = matrix
+    rankings[method] = ranking.rank_sources(matrix, names, targets)
+    trees[method] = clustering.task_similarity_tree(matrix, names, protocol)
+    if groups is not None:
+      wanted = [groups[name] for name in names]
+      found = trees[method].clusters(len(set(wanted)))
+      rand[method] = clustering.adjusted_rand_index(found, wanted)
+    if oracle is not None:
+      scores[method] = Score(
+        ranking.precision_recall(rankings[method], oracle),
+        ranking.mean_spearman(rankings[method], oracle),
+        ranking.permutation_p_value(
+          matrix, names, oracle, k=min(5, len(names) - 1)
+        ),
+      )
+  if oracle is not None:
+    scores |= baseline_scores(oracle, groups)
+  return Evaluation(names, affinities, rankings, trees, rand, scores)
+
+
+def write_tables(evaluation: Evaluation, output: str | os.PathLike) -> None:
+  """Writes affinity, distance, ranking, tree and precision_recall files."""
+  output = pathlib.Path(output)
+  for folder in ('affinity', 'distance', 'ranking', 'tree'):
+    (output / folder).mkdir(parents=True, exist_ok=True)
+  names = evaluation.names
+  for method, matrix in evaluation.affinities.items():
+    csv = f'{method}.csv'
+    affinity_lib.save_matrix(output / 'affinity' / csv, matrix, names)
+    distance = affinity_lib.distance(matrix)
+    affinity_lib.save_matrix(output / 'distance' / csv, distance, names)
+    files.write_rankings(output / 'ranking' / csv, evaluation.rankings[method])
+    tree = evaluation.trees[method]
+    tree.save_linkage(output / 'tree' / csv)
+    tree.save_newick(output / 'tree' / f'{method}.newick')
+  if not evaluation.scores:
+    return
+  files.write_csv(
+    output / 'precision_recall.csv',
+    [
+      ('method', 'k', 'precision', 'recall'),
+      *(
+        (name, int(k), float(precision), float(recall))
+        for name, score in evaluation.scores.items()
+        for k, precision, recall in zip(
+          score.curve.k, score.curve.precision, score.curve.recall, strict=True
+        )
+      ),
+    ],
+  )
+  files.write_csv(output / 'summary.csv', summary_rows(evaluation))
+
+
+def _at(values: np.ndarray, k: int) -> float:
+  return float(values[k - 1]) if k <= len(values) else np.nan
+
+
+def summary_rows(evaluation: Evaluation) -> list[Sequence]:
+  """Returns the summary table, a header first; NaN where nothing is known."""
+  header = [
+    'method',
+    *(f'P@{k}' for k in _SUMMARY_K),
+    'R@5',
+    'spearman',
+    'p_value',
+    'tree_rand_index',
+  ]
+  rows = [
+    [
+      name,
+      *(_at(score.curve.precision, k) for k in _SUMMARY_K),
+      _at(score.curve.recall, 5),
+      score.spearman,
+      score.p_value,
+      evaluation.tree_rand_index.get(name, np.nan),
+    ]
+    for name, score in evaluation.scores.items()
+  ]
+  return [header, *rows]
+
+
+def summary_of(output: str | os.PathLike) -> str:
+  """Returns what a finished run found, as text, from its tables.
+
+  The scores of methods and baselines, or, without an oracle, the three best
+  sources of each target.
+  """
+  output = pathlib.Path(output)
+  if (output / 'summary.csv').exists():
+    header, *rows = files.read_csv(output / 'summary.csv')
+    return format_table(
+      [header, *([row[0], *map(float, row[1:])] for row in rows)]
+    )
+  texts = []
+  for path in sorted((output / 'ranking').glob('*.csv')):
+    rows = [row[:4] for row in files.read_csv(path)]
+    texts.append(f'{path.stem}\n{format_table(rows)}')
+  return '\n\n'.join(texts)
+
+
+def write_image_list(probe: ProbeSet, output: str | os.PathLike) -> None:
+  """Writes `images.csv`: the images in the order of all maps."""
+  files.write_csv(
+    pathlib.Path(output) / 'images.csv',
+    [
+      ('index', 'image', 'sha256'),
+      *zip(range(len(probe.ids)), probe.ids, probe.digests, strict=True),
+    ],
+  )
+
+
+def format_table(rows: Sequence[Sequence]) -> str:
+  """Returns a table as text with aligned columns; NaN becomes a dash."""
+
+  def cell(value) -> str:
+    if not isinstance(value, float):
+      return str(value)
+    return '-' if np.isnan(value) else f'{value:.3f}'
+
+  texts = [[cell(value) for value in row] for row in rows]
+  widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+  lines = [
+    '  '.join(
+      text.ljust(width) if number == 0 else text.rjust(width)
+      for number, (text, width) in enumerate(zip(row, widths, strict=True))
+    ).rstrip()
+    for row in texts
+  ]
+  return '\n'.join(lines)

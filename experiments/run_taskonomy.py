@@ -1,0 +1,172 @@
+"""Ranks the networks of a bank as sources for each other's tasks.
+
+  python -m experiments.run_taskonomy
+  python -m experiments.run_taskonomy --probe=coco --probe_dir=DIR
+  python -m experiments.run_taskonomy --bank=FOLDER --probe=IMAGE_FOLDER
+
+Explains probe images through every network, places the networks in a model
+space, and writes affinities, rankings, precision and recall against the
+bank's oracle, task similarity trees, figures and TensorBoard summaries.
+"""
+
+from collections.abc import Sequence
+import os
+import pathlib
+import re
+
+from absl import app, flags
+
+from attribution import methods
+from experiments import cli, evaluation, pipeline, progress, run_record, visuals
+from probe_data import probe_sets
+from taskonomy_models import bank as banks
+
+_BANK = flags.DEFINE_string(
+  'bank', 'mini', f'Networks: one of {list(banks.NAMED)}, or a folder.'
+)
+_PROBE = flags.DEFINE_string(
+  'probe',
+  'scenes',
+  f'Images: one of {list(probe_sets.names())}, or a folder, a list of files '
+  '(.txt) or an array (.npy).',
+)
+_PROBE_DIR = flags.DEFINE_string(
+  'probe_dir', None, 'Folder that holds the images of a named probe set.'
+)
+_NUM_IMAGES = flags.DEFINE_integer(
+  'num_images', 1000, 'Probe images, or all if there are fewer.', lower_bound=1
+)
+_IMAGE_SIZE = flags.DEFINE_integer(
+  'image_size',
+  0,
+  'Side of the probe images; 0: what suits the bank.',
+  lower_bound=0,
+)
+_METHODS = flags.DEFINE_list(
+  'methods',
+  ['saliency', 'gradient_times_input', 'elrp'],
+  f'Attribution methods, of {list(methods.names())}.',
+)
+flags.register_validator(
+  'methods',
+  lambda chosen: bool(chosen) and set(chosen) <= set(methods.names()),
+  f'choose from {", ".join(methods.names())}',
+)
+_PROTOCOL = flags.DEFINE_enum(
+  'protocol',
+  'paper',
+  pipeline.PROTOCOLS,
+  'As the paper says, or as the code its authors released computes.',
+)
+_EPSILON = flags.DEFINE_float(
+  'epsilon', 1e-4, 'Stabilizer of epsilon-LRP.', lower_bound=0.0
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+  'batch_size', 50, 'Images computed at once.', lower_bound=1
+)
+_DEVICE = flags.DEFINE_string(
+  'device', None, "For example '/GPU:0'; by default TensorFlow's choice."
+)
+_SEED = flags.DEFINE_integer(
+  'seed', 0, 'Of the sample of images, or of the scenes.', lower_bound=0
+)
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'Result folder; default: results/taskonomy-<probe>.'
+)
+_RESUME = flags.DEFINE_bool('resume', False, 'Go on with a run.')
+_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace a run.')
+_ON_BAD_MAP = flags.DEFINE_enum(
+  'on_bad_map',
+  'error',
+  pipeline.ON_BAD_MAP,
+  'What to do where a map is all zero or not finite.',
+)
+_ON_BAD_IMAGE = flags.DEFINE_enum(
+  'on_bad_image',
+  'skip',
+  probe_sets.ON_BAD_IMAGE,
+  'What to do with files that are no readable images.',
+)
+_SPACE_DTYPE = flags.DEFINE_enum(
+  'space_dtype',
+  'float16',
+  ['float16', 'float32'],
+  'Storage type of the model space.',
+)
+_SAVE_MAPS = flags.DEFINE_bool(
+  'save_maps', False, 'Also write maps/<method>/<model>.npy.'
+)
+
+# What the results do not depend on.
+_INCIDENTAL = ('output', 'resume', 'overwrite', 'device')
+
+
+def _default_output() -> str:
+  name = re.sub(r'[^\w.-]', '_', pathlib.Path(_PROBE.value).stem)
+  return os.path.join('results', f'taskonomy-{name}')
+
+
+def _flag_values() -> dict[str, object]:
+  """Returns the flags above that the results depend on."""
+  module = flags.FLAGS.find_module_defining_flag(_BANK.name)
+  own = flags.FLAGS.flags_by_module_dict()[module]
+  return {flag.name: flag.value for flag in own if flag.name not in _INCIDENTAL}
+
+
+def main(argv: Sequence[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+  bank = banks.load(_BANK.value)
+  evaluation.load_oracle(bank)
+  side = _IMAGE_SIZE.value or pipeline.probe_size(bank)
+  projection = pipeline.Projection(
+    methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
+    protocol=_PROTOCOL.value,
+    batch_size=_BATCH_SIZE.value,
+    device=_DEVICE.value,
+    on_bad_map=_ON_BAD_MAP.value,
+    dtype=_SPACE_DTYPE.value,
+    save_maps=_SAVE_MAPS.value,
+  )
+  pipeline.check(bank, projection, (side, side, 3))
+  output = _OUTPUT.value or _default_output()
+  record = run_record.RunRecord(
+    output,
+    _flag_values(),
+    resume=_RESUME.value,
+    overwrite=_OVERWRITE.value,
+  )
+  if record.is_finished:
+    print(f'{output} is finished; nothing was computed again.')
+    print(evaluation.summary_of(output))
+    return
+
+  with record.stage('images'):
+    probe = probe_sets.load(
+      _PROBE.value,
+      probe_dir=_PROBE_DIR.value,
+      num_images=_NUM_IMAGES.value,
+      image_size=(side, side),
+      seed=_SEED.value,
+      on_bad_image=_ON_BAD_IMAGE.value,
+      progress=progress.track,
+    )
+  record.start()
+  evaluation.write_image_list(probe, output)
+  record.note('probe', probe.digest)
+  record.note('skipped_images', dict(probe.skipped))
+  record.note('graphs', {e.name: e.digest() for e in bank.encoders})
+  with record.stage('projection'):
+    spaces = pipeline.project(bank, probe, projection, output)
+  with record.stage('evaluation'):
+    result = evaluation.evaluate(bank, spaces, _PROTOCOL.value)
+    evaluation.write_tables(result, output)
+  with record.stage('figures'):
+    visuals.draw(bank, probe, spaces, result, output, _flag_values())
+  record.finish()
+  print(evaluation.summary_of(output))
+  print(f'Results: {output}')
+
+
+if __name__ == '__main__':
+  cli.run(main)
