@@ -4,7 +4,6 @@ import math
 from unittest import mock
 
 from absl.testing import absltest, parameterized
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -50,7 +49,7 @@ KERAS = {
   'hard_silu': 'hard_silu',
   'hard_sigmoid': 'hard_sigmoid',
   'gelu': 'gelu',
-  'gelu_tanh': lambda x: keras.activations.gelu(x, approximate=True),
+  'gelu_tanh': lambda x: tf.keras.activations.gelu(x, approximate=True),
   'mish': 'mish',
   'elu': 'elu',
   'relu6': 'relu6',
@@ -123,7 +122,7 @@ def bend(function):
 
 def freeze_keras(layers) -> tf.compat.v1.GraphDef:
   """Returns the frozen graph of Keras layers."""
-  model = keras.Sequential([keras.layers.Input((16, 16, 3)), *layers])
+  model = tf.keras.Sequential([tf.keras.layers.Input((16, 16, 3)), *layers])
   trainable = [v.numpy() for v in model.trainable_variables]
   others = [v.numpy() for v in model.non_trainable_variables]
 
@@ -154,13 +153,13 @@ class RecognisedTest(parameterized.TestCase):
 
   @parameterized.parameters(*KERAS)
   def test_keras_activation_is_ruled_as_one(self, name):
-    scale = keras.layers.Conv2D(
+    scale = tf.keras.layers.Conv2D(
       3,
       1,
       kernel_initializer=lambda shape, dtype=None: 2 * np.eye(3)[None, None],
       bias_initializer=lambda shape, dtype=None: BIAS,
     )
-    graph_def = freeze_keras([scale, keras.layers.Activation(KERAS[name])])
+    graph_def = freeze_keras([scale, tf.keras.layers.Activation(KERAS[name])])
     maps, ruled = elrp(graph_def, self.images)
     np.testing.assert_allclose(
       maps, expected_elrp(FORMULAS[name], self.images), rtol=2e-2, atol=1e-5
@@ -168,7 +167,7 @@ class RecognisedTest(parameterized.TestCase):
     self.assertEqual(sum(ruled.values()), 1)
 
   def test_keras_network_with_batch_normalization_is_ruled_layer_by_layer(self):
-    layers = keras.layers
+    layers = tf.keras.layers
     graph_def = freeze_keras(
       [
         layers.Conv2D(4, 3, padding='same'),
