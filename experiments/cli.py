@@ -1,14 +1,9 @@
 """What all entry points share: one clear line for an error of the user."""
 
 from collections.abc import Callable, Sequence
-import os
 import sys
 
 from absl import app, flags, logging
-
-# TensorFlow reads this when it is first imported, so entry points import this
-# module before any other of the project.
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 _DEBUG = flags.DEFINE_bool(
   'debug', False, 'Show where an error came from (a traceback).'

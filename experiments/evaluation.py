@@ -77,7 +77,7 @@ def baseline_scores(
 ) -> dict[str, Score]:
   """Returns the baselines and ceilings of an oracle, by name.
 
-  `random`; `groups`, that knows the group of each task; `constant`, one order
+  `random`; `groups`, that knows the group of each task; `constant_ranking`, one order
   of the sources for all targets, read off the oracle itself;
   `symmetrised_oracle`, what a symmetric measure as good as the oracle gets;
   `oracle`.
@@ -91,7 +91,7 @@ def baseline_scores(
     baselines.symmetrised_oracle(oracle), oracle.sources, oracle.targets
   )
   for name, rankings in (
-    ('constant', baselines.constant_ranking(oracle)),
+    ('constant_ranking', baselines.constant_ranking(oracle)),
     ('symmetrised_oracle', symmetric),
     ('oracle', oracle.ranking),
   ):
@@ -235,8 +235,8 @@ def format_table(rows: Sequence[Sequence]) -> str:
   """Returns a table as text with aligned columns; NaN becomes a dash."""
 
   def cell(value) -> str:
-    if isinstance(value, str):
-      return value
+    if not isinstance(value, float):
+      return str(value)
     return '-' if np.isnan(value) else f'{value:.3f}'
 
   texts = [[cell(value) for value in row] for row in rows]

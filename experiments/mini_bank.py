@@ -44,6 +44,7 @@ def build_data(
 def split_data(
   folder: str, sizes: DataSizes, split: str
 ) -> dict[str, np.ndarray]:
+  """Returns the pictures and labels of a split, memory-mapped."""
   return scene_dataset.build(folder, split, getattr(sizes, split), IMAGE_SIZE)
 
 

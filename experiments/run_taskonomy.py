@@ -16,10 +16,8 @@ import re
 
 from absl import app, flags
 
-from experiments import cli  # First: it quietens TensorFlow. isort: skip
-
 from attribution import methods
-from experiments import evaluation, pipeline, progress, run_record, visuals
+from experiments import cli, evaluation, pipeline, progress, run_record, visuals
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 
@@ -104,8 +102,8 @@ _INCIDENTAL = ('output', 'resume', 'overwrite', 'device')
 
 
 def _default_output() -> str:
-  name = pathlib.Path(_PROBE.value).stem if _PROBE.value else ''
-  return os.path.join('results', f'taskonomy-{re.sub(r"[^\w.-]", "_", name)}')
+  name = re.sub(r'[^\w.-]', '_', pathlib.Path(_PROBE.value).stem)
+  return os.path.join('results', f'taskonomy-{name}')
 
 
 def _flag_values() -> dict[str, object]:

@@ -36,6 +36,11 @@ def _allocate(folder: str, num_images: int, size: int) -> None:
     ).flush()
 
 
+def folder_name(split: str, num_images: int, size: int, seed: int = 0) -> str:
+  """Returns how the folder of a data set is called."""
+  return f'scenes-v{_VERSION}-{split}-{num_images}-{size}-{seed}'
+
+
 def build(
   folder: str,
   split: str,
@@ -61,8 +66,7 @@ def build(
     Read-only memory maps: `image`, uint8 RGB [N, S, S, 3], and the labels of
     each task as `scene_labels.labelled_images` gives them.
   """
-  name = f'scenes-v{_VERSION}-{split}-{num_images}-{size}-{seed}'
-  target = os.path.join(folder, name)
+  target = os.path.join(folder, folder_name(split, num_images, size, seed))
   if not os.path.exists(os.path.join(target, 'done.json')):
     partial = target + '.partial'
     shutil.rmtree(partial, ignore_errors=True)

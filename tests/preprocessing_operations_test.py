@@ -79,7 +79,9 @@ class ForwardTest(parameterized.TestCase):
     images = self.images[:, : size[0], : size[1]]
     actual = Preprocessing.parse('center_crop')(images)
     np.testing.assert_allclose(
-      actual, self.floats[:, : size[0], : size[1]][:, *window], atol=1e-6
+      actual,
+      self.floats[:, : size[0], : size[1]][(slice(None), *window)],
+      atol=1e-6,
     )
 
   def test_lightness_is_that_of_cie_lab(self):

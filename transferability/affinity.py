@@ -79,6 +79,21 @@ def unit_rows(rows: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
   return unit, bad
 
 
+def without_hubs(affinity: np.ndarray) -> np.ndarray:
+  """Returns affinities less each column's mean over the other models.
+
+  Not in the paper: a model with smooth gradients is near all others, which
+  says nothing of its use to one target. The result is not symmetric; its rows
+  rank sources, and its diagonal is NaN.
+
+  Args:
+    affinity: [num_models, num_models].
+  """
+  others = np.array(affinity, np.float64)
+  np.fill_diagonal(others, np.nan)
+  return others - np.nanmean(others, axis=0, keepdims=True)
+
+
 def distance(affinity: np.ndarray) -> np.ndarray:
   """Returns Eq. 1's distance N / sum_j cos_j, which is 1 / affinity.
 

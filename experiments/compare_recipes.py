@@ -1,0 +1,133 @@
+"""Compares mini banks trained by different recipes.
+
+  python -m experiments.compare_recipes --bank_dirs=work/a,work/b --split=validation
+
+projects every bank over scenes of the split, and writes how well each method
+agrees with an oracle: that of --oracle_dir, by default the first bank's,
+measured on scenes of the same split. Recipes are chosen on `validation`; `test`
+is for the numbers that are reported. The rows with `no_hubs` are a remedy that
+is not in the paper: each source's mean affinity is subtracted from its column.
+"""
+
+from collections.abc import Sequence
+import json
+import os
+
+from absl import app, flags
+import numpy as np
+
+from experiments import cli, evaluation, mini_bank, pipeline, progress
+from probe_data import probe_sets
+from probe_data import scene_dataset
+from probe_data import scenes
+from taskonomy_models import bank as banks
+from transferability import affinity as affinity_lib
+from transferability import files
+from transferability import oracle as oracle_lib
+from transferability import ranking
+
+_BANK_DIRS = flags.DEFINE_list('bank_dirs', None, 'Folders of mini banks.')
+_ORACLE_DIR = flags.DEFINE_string(
+  'oracle_dir', None, 'Bank whose oracle is used; default: the first.'
+)
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir', 'work/data', 'Folder of the rendered scenes.'
+)
+_SPLIT = flags.DEFINE_enum(
+  'split', 'validation', ['validation', 'test'], 'Scenes.'
+)
+_NUM_IMAGES = flags.DEFINE_integer(
+  'num_images', 300, 'Probe images.', lower_bound=1
+)
+_OUTPUT = flags.DEFINE_string('output', 'work/recipes', 'Result folder.')
+flags.mark_flag_as_required('bank_dirs')
+
+_METHODS = ('saliency', 'gradient_times_input', 'elrp')
+_ORACLES = {'validation': 'oracle_validation.csv', 'test': 'oracle.csv'}
+
+
+def _probe(data_dir: str, split: str, number: int) -> probe_sets.ProbeSet:
+  sizes = mini_bank.DataSizes()
+  data = mini_bank.split_data(data_dir, sizes, split)
+  path = os.path.join(
+    data_dir,
+    scene_dataset.folder_name(
+      split, getattr(sizes, split), mini_bank.IMAGE_SIZE
+    ),
+    'image.npy',
+  )
+  return probe_sets.load(
+    path,
+    num_images=min(number, len(data['image'])),
+    image_size=(mini_bank.IMAGE_SIZE,) * 2,
+  )
+
+
+def _recipe(folder: str) -> dict:
+  with open(os.path.join(folder, 'recipe.json'), encoding='utf-8') as file:
+    return json.load(file)
+
+
+def _mean_ratio(folder: str) -> float:
+  header, *rows = files.read_csv(os.path.join(folder, 'training.csv'))
+  column = header.index('ratio')
+  return float(np.mean([float(row[column]) for row in rows]))
+
+
+def _rows(folder: str, oracle: oracle_lib.Oracle, probe, output: str):
+  """Yields a row for each method, with and without its hubs."""
+  bank = banks.load(folder)
+  projection = pipeline.Projection(pipeline.method_objects(_METHODS))
+  name = os.path.basename(os.path.normpath(folder))
+  spaces = pipeline.project(
+    bank, probe, projection, os.path.join(output, f'{name}-{probe.name}')
+  )
+  recipe = _recipe(folder)
+  for method, space in spaces.items():
+    matrix = space.affinity(bank.names)
+    others = matrix[~np.eye(len(matrix), dtype=bool)]
+    for suffix, scored in (
+      ('', matrix),
+      (' no_hubs', affinity_lib.without_hubs(matrix)),
+    ):
+      rankings = ranking.rank_sources(scored, bank.names, oracle.targets)
+      curve = ranking.precision_recall(rankings, oracle)
+      yield (
+        name,
+        recipe['noise'],
+        recipe['common_start'],
+        recipe['steps'],
+        _mean_ratio(folder),
+        method + suffix,
+        *(float(curve.precision[k - 1]) for k in (1, 3, 5)),
+        ranking.mean_spearman(rankings, oracle),
+        float(others.mean()),
+      )
+
+
+def main(argv: Sequence[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+  oracle = oracle_lib.Oracle.load(
+    os.path.join(
+      _ORACLE_DIR.value or _BANK_DIRS.value[0], _ORACLES[_SPLIT.value]
+    )
+  )
+  probe = _probe(_DATA_DIR.value, _SPLIT.value, _NUM_IMAGES.value)
+  header = 'bank noise common_start steps loss_ratio method P@1 P@3 P@5'
+  table = [(*header.split(), 'spearman', 'mean_affinity')]
+  for folder in progress.track(_BANK_DIRS.value, description='Comparing'):
+    table += _rows(folder, oracle, probe, _OUTPUT.value)
+  path = os.path.join(_OUTPUT.value, f'recipes_{_SPLIT.value}.csv')
+  files.write_csv(path, table)
+  print(evaluation.format_table(table))
+  for name, score in evaluation.baseline_scores(
+    oracle, banks.load(_BANK_DIRS.value[0]).groups
+  ).items():
+    values = [score.curve.precision[k - 1] for k in (1, 3, 5)]
+    print(name, np.round([*values, score.spearman], 3))
+  print(f'Results: {path}')
+
+
+if __name__ == '__main__':
+  cli.run(main)

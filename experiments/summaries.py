@@ -1,0 +1,187 @@
+"""Results for TensorBoard: maps, affinities, curves, models as points.
+
+The folder has the runs `<method>` (map grids, affinity, projector),
+`precision_recall/<name>` (a run per curve, so that they are overlaid) and
+`settings`.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorboard.plugins.projector import projector_config_pb2
+
+from experiments import figures
+from transferability.clustering import task_similarity_tree
+from transferability.ranking import PrecisionRecall
+
+_CURVES = {'precision': 'P@K', 'recall': 'R@K'}
+
+
+def write(
+  folder: str | os.PathLike[str],
+  *,
+  labels: Sequence[str],
+  groups: Sequence[str | None] | None,
+  methods: Sequence[str],
+  images: np.ndarray,
+  maps: Mapping[str, np.ndarray],
+  affinities: Mapping[str, np.ndarray],
+  precision_recall: Mapping[str, PrecisionRecall],
+  settings: Mapping[str, object],
+) -> None:
+  """Writes a folder for TensorBoard; one that is there is replaced.
+
+  Args:
+    folder: Result folder, which holds nothing else.
+    labels: Labels of the models.
+    groups: Groups of the models; None if unknown.
+    methods: Names of the attribution methods.
+    images: uint8 [n, H, W, 3], the images to show.
+    maps: For each method the maps of these images, float32
+      [num_models, n, H, W, C]. The image's number is the step.
+    affinities: For each method the affinity, [num_models, num_models].
+    precision_recall: Curves of methods and baselines by name; K is the step.
+    settings: Settings of the run, shown as a table.
+  """
+  folder = pathlib.Path(folder)
+  temporary = folder.with_name(f'.{folder.name}.{os.getpid()}')
+  shutil.rmtree(temporary, ignore_errors=True)
+  try:
+    for method in methods:
+      run = temporary / method
+      title = f'Affinity: {figures.method_label(method)}'
+      with _writer(run):
+        _write_maps(labels, images, maps[method])
+        _write_affinity(run, title, labels, groups, affinities[method])
+      _write_points(run, method, labels, groups, affinities[method])
+    for name, curve in precision_recall.items():
+      with _writer(temporary / 'precision_recall' / name):
+        _write_curve(curve)
+    with _writer(temporary / 'settings'):
+      _write_settings(settings)
+    _replace(temporary, folder)
+  finally:
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def points(affinity: np.ndarray) -> np.ndarray:
+  """Returns a point per model whose inner products are the affinity.
+
+  Directions of negative eigenvalues have no place in a Euclidean space and are
+  left out, as in classical multidimensional scaling.
+
+  Args:
+    affinity: Symmetric [num_models, num_models].
+
+  Returns:
+    float64 [num_models, dimensions], the largest dimension first; at least
+    three, the last ones zero if need be, as the projector shows three.
+  """
+  values, vectors = np.linalg.eigh(np.asarray(affinity, np.float64))
+  values, vectors = values[::-1], vectors[:, ::-1]
+  kept = values > 1e-9 * values[0]
+  result = vectors[:, kept] * np.sqrt(values[kept])
+  return np.pad(result, [(0, 0), (0, max(0, 3 - result.shape[1]))])
+
+
+@contextlib.contextmanager
+def _writer(run: pathlib.Path) -> Iterator[None]:
+  """Sends the summaries of the block to one run, and closes its file."""
+  writer = tf.summary.create_file_writer(str(run))
+  try:
+    with tf.device('CPU'), writer.as_default():
+      yield
+  finally:
+    writer.close()
+
+
+def _write_maps(
+  labels: Sequence[str], images: np.ndarray, maps: np.ndarray
+) -> None:
+  description = f'From left to right: the image, {", ".join(labels)}.'
+  for step, panels in enumerate(figures.map_panels(images, maps)):
+    tf.summary.image(
+      'attribution_maps', panels[None], step, description=description
+    )
+
+
+def _write_affinity(
+  run: pathlib.Path,
+  title: str,
+  labels: Sequence[str],
+  groups: Sequence[str | None] | None,
+  affinity: np.ndarray,
+) -> None:
+  """Writes the affinity as an image, in the order of the tree's leaves."""
+  order = task_similarity_tree(affinity, labels).leaf_order
+  path = run / 'affinity.png'
+  figures.affinity_heat_map(path, affinity, labels, order, title, groups)
+  picture = tf.io.decode_png(path.read_bytes(), channels=3)
+  path.unlink()
+  tf.summary.image('affinity', picture[None], 0)
+
+
+def _write_points(
+  run: pathlib.Path,
+  method: str,
+  labels: Sequence[str],
+  groups: Sequence[str | None] | None,
+  affinity: np.ndarray,
+) -> None:
+  """Writes the models for the projector, and its configuration."""
+  rows = [[f'{x:.9g}' for x in point] for point in points(affinity)]
+  _write_tsv(run / 'points.tsv', rows)
+  groups = [None] * len(labels) if groups is None else groups
+  named = [
+    [label, group or '-'] for label, group in zip(labels, groups, strict=True)
+  ]
+  _write_tsv(run / 'metadata.tsv', [['label', 'group'], *named])
+  config = projector_config_pb2.ProjectorConfig()
+  config.embeddings.add(
+    tensor_name=f'models: {method}',
+    tensor_path='points.tsv',
+    metadata_path='metadata.tsv',
+  )
+  text = text_format.MessageToString(config)
+  (run / 'projector_config.pbtxt').write_text(text)
+
+
+def _write_curve(curve: PrecisionRecall) -> None:
+  for field, tag in _CURVES.items():
+    for k, value in zip(curve.k, getattr(curve, field), strict=True):
+      tf.summary.scalar(tag, value, int(k))
+
+
+def _write_settings(settings: Mapping[str, object]) -> None:
+  """Writes the settings as a table in Markdown."""
+  rows = ['| Setting | Value |', '| --- | --- |']
+  for name, value in settings.items():
+    rows.append(f'| {_cell(name)} | {_cell(value)} |')
+  tf.summary.text('settings', '\n'.join(rows), 0)
+
+
+def _cell(value: object) -> str:
+  """Returns a value as one cell of a Markdown table."""
+  return ' '.join(str(value).split()).replace('|', r'\|')
+
+
+def _write_tsv(path: pathlib.Path, rows: Iterable[Sequence[str]]) -> None:
+  lines = ['\t'.join(' '.join(cell.split()) for cell in row) for row in rows]
+  path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+
+
+def _replace(new: pathlib.Path, folder: pathlib.Path) -> None:
+  """Renames a finished folder to its place; what was there is removed."""
+  if not folder.exists():
+    new.rename(folder)
+    return
+  old = new.with_name(f'{new.name}.old')
+  folder.rename(old)
+  new.rename(folder)
+  shutil.rmtree(old)
