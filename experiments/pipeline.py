@@ -81,28 +81,29 @@ def _subgraph(encoder: Encoder) -> graph.SubGraph:
     raise type(error)(f'{encoder.name}: {error}') from error
 
 
+def _input_side(encoder: Encoder) -> int | None:
+  """Returns the larger side of an encoder's input if T or the graph fix it."""
+  try:
+    t = Preprocessing.parse(encoder.preprocessing)
+    shapes = [t.output_shape((side, side, 3)) for side in (500, 600)]
+  except ValueError as error:
+    raise type(error)(f'{encoder.name}: {error}') from error
+  if shapes[0] != shapes[1]:
+    shapes = [(_subgraph(encoder).input_shape or (None,) * 4)[1:]]
+  sides = [side for side in shapes[0][:2] if side is not None]
+  return max(sides, default=None)
+
+
 def probe_size(bank: Bank) -> int:
   """Returns the side of the probe images that suits a bank.
 
-  What the bank states, or else the largest fixed input side of its encoders.
-
-  Raises:
-    ValueError: If neither is known.
+  What the bank states, or else the largest input of its encoders, where their
+  T or graph fixes it; if nothing does, 256 as in the paper.
   """
   if bank.image_size is not None:
     return bank.image_size
-  sides = [
-    side
-    for encoder in bank.encoders
-    for side in (_subgraph(encoder).input_shape or ())[1:]
-    if side is not None and side > 4  # Not the channels.
-  ]
-  if not sides:
-    raise ValueError(
-      f'The bank {bank.name!r} does not say which image size suits it; add '
-      '"image_size" to its bank.json, or pass --image_size.'
-    )
-  return max(sides)
+  sides = [_input_side(encoder) for encoder in bank.encoders]
+  return max((side for side in sides if side is not None), default=256)
 
 
 def check(

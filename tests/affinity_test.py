@@ -129,5 +129,32 @@ class MatrixFileTest(parameterized.TestCase):
       affinity.load_matrix(self.path)
 
 
+class HubsTest(absltest.TestCase):
+  def test_a_hub_no_longer_comes_first_for_everybody(self):
+    matrix = np.array(
+      [
+        [1.0, 0.8, 0.7, 0.7],
+        [0.8, 1.0, 0.6, 0.1],
+        [0.7, 0.6, 1.0, 0.2],
+        [0.7, 0.1, 0.2, 1.0],
+      ]
+    )
+    corrected = affinity.without_hubs(matrix)
+    for j in range(4):
+      column = [matrix[i, j] for i in range(4) if i != j]
+      for i in range(4):
+        if i != j:
+          self.assertAlmostEqual(
+            corrected[i, j], matrix[i, j] - np.mean(column)
+          )
+    self.assertEqual(np.nanargmax(matrix[2, :2]), 0)
+    self.assertEqual(np.nanargmax(corrected[2, :2]), 1)
+
+  def test_the_argument_is_left_as_it_is(self):
+    matrix = np.eye(3)
+    affinity.without_hubs(matrix)
+    np.testing.assert_array_equal(matrix, np.eye(3))
+
+
 if __name__ == '__main__':
   absltest.main()
