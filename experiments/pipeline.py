@@ -19,6 +19,7 @@ from attribution.errors import GraphError
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from experiments import progress
+from experiments.map_files import MapFile
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
@@ -71,14 +72,18 @@ class Projection:
 def _subgraph(encoder: Encoder) -> graph.SubGraph:
   """Loads and checks an encoder's graph; errors name the encoder."""
   try:
+    graph_def = graph.load_graph_def(encoder.graph)
+  except GraphError as error:
+    raise type(error)(f'{encoder.name}: {error}') from error
+  try:
     return graph.extract(
-      graph.load_graph_def(encoder.graph),
+      graph_def,
       encoder.input_tensor,
       encoder.representation_tensor,
       overrides.op_types(),
     )
   except GraphError as error:
-    raise type(error)(f'{encoder.name}: {error}') from error
+    raise type(error)(f'{encoder.name}: {encoder.graph}: {error}') from error
 
 
 def _input_side(encoder: Encoder) -> int | None:
@@ -133,11 +138,12 @@ def check(
     try:
       if ruled:
         overrides.mark_activations(subgraph)
-      inputs = Preprocessing.parse(encoder.preprocessing)(blank)
+      preprocessing = Preprocessing.parse(encoder.preprocessing)
+      inputs = preprocessing(blank)
     except ValueError as error:
       raise type(error)(f'{encoder.name}: {error}') from error
     expected = (subgraph.input_shape or (None,) * 4)[1:]
-    if any(
+    if len(expected) != 3 or any(
       e not in (None, n)
       for e, n in zip(expected, inputs.shape[1:], strict=True)
     ):
@@ -147,6 +153,12 @@ def check(
         f'shape {image_shape}. Add a resize to the preprocessing, or pass '
         'another --image_size.'
       )
+    if not projection.inverse and preprocessing.steps[-1].must_be_last:
+      raise ValueError(
+        f'{encoder.name}: protocol released_code averages over the last axis, '
+        f'which is not that of the channels after "{preprocessing}". Use '
+        '--protocol=paper.'
+      )
     sizes[encoder.name] = inputs.shape[1:3]
   if not projection.inverse and len(set(sizes.values())) > 1:
     raise ValueError(
@@ -154,44 +166,6 @@ def check(
       f'inputs, but the encoders take several sizes: {sizes}. Use '
       '--protocol=paper.'
     )
-
-
-class _MapFile:
-  """The maps of one model as they are, float32 [images, H, W, C]."""
-
-  def __init__(self, path: pathlib.Path):
-    self._path = path
-    self._partial = path.with_suffix('.partial.npy')
-    self._array = None
-
-  @property
-  def exists(self) -> bool:
-    return self._path.exists()
-
-  @property
-  def is_partial(self) -> bool:
-    return self._partial.exists()
-
-  def write(self, start: int, maps: np.ndarray, num_images: int) -> None:
-    if self._array is None:
-      self._path.parent.mkdir(parents=True, exist_ok=True)
-      self._array = (
-        np.lib.format.open_memmap(self._partial, mode='r+')
-        if self.is_partial
-        else np.lib.format.open_memmap(
-          self._partial,
-          mode='w+',
-          dtype=np.float32,
-          shape=(num_images, *maps.shape[1:]),
-        )
-      )
-    self._array[start : start + len(maps)] = maps
-    self._array.flush()
-
-  def finish(self) -> None:
-    self._array = None
-    if self.is_partial:
-      os.replace(self._partial, self._path)
 
 
 class _Model:
@@ -219,19 +193,20 @@ class _Model:
       name: space.writer(encoder.name, manifest)
       for name, space in spaces.items()
     }
-    self._files: dict[str, _MapFile] = {}
+    self._files: dict[str, MapFile] = {}
     if projection.save_maps:
       self._files = {
-        name: _MapFile(output / 'maps' / name / f'{encoder.name}.npy')
-        for name in spaces
+        name: MapFile(
+          output / 'maps' / name / f'{encoder.name}.npy', space.num_images
+        )
+        for name, space in spaces.items()
       }
 
   def missing(self) -> list[int]:
     """Returns the starts of the batches that are not done."""
     done = np.logical_and.reduce([w.done for w in self._writers.values()])
-    for file in self._files.values():
-      if not file.exists and not file.is_partial:
-        done = np.zeros_like(done)
+    if not all(file.is_started for file in self._files.values()):
+      done = np.zeros_like(done)
     size = self._projection.batch_size
     return [
       start
@@ -257,7 +232,7 @@ class _Model:
         maps = explainer.explain(batch, inverse=projection.inverse).maps
         for name, values in maps.items():
           if name in self._files:
-            self._files[name].write(start, values, len(images))
+            self._files[name].write(start, values)
           if not projection.inverse:
             values = values.mean(axis=-1)
           self._write(name, start, values)
