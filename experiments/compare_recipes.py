@@ -1,6 +1,6 @@
 """Compares mini banks trained by different recipes.
 
-  python -m experiments.compare_recipes --bank_dirs=work/a,work/b --split=validation
+  python -m experiments.compare_recipes --bank_dirs=work/a,work/b
 
 projects every bank over scenes of the split, and writes how well each method
 agrees with an oracle: that of --oracle_dir, by default the first bank's,
@@ -17,14 +17,11 @@ from absl import app, flags
 import numpy as np
 
 from experiments import cli, evaluation, mini_bank, pipeline, progress
-from probe_data import probe_sets
-from probe_data import scene_dataset
-from probe_data import scenes
+from probe_data import probe_sets, scene_dataset
 from taskonomy_models import bank as banks
 from transferability import affinity as affinity_lib
-from transferability import files
+from transferability import files, ranking
 from transferability import oracle as oracle_lib
-from transferability import ranking
 
 _BANK_DIRS = flags.DEFINE_list('bank_dirs', None, 'Folders of mini banks.')
 _ORACLE_DIR = flags.DEFINE_string(

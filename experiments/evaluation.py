@@ -77,8 +77,8 @@ def baseline_scores(
 ) -> dict[str, Score]:
   """Returns the baselines and ceilings of an oracle, by name.
 
-  `random`; `groups`, that knows the group of each task; `constant_ranking`, one order
-  of the sources for all targets, read off the oracle itself;
+  `random`; `groups`, that knows the group of each task; `constant_ranking`, one
+  order of the sources for all targets, read off the oracle itself;
   `symmetrised_oracle`, what a symmetric measure as good as the oracle gets;
   `oracle`.
   """

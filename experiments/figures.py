@@ -4,12 +4,11 @@ Every function writes its file under a temporary name, then renames it; the
 same input gives the same bytes. No function touches pyplot's global state.
 """
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
+import io
 
 import cv2
 import matplotlib
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+import numpy as np
 
 from transferability import files
 from transferability.clustering import Tree

@@ -5,16 +5,16 @@ The folder has the runs `<method>` (map grids, affinity, projector),
 `settings`.
 """
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import numpy as np
-import tensorflow as tf
 from google.protobuf import text_format
+import numpy as np
 from tensorboard.plugins.projector import projector_config_pb2
+import tensorflow as tf
 
 from experiments import figures
 from transferability.clustering import task_similarity_tree
