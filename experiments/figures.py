@@ -9,11 +9,13 @@ import io
 
 import cv2
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 import numpy as np
@@ -37,9 +39,9 @@ GROUP_COLORS = {
 }
 _OTHER_COLORS = (
   '#7A6A00',
-  '#2E9BD6',
-  '#7F3F1D',
   '#5D4FB3',
+  '#7F3F1D',
+  '#2E9BD6',
   '#C2374B',
   '#3F7F93',
   '#6B8E23',
@@ -200,17 +202,8 @@ def affinity_heat_map(
     title: Title of the figure.
     groups: Groups of the models, which colour the labels.
   """
-  affinity = np.asarray(affinity, np.float64)
-  size = len(labels)
-  if affinity.shape != (size, size) or size < 2:
-    raise ValueError(
-      f'A heat map needs two or more models; the affinity has shape '
-      f'{affinity.shape}, and there are {size} labels.'
-    )
-  if sorted(order) != list(range(size)):
-    raise ValueError(f'The order {list(order)} is none of {size} models.')
-  if not np.isfinite(affinity).all():
-    raise ValueError('An affinity that is not finite cannot be drawn.')
+  affinity, size = np.asarray(affinity, np.float64), len(labels)
+  _check_affinity(affinity, size, order)
   order = list(order)
   values = np.ma.masked_array(affinity[np.ix_(order, order)], np.eye(size))
   groups = [None] * size if groups is None else list(groups)
@@ -219,25 +212,18 @@ def affinity_heat_map(
   side = float(np.clip(0.38 * size, 5.0, 40.0))  # Of the matrix, in inches.
   font = float(np.clip(side / size * 72 * 0.42, 3.0, 10.0))
   margin = _text_width(labels, font) + 0.3
-  figure = _figure(margin + side + 1.3, side + margin + 1.15)
+  figure = _figure(margin + side + 1.45, side + margin + 1.15)
   axes = figure.add_axes(_inches(figure, margin, 0.55, side, side))
   scale = Normalize(values.min(), values.max())
   color_map = matplotlib.colormaps['viridis'].with_extremes(bad='#D9D9D9')
   picture = axes.imshow(values, cmap=color_map, norm=scale)
-  axes.tick_params(length=0, top=True, labeltop=True, bottom=False)
-  axes.tick_params(labelbottom=False, pad=4)
-  ordered = [labels[i] for i in order]
-  axes.set_xticks(range(size), ordered, rotation=90, fontsize=font)
-  axes.set_yticks(range(size), ordered, fontsize=font)
   colors = group_colors(groups)
-  for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
-    for text, i in zip(ticks, order, strict=True):
-      text.set(color=colors[groups[i]], parse_math=False)
-  axes.spines[:].set_visible(False)
-  axes.set_xticks(np.arange(0.5, size - 1), minor=True)
-  axes.set_yticks(np.arange(0.5, size - 1), minor=True)
-  axes.grid(which='minor', color='white', linewidth=min(1.0, font / 8))
-  axes.tick_params(which='minor', length=0)
+  _label_cells(
+    axes,
+    [labels[i] for i in order],
+    [colors[groups[i]] for i in order],
+    font,
+  )
 
   bar_axes = figure.add_axes(
     _inches(figure, margin + side + 0.2, 0.55, 0.18, side)
@@ -245,9 +231,9 @@ def affinity_heat_map(
   bar = figure.colorbar(picture, cax=bar_axes)
   bar.outline.set_visible(False)
   bar.ax.tick_params(labelsize=9, length=3)
-  bar.set_label('Affinity', fontsize=10)
+  bar.set_label('Affinity', fontsize=10, labelpad=8)
   if size <= 25:
-    _annotate(axes, values, picture, font)
+    _annotate(axes, values, picture, min(10.0, side / size * 72 * 0.27))
   _title(figure, title, 0.2)
   _group_legend(figure, colors, 0.2)
   _save(figure, path)
@@ -367,19 +353,7 @@ def task_tree(
   axes.set_xlim(stop, start)
   axes.set_ylim(size - 0.4, -0.6)
   for row, i in enumerate(tree.leaf_order):
-    color = colors[groups[i]]
-    axes.plot(start, row, 'o', color=color, markersize=6, clip_on=False)
-    axes.annotate(
-      labels[i],
-      (start, row),
-      xytext=(9, 0),
-      textcoords='offset points',
-      va='center',
-      fontsize=11,
-      color=color,
-      parse_math=False,
-      annotation_clip=False,
-    )
+    _leaf(axes, start, row, labels[i], colors[groups[i]])
   axes.set_yticks([])
   axes.spines[['left', 'right', 'top']].set_visible(False)
   axes.spines['bottom'].set_color(_GREY)
@@ -391,7 +365,7 @@ def task_tree(
   axes.set_xlabel(axis_label, fontsize=11, color=_INK)
   if start > 0:
     axes.annotate(
-      f'cropped at {start:.3g}',
+      'The axis does not start at 0',
       (1, 0),
       xytext=(0, -30),
       xycoords='axes fraction',
@@ -403,6 +377,21 @@ def task_tree(
   _title(figure, title or 'Task similarity tree', 0.4)
   _group_legend(figure, colors, 0.4)
   _save(figure, path)
+
+
+def _leaf(axes: Axes, x: float, row: int, label: str, color: str) -> None:
+  axes.plot(x, row, 'o', color=color, markersize=6, clip_on=False)
+  axes.annotate(
+    label,
+    (x, row),
+    xytext=(9, 0),
+    textcoords='offset points',
+    va='center',
+    fontsize=11,
+    color=color,
+    parse_math=False,
+    annotation_clip=False,
+  )
 
 
 def _branches(
@@ -429,7 +418,28 @@ def _branches(
   return segments, branches
 
 
-def _annotate(axes, values: np.ma.MaskedArray, picture, font: float) -> None:
+def _label_cells(
+  axes: Axes, labels: Sequence[str], colors: Sequence[str], font: float
+) -> None:
+  """Labels the rows and columns of a matrix, and draws lines between them."""
+  size = len(labels)
+  axes.tick_params(length=0, top=True, labeltop=True, bottom=False)
+  axes.tick_params(labelbottom=False, pad=4)
+  axes.set_xticks(range(size), labels, rotation=90, fontsize=font)
+  axes.set_yticks(range(size), labels, fontsize=font)
+  for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+    for text, color in zip(ticks, colors, strict=True):
+      text.set(color=color, parse_math=False)
+  axes.spines[:].set_visible(False)
+  axes.set_xticks(np.arange(0.5, size - 1), minor=True)
+  axes.set_yticks(np.arange(0.5, size - 1), minor=True)
+  axes.grid(which='minor', color='white', linewidth=min(1.0, font / 8))
+  axes.tick_params(which='minor', length=0)
+
+
+def _annotate(
+  axes: Axes, values: np.ma.MaskedArray, picture: AxesImage, font: float
+) -> None:
   """Writes the values into a heat map's cells, in a unit that fits."""
   largest = float(np.abs(values).max())
   is_small = 0 < largest < 0.0995
@@ -446,11 +456,25 @@ def _annotate(axes, values: np.ma.MaskedArray, picture, font: float) -> None:
       f'{shown:.{decimals}f}'.replace('-', '−'),
       ha='center',
       va='center',
-      fontsize=font * 0.72,
+      fontsize=font,
       color='black' if is_light else 'white',
     )
   if is_small:
     axes.set_xlabel(f'Cells show affinity × $10^{{{exponent}}}$', fontsize=9)
+
+
+def _check_affinity(
+  affinity: np.ndarray, size: int, order: Sequence[int]
+) -> None:
+  if affinity.shape != (size, size) or size < 2:
+    raise ValueError(
+      f'A heat map needs two or more models; the affinity has shape '
+      f'{affinity.shape}, and there are {size} labels.'
+    )
+  if sorted(order) != list(range(size)):
+    raise ValueError(f'The order {list(order)} is none of {size} models.')
+  if not np.isfinite(affinity).all():
+    raise ValueError('An affinity that is not finite cannot be drawn.')
 
 
 def _check_maps(images: np.ndarray, maps: np.ndarray) -> None:
@@ -526,7 +550,7 @@ def _group_legend(
   ]
   legend = figure.legend(
     handles,
-    list(named),
+    [' '] * len(named),  # As a label, a text that starts with _ is left out.
     loc='upper left',
     bbox_to_anchor=(left / width, 1 - 0.52 / height),
     borderpad=0,
@@ -537,8 +561,10 @@ def _group_legend(
     handletextpad=0.3,
     columnspacing=1.4,
   )
-  for text, color in zip(legend.get_texts(), named.values(), strict=True):
-    text.set(color=color, parse_math=False)
+  for text, (group, color) in zip(
+    legend.get_texts(), named.items(), strict=True
+  ):
+    text.set(text=group, color=color, parse_math=False)
 
 
 def _figure(width: float, height: float) -> Figure:

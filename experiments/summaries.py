@@ -11,9 +11,7 @@ import os
 import pathlib
 import shutil
 
-from google.protobuf import text_format
 import numpy as np
-from tensorboard.plugins.projector import projector_config_pb2
 import tensorflow as tf
 
 from experiments import figures
@@ -21,6 +19,13 @@ from transferability.clustering import task_similarity_tree
 from transferability.ranking import PrecisionRecall
 
 _CURVES = {'precision': 'P@K', 'recall': 'R@K'}
+_PROJECTOR_CONFIG = """\
+embeddings {
+  tensor_name: "models"
+  tensor_path: "points.tsv"
+  metadata_path: "metadata.tsv"
+}
+"""
 
 
 def write(
@@ -50,6 +55,8 @@ def write(
     settings: Settings of the run, shown as a table.
   """
   folder = pathlib.Path(folder)
+  labels = [_one_line(label) for label in labels]
+  groups = [_one_line(group or '') for group in groups or [''] * len(labels)]
   temporary = folder.with_name(f'.{folder.name}.{os.getpid()}')
   shutil.rmtree(temporary, ignore_errors=True)
   try:
@@ -59,7 +66,7 @@ def write(
       with _writer(run):
         _write_maps(labels, images, maps[method])
         _write_affinity(run, title, labels, groups, affinities[method])
-      _write_points(run, method, labels, groups, affinities[method])
+      _write_points(run, labels, groups, affinities[method])
     for name, curve in precision_recall.items():
       with _writer(temporary / 'precision_recall' / name):
         _write_curve(curve)
@@ -115,7 +122,7 @@ def _write_affinity(
   run: pathlib.Path,
   title: str,
   labels: Sequence[str],
-  groups: Sequence[str | None] | None,
+  groups: Sequence[str],
   affinity: np.ndarray,
 ) -> None:
   """Writes the affinity as an image, in the order of the tree's leaves."""
@@ -129,27 +136,18 @@ def _write_affinity(
 
 def _write_points(
   run: pathlib.Path,
-  method: str,
   labels: Sequence[str],
-  groups: Sequence[str | None] | None,
+  groups: Sequence[str],
   affinity: np.ndarray,
 ) -> None:
   """Writes the models for the projector, and its configuration."""
   rows = [[f'{x:.9g}' for x in point] for point in points(affinity)]
   _write_tsv(run / 'points.tsv', rows)
-  groups = [None] * len(labels) if groups is None else groups
   named = [
-    [label, group or '-'] for label, group in zip(labels, groups, strict=True)
+    (label, group or '-') for label, group in zip(labels, groups, strict=True)
   ]
   _write_tsv(run / 'metadata.tsv', [['label', 'group'], *named])
-  config = projector_config_pb2.ProjectorConfig()
-  config.embeddings.add(
-    tensor_name=f'models: {method}',
-    tensor_path='points.tsv',
-    metadata_path='metadata.tsv',
-  )
-  text = text_format.MessageToString(config)
-  (run / 'projector_config.pbtxt').write_text(text)
+  (run / 'projector_config.pbtxt').write_text(_PROJECTOR_CONFIG)
 
 
 def _write_curve(curve: PrecisionRecall) -> None:
@@ -168,12 +166,16 @@ def _write_settings(settings: Mapping[str, object]) -> None:
 
 def _cell(value: object) -> str:
   """Returns a value as one cell of a Markdown table."""
-  return ' '.join(str(value).split()).replace('|', r'\|')
+  return _one_line(value).replace('|', r'\|')
+
+
+def _one_line(value: object) -> str:
+  return ' '.join(str(value).split())
 
 
 def _write_tsv(path: pathlib.Path, rows: Iterable[Sequence[str]]) -> None:
-  lines = ['\t'.join(' '.join(cell.split()) for cell in row) for row in rows]
-  path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+  text = ''.join('\t'.join(row) + '\n' for row in rows)
+  path.write_text(text, encoding='utf-8')
 
 
 def _replace(new: pathlib.Path, folder: pathlib.Path) -> None:
