@@ -62,6 +62,9 @@ class Projection:
     ):
       if value not in known:
         raise ValueError(f'Unknown {name} {value!r}; choose from {known}.')
+    names = [method.name for method in self.methods]
+    if not names or len(set(names)) < len(names):
+      raise ValueError(f'Methods must be one or more, each once, not {names}.')
 
   @property
   def inverse(self) -> bool:
@@ -327,6 +330,16 @@ def _starts(remaining: Iterable, number: int) -> Iterable[int]:
   for _ in range(number):
     _, start = next(remaining)
     yield start
+
+
+def dropped_images(spaces: Mapping[str, ModelSpace]) -> list[str]:
+  """Returns the images that are left out of the spaces, by their ids."""
+  dropped = {
+    space.image_ids[i]: None
+    for space in spaces.values()
+    for i in space.dropped_images
+  }
+  return list(dropped)
 
 
 def method_objects(

@@ -133,6 +133,7 @@ def main(argv: Sequence[str]) -> None:
   record = run_record.RunRecord(
     output,
     _flag_values(),
+    bank.digests(),
     resume=_RESUME.value,
     overwrite=_OVERWRITE.value,
   )
@@ -155,9 +156,9 @@ def main(argv: Sequence[str]) -> None:
   evaluation.write_image_list(probe, output)
   record.note('probe', probe.digest)
   record.note('skipped_images', dict(probe.skipped))
-  record.note('graphs', {e.name: e.digest() for e in bank.encoders})
   with record.stage('projection'):
     spaces = pipeline.project(bank, probe, projection, output)
+  record.note('dropped_images', pipeline.dropped_images(spaces))
   with record.stage('evaluation'):
     result = evaluation.evaluate(bank, spaces, _PROTOCOL.value)
     evaluation.write_tables(result, output)

@@ -1,6 +1,7 @@
 """Tests of the form in which banks are stored."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -156,6 +157,31 @@ class LoadTest(parameterized.TestCase):
     self.addCleanup(target.rename, self.folder)
     with mock.patch.object(banks.pooch, 'os_cache', return_value=str(cache)):
       self.assertEqual(banks.load('task_bank').names, bank_testing.NAMES)
+
+
+class DigestsTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path)
+    self.content = bank_testing.write(self.folder)
+
+  def test_digests_are_those_of_all_files(self):
+    def digest(name):
+      return hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
+
+    self.assertEqual(
+      banks.load(str(self.folder)).digests(),
+      {
+        'bank': digest('bank.json'),
+        'graphs': {name: digest(f'{name}.pb') for name in bank_testing.NAMES},
+        'oracle': digest('oracle.csv'),
+      },
+    )
+
+  def test_bank_without_an_oracle_has_no_digest_of_it(self):
+    del self.content['oracle']
+    bank_testing.write_json(self.folder, self.content)
+    self.assertIsNone(banks.load(str(self.folder)).digests()['oracle'])
 
 
 class SaveTest(absltest.TestCase):
