@@ -10,7 +10,6 @@ is not in the paper: each source's mean affinity is subtracted from its column.
 """
 
 from collections.abc import Sequence
-import json
 import os
 
 from absl import app, flags
@@ -37,14 +36,14 @@ _NUM_IMAGES = flags.DEFINE_integer(
   'num_images', 300, 'Probe images.', lower_bound=1
 )
 _OUTPUT = flags.DEFINE_string('output', 'work/recipes', 'Result folder.')
-flags.mark_flag_as_required('bank_dirs')
 
 _METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _ORACLES = {'validation': 'oracle_validation.csv', 'test': 'oracle.csv'}
 
 
-def _probe(data_dir: str, split: str, number: int) -> probe_sets.ProbeSet:
-  sizes = mini_bank.DataSizes()
+def _probe(
+  data_dir: str, sizes: mini_bank.DataSizes, split: str, number: int
+) -> probe_sets.ProbeSet:
   data = mini_bank.split_data(data_dir, sizes, split)
   path = os.path.join(
     data_dir,
@@ -58,11 +57,6 @@ def _probe(data_dir: str, split: str, number: int) -> probe_sets.ProbeSet:
     num_images=min(number, len(data['image'])),
     image_size=(mini_bank.IMAGE_SIZE,) * 2,
   )
-
-
-def _recipe(folder: str) -> dict:
-  with open(os.path.join(folder, 'recipe.json'), encoding='utf-8') as file:
-    return json.load(file)
 
 
 def _mean_ratio(folder: str) -> float:
@@ -79,7 +73,7 @@ def _rows(folder: str, oracle: oracle_lib.Oracle, probe, output: str):
   spaces = pipeline.project(
     bank, probe, projection, os.path.join(output, f'{name}-{probe.name}')
   )
-  recipe = _recipe(folder)
+  recipe = mini_bank.recipe_of(folder)
   for method, space in spaces.items():
     matrix = space.affinity(bank.names)
     others = matrix[~np.eye(len(matrix), dtype=bool)]
@@ -96,7 +90,7 @@ def _rows(folder: str, oracle: oracle_lib.Oracle, probe, output: str):
         recipe['steps'],
         _mean_ratio(folder),
         method + suffix,
-        *(float(curve.precision[k - 1]) for k in (1, 3, 5)),
+        *(evaluation.at(curve.precision, k) for k in (1, 3, 5)),
         ranking.mean_spearman(rankings, oracle),
         float(others.mean()),
       )
@@ -110,7 +104,8 @@ def main(argv: Sequence[str]) -> None:
       _ORACLE_DIR.value or _BANK_DIRS.value[0], _ORACLES[_SPLIT.value]
     )
   )
-  probe = _probe(_DATA_DIR.value, _SPLIT.value, _NUM_IMAGES.value)
+  sizes = mini_bank.data_sizes(_BANK_DIRS.value[0])
+  probe = _probe(_DATA_DIR.value, sizes, _SPLIT.value, _NUM_IMAGES.value)
   header = 'bank noise common_start steps loss_ratio method P@1 P@3 P@5'
   table = [(*header.split(), 'spearman', 'mean_affinity')]
   for folder in progress.track(_BANK_DIRS.value, description='Comparing'):
@@ -121,10 +116,11 @@ def main(argv: Sequence[str]) -> None:
   for name, score in evaluation.baseline_scores(
     oracle, banks.load(_BANK_DIRS.value[0]).groups
   ).items():
-    values = [score.curve.precision[k - 1] for k in (1, 3, 5)]
+    values = [evaluation.at(score.curve.precision, k) for k in (1, 3, 5)]
     print(name, np.round([*values, score.spearman], 3))
   print(f'Results: {path}')
 
 
 if __name__ == '__main__':
+  flags.mark_flag_as_required('bank_dirs')
   cli.run(main)

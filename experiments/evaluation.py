@@ -50,6 +50,7 @@ class Evaluation:
     tree_rand_index: By method, how well the tree's clusters are the groups;
       empty if not all models have a group.
     scores: By method, then by baseline; empty without an oracle.
+    protocol: Of the trees.
   """
 
   names: tuple[str, ...]
@@ -58,6 +59,7 @@ class Evaluation:
   trees: Mapping[str, clustering.Tree]
   tree_rand_index: Mapping[str, float]
   scores: Mapping[str, Score]
+  protocol: str = 'paper'
 
 
 def load_oracle(bank: Bank) -> oracle_lib.Oracle | None:
@@ -141,7 +143,7 @@ def evaluate(
       )
   if oracle is not None:
     scores |= baseline_scores(oracle, groups)
-  return Evaluation(names, affinities, rankings, trees, rand, scores)
+  return Evaluation(names, affinities, rankings, trees, rand, scores, protocol)
 
 
 def write_tables(evaluation: Evaluation, output: str | os.PathLike) -> None:
@@ -177,7 +179,8 @@ def write_tables(evaluation: Evaluation, output: str | os.PathLike) -> None:
   files.write_csv(output / 'summary.csv', summary_rows(evaluation))
 
 
-def _at(values: np.ndarray, k: int) -> float:
+def at(values: np.ndarray, k: int) -> float:
+  """Returns a curve's value at K, or NaN if there are fewer sources."""
   return float(values[k - 1]) if k <= len(values) else np.nan
 
 
@@ -194,8 +197,8 @@ def summary_rows(evaluation: Evaluation) -> list[Sequence]:
   rows = [
     [
       name,
-      *(_at(score.curve.precision, k) for k in _SUMMARY_K),
-      _at(score.curve.recall, 5),
+      *(at(score.curve.precision, k) for k in _SUMMARY_K),
+      at(score.curve.recall, 5),
       score.spearman,
       score.p_value,
       evaluation.tree_rand_index.get(name, np.nan),

@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> None:
   transfers.measure(
     _BANK_DIR.value,
     _DATA_DIR.value,
-    mini_bank.DataSizes(),
+    mini_bank.data_sizes(_BANK_DIR.value),
     plan,
     _WORKERS.value,
     progress.track,

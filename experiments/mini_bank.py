@@ -99,6 +99,8 @@ def parallel(
   progress: Callable[..., Iterable],
 ) -> None:
   """Calls a function in processes of one thread each."""
+  if not arguments:
+    return
   context = multiprocessing.get_context('spawn')
   with concurrent.futures.ProcessPoolExecutor(
     workers, context, initializer=one_thread
@@ -138,8 +140,7 @@ def train_bank(
   settings = dataclasses.asdict(recipe) | {'data': dataclasses.asdict(sizes)}
   recipe_path = os.path.join(output, 'recipe.json')
   if os.path.exists(recipe_path):
-    with open(recipe_path, encoding='utf-8') as file:
-      found = json.load(file)
+    found = recipe_of(output)
     if found != settings:
       raise ValueError(
         f'{output} holds networks trained by {found}, not by {settings}; '
@@ -159,6 +160,17 @@ def train_bank(
     'Training networks',
     progress,
   )
+
+
+def recipe_of(bank: str) -> dict:
+  """Returns how a bank was trained: the fields of its recipe, and `data`."""
+  with open(os.path.join(bank, 'recipe.json'), encoding='utf-8') as file:
+    return json.load(file)
+
+
+def data_sizes(bank: str) -> DataSizes:
+  """Returns the sizes of the data that a bank was trained on."""
+  return DataSizes(**recipe_of(bank)['data'])
 
 
 def write_bank(output: str) -> None:

@@ -8,6 +8,7 @@ eigenvector of their ratios.
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
+import itertools
 import os
 
 import numpy as np
@@ -20,6 +21,8 @@ from transferability import files
 from transferability import oracle as oracles
 
 EVALUATION_SPLITS = ('validation', 'test')
+_SPLITS = ('transfer', *EVALUATION_SPLITS)
+_NOISES = (0.0, mini_tasks.MINI_TASKS['denoise'].noise)
 _BATCH = 100
 
 
@@ -86,12 +89,10 @@ def represent(
   forward = tf.compat.v1.wrap_function(
     lambda: tf.compat.v1.import_graph_def(graph_def, name=''), []
   ).prune('input:0', ['representation:0'])
-  for number, split in enumerate(('transfer', *EVALUATION_SPLITS)):
+  for number, split in enumerate(_SPLITS):
     images = mini_bank.split_data(data_folder, sizes, split)['image']
-    for noise in (0.0, mini_tasks.MINI_TASKS['denoise'].noise):
+    for noise in _NOISES:
       path = _representations_path(output, source, split, noise)
-      if os.path.exists(path):
-        continue
       values = np.concatenate(
         [
           forward(
@@ -184,6 +185,10 @@ def measure(
     [
       (source, bank, data_folder, sizes, representations)
       for source in plan.sources
+      if not all(
+        os.path.exists(_representations_path(representations, source, *which))
+        for which in itertools.product(_SPLITS, _NOISES)
+      )
     ],
     workers,
     'Representing scenes',

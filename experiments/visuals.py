@@ -13,6 +13,10 @@ from taskonomy_models.bank import Bank
 from transferability.model_space import ModelSpace
 
 _EXAMPLES = 5
+_TREE_AXIS = {
+  'paper': '1 - affinity',
+  'released_code': 'distance of affinity rows',
+}
 
 
 def example_maps(
@@ -62,7 +66,7 @@ def draw(
   for method, space in spaces.items():
     shown = space.kept_images[:_EXAMPLES]
     maps[method] = example_maps(space, evaluation.names, shown)
-    tree = evaluation.trees[method]
+    tree, label = evaluation.trees[method], figures.method_label(method)
     figures.map_grid(
       folder / f'maps_{method}.png',
       probe.images[shown],
@@ -75,7 +79,7 @@ def draw(
       evaluation.affinities[method],
       labels,
       tree.leaf_order,
-      f'Affinity, {method}, {probe.name}',
+      f'Affinity: {label}, {probe.name}',
       groups,
     )
     figures.task_tree(
@@ -83,7 +87,8 @@ def draw(
       tree,
       labels,
       groups,
-      f'Task similarity tree, {method}, {probe.name}',
+      f'Task similarity tree: {label}, {probe.name}',
+      axis_label=_TREE_AXIS[evaluation.protocol],
     )
   curves = {name: score.curve for name, score in evaluation.scores.items()}
   for kind in ('precision', 'recall') if curves else ():

@@ -5,11 +5,14 @@ import hashlib
 import os
 import tempfile
 
-from absl.testing import absltest
+from absl.testing import absltest, flagsaver
 import numpy as np
 
-from experiments import mini_bank, progress, transfers
+from experiments import compare_recipes, mini_bank, progress, transfers
+from taskonomy_models import bank as banks
 from taskonomy_models import mini_training, readouts
+from transferability import files
+from transferability import oracle as oracle_lib
 
 _SIZES = mini_bank.DataSizes(train=48, transfer=40, validation=12, test=12)
 _RECIPE = mini_training.Recipe(steps=3, batch_size=8)
@@ -76,10 +79,31 @@ class MiniBankTest(absltest.TestCase):
     )
     for _ in range(2):
       transfers.measure(self.bank, self.data, _SIZES, plan, 1, progress.track)
+    transfers.write_oracle(self.bank, plan)
     losses = transfers.load_losses(self.bank, plan, 'rgb2depth', 16, 'test')
     self.assertEqual(losses.shape, (2, 2, 12))
     self.assertTrue(np.isfinite(losses).all())
     self.assertFalse(np.allclose(losses[0], losses[1]))
+    oracle = oracle_lib.Oracle.load(os.path.join(self.bank, 'oracle.csv'))
+    self.assertEqual(oracle.ranking['rgb2depth'], ('class_places',))
+    bank = banks.load(self.bank)
+    self.assertEqual(bank.names, ('rgb2depth', 'class_places'))
+    self.assertEqual(bank.oracle, os.path.join(self.bank, 'oracle.csv'))
+
+    results = os.path.join(self.folder, 'recipes')
+    with flagsaver.flagsaver(
+      bank_dirs=[self.bank],
+      data_dir=self.data,
+      output=results,
+      num_images=8,
+    ):
+      compare_recipes.main(['compare_recipes'])
+    header, *rows = files.read_csv(
+      os.path.join(results, 'recipes_validation.csv')
+    )
+    methods = [row[header.index('method')] for row in rows]
+    self.assertIn('elrp', methods)
+    self.assertIn('elrp no_hubs', methods)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,6 @@ from absl.testing import absltest, parameterized
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import convert_to_constants
 
 from attribution import overrides
 from attribution.errors import UnsupportedOpError
@@ -125,15 +124,16 @@ def bend(function):
 def freeze_keras(layers) -> tf.compat.v1.GraphDef:
   """Returns the frozen graph of Keras layers."""
   model = keras.Sequential([keras.layers.Input((16, 16, 3)), *layers])
-  function = tf.function(lambda x: model(x)).get_concrete_function(
-    tf.TensorSpec([None, 16, 16, 3], name='input')
-  )
-  frozen = convert_to_constants.convert_variables_to_constants_v2(function)
-  graph_def = frozen.graph.as_graph_def()
-  node = graph_def.node.add(name='representation', op='Identity')
-  node.input.append(frozen.outputs[0].name)
-  node.attr['T'].type = tf.float32.as_datatype_enum
-  return graph_def
+  trainable = [v.numpy() for v in model.trainable_variables]
+  others = [v.numpy() for v in model.non_trainable_variables]
+
+  def forward(images):
+    outputs, _ = model.stateless_call(
+      list(map(tf.constant, trainable)), list(map(tf.constant, others)), images
+    )
+    return outputs
+
+  return testing.freeze(forward)
 
 
 class RecognisedTest(parameterized.TestCase):
