@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from attribution import explainer as explainers
-from attribution import graph, overrides
+from attribution import graph, overrides, session
 from attribution import methods as methods_lib
 from attribution.errors import GraphError
 from attribution.methods import AttributionMethod
@@ -117,7 +117,7 @@ def probe_size(bank: Bank) -> int:
 def check(
   bank: Bank, projection: Projection, image_shape: tuple[int, int, int]
 ) -> None:
-  """Finds what would stop a run later: graphs, rules, tensors, T, digests.
+  """Finds what would stop a run later: graphs, rules, tensors, T, device.
 
   Args:
     bank: The models.
@@ -132,6 +132,7 @@ def check(
       f'The bank {bank.name!r} has {len(bank.encoders)} encoder; two or more '
       'are needed to compare them.'
     )
+  session.check_device(projection.device)
   blank = np.zeros((1, *image_shape), np.uint8)
   ruled = any(method.rule for method in projection.methods)
   sizes = {}

@@ -117,7 +117,6 @@ def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
   bank = banks.load(_BANK.value)
-  evaluation.load_oracle(bank)
   side = _IMAGE_SIZE.value or pipeline.probe_size(bank)
   projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
@@ -129,6 +128,7 @@ def main(argv: Sequence[str]) -> None:
     save_maps=_SAVE_MAPS.value,
   )
   pipeline.check(bank, projection, (side, side, 3))
+  evaluation.load_oracle(bank)  # An error in it is found here.
   output = _OUTPUT.value or _default_output()
   record = run_record.RunRecord(
     output,

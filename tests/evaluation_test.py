@@ -156,7 +156,8 @@ class EvaluateTest(EvaluationTestCase):
     self.assertLen(result.scores['elrp'].curve.k, 3)
 
   @parameterized.parameters(
-    (('rgb2depth', 'mine'), "'mine'"), (('colorization', 'inpainting_whole'), '')
+    (('rgb2depth', 'mine'), "'mine'"),
+    (('colorization', 'inpainting_whole'), ''),
   )
   def test_oracle_that_does_not_fit_the_bank_is_named(self, names, part):
     bank = self.bank(names, groups=None)

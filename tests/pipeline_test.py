@@ -11,13 +11,11 @@ import tensorflow as tf
 
 from attribution.errors import GraphError, UnsafeGraphError
 from attribution.explainer import Explainer
-from attribution.preprocessing import Preprocessing
 from experiments import pipeline
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from tests import bank_testing, testing
 from transferability.affinity import cosine_affinity
-from transferability.model_space import ModelSpace
 
 _METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _NUM_IMAGES = 7
@@ -150,7 +148,7 @@ class ResumeTest(PipelineTestCase):
     self.expected = bank_testing.tree_bytes(self.output)
     self.output = self.folder / 'resumed'
 
-  @parameterized.parameters(0, 1, 3, 7, 11)
+  @parameterized.parameters(1, 7, 11)
   def test_killed_run_ends_in_the_same_bytes(self, number):
     with self.assertRaises(_Killed):
       self.project(self.chosen, _killed_after(number))
@@ -158,7 +156,7 @@ class ResumeTest(PipelineTestCase):
     self.project(self.chosen)
     self.assertEqual(bank_testing.tree_bytes(self.output), self.expected)
 
-  @parameterized.parameters(1, 2, 5)
+  @parameterized.parameters(1, 5)
   def test_run_killed_between_two_methods_ends_in_the_same_bytes(self, number):
     write = pipeline._Model._write
     calls = itertools.count()
@@ -272,7 +270,7 @@ class BadMapTest(PipelineTestCase):
     projection = self.projection(on_bad_map='drop_image')
     self.project(projection)
     expected = bank_testing.tree_bytes(self.output)
-    for number in (1, 4, 6):
+    for number in (1, 4):
       self.output = self.folder / f'resumed_{number}'
       with self.assertRaises(_Killed):
         self.project(projection, _killed_after(number))
@@ -348,7 +346,8 @@ class CheckTest(PipelineTestCase):
 
   def test_released_code_needs_inputs_of_one_size(self):
     self._refuses(
-      "several sizes: .*'delta': .*12", self.projection(protocol='released_code')
+      "several sizes: .*'delta': .*12",
+      self.projection(protocol='released_code'),
     )
 
   def test_released_code_refuses_channels_before_pixels(self):

@@ -33,9 +33,7 @@ class TasksTest(absltest.TestCase):
     groups = {task.name: task.group for task in tasks.TASKS}
     self.assertEqual(groups, taskonomy_testing.GROUPS)
     counts = collections.Counter(groups.values())
-    self.assertEqual(
-      counts, {'2d': 7, '3d': 8, 'geometric': 2, 'semantic': 3}
-    )
+    self.assertEqual(counts, {'2d': 7, '3d': 8, 'geometric': 2, 'semantic': 3})
     self.assertSameElements(counts, tasks.GROUPS)
 
   def test_all_but_two_tasks_are_targets(self):
