@@ -1,4 +1,4 @@
-"""Tests that TensorFlow starts without a word, and that nothing else is lost."""
+"""Tests that TensorFlow starts without a word, and nothing else is lost."""
 
 import os
 import pathlib
