@@ -244,7 +244,9 @@ def format_table(rows: Sequence[Sequence]) -> str:
   def cell(value) -> str:
     if not isinstance(value, float):
       return str(value)
-    return '-' if np.isnan(value) else f'{value:.3f}'
+    if np.isnan(value):
+      return '-'
+    return '<0.001' if 0 < value < 0.001 else f'{value:.3f}'
 
   texts = [[cell(value) for value in row] for row in rows]
   widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
