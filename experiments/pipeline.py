@@ -133,7 +133,6 @@ def check(
       'are needed to compare them.'
     )
   session.check_device(projection.device)
-  blank = np.zeros((1, *image_shape), np.uint8)
   ruled = any(method.rule for method in projection.methods)
   sizes = {}
   for encoder in bank.encoders:
@@ -143,17 +142,16 @@ def check(
       if ruled:
         overrides.mark_activations(subgraph)
       preprocessing = Preprocessing.parse(encoder.preprocessing)
-      inputs = preprocessing(blank)
+      shape = preprocessing.output_shape(image_shape)
     except ValueError as error:
       raise type(error)(f'{encoder.name}: {error}') from error
     expected = (subgraph.input_shape or (None,) * 4)[1:]
     if len(expected) != 3 or any(
-      e not in (None, n)
-      for e, n in zip(expected, inputs.shape[1:], strict=True)
+      e not in (None, n) for e, n in zip(expected, shape, strict=True)
     ):
       raise ValueError(
         f'{encoder.name}: the graph takes inputs of shape {expected}, but '
-        f'"{encoder.preprocessing}" makes {inputs.shape[1:]} of images of '
+        f'"{encoder.preprocessing}" makes {shape} of images of '
         f'shape {image_shape}. Add a resize to the preprocessing, or pass '
         'another --image_size.'
       )
@@ -163,7 +161,7 @@ def check(
         f'which is not that of the channels after "{preprocessing}". Use '
         '--protocol=paper.'
       )
-    sizes[encoder.name] = inputs.shape[1:3]
+    sizes[encoder.name] = shape[:2]
   if not projection.inverse and len(set(sizes.values())) > 1:
     raise ValueError(
       'protocol released_code compares maps in the coordinates of the '

@@ -405,6 +405,12 @@ class ErrorTest(RunTaskonomyTestCase):
     ]
 
   def _choices(self):
+    def open_input(folder, encoders):
+      del encoders[2:]
+      for name in ('alpha', 'beta'):
+        graph = testing.freeze(tf.nn.relu, None)
+        (folder / f'{name}.pb').write_bytes(graph.SerializeToString())
+
     empty = self.folder / 'empty'
     empty.mkdir()
     (self.images / 'text.jpg').write_text('This is no picture.')
@@ -428,6 +434,7 @@ class ErrorTest(RunTaskonomyTestCase):
       (change('--on_bad_image=error', '--num_images=4'), 'text.jpg'),
       (change('--nim_images=3'), 'nim_images', 'num_images'),
       (change('--image_size=20'), 'alpha', '--image_size'),
+      (self._bank('open', open_input) + ['--image_size=99999'], '99999'),
       (change('stray'), 'stray'),
     ]
 
