@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import sys
+from typing import NoReturn
 
 from absl import app, flags, logging
 
@@ -13,8 +14,8 @@ _DEBUG = flags.DEFINE_bool(
 def run(main: Callable[[Sequence[str]], None]) -> None:
   """Runs an entry point's `main` with its flags parsed.
 
-  ValueError and OSError are the user's to mend: they end in one line on
-  stderr and exit code 1. --debug shows their traceback.
+  Wrong flags, ValueError and OSError are the user's to mend: they end in one
+  line on stderr and exit code 1. --debug shows where an error came from.
   """
 
   def guarded(argv: Sequence[str]) -> None:
@@ -22,14 +23,27 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     logging.get_absl_handler().setFormatter(None)
     try:
       main(argv)
+    except app.UsageError as error:
+      _fail(error)
     except (ValueError, OSError) as error:
       if _DEBUG.value:
         raise
-      message = ' '.join(str(error).split())
-      print(f'Error: {message}', file=sys.stderr)
-      sys.exit(1)
+      _fail(error)
     except KeyboardInterrupt:
       print('Interrupted; pass --resume to go on.', file=sys.stderr)
       sys.exit(130)
 
-  app.run(guarded)
+  app.run(guarded, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+  try:
+    return flags.FLAGS(argv)
+  except flags.Error as error:
+    _fail(f'{error} (see --help)')
+
+
+def _fail(error: Exception | str) -> NoReturn:
+  message = ' '.join(str(error).split())
+  print(f'Error: {message}', file=sys.stderr)
+  sys.exit(1)

@@ -66,7 +66,11 @@ def load_oracle(bank: Bank) -> oracle_lib.Oracle | None:
   """Returns the bank's oracle for the models of the bank, if it has one."""
   if bank.oracle is None:
     return None
-  return oracle_lib.Oracle.load(bank.oracle).restrict(bank.names)
+  oracle = oracle_lib.Oracle.load(bank.oracle)
+  try:
+    return oracle.restrict(bank.names)
+  except ValueError as error:
+    raise ValueError(f'{bank.oracle}: {error}') from error
 
 
 def _group_preference(groups: Mapping[str, str]):

@@ -13,12 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from attribution import explainer as explainers
-from attribution import graph, overrides
+from attribution import graph, overrides, session
 from attribution import methods as methods_lib
 from attribution.errors import GraphError
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from experiments import progress
+from experiments.map_files import MapFile
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
@@ -61,6 +62,9 @@ class Projection:
     ):
       if value not in known:
         raise ValueError(f'Unknown {name} {value!r}; choose from {known}.')
+    names = [method.name for method in self.methods]
+    if not names or len(set(names)) < len(names):
+      raise ValueError(f'Methods must be one or more, each once, not {names}.')
 
   @property
   def inverse(self) -> bool:
@@ -71,14 +75,18 @@ class Projection:
 def _subgraph(encoder: Encoder) -> graph.SubGraph:
   """Loads and checks an encoder's graph; errors name the encoder."""
   try:
+    graph_def = graph.load_graph_def(encoder.graph)
+  except GraphError as error:
+    raise type(error)(f'{encoder.name}: {error}') from error
+  try:
     return graph.extract(
-      graph.load_graph_def(encoder.graph),
+      graph_def,
       encoder.input_tensor,
       encoder.representation_tensor,
       overrides.op_types(),
     )
   except GraphError as error:
-    raise type(error)(f'{encoder.name}: {error}') from error
+    raise type(error)(f'{encoder.name}: {encoder.graph}: {error}') from error
 
 
 def _input_side(encoder: Encoder) -> int | None:
@@ -109,7 +117,7 @@ def probe_size(bank: Bank) -> int:
 def check(
   bank: Bank, projection: Projection, image_shape: tuple[int, int, int]
 ) -> None:
-  """Finds what would stop a run later: graphs, rules, tensors, T, digests.
+  """Finds what would stop a run later: graphs, rules, tensors, T, device.
 
   Args:
     bank: The models.
@@ -124,7 +132,7 @@ def check(
       f'The bank {bank.name!r} has {len(bank.encoders)} encoder; two or more '
       'are needed to compare them.'
     )
-  blank = np.zeros((1, *image_shape), np.uint8)
+  session.check_device(projection.device)
   ruled = any(method.rule for method in projection.methods)
   sizes = {}
   for encoder in bank.encoders:
@@ -133,65 +141,33 @@ def check(
     try:
       if ruled:
         overrides.mark_activations(subgraph)
-      inputs = Preprocessing.parse(encoder.preprocessing)(blank)
+      preprocessing = Preprocessing.parse(encoder.preprocessing)
+      shape = preprocessing.output_shape(image_shape)
     except ValueError as error:
       raise type(error)(f'{encoder.name}: {error}') from error
     expected = (subgraph.input_shape or (None,) * 4)[1:]
-    if any(
-      e not in (None, n)
-      for e, n in zip(expected, inputs.shape[1:], strict=True)
+    if len(expected) != 3 or any(
+      e not in (None, n) for e, n in zip(expected, shape, strict=True)
     ):
       raise ValueError(
         f'{encoder.name}: the graph takes inputs of shape {expected}, but '
-        f'"{encoder.preprocessing}" makes {inputs.shape[1:]} of images of '
+        f'"{encoder.preprocessing}" makes {shape} of images of '
         f'shape {image_shape}. Add a resize to the preprocessing, or pass '
         'another --image_size.'
       )
-    sizes[encoder.name] = inputs.shape[1:3]
+    if not projection.inverse and preprocessing.steps[-1].must_be_last:
+      raise ValueError(
+        f'{encoder.name}: protocol released_code averages over the last axis, '
+        f'which is not that of the channels after "{preprocessing}". Use '
+        '--protocol=paper.'
+      )
+    sizes[encoder.name] = shape[:2]
   if not projection.inverse and len(set(sizes.values())) > 1:
     raise ValueError(
       'protocol released_code compares maps in the coordinates of the '
       f'inputs, but the encoders take several sizes: {sizes}. Use '
       '--protocol=paper.'
     )
-
-
-class _MapFile:
-  """The maps of one model as they are, float32 [images, H, W, C]."""
-
-  def __init__(self, path: pathlib.Path):
-    self._path = path
-    self._partial = path.with_suffix('.partial.npy')
-    self._array = None
-
-  @property
-  def exists(self) -> bool:
-    return self._path.exists()
-
-  @property
-  def is_partial(self) -> bool:
-    return self._partial.exists()
-
-  def write(self, start: int, maps: np.ndarray, num_images: int) -> None:
-    if self._array is None:
-      self._path.parent.mkdir(parents=True, exist_ok=True)
-      self._array = (
-        np.lib.format.open_memmap(self._partial, mode='r+')
-        if self.is_partial
-        else np.lib.format.open_memmap(
-          self._partial,
-          mode='w+',
-          dtype=np.float32,
-          shape=(num_images, *maps.shape[1:]),
-        )
-      )
-    self._array[start : start + len(maps)] = maps
-    self._array.flush()
-
-  def finish(self) -> None:
-    self._array = None
-    if self.is_partial:
-      os.replace(self._partial, self._path)
 
 
 class _Model:
@@ -219,19 +195,20 @@ class _Model:
       name: space.writer(encoder.name, manifest)
       for name, space in spaces.items()
     }
-    self._files: dict[str, _MapFile] = {}
+    self._files: dict[str, MapFile] = {}
     if projection.save_maps:
       self._files = {
-        name: _MapFile(output / 'maps' / name / f'{encoder.name}.npy')
-        for name in spaces
+        name: MapFile(
+          output / 'maps' / name / f'{encoder.name}.npy', space.num_images
+        )
+        for name, space in spaces.items()
       }
 
   def missing(self) -> list[int]:
     """Returns the starts of the batches that are not done."""
     done = np.logical_and.reduce([w.done for w in self._writers.values()])
-    for file in self._files.values():
-      if not file.exists and not file.is_partial:
-        done = np.zeros_like(done)
+    if not all(file.is_started for file in self._files.values()):
+      done = np.zeros_like(done)
     size = self._projection.batch_size
     return [
       start
@@ -257,7 +234,7 @@ class _Model:
         maps = explainer.explain(batch, inverse=projection.inverse).maps
         for name, values in maps.items():
           if name in self._files:
-            self._files[name].write(start, values, len(images))
+            self._files[name].write(start, values)
           if not projection.inverse:
             values = values.mean(axis=-1)
           self._write(name, start, values)
@@ -352,6 +329,16 @@ def _starts(remaining: Iterable, number: int) -> Iterable[int]:
   for _ in range(number):
     _, start = next(remaining)
     yield start
+
+
+def dropped_images(spaces: Mapping[str, ModelSpace]) -> list[str]:
+  """Returns the images that are left out of the spaces, by their ids."""
+  dropped = {
+    space.image_ids[i]: None
+    for space in spaces.values()
+    for i in space.dropped_images
+  }
+  return list(dropped)
 
 
 def method_objects(

@@ -11,9 +11,16 @@ import shutil
 import time
 from typing import Any
 
-from transferability import files
+from transferability import files, settings
 
-_PACKAGES = ('tensorflow', 'numpy', 'scipy', 'opencv-python', 'matplotlib')
+_PACKAGES = (
+  'tensorflow',
+  'numpy',
+  'scipy',
+  'opencv-python',
+  'opencv-python-headless',
+  'matplotlib',
+)
 
 
 def _versions() -> dict[str, str]:
@@ -31,6 +38,7 @@ class RunRecord:
     self,
     output: str | os.PathLike,
     flags: Mapping[str, Any],
+    digests: Mapping[str, Any],
     *,
     resume: bool = False,
     overwrite: bool = False,
@@ -40,23 +48,25 @@ class RunRecord:
     Args:
       output: The folder.
       flags: What the results depend on, as JSON.
+      digests: Of the files that the flags name, as JSON.
       resume: Go on with the run of the same flags that the folder holds.
       overwrite: Delete what the folder holds, if a run wrote it.
 
     Raises:
       ValueError: If the folder is in use and neither `resume` nor `overwrite`
-        is set; or if `resume` is, and the flags differ.
+        is set; or if `resume` is, and the flags or digests differ.
     """
     if resume and overwrite:
       raise ValueError('Pass --resume or --overwrite, not both.')
     self._output = pathlib.Path(output)
     self._path = self._output / 'run.json'
-    flags = json.loads(json.dumps(flags))
-    if overwrite and self._path.exists():
-      shutil.rmtree(self._output)
+    flags, digests = json.loads(json.dumps([flags, digests]))
     if self._path.exists():
-      self._content = self._existing(flags, resume)
-      return
+      self._content = self._read()
+      if not overwrite:
+        self._check_same(flags, digests, resume)
+        return
+      self._delete()
     if self._output.exists() and any(self._output.iterdir()):
       raise ValueError(
         f'{self._output} is not empty, and no run wrote it; choose another '
@@ -66,23 +76,32 @@ class RunRecord:
       'flags': flags,
       'versions': _versions(),
       'finished': False,
-      'digests': {},
+      'digests': digests,
       'seconds': {},
     }
 
-  def _existing(self, flags: Mapping[str, Any], resume: bool) -> dict:
+  def _read(self) -> dict[str, Any]:
     try:
       content = json.loads(self._path.read_text(encoding='utf-8'))
-      found = content['flags']
-    except (ValueError, KeyError, TypeError) as error:
+      for name in ('flags', 'versions', 'digests', 'seconds'):
+        content[name].items()
+      content['finished']
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
       raise ValueError(
-        f'{self._path} is damaged ({error!r}); pass --overwrite.'
+        f'{self._path} is not the record of a run, or is damaged ({error!r}); '
+        f'remove {self._output}, or choose another --output.'
       ) from error
+    return content
+
+  def _check_same(
+    self, flags: Mapping[str, Any], digests: Mapping[str, Any], resume: bool
+  ) -> None:
     if not resume:
       raise ValueError(
         f'{self._output} holds a run already; pass --resume to go on with it, '
         '--overwrite to replace it, or another --output.'
       )
+    found = self._content['flags']
     differing = [
       f'--{name} is {found.get(name)!r} there, but {flags.get(name)!r} now'
       for name in {**found, **flags}
@@ -93,7 +112,23 @@ class RunRecord:
         f'{self._output} holds another run: {"; ".join(differing)}. Pass the '
         'same flags, --overwrite, or another --output.'
       )
-    return content
+    text = settings.difference(
+      {name: self._content['digests'].get(name) for name in digests}, digests
+    )
+    if text:
+      raise ValueError(
+        f'{self._output} was made from files that have changed since: the '
+        f'digest of {text}. Pass --overwrite, or another --output.'
+      )
+
+  def _delete(self) -> None:
+    """Empties the folder; the record, which says whose it was, goes last."""
+    for path in self._output.iterdir():
+      if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+      elif path != self._path:
+        path.unlink()
+    self._path.unlink()
 
   def start(self) -> None:
     """Makes the folder and claims it; before, nothing is written."""
@@ -121,7 +156,7 @@ class RunRecord:
         self._write()
 
   def note(self, name: str, value: Any) -> None:
-    """Records a digest, or whatever else the results came from."""
+    """Records a further digest, or whatever else the results came from."""
     self._content['digests'][name] = value
 
   def finish(self) -> None:

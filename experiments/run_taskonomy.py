@@ -117,7 +117,6 @@ def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
   bank = banks.load(_BANK.value)
-  evaluation.load_oracle(bank)
   side = _IMAGE_SIZE.value or pipeline.probe_size(bank)
   projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
@@ -129,10 +128,12 @@ def main(argv: Sequence[str]) -> None:
     save_maps=_SAVE_MAPS.value,
   )
   pipeline.check(bank, projection, (side, side, 3))
+  evaluation.load_oracle(bank)  # An error in it is found here.
   output = _OUTPUT.value or _default_output()
   record = run_record.RunRecord(
     output,
     _flag_values(),
+    bank.digests(),
     resume=_RESUME.value,
     overwrite=_OVERWRITE.value,
   )
@@ -155,9 +156,9 @@ def main(argv: Sequence[str]) -> None:
   evaluation.write_image_list(probe, output)
   record.note('probe', probe.digest)
   record.note('skipped_images', dict(probe.skipped))
-  record.note('graphs', {e.name: e.digest() for e in bank.encoders})
   with record.stage('projection'):
     spaces = pipeline.project(bank, probe, projection, output)
+  record.note('dropped_images', pipeline.dropped_images(spaces))
   with record.stage('evaluation'):
     result = evaluation.evaluate(bank, spaces, _PROTOCOL.value)
     evaluation.write_tables(result, output)

@@ -57,8 +57,11 @@ def write(
   folder = pathlib.Path(folder)
   labels = [_one_line(label) for label in labels]
   groups = [_one_line(group or '') for group in groups or [''] * len(labels)]
-  temporary = folder.with_name(f'.{folder.name}.{os.getpid()}')
-  shutil.rmtree(temporary, ignore_errors=True)
+  temporary, replaced = (
+    folder.with_name(f'.{folder.name}.{suffix}') for suffix in ('new', 'old')
+  )
+  for left_by_a_killed_run in (temporary, replaced):
+    shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
   try:
     for method in methods:
       run = temporary / method
@@ -72,9 +75,12 @@ def write(
         _write_curve(curve)
     with _writer(temporary / 'settings'):
       _write_settings(settings)
-    _replace(temporary, folder)
+    if folder.exists():
+      folder.rename(replaced)
+    temporary.rename(folder)
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def points(affinity: np.ndarray) -> np.ndarray:
@@ -176,14 +182,3 @@ def _one_line(value: object) -> str:
 def _write_tsv(path: pathlib.Path, rows: Iterable[Sequence[str]]) -> None:
   text = ''.join('\t'.join(row) + '\n' for row in rows)
   path.write_text(text, encoding='utf-8')
-
-
-def _replace(new: pathlib.Path, folder: pathlib.Path) -> None:
-  """Renames a finished folder to its place; what was there is removed."""
-  if not folder.exists():
-    new.rename(folder)
-    return
-  old = new.with_name(f'{new.name}.old')
-  folder.rename(old)
-  new.rename(folder)
-  shutil.rmtree(old)

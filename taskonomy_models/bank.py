@@ -20,9 +20,11 @@ import json
 import os
 import pathlib
 import re
+from typing import Any
 
 import pooch
 
+from taskonomy_models import encoder as encoder_lib
 from taskonomy_models.encoder import Encoder
 
 _FILE = 'bank.json'
@@ -66,6 +68,22 @@ class Bank:
     """Group of each encoder, or None if one has none."""
     groups = {encoder.name: encoder.group for encoder in self.encoders}
     return None if None in groups.values() else groups
+
+  def digests(self) -> dict[str, Any]:
+    """Returns the sha256 of each file that the bank consists of.
+
+    Returns:
+      `bank`, of the description; `graphs`, by encoder; `oracle`, None if there
+      is none.
+
+    Raises:
+      ValueError: If a graph is not the one that the bank describes.
+    """
+    return {
+      'bank': encoder_lib.file_digest(os.path.join(self.folder, _FILE)),
+      'graphs': {encoder.name: encoder.digest() for encoder in self.encoders},
+      'oracle': self.oracle and encoder_lib.file_digest(self.oracle),
+    }
 
 
 def _folder(name_or_folder: str) -> pathlib.Path:

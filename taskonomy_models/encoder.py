@@ -4,6 +4,12 @@ import dataclasses
 import hashlib
 
 
+def file_digest(path: str) -> str:
+  """Returns the sha256 of a file as hexadecimal digits."""
+  with open(path, 'rb') as file:
+    return hashlib.sha256(file.read()).hexdigest()
+
+
 @dataclasses.dataclass(frozen=True)
 class Encoder:
   """A frozen encoder.
@@ -36,8 +42,7 @@ class Encoder:
       ValueError: If the file is not the one that the bank describes.
       OSError: If it cannot be read.
     """
-    with open(self.graph, 'rb') as file:
-      found = hashlib.sha256(file.read()).hexdigest()
+    found = file_digest(self.graph)
     if self.sha256 is not None and found != self.sha256:
       raise ValueError(
         f'{self.name}: the sha256 of {self.graph} is {found}, but the bank '

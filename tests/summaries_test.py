@@ -222,9 +222,10 @@ class WriteTest(absltest.TestCase):
     self.assertEqual(self._files(), files)
 
   def test_what_a_killed_run_left_behind_is_not_taken_over(self):
-    stale = self.folder.with_name(f'.{self.folder.name}.{os.getpid()}')
-    stale.mkdir()
-    (stale / 'events.out.tfevents.0').write_bytes(b'')
+    for suffix in ('new', 'old'):
+      stale = self.folder.with_name(f'.{self.folder.name}.{suffix}')
+      stale.mkdir()
+      (stale / 'events.out.tfevents.0').write_bytes(b'')
     _write(self.folder)
     self.assertNotIn('events.out.tfevents', self._files())
     self.assertEqual(os.listdir(self.folder.parent), [self.folder.name])

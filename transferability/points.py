@@ -9,6 +9,7 @@ even after a power failure a row that was lost is known by its record.
 from collections.abc import Mapping, Sequence
 import contextlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -238,7 +239,9 @@ class Writer:
         f'{start} do not fit {num_images} images of {self._map_shape}.'
       )
     pending = np.flatnonzero(~self.done[start : start + len(maps)])
-    rows, bad = affinity.unit_rows(maps[pending].reshape(len(pending), -1))
+    rows, bad = affinity.unit_rows(
+      maps[pending].reshape(len(pending), math.prod(self._map_shape))
+    )
     self._refuse({start + int(pending[i]): why for i, why in bad.items()})
     self._point.store(start + pending, rows)
 

@@ -1,0 +1,52 @@
+"""Attribution maps as they are, one `.npy` file for each model and method."""
+
+import os
+import pathlib
+
+import numpy as np
+
+
+class MapFile:
+  """A `.npy` file, float32 [images, H, W, C], that is filled batch by batch.
+
+  Until it is finished it has another name, under which a later process goes
+  on with it. Plain writes, not a memory map: a full disk is an OSError, not a
+  signal.
+  """
+
+  def __init__(self, path: pathlib.Path, num_images: int):
+    self._path = path
+    self._num_images = num_images
+    self._partial = path.with_name(f'{path.name}.partial')
+
+  @property
+  def is_started(self) -> bool:
+    """Whether rows that were written before may be relied on."""
+    return self._path.exists() or self._partial.exists()
+
+  def write(self, start: int, maps: np.ndarray) -> None:
+    """Writes the maps of images start, start + 1, ... [n, H, W, C]."""
+    maps = np.ascontiguousarray(maps, '<f4')
+    if self._path.exists():  # A part is computed anew.
+      os.replace(self._path, self._partial)
+    elif not self._partial.exists():
+      self._create(maps.shape[1:])
+    offset = np.load(self._partial, mmap_mode='r').offset
+    with open(self._partial, 'r+b') as file:
+      file.seek(offset + start * maps[0].nbytes)
+      file.write(maps.tobytes())
+
+  def finish(self) -> None:
+    """Makes the file durable and gives it its name."""
+    if self._partial.exists():
+      with open(self._partial, 'rb') as file:
+        os.fsync(file.fileno())
+      os.replace(self._partial, self._path)
+
+  def _create(self, shape: tuple[int, ...]) -> None:
+    self._path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = self._path.with_name(f'.{self._path.name}.new')
+    shape = (self._num_images, *shape)
+    # Zeros, which take no space until they are written over.
+    np.lib.format.open_memmap(temporary, 'w+', '<f4', shape)
+    os.replace(temporary, self._partial)

@@ -1,0 +1,219 @@
+"""Tests of the form in which banks are stored."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+from unittest import mock
+
+from absl.testing import absltest, parameterized
+
+from taskonomy_models import bank as banks
+from tests import bank_testing
+
+
+class LoadTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path)
+    self.content = bank_testing.write(self.folder)
+
+  def _load(self, content=None):
+    if content is not None:
+      bank_testing.write_json(self.folder, content)
+    return banks.load(str(self.folder))
+
+  def _refuses(self, message):
+    """The message also names the file."""
+    with self.assertRaisesRegex(banks.BankError, message) as caught:
+      self._load(self.content)
+    self.assertIn(str(self.folder), str(caught.exception))
+    self.assertNotIn('\n', str(caught.exception))
+
+  def test_bank_holds_what_the_file_says(self):
+    bank = self._load()
+    self.assertEqual(bank.name, 'small')
+    self.assertEqual(bank.names, bank_testing.NAMES)
+    self.assertEqual(bank.groups, bank_testing.GROUPS)
+    self.assertEqual(bank.oracle, str(self.folder / 'oracle.csv'))
+    self.assertIsNone(bank.image_size)
+    beta = bank.encoders[1]
+    self.assertEqual(beta.graph, str(self.folder / 'beta.pb'))
+    self.assertEqual(beta.label, 'Beta')
+    self.assertEqual(beta.input_tensor, 'input:0')
+    self.assertEqual(beta.representation_tensor, 'representation:0')
+    self.assertEqual(beta.preprocessing, 'clip(0.1, 0.9) | range(-1, 1)')
+    self.assertIsNone(beta.sha256)
+
+  def test_label_group_and_oracle_may_be_missing(self):
+    del self.content['oracle']
+    for entry in self.content['encoders']:
+      del entry['label'], entry['group']
+    bank = self._load(self.content)
+    self.assertIsNone(bank.oracle)
+    self.assertIsNone(bank.groups)
+    self.assertEqual([e.label for e in bank.encoders], list(bank.names))
+
+  def test_groups_are_known_for_all_encoders_or_not_at_all(self):
+    del self.content['encoders'][2]['group']
+    self.assertIsNone(self._load(self.content).groups)
+
+  @parameterized.parameters('name', 'graph', 'input', 'representation')
+  def test_required_key_may_not_be_missing(self, key):
+    del self.content['encoders'][1][key]
+    self._refuses(f"encoder 2: .*'{key}'.* missing")
+
+  @parameterized.parameters('name', 'encoders')
+  def test_bank_needs_a_name_and_encoders(self, key):
+    del self.content[key]
+    self._refuses(f"'{key}'.* missing")
+
+  def test_unknown_key_of_an_encoder_is_refused(self):
+    self.content['encoders'][0]['preprocesing'] = 'range(-1, 1)'
+    self._refuses("encoder 1: unknown .*'preprocesing'.*preprocessing")
+
+  def test_unknown_key_of_the_bank_is_refused(self):
+    self.content['orcale'] = 'oracle.csv'
+    self._refuses("unknown .*'orcale'.*oracle")
+
+  @parameterized.parameters('alpha', 'Alpha')
+  def test_name_may_not_be_used_twice(self, name):
+    self.content['encoders'][1]['name'] = name
+    self._refuses('more than once.*alpha')
+
+  @parameterized.parameters('', '.', '..', 'a/b', 'a b', '-a', 'x' * 129, 7)
+  def test_name_must_be_that_of_a_file(self, name):
+    self.content['encoders'][3]['name'] = name
+    self._refuses('encoder 4')
+
+  def test_graph_file_must_be_there(self):
+    os.remove(self.folder / 'gamma.pb')
+    self._refuses('encoder 3: .*gamma.pb')
+
+  @parameterized.parameters('graph', 'oracle')
+  def test_files_outside_the_folder_are_refused(self, key):
+    outside = self.create_tempfile('outside.pb').full_path
+    relative = os.path.relpath(outside, self.folder)
+    for path in (outside, relative):
+      with self.subTest(path):
+        where = self.content['encoders'][0] if key == 'graph' else self.content
+        where[key] = path
+        self._refuses('outside the bank')
+
+  def test_link_out_of_the_folder_is_refused(self):
+    outside = self.create_tempfile('outside.pb').full_path
+    os.remove(self.folder / 'alpha.pb')
+    os.symlink(outside, self.folder / 'alpha.pb')
+    self._refuses('outside the bank')
+
+  def test_oracle_that_is_named_must_be_there(self):
+    os.remove(self.folder / 'oracle.csv')
+    self._refuses('oracle.csv')
+
+  @parameterized.parameters('', '{', '[1,', '{"name": "a"} x', '\x00')
+  def test_what_is_not_json_is_refused(self, text):
+    self.content = text
+    self._refuses('not JSON')
+
+  def test_what_is_not_text_is_refused(self):
+    (self.folder / 'bank.json').write_bytes(b'\xff\xfe\x00')
+    with self.assertRaisesRegex(banks.BankError, 'not JSON'):
+      self._load()
+
+  @parameterized.parameters(
+    ([],), (None,), ('bank',), ({'name': 'a', 'encoders': {}},)
+  )
+  def test_json_of_another_form_is_refused(self, content):
+    self.content = json.dumps(content)
+    self._refuses('needed')
+
+  @parameterized.parameters(0, -1, 2.5, True, '64')
+  def test_image_size_must_be_a_side(self, size):
+    self.content['image_size'] = size
+    self._refuses('image_size')
+
+  def test_image_size_is_kept(self):
+    self.content['image_size'] = 48
+    self.assertEqual(self._load(self.content).image_size, 48)
+
+  def test_folder_without_a_bank_is_refused_with_the_choices(self):
+    empty = self.create_tempdir().full_path
+    for folder in (empty, empty + '/missing'):
+      with self.assertRaisesRegex(
+        FileNotFoundError, f'{folder}.*bank.json.*mini.*task_bank'
+      ):
+        banks.load(folder)
+
+  def test_task_bank_that_is_absent_says_where_to_put_it(self):
+    cache = self.create_tempdir().full_path
+    with mock.patch.object(banks.pooch, 'os_cache', return_value=cache):
+      with self.assertRaisesRegex(FileNotFoundError, f'{cache}/task_bank.*Put'):
+        banks.load('task_bank')
+
+  def test_task_bank_is_found_in_the_cache(self):
+    cache = self.folder.parent
+    target = self.folder.rename(cache / 'task_bank')
+    self.addCleanup(target.rename, self.folder)
+    with mock.patch.object(banks.pooch, 'os_cache', return_value=str(cache)):
+      self.assertEqual(banks.load('task_bank').names, bank_testing.NAMES)
+
+
+class DigestsTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path)
+    self.content = bank_testing.write(self.folder)
+
+  def test_digests_are_those_of_all_files(self):
+    def digest(name):
+      return hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
+
+    self.assertEqual(
+      banks.load(str(self.folder)).digests(),
+      {
+        'bank': digest('bank.json'),
+        'graphs': {name: digest(f'{name}.pb') for name in bank_testing.NAMES},
+        'oracle': digest('oracle.csv'),
+      },
+    )
+
+  def test_bank_without_an_oracle_has_no_digest_of_it(self):
+    del self.content['oracle']
+    bank_testing.write_json(self.folder, self.content)
+    self.assertIsNone(banks.load(str(self.folder)).digests()['oracle'])
+
+
+class SaveTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path)
+    bank_testing.write(self.folder)
+    self.bank = banks.load(str(self.folder))
+
+  def test_saved_bank_loads_as_it_was(self):
+    digest = self.bank.encoders[0].digest()
+    encoders = (
+      dataclasses.replace(self.bank.encoders[0], sha256=digest),
+      dataclasses.replace(self.bank.encoders[1], group=None),
+      *self.bank.encoders[2:],
+    )
+    bank = dataclasses.replace(self.bank, encoders=encoders, image_size=16)
+    banks.save(bank)
+    self.assertEqual(banks.load(str(self.folder)), bank)
+
+  def test_saved_bank_can_be_moved(self):
+    banks.save(self.bank)
+    moved = self.folder.rename(self.folder.with_name('moved'))
+    self.addCleanup(moved.rename, self.folder)
+    bank = banks.load(str(moved))
+    self.assertEqual(bank.encoders[0].graph, str(moved / 'alpha.pb'))
+
+  def test_nothing_else_is_left_in_the_folder(self):
+    before = sorted(os.listdir(self.folder))
+    banks.save(self.bank)
+    self.assertEqual(sorted(os.listdir(self.folder)), before)
+
+
+if __name__ == '__main__':
+  absltest.main()
