@@ -59,6 +59,7 @@ def draw(
   folder = output / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
   labels = [encoder.label for encoder in bank.encoders]
+  shown_as = pathlib.Path(probe.name).name
   groups = None
   if bank.groups is not None:
     groups = [encoder.group for encoder in bank.encoders]
@@ -79,7 +80,7 @@ def draw(
       evaluation.affinities[method],
       labels,
       tree.leaf_order,
-      f'Affinity: {label}, {probe.name}',
+      f'Affinity: {label}, {shown_as}',
       groups,
     )
     figures.task_tree(
@@ -87,7 +88,7 @@ def draw(
       tree,
       labels,
       groups,
-      f'Task similarity tree: {label}, {probe.name}',
+      f'Task similarity tree: {label}, {shown_as}',
       axis_label=_TREE_AXIS[evaluation.protocol],
     )
   curves = {name: score.curve for name, score in evaluation.scores.items()}
