@@ -22,13 +22,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from probe_data import raycast, scenes
+from probe_data import furniture, raycast, rooms, scenes
 
 _LAYOUT_DIRECTIONS = np.deg2rad(np.linspace(-30, 30, 7))
 _CONTOUR_STEPS = (2, 5)
 _OCCLUSION_JUMP = 0.06  # Of the nearer depth.
 
-NO_OBJECT = len(scenes.FURNITURE)
+NO_OBJECT = len(furniture.CLASSES)
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -151,7 +151,7 @@ def _magnitude(values: np.ndarray) -> np.ndarray:
   return np.sqrt((dx**2 + dy**2).sum(axis=-1))
 
 
-def _room_layout(scene: scenes.Scene) -> np.ndarray:
+def _room_layout(scene: rooms.Scene) -> np.ndarray:
   """Log metres: walls in seven directions, floor below, ceiling above, [9]."""
   position = np.array(scene.camera.position)
   angles = scene.camera.yaw - _LAYOUT_DIRECTIONS
@@ -168,7 +168,7 @@ def _vanishing_point(camera) -> np.ndarray:
   )
 
 
-def _largest_object(scene: scenes.Scene, rendering: scenes.Rendering) -> int:
+def _largest_object(scene: rooms.Scene, rendering: scenes.Rendering) -> int:
   """Class of the object that covers most samples, at least 1 %."""
   seen = rendering.instance[rendering.instance >= 0]
   if not seen.size:
@@ -176,7 +176,7 @@ def _largest_object(scene: scenes.Scene, rendering: scenes.Rendering) -> int:
   counts = np.bincount(seen)
   if counts.max() < 0.01 * rendering.instance.size:
     return NO_OBJECT
-  return scenes.FURNITURE.index(scene.objects[counts.argmax()])
+  return furniture.CLASSES.index(scene.objects[counts.argmax()])
 
 
 def _shrink(values: np.ndarray, size: int) -> np.ndarray:
@@ -198,7 +198,7 @@ def dense_labels(
 
   Returns:
     By task name; float32 [size, size, channels], except segmentsemantic:
-    uint8 [size, size], index into `scenes.CLASSES`. Depths are log metres,
+    uint8 [size, size], index into `rooms.CLASSES`. Depths are log metres,
     pictures RGB in [0, 1], colours (a, b) / 100.
   """
   image, normal = rendering.image, rendering.normal
@@ -237,7 +237,7 @@ def dense_labels(
 
 
 def labels(
-  scene: scenes.Scene, rendering: scenes.Rendering, size: int
+  scene: rooms.Scene, rendering: scenes.Rendering, size: int
 ) -> dict[str, np.ndarray]:
   """Returns the labels of all 20 tasks.
 
@@ -249,7 +249,7 @@ def labels(
     'room_layout': _room_layout(scene),
     'vanishing_point': _vanishing_point(scene.camera),
     'class_1000': np.int64(_largest_object(scene, rendering)),
-    'class_places': np.int64(scenes.ROOM_TYPES.index(scene.room_type)),
+    'class_places': np.int64(rooms.ROOM_TYPES.index(scene.room_type)),
   }
   return dense_labels(rendering, size) | vectors
 
@@ -269,7 +269,7 @@ def labelled_images(
   """
   pictures, rows = [], []
   for seed in seeds:
-    scene = scenes.sample(seed)
+    scene = rooms.sample(seed)
     rendering = scenes.render(scene, 2 * size)
     pictures.append(scenes.picture(rendering, size))
     row = labels(scene, rendering, size // 2)

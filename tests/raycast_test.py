@@ -3,7 +3,7 @@
 from absl.testing import absltest, parameterized
 import numpy as np
 
-from probe_data import raycast, scenes
+from probe_data import raycast, rooms
 
 
 def _signed_distance(points, shape, center, half, yaw):
@@ -35,7 +35,7 @@ def _scene_distance(points, room, solids):
 class RaycastTest(parameterized.TestCase):
   @parameterized.parameters(0, 1, 2, 3, 4, 5)
   def test_a_ray_ends_at_the_first_surface_it_meets(self, seed):
-    scene = scenes.sample(seed)
+    scene = rooms.sample(seed)
     rays = scene.camera.rays(16) @ scene.camera.rotation().T
     origin = np.array(scene.camera.position)
     hits = raycast.cast(
@@ -50,7 +50,7 @@ class RaycastTest(parameterized.TestCase):
 
   @parameterized.parameters(6, 7, 8)
   def test_normals_are_the_gradient_of_the_distance(self, seed):
-    scene = scenes.sample(seed)
+    scene = rooms.sample(seed)
     rays = (scene.camera.rays(24) @ scene.camera.rotation().T).astype('f4')
     hits = raycast.cast(
       np.array(scene.camera.position), rays, scene.room, scene.solids

@@ -5,13 +5,13 @@ import dataclasses
 from absl.testing import absltest, parameterized
 import numpy as np
 
-from probe_data import raycast, scene_labels, scenes
+from probe_data import furniture, raycast, rooms, scene_labels, scenes
 
 
 def _flat(image, **changes):
   """A rendering of a wall one metre away."""
   size = image.shape[0]
-  camera = raycast.Camera((0, 0, 0), 0, 0, 0, float(scenes.FIELD_OF_VIEW))
+  camera = raycast.Camera((0, 0, 0), 0, 0, 0, float(rooms.FIELD_OF_VIEW))
   rays = camera.rays(size).reshape(size, size, 3)
   fields = dict(
     image=image.astype(np.float32),
@@ -27,7 +27,7 @@ def _flat(image, **changes):
 
 def _ball(radius=0.5, distance=2.0, size=128):
   """A scene of one ball straight ahead in a large room."""
-  scene = scenes.sample(0)
+  scene = rooms.sample(0)
   solids = raycast.Solids(
     np.array([raycast.SPHERE]),
     np.array([[2 + distance, 5, 1.5]], np.float32),
@@ -37,7 +37,7 @@ def _ball(radius=0.5, distance=2.0, size=128):
   scene = dataclasses.replace(
     scene,
     room=np.array([10.0, 10.0, 3.0]),
-    camera=raycast.Camera((2, 5, 1.5), 0, 0, 0, float(scenes.FIELD_OF_VIEW)),
+    camera=raycast.Camera((2, 5, 1.5), 0, 0, 0, float(rooms.FIELD_OF_VIEW)),
     light=np.array([5.0, 5.0, 2.5]),
     decorations=(),
     solids=solids,
@@ -70,7 +70,7 @@ class SceneLabelsTest(parameterized.TestCase):
   def test_an_occlusion_edge_has_another_object_much_farther_beside_it(
     self, seed
   ):
-    rendering = scenes.render(scenes.sample(seed), 96)
+    rendering = scenes.render(rooms.sample(seed), 96)
     edges = scene_labels.occlusion_edges(rendering)
     self.assertTrue(edges.any())
     for row, column in np.argwhere(edges):
@@ -87,7 +87,7 @@ class SceneLabelsTest(parameterized.TestCase):
       self.assertTrue(any(jumps))
 
   def test_a_room_without_objects_has_no_occlusion_edge(self):
-    rendering = scenes.render(scenes.sample(3), 64)
+    rendering = scenes.render(rooms.sample(3), 64)
     empty = dataclasses.replace(
       rendering, instance=np.full((64, 64), -1), depth=rendering.wall_depth
     )
@@ -107,7 +107,7 @@ class SceneLabelsTest(parameterized.TestCase):
     for task in ('rgb2depth', 'rgb2mist'):
       np.testing.assert_allclose(labels[task][middle], np.log(1.5), atol=0.01)
     corner = labels['rgb2mist'][0, 0] - labels['rgb2depth'][0, 0]
-    extent = np.tan(scenes.FIELD_OF_VIEW / 2) * 127 / 128
+    extent = np.tan(rooms.FIELD_OF_VIEW / 2) * 127 / 128
     np.testing.assert_allclose(
       corner, np.log(np.sqrt(1 + 2 * extent**2)), atol=0.02
     )
@@ -155,7 +155,7 @@ class SceneLabelsTest(parameterized.TestCase):
 
   @parameterized.parameters(0, 1, 2)
   def test_layout_is_the_distance_to_the_walls(self, seed):
-    scene = scenes.sample(seed)
+    scene = rooms.sample(seed)
     layout = scene_labels.labels(scene, scenes.render(scene, 32), 16)
     layout = layout['room_layout']
     self.assertAlmostEqual(
@@ -188,7 +188,7 @@ class SceneLabelsTest(parameterized.TestCase):
   def test_the_object_class_is_that_of_the_largest_object(self):
     scene, rendering = _ball()
     labels = scene_labels.labels(scene, rendering, 16)
-    self.assertEqual(labels['class_1000'], scenes.FURNITURE.index('ball'))
+    self.assertEqual(labels['class_1000'], furniture.CLASSES.index('ball'))
     nothing = dataclasses.replace(rendering, instance=np.full((128, 128), -1))
     labels = scene_labels.labels(scene, nothing, 16)
     self.assertEqual(labels['class_1000'], scene_labels.NO_OBJECT)

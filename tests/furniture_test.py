@@ -1,0 +1,30 @@
+"""Tests of the furniture."""
+
+from absl.testing import absltest, parameterized
+import numpy as np
+
+from probe_data import furniture
+
+
+class FurnitureTest(parameterized.TestCase):
+  @parameterized.parameters(*furniture.CLASSES)
+  def test_it_stands_on_the_floor_and_fits_a_room(self, label):
+    for seed in range(20):
+      parts = furniture.draw_parts(np.random.default_rng(seed), label)
+      centers = np.array([center for _, center, _ in parts])
+      halves = np.array([half for _, _, half in parts])
+      self.assertTrue((halves > 0).all())
+      self.assertAlmostEqual((centers - halves)[:, 2].min(), 0, delta=0.03)
+      self.assertLess((centers + halves)[:, 2].max(), 2.3)
+      self.assertLess(np.abs(centers[:, :2]).max() + halves[:, :2].max(), 2)
+
+  def test_no_two_classes_are_built_alike(self):
+    built = {
+      str(furniture.draw_parts(np.random.default_rng(0), label))
+      for label in furniture.CLASSES
+    }
+    self.assertLen(built, len(furniture.CLASSES))
+
+
+if __name__ == '__main__':
+  absltest.main()
