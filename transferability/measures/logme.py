@@ -24,21 +24,26 @@ class _Form:
     tolerance: Relative change of alpha / beta at which the rounds end.
     all_dimensions: Whether singular values that are zero for want of samples
       count in the evidence.
+    last_ratio: Whether the evidence takes the quadratic terms at its own
+      alpha and beta, rather than at those of the round before.
   """
 
   floor: float = 1e-5
   floor_in_evidence: bool = False
   tolerance: float = 1e-3
   all_dimensions: bool = True
+  last_ratio: bool = False
 
 
+_MARGINAL = _Form(last_ratio=True)
+_RELEASED = _Form(all_dimensions=False)
 _FORMS = {
-  'corrected': _Form(),
-  'released': _Form(all_dimensions=False),
+  'marginal': _MARGINAL,
+  'released': _RELEASED,
   'icml': _Form(floor_in_evidence=True, tolerance=1e-2),
   'tllib': _Form(floor=0.0, tolerance=1e-2),
 }
-FORMS = tuple(_FORMS)
+FORMS = ('corrected', *_FORMS)
 _MAX_ROUNDS = 11
 
 
@@ -77,11 +82,14 @@ def logme(
   Args:
     features: [n, d]; not centred, no bias.
     labels: [n]; with `regression`, real targets [n] or [n, num_targets].
-    form: `corrected`: the released fixed point, with the evidence of all d
-      dimensions. `released`: the default of the authors' code, which leaves
-      out (d - n) / (2 n) log alpha for d > n. `icml`: their first code, which
-      stops earlier and adds 1e-5 to the evidence's quadratic terms. `tllib`:
-      the same without 1e-5.
+    form: `released`: the default of the authors' code, a fixed point whose
+      evidence leaves out (d - n) / (2 n) log alpha for d > n, and whose
+      quadratic terms are those of the round before the last. `marginal`: the
+      exact log evidence at the same alpha and beta. `corrected`: `marginal`
+      for d > n, where the two differ much, else `released`, so that numbers
+      compare with published ones. `icml`: the authors' first code, which stops
+      earlier and adds 1e-5 to the evidence's quadratic terms. `tllib`: the
+      same without 1e-5.
     regression: Whether targets are real numbers instead of classes.
   """
   evidences = fit(features, labels, form=form, regression=regression)
@@ -96,9 +104,13 @@ def fit(
   regression: bool = False,
 ) -> tuple[Evidence, ...]:
   """Returns the evidence of each class or target; arguments as of `logme`."""
-  if form not in _FORMS:
+  if form not in FORMS:
     raise ValueError(f'form={form!r} is none of {FORMS}.')
   features = samples.check_features(features)
+  if not features.any():
+    raise ValueError('All features are zero, which explain nothing.')
+  if form == 'corrected':
+    form = 'marginal' if features.shape[1] > len(features) else 'released'
   targets = _targets(labels, len(features), regression)
   squares, projected = _project(features, targets)
   return tuple(
@@ -159,12 +171,15 @@ def _maximise(
   for _ in range(_MAX_ROUNDS):
     ratio = alpha / beta
     effective = (squares / (squares + ratio)).sum()
-    weights = (squares * projected**2 / (ratio + squares) ** 2).sum()
-    residual = (projected**2 / (1 + squares / ratio) ** 2).sum() + outside
+    weights, residual = _quadratic_terms(squares, projected, ratio)
+    residual += outside
     alpha = effective / (weights + form.floor)
     beta = (num_samples - effective) / (residual + form.floor)
     if abs(alpha / beta - ratio) / ratio <= form.tolerance:
       break
+  if form.last_ratio:
+    weights, residual = _quadratic_terms(squares, projected, alpha / beta)
+    residual += outside
   dimensions = size if form.all_dimensions else min(shape)
   floor = form.floor if form.floor_in_evidence else 0.0
   log_det = np.log(alpha + beta * squares).sum()
@@ -178,3 +193,12 @@ def _maximise(
     - num_samples * np.log(2 * np.pi)
   ) / (2 * num_samples)
   return Evidence(float(alpha), float(beta), float(value))
+
+
+def _quadratic_terms(
+  squares: np.ndarray, projected: np.ndarray, ratio: float
+) -> tuple[float, float]:
+  """Returns |m|^2 and, within the features' span, |t - F m|^2."""
+  weights = (squares * projected**2 / (ratio + squares) ** 2).sum()
+  residual = (projected**2 / (1 + squares / ratio) ** 2).sum()
+  return float(weights), float(residual)

@@ -1,11 +1,9 @@
 """N-LEEP: LEEP with the clusters of a Gaussian mixture as source classes."""
 
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transferability.measures import linear_algebra, samples
+from transferability.measures import estimators, linear_algebra, samples
 from transferability.measures.leep import expected_predictions
 from transferability.measures.registry import register
 
@@ -70,26 +68,9 @@ def nleep(
     count = min(count, max(1, int(np.sqrt(budget / (size * num_clusters)))))
   values = []
   for i in range(num_seeds):
-    probs = _posteriors(scores[:, :count], num_clusters, seed + i)
+    probs = estimators.mixture_posteriors(
+      scores[:, :count], num_clusters, seed + i
+    )
     predictions = expected_predictions(probs, labels)
     values.append((np.log(predictions) if log else predictions).mean())
   return float(np.mean(values))
-
-
-def _posteriors(
-  scores: np.ndarray, num_clusters: int, seed: int
-) -> np.ndarray:
-  """Returns the clusters' posteriors of each sample, float64 [n, K]."""
-  try:
-    from sklearn import exceptions, mixture
-  except ImportError as error:
-    raise ImportError(
-      'nleep fits a mixture with scikit-learn, which is not installed: '
-      "pip install 'attribution-transfer[measures]'."
-    ) from error
-  model = mixture.GaussianMixture(num_clusters, random_state=seed)
-  with warnings.catch_warnings():
-    # That EM ends after 100 rounds is part of the definition; and of n points
-    # fewer than K may be distinct.
-    warnings.simplefilter('ignore', exceptions.ConvergenceWarning)
-    return model.fit(scores).predict_proba(scores)

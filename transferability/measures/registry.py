@@ -105,7 +105,7 @@ def register(
 
 def names() -> tuple[str, ...]:
   """Returns the names of all measures."""
-  return tuple(_MEASURES)
+  return tuple(sorted(_MEASURES))
 
 
 def info(name: str) -> Measure:
@@ -134,8 +134,8 @@ def score(
 
   Raises:
     ValueError: If the measure needs an input that is not given, does not know
-      an option, or the inputs do not fit it. Inputs that it does not need are
-      not looked at.
+      an option, the inputs do not fit it, or the score is not finite. Inputs
+      that it does not need are not looked at.
   """
   measure = info(name)
   if unknown := sorted(options.keys() - measure.options.keys()):
@@ -151,7 +151,12 @@ def score(
   for need in needs:
     if given[need] is None:
       raise ValueError(f'{name} needs {need}, which is not given.')
-  return float(measure.function(*(given[need] for need in needs), **options))
+  value = float(measure.function(*(given[need] for need in needs), **options))
+  if not np.isfinite(value):
+    raise ValueError(
+      f'{name} is {value} on these inputs: it is not defined, or overflows.'
+    )
+  return value
 
 
 def score_all(
@@ -185,7 +190,8 @@ def score_all(
   for name in options:
     info(name)
   scores = {}
-  for name, measure in _MEASURES.items():
+  for name in names():
+    measure = info(name)
     own = options.get(name, {})
     if set(measure.needs_with(own)) <= given.keys():
       try:
