@@ -157,7 +157,9 @@ def sfda(features, labels):
 
 def etran(features, labels):
   shares = np.bincount(labels) / len(labels)
-  means = np.stack([features[labels == c].mean(axis=0) for c in range(len(shares))])
+  means = np.stack(
+    [features[labels == c].mean(axis=0) for c in range(len(shares))]
+  )
   scores = features @ means.T - (means**2).sum(axis=1) / 2 + np.log(shares)
   return special.softmax(scores, axis=1)[np.arange(len(labels)), labels].mean()
 

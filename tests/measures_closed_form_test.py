@@ -339,9 +339,7 @@ class PairwiseTest(parameterized.TestCase):
       )
       votes = np.bincount([labels[j] for _, j in order[:count]])
       correct += int(votes.argmax() == labels[i])
-    self.assertEqual(
-      _score('knn', inputs, num_neighbours=count), correct / 30
-    )
+    self.assertEqual(_score('knn', inputs, num_neighbours=count), correct / 30)
 
   def test_knn_does_not_depend_on_the_block(self):
     inputs = measures_testing.task(30)
@@ -379,7 +377,9 @@ class ClassOverlapTest(parameterized.TestCase):
   def test_far_apart_classes_score_one(self, name):
     inputs = measures_testing.task(200, num_classes=3)
     corners = 100 * np.eye(9)[inputs['labels']]
-    near_one = _score(name, _with_features(inputs, inputs['features'] + corners))
+    near_one = _score(
+      name, _with_features(inputs, inputs['features'] + corners)
+    )
     self.assertAlmostEqual(near_one, 1, places=6)
 
   def test_sfda_of_collapsed_classes_is_refused(self):

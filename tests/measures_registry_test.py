@@ -109,11 +109,10 @@ class RegistryTest(parameterized.TestCase):
       measures.score('transrate', **measures_testing.task(), eps=1e-4)
 
   def test_a_score_that_is_not_finite_is_refused(self):
-    inputs = measures_testing.task()
-    inputs['features'] *= 1e200
-    with self.assertRaisesRegex(ValueError, 'lfc is .* overflows'):
+    inputs = {**measures_testing.task(), 'labels': np.zeros(60)}
+    with self.assertRaisesRegex(ValueError, 'logme is nan .* not defined'):
       with np.errstate(all='ignore'):
-        measures.score('lfc', **inputs)
+        measures.score('logme', **inputs, form='tllib', regression=True)
 
   def test_only_pactran_is_better_when_lower(self):
     lower = [n for n in _NAMES if not measures.info(n).higher_is_better]
@@ -188,12 +187,15 @@ class InputTest(parameterized.TestCase):
   def test_features_of_another_shape_are_refused(self, name, features):
     self._refused(name, 'features have shape', features=features)
 
-  @parameterized.product(
-    name=_OF_FEATURES, dtype=(complex, str, bool, object)
-  )
+  @parameterized.product(name=_OF_FEATURES, dtype=(complex, str, bool, object))
   def test_features_that_are_no_real_numbers_are_refused(self, name, dtype):
     features = measures_testing.task()['features'].astype(dtype)
     self._refused(name, 'features have dtype', features=features)
+
+  @parameterized.product(name=_OF_FEATURES, scale=(1e-150, 1e150))
+  def test_features_without_squares_are_refused(self, name, scale):
+    features = measures_testing.task()['features'] * scale
+    self._refused(name, 'out of the range', features=features)
 
   @parameterized.parameters(*_NAMES)
   def test_one_sample_is_refused(self, name):

@@ -1,4 +1,4 @@
-"""GBC: how much classes overlap, as Gaussians, by Bhattacharyya's coefficient."""
+"""GBC: how much classes overlap, as Gaussians (Bhattacharyya's coefficient)."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,7 @@ _MIN_VARIANCE = 1e-4
   needs=('features', 'labels'),
   cost='O(n d + C^2 d)',
   reference='Pandy et al., CVPR 2022, arXiv 2111.12780',
-  invariances=('rotation', 'shift'),
+  invariances=('shift',),
 )
 def gbc(
   features: ArrayLike,
@@ -49,9 +49,11 @@ def gbc(
         f'{min(features.shape)}, the smaller side of the features.'
       )
     features, _ = linear_algebra.principal_components(features, num_components)
-  means = samples.class_means(features, labels)
-  within = (features - means[labels]) ** 2
-  variances = np.maximum(samples.class_means(within, labels), _MIN_VARIANCE)
+  classes = [
+    (x.mean(axis=0), x.var(axis=0)) for x in samples.by_class(features, labels)
+  ]
+  means, variances = map(np.stack, zip(*classes, strict=True))
+  variances = np.maximum(variances, _MIN_VARIANCE)
   if covariance == 'spherical':
     variances = variances.mean(axis=1, keepdims=True)
   # Each pair of classes is met once, and counts in both orders.

@@ -49,7 +49,9 @@ def knn(
     distances *= -2
     distances += norms
     distances[np.arange(len(block)), block] = np.inf
-    correct += int((_vote(distances, labels, num_neighbours) == labels[block]).sum())
+    correct += int(
+      (_vote(distances, labels, num_neighbours) == labels[block]).sum()
+    )
   return correct / size * (100 if percent else 1)
 
 

@@ -31,7 +31,5 @@ def expected_predictions(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
   """Returns sum_z p(y_i | z) P[i, z] of each sample i, float64 [n]."""
   joint = samples.class_sums(probs, labels)
   mass = joint.sum(axis=0)
-  conditional = np.divide(
-    joint, mass, out=np.zeros_like(joint), where=mass > 0
-  )
+  conditional = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)
   return np.einsum('iz,iz->i', conditional[labels], probs)

@@ -29,17 +29,15 @@ def _pool(terms: np.ndarray) -> np.ndarray:
   pool=_pool,
   terms=TERMS,
 )
-def ncti(
-  features: ArrayLike, labels: ArrayLike, *, term: str = 'ncc'
-) -> float:
+def ncti(features: ArrayLike, labels: ArrayLike, *, term: str = 'ncc') -> float:
   """Returns one of NCTI's three terms.
 
   NCTI itself is ncc + seli - vc, each scaled to [0, 1] over the models of a
   pool: `measures.score_pool`. One model by itself has no such score.
 
   Args:
-    features: [n, d]; 64 principal components are kept, or min(n, d) of fewer
-      (the released code then raises).
+    features: [n, d]; 64 principal components are kept, or as many as there
+      are (with fewer, the released code raises).
     labels: [n], of two or more classes.
     term: `ncc`: the mean posterior of the true class in a shrunk discriminant
       analysis (the nearest class centre). `seli`: the nuclear norm of the
@@ -50,10 +48,15 @@ def ncti(
   if term not in TERMS:
     raise ValueError(f'term={term!r} is none of {TERMS}.')
   features, labels = samples.check(features, labels, min_classes=2)
-  count = min(_NUM_COMPONENTS, *features.shape)
-  scores, variances = linear_algebra.principal_components(features, count)
-  shrinkage = float(np.exp(-variances[:count][:_NUM_VARIANCES].sum()))
-  fit = _discriminant_analysis(scores, labels, shrinkage)
+  scores, variances = linear_algebra.principal_components(
+    features, min(_NUM_COMPONENTS, *features.shape)
+  )
+  shrinkage = float(np.exp(-variances[:_NUM_VARIANCES].sum()))
+  tolerance = max(features.shape) * np.finfo(np.float64).eps
+  rank = int((variances > tolerance * variances[0]).sum())
+  if not rank:
+    raise ValueError('All samples have the same features.')
+  fit = _discriminant_analysis(scores[:, :rank], labels, shrinkage)
   if term == 'seli':
     return _nuclear_norm(fit.projections)
   if term == 'ncc':

@@ -222,7 +222,9 @@ def score_pool(
   if measure.pool is None:
     return np.array([score(name, **model, **options) for model in models])
   if 'term' in options:
-    raise ValueError(f'{name} takes all its terms over a pool: {measure.terms}.')
+    raise ValueError(
+      f'{name} takes all its terms over a pool: {measure.terms}.'
+    )
   terms = [
     [score(name, **model, **options, term=term) for term in measure.terms]
     for model in models

@@ -1,15 +1,20 @@
 """Checks of what measures are given, and sums over classes."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
+
+_LARGEST = 1e100
 
 
 def check_features(features: ArrayLike) -> np.ndarray:
   """Returns features as float64 [n, d].
 
   Raises:
-    ValueError: If they are no finite numbers of that shape, or n < 2.
+    ValueError: If they are no finite numbers of that shape, n < 2, or squares
+      overflow or vanish.
   """
   return _matrix(features, 'features', 'd features')
 
@@ -27,7 +32,9 @@ def check_labels(labels: ArrayLike, num_samples: int) -> np.ndarray:
   if labels.ndim != 1:
     raise ValueError(f'labels have shape {labels.shape}; give one a sample.')
   if len(labels) != num_samples:
-    raise ValueError(f'There are {len(labels)} labels of {num_samples} samples.')
+    raise ValueError(
+      f'There are {len(labels)} labels of {num_samples} samples.'
+    )
   if labels.min() < 0:
     raise ValueError(f'A label is {labels.min()}; labels are 0..C-1.')
   if labels.max() >= num_samples:
@@ -93,14 +100,21 @@ def _matrix(values: ArrayLike, name: str, columns: str) -> np.ndarray:
     )
   if len(values) < 2:
     raise ValueError(f'{name} are of {len(values)} sample; give 2 or more.')
-  bad = ~np.isfinite(values)
-  if bad.any():
+  values = np.asarray(values, np.float64)
+  largest = max(values.max(), -values.min())
+  if not np.isfinite(largest):
+    bad = ~np.isfinite(values)
     row, column = np.argwhere(bad)[0]
     raise ValueError(
       f'{name}[{row}, {column}] is {values[row, column]}; {bad.sum()} of '
       f'{bad.size} entries are not finite.'
     )
-  return values.astype(np.float64)
+  if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
+    raise ValueError(
+      f'The largest of the {name} is {largest:g}; squares of such numbers are '
+      'out of the range of float64. Scale them.'
+    )
+  return values
 
 
 def class_sums(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -117,8 +131,8 @@ def class_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
   return class_sums(features, labels) / np.bincount(labels)[:, None]
 
 
-def by_class(features: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
-  """Returns the rows of each class, in their order."""
+def by_class(features: np.ndarray, labels: np.ndarray) -> Iterator[np.ndarray]:
+  """Yields a copy of the rows of each class, in their order."""
   order = np.argsort(labels, kind='stable')
-  ends = np.cumsum(np.bincount(labels))[:-1]
-  return np.split(features[order], ends)
+  for rows in np.split(order, np.cumsum(np.bincount(labels))[:-1]):
+    yield features[rows]

@@ -86,7 +86,9 @@ def transrate(
     raise ValueError(f'epsilon={epsilon} is not a positive number.')
   of_authors = form in ('experiments', 'projected')
   if not of_authors and (unit_trace is not None or per_rank is not None):
-    raise ValueError(f'unit_trace and per_rank are no options of form={form!r}.')
+    raise ValueError(
+      f'unit_trace and per_rank are no options of form={form!r}.'
+    )
   features, labels = samples.check(features, labels)
   if form == 'projected':
     spectra = _projected(features, labels)
