@@ -195,6 +195,14 @@ class SourceLabelTest(parameterized.TestCase):
     inputs = {'labels': labels, 'source_probs': probs}
     self.assertAlmostEqual(_score(name, inputs), 0, places=14)
 
+  @parameterized.parameters(*range(5))
+  def test_leep_is_zero_at_most(self, seed):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.ones(7), size=60)
+    inputs = {'labels': np.zeros(60, int), 'source_probs': probs}
+    self.assertLessEqual(_score('leep', inputs), 0)
+    self.assertAlmostEqual(_score('leep', inputs), 0, places=14)
+
   @parameterized.parameters('leep', 'nce')
   def test_source_labels_that_tell_nothing_score_minus_the_entropy(self, name):
     labels = measures_testing.task()['labels']
@@ -236,7 +244,7 @@ class HScoreTest(parameterized.TestCase):
   def test_constant_features_score_zero(self, name):
     inputs = measures_testing.task()
     self.assertEqual(
-      _score(name, _with_features(inputs, np.full((60, 3), 2.0))), 0
+      _score(name, _with_features(inputs, np.full((60, 3), 0.1))), 0
     )
 
   @parameterized.parameters((60, 9), (20, 50))
@@ -465,6 +473,12 @@ class NLEEPTest(absltest.TestCase):
     inputs = measures_testing.task(200, num_classes=3)
     inputs['features'] += 100 * np.eye(9)[inputs['labels']]
     self.assertAlmostEqual(_score('nleep', inputs), 0, places=6)
+
+  def test_clusters_that_are_singular_at_that_scale_are_refused(self):
+    inputs = measures_testing.task(30)
+    inputs['features'] *= 1e6
+    with self.assertRaisesRegex(ValueError, 'singular: scale'):
+      _score('nleep', inputs)
 
   def test_it_is_the_mean_over_seeds(self):
     inputs = measures_testing.task()

@@ -27,7 +27,13 @@ def mixture_posteriors(
     # That EM ends after 100 rounds is part of N-LEEP's definition, and of n
     # samples fewer than K may be distinct.
     warnings.simplefilter('ignore', exceptions.ConvergenceWarning)
-    return model.fit(values).predict_proba(values)
+    try:
+      return model.fit(values).predict_proba(values)
+    except ValueError as error:
+      raise ValueError(
+        f'The covariance of one of {num_clusters} clusters of {len(values)} '
+        'samples is singular: scale the features down, or use fewer clusters.'
+      ) from error
 
 
 def randomised_pca(values: np.ndarray, count: int) -> np.ndarray:

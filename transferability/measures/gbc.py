@@ -48,7 +48,8 @@ def gbc(
         f'num_components={num_components} is not in 1 to '
         f'{min(features.shape)}, the smaller side of the features.'
       )
-    features, _ = linear_algebra.principal_components(features, num_components)
+    centred = samples.centre(features)
+    features, _ = linear_algebra.principal_components(centred, num_components)
   classes = [
     (x.mean(axis=0), x.var(axis=0)) for x in samples.by_class(features, labels)
   ]
@@ -57,9 +58,10 @@ def gbc(
   if covariance == 'spherical':
     variances = variances.mean(axis=1, keepdims=True)
   # Each pair of classes is met once, and counts in both orders.
-  return -2 * sum(
+  overlaps = (
     _coefficients(means[c:], variances[c:]).sum() for c in range(len(means))
   )
+  return float(0 - 2 * sum(overlaps))
 
 
 def _coefficients(means: np.ndarray, variances: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ def h_score(
   if tolerance is not None and not 0 <= tolerance < 1:
     raise ValueError(f'tolerance={tolerance} is not a share in [0, 1).')
   features, labels = samples.check(features, labels)
-  centred = features - features.mean(axis=0)
+  centred = samples.centre(features)
   if not centred.any():
     return 0.0
   squares, vectors = linear_algebra.gram_svd(centred, tolerance)

@@ -28,7 +28,7 @@ def h_score_shrinkage(features: ArrayLike, labels: ArrayLike) -> float:
   """
   features, labels = samples.check(features, labels)
   num_samples, size = features.shape
-  centred = features - features.mean(axis=0)
+  centred = samples.centre(features)
   wide = num_samples < size
   gram = (centred @ centred.T if wide else centred.T @ centred) / num_samples
   mean_variance = np.trace(gram) / size

@@ -39,7 +39,7 @@ def knn(
       f'num_neighbours={num_neighbours} is not in 1 to {size - 1}, the number '
       'of other samples.'
     )
-  features = features - features.mean(axis=0)
+  features = samples.centre(features)
   norms = np.einsum('ij,ij->i', features, features)
   rows = max(1, _BLOCK // size)
   correct = 0

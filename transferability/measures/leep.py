@@ -32,4 +32,5 @@ def expected_predictions(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
   joint = samples.class_sums(probs, labels)
   mass = joint.sum(axis=0)
   conditional = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)
-  return np.einsum('iz,iz->i', conditional[labels], probs)
+  predictions = np.einsum('iz,iz->i', conditional[labels], probs)
+  return np.minimum(predictions, 1)  # Not above 1 by rounding.

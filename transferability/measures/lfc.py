@@ -37,7 +37,7 @@ def lfc(
   features, labels = samples.check(features, labels, min_classes=2)
   size = len(labels)
   mean = features.mean(axis=0)
-  centred = features - mean
+  centred = samples.centre(features)
   # With F = X + 1 m^T and a = X m, T less its mean is X X^T + a 1^T + 1 a^T:
   # small differences of large numbers, if m is large, are never taken.
   sums = samples.class_sums(centred, labels)

@@ -41,26 +41,25 @@ def gram_svd(
 
 
 def principal_components(
-  values: np.ndarray, count: int
+  centred: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns the leading principal components of samples.
 
   Args:
-    values: [n, d].
+    centred: [n, d], of zero mean.
     count: How many; at most min(n, d).
 
   Returns:
-    Scores, float64 [n, count], and the variances of all min(n, d) components
-    (dividing by n - 1), descending.
+    Scores, float64 [n, count], and their variances (dividing by n - 1),
+    descending.
   """
-  centred = values - values.mean(axis=0)
   rows, columns = centred.shape
-  if rows < columns:
-    squares, vectors = linalg.eigh(centred @ centred.T, check_finite=False)
-    squares = np.maximum(squares[::-1], 0)
-    scores = vectors[:, ::-1][:, :count] * np.sqrt(squares[:count])
-  else:
-    squares, vectors = linalg.eigh(centred.T @ centred, check_finite=False)
-    squares = np.maximum(squares[::-1], 0)
-    scores = centred @ vectors[:, ::-1][:, :count]
+  wide = rows < columns
+  gram = centred @ centred.T if wide else centred.T @ centred
+  leading = len(gram) - count, len(gram) - 1
+  squares, vectors = linalg.eigh(
+    gram, subset_by_index=leading, check_finite=False
+  )
+  squares, vectors = np.maximum(squares[::-1], 0), vectors[:, ::-1]
+  scores = vectors * np.sqrt(squares) if wide else centred @ vectors
   return scores, squares / (rows - 1)

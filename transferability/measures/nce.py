@@ -35,9 +35,11 @@ def nce(
     raise ValueError(f'smoothing={smoothing} is not a number of 0 or more.')
   probs = samples.check_source_probs(source_probs)
   labels = samples.check_labels(labels, len(probs))
-  if not soft:
-    probs = np.eye(probs.shape[1])[probs.argmax(axis=1)]
-  joint = samples.class_sums(probs, labels) / len(labels)
+  if soft:
+    joint = samples.class_sums(probs, labels) / len(labels)
+  else:
+    joint = np.zeros((labels.max() + 1, probs.shape[1]))
+    np.add.at(joint, (labels, probs.argmax(axis=1)), 1 / len(labels))
   marginal = joint.sum(axis=0) + smoothing
   joint = joint + smoothing
   cells = joint > 0

@@ -49,7 +49,7 @@ def ncti(features: ArrayLike, labels: ArrayLike, *, term: str = 'ncc') -> float:
     raise ValueError(f'term={term!r} is none of {TERMS}.')
   features, labels = samples.check(features, labels, min_classes=2)
   scores, variances = linear_algebra.principal_components(
-    features, min(_NUM_COMPONENTS, *features.shape)
+    samples.centre(features), min(_NUM_COMPONENTS, *features.shape)
   )
   shrinkage = float(np.exp(-variances[:_NUM_VARIANCES].sum()))
   tolerance = max(features.shape) * np.finfo(np.float64).eps
@@ -83,6 +83,10 @@ def _discriminant_analysis(
   counts = np.bincount(labels)
   means = samples.class_means(scores, labels)
   within = scores - means[labels]
+  if not within.any():
+    raise ValueError(
+      'The samples of each class are equal; there is no variance inside them.'
+    )
   if shrinkage > _MIN_SHRINKAGE:
     weights = _shrunk_directions(scores, within, shrinkage)
     projections = weights[:, : len(counts) - 1]

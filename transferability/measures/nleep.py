@@ -58,14 +58,16 @@ def nleep(
   features, labels = samples.check(features, labels)
   size = len(labels)
   num_clusters = min(components_per_class * (labels.max() + 1), size)
-  scores, variances = linear_algebra.principal_components(
-    features, min(features.shape)
-  )
-  count = 1 + int(
-    np.searchsorted(np.cumsum(variances), variance * variances.sum(), 'right')
-  )
+  centred = samples.centre(features)
+  largest = min(features.shape)
   if budget is not None:
-    count = min(count, max(1, int(np.sqrt(budget / (size * num_clusters)))))
+    largest = min(largest, int(np.sqrt(budget / (size * num_clusters))))
+  scores, variances = linear_algebra.principal_components(
+    centred, max(1, largest)
+  )
+  explained = np.cumsum(variances) * (size - 1)
+  wanted = variance * np.einsum('ij,ij->', centred, centred)
+  count = 1 + int(np.searchsorted(explained, wanted, 'right'))
   values = []
   for i in range(num_seeds):
     probs = estimators.mixture_posteriors(

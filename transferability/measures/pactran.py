@@ -56,7 +56,7 @@ def pactran(
       raise ValueError(f'{name}={value} is not a positive number.')
   if form == 'gauss':
     features, labels = samples.check(inputs, labels)
-    return _gauss(features - features.mean(axis=0), labels, factor, optimum)
+    return _gauss(samples.centre(features), labels, factor, optimum)
   probs = samples.check_source_probs(inputs)
   labels = samples.check_labels(labels, len(probs))
   return _variational(probs, labels, alpha, gamma=form == 'gamma')

@@ -73,7 +73,7 @@ def parc(
 
 def _normalised(features: np.ndarray) -> np.ndarray:
   """Returns rows whose inner products are correlations of standardised rows."""
-  centred = features - features.mean(axis=0)
+  centred = samples.centre(features)
   scale = centred.std(axis=0)
   constant = scale <= 1e-15 * np.abs(features).max(axis=0)
   rows = np.where(constant, 0, centred / np.where(constant, 1, scale))
@@ -105,6 +105,8 @@ def _pairs(
   end = 0
   for start in range(0, size, step):
     block = rows[start : start + step] @ rows[start:].T
+    # What is equal but for the order of additions gets one rank.
+    np.round(block, 12, out=block)
     for i in range(len(block)):
       begin, end = end, end + size - start - i - 1
       np.subtract(1, block[i, i + 1 :], out=distances[begin:end])

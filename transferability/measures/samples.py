@@ -117,6 +117,17 @@ def _matrix(values: ArrayLike, name: str, columns: str) -> np.ndarray:
   return values
 
 
+def centre(features: np.ndarray) -> np.ndarray:
+  """Returns features less their means, and exact zeros where they are constant.
+
+  The first sample is taken off before the mean, so that no digits are lost far
+  from the origin.
+  """
+  centred = features - features[0]
+  centred -= centred.mean(axis=0)
+  return centred
+
+
 def class_sums(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
   """Returns the sum of the rows of each class, float64 [C, ...]."""
   size = len(labels)

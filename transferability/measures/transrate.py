@@ -95,7 +95,7 @@ def transrate(
   else:
     if form == 'experiments':
       features = _unit_rows(features)
-    centred = features - features.mean(axis=0)
+    centred = samples.centre(features)
     if form == 'experiments':
       centred = _unit_rows(centred)
     spectra = _second_moments(centred, labels, equal=form == 'listing')
@@ -132,7 +132,7 @@ def _projected(features: np.ndarray, labels: np.ndarray) -> _Spectra:
   the triangle of W^T = O R: d x C instead of d x d.
   """
   num_samples, size = features.shape
-  centred = features - features.mean(axis=0)
+  centred = samples.centre(features)
   counts = np.bincount(labels)
   means = samples.class_means(centred, labels)
   between = np.sqrt(counts / num_samples)[:, None] * means
