@@ -141,6 +141,9 @@ def _project(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns squared singular values [k] and U^T targets [k, num_targets]."""
   if min(features.shape) > _MAX_EXACT:
+    if len(features) < features.shape[1]:
+      squares, left = linear_algebra.gram_svd(features.T)
+      return squares, left.T @ targets
     squares, right = linear_algebra.gram_svd(features)
     projected = right.T @ (features.T @ targets) / np.sqrt(squares)[:, None]
     return squares, projected
@@ -166,7 +169,7 @@ def _maximise(
     form: The variant.
   """
   num_samples, size = shape
-  outside = norm - projected @ projected
+  outside = max(0.0, norm - projected @ projected)
   alpha = beta = 1.0
   for _ in range(_MAX_ROUNDS):
     ratio = alpha / beta
