@@ -35,6 +35,12 @@ _SCORES = (
       ('ref/transrate/official_proj_norm_rank', {'form': 'projected'}, _EXACT),
     )
   ),
+  (
+    'chk/transrate_slide_conditional_divided_by_n_eps1e-4',
+    'transrate',
+    {'form': 'slides'},
+    _EXACT,
+  ),
   ('ref/logme/thuml_fixed_point', 'logme', {'form': 'released'}, _EXACT),
   ('ref/logme/thuml_icml', 'logme', {'form': 'icml'}, _EXACT),
   ('ref/logme/tllib', 'logme', {'form': 'tllib'}, _EXACT),
@@ -104,8 +110,6 @@ _NOT_COMPARED = {
   # What is compared in double precision, in single precision.
   'ref/logme/stable_transfer_tf32',
   'ref/nleep/stable_transfer_leep_on_gmm_posteriors_tf32',
-  # The slides' n inside of the conditional rate, where the paper has n_c.
-  'chk/transrate_slide_conditional_divided_by_n_eps1e-4',
   # The evidence's maximum, which eleven rounds do not reach.
   'chk/logme_true_maximum_evidence',
 }

@@ -10,7 +10,7 @@ from scipy import linalg
 from transferability.measures import linear_algebra, samples
 from transferability.measures.registry import register
 
-FORMS = ('paper', 'listing', 'experiments', 'projected')
+FORMS = ('paper', 'listing', 'experiments', 'projected', 'slides')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,8 @@ def transrate(
       which all classes weigh the same. `experiments`: the authors' code, with
       rows scaled to unit norm before and after centring. `projected`: their
       code of model selection, on the between-class part of the whitened
-      features.
+      features. `slides`: the formula with n for n_c inside of the conditional
+      rate, as the authors' slides print it.
     epsilon: What divides the eigenvalues. It decides which model wins; never
       choose it by the ranking that is evaluated.
     unit_trace: In the last two forms, whether all eigenvalues are divided by
@@ -98,7 +99,7 @@ def transrate(
     centred = samples.centre(features)
     if form == 'experiments':
       centred = _unit_rows(centred)
-    spectra = _second_moments(centred, labels, equal=form == 'listing')
+    spectra = _second_moments(centred, labels, form)
   scale = rank = 1.0
   if of_authors and unit_trace is not False:
     scale = spectra.whole.sum() or 1.0
@@ -112,14 +113,20 @@ def _coding_rate(eigenvalues: np.ndarray, epsilon: float) -> float:
 
 
 def _second_moments(
-  centred: np.ndarray, labels: np.ndarray, equal: bool
+  centred: np.ndarray, labels: np.ndarray, form: str
 ) -> _Spectra:
-  classes = samples.by_class(centred, labels)
-  counts = np.bincount(labels)
+  size = len(labels)
+  weights = np.bincount(labels) / size
+  if form == 'listing':
+    weights = np.full(len(weights), 1 / len(weights))
   return _Spectra(
-    linear_algebra.gram_eigenvalues(centred) / len(labels),
-    [linear_algebra.gram_eigenvalues(z) / len(z) for z in classes],
-    np.full(len(counts), 1 / len(counts)) if equal else counts / len(labels),
+    linear_algebra.gram_eigenvalues(centred) / size,
+    [
+      linear_algebra.gram_eigenvalues(z)
+      / (size if form == 'slides' else len(z))
+      for z in samples.by_class(centred, labels)
+    ],
+    weights,
     centred.shape[1],
   )
 
