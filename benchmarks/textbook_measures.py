@@ -7,7 +7,7 @@ import numpy as np
 from scipy import linalg, spatial, special, stats
 
 
-def transrate(features, labels):
+def transrate(features: np.ndarray, labels: np.ndarray) -> float:
   centred = features - features.mean(axis=0)
 
   def rate(z):
@@ -21,7 +21,7 @@ def transrate(features, labels):
   return rate(centred) - conditional
 
 
-def logme(features, labels):
+def logme(features: np.ndarray, labels: np.ndarray) -> float:
   num_samples, size = features.shape
   left, values, _ = linalg.svd(features, full_matrices=False)
   squares = values**2
@@ -50,7 +50,7 @@ def logme(features, labels):
   return np.mean(scores) / (2 * num_samples)
 
 
-def h_score(features, labels):
+def h_score(features: np.ndarray, labels: np.ndarray) -> float:
   means = np.stack(
     [features[labels == c].mean(axis=0) for c in range(labels.max() + 1)]
   )
@@ -59,7 +59,7 @@ def h_score(features, labels):
   return np.trace(linalg.pinvh(within) @ between)
 
 
-def h_score_shrinkage(features, labels):
+def h_score_shrinkage(features: np.ndarray, labels: np.ndarray) -> float:
   num_samples, size = features.shape
   centred = features - features.mean(axis=0)
   covariance = centred.T @ centred / num_samples
@@ -76,7 +76,7 @@ def h_score_shrinkage(features, labels):
   return (1 - shrinkage) * np.trace(linalg.inv(shrunk) @ between)
 
 
-def leep(source_probs, labels):
+def leep(source_probs: np.ndarray, labels: np.ndarray) -> float:
   joint = np.stack(
     [source_probs[labels == c].sum(axis=0) for c in range(labels.max() + 1)]
   )
@@ -85,7 +85,7 @@ def leep(source_probs, labels):
   return np.log(predictions[np.arange(len(labels)), labels]).mean()
 
 
-def nce(source_probs, labels):
+def nce(source_probs: np.ndarray, labels: np.ndarray) -> float:
   source = source_probs.argmax(axis=1)
   joint = np.zeros((labels.max() + 1, source_probs.shape[1]))
   for y, z in zip(labels, source, strict=True):
@@ -94,7 +94,7 @@ def nce(source_probs, labels):
   return (special.xlogy(joint, joint) - special.xlogy(joint, marginal)).sum()
 
 
-def lfc(features, labels):
+def lfc(features: np.ndarray, labels: np.ndarray) -> float:
   similar = features @ features.T
   same = np.where(labels[:, None] == labels, 1.0, -1.0)
   similar -= similar.mean()
@@ -103,7 +103,7 @@ def lfc(features, labels):
   return (similar * same).sum() / norms
 
 
-def gbc(features, labels):
+def gbc(features: np.ndarray, labels: np.ndarray) -> float:
   classes = [features[labels == c] for c in range(labels.max() + 1)]
   means = [x.mean(axis=0) for x in classes]
   variances = [np.maximum(x.var(axis=0), 1e-4).mean() for x in classes]
@@ -117,7 +117,7 @@ def gbc(features, labels):
   return -total
 
 
-def parc(features, labels):
+def parc(features: np.ndarray, labels: np.ndarray) -> float:
   rows = (features - features.mean(axis=0)) / features.std(axis=0)
   upper = np.triu_indices(len(rows), 1)
   distances = 1 - np.corrcoef(rows)[upper]
@@ -125,7 +125,7 @@ def parc(features, labels):
   return 100 * stats.spearmanr(distances, apart)[0]
 
 
-def sfda(features, labels):
+def sfda(features: np.ndarray, labels: np.ndarray) -> float:
   def fit(x, shrinkage):
     means = np.stack([x[labels == c].mean(axis=0) for c in classes])
     within = sum(
@@ -155,7 +155,7 @@ def sfda(features, labels):
   return fit(mixed, shrinkage)[0][rows, labels].mean()
 
 
-def etran(features, labels):
+def etran(features: np.ndarray, labels: np.ndarray) -> float:
   shares = np.bincount(labels) / len(labels)
   means = np.stack(
     [features[labels == c].mean(axis=0) for c in range(len(shares))]
@@ -164,7 +164,7 @@ def etran(features, labels):
   return special.softmax(scores, axis=1)[np.arange(len(labels)), labels].mean()
 
 
-def knn(features, labels):
+def knn(features: np.ndarray, labels: np.ndarray) -> float:
   distances = spatial.distance.cdist(features, features)
   np.fill_diagonal(distances, np.inf)
   return np.mean(labels[distances.argmin(axis=1)] == labels)

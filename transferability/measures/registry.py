@@ -142,11 +142,7 @@ def score(
     raise ValueError(
       f'{name} has no option {unknown[0]!r}; it has {list(measure.options)}.'
     )
-  given = {
-    'features': features,
-    'labels': labels,
-    'source_probs': source_probs,
-  }
+  given = dict(zip(INPUTS, (features, labels, source_probs), strict=True))
   needs = measure.needs_with(options)
   for need in needs:
     if given[need] is None:
@@ -178,15 +174,8 @@ def score_all(
     ValueError: If an input is bad; the message names the measure.
   """
   options = options or {}
-  given = {
-    name: value
-    for name, value in (
-      ('features', features),
-      ('labels', labels),
-      ('source_probs', source_probs),
-    )
-    if value is not None
-  }
+  inputs = zip(INPUTS, (features, labels, source_probs), strict=True)
+  given = {name: value for name, value in inputs if value is not None}
   for name in options:
     info(name)
   scores = {}
