@@ -3,6 +3,7 @@
 import setuptools
 
 _PHOTOS = ['scikit-image>=0.22', 'scikit-learn>=1.3']
+_MEASURES = ['scikit-learn>=1.3']
 
 setuptools.setup(
   name='attribution-transfer',
@@ -51,6 +52,7 @@ setuptools.setup(
   ],
   extras_require={
     'photos': _PHOTOS,
+    'measures': _MEASURES,
     'gpu': ['tensorflow[and-cuda]>=2.16,<2.22'],
     'test': [
       'hypothesis>=6',
@@ -58,6 +60,7 @@ setuptools.setup(
       'pytest>=8',
       'setuptools>=77',
       *_PHOTOS,
+      *_MEASURES,
     ],
     'dev': ['ruff==0.17.*'],
   },

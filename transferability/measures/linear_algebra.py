@@ -1,0 +1,65 @@
+"""Spectra of tall or wide matrices from the smaller of their Gram matrices."""
+
+import numpy as np
+from scipy import linalg
+
+
+def gram_eigenvalues(values: np.ndarray) -> np.ndarray:
+  """Returns the squared singular values of a matrix, ascending.
+
+  Values below about 1e-16 of the largest are noise, as of any Gram matrix.
+  """
+  rows, columns = values.shape
+  gram = values @ values.T if rows < columns else values.T @ values
+  return np.maximum(linalg.eigvalsh(gram, check_finite=False), 0)
+
+
+def gram_svd(
+  values: np.ndarray, tolerance: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the squared singular values and the right singular vectors.
+
+  Args:
+    values: [n, d].
+    tolerance: Squared singular values up to this share of the largest count as
+      zero; by default the rounding of the Gram matrix, max(n, d) * 2.2e-16.
+
+  Returns:
+    float64 [k], descending, without zeros; and [d, k].
+  """
+  rows, columns = values.shape
+  if tolerance is None:
+    tolerance = max(rows, columns) * np.finfo(np.float64).eps
+  wide = rows < columns
+  gram = values @ values.T if wide else values.T @ values
+  squares, vectors = linalg.eigh(gram, check_finite=False)
+  kept = squares > tolerance * max(squares[-1], 0)
+  squares, vectors = squares[kept][::-1], vectors[:, kept][:, ::-1]
+  if wide:
+    vectors = values.T @ vectors / np.sqrt(squares)
+  return squares, vectors
+
+
+def principal_components(
+  centred: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the leading principal components of samples.
+
+  Args:
+    centred: [n, d], of zero mean.
+    count: How many; at most min(n, d).
+
+  Returns:
+    Scores, float64 [n, count], and their variances (dividing by n - 1),
+    descending.
+  """
+  rows, columns = centred.shape
+  wide = rows < columns
+  gram = centred @ centred.T if wide else centred.T @ centred
+  leading = len(gram) - count, len(gram) - 1
+  squares, vectors = linalg.eigh(
+    gram, subset_by_index=leading, check_finite=False
+  )
+  squares, vectors = np.maximum(squares[::-1], 0), vectors[:, ::-1]
+  scores = vectors * np.sqrt(squares) if wide else centred @ vectors
+  return scores, squares / (rows - 1)

@@ -1,0 +1,207 @@
+"""LogME: the evidence of a Bayesian linear model of the labels."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import linalg
+
+from transferability.measures import linear_algebra, samples
+from transferability.measures.registry import register
+
+# Up to this many singular values they are computed from the features
+# themselves; above it from the Gram matrix, which is several times faster.
+_MAX_EXACT = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class _Form:
+  """How an implementation maximises and reports the evidence.
+
+  Attributes:
+    floor: Added to the two quadratic terms that the precisions divide by.
+    floor_in_evidence: Whether it is also added inside the evidence.
+    tolerance: Relative change of alpha / beta at which the rounds end.
+    all_dimensions: Whether singular values that are zero for want of samples
+      count in the evidence.
+    last_ratio: Whether the evidence takes the quadratic terms at its own
+      alpha and beta, rather than at those of the round before.
+  """
+
+  floor: float = 1e-5
+  floor_in_evidence: bool = False
+  tolerance: float = 1e-3
+  all_dimensions: bool = True
+  last_ratio: bool = False
+
+
+_MARGINAL = _Form(last_ratio=True)
+_RELEASED = _Form(all_dimensions=False)
+_FORMS = {
+  'marginal': _MARGINAL,
+  'released': _RELEASED,
+  'icml': _Form(floor_in_evidence=True, tolerance=1e-2),
+  'tllib': _Form(floor=0.0, tolerance=1e-2),
+}
+FORMS = ('corrected', *_FORMS)
+_MAX_ROUNDS = 11
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+  """The evidence for one target.
+
+  Attributes:
+    alpha: Precision of the weights.
+    beta: Precision of the noise.
+    value: Log evidence per sample, in nats.
+  """
+
+  alpha: float
+  beta: float
+  value: float
+
+
+@register(
+  'logme',
+  needs=('features', 'labels'),
+  cost='O(n d min(n, d))',
+  reference='You et al., ICML 2021, arXiv 2102.11005',
+  optimisation_free=False,
+  invariances=('rotation',),
+)
+def logme(
+  features: ArrayLike,
+  labels: ArrayLike,
+  *,
+  form: str = 'corrected',
+  regression: bool = False,
+) -> float:
+  """Returns the maximum log evidence per sample, averaged over the targets.
+
+  Args:
+    features: [n, d]; not centred, no bias.
+    labels: [n]; with `regression`, real targets [n] or [n, num_targets].
+    form: `released`: the default of the authors' code, a fixed point whose
+      evidence leaves out (d - n) / (2 n) log alpha for d > n, and whose
+      quadratic terms are those of the round before the last. `marginal`: the
+      exact log evidence at the same alpha and beta. `corrected`: `marginal`
+      for d > n, where the two differ much, else `released`, so that numbers
+      compare with published ones. `icml`: the authors' first code, which stops
+      earlier and adds 1e-5 to the evidence's quadratic terms. `tllib`: the
+      same without 1e-5.
+    regression: Whether targets are real numbers instead of classes.
+  """
+  evidences = fit(features, labels, form=form, regression=regression)
+  return float(np.mean([evidence.value for evidence in evidences]))
+
+
+def fit(
+  features: ArrayLike,
+  labels: ArrayLike,
+  *,
+  form: str = 'corrected',
+  regression: bool = False,
+) -> tuple[Evidence, ...]:
+  """Returns the evidence of each class or target; arguments as of `logme`."""
+  if form not in FORMS:
+    raise ValueError(f'form={form!r} is none of {FORMS}.')
+  features = samples.check_features(features)
+  if not features.any():
+    raise ValueError('All features are zero, which explain nothing.')
+  if form == 'corrected':
+    form = 'marginal' if features.shape[1] > len(features) else 'released'
+  targets = _targets(labels, len(features), regression)
+  squares, projected = _project(features, targets)
+  return tuple(
+    _maximise(squares, x, float(t @ t), features.shape, _FORMS[form])
+    for x, t in zip(projected.T, targets.T, strict=True)
+  )
+
+
+def _targets(
+  labels: ArrayLike, num_samples: int, regression: bool
+) -> np.ndarray:
+  if not regression:
+    labels = samples.check_labels(labels, num_samples)
+    return np.eye(labels.max() + 1)[labels]
+  targets = np.asarray(labels)
+  if targets.ndim == 1:
+    targets = targets[:, None]
+  targets = samples.check_features(targets)
+  if len(targets) != num_samples:
+    raise ValueError(
+      f'There are targets of {len(targets)} of {num_samples} samples.'
+    )
+  return targets
+
+
+def _project(
+  features: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns squared singular values [k] and U^T targets [k, num_targets]."""
+  if min(features.shape) > _MAX_EXACT:
+    if len(features) < features.shape[1]:
+      squares, left = linear_algebra.gram_svd(features.T)
+      return squares, left.T @ targets
+    squares, right = linear_algebra.gram_svd(features)
+    projected = right.T @ (features.T @ targets) / np.sqrt(squares)[:, None]
+    return squares, projected
+  left, values, _ = linalg.svd(features, full_matrices=False)
+  kept = values > values[0] * max(features.shape) * np.finfo(np.float64).eps
+  return values[kept] ** 2, left[:, kept].T @ targets
+
+
+def _maximise(
+  squares: np.ndarray,
+  projected: np.ndarray,
+  norm: float,
+  shape: tuple[int, int],
+  form: _Form,
+) -> Evidence:
+  """Maximises the evidence over alpha and beta by fixed-point rounds.
+
+  Args:
+    squares: Squared singular values, [k].
+    projected: The target in the left singular vectors, [k].
+    norm: Its squared norm.
+    shape: (n, d).
+    form: The variant.
+  """
+  num_samples, size = shape
+  outside = max(0.0, norm - projected @ projected)
+  alpha = beta = 1.0
+  for _ in range(_MAX_ROUNDS):
+    ratio = alpha / beta
+    effective = (squares / (squares + ratio)).sum()
+    weights, residual = _quadratic_terms(squares, projected, ratio)
+    residual += outside
+    alpha = effective / (weights + form.floor)
+    beta = (num_samples - effective) / (residual + form.floor)
+    if abs(alpha / beta - ratio) / ratio <= form.tolerance:
+      break
+  if form.last_ratio:
+    weights, residual = _quadratic_terms(squares, projected, alpha / beta)
+    residual += outside
+  dimensions = size if form.all_dimensions else min(shape)
+  floor = form.floor if form.floor_in_evidence else 0.0
+  log_det = np.log(alpha + beta * squares).sum()
+  log_det += (dimensions - len(squares)) * np.log(alpha)
+  value = (
+    size * np.log(alpha)
+    + num_samples * np.log(beta)
+    - log_det
+    - beta * (residual + floor)
+    - alpha * (weights + floor)
+    - num_samples * np.log(2 * np.pi)
+  ) / (2 * num_samples)
+  return Evidence(float(alpha), float(beta), float(value))
+
+
+def _quadratic_terms(
+  squares: np.ndarray, projected: np.ndarray, ratio: float
+) -> tuple[float, float]:
+  """Returns |m|^2 and, within the features' span, |t - F m|^2."""
+  weights = (squares * projected**2 / (ratio + squares) ** 2).sum()
+  residual = (projected**2 / (1 + squares / ratio) ** 2).sum()
+  return float(weights), float(residual)

@@ -1,0 +1,148 @@
+"""PACTran: PAC-Bayesian bounds on the loss of a new head."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize, special
+
+from transferability.measures import samples
+from transferability.measures.registry import register
+
+FORMS = ('gauss', 'dirichlet', 'gamma')
+_MAX_ITERATIONS = 100
+_NUM_ROUNDS = 10
+_FLOOR = 1e-10
+
+
+@register(
+  'pactran',
+  needs=('features', 'labels'),
+  needs_of_form={
+    'dirichlet': ('source_probs', 'labels'),
+    'gamma': ('source_probs', 'labels'),
+  },
+  higher_is_better=False,
+  cost='O(n d C) an iteration of L-BFGS, 100 at most',
+  reference='Ding et al., ECCV 2022, arXiv 2203.05126',
+  optimisation_free=False,
+  invariances=('rotation', 'shift'),
+)
+def pactran(
+  inputs: ArrayLike,
+  labels: ArrayLike,
+  *,
+  form: str = 'gauss',
+  factor: float = 1.0,
+  optimum: bool = False,
+  alpha: float = 1.0,
+) -> float:
+  """Returns a bound on the loss of a new head; less is better.
+
+  Args:
+    inputs: Features [n, d]; source probabilities [n, Cs] if the form is not
+      `gauss`.
+    labels: [n].
+    form: `gauss`: the optimum of mean cross-entropy + |W|^2 / (2 factor n) of
+      a linear head on centred features, and a penalty for its curvature.
+      `dirichlet`, `gamma`: variational bounds for a head that maps source
+      classes to target classes.
+    factor: Of the Gaussian prior; 0.1, 1 and 10 in the paper.
+    optimum: Whether to return the optimum without the penalty.
+    alpha: Total weight of the Dirichlet or Gamma prior.
+  """
+  if form not in FORMS:
+    raise ValueError(f'form={form!r} is none of {FORMS}.')
+  for name, value in (('factor', factor), ('alpha', alpha)):
+    if not 0 < value < np.inf:
+      raise ValueError(f'{name}={value} is not a positive number.')
+  if form == 'gauss':
+    features, labels = samples.check(inputs, labels)
+    return _gauss(samples.centre(features), labels, factor, optimum)
+  probs = samples.check_source_probs(inputs)
+  labels = samples.check_labels(labels, len(probs))
+  return _variational(probs, labels, alpha, gamma=form == 'gamma')
+
+
+def _variational(
+  probs: np.ndarray, labels: np.ndarray, alpha: float, gamma: bool
+) -> float:
+  """Returns minus the evidence bound per label and class.
+
+  The posteriors of the table source class -> target class, and of each
+  sample's source class, are updated in turn. Its columns have Dirichlet
+  priors, or its entries Gamma priors of unit rate.
+  """
+  num_samples, num_classes = len(labels), int(labels.max()) + 1
+  prior = alpha * np.bincount(labels)[:, None] / num_samples + _FLOOR
+  log_probs = np.log(probs + _FLOOR)
+  assigned = probs
+  rates = 0.0
+  for _ in range(_NUM_ROUNDS):
+    table = prior + samples.class_sums(assigned, labels)
+    rates = np.log(probs @ table.sum(axis=0)).sum()
+    expected = special.digamma(table)
+    if not gamma:
+      expected = expected - special.digamma(table.sum(axis=0))
+    logits = log_probs + expected[labels]
+    log_assigned = special.log_softmax(logits, axis=1)
+    assigned = np.exp(log_assigned)
+  divergence = (assigned * (log_assigned - log_probs)).sum()
+  change = (special.gammaln(prior) - special.gammaln(table)).sum()
+  if gamma:
+    bound = change + divergence + rates - num_samples
+    return float(bound / (num_samples * num_classes) + 1)
+  normaliser = special.gammaln(table.sum(axis=0)) - special.gammaln(prior.sum())
+  return float(
+    (change + normaliser.sum() + divergence) / (num_samples * num_classes)
+  )
+
+
+def _gauss(
+  centred: np.ndarray, labels: np.ndarray, factor: float, optimum: bool
+) -> float:
+  num_samples, size = centred.shape
+  num_classes = int(labels.max()) + 1
+  strength = factor * num_samples
+  loss, probs = _fit_head(centred, labels, num_classes, strength)
+  if optimum:
+    return loss
+  # The trace of the diagonal Hessian, of weights and of biases.
+  moments = (centred**2).sum(axis=1) + 1
+  parameters = size * num_classes
+  trace = moments @ (probs * (1 - probs)).sum(axis=1) + parameters / strength
+  inverse_variance = trace * strength / parameters + _FLOOR
+  prior_variance = 100 * factor / size
+  penalty = parameters / strength * prior_variance
+  return float(loss + 0.5 * penalty * np.log(inverse_variance))
+
+
+def _fit_head(
+  centred: np.ndarray, labels: np.ndarray, num_classes: int, strength: float
+) -> tuple[float, np.ndarray]:
+  """Returns the least loss, and the head's posteriors [n, C] there."""
+  num_samples, size = centred.shape
+  rows = np.arange(num_samples)
+
+  def posteriors(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    head = flat.reshape(size + 1, num_classes)
+    logs = special.log_softmax(centred @ head[:-1] + head[-1], axis=1)
+    return head, logs, np.exp(logs)
+
+  def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+    head, logs, errors = posteriors(flat)
+    loss = -logs[rows, labels].mean() + (head[:-1] ** 2).sum() / (2 * strength)
+    errors[rows, labels] -= 1
+    errors /= num_samples
+    gradient = np.empty_like(head)
+    gradient[:-1] = centred.T @ errors + head[:-1] / strength
+    gradient[-1] = errors.sum(axis=0)
+    return float(loss), gradient.ravel()
+
+  result = optimize.minimize(
+    objective,
+    np.zeros((size + 1) * num_classes),
+    method='L-BFGS-B',
+    jac=True,
+    tol=1e-6,
+    options={'maxiter': _MAX_ITERATIONS},
+  )
+  return float(result.fun), posteriors(result.x)[2]

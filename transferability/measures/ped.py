@@ -1,0 +1,100 @@
+"""PED: classes that overlap are pushed apart before they are scored."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from transferability.measures import samples
+from transferability.measures.logme import logme
+from transferability.measures.registry import register
+from transferability.measures.sfda import sfda
+
+MEASURES = ('sfda', 'logme')
+_MIN_SCALE = 1e-3
+_MAX_STEPS = 6
+
+
+@register(
+  'ped',
+  needs=('features', 'labels'),
+  cost='O(n d^2 + d^3 + C^2 d)',
+  reference='Li et al., ICCV 2023, arXiv 2308.15074',
+  optimisation_free=False,
+  invariances=('shift',),
+)
+def ped(
+  features: ArrayLike,
+  labels: ArrayLike,
+  *,
+  general_features: ArrayLike | None = None,
+  measure: str = 'sfda',
+  logme_form: str = 'corrected',
+  reach: float = 0.6,
+  time_step: float = 0.1,
+  exit_ratio: float = 0.5,
+) -> float:
+  """Returns SFDA or LogME of features whose classes repelled each other.
+
+  Classes are balls with the mean and the spread of their standardised
+  features. While balls overlap, each is moved away from the others by what a
+  force as large as the overlap does in one time step.
+
+  Args:
+    features: [n, d].
+    labels: [n], of two or more classes.
+    general_features: [any, d], the model's features of a general set of
+      images, whose mean and deviation standardise; by default the target's
+      own, which is not what was published, but needs no other images.
+    measure: `sfda` or `logme`.
+    logme_form: See `logme`.
+    reach: Radius of a ball, in root summed variances; 0.3 or 0.6.
+    time_step: Of the motion.
+    exit_ratio: Steps end when classes move less than this share of what they
+      moved in the first step, or after six.
+  """
+  if measure not in MEASURES:
+    raise ValueError(f'measure={measure!r} is none of {MEASURES}.')
+  features, labels = samples.check(features, labels, min_classes=2)
+  general = features
+  if general_features is not None:
+    general = samples.check_features(general_features)
+    if general.shape[1] != features.shape[1]:
+      raise ValueError(
+        f'general_features have {general.shape[1]} columns, and features '
+        f'{features.shape[1]}.'
+      )
+  mean = general.mean(axis=0)
+  scale = np.maximum(general.std(axis=0), _MIN_SCALE)
+  moved = (features - mean) / scale
+  first = None
+  for _ in range(_MAX_STEPS):
+    shifts = _shifts(moved, labels, reach, time_step)
+    distance = np.abs(shifts).sum()
+    first = distance if first is None else first
+    if distance <= exit_ratio * first:
+      break
+    moved = moved + shifts[labels]
+  moved = moved * scale + mean
+  if measure == 'sfda':
+    return sfda(moved, labels)
+  return logme(moved, labels, form=logme_form)
+
+
+def _shifts(
+  features: np.ndarray, labels: np.ndarray, reach: float, time_step: float
+) -> np.ndarray:
+  """Returns how far each class moves in one step, float64 [C, d].
+
+  Classes with the same mean do not move each other: no direction is theirs.
+  """
+  means = samples.class_means(features, labels)
+  squares = samples.class_means((features - means[labels]) ** 2, labels)
+  radii = reach * np.sqrt(squares.sum(axis=1))
+  shifts = np.zeros_like(means)
+  for c, mean in enumerate(means):
+    apart = mean - means
+    distances = np.linalg.norm(apart, axis=1)
+    force = np.maximum(radii[c] + radii - distances, 0)
+    force[distances == 0] = 0
+    steps = force * min(time_step**2 / 2, 1)
+    shifts[c] = (steps / np.where(distances > 0, distances, 1)) @ apart
+  return shifts

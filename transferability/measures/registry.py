@@ -1,0 +1,230 @@
+"""Measures by name: what each needs, which way it points, what it costs."""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import inspect
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+INPUTS = ('features', 'labels', 'source_probs')
+
+_MEASURES: dict[str, 'Measure'] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+  """A measure, and what is known of it.
+
+  Attributes:
+    name: As in `score`.
+    function: Returns the score; takes `needs`, then its options by keyword.
+    needs: Which of INPUTS it takes.
+    needs_of_form: The same for values of its option `form` that need others.
+    higher_is_better: Whether a larger score, as returned, predicts better
+      transfer.
+    cost: Operations, of n samples with d features, C classes and Cs source
+      classes.
+    reference: Where it was published.
+    optimisation_free: Whether it is a closed formula: nothing is iterated
+      until it converges.
+    invariances: Of 'rotation', 'scale', 'shift' and 'linear' (any invertible
+      map) those of the features that leave the score, with its default
+      options, as it is.
+    pool: For a measure that ranks models relative to each other: combines the
+      terms of several models, float64 [num_models, num_terms], into scores.
+    terms: For such a measure: the values that its option `term` takes, in the
+      order of the columns that `pool` wants.
+  """
+
+  name: str
+  function: Callable[..., float]
+  needs: tuple[str, ...]
+  higher_is_better: bool
+  cost: str
+  reference: str
+  optimisation_free: bool = True
+  invariances: frozenset[str] = frozenset()
+  needs_of_form: Mapping[str, tuple[str, ...]] = dataclasses.field(
+    default_factory=dict
+  )
+  pool: Callable[[np.ndarray], np.ndarray] | None = None
+  terms: tuple[str, ...] = ()
+
+  def needs_with(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns which inputs it takes with these options."""
+    return self.needs_of_form.get(options.get('form', ''), self.needs)
+
+  @property
+  def options(self) -> dict[str, Any]:
+    """Its options, and their defaults."""
+    parameters = inspect.signature(self.function).parameters
+    return {
+      name: parameter.default
+      for name, parameter in parameters.items()
+      if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def register(
+  name: str,
+  *,
+  needs: Sequence[str],
+  cost: str,
+  reference: str,
+  higher_is_better: bool = True,
+  optimisation_free: bool = True,
+  invariances: Sequence[str] = (),
+  needs_of_form: Mapping[str, tuple[str, ...]] | None = None,
+  pool: Callable[[np.ndarray], np.ndarray] | None = None,
+  terms: Sequence[str] = (),
+) -> Callable[[Callable[..., float]], Callable[..., float]]:
+  """Returns a decorator that makes a function a measure; see `Measure`."""
+
+  def add(function: Callable[..., float]) -> Callable[..., float]:
+    if name in _MEASURES:
+      raise ValueError(f'There is a measure {name!r} already.')
+    _MEASURES[name] = Measure(
+      name,
+      function,
+      tuple(needs),
+      higher_is_better,
+      cost,
+      reference,
+      optimisation_free,
+      frozenset(invariances),
+      needs_of_form or {},
+      pool,
+      tuple(terms),
+    )
+    return function
+
+  return add
+
+
+def names() -> tuple[str, ...]:
+  """Returns the names of all measures."""
+  return tuple(sorted(_MEASURES))
+
+
+def info(name: str) -> Measure:
+  """Returns what is known of a measure."""
+  if name not in _MEASURES:
+    raise ValueError(f'No measure is named {name!r}; there are {names()}.')
+  return _MEASURES[name]
+
+
+def score(
+  name: str,
+  *,
+  features: ArrayLike | None = None,
+  labels: ArrayLike | None = None,
+  source_probs: ArrayLike | None = None,
+  **options: Any,
+) -> float:
+  """Returns how well a model's representation suits a target task.
+
+  Args:
+    name: One of `names()`.
+    features: [n, d] representations of the target's samples.
+    labels: Integers [n] of the target task, in 0..C-1, each of them used.
+    source_probs: [n, Cs] probabilities of the source model's own classes.
+    **options: Of the measure; `info(name).options` lists them.
+
+  Raises:
+    ValueError: If the measure needs an input that is not given, does not know
+      an option, the inputs do not fit it, or the score is not finite. Inputs
+      that it does not need are not looked at.
+  """
+  measure = info(name)
+  if unknown := sorted(options.keys() - measure.options.keys()):
+    raise ValueError(
+      f'{name} has no option {unknown[0]!r}; it has {list(measure.options)}.'
+    )
+  given = dict(zip(INPUTS, (features, labels, source_probs), strict=True))
+  needs = measure.needs_with(options)
+  for need in needs:
+    if given[need] is None:
+      raise ValueError(f'{name} needs {need}, which is not given.')
+  value = float(measure.function(*(given[need] for need in needs), **options))
+  if not np.isfinite(value):
+    raise ValueError(
+      f'{name} is {value} on these inputs: it is not defined, or overflows.'
+    )
+  return value
+
+
+def score_all(
+  *,
+  features: ArrayLike | None = None,
+  labels: ArrayLike | None = None,
+  source_probs: ArrayLike | None = None,
+  options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, float]:
+  """Returns the score of every measure whose inputs are given.
+
+  Args:
+    features: As for `score`.
+    labels: As for `score`.
+    source_probs: As for `score`.
+    options: For a measure's name its options.
+
+  Raises:
+    ValueError: If an input is bad; the message names the measure.
+  """
+  options = options or {}
+  inputs = zip(INPUTS, (features, labels, source_probs), strict=True)
+  given = {name: value for name, value in inputs if value is not None}
+  for name in options:
+    info(name)
+  scores = {}
+  for name in names():
+    measure = info(name)
+    own = options.get(name, {})
+    if set(measure.needs_with(own)) <= given.keys():
+      try:
+        scores[name] = score(name, **given, **own)
+      except ValueError as error:
+        raise ValueError(f'{name}: {error}') from error
+  return scores
+
+
+def score_pool(
+  name: str, models: Sequence[Mapping[str, ArrayLike]], **options: Any
+) -> np.ndarray:
+  """Returns the scores of the models that compete for one target task.
+
+  Most measures score each model by itself. Those with `info(name).terms`
+  (ETran, NCTI) are sums of terms that are first scaled over the pool, so that
+  only here they are what was published.
+
+  Args:
+    name: One of `names()`.
+    models: For each model the inputs, as the keywords of `score`.
+    **options: Of the measure, for all models; not `term`.
+
+  Returns:
+    float64 [num_models].
+  """
+  measure = info(name)
+  if measure.pool is None:
+    return np.array([score(name, **model, **options) for model in models])
+  if 'term' in options:
+    raise ValueError(
+      f'{name} takes all its terms over a pool: {measure.terms}.'
+    )
+  terms = [
+    [score(name, **model, **options, term=term) for term in measure.terms]
+    for model in models
+  ]
+  return measure.pool(np.array(terms).reshape(len(models), len(measure.terms)))
+
+
+def min_max(values: np.ndarray) -> np.ndarray:
+  """Scales values to [0, 1]; equal values become 0."""
+  values = np.asarray(values, np.float64)
+  if not values.size:
+    return values
+  span = np.ptp(values)
+  return (values - values.min()) / (span if span > 0 else 1.0)

@@ -1,0 +1,149 @@
+"""Checks of what measures are given, and sums over classes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+
+_LARGEST = 1e100
+
+
+def check_features(features: ArrayLike) -> np.ndarray:
+  """Returns features as float64 [n, d].
+
+  Raises:
+    ValueError: If they are no finite numbers of that shape, n < 2, or squares
+      overflow or vanish.
+  """
+  return _matrix(features, 'features', 'd features')
+
+
+def check_labels(labels: ArrayLike, num_samples: int) -> np.ndarray:
+  """Returns labels as int64 [n].
+
+  Raises:
+    ValueError: If they are not one integer for each sample, or not 0..C-1
+      with at least one sample each.
+  """
+  labels = np.asarray(labels)
+  if not np.issubdtype(labels.dtype, np.integer):
+    raise ValueError(f'labels have dtype {labels.dtype}; give integers 0..C-1.')
+  if labels.ndim != 1:
+    raise ValueError(f'labels have shape {labels.shape}; give one a sample.')
+  if len(labels) != num_samples:
+    raise ValueError(
+      f'There are {len(labels)} labels of {num_samples} samples.'
+    )
+  if labels.min() < 0:
+    raise ValueError(f'A label is {labels.min()}; labels are 0..C-1.')
+  if labels.max() >= num_samples:
+    raise ValueError(
+      f'A label is {labels.max()}, but {num_samples} samples cannot fill '
+      'classes 0 to that; number the classes 0..C-1.'
+    )
+  labels = labels.astype(np.int64)
+  if empty := np.flatnonzero(np.bincount(labels) == 0).tolist():
+    raise ValueError(
+      f'Class {empty[0]} has no sample; labels are 0..C-1, each of them used '
+      f'({len(empty)} of {labels.max() + 1} are not).'
+    )
+  return labels
+
+
+def check(
+  features: ArrayLike, labels: ArrayLike, min_classes: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns checked features and labels, of so many classes at least."""
+  features = check_features(features)
+  labels = check_labels(labels, len(features))
+  if labels.max() + 1 < min_classes:
+    raise ValueError(
+      f'All samples are of one class; {min_classes} or more are compared.'
+    )
+  return features, labels
+
+
+def check_source_probs(source_probs: ArrayLike) -> np.ndarray:
+  """Returns probabilities as float64 [n, Cs].
+
+  Raises:
+    ValueError: If an entry is negative, or a row does not sum to 1 to 1e-3
+      (what a softmax in half precision keeps).
+  """
+  probs = _matrix(source_probs, 'source_probs', 'Cs probabilities')
+  if probs.min() < 0:
+    row, column = np.unravel_index(np.argmin(probs), probs.shape)
+    raise ValueError(
+      f'source_probs[{row}, {column}] is {probs.min():g}, which is negative.'
+    )
+  sums = probs.sum(axis=1)
+  worst = int(np.argmax(np.abs(sums - 1)))
+  if abs(sums[worst] - 1) > 1e-3:
+    raise ValueError(
+      f'Row {worst} of source_probs sums to {sums[worst]:g}, not to 1; give '
+      'probabilities, such as a softmax of the logits.'
+    )
+  return probs
+
+
+def _matrix(values: ArrayLike, name: str, columns: str) -> np.ndarray:
+  values = np.asarray(values)
+  if not (
+    np.issubdtype(values.dtype, np.floating)
+    or np.issubdtype(values.dtype, np.integer)
+  ):
+    raise ValueError(f'{name} have dtype {values.dtype}; give real numbers.')
+  if values.ndim != 2 or not values.shape[1]:
+    raise ValueError(
+      f'{name} have shape {values.shape}; give n samples times {columns}.'
+    )
+  if len(values) < 2:
+    raise ValueError(f'{name} are of {len(values)} sample; give 2 or more.')
+  values = np.asarray(values, np.float64)
+  largest = max(values.max(), -values.min())
+  if not np.isfinite(largest):
+    bad = ~np.isfinite(values)
+    row, column = np.argwhere(bad)[0]
+    raise ValueError(
+      f'{name}[{row}, {column}] is {values[row, column]}; {bad.sum()} of '
+      f'{bad.size} entries are not finite.'
+    )
+  if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
+    raise ValueError(
+      f'The largest of the {name} is {largest:g}; squares of such numbers are '
+      'out of the range of float64. Scale them.'
+    )
+  return values
+
+
+def centre(features: np.ndarray) -> np.ndarray:
+  """Returns features less their means, and exact zeros where they are constant.
+
+  The first sample is taken off before the mean, so that no digits are lost far
+  from the origin.
+  """
+  centred = features - features[0]
+  centred -= centred.mean(axis=0)
+  return centred
+
+
+def class_sums(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """Returns the sum of the rows of each class, float64 [C, ...]."""
+  size = len(labels)
+  members = sparse.csr_array(
+    (np.ones(size), (labels, np.arange(size))), (labels.max() + 1, size)
+  )
+  return members @ values
+
+
+def class_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """Returns the mean feature vector of each class, float64 [C, d]."""
+  return class_sums(features, labels) / np.bincount(labels)[:, None]
+
+
+def by_class(features: np.ndarray, labels: np.ndarray) -> Iterator[np.ndarray]:
+  """Yields a copy of the rows of each class, in their order."""
+  order = np.argsort(labels, kind='stable')
+  for rows in np.split(order, np.cumsum(np.bincount(labels))[:-1]):
+    yield features[rows]

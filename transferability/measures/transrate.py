@@ -1,0 +1,171 @@
+"""TransRate: mutual information of features and labels, by coding rates."""
+
+from collections.abc import Sequence
+import dataclasses
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import linalg
+
+from transferability.measures import linear_algebra, samples
+from transferability.measures.registry import register
+
+FORMS = ('paper', 'listing', 'experiments', 'projected', 'slides')
+
+
+@dataclasses.dataclass(frozen=True)
+class _Spectra:
+  """Eigenvalues of the second moments that are compared.
+
+  Attributes:
+    whole: Of all samples.
+    classes: Of the samples of each class.
+    weights: Of the classes; they sum to 1.
+    size: Of the matrix, which sets the tolerance of its rank.
+  """
+
+  whole: np.ndarray
+  classes: Sequence[np.ndarray]
+  weights: np.ndarray
+  size: int
+
+  @property
+  def rank(self) -> int:
+    tolerance = self.whole.max() * self.size * np.finfo(np.float64).eps
+    return int((self.whole > tolerance).sum())
+
+  def rate_reduction(self, epsilon: float) -> float:
+    rates = [_coding_rate(values, epsilon) for values in self.classes]
+    return float(_coding_rate(self.whole, epsilon) - self.weights @ rates)
+
+
+@register(
+  'transrate',
+  needs=('features', 'labels'),
+  cost='O(n d min(n, d))',
+  reference='Huang et al., ICML 2022, arXiv 2106.09362',
+  invariances=('rotation', 'shift'),
+)
+def transrate(
+  features: ArrayLike,
+  labels: ArrayLike,
+  *,
+  form: str = 'paper',
+  epsilon: float = 1e-4,
+  unit_trace: bool | None = None,
+  per_rank: bool | None = None,
+) -> float:
+  """Returns R(Z, epsilon) - R(Z, epsilon | labels), in nats.
+
+  R(Z, epsilon) = 1/2 log det(I + Z^T Z / (n epsilon)) of centred features Z
+  [n, d] is the rate of coding them up to a distortion; given the labels it is
+  the mean over classes, weighted by n_c / n, with n_c for n inside.
+
+  Args:
+    features: [n, d].
+    labels: [n].
+    form: `paper`: the formula. `listing`: the paper's ten lines of code, in
+      which all classes weigh the same. `experiments`: the authors' code, with
+      rows scaled to unit norm before and after centring. `projected`: their
+      code of model selection, on the between-class part of the whitened
+      features. `slides`: the formula with n for n_c inside of the conditional
+      rate, as the authors' slides print it.
+    epsilon: What divides the eigenvalues. It decides which model wins; never
+      choose it by the ranking that is evaluated.
+    unit_trace: In the last two forms, whether all eigenvalues are divided by
+      the sum of those of Z^T Z / n; by default they are.
+    per_rank: In the last two forms, whether the result is divided by the rank
+      of Z^T Z / n; by default it is.
+
+  Raises:
+    ValueError: Also if an option is unknown in that form, or a row of features
+      that is to be scaled is zero.
+  """
+  if form not in FORMS:
+    raise ValueError(f'form={form!r} is none of {FORMS}.')
+  if not 0 < epsilon < np.inf:
+    raise ValueError(f'epsilon={epsilon} is not a positive number.')
+  of_authors = form in ('experiments', 'projected')
+  if not of_authors and (unit_trace is not None or per_rank is not None):
+    raise ValueError(
+      f'unit_trace and per_rank are no options of form={form!r}.'
+    )
+  features, labels = samples.check(features, labels)
+  if form == 'projected':
+    spectra = _projected(features, labels)
+  else:
+    if form == 'experiments':
+      features = _unit_rows(features)
+    centred = samples.centre(features)
+    if form == 'experiments':
+      centred = _unit_rows(centred)
+    spectra = _second_moments(centred, labels, form)
+  scale = rank = 1.0
+  if of_authors and unit_trace is not False:
+    scale = spectra.whole.sum() or 1.0
+  if of_authors and per_rank is not False:
+    rank = max(1, spectra.rank)
+  return spectra.rate_reduction(epsilon * scale) / rank
+
+
+def _coding_rate(eigenvalues: np.ndarray, epsilon: float) -> float:
+  return 0.5 * float(np.log1p(eigenvalues / epsilon).sum())
+
+
+def _second_moments(
+  centred: np.ndarray, labels: np.ndarray, form: str
+) -> _Spectra:
+  size = len(labels)
+  weights = np.bincount(labels) / size
+  if form == 'listing':
+    weights = np.full(len(weights), 1 / len(weights))
+  return _Spectra(
+    linear_algebra.gram_eigenvalues(centred) / size,
+    [
+      linear_algebra.gram_eigenvalues(z)
+      / (size if form == 'slides' else len(z))
+      for z in samples.by_class(centred, labels)
+    ],
+    weights,
+    centred.shape[1],
+  )
+
+
+def _projected(features: np.ndarray, labels: np.ndarray) -> _Spectra:
+  """Returns the singular values of S Q and S_c Q for Q = pinv(S) B.
+
+  The between-class covariance is B = W^T W with a row of W for each class, so
+  that the singular values of M Q are those of M pinv(S) W^T R^T, where R is
+  the triangle of W^T = O R: d x C instead of d x d.
+  """
+  num_samples, size = features.shape
+  centred = samples.centre(features)
+  counts = np.bincount(labels)
+  means = samples.class_means(centred, labels)
+  between = np.sqrt(counts / num_samples)[:, None] * means
+  triangle = linalg.qr(between.T, mode='economic')[1]
+  squares, vectors = linear_algebra.gram_svd(centred)
+  right = (vectors / squares) @ (vectors.T @ between.T) * num_samples
+  right = right @ triangle.T
+
+  def singular_values(z: np.ndarray) -> np.ndarray:
+    product = z.T @ (z @ right) / len(z)
+    return linalg.svdvals(product, check_finite=False)
+
+  classes = samples.by_class(centred - means[labels], labels)
+  return _Spectra(
+    singular_values(centred),
+    [singular_values(z) for z in classes],
+    counts / num_samples,
+    size,
+  )
+
+
+def _unit_rows(values: np.ndarray) -> np.ndarray:
+  norms = np.linalg.norm(values, axis=1, keepdims=True)
+  if not norms.all():
+    raise ValueError(
+      f'Row {int(np.argmin(norms))} of the features, or of what is left of '
+      "them after centring, is zero and has no direction; use form='paper'."
+    )
+  return values / norms
