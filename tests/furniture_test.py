@@ -17,7 +17,8 @@ class FurnitureTest(parameterized.TestCase):
       bottom = (centers - halves)[:, 2].min()  # A bed's back may be sunk in.
       self.assertBetween(bottom, -0.25, 0.01)
       self.assertLess((centers + halves)[:, 2].max(), 2.3)
-      self.assertLess(np.abs(centers[:, :2]).max() + halves[:, :2].max(), 2)
+      reach = (np.abs(centers) + halves)[:, :2].max()
+      self.assertLess(reach, 1.3)
 
   def test_no_two_classes_are_built_alike(self):
     built = {
