@@ -103,7 +103,7 @@ def main(argv: Sequence[str]) -> None:
     os.path.join(
       _ORACLE_DIR.value or _BANK_DIRS.value[0], _ORACLES[_SPLIT.value]
     )
-  )
+  ).restrict(banks.load(_BANK_DIRS.value[0]).names)
   sizes = mini_bank.data_sizes(_BANK_DIRS.value[0])
   probe = _probe(_DATA_DIR.value, sizes, _SPLIT.value, _NUM_IMAGES.value)
   header = 'bank noise common_start steps loss_ratio method P@1 P@3 P@5'
