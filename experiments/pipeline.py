@@ -245,7 +245,8 @@ class _Model:
     except BadMapError as error:
       if self._projection.on_bad_map == 'error':
         raise ValueError(
-          f'{error} (method {name}; --on_bad_map=drop_image drops it)'
+          f'{error} (Method {name}; --resume --on_bad_map=drop_image goes on '
+          'without the image.)'
         ) from error
       for space in self._spaces.values():
         space.drop_images(error.images)

@@ -97,8 +97,9 @@ _SAVE_MAPS = flags.DEFINE_bool(
   'save_maps', False, 'Also write maps/<method>/<model>.npy.'
 )
 
-# What the results do not depend on.
-_INCIDENTAL = ('output', 'resume', 'overwrite', 'device')
+# What a resumed run may change. A run that stopped at a bad map goes on with
+# --on_bad_map=drop_image; which images are dropped is recorded by itself.
+_INCIDENTAL = ('output', 'resume', 'overwrite', 'device', 'on_bad_map')
 
 
 def _default_output() -> str:

@@ -317,6 +317,29 @@ class RunTest(RunTaskonomyTestCase):
       self.assertFalse((output / 'figures' / 'precision.png').exists())
       self.assertLen(_rows(output / 'ranking' / 'elrp.csv'), 4)
 
+  def test_a_run_stopped_by_a_bad_map_can_go_on_without_the_image(self):
+    blind = testing.freeze(lambda x: tf.nn.relu(x - 0.2))
+    (self.bank / 'beta.pb').write_bytes(blind.SerializeToString())
+    self.content['encoders'][1]['preprocessing'] = 'resize(16) | range(0, 1)'
+    bank_testing.write_json(self.bank, self.content)
+    images = testing.images(4)
+    images[2] = 10
+    np.save(self.folder / 'images.npy', images)
+    arguments = [
+      f'--bank={self.bank}',
+      f'--probe={self.folder / "images.npy"}',
+      '--batch_size=2',
+      f'--output={self.output}',
+    ]
+    stopped, resumed = self.drive(
+      arguments, [*arguments, '--resume', '--on_bad_map=drop_image']
+    )
+    self.assertEqual(stopped[0], 1)
+    self.assertIn('--on_bad_map=drop_image', stopped[2])
+    self.assertEqual(resumed[0], 0, resumed[2])
+    record = json.loads((self.output / 'run.json').read_text())
+    self.assertEqual(record['digests']['dropped_images'], ['images.npy[2]'])
+
 
 class ErrorTest(RunTaskonomyTestCase):
   def setUp(self):
