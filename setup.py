@@ -45,15 +45,15 @@ setuptools.setup(
     'pooch>=1.7',
     'protobuf>=4.25',
     'scipy>=1.11',
-    'tensorboard>=2.20',
-    'tensorflow>=2.21,<2.22',
+    'tensorboard>=2.18',
+    'tensorflow>=2.18,<2.22',
     'tensorflow-hub>=0.16',
     'tqdm>=4.65',
   ],
   extras_require={
     'photos': _PHOTOS,
     'measures': _MEASURES,
-    'gpu': ['tensorflow[and-cuda]>=2.21,<2.22'],
+    'gpu': ['tensorflow[and-cuda]>=2.18,<2.22'],
     'test': [
       'hypothesis>=6',
       'pillow>=10',
