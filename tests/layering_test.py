@@ -15,7 +15,7 @@ _ALLOWED = {
   'probe_data': {'absl', 'cv2', 'numpy', 'pooch'},
   'taskonomy_models': {
     'absl',
-    'attribution.graph',
+    'attribution',
     'numpy',
     'pooch',
     'tensorflow',
