@@ -1,5 +1,5 @@
 """Entry points, and the pipeline that they share."""
 
-from experiments import quiet
+from taskonomy_models import quiet
 
 quiet.quieten_tensorflow()

@@ -15,9 +15,10 @@ import os
 from absl import app, flags
 import numpy as np
 
-from experiments import cli, evaluation, mini_bank, pipeline, progress
+from experiments import evaluation, mini_bank, pipeline
 from probe_data import probe_sets, scene_dataset
 from taskonomy_models import bank as banks
+from taskonomy_models import cli, progress
 from transferability import affinity as affinity_lib
 from transferability import files, ranking
 from transferability import oracle as oracle_lib

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from experiments import cli, mini_bank, progress, transfers
+from experiments import mini_bank, transfers
+from taskonomy_models import cli, progress
 
 _BANK_DIR = flags.DEFINE_string(
   'bank_dir', 'work/mini_bank', 'Folder of the trained bank.'

@@ -131,7 +131,7 @@ def train_bank(
     sizes: Of the data.
     tasks: Which tasks, by name.
     workers: Processes, of one thread each: the weights do not depend on it.
-    progress: As `experiments.progress.track`.
+    progress: As `taskonomy_models.progress.track`.
 
   Raises:
     ValueError: If the folder holds networks of another recipe.

@@ -18,9 +18,9 @@ from attribution import methods as methods_lib
 from attribution.errors import GraphError
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
-from experiments import progress
 from experiments.map_files import MapFile
 from probe_data.probe_sets import ProbeSet
+from taskonomy_models import progress
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from transferability.model_space import BadMapError, ModelSpace
@@ -281,7 +281,7 @@ def project(
     projection: How.
     output: Gets `model_space/<method>/`, and `maps/<method>/<model>.npy` if
       maps are saved (float32 [images, H, W, C], not normalised).
-    track: Shows progress, as `experiments.progress.track`.
+    track: Shows progress, as `taskonomy_models.progress.track`.
 
   Returns:
     The model space of each method.

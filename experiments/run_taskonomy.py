@@ -17,9 +17,10 @@ import re
 from absl import app, flags
 
 from attribution import methods
-from experiments import cli, evaluation, pipeline, progress, run_record, visuals
+from experiments import evaluation, pipeline, run_record, visuals
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
+from taskonomy_models import cli, progress
 
 _BANK = flags.DEFINE_string(
   'bank', 'mini', f'Networks: one of {list(banks.NAMED)}, or a folder.'

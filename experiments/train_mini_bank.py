@@ -12,8 +12,8 @@ import dataclasses
 
 from absl import app, flags
 
-from experiments import cli, mini_bank, progress
-from taskonomy_models import mini_training
+from experiments import mini_bank
+from taskonomy_models import cli, mini_training, progress
 
 _DEFAULT = mini_training.Recipe()
 

@@ -173,7 +173,7 @@ def measure(
     sizes: Of the data.
     plan: What to train.
     workers: Processes, of one thread each.
-    progress: As `experiments.progress.track`.
+    progress: As `taskonomy_models.progress.track`.
   """
   representations = os.path.join(bank, 'transfers', 'representations')
   losses = os.path.join(bank, 'transfers', 'losses')

@@ -20,6 +20,7 @@ _ALLOWED = {
     'pooch',
     'tensorflow',
     'tensorflow_hub',
+    'tqdm',
   },
   'transferability': {'numpy', 'scipy'},
   'experiments': {
@@ -40,10 +41,10 @@ _ALLOWED = {
 }
 # Single modules that may import more, inside of functions only.
 _ALLOWED_LAZILY = {'transferability.measures.estimators': {'sklearn'}}
-_WITH_ENTRY_POINTS = ('experiments', 'benchmarks')
+_WITH_ENTRY_POINTS = ('experiments', 'benchmarks', 'taskonomy_models')
 _LIBRARIES = tuple(set(_ALLOWED) - set(_WITH_ENTRY_POINTS))
 # Besides entry points: it has the one flag that all entry points share.
-_MAY_HAVE_FLAGS = ('experiments.cli',)
+_MAY_HAVE_FLAGS = ('taskonomy_models.cli',)
 
 
 def _modules(*packages: str) -> list[build_files.Module]:

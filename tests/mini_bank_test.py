@@ -8,9 +8,9 @@ import tempfile
 from absl.testing import absltest, flagsaver
 import numpy as np
 
-from experiments import compare_recipes, mini_bank, progress, transfers
+from experiments import compare_recipes, mini_bank, transfers
 from taskonomy_models import bank as banks
-from taskonomy_models import mini_training, readouts
+from taskonomy_models import mini_training, progress, readouts
 from transferability import files
 from transferability import oracle as oracle_lib
 

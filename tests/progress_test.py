@@ -5,7 +5,7 @@ from unittest import mock
 
 from absl.testing import absltest, parameterized
 
-from experiments import progress
+from taskonomy_models import progress
 
 
 class _Terminal(io.StringIO):

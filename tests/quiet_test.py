@@ -18,7 +18,7 @@ print('said by the program', file=sys.stderr)
 # Python's and the C library's way to stderr.
 _BLOCK = """
 import os, sys
-from experiments import quiet
+from taskonomy_models import quiet
 try:
   with quiet.silent_stderr():
     print('one', file=sys.stderr)

@@ -32,7 +32,8 @@ _BASELINES = [
 _DRIVER = """
 import contextlib, io, json, sys
 from absl.testing import flagsaver
-from experiments import cli, pipeline, run_taskonomy
+from experiments import pipeline, run_taskonomy
+from taskonomy_models import cli
 commands, may_compute = json.load(sys.stdin)
 if not may_compute:
   pipeline.explainers.Explainer = None

@@ -1,10 +1,18 @@
-"""What all entry points share: one clear line for an error of the user."""
+"""What all entry points share: one clear line for an error of the user.
+
+Importing it also keeps TensorFlow's start-up messages away, if TensorFlow is
+not imported yet; so entry points import it, and libraries do not.
+"""
 
 from collections.abc import Callable, Sequence
 import sys
 from typing import NoReturn
 
 from absl import app, flags, logging
+
+from taskonomy_models import quiet
+
+quiet.quieten_tensorflow()
 
 _DEBUG = flags.DEFINE_bool(
   'debug', False, 'Show where an error came from (a traceback).'
