@@ -93,7 +93,7 @@ def draw(
     )
   curves = {name: score.curve for name, score in evaluation.scores.items()}
   for kind in ('precision', 'recall') if curves else ():
-    figures.curves(folder / f'{kind}.png', curves, kind)
+    figures.precision_recall_curves(folder / f'{kind}.png', curves, kind)
   summaries.write(
     output / 'tensorboard',
     labels=labels,

@@ -1,0 +1,28 @@
+"""The figures of the paper, as PNG and PDF files.
+
+Every function writes its files under a temporary name, then renames them; the
+same input gives the same bytes. No function touches pyplot's global state.
+"""
+
+from experiments.figures.curves import precision_recall_curves
+from experiments.figures.maps import map_grid, map_panels
+from experiments.figures.matrices import affinity_heat_map
+from experiments.figures.style import (
+  BASELINES,
+  GROUP_COLORS,
+  group_colors,
+  method_label,
+)
+from experiments.figures.trees import task_tree
+
+__all__ = [
+  'BASELINES',
+  'GROUP_COLORS',
+  'affinity_heat_map',
+  'precision_recall_curves',
+  'group_colors',
+  'map_grid',
+  'map_panels',
+  'method_label',
+  'task_tree',
+]
