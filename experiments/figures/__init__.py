@@ -4,7 +4,7 @@ Every function writes its files under a temporary name, then renames them; the
 same input gives the same bytes. No function touches pyplot's global state.
 """
 
-from experiments.figures.curves import precision_recall_curves
+from experiments.figures.curves import lines, precision_recall_curves
 from experiments.figures.maps import map_grid, map_panels
 from experiments.figures.matrices import affinity_heat_map
 from experiments.figures.style import (
@@ -21,6 +21,7 @@ __all__ = [
   'affinity_heat_map',
   'precision_recall_curves',
   'group_colors',
+  'lines',
   'map_grid',
   'map_panels',
   'method_label',
