@@ -84,7 +84,7 @@ def load_oracle(bank: Bank) -> oracle_lib.Oracle | None:
   """Returns the bank's oracle for the models of the bank, if it has one."""
   if bank.oracle is None:
     return None
-  oracle = oracle_lib.Oracle.load(bank.oracle)
+  oracle = oracle_lib.Oracle.load(bank.oracle, bank.oracle_affinity)
   try:
     return oracle.restrict(bank.names)
   except ValueError as error:

@@ -4,9 +4,11 @@ Every function writes its files under a temporary name, then renames them; the
 same input gives the same bytes. No function touches pyplot's global state.
 """
 
+from experiments.figures.bars import bars
 from experiments.figures.curves import lines, precision_recall_curves
 from experiments.figures.maps import map_grid, map_panels
 from experiments.figures.matrices import affinity_heat_map
+from experiments.figures.points import scatter
 from experiments.figures.style import (
   BASELINES,
   GROUP_COLORS,
@@ -19,7 +21,9 @@ __all__ = [
   'BASELINES',
   'GROUP_COLORS',
   'affinity_heat_map',
+  'bars',
   'precision_recall_curves',
+  'scatter',
   'group_colors',
   'lines',
   'map_grid',

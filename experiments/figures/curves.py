@@ -12,6 +12,9 @@ from experiments.figures import style
 from transferability import files
 from transferability.ranking import PrecisionRecall
 
+# Thinner and thinner, so that a line shows below one that it coincides with.
+_WIDTHS = (4.0, 2.8, 1.6)
+
 
 def precision_recall_curves(
   path: files.Path,
@@ -84,6 +87,8 @@ def lines(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(list(x), [f'{value:g}' for value in x])
+  elif all(float(value).is_integer() for value in x):
+    axes.xaxis.set_major_locator(MaxNLocator(20, integer=True))
   style.save(figure, path)
 
 
@@ -119,7 +124,7 @@ def _draw(
       markersize=6.5,
       markeredgecolor='white',
       markeredgewidth=0.8,
-      linewidth=2.2,
+      linewidth=_WIDTHS[i % len(_WIDTHS)],
       zorder=3,
     )
     if name in intervals:

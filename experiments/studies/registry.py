@@ -12,6 +12,22 @@ Function = Callable[[Study, pathlib.Path], Finding]
 # Module in this package: title, and where in the paper or its reviews. The
 # modules are imported when they are asked for: each brings its own figures.
 _STUDIES = {
+  'probe_size': (
+    'How many probe images are enough',
+    'Section 3.3: a model is a point for a set of probe images',
+  ),
+  'direct_comparison': (
+    'Affinity against the symmetrised oracle',
+    'Reviewer 4, point 1',
+  ),
+  'symmetry': (
+    'What a symmetric matrix can lose',
+    'Reviewer 4, point 3',
+  ),
+  'bad_cases': (
+    'Targets that are ranked badly',
+    'Rebuttal, reviewer 2: class_places is poorly predicted',
+  ),
   'quantisation': (
     'Affinities from maps of few bits',
     "Rebuttal, reviewer 1: Spearman's correlation with the 32-bit affinity is "
