@@ -133,41 +133,52 @@ def check(
       'are needed to compare them.'
     )
   session.check_device(projection.device)
-  ruled = any(method.rule for method in projection.methods)
-  sizes = {}
-  for encoder in bank.encoders:
-    encoder.digest()
-    subgraph = _subgraph(encoder)
-    try:
-      if ruled:
-        overrides.mark_activations(subgraph)
-      preprocessing = Preprocessing.parse(encoder.preprocessing)
-      shape = preprocessing.output_shape(image_shape)
-    except ValueError as error:
-      raise type(error)(f'{encoder.name}: {error}') from error
-    expected = (subgraph.input_shape or (None,) * 4)[1:]
-    if len(expected) != 3 or any(
-      e not in (None, n) for e, n in zip(expected, shape, strict=True)
-    ):
-      raise ValueError(
-        f'{encoder.name}: the graph takes inputs of shape {expected}, but '
-        f'"{encoder.preprocessing}" makes {shape} of images of '
-        f'shape {image_shape}. Add a resize to the preprocessing, or pass '
-        'another --image_size.'
-      )
-    if not projection.inverse and preprocessing.steps[-1].must_be_last:
-      raise ValueError(
-        f'{encoder.name}: protocol released_code averages over the last axis, '
-        f'which is not that of the channels after "{preprocessing}". Use '
-        '--protocol=paper.'
-      )
-    sizes[encoder.name] = shape[:2]
+  sizes = {
+    encoder.name: check_encoder(encoder, projection, image_shape)
+    for encoder in bank.encoders
+  }
   if not projection.inverse and len(set(sizes.values())) > 1:
     raise ValueError(
       'protocol released_code compares maps in the coordinates of the '
       f'inputs, but the encoders take several sizes: {sizes}. Use '
       '--protocol=paper.'
     )
+
+
+def check_encoder(
+  encoder: Encoder, projection: Projection, image_shape: tuple[int, int, int]
+) -> tuple[int, int]:
+  """Finds what would stop a model's projection; see `check`.
+
+  Returns:
+    Height and width of its input.
+  """
+  encoder.digest()
+  subgraph = _subgraph(encoder)
+  try:
+    if any(method.rule for method in projection.methods):
+      overrides.mark_activations(subgraph)
+    preprocessing = Preprocessing.parse(encoder.preprocessing)
+    shape = preprocessing.output_shape(image_shape)
+  except ValueError as error:
+    raise type(error)(f'{encoder.name}: {error}') from error
+  expected = (subgraph.input_shape or (None,) * 4)[1:]
+  if len(expected) != 3 or any(
+    e not in (None, n) for e, n in zip(expected, shape, strict=True)
+  ):
+    raise ValueError(
+      f'{encoder.name}: the graph takes inputs of shape {expected}, but '
+      f'"{encoder.preprocessing}" makes {shape} of images of '
+      f'shape {image_shape}. Add a resize to the preprocessing, or pass '
+      'another --image_size.'
+    )
+  if not projection.inverse and preprocessing.steps[-1].must_be_last:
+    raise ValueError(
+      f'{encoder.name}: protocol released_code averages over the last axis, '
+      f'which is not that of the channels after "{preprocessing}". Use '
+      '--protocol=paper.'
+    )
+  return shape[:2]
 
 
 class _Model:
@@ -324,6 +335,35 @@ def project(
       model.project(probe.images, _starts(remaining, len(starts)))
     model.finish()
   return spaces
+
+
+def project_encoder(
+  encoder: Encoder,
+  probe: ProbeSet,
+  projection: Projection,
+  spaces: Mapping[str, ModelSpace],
+  track: Callable[..., Iterable] = progress.track,
+) -> None:
+  """Projects one more model into spaces that exist; the others stay.
+
+  Args:
+    encoder: The model.
+    probe: The images of the spaces.
+    projection: As the others were projected; without saving maps.
+    spaces: By method.
+    track: Shows progress.
+
+  Raises:
+    ValueError: If the model cannot be projected, or a space has another model
+      of its name.
+  """
+  session.check_device(projection.device)
+  check_encoder(encoder, projection, probe.images.shape[1:])
+  model = _Model(encoder, projection, spaces, pathlib.Path())
+  if starts := model.missing():
+    description = f'Projecting {encoder.name}'
+    model.project(probe.images, track(starts, description=description))
+  model.finish()
 
 
 def _starts(remaining: Iterable, number: int) -> Iterable[int]:
