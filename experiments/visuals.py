@@ -1,4 +1,4 @@
-"""Draws what a run found: its figures and TensorBoard summaries."""
+"""Draws what a run found: its figures, its page, TensorBoard summaries."""
 
 from collections.abc import Mapping
 import os
@@ -6,7 +6,8 @@ import pathlib
 
 import numpy as np
 
-from experiments import figures, summaries
+from experiments import evaluation as evaluations
+from experiments import figures, report, summaries
 from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
@@ -45,7 +46,7 @@ def draw(
   output: str | os.PathLike,
   settings: Mapping[str, object],
 ) -> None:
-  """Writes `figures/*.png` and `tensorboard/`.
+  """Writes `figures/`, `report.html` and `tensorboard/`.
 
   Args:
     bank: The models.
@@ -91,6 +92,25 @@ def draw(
       f'Task similarity tree: {label}, {shown_as}',
       axis_label=_TREE_AXIS[evaluation.protocol],
     )
+  oracle = evaluations.load_oracle(bank)
+  report.write(
+    output / 'report.html',
+    title=f'{bank.name} on {shown_as}',
+    lead=(
+      f'{len(labels)} networks, {len(probe)} images, protocol '
+      f'{evaluation.protocol}.'
+    ),
+    labels=labels,
+    groups=groups,
+    evaluation=evaluation,
+    relevant={}
+    if oracle is None
+    else {target: oracle.relevant(target) for target in oracle.targets},
+    images=probe.images[shown],
+    maps=maps,
+    settings=settings,
+    tree_axis=_TREE_AXIS[evaluation.protocol],
+  )
   curves = {name: score.curve for name, score in evaluation.scores.items()}
   for kind in ('precision', 'recall') if curves else ():
     figures.precision_recall_curves(folder / f'{kind}.png', curves, kind)

@@ -163,7 +163,7 @@ class RunTest(RunTaskonomyTestCase):
 
   def _check_files(self):
     expected = {'run.json', 'images.csv', 'precision_recall.csv', 'summary.csv'}
-    expected.add('intervals.csv')
+    expected |= {'intervals.csv', 'report.html'}
     for method in _METHODS:
       expected |= {
         f'affinity/{method}.csv',

@@ -5,7 +5,11 @@ same input gives the same bytes. No function touches pyplot's global state.
 """
 
 from experiments.figures.bars import bars
-from experiments.figures.curves import lines, precision_recall_curves
+from experiments.figures.curves import (
+  curve_styles,
+  lines,
+  precision_recall_curves,
+)
 from experiments.figures.maps import map_grid, map_panels
 from experiments.figures.matrices import affinity_heat_map
 from experiments.figures.points import scatter
@@ -22,6 +26,7 @@ __all__ = [
   'GROUP_COLORS',
   'affinity_heat_map',
   'bars',
+  'curve_styles',
   'precision_recall_curves',
   'scatter',
   'group_colors',

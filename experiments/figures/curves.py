@@ -1,6 +1,6 @@
 """Curves: P@K and R@K as in the paper's Figure 4, and any others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,6 +14,28 @@ from transferability.ranking import PrecisionRecall
 
 # Thinner and thinner, so that a line shows below one that it coincides with.
 _WIDTHS = (4.0, 2.8, 1.6)
+
+
+def curve_styles(names: Iterable[str]) -> dict[str, dict[str, object]]:
+  """Returns how the curves of these names look where something else draws.
+
+  Returns:
+    For each name `color`, `width` in pixels and `dashes` as SVG writes them.
+  """
+  methods = [name for name in names if name not in style.BASELINES]
+  styles = {
+    name: {
+      'color': style.CURVE_COLORS[i % len(style.CURVE_COLORS)],
+      'width': _WIDTHS[i % len(_WIDTHS)],
+      'dashes': '',
+    }
+    for i, name in enumerate(methods)
+  }
+  for name in style.BASELINES:
+    pattern = style.BASELINES[name][1]
+    dashes = '' if pattern == '-' else ' '.join(f'{2 * n}' for n in pattern[1])
+    styles[name] = {'color': '#808080', 'width': 1.5, 'dashes': dashes}
+  return {name: styles[name] for name in names}
 
 
 def precision_recall_curves(
