@@ -69,7 +69,9 @@ _AGAIN = flags.DEFINE_bool(
 )
 
 
-def conduct(names: Sequence[str]) -> dict[str, study.Finding]:
+def conduct(
+  names: Sequence[str],
+) -> tuple[study.Study, dict[str, study.Finding]]:
   """Conducts studies as the flags say, and prints what each found."""
   shared = study.Study(
     _OUTPUT.value,
@@ -92,7 +94,7 @@ def conduct(names: Sequence[str]) -> dict[str, study.Finding]:
     findings[name] = shared.conduct(name, entry.function, _AGAIN.value)
     print(f'{entry.title}: {findings[name].headline}')
     print(f'Results: {os.path.join(_OUTPUT.value, name)}')
-  return findings
+  return shared, findings
 
 
 def run(name: str) -> None:
