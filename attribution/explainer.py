@@ -36,8 +36,9 @@ class Summary:
 
   Attributes:
     operations: Number of nodes between input and representation by op type.
-    ruled: Number of activations by name whose gradient is overridden; empty if
-      no method overrides gradients.
+    ruled: Number of activations by name whose gradient is overridden, and of
+      operands of products that are gates, or get half of the relevance; empty
+      if no method overrides gradients.
   """
 
   operations: Mapping[str, int]
@@ -117,7 +118,9 @@ class Explainer:
       operations = Counter(node.op for node in subgraph.nodes.values())
       ruled = {}
       if any(method.rule for method in self.methods):
-        subgraph, ruled = overrides.mark_activations(subgraph)
+        subgraph, ruled = overrides.mark_activations(
+          subgraph, methods_lib.product_rule(self.methods)
+        )
       self.summary = Summary(dict(operations), dict(ruled))
       self._build(subgraph, device)
     except GraphError as error:

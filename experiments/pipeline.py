@@ -157,7 +157,9 @@ def check_encoder(
   subgraph = _subgraph(encoder)
   try:
     if any(method.rule for method in projection.methods):
-      overrides.mark_activations(subgraph)
+      overrides.mark_activations(
+        subgraph, methods_lib.product_rule(projection.methods)
+      )
     preprocessing = Preprocessing.parse(encoder.preprocessing)
     shape = preprocessing.output_shape(image_shape)
   except ValueError as error:
