@@ -8,6 +8,7 @@ Keras 2 (https://keras.io/2.18/api/layers), which differs from Keras 3 in
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -301,10 +302,7 @@ def _separable_conv2d(layer: Layer, x: tf.Tensor) -> tf.Tensor:
 
 @register_layer('Dense')
 def _dense(layer: Layer, x: tf.Tensor) -> tf.Tensor:
-  kernel = layer.weight('kernel')
-  flat = x.shape.rank == 2
-  x = tf.matmul(x, kernel) if flat else tf.tensordot(x, kernel, [[-1], [0]])
-  return _finish(layer, x)
+  return _finish(layer, tf.matmul(x, layer.weight('kernel')))
 
 
 @register_layer('BatchNormalization')
@@ -442,17 +440,26 @@ def _flatten(layer: Layer, x: tf.Tensor) -> tf.Tensor:
 @register_layer('Reshape')
 def _reshape(layer: Layer, x: tf.Tensor) -> tf.Tensor:
   shape = list(layer.config['target_shape'])
-  known = x.shape[1:].num_elements()
-  if -1 in shape and known is not None:
-    rest = -int(np.prod(shape))
-    shape[shape.index(-1)] = known // rest
+  units, known = (
+    x.shape[1:].num_elements(),
+    math.prod(s for s in shape if s > 0),
+  )
+  if units is not None:
+    # TensorFlow itself would give what is left over to another image.
+    rest = units // known
+    shape = [rest if side == -1 else side for side in shape]
+    if math.prod(shape) != units:
+      raise ValueError(f'{units} numbers do not make {shape}')
   batch = tf.shape(x)[0] if -1 in shape else -1
   return tf.reshape(x, [batch, *shape])
 
 
 @register_layer('Permute')
 def _permute(layer: Layer, x: tf.Tensor) -> tf.Tensor:
-  return tf.transpose(x, [0, *layer.config['dims']])
+  axes = layer.config['dims']
+  if sorted(axes) != list(range(1, x.shape.rank)):
+    raise layer.unknown('dims')
+  return tf.transpose(x, [0, *axes])
 
 
 @register_layer(
