@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from attribution import tensors
 from attribution.errors import GraphError
-from taskonomy_models.formats import tfjs_files, unfusing
+from taskonomy_models.formats import tfjs_files, tfjs_weights, unfusing
 from taskonomy_models.frozen import FrozenNetwork
 
 GraphDef = tf.compat.v1.GraphDef
@@ -52,7 +52,7 @@ def load(source: str | os.PathLike) -> FrozenNetwork:
     raise GraphError(
       f'{model.path}: "modelTopology" is not a GraphDef in JSON: {error}'
     ) from error
-  weights = tfjs_files.weights(model)
+  weights = tfjs_weights.decode(model)
   try:
     _fill_constants(graph_def, weights)
     nodes = unfusing.unfuse(graph_def.node)
