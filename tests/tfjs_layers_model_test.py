@@ -380,6 +380,16 @@ class StructureTest(LayersModelTestCase):
     expected = _apply(weights, 'two', _apply(weights, 'model/scope/one', x))
     np.testing.assert_allclose(values[0], expected, 1e-4, 1e-4)
 
+  def test_a_layer_may_have_a_name_that_ends_as_that_of_another(self):
+    weights = _weights('one', 'head/one')
+    model = _sequential(
+      _convolution('one', batch_input_shape=[None, 16, 16, 3]),
+      _convolution('head/one'),
+    )
+    _, x, values = self.run_on_noise(model, weights, 'head/one_out:0')
+    expected = _apply(weights, 'head/one', _apply(weights, 'one', x))
+    np.testing.assert_allclose(values[0], expected, 1e-4, 1e-4)
+
   @parameterized.parameters(
     ('my layer', 'my_layer'), ('a:b', 'a_b'), ('_a', 'layer_a'), ('A', 'A')
   )

@@ -145,6 +145,17 @@ class DamageTest(WeightsTestCase):
     shard.write_bytes(shard.read_bytes()[:-1])
     self.refuses(path, 'shard0of1.bin', "'cut'", 'cut off')
 
+  def test_numbers_that_are_cut_behind_text(self):
+    weights = {
+      'text': np.array([b'abcdefgh'], object),
+      'cut': np.ones(3, np.float32),
+    }
+    path = self.write(weights)
+    shard = path.parent / 'shard0of1.bin'
+    for count in (1, 4):
+      shard.write_bytes(shard.read_bytes()[:-count])
+      self.refuses(path, 'shard0of1.bin', "'cut'", 'cut off')
+
   def test_shards_that_hold_too_much_are_of_another_model(self):
     path = self.write()
     with open(path.parent / 'shard0of1.bin', 'ab') as file:

@@ -47,9 +47,7 @@ class _Weight:
 
   @property
   def stored_bytes(self) -> int:
-    """Size in the shards; of strings only what their lengths take."""
-    if self.stored == 'string':
-      return 4 * self.elements
+    """Size in the shards, of all but strings."""
     return _TYPES[self.stored].itemsize * self.elements
 
   @property
@@ -197,56 +195,30 @@ def _decode_group(
       f'{path}: the shards {_listing(shards)} have {size} bytes, more than the '
       f'{max_bytes} allowed.'
     )
-  _check_size(path, shards, size, group)
   content = memoryview(b''.join(shard.read_bytes() for shard in shards))
   offset = 0
   for weight in group:
+    start = offset
     if weight.stored == 'string':
-      values, offset = _strings(weight, content, offset)
-      if offset > size:
-        raise GraphError(
-          f'{path}: the shards {_listing(shards)} hold {size} bytes, but the '
-          f'strings of the weight {weight.name!r} go on to byte {offset}; a '
-          'shard is cut off.'
-        )
+      values, offset = _strings(weight, content, start)
     else:
-      end = offset + weight.stored_bytes
-      values = np.frombuffer(content[offset:end], _TYPES[weight.stored])
-      values, offset = _dequantize(values, weight), end
-    yield weight.name, values.reshape(weight.shape)
-  if offset != size:
-    raise GraphError(_too_much(path, shards, size, offset))
-
-
-def _check_size(
-  path: pathlib.Path,
-  shards: Sequence[pathlib.Path],
-  size: int,
-  group: Sequence[_Weight],
-) -> None:
-  """Raises GraphError, before anything is read, if the shards do not fit."""
-  needed = 0
-  for weight in group:
-    needed += weight.stored_bytes
-    if needed > size:
+      offset = start + weight.stored_bytes
+    if offset > size:
       raise GraphError(
         f'{path}: the shards {_listing(shards)} hold {size} bytes, but the '
         f'weight {weight.name!r} of shape {list(weight.shape)} ends at byte '
-        f'{needed}; a shard is cut off or missing from the manifest.'
+        f'{offset}; a shard is cut off or missing from the manifest.'
       )
-  has_strings = any(weight.stored == 'string' for weight in group)
-  if size != needed and not has_strings:
-    raise GraphError(_too_much(path, shards, size, needed))
-
-
-def _too_much(
-  path: pathlib.Path, shards: Sequence[pathlib.Path], size: int, needed: int
-) -> str:
-  return (
-    f'{path}: the shards {_listing(shards)} hold {size} bytes, but all their '
-    f'weights together take {needed}; model.json and shards do not belong '
-    'together.'
-  )
+    if weight.stored != 'string':
+      stored = np.frombuffer(content[start:offset], _TYPES[weight.stored])
+      values = _dequantize(stored, weight)
+    yield weight.name, values.reshape(weight.shape)
+  if offset != size:
+    raise GraphError(
+      f'{path}: the shards {_listing(shards)} hold {size} bytes, but all their '
+      f'weights together take {offset}; model.json and shards do not belong '
+      'together.'
+    )
 
 
 def _listing(shards: Sequence[pathlib.Path]) -> str:
