@@ -233,7 +233,9 @@ class DamageTest(WeightsTestCase):
     )
     self.refuses(path, "'first'", 'twice')
 
-  @parameterized.parameters('float64', 'int8', None, 4)
+  @parameterized.parameters(
+    ('float64',), ('int8',), (None,), (4,), (['float32'],), ({},)
+  )
   def test_type_that_is_not_known(self, kind):
     path = self.write()
     self.entry(path, dtype=kind)

@@ -149,7 +149,7 @@ def _weight(path: pathlib.Path, entry: Any) -> _Weight:
       f'{_MAX_RANK} sides.'
     )
   kind = entry.get('dtype')
-  if kind != 'string' and kind not in _TYPES:
+  if kind not in (*_TYPES, 'string'):
     raise GraphError(
       f'{where} has the type {kind!r}; known are {[*_TYPES, "string"]}.'
     )
