@@ -14,6 +14,8 @@ import pathlib
 import posixpath
 import re
 
+import pooch
+
 _FILE = pathlib.Path(__file__).with_name('zoo.json')
 _NAME = re.compile(r'[a-z0-9_]+')
 
@@ -92,7 +94,8 @@ class Network:
     package: Key of the package.
     members: Files of the package, the network itself first; * stands for
       several.
-    format: One of FORMATS: a module of `taskonomy_models.formats`, or `weights`.
+    format: One of FORMATS: `weights`, or a module of
+      `taskonomy_models.formats`.
     builder: For `weights`, the module of `taskonomy_models.architectures`.
     input: Tensor that takes the images.
     representation: Tensor in whose terms it represents them.
@@ -175,6 +178,11 @@ class Zoo:
       )
 
     return tuple(n for n in self.networks.values() if wanted(n))
+
+
+def default_folder() -> pathlib.Path:
+  """Returns where the zoo's bank is made unless the user says otherwise."""
+  return pathlib.Path(pooch.os_cache('attribution-transfer')) / 'zoo'
 
 
 @functools.cache
