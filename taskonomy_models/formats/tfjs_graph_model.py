@@ -44,7 +44,10 @@ def load(source: str | os.PathLike) -> FrozenNetwork:
   """
   model = tfjs_files.read(source, tfjs_files.GRAPH_MODEL)
   try:
-    graph_def = json_format.ParseDict(model.topology, GraphDef())
+    # Some tools add fields to nodes, which the runtime does not read either.
+    graph_def = json_format.ParseDict(
+      model.topology, GraphDef(), ignore_unknown_fields=True
+    )
   except json_format.ParseError as error:
     raise GraphError(
       f'{model.path}: "modelTopology" is not a GraphDef in JSON: {error}'
