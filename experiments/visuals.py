@@ -51,7 +51,7 @@ def draw(
     bank: The models.
     probe: The images.
     spaces: By method.
-    evaluation: Of these spaces.
+    evaluation: Of these spaces; affinities of more kinds are drawn too.
     output: Folder of the run.
     settings: Flags, shown in TensorBoard.
   """
@@ -67,7 +67,6 @@ def draw(
   for method, space in spaces.items():
     shown = space.kept_images[:_EXAMPLES]
     maps[method] = example_maps(space, evaluation.names, shown)
-    tree, label = evaluation.trees[method], figures.method_label(method)
     figures.map_grid(
       folder / f'maps_{method}.png',
       probe.images[shown],
@@ -75,9 +74,11 @@ def draw(
       labels,
       method,
     )
+  for method, matrix in evaluation.affinities.items():
+    tree, label = evaluation.trees[method], figures.method_label(method)
     figures.affinity_heat_map(
       folder / f'affinity_{method}.png',
-      evaluation.affinities[method],
+      matrix,
       labels,
       tree.leaf_order,
       f'Affinity: {label}, {shown_as}',

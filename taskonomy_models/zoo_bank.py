@@ -11,11 +11,53 @@ from taskonomy_models import bank as banks
 from taskonomy_models import zoo
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
-from taskonomy_models.zoo_conversion import Row
 
 TABLE = 'zoo.csv'
 _NAME = 'zoo'
 _IMAGE_SIZE = 224  # Most networks' own; larger ones see enlarged pictures.
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """A row of `zoo.csv`: one network of a bank.
+
+  Attributes:
+    network: Name of the encoder.
+    label: As shown in figures.
+    group: Kind of its task.
+    task: The task itself.
+    architecture: See `zoo.Network`.
+    family: See `zoo.Network`.
+    package: Name and version.
+    licence: As the package states it.
+    input_shape: Of one image, as the graph states it.
+    representation_shape: Of one image.
+    nodes: From input to representation.
+    nonlinear: Nodes whose gradient depends on the values.
+    ruled: Activations that epsilon-LRP overrides; -1 if it refuses the graph.
+    rules: Which ones, or why the graph is refused.
+    parameters: Numbers in the graph's constants.
+    seconds: One forward and one backward pass of one image.
+    definition: Digest of what the graph was made from.
+  """
+
+  network: str
+  label: str
+  group: str
+  task: str
+  architecture: str
+  family: str
+  package: str
+  licence: str
+  input_shape: str
+  representation_shape: str
+  nodes: int
+  nonlinear: int
+  ruled: int
+  rules: str
+  parameters: int
+  seconds: float
+  definition: str
 
 
 class ZooBank:
