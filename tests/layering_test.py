@@ -16,6 +16,7 @@ _ALLOWED = {
   'taskonomy_models': {
     'absl',
     'attribution',
+    'google',
     'numpy',
     'pooch',
     'tensorflow',

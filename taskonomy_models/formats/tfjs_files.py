@@ -188,7 +188,7 @@ def weights(model: Model, max_bytes: int = _MAX_BYTES) -> dict[str, np.ndarray]:
     )
   values = {}
   for shards, group in groups:
-    values.update(_decode_group(model.path, shards, group))
+    values.update(_decode_group(model.path, shards, group, max_bytes))
   return values
 
 
@@ -280,29 +280,37 @@ def _quantized(
 
 
 def _decode_group(
-  path: pathlib.Path, shards: Sequence[pathlib.Path], group: Sequence[_Weight]
+  path: pathlib.Path,
+  shards: Sequence[pathlib.Path],
+  group: Sequence[_Weight],
+  max_bytes: int,
 ) -> Iterator[tuple[str, np.ndarray]]:
   """Yields the names and values of a group's weights."""
-  sizes = [shard.stat().st_size for shard in shards]
-  _check_size(path, shards, sum(sizes), group)
+  size = sum(shard.stat().st_size for shard in shards)
+  if size > max_bytes:
+    raise GraphError(
+      f'{path}: the shards {_listing(shards)} have {size} bytes, more than the '
+      f'{max_bytes} allowed.'
+    )
+  _check_size(path, shards, size, group)
   content = memoryview(b''.join(shard.read_bytes() for shard in shards))
   offset = 0
   for weight in group:
     if weight.stored == 'string':
-      values, offset = _strings(path, weight, content, offset)
+      values, offset = _strings(weight, content, offset)
+      if offset > size:
+        raise GraphError(
+          f'{path}: the shards {_listing(shards)} hold {size} bytes, but the '
+          f'strings of the weight {weight.name!r} go on to byte {offset}; a '
+          'shard is cut off.'
+        )
     else:
       end = offset + weight.stored_bytes
       values = np.frombuffer(content[offset:end], _TYPES[weight.stored])
       values, offset = _dequantize(values, weight), end
     yield weight.name, values.reshape(weight.shape)
-  if offset != len(content):
-    raise GraphError(
-      f'{path}: the shards {_listing(shards)} hold {len(content)} bytes, but '
-      f'the weights up to the last, {group[-1].name!r}, take {offset}; '
-      'model.json and shards do not belong together.'
-      if group
-      else f'{path}: the shards {_listing(shards)} belong to no weight.'
-    )
+  if offset != size:
+    raise GraphError(_too_much(path, shards, size, offset))
 
 
 def _check_size(
@@ -323,11 +331,17 @@ def _check_size(
       )
   has_strings = any(weight.stored == 'string' for weight in group)
   if size != needed and not has_strings:
-    raise GraphError(
-      f'{path}: the shards {_listing(shards)} hold {size} bytes, but all their '
-      f'weights together take {needed}; model.json and shards do not belong '
-      'together.'
-    )
+    raise GraphError(_too_much(path, shards, size, needed))
+
+
+def _too_much(
+  path: pathlib.Path, shards: Sequence[pathlib.Path], size: int, needed: int
+) -> str:
+  return (
+    f'{path}: the shards {_listing(shards)} hold {size} bytes, but all their '
+    f'weights together take {needed}; model.json and shards do not belong '
+    'together.'
+  )
 
 
 def _listing(shards: Sequence[pathlib.Path]) -> str:
@@ -348,18 +362,12 @@ def _dequantize(stored: np.ndarray, weight: _Weight) -> np.ndarray:
 
 
 def _strings(
-  path: pathlib.Path, weight: _Weight, content: memoryview, offset: int
+  weight: _Weight, content: memoryview, offset: int
 ) -> tuple[np.ndarray, int]:
-  """Returns a weight of strings, each behind its length, and where it ends."""
+  """Returns strings, each behind its length, and where they say they end."""
   values = np.empty(weight.elements, object)
   for i in range(weight.elements):
     length = int.from_bytes(content[offset : offset + 4], 'little')
-    end = offset + 4 + length
-    if end > len(content):
-      raise GraphError(
-        f'{path}: string {i} of the weight {weight.name!r} ends at byte {end}, '
-        f'but its shards hold {len(content)} bytes; a shard is cut off.'
-      )
-    values[i] = bytes(content[offset + 4 : end])
-    offset = end
+    values[i] = bytes(content[offset + 4 : offset + 4 + length])
+    offset += 4 + length
   return values, offset
