@@ -243,8 +243,6 @@ def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
   bank = banks.load(_BANK.value or str(zoo.default_folder()))
-  has_table = os.path.exists(os.path.join(bank.folder, zoo_bank.TABLE))
-  rows = zoo_bank.read_table(pathlib.Path(bank.folder)) if has_table else {}
   projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
     batch_size=_BATCH_SIZE.value,
@@ -252,6 +250,8 @@ def main(argv: Sequence[str]) -> None:
     on_bad_map=_ON_BAD_MAP.value,
     map_transforms=tuple(_MAP_TRANSFORM.value),
   )
+  has_table = os.path.exists(os.path.join(bank.folder, zoo_bank.TABLE))
+  rows = zoo_bank.read_table(pathlib.Path(bank.folder)) if has_table else {}
   digests = bank.digests()
   bank, left_out = _usable(bank, projection)
   output = pathlib.Path(_OUTPUT.value or _default_output())

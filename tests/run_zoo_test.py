@@ -1,24 +1,49 @@
 """Tests of the comparison of heterogeneous networks as a user runs it."""
 
-import contextlib
 import csv
-import io
 import json
 import pathlib
+import shutil
+import subprocess
 import sys
 
-from absl.testing import absltest, flagsaver, parameterized
+from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
 
-from experiments import run_zoo, zoo_evaluation
-from taskonomy_models import cli, zoo_bank
+from experiments import zoo_evaluation
+from taskonomy_models import zoo_bank
 from taskonomy_models.zoo_bank import Row
 from tests import bank_testing, testing
 from transferability import affinity as affinity_lib
 from transferability import grouping, map_transforms
 from transferability.model_space import ModelSpace
 
+_ROOT = pathlib.Path(__file__).parents[1]
+_DRIVER = """
+import contextlib, io, json, sys
+from unittest import mock
+from absl.testing import flagsaver
+from experiments import pipeline, run_zoo
+from taskonomy_models import cli
+results = []
+for kind, *arguments in json.load(sys.stdin):
+  out, err = io.StringIO(), io.StringIO()
+  explainer = pipeline.explainers.Explainer if kind == 'compute' else None
+  with (
+      flagsaver.flagsaver(),
+      contextlib.redirect_stdout(out),
+      contextlib.redirect_stderr(err),
+      mock.patch.object(pipeline.explainers, 'Explainer', explainer),
+  ):
+    sys.argv = ['run_zoo', *arguments]
+    try:
+      cli.run(run_zoo.main)
+    except SystemExit as end:
+      code = end.code or 0
+  results.append([code, out.getvalue(), err.getvalue()])
+json.dump(results, sys.stdout)
+"""
 _FAMILIES = {'alpha': 'a', 'beta': 'b', 'gamma': 'b', 'delta': 'a'}
 
 
@@ -57,51 +82,74 @@ class RunZooTestCase(parameterized.TestCase):
     self.content = bank_testing.write(self.bank, oracle=False)
     zoo_bank.write_table(self.bank, map(_row, bank_testing.NAMES))
     np.save(self.folder / 'images.npy', testing.images(5, 40))
+    for entry in self.content['encoders']:  # For pictures of any size.
+      side = 12 if entry['name'] == 'delta' else 16
+      steps = entry['preprocessing'].removeprefix('resize(12) | ')
+      entry['preprocessing'] = f'resize({side}) | {steps}'
+    bank_testing.write_json(self.bank, self.content)
 
-  def run_zoo(self, *arguments):
-    """Returns exit code, stdout and stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    sys_argv = [
-      'run_zoo',
+  def run_zoo(self, *commands):
+    """Returns exit code, stdout and stderr of each command.
+
+    Entry points define flags of the same names, so they run in a process of
+    their own.
+
+    Args:
+      commands: Made by `arguments`.
+    """
+    common = [
       f'--bank={self.bank}',
       f'--probe={self.folder / "images.npy"}',
       '--image_size=40',
       '--batch_size=2',
       '--num_permutations=99',
-      f'--output={self.output}',
-      *arguments,
     ]
-    with (
-      flagsaver.flagsaver(),
-      contextlib.redirect_stdout(out),
-      contextlib.redirect_stderr(err),
-      absltest.mock.patch.object(sys, 'argv', sys_argv),
-      self.assertRaises(SystemExit) as end,
-    ):
-      cli.run(run_zoo.main)
-    return end.exception.code or 0, out.getvalue(), err.getvalue()
+    process = subprocess.run(
+      [sys.executable, '-c', _DRIVER],
+      cwd=_ROOT,
+      input=json.dumps(
+        [[*command[:1], *common, *command[1:]] for command in commands]
+      ),
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    self.assertEqual(process.returncode, 0, process.stderr)
+    return json.loads(process.stdout)
 
-  def fit(self):
-    """Lets every network take pictures of any size."""
-    for entry in self.content['encoders']:
-      side = 12 if entry['name'] == 'delta' else 16
-      entry['preprocessing'] = f'resize({side}) | {entry["preprocessing"]}'
-      entry['preprocessing'] = entry['preprocessing'].replace(
-        ' | resize(12)', ''
-      )
-    bank_testing.write_json(self.bank, self.content)
+  def arguments(self, *arguments, name='output', may_compute=True):
+    kind = 'compute' if may_compute else 'look'
+    return [kind, f'--output={self.folder / name}', *arguments]
 
 
 class RunZooTest(RunZooTestCase):
   def test_results_are_those_of_the_spaces(self):
-    self.fit()
     arguments = (
       '--methods=gradient_times_input,elrp',
       '--map_transform=none,absolute+pooled',
     )
-    code, out, err = self.run_zoo(*arguments)
+    plain = self.folder / 'plain'
+    shutil.copytree(self.bank, plain)
+    (plain / zoo_bank.TABLE).unlink()
+    (code, out, err), (again, text, _), (grouped, _, _) = self.run_zoo(
+      self.arguments(*arguments),
+      self.arguments(*arguments, '--resume', may_compute=False),
+      self.arguments(
+        f'--bank={plain}',
+        '--methods=saliency',
+        '--map_transform=none',
+        name='grouped',
+      ),
+    )
     self.assertEqual(code, 0, err)
+    with self.subTest('resuming computes nothing'):
+      self.assertEqual(again, 0)
+      self.assertStartsWith(text, f'{self.output} is finished')
     self.assertStartsWith(out, 'network')
+    with self.subTest('a bank without the table is tested by group alone'):
+      self.assertEqual(grouped, 0)
+      rows = _rows(self.folder / 'grouped' / 'clusters.csv')
+      self.assertEqual({row['question'] for row in rows}, {'task'})
     variants = [
       f'{method}{transform}{removed}'
       for method in ('gradient_times_input', 'elrp')
@@ -140,15 +188,6 @@ class RunZooTest(RunZooTestCase):
       self.assertLen(groups, len(variants) * 2)
       self.assertEqual({row['size'] for row in groups}, {'2'})
 
-    before = bank_testing.tree_bytes(self.output)
-    with (
-      self.subTest('resuming computes nothing'),
-      absltest.mock.patch.object(run_zoo.pipeline, 'project', None),
-    ):
-      code, _, err = self.run_zoo(*arguments, '--resume')
-      self.assertEqual(code, 0, err)
-      self.assertEqual(bank_testing.tree_bytes(self.output), before)
-
   def _check_tests(self, rows):
     groups = [bank_testing.GROUPS[name] for name in bank_testing.NAMES]
     families = np.array([_FAMILIES[name] for name in bank_testing.NAMES])
@@ -183,68 +222,81 @@ class RunZooTest(RunZooTestCase):
     self.assertGreater(float(rows['alpha'][agreement]), 0.999)  # Of Relu alone.
     self.assertLess(float(rows['beta'][agreement]), 0.99)  # Of Tanh.
 
-  def test_a_bank_without_the_zoos_table_is_tested_by_group_alone(self):
-    self.fit()
-    (self.bank / zoo_bank.TABLE).unlink()
-    code, _, err = self.run_zoo('--methods=saliency', '--map_transform=none')
-    self.assertEqual(code, 0, err)
-    questions = {row['question'] for row in _rows(self.output / 'clusters.csv')}
-    self.assertEqual(questions, {'task'})
-
 
 class BadModelTest(RunZooTestCase):
-  def setUp(self):
-    super().setUp()
-    self.fit()
+  def test_refused_networks_stop_the_run_or_are_left_out_of_all_methods(self):
     graph = testing.freeze(lambda x: tf.exp(x) * 2, size=16)
     (self.bank / 'beta.pb').write_bytes(graph.SerializeToString())
-
-  def test_refused_networks_are_named_and_nothing_is_written(self):
-    code, _, err = self.run_zoo('--methods=elrp,saliency')
-    self.assertEqual(code, 1)
-    self.assertIn('1 of 4 networks cannot be projected (beta)', err)
-    self.assertIn('--on_bad_model=skip', err)
-    self.assertFalse(self.output.exists())
-
-  def test_skipped_networks_are_left_out_of_all_methods_and_reported(self):
-    code, out, err = self.run_zoo(
-      '--methods=elrp,saliency', '--map_transform=none', '--on_bad_model=skip'
+    both, none = '--methods=elrp,saliency', '--map_transform=none'
+    stopped, skipped, unruled = self.run_zoo(
+      self.arguments(both, name='stopped'),
+      self.arguments(both, none, '--on_bad_model=skip'),
+      self.arguments('--methods=saliency', none, name='unruled'),
     )
-    self.assertEqual(code, 0, err)
-    self.assertIn('Left out: beta', out)
-    for method in ('elrp', 'saliency'):
-      _, names = affinity_lib.load_matrix(
-        self.output / f'affinity/{method}.csv'
-      )
-      self.assertEqual(names, ('alpha', 'gamma', 'delta'))
-    record = json.loads((self.output / 'run.json').read_text())
-    self.assertIn('Exp', record['digests']['left_out']['beta'])
+    with self.subTest('the error names them, and nothing is written'):
+      code, _, err = stopped
+      self.assertEqual(code, 1)
+      self.assertIn('1 of 4 networks cannot be projected (beta)', err)
+      self.assertIn('--on_bad_model=skip', err)
+      self.assertFalse((self.folder / 'stopped').exists())
+    with self.subTest('skipped ones are in no table, and are reported'):
+      code, out, err = skipped
+      self.assertEqual(code, 0, err)
+      self.assertIn('Left out: beta', out)
+      for method in ('elrp', 'saliency'):
+        _, names = affinity_lib.load_matrix(
+          self.output / f'affinity/{method}.csv'
+        )
+        self.assertEqual(names, ('alpha', 'gamma', 'delta'))
+      record = json.loads((self.output / 'run.json').read_text())
+      self.assertIn('Exp', record['digests']['left_out']['beta'])
+    with self.subTest('a method without rules takes every network'):
+      code, out, err = unruled
+      self.assertEqual(code, 0, err)
+      self.assertNotIn('Left out', out)
 
-  def test_a_method_without_rules_takes_every_network(self):
-    code, out, err = self.run_zoo('--methods=saliency', '--map_transform=none')
-    self.assertEqual(code, 0, err)
-    self.assertNotIn('Left out', out)
+  def test_a_network_that_fails_on_the_way_can_be_left_out_too(self):
+    images = testing.images(5, 40)
+    images[2] = 0
+    np.save(self.folder / 'images.npy', images)
+    self.content['encoders'][1]['preprocessing'] = 'resize(16) | range(0, 1)'
+    bank_testing.write_json(self.bank, self.content)
+    methods = '--methods=gradient_times_input'
+    (code, _, err), (again, out, _) = self.run_zoo(
+      self.arguments(methods),
+      self.arguments(methods, '--resume', '--on_bad_model=skip'),
+    )
+    self.assertEqual(code, 1)
+    self.assertIn("Model 'beta', image 2", err)
+    self.assertEqual(again, 0)
+    self.assertIn('Left out: beta', out)
 
 
 class ErrorsTest(RunZooTestCase):
-  def test_encoders_without_a_group_are_refused(self):
-    del self.content['encoders'][0]['group']
-    bank_testing.write_json(self.bank, self.content)
-    code, _, err = self.run_zoo()
-    self.assertEqual(code, 1)
-    self.assertIn('needs a "group"', err)
-
-  def test_an_unknown_map_transform_is_refused_before_anything_runs(self):
-    code, _, err = self.run_zoo('--map_transform=blurred')
-    self.assertEqual(code, 1)
-    self.assertIn("No map transform 'blurred'", err)
-    self.assertFalse(self.output.exists())
-
-  def test_a_damaged_table_of_the_zoo_is_refused(self):
+  def test_wrong_banks_and_flags_end_in_one_line_before_anything_runs(self):
     (self.bank / zoo_bank.TABLE).write_text('network,colour\nalpha,red\n')
-    code, _, err = self.run_zoo()
-    self.assertEqual(code, 1)
-    self.assertIn('is not a table of the zoo', err)
+    ungrouped = self.folder / 'ungrouped'
+    content = bank_testing.write(ungrouped)
+    del content['encoders'][0]['group']
+    bank_testing.write_json(ungrouped, content)
+    results = self.run_zoo(
+      self.arguments(),
+      self.arguments(f'--bank={ungrouped}'),
+      self.arguments(f'--bank={self.folder}'),
+      self.arguments('--map_transform=blurred'),
+    )
+    messages = (
+      'is not a table of the zoo',
+      'needs a "group"',
+      'bank.json is missing',
+      "No map transform 'blurred'",
+    )
+    for (code, _, err), message in zip(results, messages, strict=True):
+      with self.subTest(message):
+        self.assertEqual(code, 1)
+        self.assertIn(message, err)
+        self.assertLen(err.strip().splitlines(), 1)
+    self.assertFalse(self.output.exists())
 
 
 class LabelsTest(absltest.TestCase):
