@@ -92,8 +92,8 @@ class Network:
       and depth alone.
     family: Of the backbone; coarser than `architecture`.
     package: Key of the package.
-    members: Files of the package, the network itself first; * stands for
-      several.
+    members: Files of the package: the network itself, and others that belong
+      to it, of which * may name several.
     format: One of FORMATS: `weights`, or a module of
       `taskonomy_models.formats`.
     builder: For `weights`, the module of `taskonomy_models.architectures`.
@@ -261,6 +261,8 @@ def _check_network(network: Network, packages: set[str]) -> None:
     raise ZooError(f'{where}: weights, and they alone, need a builder.')
   if not network.members or not all(map(is_inside, network.members)):
     raise ZooError(f'{where}: members {network.members} leave the package.')
+  if '*' in network.members[0]:
+    raise ZooError(f'{where}: {network.members[0]!r} must name one file.')
   if network.default == bool(network.why_not_default):
     raise ZooError(f'{where}: say why_not_default, and only then.')
 

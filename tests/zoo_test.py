@@ -101,6 +101,7 @@ class WrongDescriptionTest(parameterized.TestCase):
     ({'members': ['../x']}, 'leave the package'),
     ({'members': ['/x']}, 'leave the package'),
     ({'members': ['a/../../x']}, 'leave the package'),
+    ({'members': ['a*.h5']}, 'must name one file'),
     ({'default': False}, 'why_not_default'),
     ({'colour': 'red'}, 'colour'),
   )
