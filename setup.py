@@ -33,6 +33,7 @@ setuptools.setup(
     ]
   ),
   package_data={
+    'experiments': ['report_page/*'],
     'taskonomy_models': ['mini/*.json', 'mini/*.pb', 'mini/*.csv'],
     'transferability': ['data/*'],
   },
@@ -58,6 +59,7 @@ setuptools.setup(
       'hypothesis>=6',
       'pillow>=10',
       'pytest>=8',
+      'selenium>=4.15',
       'setuptools>=77',
       *_PHOTOS,
       *_MEASURES,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import os
 
+from absl import logging
 import numpy as np
 import tensorflow as tf
 
@@ -14,6 +15,8 @@ from attribution import overrides, session
 from attribution.errors import GraphError, UnsupportedOpError
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
+
+_UNKNOWN_SIDE = 64  # Pixels, where a graph with a fixed batch leaves it open.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +39,17 @@ class Summary:
 
   Attributes:
     operations: Number of nodes between input and representation by op type.
-    ruled: Number of activations by name whose gradient is overridden; empty if
-      no method overrides gradients.
+    ruled: Number of activations by name whose gradient is overridden, and of
+      operands of products that are gates, or get half of the relevance; empty
+      if no method overrides gradients.
+    batching: `open`, if the graph takes any number of images; `rebatched`, if
+      it was made for a fixed number, but takes any and keeps images apart, as
+      was tried; `fixed`, if it does not: it gets that number at a time.
   """
 
   operations: Mapping[str, int]
   ruled: Mapping[str, int]
+  batching: str = 'open'
 
   @property
   def num_ruled(self) -> int:
@@ -54,7 +62,8 @@ class Explainer:
   All methods share the forward pass, and methods with the same gradients share
   a backward pass: saliency, gradient_times_input and elrp together take one
   forward and two backward passes. Images are processed in batches of a fixed
-  size, the last one filled up; a graph with a fixed batch size gets that.
+  size, the last one filled up. A graph made for a fixed batch is given any if
+  that is found to keep images apart, else the fixed number at a time.
 
   Attributes:
     name: Of the encoder, for messages.
@@ -111,15 +120,21 @@ class Explainer:
       subgraph = graph_lib.extract(
         graph, input_tensor, representation_tensor, overrides.op_types()
       )
-      shape = _checked_input_shape(subgraph)
-      self.input_shape = shape[1:]
-      self.batch_size = shape[0] or batch_size
+      fixed, *shape = _checked_input_shape(subgraph)
+      self.input_shape = tuple(shape)
+      self.batch_size = batch_size
       operations = Counter(node.op for node in subgraph.nodes.values())
       ruled = {}
       if any(method.rule for method in self.methods):
-        subgraph, ruled = overrides.mark_activations(subgraph)
-      self.summary = Summary(dict(operations), dict(ruled))
-      self._build(subgraph, device)
+        subgraph, ruled = overrides.mark_activations(
+          subgraph, methods_lib.product_rule(self.methods)
+        )
+      batching = 'open'
+      if fixed is None:
+        self._build(subgraph, device)
+      else:
+        batching = self._build_fixed(subgraph, fixed, device)
+      self.summary = Summary(dict(operations), dict(ruled), batching)
     except GraphError as error:
       raise type(error)(f'{name}: {error}') from error
 
@@ -143,6 +158,62 @@ class Explainer:
             tf.gather(units, self._unit, axis=1)
           )
     self._session = tf.compat.v1.Session(graph=graph, config=session.config())
+
+  def _build_fixed(
+    self, subgraph: graph_lib.SubGraph, fixed: int, device: str | None
+  ) -> str:
+    """Builds a graph made for a fixed batch, with an open one if it can be.
+
+    Returns:
+      `rebatched` or `fixed`.
+    """
+    try:
+      self._build(graph_lib.with_open_batch(subgraph), device)
+      if self._keeps_images_apart():
+        logging.info('%s: made for batches of %d, takes any.', self.name, fixed)
+        return 'rebatched'
+    except (GraphError, ValueError):
+      pass  # Something in the graph knows the batch size: as it was made, then.
+    self.close()
+    self._build(subgraph, device)
+    self.batch_size = fixed
+    self._refuse_mixed_images()
+    logging.info('%s: takes %d image(s) at a time.', self.name, fixed)
+    return 'fixed'
+
+  def _keeps_images_apart(self) -> bool:
+    """Returns whether two inputs give what each gives alone."""
+    pair = self._noise(2)
+    together = self._everything(pair)
+    first, second = self._everything(pair[:1]), self._everything(pair[1:])
+    return all(
+      _nearly_equal(both, np.concatenate([a, b]))
+      for both, a, b in zip(together, first, second, strict=True)
+    )
+
+  def _refuse_mixed_images(self) -> None:
+    """Raises GraphError if an image's result depends on its neighbours."""
+    inputs = self._noise(self.batch_size)
+    others = np.concatenate([inputs[:1], inputs[1:] ** 2])
+    for a, b in zip(
+      self._everything(inputs), self._everything(others), strict=True
+    ):
+      if not _nearly_equal(a[:1], b[:1]):
+        raise GraphError(
+          f'The graph takes {self.batch_size} images at a time, which '
+          'influence each other; freeze it for inference on single images.'
+        )
+
+  def _noise(self, count: int) -> np.ndarray:
+    shape = [side or _UNKNOWN_SIDE for side in self.input_shape]
+    noise = np.random.default_rng(0).uniform(size=(count, *shape))
+    return noise.astype(self._input.dtype.as_numpy_dtype)
+
+  def _everything(self, inputs: np.ndarray) -> list[np.ndarray]:
+    """Returns the gradients of all rules and the representation."""
+    return tf.nest.flatten(
+      self._run((list(self._gradients.values()), self._representation), inputs)
+    )
 
   def _gradient(self, target: tf.Tensor) -> tf.Tensor:
     """Returns the gradient of `target` [N], of every image by itself."""
@@ -290,6 +361,14 @@ class Explainer:
 
   def __exit__(self, *exception) -> None:
     self.close()
+
+
+def _nearly_equal(first: np.ndarray, second: np.ndarray) -> bool:
+  """Returns whether two results differ by rounding only."""
+  if first.shape != second.shape:
+    return False
+  scale = np.abs(second).max(initial=1e-30)
+  return bool(np.abs(first - second).max(initial=0) <= 1e-4 * scale)
 
 
 def _as_methods(

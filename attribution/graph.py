@@ -162,6 +162,20 @@ def extract(
   )
 
 
+def with_open_batch(subgraph: SubGraph) -> SubGraph:
+  """Returns the graph with any number of images as its input.
+
+  Whether the operations behind the input allow that has to be tried.
+  """
+  name = subgraph.input_tensor.rpartition(':')[0]
+  placeholder = NodeDef.FromString(subgraph.nodes[name].SerializeToString())
+  placeholder.attr['shape'].shape.dim[0].size = -1
+  shape = (None, *subgraph.input_shape[1:])
+  return dataclasses.replace(
+    subgraph, nodes={**subgraph.nodes, name: placeholder}, input_shape=shape
+  )
+
+
 def _placeholder(
   nodes: Mapping[str, NodeDef], source: tuple[str, int]
 ) -> tuple[NodeDef, tuple[int | None, ...] | None]:

@@ -12,6 +12,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from attribution import products
 from attribution.overrides import Rule
 
 _METHODS: dict[str, type['AttributionMethod']] = {}
@@ -24,6 +25,8 @@ class AttributionMethod:
   name = ''  # Set when the method is registered.
   # Whether maps are made from the gradient of each unit, and then averaged.
   per_unit = False
+  # How relevance passes products; see `attribution.products`.
+  products = products.RULES[0]
 
   def for_each_unit(self) -> 'AttributionMethod':
     """Returns the method with maps made for each unit, and then averaged.
@@ -115,6 +118,22 @@ def create_all(
   return tuple(created)
 
 
+def product_rule(methods: Sequence[AttributionMethod]) -> str:
+  """Returns how relevance passes products for all methods of an explainer.
+
+  Raises:
+    ValueError: If two methods with rules want different things: they share a
+      graph, in which it is written.
+  """
+  rules = {method.products for method in methods if method.rule}
+  if len(rules) > 1:
+    raise ValueError(
+      f'Methods with different rules for products, {sorted(rules)}, need an '
+      'explainer each.'
+    )
+  return rules.pop() if rules else products.RULES[0]
+
+
 def _options(cls: type[AttributionMethod]) -> set[str]:
   return {field.name for field in dataclasses.fields(cls)}
 
@@ -179,8 +198,14 @@ class EpsilonLRP(AttributionMethod):
   """
 
   epsilon: float = 1e-4  # Stabilizer, in the unit of the pre-activation z.
+  # How relevance passes products of two branches; see `attribution.products`.
+  products: str = products.RULES[0]
 
   def __post_init__(self):
+    if self.products not in products.RULES:
+      raise ValueError(
+        f'products is {self.products!r}, but must be one of {products.RULES}.'
+      )
     if not 0 < self.epsilon < np.inf:
       raise ValueError(f'epsilon must be positive, but is {self.epsilon}.')
 

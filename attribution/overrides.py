@@ -10,7 +10,7 @@ and no setting outlives the building of a gradient.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import contextvars
 import dataclasses
@@ -18,7 +18,14 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from attribution import composites, graph, operations, safety, tensors
+from attribution import (
+  composites,
+  graph,
+  operations,
+  products,
+  safety,
+  tensors,
+)
 from attribution.errors import UnsupportedOpError
 
 # (z, f(z), gradient of f(z)) to gradient of z.
@@ -26,6 +33,10 @@ Rule = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 NodeDef = tf.compat.v1.NodeDef
 
 _GRADIENT = 'AttributionActivation'
+_OPERAND_GRADIENTS = {
+  products.GATE: 'AttributionGate',
+  products.HALF: 'AttributionHalf',
+}
 _OP_TYPES: set[str] = set()
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
 
@@ -115,10 +126,28 @@ def _activation_gradient(
   return None, rule(z, f_z, gradient)
 
 
+@tf.RegisterGradient(_OPERAND_GRADIENTS[products.GATE])
+def _gate_gradient(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor | None:
+  del op
+  return gradient if _rule.get() is None else None
+
+
+@tf.RegisterGradient(_OPERAND_GRADIENTS[products.HALF])
+def _half_gradient(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
+  del op
+  return gradient if _rule.get() is None else gradient / 2
+
+
 def mark_activations(
-  subgraph: graph.SubGraph,
+  subgraph: graph.SubGraph, product_rule: str = 'gates_constant'
 ) -> tuple[graph.SubGraph, Mapping[str, int]]:
   """Returns the graph with its activations marked, and how many of each.
+
+  Operands of products are counted too, as 'gate' and 'half'.
+
+  Args:
+    subgraph: The graph.
+    product_rule: One of `products.RULES`.
 
   Raises:
     UnsupportedOpError: If an operation between input and representation is
@@ -129,9 +158,20 @@ def mark_activations(
   carriers = _carriers(subgraph)
   found = composites.find(nodes, carriers, _OP_TYPES, dict(_FUNCTIONS))
   entries = {c.end: c.entry for c in found}
-  ruled = Counter(c.name for c in found)
+  plan = products.plan(
+    nodes, carriers, {c.end: c.name for c in found}, product_rule
+  )
+  ways = {**carriers, **plan.flow}
   target = subgraph.representation_tensor.rpartition(':')[0]
-  reached = _reached(carriers, entries, target)
+  reached = _reached(ways, entries, target)
+  ruled = Counter(c.name for c in found if c.end in reached)
+  entries = {end: entry for end, entry in entries.items() if end in reached}
+  operands = {
+    operand: kind
+    for operand, kind in plan.operands.items()
+    if operand[0] in reached
+  }
+  ruled.update(operands.values())
   unknown, nonlinear = [], []
   for name, inputs in carriers.items():
     if name in entries or name not in reached:
@@ -146,13 +186,13 @@ def mark_activations(
       nonlinear.append(_describe(node, inputs))
   if unknown:
     raise UnsupportedOpError(_unknown_message(unknown))
-  if nonlinear and not entries:
+  if nonlinear and not entries and not operands:
     raise UnsupportedOpError(
       f'No activation to override, although the graph is not linear: '
       f'{_listing(nonlinear)}. Use the method gradient_times_input, which '
       'needs none.'
     )
-  return _insert_marks(subgraph, entries), ruled
+  return _insert_marks(subgraph, entries, operands), ruled
 
 
 def _carriers(subgraph: graph.SubGraph) -> dict[str, tuple]:
@@ -173,7 +213,7 @@ def _carriers(subgraph: graph.SubGraph) -> dict[str, tuple]:
 
 
 def _reached(
-  carriers: Mapping[str, tuple], ends: Mapping[str, tuple], target: str
+  ways: Mapping[str, tuple], ends: Mapping[str, tuple], target: str
 ) -> set[str]:
   """Returns the nodes that a backward pass with a rule comes through.
 
@@ -181,9 +221,9 @@ def _reached(
   that also serves another node is reached from there.
   """
   reached = {target}
-  for name in reversed(carriers):
+  for name in reversed(ways):
     if name in reached:
-      inputs = (ends[name],) if name in ends else carriers[name]
+      inputs = (ends[name],) if name in ends else ways[name]
       reached.update(node for node, _ in inputs)
   return reached
 
@@ -192,8 +232,8 @@ def _keeps_gradient(node: NodeDef, inputs: tuple) -> bool:
   """Returns whether TensorFlow's gradient is how relevance passes `node`."""
   if node.op == 'Cast':
     return tf.as_dtype(node.attr['DstT'].type).is_floating
-  if node.op in operations.BILINEAR:
-    return len(inputs) == 1
+  if products.is_product(node):
+    return products.is_covered(node, inputs)
   if node.op in operations.LINEAR_IN_FIRST:
     return inputs == (next(tensors.data_inputs(node)),)
   # Of several tensors the larger wins, element by element, as in max pooling.
@@ -225,22 +265,31 @@ def _unknown_message(unknown: list[str]) -> str:
 
 
 def _insert_marks(
-  subgraph: graph.SubGraph, entries: Mapping[str, tuple[str, int]]
+  subgraph: graph.SubGraph,
+  entries: Mapping[str, tuple[str, int]],
+  operands: Mapping[tuple[str, int], str],
 ) -> graph.SubGraph:
-  """Returns the graph with an IdentityN of (f(z), z) behind each activation."""
+  """Returns the graph with an IdentityN wherever a rule may act.
+
+  One of (f(z), z) behind each activation, one before each operand of a product.
+  """
   marks = {f'{name}:0': f'{name}/activation:0' for name in entries}
   nodes = {}
   for name, node in subgraph.nodes.items():
     copy = NodeDef.FromString(node.SerializeToString())
+    kind = node.attr['T'].type
     for i, tensor in enumerate(copy.input):
       copy.input[i] = marks.get(tensor, tensor)
+      if (name, i) in operands:
+        gradient = _OPERAND_GRADIENTS[operands[name, i]]
+        mark = _mark(f'{name}/operand_{i}', gradient, kind, [copy.input[i]])
+        nodes[mark.name] = mark
+        copy.input[i] = f'{mark.name}:0'
     nodes[name] = copy
     if name in entries:
       z = '{}:{}'.format(*entries[name])
-      mark = NodeDef(op='IdentityN', name=f'{name}/activation')
-      mark.input.extend([f'{name}:0', marks.get(z, z)])
-      mark.attr['T'].list.type.extend([node.attr['T'].type] * 2)
-      mark.attr['_gradient_op_type'].s = _GRADIENT.encode()
+      values = [f'{name}:0', marks.get(z, z)]
+      mark = _mark(f'{name}/activation', _GRADIENT, kind, values)
       nodes[mark.name] = mark
   representation = subgraph.representation_tensor
   return dataclasses.replace(
@@ -248,3 +297,13 @@ def _insert_marks(
     nodes=nodes,
     representation_tensor=marks.get(representation, representation),
   )
+
+
+def _mark(
+  name: str, gradient: str, kind: int, values: Sequence[str]
+) -> NodeDef:
+  mark = NodeDef(op='IdentityN', name=name)
+  mark.input.extend(values)
+  mark.attr['T'].list.type.extend([kind] * len(values))
+  mark.attr['_gradient_op_type'].s = gradient.encode()
+  return mark

@@ -14,11 +14,23 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
 from transferability import affinity as affinity_lib
-from transferability import baselines, clustering, files, ranking
+from transferability import baselines, clustering, files, ranking, resampling
 from transferability import oracle as oracle_lib
 from transferability.model_space import ModelSpace
 
 _SUMMARY_K = (1, 3, 5)
+_INTERVAL_HEADER = (
+  'method',
+  'k',
+  'precision',
+  'precision_low',
+  'precision_high',
+  'recall_low',
+  'recall_high',
+  'p_value',
+  'p_within_groups',
+)
+_NUM_DRAWS = 1000  # Of the images, for the intervals.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +41,19 @@ class Score:
     curve: P@K and R@K.
     spearman: Mean rank correlation of a target's row; NaN for an expectation
       over random orders.
-    p_value: Share of relabelled affinities with as high a P@5; NaN where
-      there is no affinity.
+    draws: Scores over the bootstrap's draws of the images; None where the
+      images have no part.
+    p_values: For each K, the share of relabelled affinities with as high a
+      P@K; None where there is no affinity.
+    p_values_within_groups: The same where tasks change places within their
+      group only; None if not all models have a group.
   """
 
   curve: ranking.PrecisionRecall
   spearman: float = np.nan
-  p_value: float = np.nan
+  draws: resampling.Draws | None = None
+  p_values: np.ndarray | None = None
+  p_values_within_groups: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +84,7 @@ def load_oracle(bank: Bank) -> oracle_lib.Oracle | None:
   """Returns the bank's oracle for the models of the bank, if it has one."""
   if bank.oracle is None:
     return None
-  oracle = oracle_lib.Oracle.load(bank.oracle)
+  oracle = oracle_lib.Oracle.load(bank.oracle, bank.oracle_affinity)
   try:
     return oracle.restrict(bank.names)
   except ValueError as error:
@@ -108,6 +126,40 @@ def baseline_scores(
   return scores
 
 
+def score(
+  matrix: np.ndarray,
+  names: Sequence[str],
+  oracle: oracle_lib.Oracle,
+  groups: Mapping[str, str] | None = None,
+  image_cosines: np.ndarray | None = None,
+) -> Score:
+  """Scores an affinity, or any other similarity of models.
+
+  Args:
+    matrix: [num_models, num_models].
+    names: Of the models.
+    oracle: Of the same models.
+    groups: Of the models, if known.
+    image_cosines: [images, num_models, num_models], of which the affinity is
+      the mean; None if it is no mean over images.
+  """
+  rankings = ranking.rank_sources(matrix, names, oracle.targets)
+  draws = within = None
+  if image_cosines is not None:
+    shares = resampling.weights(len(image_cosines), _NUM_DRAWS)
+    drawn = resampling.affinities(image_cosines, shares)
+    draws = resampling.score(drawn, names, oracle)
+  if groups is not None:
+    within = ranking.precision_p_values(matrix, names, oracle, groups=groups)
+  return Score(
+    ranking.precision_recall(rankings, oracle),
+    ranking.mean_spearman(rankings, oracle),
+    draws,
+    ranking.precision_p_values(matrix, names, oracle),
+    within,
+  )
+
+
 def evaluate(
   bank: Bank, spaces: Mapping[str, ModelSpace], protocol: str = 'paper'
 ) -> Evaluation:
@@ -125,7 +177,12 @@ def evaluate(
   targets = names if oracle is None else oracle.targets
   affinities, rankings, trees, rand, scores = {}, {}, {}, {}, {}
   for method, space in spaces.items():
-    matrix = space.affinity(names)
+    cosines = None
+    if oracle is None:
+      matrix = space.affinity(names)
+    else:
+      cosines = space.image_cosines(names)
+      matrix = affinity_lib.mean_cosine(cosines)
     affinities[method] = matrix
     rankings[method] = ranking.rank_sources(matrix, names, targets)
     trees[method] = clustering.task_similarity_tree(matrix, names, protocol)
@@ -134,13 +191,7 @@ def evaluate(
       found = trees[method].clusters(len(set(wanted)))
       rand[method] = clustering.adjusted_rand_index(found, wanted)
     if oracle is not None:
-      scores[method] = Score(
-        ranking.precision_recall(rankings[method], oracle),
-        ranking.mean_spearman(rankings[method], oracle),
-        ranking.permutation_p_value(
-          matrix, names, oracle, k=min(5, len(names) - 1)
-        ),
-      )
+      scores[method] = score(matrix, names, oracle, groups, cosines)
   if oracle is not None:
     scores |= baseline_scores(oracle, groups)
   return Evaluation(names, affinities, rankings, trees, rand, scores, protocol)
@@ -176,6 +227,7 @@ def write_tables(evaluation: Evaluation, output: str | os.PathLike) -> None:
       ),
     ],
   )
+  files.write_csv(output / 'intervals.csv', interval_rows(evaluation.scores))
   files.write_csv(output / 'summary.csv', summary_rows(evaluation))
 
 
@@ -184,14 +236,39 @@ def at(values: np.ndarray, k: int) -> float:
   return float(values[k - 1]) if k <= len(values) else np.nan
 
 
+def interval_rows(scores: Mapping[str, Score]) -> list[Sequence]:
+  """Returns P@K with 95 % intervals over images and p-values over labels."""
+  rows = [_INTERVAL_HEADER]
+  for name, score in scores.items():
+    size = len(score.curve.k)
+    nothing = np.full(size, np.nan)
+    bounds = [nothing] * 4
+    if score.draws is not None:
+      bounds = [
+        *resampling.interval(score.draws.precision),
+        *resampling.interval(score.draws.recall),
+      ]
+    p_values = [
+      nothing if values is None else values
+      for values in (score.p_values, score.p_values_within_groups)
+    ]
+    columns = score.curve.k, score.curve.precision, *bounds, *p_values
+    for k, *values in zip(*columns, strict=True):
+      rows.append([name, int(k), *map(float, values)])
+  return rows
+
+
 def summary_rows(evaluation: Evaluation) -> list[Sequence]:
   """Returns the summary table, a header first; NaN where nothing is known."""
   header = [
     'method',
     *(f'P@{k}' for k in _SUMMARY_K),
     'R@5',
+    'P@5_low',
+    'P@5_high',
     'spearman',
     'p_value',
+    'p_within_groups',
     'tree_rand_index',
   ]
   rows = [
@@ -199,13 +276,28 @@ def summary_rows(evaluation: Evaluation) -> list[Sequence]:
       name,
       *(at(score.curve.precision, k) for k in _SUMMARY_K),
       at(score.curve.recall, 5),
+      *_bounds(score),
       score.spearman,
-      score.p_value,
+      _p_value(score.p_values),
+      _p_value(score.p_values_within_groups),
       evaluation.tree_rand_index.get(name, np.nan),
     ]
     for name, score in evaluation.scores.items()
   ]
   return [header, *rows]
+
+
+def _bounds(score: Score) -> tuple[float, float]:
+  """Returns the interval of P@5, NaN where there is none."""
+  if score.draws is None:
+    return np.nan, np.nan
+  low, high = resampling.interval(score.draws.precision)
+  return at(low, 5), at(high, 5)
+
+
+def _p_value(values: np.ndarray | None) -> float:
+  """Returns the p-value of P@5, or of the last K if there are fewer."""
+  return np.nan if values is None else float(values[min(5, len(values)) - 1])
 
 
 def summary_of(output: str | os.PathLike) -> str:

@@ -200,13 +200,18 @@ def write_bank(output: str) -> None:
     )
     encoders.append(dataclasses.replace(encoder, sha256=encoder.digest()))
   files.write_csv(os.path.join(output, 'training.csv'), rows)
-  oracle = os.path.join(output, 'oracle.csv')
+  tables = {
+    'oracle': 'oracle.csv',
+    'oracle_affinity': 'oracle_affinity.csv',
+    'oracle_losses': 'transfer_losses.csv',
+  }
+  tables = {key: os.path.join(output, name) for key, name in tables.items()}
   banks.save(
     banks.Bank(
       name='mini',
       encoders=tuple(encoders),
-      oracle=oracle if os.path.exists(oracle) else None,
       image_size=IMAGE_SIZE,
       folder=output,
+      **{key: path for key, path in tables.items() if os.path.exists(path)},
     )
   )

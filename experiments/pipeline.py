@@ -41,10 +41,12 @@ __all__ = [
   'Observer',
   'Projection',
   'check',
+  'check_encoder',
   'dropped_images',
   'method_objects',
   'probe_size',
   'project',
+  'project_encoder',
   'refusals',
   'space_name',
 ]
@@ -112,7 +114,7 @@ def check(
     )
   session.check_device(projection.device)
   sizes = {
-    encoder.name: _checked_size(encoder, projection, image_shape)
+    encoder.name: check_encoder(encoder, projection, image_shape)
     for encoder in bank.encoders
   }
   if not projection.inverse and len(set(sizes.values())) > 1:
@@ -136,25 +138,27 @@ def refusals(
   refused = {}
   for encoder in track(bank.encoders, description='Checking models'):
     try:
-      _checked_size(encoder, projection, image_shape)
+      check_encoder(encoder, projection, image_shape)
     except ValueError as error:
       refused[encoder.name] = str(error)
   return refused
 
 
-def _checked_size(
+def check_encoder(
   encoder: Encoder, projection: Projection, image_shape: tuple[int, int, int]
 ) -> tuple[int, int]:
-  """Returns the first two sides of an encoder's input.
+  """Finds what would stop a model's projection; see `check`.
 
-  Raises:
-    ValueError: If it cannot be projected; the message names it.
+  Returns:
+    Height and width of its input.
   """
   encoder.digest()
   subgraph = _subgraph(encoder)
   try:
     if any(method.rule for method in projection.methods):
-      overrides.mark_activations(subgraph)
+      overrides.mark_activations(
+        subgraph, methods_lib.product_rule(projection.methods)
+      )
     preprocessing = Preprocessing.parse(encoder.preprocessing)
     shape = preprocessing.output_shape(image_shape)
   except ValueError as error:
@@ -378,6 +382,36 @@ def project(
       for _ in left:
         pass
   return spaces
+
+
+def project_encoder(
+  encoder: Encoder,
+  probe: ProbeSet,
+  projection: Projection,
+  spaces: Mapping[str, ModelSpace],
+  track: Callable[..., Iterable] = progress.track,
+) -> None:
+  """Projects one more model into spaces that exist; the others stay.
+
+  Args:
+    encoder: The model.
+    probe: The images of the spaces.
+    projection: As the others were projected; without saving maps.
+    spaces: By method.
+    track: Shows progress.
+
+  Raises:
+    ValueError: If the model cannot be projected, or a space has another model
+      of its name.
+  """
+  session.check_device(projection.device)
+  check_encoder(encoder, projection, probe.images.shape[1:])
+  model = _Model(encoder, projection, spaces, pathlib.Path())
+  if starts := model.missing():
+    description = f'Projecting {encoder.name}'
+    batches = track(starts, description=description)
+    model.project(probe.images, batches, Observer())
+  model.finish()
 
 
 def _starts(remaining: Iterable, number: int) -> Iterable[int]:

@@ -23,7 +23,8 @@ _PACKAGES = (
 )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+  """Returns the versions of Python and of what the results come from."""
   versions = {'python': platform.python_version()}
   for package in _PACKAGES:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -74,7 +75,7 @@ class RunRecord:
       )
     self._content = {
       'flags': flags,
-      'versions': _versions(),
+      'versions': versions(),
       'finished': False,
       'digests': digests,
       'seconds': {},

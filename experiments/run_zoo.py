@@ -77,7 +77,7 @@ _MAP_TRANSFORM = flags.DEFINE_list(
   ],
   f'What is done to maps before they are compared: {map_transforms.NONE} (the '
   f'paper), or steps joined by + of {", ".join(map_transforms.steps())}. All '
-  'that are given are evaluated.',
+  'that are given are evaluated; the maps of the first are shown.',
 )
 _EPSILON = flags.DEFINE_float(
   'epsilon', 1e-4, 'Stabilizer of epsilon-LRP.', lower_bound=0.0
@@ -243,12 +243,13 @@ def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
   bank = banks.load(_BANK.value or str(zoo.default_folder()))
+  transforms = tuple(_MAP_TRANSFORM.value)
   projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
     batch_size=_BATCH_SIZE.value,
     device=_DEVICE.value,
     on_bad_map=_ON_BAD_MAP.value,
-    map_transforms=tuple(_MAP_TRANSFORM.value),
+    map_transforms=transforms,
   )
   has_table = os.path.exists(os.path.join(bank.folder, zoo_bank.TABLE))
   rows = zoo_bank.read_table(pathlib.Path(bank.folder)) if has_table else {}
@@ -296,7 +297,18 @@ def main(argv: Sequence[str]) -> None:
     table = _network_rows(bank, rows, spaces, log)
     files.write_csv(output / 'networks.csv', table)
   with record.stage('figures'):
-    visuals.draw(bank, probe, spaces, result, output, _flag_values())
+    # A page and summaries of one transform; all of them would be too large.
+    names = [name for name, _, t in projection.spaces() if t == transforms[0]]
+    others = zoo_evaluation.only(result, set(result.affinities) - set(names))
+    visuals.draw_affinities(bank, probe, others, output)
+    visuals.draw(
+      bank,
+      probe,
+      {name: spaces[name] for name in names},
+      zoo_evaluation.only(result, names),
+      output,
+      _flag_values(),
+    )
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   peak = peak / 2**20 if sys.platform == 'darwin' else peak / 2**10
   record.note('peak_memory_mb', round(peak))

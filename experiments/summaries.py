@@ -10,6 +10,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import tempfile
 
 import numpy as np
 import tensorflow as tf
@@ -68,7 +69,7 @@ def write(
       title = f'Affinity: {figures.method_label(method)}'
       with _writer(run):
         _write_maps(labels, images, maps[method])
-        _write_affinity(run, title, labels, groups, affinities[method])
+        _write_affinity(title, labels, groups, affinities[method])
       _write_points(run, labels, groups, affinities[method])
     for name, curve in precision_recall.items():
       with _writer(temporary / 'precision_recall' / name):
@@ -125,7 +126,6 @@ def _write_maps(
 
 
 def _write_affinity(
-  run: pathlib.Path,
   title: str,
   labels: Sequence[str],
   groups: Sequence[str],
@@ -133,10 +133,10 @@ def _write_affinity(
 ) -> None:
   """Writes the affinity as an image, in the order of the tree's leaves."""
   order = task_similarity_tree(affinity, labels).leaf_order
-  path = run / 'affinity.png'
-  figures.affinity_heat_map(path, affinity, labels, order, title, groups)
-  picture = tf.io.decode_png(path.read_bytes(), channels=3)
-  path.unlink()
+  with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder, 'affinity.png')
+    figures.affinity_heat_map(path, affinity, labels, order, title, groups)
+    picture = tf.io.decode_png(path.read_bytes(), channels=3)
   tf.summary.image('affinity', picture[None], 0)
 
 

@@ -1,4 +1,4 @@
-"""Draws what a run found: its figures and TensorBoard summaries."""
+"""Draws what a run found: its figures, its page, TensorBoard summaries."""
 
 from collections.abc import Mapping
 import os
@@ -6,7 +6,8 @@ import pathlib
 
 import numpy as np
 
-from experiments import figures, summaries
+from experiments import evaluation as evaluations
+from experiments import figures, report, summaries
 from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
@@ -37,43 +38,23 @@ def example_maps(
   )
 
 
-def draw(
+def _groups(bank: Bank) -> list[str | None] | None:
+  if bank.groups is None:
+    return None
+  return [encoder.group for encoder in bank.encoders]
+
+
+def draw_affinities(
   bank: Bank,
   probe: ProbeSet,
-  spaces: Mapping[str, ModelSpace],
   evaluation: Evaluation,
   output: str | os.PathLike,
-  settings: Mapping[str, object],
 ) -> None:
-  """Writes `figures/*.png` and `tensorboard/`.
-
-  Args:
-    bank: The models.
-    probe: The images.
-    spaces: By method.
-    evaluation: Of these spaces; affinities of more kinds are drawn too.
-    output: Folder of the run.
-    settings: Flags, shown in TensorBoard.
-  """
-  output = pathlib.Path(output)
-  folder = output / 'figures'
+  """Writes heat map and tree of each affinity to `figures/`."""
+  folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
-  labels = [encoder.label for encoder in bank.encoders]
+  labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
   shown_as = pathlib.Path(probe.name).name
-  groups = None
-  if bank.groups is not None:
-    groups = [encoder.group for encoder in bank.encoders]
-  maps = {}
-  for method, space in spaces.items():
-    shown = space.kept_images[:_EXAMPLES]
-    maps[method] = example_maps(space, evaluation.names, shown)
-    figures.map_grid(
-      folder / f'maps_{method}.png',
-      probe.images[shown],
-      maps[method],
-      labels,
-      method,
-    )
   for method, matrix in evaluation.affinities.items():
     tree, label = evaluation.trees[method], figures.method_label(method)
     figures.affinity_heat_map(
@@ -92,9 +73,65 @@ def draw(
       f'Task similarity tree: {label}, {shown_as}',
       axis_label=_TREE_AXIS[evaluation.protocol],
     )
+
+
+def draw(
+  bank: Bank,
+  probe: ProbeSet,
+  spaces: Mapping[str, ModelSpace],
+  evaluation: Evaluation,
+  output: str | os.PathLike,
+  settings: Mapping[str, object],
+) -> None:
+  """Writes `figures/`, `report.html` and `tensorboard/`.
+
+  Args:
+    bank: The models.
+    probe: The images.
+    spaces: By method.
+    evaluation: Of these spaces.
+    output: Folder of the run.
+    settings: Flags, shown in TensorBoard.
+  """
+  output = pathlib.Path(output)
+  folder = output / 'figures'
+  folder.mkdir(parents=True, exist_ok=True)
+  labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
+  shown_as = pathlib.Path(probe.name).name
+  maps = {}
+  for method, space in spaces.items():
+    shown = space.kept_images[:_EXAMPLES]
+    maps[method] = example_maps(space, evaluation.names, shown)
+    figures.map_grid(
+      folder / f'maps_{method}.png',
+      probe.images[shown],
+      maps[method],
+      labels,
+      method,
+    )
+  draw_affinities(bank, probe, evaluation, output)
+  oracle = evaluations.load_oracle(bank)
+  report.write(
+    output / 'report.html',
+    title=f'{bank.name} on {shown_as}',
+    lead=(
+      f'{len(labels)} networks, {len(probe)} images, protocol '
+      f'{evaluation.protocol}.'
+    ),
+    labels=labels,
+    groups=groups,
+    evaluation=evaluation,
+    relevant={}
+    if oracle is None
+    else {target: oracle.relevant(target) for target in oracle.targets},
+    images=probe.images[shown],
+    maps=maps,
+    settings=settings,
+    tree_axis=_TREE_AXIS[evaluation.protocol],
+  )
   curves = {name: score.curve for name, score in evaluation.scores.items()}
   for kind in ('precision', 'recall') if curves else ():
-    figures.curves(folder / f'{kind}.png', curves, kind)
+    figures.precision_recall_curves(folder / f'{kind}.png', curves, kind)
   summaries.write(
     output / 'tensorboard',
     labels=labels,

@@ -12,7 +12,7 @@ a permutation p-value:
                    architecture family stand together
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 import dataclasses
 import os
 import pathlib
@@ -123,6 +123,21 @@ def evaluate(
       for variant, tree in trees.items()
     },
     scores={},
+  )
+
+
+def only(result: Evaluation, variants: Collection[str]) -> Evaluation:
+  """Returns the evaluation of some variants."""
+
+  def some(values: Mapping) -> dict:
+    return {variant: values[variant] for variant in variants}
+
+  return dataclasses.replace(
+    result,
+    affinities=some(result.affinities),
+    rankings=some(result.rankings),
+    trees=some(result.trees),
+    tree_rand_index=some(result.tree_rand_index),
   )
 
 

@@ -1,7 +1,8 @@
 """The images that every network is explained on: a probe set.
 
 A probe set is a registered name ('taskonomy', 'indoor', 'coco', 'photos',
-'scenes') or a path: a folder, a list of files (.txt) or an array (.npy).
+'noise', 'scenes') or a path: a folder, a list of files (.txt) or an array
+(.npy).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pooch
 
-from probe_data import errors, image_files, images, photographs
+from probe_data import errors, image_files, images, noise, photographs
 
 # The folder that holds a folder for each named set, where no --probe_dir is.
 ENVIRONMENT_VARIABLE = 'ATTRIBUTION_TRANSFER_PROBE_DIR'
@@ -108,7 +109,8 @@ def load(
       has more. Files are drawn in an order that depends only on the seed and
       the sorted paths, and put back in the order of their paths.
     image_size: Height and width; images are cropped to this aspect, resized.
-    seed: Of the draw, the crops of 'photos' and the rooms of 'scenes'.
+    seed: Of the draw, the crops of 'photos', the rooms of 'scenes' and the
+      phases of 'noise'.
     on_bad_image: What to do about a file that holds no complete image: 'skip'
       it, draw another in its place and list it in `skipped`, or raise an
       'error' that lists all in the draw.
@@ -226,6 +228,15 @@ for _name in ('taskonomy', 'indoor', 'coco'):
 def _load_photos(request: Request) -> ProbeSet:
   _refuse_probe_dir(request)
   pictures, ids = photographs.crops(
+    request.num_images, request.image_size, request.seed
+  )
+  return _probe_set(request, pictures, ids)
+
+
+@register_probe_set('noise')
+def _load_noise(request: Request) -> ProbeSet:
+  _refuse_probe_dir(request)
+  pictures, ids = noise.pictures(
     request.num_images, request.image_size, request.seed
   )
   return _probe_set(request, pictures, ids)

@@ -9,9 +9,12 @@ own:
                  "preprocessing": "resize(64) | range(-1, 1)",
                  "label": "Depth", "group": "3d", "sha256": "..."}],
    "oracle": "oracle.csv",
+   "oracle_affinity": "oracle_affinity.csv",
+   "oracle_losses": "transfer_losses.csv",
    "image_size": 64}
 
-label, group, sha256, oracle and image_size may be left out.
+label, group, sha256, image_size and the three tables of the oracle may be left
+out.
 """
 
 from collections.abc import Mapping
@@ -30,6 +33,8 @@ from taskonomy_models.encoder import Encoder
 _FILE = 'bank.json'
 _REQUIRED = ('name', 'graph', 'input', 'representation', 'preprocessing')
 _OPTIONAL = ('label', 'group', 'sha256')
+# The measured transfers: ranking, affinities, losses.
+_TABLES = ('oracle', 'oracle_affinity', 'oracle_losses')
 _NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.+=@-]{0,127}')
 _MINI = pathlib.Path(__file__).parent / 'mini'
 
@@ -49,6 +54,8 @@ class Bank:
     name: Of the bank.
     encoders: In the order of the bank's file.
     oracle: Path of the measured ranking (CSV), or None.
+    oracle_affinity: Path of the affinities it follows from, or None.
+    oracle_losses: Path of the losses of the transfers, or None.
     image_size: Side of the probe images that suits the encoders, or None.
     folder: Where the bank was loaded from.
   """
@@ -58,6 +65,8 @@ class Bank:
   oracle: str | None = None
   image_size: int | None = None
   folder: str = ''
+  oracle_affinity: str | None = None
+  oracle_losses: str | None = None
 
   @property
   def names(self) -> tuple[str, ...]:
@@ -73,8 +82,8 @@ class Bank:
     """Returns the sha256 of each file that the bank consists of.
 
     Returns:
-      `bank`, of the description; `graphs`, by encoder; `oracle`, None if there
-      is none.
+      `bank`, of the description; `graphs`, by encoder; `oracle` and the other
+      tables, None for each that is not there.
 
     Raises:
       ValueError: If a graph is not the one that the bank describes.
@@ -82,7 +91,11 @@ class Bank:
     return {
       'bank': encoder_lib.file_digest(os.path.join(self.folder, _FILE)),
       'graphs': {encoder.name: encoder.digest() for encoder in self.encoders},
-      'oracle': self.oracle and encoder_lib.file_digest(self.oracle),
+      **{
+        name: getattr(self, name)
+        and encoder_lib.file_digest(getattr(self, name))
+        for name in _TABLES
+      },
     }
 
 
@@ -170,7 +183,7 @@ def load(name_or_folder: str) -> Bank:
   except ValueError as error:
     raise BankError(f'{path} is not JSON: {error}') from error
   _check_keys(
-    content, ('name', 'encoders'), ('oracle', 'image_size'), str(path)
+    content, ('name', 'encoders'), (*_TABLES, 'image_size'), str(path)
   )
   if not isinstance(content['encoders'], list) or not content['encoders']:
     raise BankError(f'{path}: a list of encoders is needed.')
@@ -184,12 +197,19 @@ def load(name_or_folder: str) -> Bank:
   size = content.get('image_size')
   if size is not None and (type(size) is not int or size < 1):
     raise BankError(f'{path}: image_size must be a side, not {size!r}.')
-  oracle = None
-  if content.get('oracle') is not None:
-    name = _text(content, 'oracle', str(path))
-    oracle = _inside(folder, name, str(path))
+  tables = {
+    key: _inside(folder, _text(content, key, str(path)), str(path))
+    for key in _TABLES
+    if content.get(key) is not None
+  }
+  if tables and 'oracle' not in tables:
+    raise BankError(f'{path}: {sorted(tables)} without an oracle.')
   return Bank(
-    _text(content, 'name', str(path)), encoders, oracle, size, str(folder)
+    name=_text(content, 'name', str(path)),
+    encoders=encoders,
+    image_size=size,
+    folder=str(folder),
+    **tables,
   )
 
 
@@ -218,7 +238,10 @@ def save(bank: Bank) -> None:
       {key: value for key, value in entry.items() if value is not None}
       for entry in encoders
     ],
-    'oracle': bank.oracle and relative(bank.oracle),
+    **{
+      name: getattr(bank, name) and relative(getattr(bank, name))
+      for name in _TABLES
+    },
     'image_size': bank.image_size,
   }
   content = {key: value for key, value in content.items() if value is not None}

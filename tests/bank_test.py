@@ -175,6 +175,8 @@ class DigestsTest(absltest.TestCase):
         'bank': digest('bank.json'),
         'graphs': {name: digest(f'{name}.pb') for name in bank_testing.NAMES},
         'oracle': digest('oracle.csv'),
+        'oracle_affinity': None,
+        'oracle_losses': None,
       },
     )
 

@@ -28,9 +28,18 @@ class _Space:
     assert len(names) == len(self._matrix)
     return self._matrix
 
+  def image_cosines(self, names):
+    assert len(names) == len(self._matrix)
+    noise = np.random.default_rng(0).normal(size=(4, *self._matrix.shape))
+    noise += noise.transpose(0, 2, 1)
+    # Exact in binary, and their mean too: images that differ around the matrix.
+    noise = np.rint(64 * noise) / 4096
+    return np.stack([self._matrix + n for n in (*noise, *-noise)])
+
 
 def _random_affinity(size=20, seed=0):
-  values = np.random.default_rng(seed).uniform(-0.1, 0.6, (size, size))
+  # Rounded, so that a mean over images is exact.
+  values = np.random.default_rng(seed).integers(-400, 2458, (size, size)) / 4096
   matrix = (values + values.T) / 2
   np.fill_diagonal(matrix, 1.0)
   return matrix
@@ -95,7 +104,8 @@ class EvaluateTest(EvaluationTestCase):
     score = self.evaluate((ranks + ranks.T) / 40).scores['elrp']
     self.assertGreater(score.curve.precision[2], 0.8)
     self.assertGreater(score.spearman, 0.7)
-    self.assertLess(score.p_value, 0.01)
+    self.assertLess(score.p_values[4], 0.01)
+    self.assertLess(score.p_values_within_groups[4], 0.01)
 
   def test_random_affinity_scores_like_chance(self):
     scores = [
@@ -220,6 +230,23 @@ class TablesTest(EvaluationTestCase):
         hits += len(set(others[:k]) & set(best[:5]))
       self.assertEqual(found['elrp', k], (hits / (18 * k), hits / 90))
 
+  def test_intervals_hold_the_precision_and_say_how_likely_it_is(self):
+    header, *rows = _rows(self.output / 'intervals.csv')
+    self.assertEqual(
+      header,
+      'method k precision precision_low precision_high recall_low recall_high '
+      'p_value p_within_groups'.split(),
+    )
+    found = [row for row in rows if row[0] == 'elrp']
+    self.assertEqual([int(row[1]) for row in found], list(range(1, 20)))
+    values = np.array([row[2:] for row in found], np.float64)
+    precision, low, high, *_, p_value, p_within = values.T
+    self.assertTrue(np.all(low <= precision) and np.all(precision <= high))
+    self.assertTrue(np.any(low < high))
+    self.assertTrue(np.all(p_value > 0) and np.all(p_within <= 1))
+    baseline = next(row for row in rows if row[0] == 'constant_ranking')
+    self.assertEqual(baseline[3:], ['nan'] * 6)
+
   def test_summary_has_a_row_for_each_method_and_baseline(self):
     header, *rows = _rows(self.output / 'summary.csv')
     self.assertEqual(header[:5], ['method', 'P@1', 'P@3', 'P@5', 'R@5'])
@@ -231,10 +258,11 @@ class TablesTest(EvaluationTestCase):
     lines = evaluation.summary_of(self.output).splitlines()
     self.assertLen(lines, 7)
     self.assertEqual(
-      lines[2].split(), 'random 0.263 0.263 0.263 0.263 0.000 - -'.split()
+      lines[2].split(), 'random 0.263 0.263 0.263 0.263 - - 0.000 - - -'.split()
     )
     self.assertEqual(
-      lines[-1].split(), 'oracle 1.000 1.000 1.000 1.000 1.000 - -'.split()
+      lines[-1].split(),
+      'oracle 1.000 1.000 1.000 1.000 - - 1.000 - - -'.split(),
     )
 
   def test_tree_is_written_in_both_forms(self):

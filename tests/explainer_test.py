@@ -414,16 +414,36 @@ class ExplainerTest(parameterized.TestCase):
       for name, maps in results[epsilon].items():
         np.testing.assert_array_equal(threaded[epsilon][name], maps)
 
-  def test_graph_of_fixed_batch_is_run_in_its_own_batches(self):
-    def encoder(x):
-      return tf.tanh(tf.nn.avg_pool2d(x, 2, 2, 'VALID'))
-
+  @parameterized.parameters(
+    (lambda x: tf.tanh(tf.nn.avg_pool2d(x, 2, 2, 'VALID')), 1, 'rebatched'),
+    (lambda x: tf.tanh(tf.nn.avg_pool2d(x, 2, 2, 'VALID')), 2, 'rebatched'),
+    (lambda x: tf.tanh(tf.reshape(x, [1, 192])), 1, 'fixed'),
+    (lambda x: tf.tanh(tf.reshape(x, [2, 192])), 2, 'fixed'),
+    (lambda x: tf.tanh(tf.stack(tf.unstack(x, 1))), 1, 'fixed'),
+    # Any batch would pass, but as one image.
+    (lambda x: tf.tanh(tf.reshape(x, [1, -1])), 1, 'fixed'),
+    (lambda x: tf.tanh(x - tf.reduce_mean(x, 0, True)), 1, 'fixed'),
+  )
+  def test_fixed_batch_is_opened_only_if_images_stay_apart(
+    self, encoder, batch, expected
+  ):
     images = testing.images(5, 8)
-    expected, _ = explain(testing.freeze(encoder, 8), images, ['elrp'])
-    for batch in (1, 2):
-      fixed = testing.freeze(encoder, 8, batch=batch)
-      maps, _ = explain(fixed, images, ['elrp'])
-      np.testing.assert_allclose(maps['elrp'], expected['elrp'], 1e-5, 1e-8)
+    graph_def = testing.freeze(encoder, 8, batch=batch)
+    with Explainer(graph_def, **TENSORS, batch_size=4) as explainer:
+      self.assertEqual(explainer.summary.batching, expected)
+      self.assertEqual(
+        explainer.batch_size, 4 if expected == 'rebatched' else batch
+      )
+      together = explainer.explain(images).maps['elrp']
+      alone = [explainer.explain(image[None]).maps['elrp'] for image in images]
+    np.testing.assert_allclose(together, np.concatenate(alone), 1e-5, 1e-8)
+
+  def test_fixed_batch_of_images_that_influence_each_other_is_refused(self):
+    graph_def = testing.freeze(
+      lambda x: tf.tanh(x - tf.reduce_mean(x, 0, True)), 8, batch=3
+    )
+    with self.assertRaisesRegex(GraphError, '3 images.*influence each other'):
+      Explainer(graph_def, **TENSORS)
 
   def test_representation_may_be_one_number_an_image(self):
     graph_def = testing.freeze(lambda x: tf.reduce_sum(tf.tanh(x), [1, 2, 3]))

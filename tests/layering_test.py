@@ -44,8 +44,8 @@ _ALLOWED = {
 _ALLOWED_LAZILY = {'transferability.measures.estimators': {'sklearn'}}
 _WITH_ENTRY_POINTS = ('experiments', 'benchmarks', 'taskonomy_models')
 _LIBRARIES = tuple(set(_ALLOWED) - set(_WITH_ENTRY_POINTS))
-# Besides entry points: it has the one flag that all entry points share.
-_MAY_HAVE_FLAGS = ('taskonomy_models.cli',)
+# Besides entry points: the flags that all, or all studies, share.
+_MAY_HAVE_FLAGS = ('taskonomy_models.cli', 'experiments.study_cli')
 
 
 def _modules(*packages: str) -> list[build_files.Module]:

@@ -130,8 +130,8 @@ class ModelSpaceTest(parameterized.TestCase):
     self._fill()
     cosines = self.space.image_cosines()
     self.assertEqual(cosines.shape, (_IMAGES, 3, 3))
-    np.testing.assert_allclose(
-      cosines.mean(axis=0), self.space.affinity(), atol=1e-15
+    np.testing.assert_array_equal(
+      affinities.mean_cosine(cosines), self.space.affinity()
     )
 
   def test_dropped_images_do_not_count_for_any_model(self):

@@ -146,7 +146,8 @@ class LoadPathTest(_FolderTestCase):
 class LoadNamedTest(_FolderTestCase):
   def test_names_are_the_documented_ones(self):
     self.assertEqual(
-      probe_sets.names(), ('taskonomy', 'indoor', 'coco', 'photos', 'scenes')
+      probe_sets.names(),
+      ('taskonomy', 'indoor', 'coco', 'photos', 'noise', 'scenes'),
     )
 
   def test_probe_dir_itself_is_searched(self):

@@ -230,6 +230,21 @@ class PermutationTest(parameterized.TestCase):
     )
     self.assertAlmostEqual(actual, expected, delta=0.04)
 
+  def test_p_values_of_all_k_are_those_of_each_k(self):
+    affinity, oracle = _affinity(20, 5), Oracle.taskonomy()
+    options = {'num_permutations': 200, 'seed': 3}
+    values = ranking.precision_p_values(
+      affinity, oracle.sources, oracle, **options
+    )
+    one_by_one = [
+      ranking.permutation_p_value(
+        affinity, oracle.sources, oracle, k=k, **options
+      )
+      for k in range(1, 20)
+    ]
+    np.testing.assert_array_equal(values, one_by_one)
+    self.assertEqual(values[-1], 1)  # All sources: every order has all.
+
   def test_a_perfect_affinity_has_the_smallest_p_value(self):
     names = tuple(f'n{i}' for i in range(15))
     affinity = _affinity(15)

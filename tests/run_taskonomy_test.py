@@ -163,6 +163,7 @@ class RunTest(RunTaskonomyTestCase):
 
   def _check_files(self):
     expected = {'run.json', 'images.csv', 'precision_recall.csv', 'summary.csv'}
+    expected |= {'intervals.csv', 'report.html'}
     for method in _METHODS:
       expected |= {
         f'affinity/{method}.csv',
@@ -177,6 +178,9 @@ class RunTest(RunTaskonomyTestCase):
         *(f'maps/{method}/{name}.npy' for name in bank_testing.NAMES),
       }
     expected |= {'figures/precision.png', 'figures/recall.png'}
+    expected |= {
+      name.replace('.png', '.pdf') for name in expected if '.png' in name
+    }
     found = set(bank_testing.tree_bytes(self.output))
     self.assertContainsSubset(expected, found)
     others = {name.split('/')[0] for name in found - expected}

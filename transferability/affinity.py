@@ -50,6 +50,22 @@ def cosine_affinity(
   return mean
 
 
+def mean_cosine(image_cosines: np.ndarray) -> np.ndarray:
+  """Returns the affinity of what each image says.
+
+  Args:
+    image_cosines: float64 [images, num_models, num_models], as
+      `ModelSpace.image_cosines` returns.
+
+  Returns:
+    float64 [num_models, num_models], to the bit what `ModelSpace.affinity` is.
+  """
+  total = np.zeros(image_cosines.shape[1:])
+  for cosines in image_cosines:  # One after the other: sums depend on order.
+    total += cosines
+  return total / len(image_cosines)
+
+
 def unit_rows(rows: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
   """Scales each row to unit Euclidean norm.
 

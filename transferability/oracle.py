@@ -124,6 +124,14 @@ class Oracle:
     """Returns the n best sources of a target, or all if there are fewer."""
     return self.ranking[target][:n]
 
+  def only(self, target: str) -> 'Oracle':
+    """Returns the oracle of one target, with all sources."""
+    row = None
+    if self.affinity is not None:
+      row = self.affinity[[self.targets.index(target)]]
+    ranking = {target: self.ranking[target]}
+    return Oracle((target,), self.sources, ranking, row)
+
   def restrict(self, names: Sequence[str]) -> 'Oracle':
     """Returns the oracle of these sources, in this order.
 

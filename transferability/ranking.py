@@ -5,7 +5,7 @@ ranked by affinity; relevant are the oracle's five best sources. The target
 itself is excluded by index, never by its position in the order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 
 import numpy as np
@@ -210,32 +210,89 @@ def permutation_p_value(
   Returns:
     (1 + relabellings at least as good) / (1 + num_permutations).
   """
-  if set(names) != set(oracle.sources):
-    raise ValueError(
-      f'The models {sorted(names)} are not the sources of the oracle '
-      f'{sorted(oracle.sources)}.'
-    )
+  _check_models(names, oracle)
   if k is not None and not 1 <= k < len(names):
     raise ValueError(f'P@{k} of {len(names)} models; K is 1 to N - 1.')
-  count_relevant(oracle, num_relevant)
+  statistic = _rank_products if k is None else _hits
+  values = _p_values(
+    affinity,
+    names,
+    oracle,
+    statistic,
+    count_relevant(oracle, num_relevant),
+    groups,
+    num_permutations,
+    seed,
+  )
+  return float(values[0 if k is None else k - 1])
+
+
+def precision_p_values(
+  affinity: np.ndarray,
+  names: Sequence[str],
+  oracle: Oracle,
+  *,
+  num_relevant: int = 5,
+  groups: Mapping[str, str] | None = None,
+  num_permutations: int = 10_000,
+  seed: int = 0,
+) -> np.ndarray:
+  """Returns `permutation_p_value` of P@K for K = 1, ..., N - 1, all at once."""
+  return _p_values(
+    affinity,
+    names,
+    oracle,
+    _hits,
+    count_relevant(oracle, num_relevant),
+    groups,
+    num_permutations,
+    seed,
+  )
+
+
+def _hits(
+  truth: np.ndarray, predicted: np.ndarray, num_relevant: int
+) -> np.ndarray:
+  """Returns the relevant sources among the first K = 1, ..., N - 1."""
+  relevant = (truth > 0) & (truth <= num_relevant)
+  counts = np.bincount(predicted[relevant], minlength=truth.shape[1])
+  return np.cumsum(counts[1:])
+
+
+def _rank_products(
+  truth: np.ndarray, predicted: np.ndarray, num_relevant: int
+) -> np.ndarray:
+  """Returns the only part of the rank correlation that relabelling changes.
+
+  The rank 0 of the task itself adds nothing to it.
+  """
+  del num_relevant
+  return np.sum(truth * predicted, keepdims=True).ravel()
+
+
+def _p_values(
+  affinity: np.ndarray,
+  names: Sequence[str],
+  oracle: Oracle,
+  statistic: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
+  num_relevant: int,
+  groups: Mapping[str, str] | None,
+  num_permutations: int,
+  seed: int,
+) -> np.ndarray:
+  _check_models(names, oracle)
   truth = ranks_of(oracle.ranking, oracle.targets, names)
   predicted = ranks_of(rank_sources(affinity, names, names), names, names)
-  # The statistics are sums over (target, source) of a product: of membership
-  # in both top sets, or of ranks (Spearman's only part that changes). The
-  # rank 0 of the task itself adds nothing to either.
-  if k is not None:
-    truth = (truth > 0) & (truth <= num_relevant)
-    predicted = (predicted > 0) & (predicted <= k)
-  truth, predicted = truth.astype(np.int64), predicted.astype(np.int64)
   rows = np.array([list(names).index(target) for target in oracle.targets])
-  observed = np.sum(truth * predicted[rows])
+  observed = statistic(truth, predicted[rows], num_relevant)
   rng = np.random.default_rng(seed)
   labels = None if groups is None else [groups[name] for name in names]
-  as_good = 0
+  as_good = np.zeros(len(observed))
   for _ in range(num_permutations):
     order = _relabelling(rng, len(names), labels)
-    as_good += np.sum(truth * predicted[np.ix_(order[rows], order)]) >= observed
-  return float((1 + as_good) / (1 + num_permutations))
+    relabelled = predicted[np.ix_(order[rows], order)]
+    as_good += statistic(truth, relabelled, num_relevant) >= observed
+  return (1 + as_good) / (1 + num_permutations)
 
 
 def ranks_of(
@@ -273,6 +330,14 @@ def _target_rows(
   if unknown := [target for target in targets if target not in names]:
     raise ValueError(f'Targets that are no models: {unknown}; {list(names)}.')
   return affinity[[list(names).index(target) for target in targets]]
+
+
+def _check_models(names: Sequence[str], oracle: Oracle) -> None:
+  if set(names) != set(oracle.sources):
+    raise ValueError(
+      f'The models {sorted(names)} are not the sources of the oracle '
+      f'{sorted(oracle.sources)}.'
+    )
 
 
 def _check_rankings(rankings: Rankings, oracle: Oracle) -> None:

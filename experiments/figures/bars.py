@@ -1,0 +1,76 @@
+"""Bars: a value of several methods for each of many things."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from experiments.figures import style
+from transferability import files
+
+
+def bars(
+  path: files.Path,
+  labels: Sequence[str],
+  series: Mapping[str, Sequence[float]],
+  title: str,
+  x_label: str,
+  baseline: float | None = None,
+) -> None:
+  """Draws a row for each label, with a bar for each name.
+
+  Args:
+    path: The PNG file.
+    labels: Of the rows, from the top.
+    series: Values by name, one for each row.
+    title: Title of the figure.
+    x_label: What the values are.
+    baseline: Where to draw a line, for example what chance reaches.
+  """
+  if not series:
+    raise ValueError('There is nothing to draw.')
+  for name, values in series.items():
+    style.check_length(f'values of {name}', values, len(labels))
+  body = float(np.clip(0.16 * len(labels) * (len(series) + 1), 1.5, 40.0))
+  margin = style.text_width(labels, 10) + 0.35
+  figure = style.new_figure(margin + 8.4, body + 1.75)
+  axes = figure.add_axes(style.inches(figure, margin, 0.65, 8.0, body))
+  rows = np.arange(len(labels), dtype=float)
+  height = 0.8 / len(series)
+  for i, (name, values) in enumerate(series.items()):
+    axes.barh(
+      rows + (i - (len(series) - 1) / 2) * height,
+      values,
+      height,
+      color=style.CURVE_COLORS[i % len(style.CURVE_COLORS)],
+      edgecolor='white',
+      linewidth=0.5,
+      label=style.method_label(name),
+    )
+  if baseline is not None:
+    axes.axvline(
+      baseline, color='#6E6E6E', linestyle=(0, (1, 2)), label='Random'
+    )
+  axes.set_ylim(len(labels) - 0.4, -0.6)
+  axes.set_yticks(rows, labels, fontsize=10)
+  for text in axes.get_yticklabels():
+    text.set(color=style.INK, parse_math=False)
+  axes.tick_params(length=0, axis='y')
+  axes.tick_params(labelsize=10, color=style.GREY, axis='x')
+  axes.grid(axis='x', color='#E8E8E8', linewidth=0.8)
+  axes.set_axisbelow(True)
+  axes.spines[['left', 'right', 'top']].set_visible(False)
+  axes.spines['bottom'].set_color(style.GREY)
+  axes.set_xlabel(x_label, fontsize=11, color=style.INK)
+  style.title(figure, title, margin)
+  width, total = figure.get_size_inches()
+  figure.legend(
+    *axes.get_legend_handles_labels(),
+    loc='upper left',
+    bbox_to_anchor=(margin / width, 1 - 0.52 / total),
+    borderpad=0,
+    borderaxespad=0,
+    ncols=4,
+    frameon=False,
+    fontsize=10,
+  )
+  style.save(figure, path)

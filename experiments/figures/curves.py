@@ -1,0 +1,174 @@
+"""Curves: P@K and R@K as in the paper's Figure 4, and any others."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
+import numpy as np
+
+from experiments.figures import style
+from transferability import files
+from transferability.ranking import PrecisionRecall
+
+# Thinner and thinner, so that a line shows below one that it coincides with.
+_WIDTHS = (4.0, 2.8, 1.6)
+
+
+def curve_styles(names: Iterable[str]) -> dict[str, dict[str, object]]:
+  """Returns how the curves of these names look where something else draws.
+
+  Returns:
+    For each name `color`, `width` in pixels and `dashes` as SVG writes them.
+  """
+  methods = [name for name in names if name not in style.BASELINES]
+  styles = {
+    name: {
+      'color': style.CURVE_COLORS[i % len(style.CURVE_COLORS)],
+      'width': _WIDTHS[i % len(_WIDTHS)],
+      'dashes': '',
+    }
+    for i, name in enumerate(methods)
+  }
+  for name in style.BASELINES:
+    pattern = style.BASELINES[name][1]
+    dashes = '' if pattern == '-' else ' '.join(f'{2 * n}' for n in pattern[1])
+    styles[name] = {'color': '#808080', 'width': 1.5, 'dashes': dashes}
+  return {name: styles[name] for name in names}
+
+
+def precision_recall_curves(
+  path: files.Path,
+  table: Mapping[str, PrecisionRecall],
+  kind: str,
+  intervals: Mapping[str, np.ndarray] | None = None,
+) -> None:
+  """Draws P@K or R@K of methods, in colour, and of baselines, in grey.
+
+  Args:
+    path: The PNG file.
+    table: The curves by name; the names in `BASELINES` are baselines.
+    kind: `precision` or `recall`.
+    intervals: Low and high ends by name, [2, K], drawn as bands.
+  """
+  if kind not in ('precision', 'recall'):
+    raise ValueError(f'Kind {kind!r} is neither precision nor recall.')
+  if not table:
+    raise ValueError('There is no curve to draw.')
+  name = kind.capitalize()
+  last = max(int(curve.k[-1]) for curve in table.values())
+  figure, axes = _new(
+    f'{name} of the first K sources ({name[0]}@K)', 'K', f'{name[0]}@K'
+  )
+  _draw(
+    axes,
+    {label: (curve.k, getattr(curve, kind)) for label, curve in table.items()},
+    intervals or {},
+  )
+  axes.set_xlim(0.5, last + 0.5)
+  axes.set_ylim(0, 1.03)
+  axes.xaxis.set_major_locator(MaxNLocator(20, integer=True))
+  style.save(figure, path)
+
+
+def lines(
+  path: files.Path,
+  x: Sequence[float],
+  series: Mapping[str, Sequence[float]],
+  title: str,
+  x_label: str,
+  y_label: str,
+  *,
+  intervals: Mapping[str, np.ndarray] | None = None,
+  log_scale: bool = False,
+) -> None:
+  """Draws values over x, a line for each name.
+
+  Args:
+    path: The PNG file.
+    x: Where the values are.
+    series: Values by name; NaN leaves a gap. The names in `BASELINES` are
+      drawn in grey.
+    title: Title of the figure.
+    x_label: What x is, with its unit.
+    y_label: What the values are.
+    intervals: Low and high ends by name, [2, len(x)], drawn as bands.
+    log_scale: Whether x is drawn to powers of two.
+  """
+  if not series:
+    raise ValueError('There is no curve to draw.')
+  figure, axes = _new(title, x_label, y_label)
+  _draw(
+    axes,
+    {name: (x, values) for name, values in series.items()},
+    intervals or {},
+  )
+  if log_scale:
+    axes.set_xscale('log', base=2)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks(list(x), [f'{value:g}' for value in x])
+  elif all(float(value).is_integer() for value in x):
+    axes.xaxis.set_major_locator(MaxNLocator(20, integer=True))
+  style.save(figure, path)
+
+
+def _new(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
+  figure = style.new_figure(10.67, 6.2)
+  axes = figure.add_axes(style.inches(figure, 0.85, 0.7, 7.25, 4.85))
+  axes.grid(color='#E8E8E8', linewidth=0.8)
+  axes.set_axisbelow(True)
+  axes.spines[['top', 'right']].set_visible(False)
+  axes.spines[['left', 'bottom']].set_color(style.GREY)
+  axes.tick_params(labelsize=10, color=style.GREY)
+  axes.set_xlabel(x_label, fontsize=12, color=style.INK)
+  axes.set_ylabel(y_label, fontsize=12, color=style.INK)
+  style.title(figure, title, 0.85)
+  return figure, axes
+
+
+def _draw(
+  axes: Axes,
+  table: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+  intervals: Mapping[str, np.ndarray],
+) -> None:
+  """Draws lines, bands and the legend beside them."""
+  methods = [name for name in table if name not in style.BASELINES]
+  baselines = [name for name in style.BASELINES if name in table]
+  drawn: list[Line2D] = []
+  for i, name in enumerate(methods):
+    color = style.CURVE_COLORS[i % len(style.CURVE_COLORS)]
+    drawn += axes.plot(
+      *table[name],
+      color=color,
+      marker=style.MARKERS[i % len(style.MARKERS)],
+      markersize=6.5,
+      markeredgecolor='white',
+      markeredgewidth=0.8,
+      linewidth=_WIDTHS[i % len(_WIDTHS)],
+      zorder=3,
+    )
+    if name in intervals:
+      axes.fill_between(
+        table[name][0], *intervals[name], color=color, alpha=0.15, linewidth=0
+      )
+  for name in reversed(baselines):
+    drawn += axes.plot(
+      *table[name],
+      color=style.INK if name == 'oracle' else '#6E6E6E',
+      linestyle=style.BASELINES[name][1],
+      linewidth=1.3,
+      zorder=2,
+    )
+  legend = axes.legend(
+    drawn,
+    [style.method_label(n) for n in (*methods, *reversed(baselines))],
+    loc='upper left',
+    bbox_to_anchor=(1.01, 1.0),
+    frameon=False,
+    fontsize=10.5,
+    handlelength=3.2,
+    labelspacing=0.8,
+  )
+  legend.set_zorder(4)

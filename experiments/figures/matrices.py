@@ -1,0 +1,127 @@
+"""Matrices of models against models, as heat maps."""
+
+from collections.abc import Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.image import AxesImage
+import numpy as np
+
+from experiments.figures import style
+from transferability import files
+
+
+def affinity_heat_map(
+  path: files.Path,
+  affinity: np.ndarray,
+  labels: Sequence[str],
+  order: Sequence[int],
+  title: str,
+  groups: Sequence[str | None] | None = None,
+) -> None:
+  """Draws an affinity matrix, its models in the order of a tree's leaves.
+
+  Args:
+    path: The PNG file.
+    affinity: [num_models, num_models]; the diagonal is greyed out, the colour
+      scale is that of the other values.
+    labels: Labels of the models, in the order of the matrix.
+    order: Permutation of the models, as `Tree.leaf_order`.
+    title: Title of the figure.
+    groups: Groups of the models, which colour the labels.
+  """
+  affinity, size = np.asarray(affinity, np.float64), len(labels)
+  _check_affinity(affinity, size, order)
+  order = list(order)
+  values = np.ma.masked_array(affinity[np.ix_(order, order)], np.eye(size))
+  groups = [None] * size if groups is None else list(groups)
+  style.check_length('groups', groups, size)
+
+  side = float(np.clip(0.38 * size, 5.0, 40.0))  # Of the matrix, in inches.
+  font = float(np.clip(side / size * 72 * 0.42, 3.0, 10.0))
+  margin = style.text_width(labels, font) + 0.3
+  figure = style.new_figure(margin + side + 1.45, side + margin + 1.15)
+  axes = figure.add_axes(style.inches(figure, margin, 0.55, side, side))
+  scale = Normalize(values.min(), values.max())
+  color_map = matplotlib.colormaps['viridis'].with_extremes(bad='#D9D9D9')
+  picture = axes.imshow(values, cmap=color_map, norm=scale)
+  colors = style.group_colors(groups)
+  _label_cells(
+    axes,
+    [labels[i] for i in order],
+    [colors[groups[i]] for i in order],
+    font,
+  )
+
+  bar_axes = figure.add_axes(
+    style.inches(figure, margin + side + 0.2, 0.55, 0.18, side)
+  )
+  bar = figure.colorbar(picture, cax=bar_axes)
+  bar.outline.set_visible(False)
+  bar.ax.tick_params(labelsize=9, length=3)
+  bar.set_label('Affinity', fontsize=10, labelpad=8)
+  if size <= 25:
+    _annotate(axes, values, picture, min(10.0, side / size * 72 * 0.27))
+  style.title(figure, title, 0.2)
+  style.group_legend(figure, colors, 0.2)
+  style.save(figure, path)
+
+
+def _label_cells(
+  axes: Axes, labels: Sequence[str], colors: Sequence[str], font: float
+) -> None:
+  """Labels the rows and columns of a matrix, and draws lines between them."""
+  size = len(labels)
+  axes.tick_params(length=0, top=True, labeltop=True, bottom=False)
+  axes.tick_params(labelbottom=False, pad=4)
+  axes.set_xticks(range(size), labels, rotation=90, fontsize=font)
+  axes.set_yticks(range(size), labels, fontsize=font)
+  for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+    for text, color in zip(ticks, colors, strict=True):
+      text.set(color=color, parse_math=False)
+  axes.spines[:].set_visible(False)
+  axes.set_xticks(np.arange(0.5, size - 1), minor=True)
+  axes.set_yticks(np.arange(0.5, size - 1), minor=True)
+  axes.grid(which='minor', color='white', linewidth=min(1.0, font / 8))
+  axes.tick_params(which='minor', length=0)
+
+
+def _annotate(
+  axes: Axes, values: np.ma.MaskedArray, picture: AxesImage, font: float
+) -> None:
+  """Writes the values into a heat map's cells, in a unit that fits."""
+  largest = float(np.abs(values).max())
+  is_small = 0 < largest < 0.0995
+  exponent = int(np.ceil(-np.log10(largest))) if is_small else 0
+  decimals = 1 if is_small else 2
+  for row, column in np.argwhere(~np.ma.getmaskarray(values)):
+    value = float(values[row, column])
+    red, green, blue, _ = picture.cmap(picture.norm(value))
+    is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+    shown = round(value * 10**exponent, decimals) + 0.0  # Never -0.
+    axes.text(
+      column,
+      row,
+      f'{shown:.{decimals}f}'.replace('-', '−'),
+      ha='center',
+      va='center',
+      fontsize=font,
+      color='black' if is_light else 'white',
+    )
+  if is_small:
+    axes.set_xlabel(f'Cells show affinity × $10^{{{exponent}}}$', fontsize=9)
+
+
+def _check_affinity(
+  affinity: np.ndarray, size: int, order: Sequence[int]
+) -> None:
+  if affinity.shape != (size, size) or size < 2:
+    raise ValueError(
+      f'A heat map needs two or more models; the affinity has shape '
+      f'{affinity.shape}, and there are {size} labels.'
+    )
+  if sorted(order) != list(range(size)):
+    raise ValueError(f'The order {list(order)} is none of {size} models.')
+  if not np.isfinite(affinity).all():
+    raise ValueError('An affinity that is not finite cannot be drawn.')

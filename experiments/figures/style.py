@@ -1,0 +1,175 @@
+"""What the figures share: colours, names, measures in inches, files."""
+
+from collections.abc import Iterable, Mapping, Sequence
+import io
+import pathlib
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+
+from transferability import files
+
+BASELINES = {  # Name: label, line style; from the weakest to the strongest.
+  'random': ('Random', (0, (1, 2))),
+  'groups': ('Groups only', (0, (2, 1.5))),
+  'constant_ranking': ('Constant ranking', (0, (5, 2))),
+  'symmetrised_oracle': ('Symmetrised oracle', (0, (6, 1.5, 1, 1.5))),
+  'oracle': ('Oracle', '-'),
+}
+GROUP_COLORS = {
+  '2d': '#0072B2',
+  '3d': '#00805E',
+  'geometric': '#C4500A',
+  'semantic': '#A63C86',
+}
+_OTHER_COLORS = (
+  '#7A6A00',
+  '#5D4FB3',
+  '#7F3F1D',
+  '#2E9BD6',
+  '#C2374B',
+  '#3F7F93',
+  '#6B8E23',
+  '#B07AA1',
+)
+_NO_GROUP_COLOR = '#444444'
+INK = '#222222'
+GREY = '#8A8A8A'
+_METHOD_LABELS = {
+  'saliency': 'Saliency',
+  'gradient_times_input': 'Gradient * input',
+  'elrp': 'ε-LRP',
+  'integrated_gradients': 'Integrated gradients',
+}
+CURVE_COLORS = (  # Okabe and Ito's, without black and yellow.
+  '#D55E00',
+  '#0072B2',
+  '#009E73',
+  '#CC79A7',
+  '#E69F00',
+  '#56B4E9',
+)
+MARKERS = 'osD^vP*'  # As many as are coprime to the number of colours.
+_DPI = 150
+
+
+def group_colors(groups: Iterable[str | None]) -> dict[str | None, str]:
+  """Returns a colour for each group, in the order of first appearance.
+
+  The paper's groups have fixed colours; others take theirs in alphabetical
+  order, whatever the order they are given in. No group (None, '') is grey.
+  """
+  groups = tuple(dict.fromkeys(groups))
+  others = sorted(g for g in groups if g and g not in GROUP_COLORS)
+  chosen = {
+    group: _OTHER_COLORS[i % len(_OTHER_COLORS)]
+    for i, group in enumerate(others)
+  }
+  chosen |= GROUP_COLORS
+  return {group: chosen.get(group, _NO_GROUP_COLOR) for group in groups}
+
+
+def method_label(name: str) -> str:
+  """Returns the name of a method or baseline as it is printed in a figure."""
+  if name in BASELINES:
+    return BASELINES[name][0]
+  return _METHOD_LABELS.get(name, name)
+
+
+def new_figure(width: float, height: float) -> Figure:
+  figure = Figure(figsize=(width, height), dpi=_DPI, facecolor='white')
+  FigureCanvasAgg(figure)
+  return figure
+
+
+def inches(
+  figure: Figure, left: float, bottom: float, width: float, height: float
+) -> tuple[float, float, float, float]:
+  """Returns a rectangle in inches as shares of the figure."""
+  total_width, total_height = figure.get_size_inches()
+  return (
+    left / total_width,
+    bottom / total_height,
+    width / total_width,
+    height / total_height,
+  )
+
+
+def text_width(texts: Sequence[str], size: float) -> float:
+  """Returns the width of the longest text at a font size, in inches."""
+  renderer = new_figure(1, 1).canvas.get_renderer()
+  font = FontProperties(size=size)
+  widths = [
+    renderer.get_text_width_height_descent(text, font, False)[0]
+    for text in texts
+  ]
+  return max(widths, default=0.0) / _DPI
+
+
+def title(figure: Figure, title: str, left: float) -> None:
+  width, height = figure.get_size_inches()
+  figure.text(
+    left / width,
+    1 - 0.15 / height,
+    title,
+    fontsize=14,
+    fontweight='bold',
+    va='top',
+    color=INK,
+    parse_math=False,
+  )
+
+
+def group_legend(
+  figure: Figure, colors: Mapping[str | None, str], left: float
+) -> None:
+  """Adds a row with an entry per group below the title."""
+  named = {group: color for group, color in colors.items() if group}
+  if not named:
+    return
+  width, height = figure.get_size_inches()
+  handles = [
+    Line2D([], [], marker='o', linestyle='', markersize=8, color=color)
+    for color in named.values()
+  ]
+  legend = figure.legend(
+    handles,
+    [' '] * len(named),  # As a label, a text that starts with _ is left out.
+    loc='upper left',
+    bbox_to_anchor=(left / width, 1 - 0.52 / height),
+    borderpad=0,
+    borderaxespad=0,
+    ncols=min(len(named), 6),
+    frameon=False,
+    fontsize=10,
+    handletextpad=0.3,
+    columnspacing=1.4,
+  )
+  for text, (group, color) in zip(
+    legend.get_texts(), named.items(), strict=True
+  ):
+    text.set(text=group, color=color, parse_math=False)
+
+
+def check_length(what: str, values: Sequence, size: int) -> None:
+  if len(values) != size:
+    raise ValueError(f'{len(values)} {what} for {size} models.')
+
+
+def save(figure: Figure, path: files.Path) -> None:
+  """Writes a figure as PNG, and as PDF beside it.
+
+  Matplotlib's own name and version, and the time, are left out: the bytes
+  would depend on them.
+  """
+  path = pathlib.Path(path)
+  unsaid = {
+    'png': ('Software',),
+    'pdf': ('Creator', 'Producer', 'CreationDate'),
+  }
+  for kind, keys in unsaid.items():
+    data = io.BytesIO()
+    figure.savefig(data, format=kind, metadata=dict.fromkeys(keys))
+    files.write_atomically(path.with_suffix(f'.{kind}'), data.getvalue())

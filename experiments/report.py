@@ -1,0 +1,167 @@
+"""What a run found, as one page that needs nothing else: `report.html`.
+
+The page is made from the run's own numbers, draws them itself, and reaches for
+no network. Its parts are in `report_page/`.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+import html
+import json
+import pathlib
+import string
+from typing import Any
+
+import cv2
+import numpy as np
+
+from experiments import evaluation as evaluations
+from experiments import figures
+from transferability import files, resampling
+
+_PARTS = pathlib.Path(__file__).parent / 'report_page'
+_PANEL = 96  # Pixels of a map in the gallery, at most.
+
+
+def write(
+  path: files.Path,
+  *,
+  title: str,
+  lead: str,
+  labels: Sequence[str],
+  groups: Sequence[str | None] | None,
+  evaluation: evaluations.Evaluation,
+  relevant: Mapping[str, Sequence[str]],
+  images: np.ndarray,
+  maps: Mapping[str, np.ndarray],
+  settings: Mapping[str, object],
+  tree_axis: str = '1 - affinity',
+) -> None:
+  """Writes the page.
+
+  Args:
+    path: The HTML file.
+    title: Of the page.
+    lead: A sentence below the title.
+    labels: Labels of the models.
+    groups: Groups of the models; None if unknown.
+    evaluation: Affinities, rankings, trees and scores.
+    relevant: The best sources of each target by the oracle; empty without one.
+    images: uint8 [n, H, W, 3], those of the gallery.
+    maps: For each method the maps of these images, [num_models, n, h, w, C].
+    settings: Of the run.
+    tree_axis: What the distances of the trees are.
+  """
+  content = {
+    'names': list(evaluation.names),
+    'labels': list(labels),
+    'groups': list(groups or [None] * len(labels)),
+    'group_colors': _group_colors(groups),
+    'methods': list(evaluation.affinities),
+    'method_labels': {
+      name: figures.method_label(name)
+      for name in (*evaluation.affinities, *evaluation.scores)
+    },
+    'affinities': {
+      name: matrix.tolist() for name, matrix in evaluation.affinities.items()
+    },
+    'rankings': evaluation.rankings,
+    'relevant': relevant,
+    'num_targets': len(relevant),
+    'trees': {
+      name: {
+        'leaf_order': [int(i) for i in tree.leaf_order],
+        'linkage': tree.linkage[:, :3].tolist(),
+      }
+      for name, tree in evaluation.trees.items()
+    },
+    'tree_axis': tree_axis,
+    'summary': _summary(evaluation),
+    'curves': {name: _curve(s) for name, s in evaluation.scores.items()},
+    'curve_styles': figures.curve_styles(evaluation.scores),
+    'gallery': {
+      name: _gallery(images, values) for name, values in maps.items()
+    },
+    'settings': {name: str(value) for name, value in settings.items()},
+    'lead': lead,
+    'footer': 'Made by experiments.run_taskonomy from the tables beside it.',
+  }
+  page = string.Template((_PARTS / 'page.html').read_text(encoding='utf-8'))
+  text = page.substitute(
+    title=html.escape(title),
+    style=(_PARTS / 'style.css').read_text(encoding='utf-8'),
+    script=(_PARTS / 'script.js').read_text(encoding='utf-8'),
+    data=_json(content),
+  )
+  files.write_atomically(path, text.encode())
+
+
+def _json(content: Any) -> str:
+  """Returns JSON that can stand in a page: no tag can be closed or opened."""
+  text = json.dumps(_without_nan(content), ensure_ascii=True, allow_nan=False)
+  for character in '<>&':
+    text = text.replace(character, f'\\u{ord(character):04x}')
+  return text
+
+
+def _without_nan(value: Any) -> Any:
+  """Returns the value with None for each number that is none."""
+  if isinstance(value, Mapping):
+    return {key: _without_nan(v) for key, v in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_without_nan(v) for v in value]
+  if isinstance(value, float) and not np.isfinite(value):
+    return None
+  return value
+
+
+def _group_colors(groups: Sequence[str | None] | None) -> dict[str, str]:
+  colors = figures.group_colors(groups or ())
+  return {group: color for group, color in colors.items() if group}
+
+
+def _summary(evaluation: evaluations.Evaluation) -> list[list[Any]]:
+  rows = evaluations.summary_rows(evaluation)
+  return [list(row) for row in rows] if evaluation.scores else [[]]
+
+
+def _curve(score: evaluations.Score) -> dict[str, list[float]]:
+  values = {
+    'precision': score.curve.precision.tolist(),
+    'recall': score.curve.recall.tolist(),
+  }
+  if score.draws is not None:
+    for kind in ('precision', 'recall'):
+      low, high = resampling.interval(getattr(score.draws, kind))
+      values[f'{kind}_low'], values[f'{kind}_high'] = (
+        low.tolist(),
+        high.tolist(),
+      )
+  if score.p_values is not None:
+    values['p_value'] = score.p_values.tolist()
+  return values
+
+
+def _gallery(images: np.ndarray, maps: np.ndarray) -> list[str]:
+  """Returns for each image a strip: the image, then the map of each model."""
+  panels = [images] + [
+    figures.map_panels(images, values[None])[:, :, -images.shape[2] :]
+    for values in maps
+  ]
+  return [
+    _encoded(np.concatenate([_shrunk(panel[j]) for panel in panels], axis=1))
+    for j in range(len(images))
+  ]
+
+
+def _shrunk(panel: np.ndarray) -> np.ndarray:
+  side = min(_PANEL, max(panel.shape[:2]))
+  if panel.shape[:2] == (side, side):
+    return panel
+  return cv2.resize(panel, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _encoded(picture: np.ndarray) -> str:
+  quality = (cv2.IMWRITE_WEBP_QUALITY, 90)
+  _, data = cv2.imencode('.webp', picture[..., ::-1], quality)
+  return f'data:image/webp;base64,{base64.b64encode(data).decode()}'

@@ -1,0 +1,276 @@
+'use strict';
+const data = JSON.parse(document.getElementById('data').textContent);
+const names = data.names, size = names.length;
+const NS = 'http://www.w3.org/2000/svg';
+const state = {
+  method: data.methods[data.methods.length - 1], order: 'tree', kind: 'precision',
+  cell: Math.max(10, Math.min(30, Math.floor(560 / size))), at: null, image: 0, hidden: new Set(), k: 1,
+};
+const byId = (id) => document.getElementById(id);
+
+function node(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+function shape(tag, attributes = {}, text) {
+  const element = document.createElementNS(NS, tag);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+function number(value, digits = 3) {
+  if (value === null || value === undefined) return '–';
+  if (value > 0 && value < 0.001 && digits === 3) return '<0.001';
+  return value.toFixed(digits).replace('-', '−');
+}
+function fill(table, header, rows, isBaseline = () => false) {
+  table.replaceChildren(
+    node('thead', {}, node('tr', {}, ...header.map((text) => node('th', {scope: 'col'}, text)))),
+    node('tbody', {}, ...rows.map(([first, ...rest]) => {
+      const row = node('tr', {}, node('th', {scope: 'row'}, first), ...rest.map((text) => node('td', {}, text)));
+      if (isBaseline(first)) row.className = 'baseline';
+      return row;
+    })));
+}
+
+// Colours: viridis at nine places, as in the figures.
+const VIRIDIS = ['#440154', '#472d7b', '#3b528b', '#2c728e', '#21918c', '#28ae80', '#5ec962', '#addc30', '#fde725']
+  .map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+function viridis(share) {
+  const place = Math.max(0, Math.min(1, share)) * (VIRIDIS.length - 1);
+  const low = Math.min(Math.floor(place), VIRIDIS.length - 2), rest = place - low;
+  const mix = VIRIDIS[low].map((value, i) => Math.round(value + rest * (VIRIDIS[low + 1][i] - value)));
+  return `rgb(${mix.join(',')})`;
+}
+const readable = (color) => `color-mix(in srgb, ${color} var(--group-share), white)`;
+const groupColor = (i) => data.groups[i] in data.group_colors ? readable(data.group_colors[data.groups[i]]) : 'var(--ink)';
+const room = (id, least, most) => Math.max(least, Math.min(most, byId(id).clientWidth || most));
+
+function drawSummary() {
+  const [header, ...rows] = data.summary;
+  if (!rows.length) {
+    byId('summary-note').textContent = 'The bank has no oracle: there is nothing to compare the rankings with.';
+    byId('curves-section').hidden = true;
+    return;
+  }
+  fill(byId('summary'), header, rows.map(([name, ...values]) => [data.method_labels[name] || name, ...values.map((v) => number(v))]),
+    (label) => !data.methods.some((m) => data.method_labels[m] === label));
+  byId('summary-note').textContent = `${data.num_targets} targets: a difference of one hit in P@5 is ${number(1 / (5 * data.num_targets))}.`;
+}
+
+// Curves.
+function drawCurves() {
+  const names = Object.keys(data.curves);
+  if (!names.length) return;
+  const last = data.curves[names[0]].precision.length;
+  const width = room('curves', 320, 900), height = Math.max(260, width * 0.46), left = 44, right = 12, top = 12, bottom = 42;
+  const x = (k) => left + (width - left - right) * (last > 1 ? (k - 1) / (last - 1) : 0.5);
+  const y = (value) => height - bottom - (height - top - bottom) * value;
+  const svg = shape('svg', {viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label':
+    `${state.kind === 'precision' ? 'P@K' : 'R@K'} of ${names.length} methods and baselines; the table below has the values`});
+  for (let tick = 0; tick <= 10; tick += 2) {
+    svg.append(shape('line', {class: 'grid', x1: left, x2: width - right, y1: y(tick / 10), y2: y(tick / 10)}),
+      shape('text', {x: left - 8, y: y(tick / 10) + 4, 'text-anchor': 'end'}, (tick / 10).toFixed(1)));
+  }
+  const step = Math.ceil(last / Math.floor(width / 34));
+  for (let k = 1; k <= last; k += step) {
+    svg.append(shape('text', {x: x(k), y: height - bottom + 20, 'text-anchor': 'middle'}, k));
+  }
+  svg.append(shape('text', {x: (left + width) / 2, y: height - 6, 'text-anchor': 'middle'}, 'K'));
+  svg.append(shape('line', {class: 'axis', x1: x(state.k), x2: x(state.k), y1: y(0), y2: y(1), 'stroke-dasharray': '3 4'}));
+  for (const name of names) {
+    const curve = data.curves[name], style = data.curve_styles[name];
+    if (state.hidden.has(name)) continue;
+    const points = (values) => values.map((value, i) => `${x(i + 1).toFixed(1)},${y(value).toFixed(1)}`);
+    const low = curve[`${state.kind}_low`], high = curve[`${state.kind}_high`];
+    if (low) {
+      svg.append(shape('polygon', {points: [...points(high), ...points(low).reverse()].join(' '), fill: style.color, opacity: 0.16}));
+    }
+    svg.append(shape('polyline', {points: points(curve[state.kind]).join(' '), fill: 'none', stroke: style.color,
+      'stroke-width': style.width, 'stroke-dasharray': style.dashes}));
+  }
+  byId('curves').replaceChildren(svg);
+  const rows = names.map((name) => {
+    const curve = data.curves[name], i = state.k - 1;
+    const band = curve.precision_low ? `${number(curve.precision_low[i])} – ${number(curve.precision_high[i])}` : '–';
+    return [data.method_labels[name] || name, number(curve.precision[i]), band, number(curve.recall[i]),
+      curve.p_value ? number(curve.p_value[i]) : '–'];
+  });
+  fill(byId('at-k'), ['at this K', 'P@K', '95 % over images', 'R@K', 'p-value'], rows,
+    (label) => !data.methods.some((m) => data.method_labels[m] === label));
+  byId('k-value').textContent = state.k;
+}
+function drawLegend() {
+  byId('curve-legend').replaceChildren(...Object.keys(data.curves).map((name) => {
+    const style = data.curve_styles[name];
+    const key = node('span', {class: 'key', style: `border-color:${style.color};border-top-style:${style.dashes ? 'dashed' : 'solid'}`});
+    const button = node('button', {type: 'button', 'aria-pressed': !state.hidden.has(name)}, key, data.method_labels[name] || name);
+    button.addEventListener('click', () => {
+      if (!state.hidden.delete(name)) state.hidden.add(name);
+      button.setAttribute('aria-pressed', !state.hidden.has(name));
+      drawCurves();
+    });
+    return button;
+  }));
+}
+
+// Affinity.
+function order() {
+  if (state.order === 'tree') return data.trees[state.method].leaf_order;
+  const plain = names.map((_, i) => i);
+  if (state.order === 'bank') return plain;
+  const groups = [...new Set(data.groups)];
+  return plain.sort((a, b) => groups.indexOf(data.groups[a]) - groups.indexOf(data.groups[b]) || a - b);
+}
+function drawAffinity() {
+  const matrix = data.affinities[state.method], rows = order(), cell = state.cell;
+  const values = [];
+  for (let i = 0; i < size; i++) for (let j = 0; j < size; j++) if (i !== j) values.push(matrix[i][j]);
+  const low = Math.min(...values), span = Math.max(...values) - low || 1;
+  const font = Math.max(7, Math.min(13, cell * 0.62));
+  const margin = 8 + font * 0.58 * Math.max(...data.labels.map((label) => label.length));
+  const side = margin + size * cell + 4;
+  const svg = shape('svg', {width: side, height: side, role: 'application', tabindex: 0, id: 'matrix',
+    'aria-label': 'Affinity matrix. Arrow keys move from pair to pair; the value is read out.'});
+  rows.forEach((i, r) => {
+    const color = groupColor(i), middle = margin + (r + 0.5) * cell;
+    const style = `font-size:${font}px;fill:${color}`;
+    svg.append(shape('text', {x: margin - 5, y: middle + font * 0.35, 'text-anchor': 'end', style}, data.labels[i]),
+      shape('text', {x: 0, y: 0, transform: `translate(${middle + font * 0.35},${margin - 5}) rotate(-90)`, style}, data.labels[i]));
+    rows.forEach((j, c) => {
+      const color = i === j ? 'var(--diagonal)' : viridis((matrix[i][j] - low) / span);
+      svg.append(shape('rect', {x: margin + c * cell, y: margin + r * cell, width: cell - 1, height: cell - 1,
+        fill: color, 'data-r': r, 'data-c': c}));
+    });
+  });
+  const choose = (r, c) => {
+    state.at = [r, c];
+    for (const rect of svg.querySelectorAll('rect.chosen')) rect.classList.remove('chosen');
+    svg.querySelector(`rect[data-r="${r}"][data-c="${c}"]`).classList.add('chosen');
+    const [i, j] = [rows[r], rows[c]];
+    byId('affinity-readout').textContent = `${data.labels[i]} – ${data.labels[j]}: ${matrix[i][j].toFixed(4).replace('-', '−')}`;
+  };
+  svg.addEventListener('pointerover', (event) => {
+    if (event.target.dataset.r !== undefined) choose(+event.target.dataset.r, +event.target.dataset.c);
+  });
+  svg.addEventListener('keydown', (event) => {
+    const moves = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]};
+    if (!(event.key in moves)) return;
+    event.preventDefault();
+    const [r, c] = state.at || [0, 0];
+    const clamp = (value) => Math.max(0, Math.min(size - 1, value));
+    choose(clamp(r + moves[event.key][0]), clamp(c + moves[event.key][1]));
+  });
+  byId('affinity').replaceChildren(svg);
+  byId('affinity-readout').textContent = 'Point at a cell, or move with the arrow keys.';
+  state.at = null;
+  const stops = Array.from({length: 9}, (_, i) => viridis(i / 8)).join(',');
+  byId('affinity-scale').replaceChildren(`${low.toFixed(3).replace('-', '−')}`,
+    node('i', {style: `background:linear-gradient(90deg,${stops})`}), (low + span).toFixed(3), node('span', {}, '(the diagonal, 1, is grey)'));
+}
+
+// Sources of a target.
+function drawSources() {
+  const i = names.indexOf(byId('target').value), row = data.affinities[state.method][i];
+  const relevant = (data.relevant || {})[names[i]] || [];
+  byId('sources').replaceChildren(...data.rankings[state.method][names[i]].map((name) => {
+    const j = names.indexOf(name), item = node('li', {}, `${data.labels[j]} `, node('span', {class: 'note'}, row[j].toFixed(4).replace('-', '−')));
+    if (relevant.includes(name)) { item.className = 'relevant'; item.append(' ✓'); }
+    return item;
+  }));
+  byId('sources-note').textContent = relevant.length
+    ? '✓ One of the best sources by measured transfer.' : 'By affinity; transfers to this target were not measured.';
+}
+
+// Tree.
+function drawTree() {
+  const tree = data.trees[state.method], rowHeight = 24, top = 6;
+  const width = room('tree', 420, 900), labelWidth = 12 + 7.2 * Math.max(...data.labels.map((label) => label.length));
+  const heights = tree.linkage.map((join) => join[2]);
+  const lowest = Math.min(...heights), highest = Math.max(...heights), spread = highest - lowest || 0.1;
+  const start = Math.max(lowest - 0.12 * spread, Math.min(0, lowest)), stop = highest + 0.05 * spread;
+  const x = (value) => 26 + (width - labelWidth - 40) * (stop - value) / (stop - start || 1);
+  const svg = shape('svg', {width, height: top + rowHeight * size + 34, role: 'img',
+    'aria-label': `Tree of ${size} networks by ${data.method_labels[state.method]}: ` +
+      tree.leaf_order.map((i) => data.labels[i]).join(', ')});
+  const row = [], height = [], group = [];
+  tree.leaf_order.forEach((i, r) => { row[i] = r; height[i] = start; group[i] = data.groups[i]; });
+  const y = (r) => top + (r + 0.5) * rowHeight;
+  const color = (g) => g in data.group_colors ? readable(data.group_colors[g]) : 'var(--soft)';
+  tree.linkage.forEach(([left, right, joined], n) => {
+    const parent = size + n;
+    row[parent] = (row[left] + row[right]) / 2;
+    height[parent] = joined;
+    group[parent] = group[left] === group[right] ? group[left] : null;
+    for (const child of [left, right]) {
+      const line = shape('polyline', {fill: 'none', stroke: color(group[child]), 'stroke-width': 2,
+        points: `${x(height[child])},${y(row[child])} ${x(joined)},${y(row[child])} ${x(joined)},${y(row[parent])}`});
+      line.append(shape('title', {}, `joined at ${joined.toFixed(4)}`));
+      svg.append(line);
+    }
+  });
+  tree.leaf_order.forEach((i, r) => {
+    svg.append(shape('circle', {cx: x(start), cy: y(r), r: 4, fill: groupColor(i)}),
+      shape('text', {x: x(start) + 9, y: y(r) + 4, style: `fill:${groupColor(i)};font-size:13px`}, data.labels[i]));
+  });
+  for (let tick = 0; tick <= 4; tick++) {
+    const value = start + (stop - start) * tick / 4;
+    svg.append(shape('text', {x: x(value), y: top + rowHeight * size + 16, 'text-anchor': 'middle'}, value.toFixed(3)));
+  }
+  svg.append(shape('text', {x: x((start + stop) / 2), y: top + rowHeight * size + 32, 'text-anchor': 'middle'}, data.tree_axis));
+  byId('tree').replaceChildren(svg);
+}
+
+// Maps.
+function drawMaps() {
+  const strips = data.gallery[state.method];
+  if (!strips || !strips.length) { byId('maps-section').hidden = true; return; }
+  const panels = size + 1;
+  byId('image-value').textContent = `${state.image + 1} of ${strips.length}`;
+  byId('maps').replaceChildren(...['Image', ...data.labels].map((label, i) => {
+    const panel = node('div', {class: 'panel', role: 'img', 'aria-label':
+      i ? `Map of ${label}, image ${state.image + 1}` : `Probe image ${state.image + 1}`});
+    panel.style.backgroundImage = `url(${strips[state.image]})`;
+    panel.style.backgroundSize = `${panels * 100}% 100%`;
+    panel.style.backgroundPosition = `${panels > 1 ? 100 * i / (panels - 1) : 0}% 0`;
+    const caption = node('figcaption', {}, label);
+    if (i) caption.style.color = groupColor(i - 1);
+    return node('figure', {}, panel, caption);
+  }));
+}
+
+function drawAll() { drawAffinity(); drawSources(); drawTree(); drawMaps(); }
+
+byId('lead').textContent = data.lead;
+byId('footer').textContent = data.footer;
+for (const method of data.methods) {
+  const input = node('input', {type: 'radio', name: 'method', value: method});
+  input.checked = method === state.method;
+  input.addEventListener('change', () => { state.method = method; drawAll(); });
+  byId('methods').append(node('label', {}, input, ` ${data.method_labels[method]}`));
+}
+for (const input of document.querySelectorAll('input[name=kind]')) {
+  input.addEventListener('change', () => { state.kind = input.value; drawCurves(); });
+}
+for (const input of document.querySelectorAll('input[name=order]')) {
+  input.addEventListener('change', () => { state.order = input.value; drawAffinity(); });
+}
+for (const [id, factor] of [['zoom-in', 1.3], ['zoom-out', 1 / 1.3]]) {
+  byId(id).addEventListener('click', () => { state.cell = Math.max(4, Math.min(80, state.cell * factor)); drawAffinity(); });
+}
+for (const name of Object.keys(data.rankings[state.method])) {
+  byId('target').append(node('option', {value: name}, data.labels[names.indexOf(name)]));
+}
+byId('target').addEventListener('change', drawSources);
+const curveNames = Object.keys(data.curves);
+if (curveNames.length) byId('k').max = data.curves[curveNames[0]].precision.length;
+byId('k').addEventListener('input', () => { state.k = +byId('k').value; drawCurves(); });
+const gallery = data.gallery[state.method] || [];
+byId('image').max = Math.max(0, gallery.length - 1);
+byId('image').addEventListener('input', () => { state.image = +byId('image').value; drawMaps(); });
+fill(byId('settings'), ['Setting', 'Value'], Object.entries(data.settings).map(([key, value]) => [key, String(value)]));
+let wait;
+window.addEventListener('resize', () => { clearTimeout(wait); wait = setTimeout(() => { drawCurves(); drawTree(); }, 120); });
+drawSummary(); drawLegend(); drawCurves(); drawAll();

@@ -1,0 +1,99 @@
+"""Affinity against the oracle's own affinity (reviewer 4, point 1)."""
+
+import pathlib
+
+import numpy as np
+from scipy import stats
+
+from experiments import figures
+from experiments.study import Finding, Study
+from transferability import baselines, files, resampling
+from transferability.affinity import without_hubs
+from transferability.oracle import Oracle
+
+_DRAWS = 1000
+
+
+def conduct(study: Study, folder: pathlib.Path) -> Finding:
+  """Writes `correlation.csv` and a scatter plot for each method."""
+  oracle, run = study.require_oracle(), study.run()
+  form = 'rank_mean' if oracle.affinity is None else 'row_normalised_mean'
+  truth, pairs = oracle_pairs(oracle, run.names, form)
+  rows, plots, shown = [], [], None
+  for method in study.settings.methods:
+    cosines = run.image_cosines(method)
+    shares = resampling.weights(len(cosines), _DRAWS, study.settings.seed)
+    drawn = resampling.affinities(cosines, shares)
+    values = run.affinity(method)
+    for name, matrix, draws in (
+      (method, values, drawn),
+      (
+        f'{method}, hubs removed',
+        without_hubs(values),
+        np.stack([without_hubs(draw) for draw in drawn]),
+      ),
+    ):
+      found = correlations(matrix[pairs], truth)
+      low, high = resampling.interval(
+        np.array([correlations(draw[pairs], truth) for draw in draws])
+      )
+      rows.append((name, *found, low[0], high[0], low[1], high[1]))
+      if name == study.method:
+        shown = rows[-1]
+    plot = f'{method}.png'
+    plots.append(plot)
+    figures.scatter(
+      folder / plot,
+      run.affinity(method)[pairs],
+      truth,
+      f'{figures.method_label(method)} against measured transfer',
+      'Affinity of attribution maps',
+      f'Symmetrised oracle ({form.replace("_", " ")})',
+    )
+  header = [
+    'method',
+    'pearson',
+    'spearman',
+    'pearson_low',
+    'pearson_high',
+    'spearman_low',
+    'spearman_high',
+  ]
+  files.write_csv(folder / 'correlation.csv', [header, *rows])
+  return Finding(
+    f'{figures.method_label(study.method)} against the symmetrised oracle over '
+    f'{len(truth)} pairs: Pearson {shown[1]:.3f} [{shown[3]:.3f}, '
+    f'{shown[4]:.3f}], Spearman {shown[2]:.3f} [{shown[5]:.3f}, '
+    f'{shown[6]:.3f}].',
+    (
+      f'The oracle is made symmetric by its {form.replace("_", " ")}; pairs of '
+      'networks without the diagonal, where at least one direction was '
+      'measured. Intervals over images. Removing hubs (the mean affinity of a '
+      'network to all others) is outside the paper.',
+    ),
+    (*plots, 'correlation.csv'),
+  )
+
+
+def oracle_pairs(
+  oracle: Oracle, names: tuple[str, ...], form: str
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+  """Returns the symmetrised oracle of each measured pair, and the pairs.
+
+  The pairs are indices into `names`, of which the oracle's sources are a
+  permutation.
+  """
+  symmetric = baselines.symmetrised_oracle(oracle, form)
+  order = [oracle.sources.index(name) for name in names]
+  symmetric = symmetric[np.ix_(order, order)]
+  upper = np.triu(np.isfinite(symmetric), 1)
+  pairs = np.nonzero(upper)
+  return symmetric[pairs], pairs
+
+
+def correlations(values: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+  """Returns Pearson's and Spearman's correlation."""
+  return (
+    float(stats.pearsonr(values, truth).statistic),
+    float(stats.spearmanr(values, truth).statistic),
+  )

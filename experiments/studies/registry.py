@@ -1,0 +1,71 @@
+"""Studies by name, in the order of the paper."""
+
+from collections.abc import Callable
+import dataclasses
+import importlib
+import pathlib
+
+from experiments.study import Finding, Study
+
+Function = Callable[[Study, pathlib.Path], Finding]
+
+# Module in this package: title, and where in the paper or its reviews. The
+# modules are imported when they are asked for: each brings its own figures.
+_STUDIES = {
+  'probe_size': (
+    'How many probe images are enough',
+    'Section 3.3: a model is a point for a set of probe images',
+  ),
+  'direct_comparison': (
+    'Affinity against the symmetrised oracle',
+    'Reviewer 4, point 1',
+  ),
+  'symmetry': (
+    'What a symmetric matrix can lose',
+    'Reviewer 4, point 3',
+  ),
+  'bad_cases': (
+    'Targets that are ranked badly',
+    'Rebuttal, reviewer 2: class_places is poorly predicted',
+  ),
+  'quantisation': (
+    'Affinities from maps of few bits',
+    "Rebuttal, reviewer 1: Spearman's correlation with the 32-bit affinity is "
+    '0.56, 0.71, 0.85, 0.96, 0.99 for 1, 2, 4, 8, 16 bits',
+  ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """A study.
+
+  Attributes:
+    name: Of its module, its command and its folder.
+    title: For people.
+    source: What of the paper it answers to.
+  """
+
+  name: str
+  title: str
+  source: str
+
+  @property
+  def function(self) -> Function:
+    return importlib.import_module(f'experiments.studies.{self.name}').conduct
+
+
+def names() -> tuple[str, ...]:
+  """Returns the names of all studies, in the order of the paper."""
+  return tuple(_STUDIES)
+
+
+def get(name: str) -> Entry:
+  """Returns a study.
+
+  Raises:
+    ValueError: If there is none of that name.
+  """
+  if name not in _STUDIES:
+    raise ValueError(f'No study is named {name!r}; there are {names()}.')
+  return Entry(name, *_STUDIES[name])

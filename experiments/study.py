@@ -1,0 +1,244 @@
+"""What the experiments of the paper share: a bank projected once per probe set.
+
+A study is one experiment: a function of a `Study`, registered by name in
+`experiments.studies`. All studies of an output folder use the same model
+spaces, which are computed when the first of them asks.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import pathlib
+from typing import Any
+
+from absl import logging
+import numpy as np
+
+from experiments import evaluation, pipeline, run_record
+from probe_data import probe_sets
+from probe_data.probe_sets import ProbeSet
+from taskonomy_models import bank as banks
+from taskonomy_models import progress
+from taskonomy_models.bank import Bank
+from transferability import affinity, files
+from transferability.model_space import ModelSpace
+from transferability.oracle import Oracle
+
+_FINDING = 'finding.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What the results of all studies depend on.
+
+  Attributes:
+    bank: Name or folder.
+    probes: Probe sets; the first is the one of studies that need only one.
+    probe_dir: Of the probe sets that are photographs of one's own.
+    num_images: Of each probe set, or all if there are fewer.
+    image_size: Side of the images; 0: what suits the bank.
+    methods: Attribution methods; the last is the one of studies that show one.
+    epsilon: Stabilizer of epsilon-LRP.
+    batch_size: Images computed at once.
+    seed: Of samples and draws.
+  """
+
+  bank: str = 'mini'
+  probes: tuple[str, ...] = ('scenes', 'photos', 'noise')
+  probe_dir: str | None = None
+  num_images: int = 1000
+  image_size: int = 0
+  methods: tuple[str, ...] = ('saliency', 'gradient_times_input', 'elrp')
+  epsilon: float = 1e-4
+  batch_size: int = 50
+  seed: int = 0
+
+  def __post_init__(self):
+    for name in ('probes', 'methods'):
+      values = getattr(self, name)
+      if not values or len(set(values)) < len(values):
+        raise ValueError(f'{name} must be one or more, each once: {values}.')
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+  """What a study found.
+
+  Attributes:
+    headline: A sentence or two with the numbers that matter.
+    notes: How to read it, what was assumed; a paragraph each.
+    files: What was written, relative to the study's folder, as it should be
+      shown: figures first.
+  """
+
+  headline: str
+  notes: tuple[str, ...] = ()
+  files: tuple[str, ...] = ()
+
+
+class Run:
+  """A bank in the model spaces of one probe set.
+
+  Attributes:
+    probe: The images.
+    spaces: By method.
+    names: Of the models, in the order of all matrices.
+  """
+
+  def __init__(self, probe: ProbeSet, spaces: Mapping[str, ModelSpace], names):
+    self.probe, self.spaces, self.names = probe, spaces, names
+    self.image_cosines = functools.cache(self._image_cosines)
+
+  def _image_cosines(self, method: str) -> np.ndarray:
+    """Returns float64 [images, num_models, num_models]."""
+    return self.spaces[method].image_cosines(self.names)
+
+  def affinity(self, method: str) -> np.ndarray:
+    """Returns float64 [num_models, num_models]."""
+    return affinity.mean_cosine(self.image_cosines(method))
+
+
+class Study:
+  """An output folder, and the runs in it.
+
+  Attributes:
+    output: Of all studies.
+    settings: See `Settings`.
+    bank: The models.
+    device: For example '/GPU:0'; None is TensorFlow's choice.
+  """
+
+  def __init__(
+    self,
+    output: str | os.PathLike,
+    settings: Settings,
+    device: str | None = None,
+    track: Callable[..., Iterable] = progress.track,
+  ):
+    self.output, self.settings = pathlib.Path(output), settings
+    self.bank: Bank = banks.load(settings.bank)
+    self.device, self.track = device, track
+    self.run = functools.cache(self._run)
+
+  @property
+  def method(self) -> str:
+    """The method of studies that show one."""
+    return self.settings.methods[-1]
+
+  @property
+  def labels(self) -> list[str]:
+    return [encoder.label for encoder in self.bank.encoders]
+
+  @property
+  def groups(self) -> list[str] | None:
+    """The group of each model, or None if one has none."""
+    groups = self.bank.groups
+    return None if groups is None else list(groups.values())
+
+  @functools.cached_property
+  def oracle(self) -> Oracle | None:
+    """The bank's oracle, or None if it has none."""
+    return evaluation.load_oracle(self.bank)
+
+  def require_oracle(self) -> Oracle:
+    """Returns the bank's oracle.
+
+    Raises:
+      ValueError: If it has none.
+    """
+    if self.oracle is None:
+      raise ValueError(
+        f'The bank {self.bank.name!r} has no oracle, which this experiment '
+        'compares with. Choose a bank with one, for example --bank=mini.'
+      )
+    return self.oracle
+
+  def folder(self, name: str) -> pathlib.Path:
+    """Returns the folder of a study's results, which it makes."""
+    folder = self.output / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+  def projection(self) -> pipeline.Projection:
+    """Returns how the models are projected."""
+    settings = self.settings
+    return pipeline.Projection(
+      pipeline.method_objects(settings.methods, settings.epsilon),
+      batch_size=settings.batch_size,
+      device=self.device,
+    )
+
+  def probe_set(self, name: str) -> ProbeSet:
+    """Loads one of the probe sets."""
+    settings = self.settings
+    side = settings.image_size or pipeline.probe_size(self.bank)
+    own = name in ('taskonomy', 'indoor', 'coco')
+    return probe_sets.load(
+      name,
+      probe_dir=settings.probe_dir if own else None,
+      num_images=settings.num_images,
+      image_size=(side, side),
+      seed=settings.seed,
+      progress=self.track,
+    )
+
+  def _run(self, name: str | None = None) -> Run:
+    """Returns the run of a probe set, by default the first one's."""
+    name = self.settings.probes[0] if name is None else name
+    probe = self.probe_set(name)
+    folder = self.output / 'runs' / pathlib.Path(name).stem
+    spaces = pipeline.project(
+      self.bank, probe, self.projection(), folder, self.track
+    )
+    return Run(probe, spaces, self.bank.names)
+
+  def digest(self) -> str:
+    """Returns a digest of all that results depend on."""
+    content = {
+      'settings': dataclasses.asdict(self.settings),
+      'bank': self.bank.digests(),
+      'versions': run_record.versions(),
+    }
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+  def conduct(
+    self,
+    name: str,
+    function: Callable[['Study', pathlib.Path], Finding],
+    again: bool = False,
+  ) -> Finding:
+    """Returns what a study finds, or found under the same settings before.
+
+    Args:
+      name: Of the study, and of its folder.
+      function: Gets this object and the folder.
+      again: Whether to conduct it even if it has been.
+    """
+    digest = self.digest()
+    found = None if again else self._found(name, digest)
+    if found is not None:
+      logging.info('%s: conducted before.', name)
+      return found
+    finding = function(self, self.folder(name))
+    content = {'digest': digest, **dataclasses.asdict(finding)}
+    text = json.dumps(content, indent=2) + '\n'
+    files.write_atomically(self.output / name / _FINDING, text.encode())
+    return finding
+
+  def _found(self, name: str, digest: str) -> Finding | None:
+    try:
+      text = (self.output / name / _FINDING).read_text(encoding='utf-8')
+      content: dict[str, Any] = json.loads(text)
+      if content.pop('digest') != digest:
+        return None
+      finding = Finding(
+        content['headline'], tuple(content['notes']), tuple(content['files'])
+      )
+    except (OSError, ValueError, KeyError, TypeError):
+      return None
+    folder = self.output / name
+    complete = all((folder / file).exists() for file in finding.files)
+    return finding if complete else None

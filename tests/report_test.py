@@ -1,0 +1,322 @@
+"""Tests of the page of a run, in a real browser where there is one."""
+
+import json
+import pathlib
+import re
+import unittest
+
+from absl.testing import absltest
+import numpy as np
+
+from experiments import evaluation as evaluations
+from experiments import report
+from tests import browser_testing, testing
+from transferability import clustering, ranking
+from transferability.oracle import Oracle
+
+_NAMES = tuple('abcdef')
+_LABELS = ('Depth', '</script><b>Edges', '"Q" & A', 'Äpfel', 'Scene', 'Points')
+_GROUPS = ('3d', '2d', '3d', '2d', 'semantic', 'my group')
+_METHODS = ('saliency', 'elrp')
+
+
+def _cosines(seed):
+  points = np.random.default_rng(seed).normal(size=(9, len(_NAMES), 7))
+  points /= np.linalg.norm(points, axis=2, keepdims=True)
+  return points @ points.transpose(0, 2, 1)
+
+
+def _evaluation(oracle=None):
+  cosines = {method: _cosines(i) for i, method in enumerate(_METHODS)}
+  affinities = {name: values.mean(axis=0) for name, values in cosines.items()}
+  scores = {}
+  if oracle is not None:
+    scores = {
+      name: evaluations.score(
+        affinities[name], _NAMES, oracle, None, cosines[name]
+      )
+      for name in _METHODS
+    } | evaluations.baseline_scores(oracle, None)
+  return evaluations.Evaluation(
+    _NAMES,
+    affinities,
+    {
+      name: ranking.rank_sources(matrix, _NAMES, _NAMES)
+      for name, matrix in affinities.items()
+    },
+    {
+      name: clustering.task_similarity_tree(matrix, _NAMES)
+      for name, matrix in affinities.items()
+    },
+    {},
+    scores,
+  )
+
+
+def _write(path, oracle=None):
+  maps = np.random.default_rng(0).normal(size=(len(_NAMES), 3, 16, 16, 3))
+  relevant = {}
+  if oracle is not None:
+    relevant = {target: oracle.relevant(target, 2) for target in oracle.targets}
+  report.write(
+    path,
+    title='Six & more <networks>',
+    lead='6 networks.',
+    labels=_LABELS,
+    groups=_GROUPS,
+    evaluation=_evaluation(oracle),
+    relevant=relevant,
+    images=testing.images(3),
+    maps={'saliency': np.abs(maps), 'elrp': maps},
+    settings={'probe': '</table>', 'epsilon': 1e-4},
+  )
+
+
+def _oracle():
+  values = np.random.default_rng(5).normal(size=(4, len(_NAMES)))
+  return Oracle.from_affinity(values, tuple('abcd'), _NAMES)
+
+
+class PageTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.path = pathlib.Path(self.create_tempdir().full_path, 'report.html')
+
+  def data(self):
+    text = self.path.read_text(encoding='utf-8')
+    (found,) = re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)
+    return json.loads(found)
+
+  def test_numbers_are_those_of_the_evaluation(self):
+    _write(self.path, _oracle())
+    data, result = self.data(), _evaluation(_oracle())
+    for method in _METHODS:
+      np.testing.assert_array_equal(
+        data['affinities'][method], result.affinities[method]
+      )
+      np.testing.assert_array_equal(
+        data['curves'][method]['precision'],
+        result.scores[method].curve.precision,
+      )
+    self.assertEqual(data['labels'], list(_LABELS))
+    self.assertIsNone(data['summary'][-1][-1])  # NaN has no place in JSON.
+
+  def test_nothing_is_loaded_from_elsewhere(self):
+    _write(self.path, _oracle())
+    text = self.path.read_text(encoding='utf-8')
+    places = set(re.findall(r'https?://[^\s"\'<]+', text))
+    self.assertEqual(places, {'http://www.w3.org/2000/svg'})
+    self.assertNotIn('@import', text)
+    self.assertNotRegex(text, r'<(link|script|img|iframe)[^>]*\s(src|href)=')
+
+  def test_texts_cannot_become_tags(self):
+    _write(self.path)
+    text = self.path.read_text(encoding='utf-8')
+    self.assertNotIn('<b>Edges', text)
+    self.assertIn('<title>Six &amp; more &lt;networks&gt;</title>', text)
+    self.assertEqual(text.count('</script>'), 2)
+
+  def test_same_run_gives_the_same_bytes(self):
+    _write(self.path, _oracle())
+    first = self.path.read_bytes()
+    _write(self.path, _oracle())
+    self.assertEqual(self.path.read_bytes(), first)
+
+
+@unittest.skipIf(browser_testing.missing(), browser_testing.missing())
+class BrowserTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.path = pathlib.Path(self.create_tempdir().full_path, 'report.html')
+    self.driver = self.enter_context(browser_testing.browser())
+
+  def open(self, oracle=None):
+    _write(self.path, oracle)
+    browser_testing.open_page(self.driver, self.path)
+
+  def js(self, script, *arguments):
+    return self.driver.execute_script(script, *arguments)
+
+  def text(self, selector):
+    return self.js(
+      'return document.querySelector(arguments[0]).textContent', selector
+    )
+
+  def tearDown(self):
+    self.assertEmpty(browser_testing.console_errors(self.driver))
+    super().tearDown()
+
+  def test_pointing_at_a_cell_gives_pair_and_value(self):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.by import By
+
+    self.open(_oracle())
+    self.js("document.querySelector('[name=order][value=bank]').click()")
+    cell = self.driver.find_element(
+      By.CSS_SELECTOR, '#matrix rect[data-r="0"][data-c="4"]'
+    )
+    ActionChains(self.driver).move_to_element(cell).perform()
+    value = _evaluation().affinities['elrp'][0, 4]
+    expected = f'Depth – Scene: {value:.4f}'.replace('-', '−')
+    self.assertEqual(self.text('#affinity-readout'), expected)
+
+  def test_arrow_keys_move_from_pair_to_pair(self):
+    from selenium.webdriver import ActionChains, Keys
+
+    self.open()
+    self.js("document.querySelector('[name=order][value=bank]').click()")
+    self.js("document.getElementById('matrix').focus()")
+    ActionChains(self.driver).send_keys(
+      Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_RIGHT
+    ).perform()
+    self.assertStartsWith(
+      self.text('#affinity-readout'), '</script><b>Edges – "Q" & A: '
+    )
+
+  def test_slider_shows_another_image(self):
+    from selenium.webdriver import Keys
+    from selenium.webdriver.common.by import By
+
+    self.open()
+    picture = (
+      "return document.querySelector('#maps .panel').style.backgroundImage"
+    )
+    first = self.js(picture)
+    self.assertEqual(self.text('#image-value'), '1 of 3')
+    self.driver.find_element(By.ID, 'image').send_keys(Keys.ARROW_RIGHT)
+    self.assertEqual(self.text('#image-value'), '2 of 3')
+    self.assertNotEqual(self.js(picture), first)
+
+  def test_pictures_of_the_gallery_can_be_decoded(self):
+    self.open()
+    widths = self.driver.execute_async_script(
+      """
+      const done = arguments[arguments.length - 1];
+      Promise.all(data.gallery.elrp.map((source) => {
+        const image = new Image(); image.src = source;
+        return image.decode().then(() => image.naturalWidth);
+      })).then(done, (error) => done(String(error)));
+      """
+    )
+    self.assertEqual(widths, [16 * 7] * 3)
+
+  def test_other_method_changes_matrix_tree_maps_and_sources(self):
+    self.open(_oracle())
+    parts = "return ['matrix', 'tree', 'maps', 'sources'].map("
+    parts += '(id) => document.getElementById(id).outerHTML)'
+    before = self.js(parts)
+    self.js("document.querySelector('[name=method][value=saliency]').click()")
+    for old, new in zip(before, self.js(parts), strict=True):
+      self.assertNotEqual(old, new)
+
+  def test_sources_are_ranked_and_the_relevant_ones_marked(self):
+    self.open(_oracle())
+    items = self.js(
+      "return [...document.querySelectorAll('#sources li')].map("
+      '(li) => [li.firstChild.textContent.trim(), li.className])'
+    )
+    result, relevant = _evaluation(), _oracle().relevant('a', 2)
+    self.assertEqual(
+      items,
+      [
+        [_LABELS[_NAMES.index(name)], 'relevant' if name in relevant else '']
+        for name in result.rankings['elrp']['a']
+      ],
+    )
+
+  def test_values_at_k_follow_the_slider(self):
+    from selenium.webdriver import Keys
+    from selenium.webdriver.common.by import By
+
+    self.open(_oracle())
+    self.driver.find_element(By.ID, 'k').send_keys(Keys.ARROW_RIGHT)
+    row = self.js(
+      "return [...document.querySelectorAll('#at-k tbody tr')].map("
+      '(row) => [...row.children].map((cell) => cell.textContent))[1]'
+    )
+    curve = _evaluation(_oracle()).scores['elrp'].curve
+    self.assertEqual(row[1], f'{curve.precision[1]:.3f}')
+    self.assertEqual(self.text('#k-value'), '2')
+
+  def test_curves_can_be_hidden(self):
+    self.open(_oracle())
+    count = "return document.querySelectorAll('#curves polyline').length"
+    before = self.js(count)
+    self.js("document.querySelector('#curve-legend button').click()")
+    self.assertEqual(self.js(count), before - 1)
+
+  def test_zoom_enlarges_the_matrix(self):
+    self.open()
+    width = "return document.getElementById('matrix').clientWidth"
+    before = self.js(width)
+    self.js("document.getElementById('zoom-in').click()")
+    self.assertGreater(self.js(width), before)
+
+  def test_without_an_oracle_there_are_no_curves(self):
+    self.open()
+    self.assertTrue(
+      self.js("return document.getElementById('curves-section').hidden")
+    )
+    self.assertIn('no oracle', self.text('#summary-note'))
+
+  def test_it_fits_a_phone_and_text_stands_out_in_light_and_dark(self):
+    for scheme in ('light', 'dark'):
+      self.driver.execute_cdp_cmd(
+        'Emulation.setDeviceMetricsOverride',
+        {'width': 390, 'height': 844, 'deviceScaleFactor': 1, 'mobile': True},
+      )
+      self.driver.execute_cdp_cmd(
+        'Emulation.setEmulatedMedia',
+        {'features': [{'name': 'prefers-color-scheme', 'value': scheme}]},
+      )
+      self.open(_oracle())
+      with self.subTest(scheme):
+        width = self.js('return document.documentElement.scrollWidth')
+        self.assertEqual(width, 390)
+        self.assertGreaterEqual(self.js(_CONTRAST), 4.5)
+
+  def test_every_control_and_picture_has_a_name(self):
+    self.open(_oracle())
+    nameless = self.js(
+      """
+      return [...document.querySelectorAll(
+        'input, button, select, [role=img], [role=application]')]
+        .filter((e) => !(e.getAttribute('aria-label') || e.labels?.length
+                         || e.textContent.trim()))
+        .map((e) => e.outerHTML);
+      """
+    )
+    self.assertEmpty(nameless)
+
+
+# The lowest contrast of the page's texts, as WCAG defines it.
+_CONTRAST = """
+const canvas = document.createElement('canvas').getContext(
+  '2d', {willReadFrequently: true});
+const rgb = (color) => {
+  canvas.fillStyle = '#000'; canvas.fillStyle = color;
+  canvas.fillRect(0, 0, 1, 1);
+  return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+};
+const light = (color) => {
+  const [r, g, b] = rgb(color).map((value) => {
+    const share = value / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const paper = light(getComputedStyle(document.body).backgroundColor);
+const contrasts = [...document.querySelectorAll(
+  'p, th, td, label, legend, li, figcaption, h1, h2, svg text')]
+  .filter((e) => e.textContent.trim())
+  .map((e) => {
+    const style = getComputedStyle(e);
+    const ink = light(e instanceof SVGElement ? style.fill : style.color);
+    return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+  });
+return Math.min(...contrasts);
+"""
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,200 @@
+"""How far a result depends on which probe images happened to be drawn.
+
+An affinity is a mean over images, so drawing the images again, with
+replacement, is a weighted mean of what each image says (Efron's bootstrap).
+All measures that are given the same seed see the same draws, so that they can
+be compared draw by draw.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+
+import numpy as np
+
+from transferability import ranking
+from transferability.oracle import Oracle
+
+_BLOCK_BYTES = 2**27
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+  """Scores of an affinity for each draw of the images.
+
+  Attributes:
+    precision: float64 [draws, K], P@K for K = 1, 2, ...
+    recall: float64 [draws, K].
+    spearman: float64 [draws], mean rank correlation with the oracle's rows.
+  """
+
+  precision: np.ndarray
+  recall: np.ndarray
+  spearman: np.ndarray
+
+
+def weights(num_images: int, num_draws: int, seed: int = 0) -> np.ndarray:
+  """Returns each draw's share of every image, float64 [draws, images].
+
+  Raises:
+    ValueError: If there is no image, or no draw is asked for.
+  """
+  if num_images < 1 or num_draws < 1:
+    raise ValueError(
+      f'{num_draws} draws of {num_images} images; both must be 1 or more.'
+    )
+  rng = np.random.default_rng(seed)
+  shares = np.full(num_images, 1 / num_images)
+  return rng.multinomial(num_images, shares, num_draws) / num_images
+
+
+def subsets(
+  num_images: int, size: int, num_draws: int, seed: int = 0
+) -> np.ndarray:
+  """Returns shares of random subsets, without replacement, as `weights` does.
+
+  Raises:
+    ValueError: If the subsets would be empty or larger than the whole.
+  """
+  if not 1 <= size <= num_images or num_draws < 1:
+    raise ValueError(
+      f'{num_draws} subsets of {size} of {num_images} images cannot be drawn.'
+    )
+  rng = np.random.default_rng(seed)
+  result = np.zeros((num_draws, num_images))
+  for row in result:
+    row[rng.choice(num_images, size, replace=False)] = 1 / size
+  return result
+
+
+def affinities(image_cosines: np.ndarray, shares: np.ndarray) -> np.ndarray:
+  """Returns the affinity of each draw.
+
+  Args:
+    image_cosines: [images, num_models, num_models], as
+      `ModelSpace.image_cosines` returns.
+    shares: [draws, images], as `weights` returns.
+
+  Returns:
+    float64 [draws, num_models, num_models].
+  """
+  flat = np.asarray(image_cosines, np.float64).reshape(len(image_cosines), -1)
+  if shares.shape[1] != len(flat):
+    raise ValueError(
+      f'Draws from {shares.shape[1]} images do not fit {len(flat)} images.'
+    )
+  return (shares @ flat).reshape(len(shares), *image_cosines.shape[1:])
+
+
+def score(
+  drawn: np.ndarray,
+  names: Sequence[str],
+  oracle: Oracle,
+  num_relevant: int = 5,
+) -> Draws:
+  """Compares each draw's ranking with the oracle; see `ranking`.
+
+  Args:
+    drawn: [draws, num_models, num_models], affinities.
+    names: Names of the models, the same as the oracle's sources.
+    oracle: The measured ranking.
+    num_relevant: How many of the oracle's best sources are relevant.
+  """
+  if set(names) != set(oracle.sources) or drawn.shape[1:] != (len(names),) * 2:
+    raise ValueError(
+      f'Affinities of shape {drawn.shape[1:]} of {list(names)} do not fit the '
+      f'sources of the oracle, {list(oracle.sources)}.'
+    )
+  count = ranking.count_relevant(oracle, num_relevant)
+  truth = ranking.ranks_of(oracle.ranking, oracle.targets, names)
+  rows = [list(names).index(target) for target in oracle.targets]
+  step = max(1, _BLOCK_BYTES // (8 * len(rows) * len(names)))
+  hits, correlations = [], []
+  for start in range(0, len(drawn), step):
+    ranked = _truth_in_order(drawn[start : start + step, rows], rows, truth)
+    hits.append(np.cumsum(ranked <= count, axis=-1).sum(axis=1))
+    correlations.append(_spearman(ranked).mean(axis=1))
+  hits = np.concatenate(hits).astype(np.float64)
+  k = np.arange(1, hits.shape[1] + 1)
+  return Draws(
+    precision=hits / (len(rows) * k),
+    recall=hits / (len(rows) * count),
+    spearman=np.concatenate(correlations),
+  )
+
+
+def _truth_in_order(
+  values: np.ndarray, selves: Sequence[int], truth: np.ndarray
+) -> np.ndarray:
+  """Returns the oracle's ranks of the sources in the order of `values`.
+
+  Args:
+    values: [draws, targets, sources].
+    selves: Index of each target among the sources.
+    truth: [targets, sources], ranks 1, 2, ...
+
+  Returns:
+    int64 [draws, targets, sources - 1], the most similar source first.
+  """
+  values = values.copy()
+  values[:, np.arange(len(selves)), selves] = -np.inf
+  order = np.argsort(-values, axis=-1, kind='stable')[..., :-1]
+  return np.take_along_axis(truth[None].repeat(len(values), 0), order, axis=-1)
+
+
+def _spearman(ranked: np.ndarray) -> np.ndarray:
+  """Returns the rank correlation of ranks 1, 2, ... with `ranked`'s last axis.
+
+  Without ties it is 1 - 6 * sum of squared differences / (n (n^2 - 1)).
+  """
+  n = ranked.shape[-1]
+  if n < 2:
+    return np.full(ranked.shape[:-1], np.nan)
+  differences = ranked - np.arange(1, n + 1)
+  return 1 - 6 * np.sum(differences**2, axis=-1) / (n * (n * n - 1))
+
+
+def interval(values: np.ndarray, level: float = 0.95) -> np.ndarray:
+  """Returns the percentile interval of draws, float64 [2, ...]: low, high."""
+  if not 0 < level < 1:
+    raise ValueError(f'A level of {level}; it must lie in (0, 1).')
+  tail = (1 - level) / 2
+  return np.quantile(values, [tail, 1 - tail], axis=0)
+
+
+def share_better(first: np.ndarray, second: np.ndarray) -> float:
+  """Returns in how many draws `first` is better; equal ones count half.
+
+  About 0.5 says that the images do not tell the two apart; 0.975 or more that
+  the 95 % interval of the difference leaves out zero.
+  """
+  first, second = np.asarray(first), np.asarray(second)
+  if first.shape != second.shape:
+    raise ValueError(f'{first.shape} and {second.shape} draws are no pairs.')
+  return float(np.mean((first > second) + 0.5 * (first == second)))
+
+
+def score_all(
+  image_cosines: Mapping[str, np.ndarray],
+  names: Sequence[str],
+  oracle: Oracle,
+  num_draws: int = 1000,
+  seed: int = 0,
+) -> dict[str, Draws]:
+  """Returns the scores of several measures over the same draws.
+
+  Args:
+    image_cosines: By measure, [images, num_models, num_models], of the same
+      images in the same order.
+    names: Names of the models.
+    oracle: The measured ranking.
+    num_draws: How often the images are drawn.
+    seed: Seed of the draws.
+  """
+  counts = {len(values) for values in image_cosines.values()}
+  if len(counts) != 1:
+    raise ValueError(f'Measures of different numbers of images: {counts}.')
+  shares = weights(counts.pop(), num_draws, seed)
+  return {
+    name: score(affinities(values, shares), names, oracle)
+    for name, values in image_cosines.items()
+  }
