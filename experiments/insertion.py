@@ -121,9 +121,8 @@ def projection(
 ) -> pipeline.Projection:
   """Returns how the models of spaces were projected."""
   first = next(iter(spaces.values()))
-  options = {
-    s.settings['method']: s.settings['options'] for s in spaces.values()
-  }
+  settings = [space.settings for space in spaces.values()]
+  options = {each['method']: each['options'] for each in settings}
   transforms = [
     each.get('map_transform', map_transforms.NONE) for each in settings
   ]

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from attribution.errors import GraphError, UnsafeGraphError
 from attribution.explainer import Explainer
-from experiments import pipeline
+from experiments import insertion, pipeline
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from tests import bank_testing, testing
@@ -266,6 +266,12 @@ class MapTransformTest(PipelineTestCase):
     }
     self.assertNotIn('map_transform', settings['elrp'])
     self.assertEqual(settings['elrp@absolute']['map_transform'], 'absolute')
+
+  def test_a_model_that_is_inserted_later_is_transformed_alike(self):
+    transforms = ('none', 'absolute')
+    made = self.projection(map_transforms=transforms)
+    found = insertion.projection(self.project(made), batch_size=3)
+    self.assertEqual(found.spaces(), made.spaces())
 
   def test_maps_without_channels_can_be_transformed(self):
     self.content['encoders'] = self.content['encoders'][:3]
