@@ -308,6 +308,13 @@ class DamageTest(GraphModelTestCase):
     path = self.encoder(lambda nodes, weights: weights.update(bias=text))
     self.refuses(path, "'bias'", 'float32')
 
+  @parameterized.parameters(-1, 'DT_RESOURCE', 'DT_VARIANT')
+  def test_constant_of_a_type_that_holds_no_numbers(self, kind):
+    path = self.encoder(
+      lambda nodes, weights: nodes['bias']['attr'].update(dtype={'type': kind})
+    )
+    self.refuses(path, "'bias'")
+
   def test_two_nodes_of_one_name(self):
     path = self.encoder(
       lambda nodes, weights: nodes['Identity'].update(name='prelu')

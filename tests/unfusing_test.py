@@ -242,6 +242,12 @@ class UnfusingTest(parameterized.TestCase):
     with self.assertRaisesRegex(GraphError, f"'fused'.*{message}"):
       unfusing.unfuse([node])
 
+  def test_part_whose_name_is_no_text(self):
+    node = _fused('_FusedMatMul', ['x', 'k'])
+    node.attr['fused_ops'].list.s.append(b'\xff')
+    with self.assertRaisesRegex(GraphError, "'fused'.*unknown"):
+      unfusing.unfuse([node])
+
   def test_unknown_companions_of_a_batch_normalization_are_refused(self):
     node = _fused('_FusedBatchNormEx', list('xsomv'), activation_mode='Elu')
     with self.assertRaisesRegex(GraphError, "'fused'.*'Elu'"):

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from attribution import tensors
 from attribution.errors import GraphError
-from taskonomy_models.formats import tfjs_files, unfusing
+from taskonomy_models.formats import tfjs_files, tfjs_weights, unfusing
 from taskonomy_models.frozen import FrozenNetwork
 
 GraphDef = tf.compat.v1.GraphDef
@@ -52,7 +52,7 @@ def load(source: str | os.PathLike) -> FrozenNetwork:
     raise GraphError(
       f'{model.path}: "modelTopology" is not a GraphDef in JSON: {error}'
     ) from error
-  weights = tfjs_files.weights(model)
+  weights = tfjs_weights.decode(model)
   try:
     _fill_constants(graph_def, weights)
     nodes = unfusing.unfuse(graph_def.node)
@@ -88,30 +88,35 @@ def _fill_constants(
   as float32 and int64 as int32, but the nodes around still ask for the former.
   """
   for node in _constants(graph_def):
-    stored = node.attr['value'].tensor
     if node.name not in weights:
-      if _is_empty(stored):
+      if _is_empty(node.attr['value'].tensor):
         raise GraphError(
           f'The constant {node.name!r} has no value, and the manifest has no '
           'weight of that name.'
         )
       continue
-    value = weights[node.name]
-    shape = tf.TensorShape(stored.tensor_shape)
-    if shape.rank is not None and tuple(shape) != value.shape:
-      raise GraphError(
-        f'The constant {node.name!r} has the shape {tuple(shape)}, but its '
-        f'weight has {value.shape}.'
-      )
-    kind = tf.as_dtype(node.attr['dtype'].type or stored.dtype)
-    if (kind == tf.string) != (value.dtype == object):
-      raise GraphError(
-        f'The constant {node.name!r} is of type {kind.name}, but its weight '
-        f'is of type {value.dtype}.'
-      )
-    node.attr['dtype'].type = kind.as_datatype_enum
-    value = value.astype(kind.as_numpy_dtype)
-    stored.CopyFrom(tf.make_tensor_proto(value, kind, value.shape))
+    try:
+      _fill(node, weights[node.name])
+    except (LookupError, TypeError, ValueError) as error:
+      raise GraphError(f'The constant {node.name!r}: {error}') from error
+
+
+def _fill(node: NodeDef, value: np.ndarray) -> None:
+  """Puts `value` into a constant; a ValueError or so tells what is wrong."""
+  stored = node.attr['value'].tensor
+  shape = tf.TensorShape(stored.tensor_shape)
+  if shape.rank is not None and tuple(shape) != value.shape:
+    raise ValueError(
+      f'it has the shape {tuple(shape)}, but its weight has {value.shape}.'
+    )
+  kind = tf.as_dtype(node.attr['dtype'].type or stored.dtype)
+  if (kind == tf.string) != (value.dtype == object):
+    raise ValueError(
+      f'it is of type {kind.name}, but its weight of type {value.dtype}.'
+    )
+  value = value.astype(kind.as_numpy_dtype)
+  stored.CopyFrom(tf.make_tensor_proto(value, kind, value.shape))
+  node.attr['dtype'].type = kind.as_datatype_enum
 
 
 def _is_empty(tensor) -> bool:

@@ -6,8 +6,7 @@ several things that Keras 2 wrote (`groups` of DepthwiseConv2D, lists as `axis`,
 the meaning of hard_sigmoid), and its models would have to be frozen again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-import dataclasses
+from collections.abc import Mapping, Sequence
 import os
 import re
 from typing import Any
@@ -16,11 +15,24 @@ import numpy as np
 import tensorflow as tf
 
 from attribution.errors import GraphError
-from taskonomy_models.formats import keras_layers, tfjs_files
+from taskonomy_models.formats import (
+  keras_layer_types,  # noqa: F401  It registers the layers.
+  keras_layers,
+  tfjs_files,
+  tfjs_weights,
+)
+from taskonomy_models.formats.keras_config import (
+  MODELS,
+  Entry,
+  Key,
+  described_model,
+  entries,
+  member,
+  references,
+)
 from taskonomy_models.formats.keras_layers import Layer
 from taskonomy_models.frozen import FrozenNetwork
 
-_MODELS = ('Functional', 'Model', 'Sequential')
 _MAX_DEPTH = 16
 _NOT_IN_NAMES = re.compile(r'[^A-Za-z0-9_./-]')
 
@@ -51,40 +63,15 @@ def load(source: str | os.PathLike) -> FrozenNetwork:
     OSError: If a file cannot be read.
   """
   model = tfjs_files.read(source, tfjs_files.LAYERS_MODEL)
-  values = tfjs_files.weights(model)
+  values = tfjs_weights.decode(model)
   try:
     builder = _Builder(_Weights(values))
     return builder.freeze(
-      *_described_model(model.topology),
+      *described_model(model.topology),
       source=f'TensorFlow.js layers model {model.path}',
     )
   except GraphError as error:
     raise GraphError(f'{model.path}: {error}') from error
-
-
-def _described_model(topology: Mapping) -> tuple[str, Any]:
-  """Returns the class and the configuration of the whole model."""
-  version = str(topology.get('keras_version', ''))
-  if version.startswith('3'):
-    raise GraphError(
-      f'The model was written by Keras {version}, whose configuration is not '
-      'read; save it for TensorFlow.js with tf-keras (Keras 2).'
-    )
-  described = topology.get('model_config', topology)
-  kind = _member(described, 'class_name')
-  if kind not in _MODELS:
-    raise GraphError(
-      f'The model is of the class {kind!r}; known are {list(_MODELS)}.'
-    )
-  return kind, _member(described, 'config')
-
-
-def _member(described: Any, key: str) -> Any:
-  if not isinstance(described, dict) or key not in described:
-    raise GraphError(
-      f'A model or layer is described without {key!r}: {str(described)[:80]}'
-    )
-  return described[key]
 
 
 class _Weights:
@@ -168,7 +155,7 @@ class _Builder:
     """Returns the outputs of a model.
 
     Args:
-      kind: One of _MODELS.
+      kind: One of MODELS.
       config: Of the model.
       given: What its inputs are; None makes placeholders.
       scope: Before the names of its layers.
@@ -181,63 +168,73 @@ class _Builder:
     return self._functional(config, given, scope, depth)
 
   def _sequential(self, config, given, scope, depth) -> list[tf.Tensor]:
-    entries = config if isinstance(config, list) else _member(config, 'layers')
+    layers = config if isinstance(config, list) else member(config, 'layers')
     tensors = given
-    for entry in _entries(entries):
-      if tensors is None and entry.kind not in (*_MODELS, 'InputLayer'):
-        tensors = [self._placeholder(entry, f'{scope}{entry.name}_input')]
+    for entry in entries(layers):
       if entry.kind == 'InputLayer':
         tensors = tensors or [self._placeholder(entry, scope + entry.name)]
-      else:
-        tensors = self._call(entry, 0, tensors, scope, depth)
+        continue
+      if tensors is None and entry.kind not in MODELS:
+        tensors = [self._placeholder(entry, f'{scope}{entry.name}_input')]
+      tensors = self._call(entry, 0, tensors, scope, depth)
     if not tensors:
       raise GraphError('A Sequential model has no layers.')
     return tensors
 
   def _functional(self, config, given, scope, depth) -> list[tf.Tensor]:
-    entries = list(_entries(_member(config, 'layers')))
-    inputs = [key[0] for key in _references(_member(config, 'input_layers'))]
-    if given is not None and len(given) != len(inputs):
-      raise GraphError(
-        f'The model {scope!r} has {len(inputs)} inputs, but is given '
-        f'{len(given)}.'
-      )
-    tensors: dict[_Key, tf.Tensor] = {}
-    waiting = []
-    for entry in entries:
-      if entry.kind == 'InputLayer':
-        if given is not None and entry.name in inputs:
-          tensors[entry.name, 0, 0] = given[inputs.index(entry.name)]
-        else:
-          tensors[entry.name, 0, 0] = self._placeholder(
-            entry, scope + entry.name
-          )
-      for index, node in enumerate(entry.inbound):
-        waiting.append((entry, index, _references(node)))
+    layers = list(entries(member(config, 'layers')))
+    inputs = [name for name, *_ in references(member(config, 'input_layers'))]
+    tensors = self._feed(layers, inputs, given, scope)
+    waiting = [
+      (entry, index, references(node))
+      for entry in layers
+      for index, node in enumerate(entry.inbound)
+    ]
     while waiting:
       later = []
       for entry, index, needed in waiting:
         if not all(key in tensors for key in needed):
           later.append((entry, index, needed))
           continue
-        results = self._call(
-          entry, index, [tensors[key] for key in needed], scope, depth
-        )
+        given = [tensors[key] for key in needed]
+        results = self._call(entry, index, given, scope, depth)
         for number, tensor in enumerate(results):
           tensors[entry.name, index, number] = tensor
       if len(later) == len(waiting):
         raise GraphError(_stuck(later, tensors))
       waiting = later
-    outputs = _references(_member(config, 'output_layers'))
+    outputs = references(member(config, 'output_layers'))
     if missing := [key for key in outputs if key not in tensors]:
       raise GraphError(
         f'The output {missing[0][0]!r} is no layer of the model.'
       )
     return [tensors[key] for key in outputs]
 
+  def _feed(
+    self,
+    layers: Sequence[Entry],
+    inputs: Sequence[str],
+    given: Sequence[tf.Tensor] | None,
+    scope: str,
+  ) -> dict[Key, tf.Tensor]:
+    """Returns what the input layers stand for: `given`, or placeholders."""
+    if given is not None and len(given) != len(inputs):
+      raise GraphError(
+        f'The model {scope!r} has {len(inputs)} inputs, but is given '
+        f'{len(given)}.'
+      )
+    fed = dict(zip(inputs, given or (), strict=False))
+    return {
+      (entry.name, 0, 0): fed[entry.name]
+      if entry.name in fed
+      else self._placeholder(entry, scope + entry.name)
+      for entry in layers
+      if entry.kind == 'InputLayer'
+    }
+
   def _call(
     self,
-    entry: '_Entry',
+    entry: Entry,
     index: int,
     inputs: Sequence[tf.Tensor] | None,
     scope: str,
@@ -245,7 +242,7 @@ class _Builder:
   ) -> list[tf.Tensor]:
     """Returns the outputs of a layer, used for the `index`-th time."""
     again = f'_{index}' if index else ''
-    if entry.kind in _MODELS:
+    if entry.kind in MODELS:
       inner = f'{scope}{entry.name}{again}/'
       outputs = self._model(entry.kind, entry.config, inputs, inner, depth + 1)
     else:
@@ -264,7 +261,7 @@ class _Builder:
       self._names[name] = outputs[0]
     return outputs
 
-  def _placeholder(self, entry: '_Entry', name: str) -> tf.Tensor:
+  def _placeholder(self, entry: Entry, name: str) -> tf.Tensor:
     shape = entry.config.get('batch_input_shape')
     if not isinstance(shape, list) or len(shape) < 2:
       raise GraphError(
@@ -279,68 +276,6 @@ class _Builder:
       raise GraphError(f'The input {entry.name!r}: {error}') from error
     self._inputs.append(tensor.name)
     return tensor
-
-
-# A tensor: of the layer of this name, used for that time, the so-manieth.
-_Key = tuple[str, int, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Entry:
-  """A layer as a model's configuration describes it."""
-
-  name: str
-  kind: str
-  config: Any
-  inbound: Sequence[Any]
-
-
-def _entries(described: Any) -> Iterator[_Entry]:
-  """Yields the layers of a model."""
-  if not isinstance(described, list):
-    raise GraphError('The layers of a model are not a list.')
-  for entry in described:
-    kind, config = _member(entry, 'class_name'), _member(entry, 'config')
-    options = config if isinstance(config, dict) else {}
-    name = entry.get('name') or options.get('name') or kind
-    if not isinstance(name, str) or not isinstance(kind, str):
-      raise GraphError(f'A layer has the name {name!r} and class {kind!r}.')
-    if kind not in _MODELS and not isinstance(config, dict):
-      raise GraphError(f'The layer {name!r} has no options: {config!r}.')
-    inbound = entry.get('inbound_nodes') or []
-    if not isinstance(inbound, list):
-      raise GraphError(f'The layer {name!r} has the inputs {inbound!r}.')
-    yield _Entry(name, kind, config, inbound)
-
-
-def _references(described: Any) -> list[_Key]:
-  """Returns the tensors that [layer, node, tensor, options] entries name."""
-  entries = described
-  if isinstance(described, list) and described:
-    entries = [described] if isinstance(described[0], str) else described
-  keys = []
-  for entry in entries if isinstance(entries, list) else [entries]:
-    if (
-      not isinstance(entry, list)
-      or [type(part) for part in entry[:3]] != [str, int, int]
-      or any(_matters(options) for options in entry[3:])
-    ):
-      raise GraphError(
-        f'{str(entry)[:80]} names no tensor as [layer, node, tensor]; other '
-        'arguments of a layer are not known.'
-      )
-    keys.append(tuple(entry[:3]))
-  return keys
-
-
-def _matters(options: Any) -> bool:
-  """Returns whether a layer's call has arguments besides tensors."""
-  if not isinstance(options, dict):
-    return True
-  return any(
-    value not in (None, False) or name not in ('training', 'mask')
-    for name, value in options.items()
-  )
 
 
 def _stuck(waiting: Sequence, tensors: Mapping) -> str:

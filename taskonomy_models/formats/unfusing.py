@@ -109,6 +109,11 @@ class _Chain:
       )
 
 
+def _text(name: bytes) -> str:
+  """Returns the name of a part, which need not be text in a damaged file."""
+  return name.decode(errors='replace')
+
+
 def _split(fused: NodeDef, taken: set[str]) -> list[NodeDef]:
   chain = _Chain(fused, taken)
   if fused.op == _PRELU:
@@ -123,7 +128,7 @@ def _split(fused: NodeDef, taken: set[str]) -> list[NodeDef]:
 
 def _add_core_and_parts(chain: _Chain, fused: NodeDef) -> None:
   op, attributes = _CORES[fused.op]
-  parts = [part.decode() for part in fused.attr['fused_ops'].list.s]
+  parts = [_text(part) for part in fused.attr['fused_ops'].list.s]
   if unknown := [part for part in parts if part not in _OPERANDS]:
     raise GraphError(
       f'Node {fused.name!r} ({fused.op}) is fused from {[op, *parts]}; '
@@ -170,7 +175,7 @@ def _add_prelu(chain: _Chain, x: str, alpha: str) -> str:
 
 
 def _add_batch_norm_and_activation(chain: _Chain, fused: NodeDef) -> None:
-  activation = fused.attr['activation_mode'].s.decode() or 'Identity'
+  activation = _text(fused.attr['activation_mode'].s) or 'Identity'
   side_inputs = fused.attr['num_side_inputs'].i
   if activation not in ('Identity', 'Relu') or side_inputs not in (0, 1):
     raise GraphError(
