@@ -19,6 +19,7 @@ from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import progress
 from taskonomy_models.encoder import Encoder
+from transferability import map_transforms
 from transferability.model_space import ModelSpace
 
 _PROBE_FLAGS = ('probe', 'probe_dir', 'num_images', 'seed')
@@ -120,15 +121,18 @@ def projection(
 ) -> pipeline.Projection:
   """Returns how the models of spaces were projected."""
   first = next(iter(spaces.values()))
+  settings = [space.settings for space in spaces.values()]
+  options = {each['method']: each['options'] for each in settings}
+  transforms = [
+    each.get('map_transform', map_transforms.NONE) for each in settings
+  ]
   return pipeline.Projection(
-    tuple(
-      methods.create(name, **space.settings['options'])
-      for name, space in spaces.items()
-    ),
+    tuple(methods.create(name, **own) for name, own in options.items()),
     protocol=first.settings['protocol'],
     batch_size=batch_size,
     device=device,
     on_bad_map=on_bad_map,
+    map_transforms=tuple(dict.fromkeys(transforms)),
   )
 
 

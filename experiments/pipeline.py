@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import os
 import pathlib
+import time
 
 import numpy as np
 import tensorflow as tf
@@ -19,57 +20,36 @@ from attribution.errors import GraphError
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from experiments.map_files import MapFile
+from experiments.projection import (
+  ON_BAD_MAP,
+  PROTOCOLS,
+  Observer,
+  Projection,
+  space_name,
+)
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import progress
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
+from transferability import map_transforms
 from transferability.model_space import BadMapError, ModelSpace
 from transferability.points import Writer
 
-PROTOCOLS = ('paper', 'released_code')
-ON_BAD_MAP = ('error', 'drop_image')
-
-
-@dataclasses.dataclass(frozen=True)
-class Projection:
-  """How models are projected.
-
-  Attributes:
-    methods: Attribution methods; all share a model's forward pass.
-    protocol: `paper`: maps keep W x H x C and T is inverted. `released_code`:
-      maps are averaged over channels, with their sign, in the coordinates of
-      the encoders' inputs, which must have one size.
-    batch_size: Images that are processed at once.
-    device: For example '/GPU:0'; None is TensorFlow's choice.
-    on_bad_map: `error`, or `drop_image`: an image on which any map of any
-      model has no direction is left out for all models and methods.
-    dtype: Storage type of the model space, float16 or float32.
-    save_maps: Whether to keep the maps themselves too.
-  """
-
-  methods: tuple[AttributionMethod, ...]
-  protocol: str = 'paper'
-  batch_size: int = 50
-  device: str | None = None
-  on_bad_map: str = 'error'
-  dtype: str = 'float16'
-  save_maps: bool = False
-
-  def __post_init__(self):
-    for name, value, known in (
-      ('protocol', self.protocol, PROTOCOLS),
-      ('on_bad_map', self.on_bad_map, ON_BAD_MAP),
-    ):
-      if value not in known:
-        raise ValueError(f'Unknown {name} {value!r}; choose from {known}.')
-    names = [method.name for method in self.methods]
-    if not names or len(set(names)) < len(names):
-      raise ValueError(f'Methods must be one or more, each once, not {names}.')
-
-  @property
-  def inverse(self) -> bool:
-    """Whether maps are brought back to the coordinates of the images."""
-    return self.protocol == 'paper'
+__all__ = [
+  'ON_BAD_MAP',
+  'PROTOCOLS',
+  'Observer',
+  'Projection',
+  'check',
+  'check_encoder',
+  'dropped_images',
+  'method_objects',
+  'probe_size',
+  'project',
+  'project_encoder',
+  'refusals',
+  'space_name',
+]
 
 
 def _subgraph(encoder: Encoder) -> graph.SubGraph:
@@ -145,6 +125,25 @@ def check(
     )
 
 
+def refusals(
+  bank: Bank,
+  projection: Projection,
+  image_shape: tuple[int, int, int],
+  track: Callable[..., Iterable] = progress.track,
+) -> dict[str, str]:
+  """Returns the models that cannot be projected, and why.
+
+  Arguments as those of `check`, which stops at the first one.
+  """
+  refused = {}
+  for encoder in track(bank.encoders, description='Checking models'):
+    try:
+      check_encoder(encoder, projection, image_shape)
+    except ValueError as error:
+      refused[encoder.name] = str(error)
+  return refused
+
+
 def check_encoder(
   encoder: Encoder, projection: Projection, image_shape: tuple[int, int, int]
 ) -> tuple[int, int]:
@@ -211,10 +210,11 @@ class _Model:
     self._files: dict[str, MapFile] = {}
     if projection.save_maps:
       self._files = {
-        name: MapFile(
-          output / 'maps' / name / f'{encoder.name}.npy', space.num_images
+        method.name: MapFile(
+          output / 'maps' / method.name / f'{encoder.name}.npy',
+          len(next(iter(self._writers.values())).done),
         )
-        for name, space in spaces.items()
+        for method in projection.methods
       }
 
   def missing(self) -> list[int]:
@@ -229,7 +229,9 @@ class _Model:
       if not done[start : start + size].all()
     ]
 
-  def project(self, images: np.ndarray, starts: Iterable[int]) -> None:
+  def project(
+    self, images: np.ndarray, starts: Iterable[int], observer: Observer
+  ) -> None:
     """Explains the batches that begin at `starts`."""
     projection, encoder = self._projection, self.encoder
     with explainers.Explainer(
@@ -242,15 +244,27 @@ class _Model:
       device=projection.device,
       name=encoder.name,
     ) as explainer:
+      seconds, number = 0.0, 0
       for start in starts:
         batch = images[start : start + projection.batch_size]
+        started = time.monotonic()
         maps = explainer.explain(batch, inverse=projection.inverse).maps
-        for name, values in maps.items():
-          if name in self._files:
-            self._files[name].write(start, values)
-          if not projection.inverse:
-            values = values.mean(axis=-1)
-          self._write(name, start, values)
+        seconds += time.monotonic() - started
+        number += len(batch)
+        self._write_maps(start, maps)
+      ruled = explainer.summary.num_ruled
+      observer.finished(self.encoder, number, seconds, ruled)
+
+  def _write_maps(self, start: int, maps: Mapping[str, np.ndarray]) -> None:
+    """Stores the maps of each method, and what each transform makes of them."""
+    for name, values in maps.items():
+      if name in self._files:
+        self._files[name].write(start, values)
+    for name, method, transform in self._projection.spaces():
+      values = maps[method.name]
+      if not self._projection.inverse:
+        values = values.mean(axis=-1)
+      self._write(name, start, map_transforms.apply(transform, values))
 
   def _write(self, name: str, start: int, maps: np.ndarray) -> None:
     try:
@@ -271,12 +285,38 @@ class _Model:
     for file in self._files.values():
       file.finish()
 
+  def remove(self) -> None:
+    """Takes the model out of all spaces."""
+    for space in self._spaces.values():
+      space.remove(self.encoder.name)
 
-def _map_shape(bank: Bank, projection: Projection, image: np.ndarray) -> tuple:
-  if projection.inverse:
-    return image.shape
-  preprocessing = Preprocessing.parse(bank.encoders[0].preprocessing)
-  return preprocessing(image[None]).shape[1:3]
+
+def _map_shape(
+  bank: Bank, projection: Projection, image: np.ndarray, transform: str
+) -> tuple[int, ...]:
+  shape = image.shape
+  if not projection.inverse:
+    preprocessing = Preprocessing.parse(bank.encoders[0].preprocessing)
+    shape = preprocessing(image[None]).shape[1:3]
+  return map_transforms.apply(transform, np.zeros((1, *shape))).shape[1:]
+
+
+def _settings(
+  probe: ProbeSet,
+  projection: Projection,
+  method: AttributionMethod,
+  transform: str,
+) -> dict[str, object]:
+  settings = {
+    'probe_set': probe.name,
+    'method': method.name,
+    'options': dataclasses.asdict(method),
+    'protocol': projection.protocol,
+    'image_shape': list(probe.images.shape[1:]),
+  }
+  if transform != map_transforms.NONE:
+    settings['map_transform'] = transform
+  return settings
 
 
 def project(
@@ -285,6 +325,7 @@ def project(
   projection: Projection,
   output: str | os.PathLike,
   track: Callable[..., Iterable] = progress.track,
+  observer: Observer | None = None,
 ) -> dict[str, ModelSpace]:
   """Projects every model of a bank; what is there already is kept.
 
@@ -292,12 +333,14 @@ def project(
     bank: Two or more models.
     probe: The images.
     projection: How.
-    output: Gets `model_space/<method>/`, and `maps/<method>/<model>.npy` if
+    output: Gets `model_space/<space>/`, and `maps/<method>/<model>.npy` if
       maps are saved (float32 [images, H, W, C], not normalised).
     track: Shows progress, as `taskonomy_models.progress.track`.
+    observer: Is told how each model ended.
 
   Returns:
-    The model space of each method.
+    The model spaces by name: that of the method, followed by the map transform
+    if there is one (see `space_name`).
 
   Raises:
     ValueError: If a model cannot be projected, or the folder holds points that
@@ -305,22 +348,17 @@ def project(
   """
   output = pathlib.Path(output)
   check(bank, projection, probe.images.shape[1:])
+  observer = observer or Observer()
   spaces = {
-    method.name: ModelSpace.create(
-      output / 'model_space' / method.name,
-      settings={
-        'probe_set': probe.name,
-        'method': method.name,
-        'options': dataclasses.asdict(method),
-        'protocol': projection.protocol,
-        'image_shape': list(probe.images.shape[1:]),
-      },
+    name: ModelSpace.create(
+      output / 'model_space' / name,
+      settings=_settings(probe, projection, method, transform),
       image_ids=probe.ids,
       image_digests=probe.digests,
-      map_shape=_map_shape(bank, projection, probe.images[0]),
+      map_shape=_map_shape(bank, projection, probe.images[0], transform),
       dtype=projection.dtype,
     )
-    for method in projection.methods
+    for name, method, transform in projection.spaces()
   }
   models = [
     _Model(encoder, projection, spaces, output) for encoder in bank.encoders
@@ -332,10 +370,17 @@ def project(
   )
   remaining = iter(batches)
   for model, starts in work:
-    if starts:
-      # One explainer at a time; the progress of all models is one bar.
-      model.project(probe.images, _starts(remaining, len(starts)))
-    model.finish()
+    # One explainer at a time; the progress of all models is one bar.
+    left = _starts(remaining, len(starts))
+    try:
+      if starts:
+        model.project(probe.images, left, observer)
+      model.finish()
+    except ValueError as error:
+      observer.failed(model.encoder, error)
+      model.remove()
+      for _ in left:
+        pass
   return spaces
 
 
@@ -364,7 +409,8 @@ def project_encoder(
   model = _Model(encoder, projection, spaces, pathlib.Path())
   if starts := model.missing():
     description = f'Projecting {encoder.name}'
-    model.project(probe.images, track(starts, description=description))
+    batches = track(starts, description=description)
+    model.project(probe.images, batches, Observer())
   model.finish()
 
 

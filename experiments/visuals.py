@@ -38,6 +38,43 @@ def example_maps(
   )
 
 
+def _groups(bank: Bank) -> list[str | None] | None:
+  if bank.groups is None:
+    return None
+  return [encoder.group for encoder in bank.encoders]
+
+
+def draw_affinities(
+  bank: Bank,
+  probe: ProbeSet,
+  evaluation: Evaluation,
+  output: str | os.PathLike,
+) -> None:
+  """Writes heat map and tree of each affinity to `figures/`."""
+  folder = pathlib.Path(output) / 'figures'
+  folder.mkdir(parents=True, exist_ok=True)
+  labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
+  shown_as = pathlib.Path(probe.name).name
+  for method, matrix in evaluation.affinities.items():
+    tree, label = evaluation.trees[method], figures.method_label(method)
+    figures.affinity_heat_map(
+      folder / f'affinity_{method}.png',
+      matrix,
+      labels,
+      tree.leaf_order,
+      f'Affinity: {label}, {shown_as}',
+      groups,
+    )
+    figures.task_tree(
+      folder / f'tree_{method}.png',
+      tree,
+      labels,
+      groups,
+      f'Task similarity tree: {label}, {shown_as}',
+      axis_label=_TREE_AXIS[evaluation.protocol],
+    )
+
+
 def draw(
   bank: Bank,
   probe: ProbeSet,
@@ -59,16 +96,12 @@ def draw(
   output = pathlib.Path(output)
   folder = output / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
-  labels = [encoder.label for encoder in bank.encoders]
+  labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
   shown_as = pathlib.Path(probe.name).name
-  groups = None
-  if bank.groups is not None:
-    groups = [encoder.group for encoder in bank.encoders]
   maps = {}
   for method, space in spaces.items():
     shown = space.kept_images[:_EXAMPLES]
     maps[method] = example_maps(space, evaluation.names, shown)
-    tree, label = evaluation.trees[method], figures.method_label(method)
     figures.map_grid(
       folder / f'maps_{method}.png',
       probe.images[shown],
@@ -76,22 +109,7 @@ def draw(
       labels,
       method,
     )
-    figures.affinity_heat_map(
-      folder / f'affinity_{method}.png',
-      evaluation.affinities[method],
-      labels,
-      tree.leaf_order,
-      f'Affinity: {label}, {shown_as}',
-      groups,
-    )
-    figures.task_tree(
-      folder / f'tree_{method}.png',
-      tree,
-      labels,
-      groups,
-      f'Task similarity tree: {label}, {shown_as}',
-      axis_label=_TREE_AXIS[evaluation.protocol],
-    )
+  draw_affinities(bank, probe, evaluation, output)
   oracle = evaluations.load_oracle(bank)
   report.write(
     output / 'report.html',

@@ -11,11 +11,12 @@ import tensorflow as tf
 
 from attribution.errors import GraphError, UnsafeGraphError
 from attribution.explainer import Explainer
-from experiments import pipeline
+from experiments import insertion, pipeline
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from tests import bank_testing, testing
 from transferability.affinity import cosine_affinity
+from transferability.model_space import ModelSpace
 
 _METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _NUM_IMAGES = 7
@@ -64,13 +65,14 @@ class PipelineTestCase(parameterized.TestCase):
     kwargs = {'batch_size': 3, 'dtype': 'float32'} | kwargs
     return pipeline.Projection(pipeline.method_objects(methods), **kwargs)
 
-  def project(self, projection=None, track=_silent):
+  def project(self, projection=None, track=_silent, observer=None):
     return pipeline.project(
       self.bank(),
       self.probe(),
       projection or self.projection(),
       self.output,
       track,
+      observer,
     )
 
   def expected_maps(self, inverse=True):
@@ -235,6 +237,105 @@ class ResumeTest(PipelineTestCase):
     path.write_bytes(graph.SerializeToString())
     with self.assertRaisesRegex(ValueError, 'alpha.*graph_sha256'):
       self.project(self.chosen)
+
+
+class MapTransformTest(PipelineTestCase):
+  def test_each_transform_has_a_space_of_transformed_maps(self):
+    transforms = ('none', 'absolute', 'absolute+centred')
+    spaces = self.project(self.projection(map_transforms=transforms))
+    self.assertLen(spaces, len(_METHODS) * len(transforms))
+    for method, maps in self.expected_maps().items():
+      maps = np.stack(maps)
+      absolute = np.abs(maps)
+      centred = absolute - absolute.mean(axis=(2, 3, 4), keepdims=True)
+      for name, expected in (
+        (method, maps),
+        (f'{method}@absolute', absolute),
+        (f'{method}@absolute+centred', centred),
+      ):
+        np.testing.assert_allclose(
+          spaces[name].affinity(), cosine_affinity(expected), atol=1e-5
+        )
+
+  def test_only_a_transformed_space_says_so(self):
+    self.project(self.projection(map_transforms=('none', 'absolute')))
+    folder = self.output / 'model_space'
+    settings = {
+      name: ModelSpace.open(folder / name).settings
+      for name in ('elrp', 'elrp@absolute')
+    }
+    self.assertNotIn('map_transform', settings['elrp'])
+    self.assertEqual(settings['elrp@absolute']['map_transform'], 'absolute')
+
+  def test_a_model_that_is_inserted_later_is_transformed_alike(self):
+    transforms = ('none', 'absolute')
+    made = self.projection(map_transforms=transforms)
+    found = insertion.projection(self.project(made), batch_size=3)
+    self.assertEqual(found.spaces(), made.spaces())
+
+  def test_maps_without_channels_can_be_transformed(self):
+    self.content['encoders'] = self.content['encoders'][:3]
+    spaces = self.project(
+      self.projection(
+        ['elrp'], protocol='released_code', map_transforms=('grey+absolute',)
+      )
+    )
+    self.assertEqual(
+      spaces['elrp@grey+absolute'].map_shape, (bank_testing.SIZE,) * 2
+    )
+
+  @parameterized.parameters([()], [('none', 'none')], [('bad',)])
+  def test_wrong_transforms_are_refused(self, transforms):
+    with self.assertRaisesRegex(ValueError, 'transform'):
+      self.projection(map_transforms=transforms)
+
+
+class _Recorder(pipeline.Observer):
+  def __init__(self):
+    self.done, self.errors = {}, {}
+
+  def finished(self, encoder, images, seconds, ruled):
+    self.done[encoder.name] = images, ruled
+
+  def failed(self, encoder, error):
+    self.errors[encoder.name] = str(error)
+
+
+class ObserverTest(PipelineTestCase):
+  def test_every_model_is_reported_with_its_images_and_rules(self):
+    recorder = _Recorder()
+    self.project(observer=recorder)
+    self.assertEqual(
+      recorder.done, dict.fromkeys(bank_testing.NAMES, (_NUM_IMAGES, 2))
+    )
+
+  def test_a_model_that_fails_on_the_way_is_left_out_of_every_space(self):
+    images = testing.images(_NUM_IMAGES, bank_testing.SIZE)
+    images[4] = 0
+    np.save(self.folder / 'images.npy', images)
+    self.content['encoders'][1]['preprocessing'] = 'range(0, 1)'
+    recorder = _Recorder()
+    spaces = self.project(observer=recorder)
+    self.assertEqual(list(recorder.errors), ['beta'])
+    self.assertIn('all zero', recorder.errors['beta'])
+    for space in spaces.values():
+      self.assertEqual(space.models, ('alpha', 'gamma', 'delta'))
+      self.assertEmpty(space.unfinished)
+
+  def test_refusals_are_given_for_every_model_that_cannot_be_projected(self):
+    for name in ('beta', 'delta'):
+      graph = testing.freeze(tf.exp, size=12 if name == 'delta' else 16)
+      path = self.folder / 'bank' / f'{name}.pb'
+      path.write_bytes(graph.SerializeToString())
+    shape = (bank_testing.SIZE, bank_testing.SIZE, 3)
+    refused = pipeline.refusals(self.bank(), self.projection(), shape, _silent)
+    self.assertEqual(list(refused), ['beta', 'delta'])
+    for name, reason in refused.items():
+      self.assertRegex(reason, f'^{name}: .*Exp')
+    without_rules = self.projection(['saliency'])
+    self.assertEmpty(
+      pipeline.refusals(self.bank(), without_rules, shape, _silent)
+    )
 
 
 class BadMapTest(PipelineTestCase):

@@ -1,0 +1,1 @@
+"""Networks whose packages hold weights, but no graph to go with them."""

