@@ -10,7 +10,7 @@ As in Slim, a block's stride is in its last unit: in the 3 x 3 convolution,
 padded by one on every side, and in a shortcut that takes every other pixel.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
 
 import numpy as np
@@ -137,36 +137,38 @@ def from_torch(
 
 def _checked(
   arrays: Mapping[str, np.ndarray],
-  name: str,
+  key: str,
   shape: tuple[int, ...],
   source: str,
+  prefix: str = '',
 ) -> np.ndarray:
-  """Returns a variable as float32."""
-  if name not in arrays:
-    raise GraphError(
-      f'{source}: the variable {name!r} is missing; is this the encoder of a '
-      f'task? It holds {len(arrays)} variables: {sorted(arrays)[:5]} ...'
-    )
-  value = np.asarray(arrays[name])
+  """Returns a variable as float32; in messages it is called prefix + key."""
+  where = f'{source}: the variable {prefix + key!r}'
+  if key not in arrays:
+    raise GraphError(missing_variable(source, prefix + key, arrays))
+  value = np.asarray(arrays[key])
   if value.shape != shape:
     raise GraphError(
-      f'{source}: the variable {name!r} has the shape {list(value.shape)}, but '
-      f'{list(shape)} is needed.'
+      f'{where} has the shape {list(value.shape)}, but {list(shape)} is needed.'
     )
   if not np.issubdtype(value.dtype, np.floating):
-    raise GraphError(
-      f'{source}: the variable {name!r} holds {value.dtype}, not floats.'
-    )
-  value = value.astype(np.float32)
+    raise GraphError(f'{where} holds {value.dtype}, not floats.')
+  with np.errstate(over='ignore'):
+    value = value.astype(np.float32)
   if not np.isfinite(value).all():
-    raise GraphError(
-      f'{source}: the variable {name!r} holds values that are not finite.'
-    )
-  if name.endswith(('moving_variance', 'running_var')) and value.min() < 0:
-    raise GraphError(
-      f'{source}: the variable {name!r}, a variance, has negative values.'
-    )
+    raise GraphError(f'{where} holds values that are not finite.')
+  if key.endswith(('moving_variance', 'running_var')) and value.min() < 0:
+    raise GraphError(f'{where}, a variance, has negative values.')
   return value
+
+
+def missing_variable(source: str, name: str, found: Iterable[str]) -> str:
+  """Returns the message for a variable that is not among those found."""
+  found = sorted(found)
+  return (
+    f'{source}: the variable {name!r} is missing; is this the encoder of a '
+    f'task? It holds {len(found)} variables: {", ".join(found[:5])} ...'
+  )
 
 
 def freeze(
@@ -199,7 +201,7 @@ def freeze(
   if weights_type not in WEIGHTS_TYPES:
     raise ValueError(f'weights_type must be one of {WEIGHTS_TYPES}.')
   arrays = {
-    v.name: _checked(weights, v.name, v.shape, source)
+    v.name: _checked(weights, v.name, v.shape, source, prefix)
     for v in variables(channels)
   }
   build = _Builder(arrays, prefix, weights_type, source)

@@ -21,6 +21,7 @@ _ALLOWED = {
     'tensorflow',
     'tensorflow_hub',
     'tqdm',
+    'transferability.oracle',
   },
   'transferability': {'numpy', 'scipy'},
   'experiments': {
