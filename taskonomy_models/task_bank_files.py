@@ -7,6 +7,7 @@ NAME is the task's name in either release.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -65,28 +66,33 @@ class Checkpoint:
     Raises:
       GraphError: If it is damaged, or a variable is missing.
     """
-    try:
+    variables = task_bank_encoder.variables(self.encoder.channels)
+    with self._damage('index'):
       reader = tf.train.load_checkpoint(str(self.path))
       found = reader.get_variable_to_shape_map()
-      names = [
-        v.name for v in task_bank_encoder.variables(self.encoder.channels)
-      ]
-      prefix = self._prefix(found, names[0])
-      for name in names:
-        if prefix + name not in found:
-          raise GraphError(
-            task_bank_encoder.missing_variable(
-              str(self.path), prefix + name, found
-            )
+    prefix = self._prefix(found, variables[0].name)
+    weights = {}
+    for name in (variable.name for variable in variables):
+      if prefix + name not in found:
+        raise GraphError(
+          task_bank_encoder.missing_variable(
+            str(self.path), prefix + name, found
           )
-      return {name: reader.get_tensor(prefix + name) for name in names}
-    except GraphError:
-      raise
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        )
+      with self._damage(f'variable {prefix + name!r}'):
+        weights[name] = reader.get_tensor(prefix + name)
+    return weights
+
+  @contextlib.contextmanager
+  def _damage(self, what: str) -> Iterator[None]:
+    """Makes a clear error of what the checkpoint reader raises."""
+    try:
+      yield
+    except (tf.errors.OpError, LookupError, RuntimeError, ValueError) as error:
       reason = ' '.join(str(error).split())
       raise GraphError(
-        f'{self.path}: the checkpoint is damaged or cut off, get it anew: '
-        f'{reason}'
+        f'{self.path}: the checkpoint is damaged or cut off, get it anew '
+        f'({what}: {reason}).'
       ) from error
 
   def _prefix(self, found: Mapping[str, object], first: str) -> str:
