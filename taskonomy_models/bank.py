@@ -99,15 +99,21 @@ class Bank:
     }
 
 
+def task_bank_folder() -> pathlib.Path:
+  """Returns where the bank named 'task_bank' is looked for."""
+  return pathlib.Path(pooch.os_cache('attribution-transfer')) / 'task_bank'
+
+
 def _folder(name_or_folder: str) -> pathlib.Path:
   if name_or_folder == 'mini':
     return _MINI
   if name_or_folder == 'task_bank':
-    folder = pathlib.Path(pooch.os_cache('attribution-transfer')) / 'task_bank'
+    folder = task_bank_folder()
     if not (folder / _FILE).exists():
       raise FileNotFoundError(
-        f'No task bank in {folder}. Put the frozen Taskonomy encoders and '
-        f'their {_FILE} there, or pass their folder as --bank.'
+        f'No task bank in {folder}. Put it there with `python -m '
+        'taskonomy_models.convert_task_bank`, which converts the released '
+        'Taskonomy encoders, or pass its folder as --bank.'
       )
     return folder
   return pathlib.Path(name_or_folder)

@@ -22,6 +22,7 @@ _ALLOWED = {
     'tensorflow',
     'tensorflow_hub',
     'tqdm',
+    'transferability.oracle',
   },
   'transferability': {'numpy', 'scipy'},
   'experiments': {

@@ -1,0 +1,70 @@
+"""Orthonormal bases of what a representation says: the first half of a CCA."""
+
+import dataclasses
+import functools
+
+import numpy as np
+from scipy import linalg
+
+KEEP = ('variance', 'singular_values')
+
+
+def centre(x: np.ndarray) -> np.ndarray:
+  """Returns [n, d] less the mean of each column."""
+  return x - x.mean(axis=0)
+
+
+def basis(
+  x: np.ndarray, kept: float = 1.0, keep: str = 'variance'
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the leading left singular vectors of the centred features.
+
+  Args:
+    x: [n, d].
+    kept: The share that the vectors must reach; 1 keeps all that are not
+      rounding.
+    keep: What it is a share of: the sum of the squared singular values
+      (`variance`), or of themselves.
+
+  Returns:
+    float64 [n, k], orthonormal, and the singular values, [k].
+  """
+  left, values, _ = linalg.svd(centre(x), full_matrices=False)
+  rank = int(np.sum(values > max(x.shape) * 2.3e-16 * values[0]))
+  weights = values**2 if keep == 'variance' else values
+  shares = np.cumsum(weights) / weights.sum()
+  # The smallest number whose share is reached, up to rounding.
+  count = 1 + int(np.searchsorted(shares, kept * (1 - 1e-14)))
+  count = min(count, rank) if kept < 1 else rank
+  return left[:, :count], values[:count]
+
+
+def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+  """Returns the canonical correlations of two bases, descending, in [0, 1]."""
+  return np.clip(linalg.svdvals(first.T @ second), 0, 1)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layer:
+  """A convolutional layer as features of images, or of places in images.
+
+  Attributes:
+    values: float64 [n, h, w, c].
+    kept: See `basis`.
+    keep: See `basis`.
+  """
+
+  values: np.ndarray
+  kept: float
+  keep: str
+
+  @functools.cached_property
+  def places(self) -> np.ndarray:
+    """The basis of [n * h * w, c]: every place is a sample."""
+    channels = self.values.shape[-1]
+    return basis(self.values.reshape(-1, channels), self.kept, self.keep)[0]
+
+  @functools.cached_property
+  def pooled(self) -> np.ndarray:
+    """The basis of [n, c], means over places."""
+    return basis(self.values.mean(axis=(1, 2)), self.kept, self.keep)[0]

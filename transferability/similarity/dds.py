@@ -1,0 +1,100 @@
+"""DDS: duality diagram similarity, kernels and distances of normalised rows."""
+
+import dataclasses
+
+import numpy as np
+
+from transferability.similarity import kernels
+from transferability.similarity.registry import Similarity, register
+
+KERNELS = {
+  'linear': kernels.linear,
+  'rbf': kernels.rbf,
+  'laplacian': kernels.laplacian,
+  'pearson': kernels.pearson,
+  'euclidean': kernels.euclidean,
+  'cosine': kernels.cosine,
+}
+_EPSILON = 1e-9
+
+
+def _z_norm(x: np.ndarray) -> np.ndarray:
+  x = kernels.rows(x)
+  x = x - x.mean(axis=0)
+  deviation = x.std(axis=0)
+  # A constant column is left at 0, up to the rounding of its mean.
+  scale = np.abs(x).max(axis=0)
+  constant = deviation <= 1e-13 * np.maximum(scale, np.finfo(float).tiny)
+  return np.where(constant, 0, x / np.where(constant, 1, deviation))
+
+
+def _standardised(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+  mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+  return kernels.rows((x - mean) / np.sqrt(variance + _EPSILON))
+
+
+def _groups(x: np.ndarray, groups: int) -> np.ndarray:
+  n, h, w, c = x.shape
+  if c % groups:
+    raise ValueError(f'{c} channels cannot be divided into {groups} groups.')
+  split = x.reshape(n, h, w, groups, c // groups)
+  standardised = _standardised(split, (1, 2, 4))
+  return standardised.reshape(n, h * w * c)
+
+
+NORMALISATIONS = {
+  'none': kernels.rows,
+  'centring': lambda x: kernels.rows(x - x.mean(axis=0)),
+  'z_norm': _z_norm,
+  'batch': lambda x: _standardised(x, (0, 1, 2)),
+  'instance': lambda x: _standardised(x, (1, 2)),
+  'layer': lambda x: _standardised(x, (1, 2, 3)),
+  'group': lambda x: _groups(x, 2),
+}
+_OF_LAYERS = ('batch', 'instance', 'layer', 'group')
+_SYNONYMS = {
+  'znorm': 'z_norm',
+  'z-norm': 'z_norm',
+  'centering': 'centring',
+  'lap': 'laplacian',
+}
+
+
+@register(
+  'dds',
+  cost='O(n^2 d) a network, O(n^2) a pair',
+  reference='Dwivedi et al., ECCV 2020, arXiv 2008.02107',
+)
+@dataclasses.dataclass(frozen=True)
+class Dds(Similarity):
+  """The debiased CKA of a kernel or distance matrix, of normalised features.
+
+  A distance matrix is used as if it were one of inner products, as the authors
+  do. `batch`, `instance`, `layer` and `group` normalisation (of two groups)
+  want convolutional layers [n, h, w, c].
+  """
+
+  kernel: str = 'laplacian'
+  normalisation: str | None = 'z_norm'
+
+  def __post_init__(self):
+    for field, known in (
+      ('kernel', KERNELS),
+      ('normalisation', NORMALISATIONS),
+    ):
+      value = str(getattr(self, field)).lower()
+      value = _SYNONYMS.get(value, value)
+      if value not in known:
+        raise ValueError(f'{field}={value!r} is none of {tuple(known)}.')
+      object.__setattr__(self, field, value)
+
+  def prepare(self, x: np.ndarray) -> np.ndarray:
+    if self.normalisation in _OF_LAYERS and x.ndim != 4:
+      raise ValueError(
+        f'{self.normalisation} normalisation needs [n, h, w, c], not {x.shape}.'
+      )
+    values = NORMALISATIONS[self.normalisation](x)
+    return kernels.unbiased(KERNELS[self.kernel](values))
+
+  def compare(self, first: np.ndarray, second: np.ndarray) -> float:
+    return kernels.inner(first, second)

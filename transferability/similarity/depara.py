@@ -1,0 +1,56 @@
+"""DEPARA: graphs of attributions (nodes) and of similar images (edges)."""
+
+import dataclasses
+
+import numpy as np
+
+from transferability.similarity import kernels, triangles
+from transferability.similarity.registry import Similarity, register
+
+# The weight of the edges that the authors chose for each set of probe images.
+LAMBDAS = {'taskonomy': 0.25, 'coco': 0.03, 'indoor': 0.27}
+
+
+@register(
+  'depara_edge',
+  cost='O(n^2 (d + log n)) a network, O(n^2) a pair',
+  reference='Song et al., CVPR 2020, arXiv 2003.07496',
+  invariances=('rotation', 'scale'),
+)
+@dataclasses.dataclass(frozen=True)
+class DeparaEdge(Similarity):
+  """Spearman's correlation of cosine distances between images, in [-1, 1].
+
+  Features are centred, as where networks are compared; the authors leave that
+  out (`centred=False`) where they select layers.
+  """
+
+  centred: bool = True
+
+  def prepare(self, x: np.ndarray) -> np.ndarray:
+    x = kernels.rows(x)
+    if self.centred:
+      x = x - x.mean(axis=0)
+    return triangles.ranks(kernels.cosine(x))
+
+  def compare(self, first: np.ndarray, second: np.ndarray) -> float:
+    return kernels.inner(first, second)
+
+
+def combine(
+  nodes: np.ndarray, edges: np.ndarray, weight: float = LAMBDAS['taskonomy']
+) -> np.ndarray:
+  """Returns DEPARA's similarity: that of the nodes + weight * of the edges.
+
+  Args:
+    nodes: [networks, networks], affinity of attribution maps.
+    edges: [networks, networks], of `depara_edge`.
+    weight: Lambda of the paper; the authors tuned it for each probe set, see
+      LAMBDAS.
+  """
+  nodes, edges = np.asarray(nodes), np.asarray(edges)
+  if nodes.shape != edges.shape:
+    raise ValueError(
+      f'Nodes have the shape {nodes.shape}, edges {edges.shape}.'
+    )
+  return nodes + weight * edges

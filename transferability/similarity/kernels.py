@@ -1,0 +1,91 @@
+"""Kernels and distances of images, and inner products of such matrices."""
+
+import numpy as np
+from scipy.spatial import distance
+
+_BANDWIDTH = 0.5  # Of the RBF kernel, a share of the median distance.
+
+
+def rows(x: np.ndarray) -> np.ndarray:
+  """Returns [n, ...] as [n, d]."""
+  return x.reshape(len(x), -1)
+
+
+def linear(x: np.ndarray) -> np.ndarray:
+  return x @ x.T
+
+
+def rbf(x: np.ndarray) -> np.ndarray:
+  """exp(-D^2 / (2 * 0.5^2 * median D^2)), the median over all n x n entries."""
+  squares = distance.squareform(distance.pdist(x, 'sqeuclidean'))
+  median = np.median(squares)
+  if not median > 0:
+    raise ValueError('Half of all pairs of images have equal features.')
+  return np.exp(-squares / (2 * _BANDWIDTH**2 * median))
+
+
+def laplacian(x: np.ndarray) -> np.ndarray:
+  """exp(-|x - y|_1 / d)."""
+  distances = distance.pdist(x, 'cityblock') / x.shape[1]
+  return distance.squareform(np.exp(-distances)) + np.eye(len(x))
+
+
+def euclidean(x: np.ndarray) -> np.ndarray:
+  return distance.squareform(distance.pdist(x))
+
+
+def cosine(x: np.ndarray) -> np.ndarray:
+  """1 - cosine of each pair of rows."""
+  norms = np.linalg.norm(x, axis=1, keepdims=True)
+  if not norms.all():
+    raise ValueError(
+      f'The features of image {int(np.argmin(norms))} are all zero (after '
+      'normalisation), so that they have no direction.'
+    )
+  unit = x / norms
+  return 1 - unit @ unit.T
+
+
+def pearson(x: np.ndarray) -> np.ndarray:
+  """1 - Pearson's correlation of each pair of rows."""
+  return cosine(x - x.mean(axis=1, keepdims=True))
+
+
+def unbiased(gram: np.ndarray) -> np.ndarray:
+  """Returns a matrix as inner products of the debiased HSIC want it.
+
+  Its diagonal is left out and its rows are centred without it (Szekely and
+  Rizzo, 2014); the debiased HSIC of two such matrices is the sum of products of
+  their entries, divided by n (n - 3).
+
+  Raises:
+    ValueError: If there are fewer than 4 images.
+  """
+  n = len(gram)
+  if n < 4:
+    raise ValueError(f'{n} images; the debiased form needs at least 4.')
+  gram = gram - np.diag(np.diag(gram))
+  sums = gram.sum(axis=0)
+  centred = gram - (sums[:, None] + sums) / (n - 2)
+  centred += sums.sum() / ((n - 1) * (n - 2))
+  np.fill_diagonal(centred, 0)
+  return unit(centred)
+
+
+def centred(gram: np.ndarray) -> np.ndarray:
+  """Returns a matrix with rows and columns centred, of unit Frobenius norm."""
+  means = gram.mean(axis=0)
+  return unit(gram - means[:, None] - means + means.mean())
+
+
+def unit(matrix: np.ndarray) -> np.ndarray:
+  """Returns a matrix of unit Frobenius norm."""
+  norm = np.linalg.norm(matrix)
+  if not norm > 0:
+    raise ValueError('All pairs of images are equally similar.')
+  return matrix / norm
+
+
+def inner(first: np.ndarray, second: np.ndarray) -> float:
+  """Returns the sum of products of two matrices' entries."""
+  return float(np.vdot(first, second))

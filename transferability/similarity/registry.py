@@ -1,0 +1,164 @@
+"""Similarity measures by name; what each network costs is paid once."""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+_MEASURES: dict[str, type['Similarity']] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Similarity:
+  """A measure of two representations of the same images; fields are options.
+
+  Class attributes:
+    name: Set when the measure is registered.
+    symmetric: Whether it is the same both ways.
+    cost: Operations for a network of n images and d features, and for a pair.
+    reference: Where it was published.
+    invariances: Of 'rotation' and 'linear' (any invertible map) of the
+      features, and 'scale', those that leave the score as it is.
+  """
+
+  name = ''
+  symmetric = True
+  cost = ''
+  reference = ''
+  invariances: frozenset[str] = frozenset()
+
+  def prepare(self, x: np.ndarray) -> Any:
+    """Returns what `compare` needs of one network.
+
+    Args:
+      x: float64, [n, d] or [n, h, w, c], finite.
+    """
+    raise NotImplementedError
+
+  def compare(self, first: Any, second: Any) -> float:
+    """Returns the similarity of two prepared networks; more is more similar."""
+    raise NotImplementedError
+
+
+def register(name: str, **attributes) -> Callable[[type], type]:
+  """Returns a decorator that makes a class a measure; see `Similarity`."""
+
+  def add(cls: type[Similarity]) -> type[Similarity]:
+    if name in _MEASURES:
+      raise ValueError(f'There is a similarity {name!r} already.')
+    cls.name = name
+    for key, value in attributes.items():
+      setattr(cls, key, frozenset(value) if key == 'invariances' else value)
+    _MEASURES[name] = cls
+    return cls
+
+  return add
+
+
+def names() -> tuple[str, ...]:
+  """Returns the names of all measures."""
+  return tuple(sorted(_MEASURES))
+
+
+def info(name: str) -> type[Similarity]:
+  """Returns the class of a measure.
+
+  Raises:
+    ValueError: If there is none of that name.
+  """
+  if name not in _MEASURES:
+    raise ValueError(f'No similarity is named {name!r}; there are {names()}.')
+  return _MEASURES[name]
+
+
+def create(name: str, **options) -> Similarity:
+  """Returns a measure with options.
+
+  Raises:
+    ValueError: If there is no such measure or option.
+  """
+  cls = info(name)
+  known = [field.name for field in dataclasses.fields(cls)]
+  if unknown := sorted(set(options) - set(known)):
+    raise ValueError(f'{name} has no option {unknown}; it has {known}.')
+  return cls(**options)
+
+
+def check(x: ArrayLike, what: str = 'x') -> np.ndarray:
+  """Returns a representation as float64 [n, d] or [n, h, w, c].
+
+  Raises:
+    ValueError: If it has another shape, fewer than 3 images, values that are
+      not finite, or the same values for all images.
+  """
+  x = np.asarray(x)
+  if x.ndim not in (2, 4) or 0 in x.shape:
+    raise ValueError(
+      f'{what} has the shape {x.shape}; give [images, features] or [images, '
+      'height, width, channels].'
+    )
+  if len(x) < 3:
+    raise ValueError(f'{what} has {len(x)} images; at least 3 are needed.')
+  if not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
+    raise ValueError(f'{what} has dtype {x.dtype}; give real numbers.')
+  x = x.astype(np.float64)
+  if not np.isfinite(x).all():
+    image = int(np.argwhere(~np.isfinite(x))[0][0])
+    raise ValueError(f'{what} is not finite for image {image}.')
+  if (x == x[:1]).all():
+    raise ValueError(f'{what} is the same for all images.')
+  return x
+
+
+def score(name: str, x: ArrayLike, y: ArrayLike, **options) -> float:
+  """Returns the similarity of two representations of the same images.
+
+  Args:
+    name: One of `names()`.
+    x: [n, d1], or [n, h, w, c] of a convolutional layer.
+    y: [n, d2], or [n, h, w, c]; row i belongs to the image of x's row i.
+    **options: Fields of the measure.
+
+  Raises:
+    ValueError: If an argument is wrong, or the measure is not defined for it.
+  """
+  measure = create(name, **options)
+  x, y = check(x, 'x'), check(y, 'y')
+  if len(x) != len(y):
+    raise ValueError(f'x has {len(x)} images and y has {len(y)}.')
+  return float(measure.compare(measure.prepare(x), measure.prepare(y)))
+
+
+def matrix(
+  name: str, representations: Mapping[str, ArrayLike], **options
+) -> tuple[tuple[str, ...], np.ndarray]:
+  """Returns the similarity of each pair of networks.
+
+  Args:
+    name: One of `names()`.
+    representations: By network; of the same images in the same order.
+    **options: Fields of the measure.
+
+  Returns:
+    Names of the networks; float64 [networks, networks], the entry [i, j] the
+    score of (i, j).
+  """
+  measure = create(name, **options)
+  networks = tuple(representations)
+  prepared, counts = [], {}
+  for network, x in representations.items():
+    x = check(x, network)
+    counts[network] = len(x)
+    prepared.append(measure.prepare(x))
+  if len(set(counts.values())) > 1:
+    raise ValueError(f'Networks saw different numbers of images: {counts}.')
+  result = np.empty((len(networks), len(networks)))
+  for i, first in enumerate(prepared):
+    for j, second in enumerate(prepared):
+      if j < i and measure.symmetric:
+        result[i, j] = result[j, i]
+      else:
+        result[i, j] = measure.compare(first, second)
+  return networks, result

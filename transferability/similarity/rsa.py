@@ -1,0 +1,39 @@
+"""RSA: whether the same pairs of images are alike."""
+
+import dataclasses
+
+import numpy as np
+
+from transferability.similarity import kernels, triangles
+from transferability.similarity.registry import Similarity, register
+
+
+@register(
+  'rsa',
+  cost='O(n^2 (d + log n)) a network, O(n^2) a pair',
+  reference='Dwivedi and Roig, CVPR 2019, arXiv 1904.11740',
+  invariances=('scale',),
+)
+@dataclasses.dataclass(frozen=True)
+class Rsa(Similarity):
+  """Spearman's correlation of 1 - Pearson between images, in [-1, 1].
+
+  Column means are removed before images are correlated. `standardise` also
+  divides columns by their standard deviation, as one public re-implementation
+  does.
+  """
+
+  standardise: bool = False
+
+  def prepare(self, x: np.ndarray) -> np.ndarray:
+    x = kernels.rows(x)
+    x = x - x.mean(axis=0)
+    if self.standardise:
+      deviation = x.std(axis=0)
+      x = x / np.where(deviation > 0, deviation, 1)
+    if x.shape[1] < 2:
+      raise ValueError('RSA correlates images over features; 1 is too few.')
+    return triangles.ranks(kernels.pearson(x))
+
+  def compare(self, first: np.ndarray, second: np.ndarray) -> float:
+    return kernels.inner(first, second)
