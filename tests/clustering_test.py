@@ -212,7 +212,7 @@ class AgreementTest(parameterized.TestCase):
       clustering.nearest_neighbour_rate(np.eye(2), 'abc')
 
 
-class AgreementTest(absltest.TestCase):
+class TwoTreesTest(absltest.TestCase):
   def _trees(self):
     rng = np.random.default_rng(0)
     trees = []

@@ -72,8 +72,9 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     'passes of training for one of attribution.' + text,
     (
       'E epochs over N pictures for each of T - 1 sources of T targets, '
-      f'against M probe images for each network; E N = {pictures}, T = {total}, '
-      f'M = {images}. Seconds depend on the machine and on what else it does.',
+      f'against M probe images for each network; E N = {pictures}, '
+      f'T = {total}, M = {images}. Seconds depend on the machine and on what '
+      'else it does.',
     ),
     ('seconds.png', 'seconds.csv', 'formula.csv'),
   )
