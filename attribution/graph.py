@@ -11,7 +11,14 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 import tensorflow as tf
 
-from attribution import functions, op_definitions, operations, safety, tensors
+from attribution import (
+  functions,
+  op_definitions,
+  operations,
+  safety,
+  tensors,
+  unfusing,
+)
 from attribution.errors import GraphError
 
 GraphDef = tf.compat.v1.GraphDef
@@ -122,9 +129,9 @@ def extract(
 ) -> SubGraph:
   """Returns what lies between two tensors of a graph, checked and cleaned.
 
-  Functions are inlined. Identities (with the gradients of `tf.custom_gradient`,
-  which exist only in the process that made the graph), control inputs, devices
-  and private attributes are left out.
+  Functions are inlined, and fused nodes are split. Identities (with the
+  gradients of `tf.custom_gradient`, which exist only in the process that made
+  the graph), control inputs, devices and private attributes are left out.
 
   Args:
     graph_def: A frozen graph, which is not changed.
@@ -138,7 +145,8 @@ def extract(
     UnsafeGraphError: If an operation is not allowed.
   """
   safety.refuse_dangerous(graph_def)
-  nodes = {node.name: node for node in functions.inline_functions(graph_def)}
+  plain = unfusing.unfuse(functions.inline_functions(graph_def))
+  nodes = {node.name: node for node in plain}
   source = tensors.resolve(nodes, input_tensor)
   target = tensors.resolve(nodes, representation_tensor)
   placeholder, shape = _placeholder(nodes, source)
