@@ -69,12 +69,14 @@ def find(
   known = _PARTS | set(activations)
   found, taken = [], set()
   for end in reversed(carriers):
+    end_type = nodes[end].op
     cones = () if end in taken else _cones(end, nodes, carriers, order)
     for number, (entry, inside) in enumerate(cones):
       types = {nodes[name].op for name in inside}
-      name = _named(named, end, entry, inside, nodes)
       # A single activation is ruled as such; only the nearest entry of a join
       # keeps the steps before the activation out of it.
+      is_single = len(inside) == 1 and end_type in activations
+      name = None if is_single else _named(named, end, entry, inside, nodes)
       if name is None and number == 0 and _is_join(nodes[end], carriers[end]):
         name = '+'.join(sorted(types)) if types & known else None
       if name is not None and taken.isdisjoint(inside):
