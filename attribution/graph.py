@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from attribution import (
   functions,
+  kernels,
   op_definitions,
   operations,
   safety,
@@ -131,7 +132,8 @@ def extract(
 
   Functions are inlined, and fused nodes are split. Identities (with the
   gradients of `tf.custom_gradient`, which exist only in the process that made
-  the graph), control inputs, devices and private attributes are left out.
+  the graph), control inputs, devices and private attributes are left out. What
+  has no kernel on a CPU is rewritten.
 
   Args:
     graph_def: A frozen graph, which is not changed.
@@ -159,6 +161,7 @@ def extract(
       f'the input {input_tensor!r}.'
     )
   safety.refuse_unknown(kept.values(), also_allowed)
+  kept = kernels.rewrite(kept)
   _check_is_inference(kept.values(), placeholder.name)
   return SubGraph(
     nodes=kept,
