@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 import tensorflow as tf
 
 from attribution import (
-  functions,
+  control_flow,
   kernels,
   op_definitions,
   operations,
@@ -130,7 +130,8 @@ def extract(
 ) -> SubGraph:
   """Returns what lies between two tensors of a graph, checked and cleaned.
 
-  Functions are inlined, and fused nodes are split. Identities (with the
+  Functions are inlined, conditionals with a constant condition too, and fused
+  nodes are split. Identities (with the
   gradients of `tf.custom_gradient`, which exist only in the process that made
   the graph), control inputs, devices and private attributes are left out. What
   has no kernel on a CPU is rewritten.
@@ -144,10 +145,10 @@ def extract(
   Raises:
     GraphError: If a tensor is not found, the graph is not frozen, or it depends
       on a further input.
-    UnsafeGraphError: If an operation is not allowed.
+    UnsafeGraphError: If an operation is not allowed, a loop among them.
   """
   safety.refuse_dangerous(graph_def)
-  plain = unfusing.unfuse(functions.inline_functions(graph_def))
+  plain = unfusing.unfuse(control_flow.inline(graph_def))
   nodes = {node.name: node for node in plain}
   source = tensors.resolve(nodes, input_tensor)
   target = tensors.resolve(nodes, representation_tensor)
@@ -250,6 +251,7 @@ def _prune(
     if name in kept:
       stack.pop()
       continue
+    safety.refuse_control_flow(nodes[name])
     inputs = [follow(tensor) for tensor in tensors.data_inputs(nodes[name])]
     missing = [n for n, _ in inputs if n not in kept]
     if not missing:
