@@ -40,8 +40,9 @@ class Summary:
   Attributes:
     operations: Number of nodes between input and representation by op type.
     ruled: Number of activations by name whose gradient is overridden, and of
-      operands of products that are gates, or get half of the relevance; empty
-      if no method overrides gradients.
+      operands of products by what they are (`gate` and `normaliser`, held
+      constant, or `half`, a signal that gets half of the relevance); empty if
+      no method overrides gradients.
     batching: `open`, if the graph takes any number of images; `rebatched`, if
       it was made for a fixed number, but takes any and keeps images apart, as
       was tried; `fixed`, if it does not: it gets that number at a time.

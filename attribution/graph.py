@@ -11,7 +11,15 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 import tensorflow as tf
 
-from attribution import functions, op_definitions, operations, safety, tensors
+from attribution import (
+  control_flow,
+  kernels,
+  op_definitions,
+  operations,
+  safety,
+  tensors,
+  unfusing,
+)
 from attribution.errors import GraphError
 
 GraphDef = tf.compat.v1.GraphDef
@@ -122,9 +130,11 @@ def extract(
 ) -> SubGraph:
   """Returns what lies between two tensors of a graph, checked and cleaned.
 
-  Functions are inlined. Identities (with the gradients of `tf.custom_gradient`,
-  which exist only in the process that made the graph), control inputs, devices
-  and private attributes are left out.
+  Functions are inlined, conditionals with a constant condition too, and fused
+  nodes are split. Identities (with the
+  gradients of `tf.custom_gradient`, which exist only in the process that made
+  the graph), control inputs, devices and private attributes are left out. What
+  has no kernel on a CPU is rewritten.
 
   Args:
     graph_def: A frozen graph, which is not changed.
@@ -135,10 +145,11 @@ def extract(
   Raises:
     GraphError: If a tensor is not found, the graph is not frozen, or it depends
       on a further input.
-    UnsafeGraphError: If an operation is not allowed.
+    UnsafeGraphError: If an operation is not allowed, a loop among them.
   """
   safety.refuse_dangerous(graph_def)
-  nodes = {node.name: node for node in functions.inline_functions(graph_def)}
+  plain = unfusing.unfuse(control_flow.inline(graph_def))
+  nodes = {node.name: node for node in plain}
   source = tensors.resolve(nodes, input_tensor)
   target = tensors.resolve(nodes, representation_tensor)
   placeholder, shape = _placeholder(nodes, source)
@@ -151,6 +162,7 @@ def extract(
       f'the input {input_tensor!r}.'
     )
   safety.refuse_unknown(kept.values(), also_allowed)
+  kept = kernels.rewrite(kept)
   _check_is_inference(kept.values(), placeholder.name)
   return SubGraph(
     nodes=kept,
@@ -239,6 +251,7 @@ def _prune(
     if name in kept:
       stack.pop()
       continue
+    safety.refuse_control_flow(nodes[name])
     inputs = [follow(tensor) for tensor in tensors.data_inputs(nodes[name])]
     missing = [n for n, _ in inputs if n not in kept]
     if not missing:
