@@ -239,7 +239,9 @@ class PixelTest(parameterized.TestCase):
       encoded = t(image)
       axes = (2, 3) if text == 'channels_first' else (1, 2)
       for place in self._PLACES:
-        pixel = [int(p * encoded.shape[a]) for p, a in zip(place, axes)]
+        pixel = [
+          int(p * encoded.shape[a]) for p, a in zip(place, axes, strict=True)
+        ]
         with self.subTest(shape=shape, pixel=pixel):
           seen = self.pixels_that_matter(t, image, axes, pixel)
           maps = self.map_of_a_network_at(encoded, axes, pixel)
@@ -269,7 +271,7 @@ class PixelTest(parameterized.TestCase):
 
     def look(images):
       encoded = t(images)
-      for axis, number in sorted(zip(axes, pixel), reverse=True):
+      for axis, number in sorted(zip(axes, pixel, strict=True), reverse=True):
         encoded = encoded.take(number, axis)
       return encoded.astype(float)
 
