@@ -5,7 +5,7 @@ import hypothesis
 from hypothesis import strategies as st
 import numpy as np
 
-from attribution import preprocessing_operations
+from attribution import preprocessing_operations, preprocessing_registry
 from attribution.preprocessing import Preprocessing, PreprocessingError
 from tests import testing
 
@@ -86,7 +86,7 @@ class LanguageTest(parameterized.TestCase):
 
   def test_operation_can_be_registered_once(self):
     with self.assertRaisesRegex(ValueError, 'resize'):
-      preprocessing_operations.register_operation('resize')(
+      preprocessing_registry.register_operation('resize')(
         preprocessing_operations.Resize
       )
 
