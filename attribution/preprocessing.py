@@ -18,7 +18,11 @@ import re
 
 import numpy as np
 
-from attribution import channel_operations, preprocessing_operations
+from attribution import (
+  channel_operations,
+  geometric_operations,
+  preprocessing_operations,
+)
 from attribution import preprocessing_registry as registry
 from attribution.preprocessing_registry import (
   Operation,
@@ -27,7 +31,11 @@ from attribution.preprocessing_registry import (
 )
 
 # Importing them registers their operations.
-MODULES = (channel_operations, preprocessing_operations)
+MODULES = (
+  channel_operations,
+  geometric_operations,
+  preprocessing_operations,
+)
 
 _STEP = re.compile(r'([a-z_][a-z0-9_]*)\s*(?:\((.*)\))?', re.DOTALL)
 

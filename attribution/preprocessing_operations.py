@@ -1,8 +1,7 @@
-"""Operations of the preprocessing language that change places or values."""
+"""Operations of the preprocessing language that change values."""
 
 import dataclasses
 
-import cv2
 import numpy as np
 
 from attribution.preprocessing_registry import (
@@ -12,82 +11,6 @@ from attribution.preprocessing_registry import (
   register_operation,
   require,
 )
-
-_MAX_SIDE = 2**14
-
-
-def _resize(images: np.ndarray, height: int, width: int) -> np.ndarray:
-  """Bilinear, half-pixel centres, no anti-aliasing."""
-  if images.shape[1:3] == (height, width):
-    return images
-  resized = np.empty((len(images), height, width, images.shape[3]), np.float32)
-  for image, result in zip(images, resized, strict=True):
-    # OpenCV drops a last axis of one channel.
-    result[...] = cv2.resize(
-      image, (width, height), interpolation=cv2.INTER_LINEAR
-    ).reshape(result.shape)
-  return resized
-
-
-@register_operation('center_crop')
-@dataclasses.dataclass(frozen=True)
-class CenterCrop(Operation):
-  """The central square of side 2 * floor(min(H, W) / 2)."""
-
-  def output_shape(self, shape: Shape) -> Shape:
-    require(min(shape[:2]) >= 2, f'no square to crop from {shape[:2]}')
-    side = 2 * (min(shape[:2]) // 2)
-    return side, side, shape[2]
-
-  def _window(self, shape: Shape) -> tuple[slice, slice]:
-    half = min(shape[:2]) // 2
-    return tuple(slice(n // 2 - half, n // 2 + half) for n in shape[:2])
-
-  def forward(self, images: np.ndarray) -> np.ndarray:
-    rows, columns = self._window(images.shape[1:])
-    return images[:, rows, columns]
-
-  def inverse(self, maps: np.ndarray, shape: Shape) -> np.ndarray:
-    rows, columns = self._window(shape)
-    padded = np.zeros((len(maps), *shape), np.float32)
-    padded[:, rows, columns] = maps
-    return padded
-
-
-@register_operation('resize')
-@dataclasses.dataclass(frozen=True)
-class Resize(Operation):
-  """Bilinear to height x width (a square if only one is given).
-
-  Pixel centres are at half-integers and nothing is smoothed before shrinking,
-  as scikit-image 0.12 resized (order 1): halving takes means of 2 x 2 pixels.
-  """
-
-  height: int
-  width: int | None = None
-
-  def __post_init__(self):
-    if self.width is None:
-      object.__setattr__(self, 'width', self.height)
-    for side in (self.height, self.width):
-      require(
-        type(side) is int and 0 < side <= _MAX_SIDE,
-        f'{side!r} is not a whole number of pixels in 1..{_MAX_SIDE}',
-      )
-
-  def arguments(self) -> tuple:
-    if self.height == self.width:
-      return (self.height,)
-    return self.height, self.width
-
-  def output_shape(self, shape: Shape) -> Shape:
-    return self.height, self.width, shape[2]
-
-  def forward(self, images: np.ndarray) -> np.ndarray:
-    return _resize(images, self.height, self.width)
-
-  def inverse(self, maps: np.ndarray, shape: Shape) -> np.ndarray:
-    return _resize(maps, *shape[:2])
 
 
 @register_operation('clip')

@@ -17,12 +17,15 @@ EXAMPLES = {
   'center_crop': 'center_crop',
   'channels_first': 'channels_first',
   'clip': 'clip(0.1, 0.9)',
+  'crop': 'crop(12, 10)',
   'grayscale': 'grayscale',
   'lightness': 'lightness',
   'mask_center': 'mask_center(0.5)',
   'mean_std': 'mean_std((0.5, 0.4, 0.3), 0.25)',
+  'pad_to_square': 'pad_to_square(0.5)',
   'range': 'range(-1, 1)',
   'resize': 'resize(16, 24)',
+  'resize_shorter': 'resize_shorter(16)',
 }
 
 
@@ -85,6 +88,42 @@ class ForwardTest(parameterized.TestCase):
       self.floats[:, : size[0], : size[1]][(slice(None), *window)],
       atol=1e-6,
     )
+
+  @parameterized.parameters(
+    # height, width, fraction, rows, columns
+    (256, 256, 0.875, (16, 240), (16, 240)),
+    (100, 200, 0.29, (36, 64), (86, 114)),
+    (10, 7, 0.5, (4, 6), (2, 4)),
+  )
+  def test_center_crop_takes_a_fraction(self, h, w, fraction, rows, columns):
+    places = np.stack(np.indices((h, w)), axis=2)[None] / 256
+    t = Preprocessing.parse(f'center_crop({fraction})')
+    actual = t(places)[0] * 256
+    np.testing.assert_allclose(actual[0, 0], [rows[0], columns[0]])
+    np.testing.assert_allclose(actual[-1, -1], [rows[1] - 1, columns[1] - 1])
+
+  def test_the_shorter_side_is_resized_and_the_rest_cut_off(self):
+    t = Preprocessing.parse('resize_shorter(8) | crop(6)')
+    images = self.images[:, :8]  # 8 x 12: no resize at all.
+    np.testing.assert_allclose(t(images), images[:, 1:7, 3:9] / 255, atol=1e-6)
+    for shape, expected in (((16, 25), (8, 12)), ((30, 9), (26, 8))):
+      t = Preprocessing.parse('resize_shorter(8)')
+      self.assertEqual(t.output_shape((*shape, 3)), (*expected, 3))
+
+  def test_an_image_is_padded_to_a_square_around_it(self):
+    t = Preprocessing.parse('range(0, 255) | pad_to_square(114)')
+    for images in (self.images[:, :7], self.images[:, :, :5]):
+      actual = t(images)
+      self.assertEqual(actual.shape, (2, 12, 12, 3))
+      rows, columns = ((12 - n) // 2 for n in images.shape[1:3])
+      window = np.s_[
+        :,
+        rows : rows + images.shape[1],
+        columns : columns + images.shape[2],
+      ]
+      np.testing.assert_allclose(actual[window], images, rtol=1e-5)
+      actual[window] = 114
+      np.testing.assert_array_equal(actual, np.full(actual.shape, 114))
 
   def test_lightness_is_that_of_cie_lab(self):
     expected = skimage.color.rgb2lab(self.floats)[..., :1] / 100
@@ -151,6 +190,10 @@ class ForwardTest(parameterized.TestCase):
     ('mean_std((1, 2), 1)', '2 numbers for 3 channels'),
     ('grayscale | bayer_mosaic', '3 channels'),
     ('bayer_mosaic(2)', '2 is not 0 or 1'),
+    ('crop(13)', '13 x 13 pixels'),
+    ('center_crop(0.1)', 'no square'),
+    ('center_crop(1.5)', 'fraction'),
+    ('resize_shorter(0)', 'whole number'),
   )
   def test_text_that_does_not_fit_the_images_is_an_error(self, text, message):
     with self.assertRaisesRegex(PreprocessingError, message):
@@ -204,6 +247,27 @@ class InverseTest(parameterized.TestCase):
     self.assertEqual(maps.sum(), 2 * 6 * 6 * 3)
     self.assertEqual(maps[:, :6, 2:8].sum(), maps.sum())
 
+  @parameterized.parameters((40, 24), (18, 27), (9, 24), (40, 5))
+  def test_a_map_that_shrinks_keeps_what_lies_between_its_points(self, h, w):
+    t = Preprocessing.parse(f'resize({h}, {w})')
+    lost = []
+    for row, column in np.ndindex(h, w):
+      maps = np.zeros((1, h, w, 1), np.float32)
+      maps[0, row, column] = 1
+      lost.append(t.inverse(maps, (8, 9, 1)).sum() * (h * w) / (8 * 9))
+    self.assertGreater(min(lost), 0.4)  # Point sampling gives 0.
+    self.assertLess(max(lost), 2.1)
+    self.assertAlmostEqual(np.mean(lost), 1, places=5)
+
+  @parameterized.parameters(2, 3, 5)
+  def test_a_map_shrinks_to_means_over_areas(self, factor):
+    rng = np.random.default_rng(1)
+    maps = rng.normal(size=(2, 4 * factor, 6 * factor, 3)).astype(np.float32)
+    t = Preprocessing.parse(f'resize({4 * factor}, {6 * factor})')
+    expected = maps.reshape(2, 4, factor, 6, factor, 3).mean(axis=(2, 4))
+    actual = t.inverse(maps, (4, 6, 3))
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
   def test_one_channel_is_given_to_all(self):
     maps = np.arange(32.0).reshape(2, 4, 4, 1)
     for text in ('lightness', 'grayscale'):
@@ -246,8 +310,8 @@ class PixelTest(parameterized.TestCase):
           seen = self.pixels_that_matter(t, image, axes, pixel)
           maps = self.map_of_a_network_at(encoded, axes, pixel)
           lit = np.abs(t.inverse(maps, shape))[0].sum(axis=2)
-          if not seen.any():  # Masked: no pixel of the image matters.
-            self.assertEqual(text, 'mask_center(0.5)')
+          if not seen.any():  # Masked, or margin: nothing of the image.
+            self.assertIn(text, ('mask_center(0.5)', 'pad_to_square(0.5)'))
             continue
           peak = np.unravel_index(lit.argmax(), lit.shape)
           tolerance = 1 if 'resize' in text else 0
