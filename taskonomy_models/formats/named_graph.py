@@ -3,12 +3,13 @@
 A converter builds one operation of its file after the other with TensorFlow's
 public functions, each of which may make several nodes. Afterwards the node that
 computes the result is `Relu_48`, if it is the 49th Relu of the file; what was
-needed on the way is below it (`Conv_3/BiasAdd`), and the name that the file
-itself gives is an alias (an Identity, which `attribution.graph` leaves out).
+needed on the way is below it (`Conv_3/BiasAdd`). The name that the file itself
+gives is an alias, and so is `input` of the first input: an Identity, which
+`attribution.graph` leaves out.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import re
@@ -38,31 +39,31 @@ def choose(
 
   Returns:
     Names `<kind>_<n>`, n counting the operations of that kind from 0, and the
-    file's own as aliases. Where a file itself uses such names and means other
-    operations by them, only its own count, so that no name has two meanings.
+    file's own as aliases. A name that the file gives an operation never means
+    another: one that would be counted to it goes by its own instead.
   """
-  seen = Counter()
-  counted = []
-  for kind in kinds:
-    counted.append(f'{kind}_{seen[kind]}')
-    seen[kind] += 1
   own = [legal(name) if name else '' for name in own]
-  places = {name: i for i, name in enumerate(counted)}
-  if all(places.get(name, i) == i for i, name in enumerate(own)):
-    return counted, own
-  return _unique(
-    name or f'{c}/unnamed' for name, c in zip(own, counted, strict=True)
-  ), [''] * len(own)
-
-
-def _unique(names: Iterable[str]) -> list[str]:
-  taken, result = set(), []
-  for name in names:
-    while name in taken:
-      name += '_'
+  places = {}
+  for i, name in enumerate(own):
+    places.setdefault(name, i)
+  seen, taken = Counter(), set(own)
+  names, aliases = [], []
+  for i, (kind, alias) in enumerate(zip(kinds, own, strict=True)):
+    name = f'{kind}_{seen[kind]}'
+    seen[kind] += 1
+    alias = alias if places[alias] == i else ''
+    if places.get(name, i) != i:
+      name = alias or _unused(name, taken)
     taken.add(name)
-    result.append(name)
-  return result
+    names.append(name)
+    aliases.append('' if alias == name else alias)
+  return names, aliases
+
+
+def _unused(name: str, taken: Collection[str]) -> str:
+  while name in taken:
+    name += '_'
+  return name
 
 
 @dataclasses.dataclass
@@ -85,10 +86,12 @@ class NamedGraph:
   def input(
     self, name: str, kind: tf.DType, shape: Sequence[int | None] | None
   ) -> tf.Tensor:
-    """Adds a Placeholder."""
+    """Adds a Placeholder; what follows the first one is called `input`."""
     with self.graph.as_default():
       tensor = tf.compat.v1.placeholder(kind, shape)
-    self._inputs[name] = tensor
+      self._inputs[name] = tensor
+      if len(self._inputs) == 1 and legal(name) != 'input':
+        tensor = tf.identity(tensor, 'input')
     return tensor
 
   @contextlib.contextmanager
@@ -110,6 +113,8 @@ class NamedGraph:
     graph_def = self.graph.as_graph_def(add_shapes=True)
     nodes = {node.name: node for node in graph_def.node}
     names = _Names()
+    if 'input' in nodes:
+      names.reserve('input')
     for name, tensor in self._inputs.items():
       names.rename(tensor.op.name, legal(name))
     extra = []
@@ -144,8 +149,7 @@ class _Names:
     return name in self._taken
 
   def reserve(self, name: str) -> str:
-    while name in self._taken:
-      name += '_'
+    name = _unused(name, self._taken)
     self._taken.add(name)
     return name
 
