@@ -1,4 +1,4 @@
-"""Attribution maps as they are, one `.npy` file for each model and method."""
+"""Maps or representations as they are, a `.npy` file for each model."""
 
 import os
 import pathlib
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class MapFile:
-  """A `.npy` file, float32 [images, H, W, C], that is filled batch by batch.
+  """A `.npy` file, float32 [images, ...], that is filled batch by batch.
 
   Until it is finished it has another name, under which a later process goes
   on with it. Plain writes, not a memory map: a full disk is an OSError, not a
@@ -25,7 +25,7 @@ class MapFile:
     return self._path.exists() or self._partial.exists()
 
   def write(self, start: int, maps: np.ndarray) -> None:
-    """Writes the maps of images start, start + 1, ... [n, H, W, C]."""
+    """Writes the maps of images start, start + 1, ... [n, ...]."""
     maps = np.ascontiguousarray(maps, '<f4')
     if self._path.exists():  # A part is computed anew.
       os.replace(self._path, self._partial)

@@ -48,8 +48,17 @@ __all__ = [
   'project',
   'project_encoder',
   'refusals',
+  'representation_path',
   'space_name',
 ]
+
+
+_REPRESENTATION = ' representation'  # No method can have this name.
+
+
+def representation_path(output: str | os.PathLike, model: str) -> pathlib.Path:
+  """Returns where a model's representations are, float32 [images, ...]."""
+  return pathlib.Path(output) / 'representations' / f'{model}.npy'
 
 
 def _subgraph(encoder: Encoder) -> graph.SubGraph:
@@ -207,15 +216,18 @@ class _Model:
       name: space.writer(encoder.name, manifest)
       for name, space in spaces.items()
     }
+    number = len(next(iter(self._writers.values())).done)
     self._files: dict[str, MapFile] = {}
     if projection.save_maps:
       self._files = {
         method.name: MapFile(
-          output / 'maps' / method.name / f'{encoder.name}.npy',
-          len(next(iter(self._writers.values())).done),
+          output / 'maps' / method.name / f'{encoder.name}.npy', number
         )
         for method in projection.methods
       }
+    if projection.keep_representations:
+      path = representation_path(output, encoder.name)
+      self._files[_REPRESENTATION] = MapFile(path, number)
 
   def missing(self) -> list[int]:
     """Returns the starts of the batches that are not done."""
@@ -248,10 +260,12 @@ class _Model:
       for start in starts:
         batch = images[start : start + projection.batch_size]
         started = time.monotonic()
-        maps = explainer.explain(batch, inverse=projection.inverse).maps
+        found = explainer.explain(batch, inverse=projection.inverse)
         seconds += time.monotonic() - started
         number += len(batch)
-        self._write_maps(start, maps)
+        if _REPRESENTATION in self._files:
+          self._files[_REPRESENTATION].write(start, found.representation)
+        self._write_maps(start, found.maps)
       ruled = explainer.summary.num_ruled
       observer.finished(self.encoder, number, seconds, ruled)
 
@@ -334,7 +348,8 @@ def project(
     probe: The images.
     projection: How.
     output: Gets `model_space/<space>/`, and `maps/<method>/<model>.npy` if
-      maps are saved (float32 [images, H, W, C], not normalised).
+      maps are saved (float32 [images, H, W, C], not normalised), and
+      `representations/<model>.npy` if they are kept.
     track: Shows progress, as `taskonomy_models.progress.track`.
     observer: Is told how each model ended.
 

@@ -25,6 +25,8 @@ class Projection:
       model has no direction is left out for all models and methods.
     dtype: Storage type of the model space, float16 or float32.
     save_maps: Whether to keep the maps themselves too.
+    keep_representations: Whether to keep the representations, which come from
+      the same forward pass.
     map_transforms: What is done to maps before they enter a space, see
       `transferability.map_transforms`; each makes a space for each method.
   """
@@ -36,6 +38,7 @@ class Projection:
   on_bad_map: str = 'error'
   dtype: str = 'float16'
   save_maps: bool = False
+  keep_representations: bool = False
   map_transforms: tuple[str, ...] = (map_transforms.NONE,)
 
   def __post_init__(self):

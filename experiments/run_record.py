@@ -160,6 +160,10 @@ class RunRecord:
     """Records a further digest, or whatever else the results came from."""
     self._content['digests'][name] = value
 
+  def noted(self, name: str) -> Any:
+    """Returns what was recorded, as JSON gives it back; None if nothing was."""
+    return self._content['digests'].get(name)
+
   def finish(self) -> None:
     """Records that everything is written."""
     self._content['files'] = sorted(

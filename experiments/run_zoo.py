@@ -8,6 +8,9 @@ each one's T brings its maps back to the probe images. Writes affinities,
 rankings and trees, and tests by permutation whether networks of one task stand
 together, or of one architecture. --map_transform names what may be done to maps
 before they are compared, outside the paper's protocol.
+
+A killed run goes on with --resume; so does a finished one whose bank has got
+further networks, and only they are projected.
 """
 
 from collections.abc import Sequence
@@ -259,11 +262,11 @@ def main(argv: Sequence[str]) -> None:
   record = run_record.RunRecord(
     output,
     _flag_values(),
-    digests,
+    {},  # The spaces know each network's graph, so that a bank may grow.
     resume=_RESUME.value,
     overwrite=_OVERWRITE.value,
   )
-  if record.is_finished:
+  if record.is_finished and record.noted('bank') == digests:
     print(f'{output} is finished; nothing was computed again.')
     print(zoo_evaluation.summary_of(output))
     return
@@ -286,6 +289,7 @@ def main(argv: Sequence[str]) -> None:
     spaces = pipeline.project(bank, probe, projection, output, observer=log)
   left_out |= log.failed_models
   bank = _without(bank, left_out)
+  record.note('bank', digests)
   record.note('left_out', left_out)
   record.note('dropped_images', pipeline.dropped_images(spaces))
   with record.stage('evaluation'):

@@ -23,7 +23,7 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
 from taskonomy_models import progress
 from taskonomy_models.bank import Bank
-from transferability import affinity, files
+from transferability import affinity, files, similarity
 from transferability.model_space import ModelSpace
 from transferability.oracle import Oracle
 
@@ -86,11 +86,39 @@ class Run:
     probe: The images.
     spaces: By method.
     names: Of the models, in the order of all matrices.
+    folder: Of the run.
   """
 
-  def __init__(self, probe: ProbeSet, spaces: Mapping[str, ModelSpace], names):
+  def __init__(
+    self,
+    probe: ProbeSet,
+    spaces: Mapping[str, ModelSpace],
+    names: tuple[str, ...],
+    folder: pathlib.Path,
+  ):
     self.probe, self.spaces, self.names = probe, spaces, names
+    self.folder = folder
     self.image_cosines = functools.cache(self._image_cosines)
+    self.similarity = functools.cache(self._similarity)
+
+  @functools.cached_property
+  def representations(self) -> dict[str, np.ndarray]:
+    """Those of the images in use, float32 [images, ...], by model."""
+    kept = next(iter(self.spaces.values())).kept_images
+    return {
+      name: np.load(pipeline.representation_path(self.folder, name))[kept]
+      for name in self.names
+    }
+
+  def _similarity(self, name: str) -> np.ndarray:
+    """Returns a similarity of the representations, [num_models, num_models]."""
+    path = self.folder / 'similarity' / f'{name}.csv'
+    if path.exists():
+      return affinity.load_matrix(path)[0]
+    matrix = similarity_matrix(name, self.representations)
+    path.parent.mkdir(exist_ok=True)
+    affinity.save_matrix(path, matrix, self.names)
+    return matrix
 
   def _image_cosines(self, method: str) -> np.ndarray:
     """Returns float64 [images, num_models, num_models]."""
@@ -99,6 +127,17 @@ class Run:
   def affinity(self, method: str) -> np.ndarray:
     """Returns float64 [num_models, num_models]."""
     return affinity.mean_cosine(self.image_cosines(method))
+
+
+def similarity_matrix(
+  name: str, representations: Mapping[str, np.ndarray]
+) -> np.ndarray:
+  """Returns a similarity of each pair, symmetric [num_models, num_models].
+
+  Measures with a direction (PWCCA) are averaged over both.
+  """
+  _, matrix = similarity.matrix(name, representations)
+  return (matrix + matrix.T) / 2
 
 
 class Study:
@@ -169,6 +208,7 @@ class Study:
       pipeline.method_objects(settings.methods, settings.epsilon),
       batch_size=settings.batch_size,
       device=self.device,
+      keep_representations=True,
     )
 
   def probe_set(self, name: str) -> ProbeSet:
@@ -193,7 +233,7 @@ class Study:
     spaces = pipeline.project(
       self.bank, probe, self.projection(), folder, self.track
     )
-    return Run(probe, spaces, self.bank.names)
+    return Run(probe, spaces, self.bank.names, folder)
 
   def digest(self) -> str:
     """Returns a digest of all that results depend on."""

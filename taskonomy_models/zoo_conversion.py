@@ -14,6 +14,7 @@ import tensorflow as tf
 from attribution import explainer as explainers
 from attribution import graph, operations, overrides
 from attribution.errors import GraphError, UnsupportedOpError
+from attribution.preprocessing import Preprocessing
 from taskonomy_models.architectures import builders
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.formats import (
@@ -88,6 +89,8 @@ def convert(
     network.representation,
     overrides.op_types(),
   )
+  if subgraph.input_shape is None:
+    subgraph = _with_shape(subgraph, network.preprocessing)
   graph_def = subgraph.graph_def()
   trial = _try(network, subgraph, graph_def)
   path = output / f'{network.name}.pb'
@@ -105,6 +108,26 @@ def convert(
   )
   encoder = dataclasses.replace(encoder, sha256=encoder.digest())
   return encoder, _row(network, package, subgraph, trial)
+
+
+def _with_shape(subgraph: graph.SubGraph, preprocessing: str) -> graph.SubGraph:
+  """Returns a graph that takes one image, of the shape that T makes.
+
+  A graph that is cut behind its input states no shape. Such graphs were made
+  for one image; an explainer opens the batch of those that can take more.
+  """
+  t = Preprocessing.parse(preprocessing)
+  shape = (1, *t.output_shape((_SIDE, _SIDE, 3)))
+  name = subgraph.input_tensor.rpartition(':')[0]
+  placeholder = tf.compat.v1.NodeDef.FromString(
+    subgraph.nodes[name].SerializeToString()
+  )
+  placeholder.attr['shape'].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+  return dataclasses.replace(
+    subgraph,
+    nodes={**subgraph.nodes, name: placeholder},
+    input_shape=shape,
+  )
 
 
 @dataclasses.dataclass(frozen=True)

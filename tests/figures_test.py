@@ -143,7 +143,7 @@ class GroupColorsTest(parameterized.TestCase):
     )
 
   def test_other_groups_differ_from_each_other_and_from_the_paper(self):
-    groups = [*tasks.GROUPS, *'abcdefgh', None]
+    groups = [*tasks.GROUPS, *'abcdefghijklm', None]
     self.assertLen(set(figures.group_colors(groups).values()), len(groups))
 
   def test_more_groups_than_colors_still_have_one_each(self):

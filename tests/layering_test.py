@@ -42,7 +42,10 @@ _ALLOWED = {
   'benchmarks': {'absl', 'numpy', 'scipy', 'transferability'},
 }
 # Single modules that may import more, inside of functions only.
-_ALLOWED_LAZILY = {'transferability.measures.estimators': {'sklearn'}}
+_ALLOWED_LAZILY = {
+  'taskonomy_models.architectures.builders': {'h5py'},
+  'transferability.measures.estimators': {'sklearn'},
+}
 _WITH_ENTRY_POINTS = ('experiments', 'benchmarks', 'taskonomy_models')
 _LIBRARIES = tuple(set(_ALLOWED) - set(_WITH_ENTRY_POINTS))
 # Besides entry points: the flags that all, or all studies, share.

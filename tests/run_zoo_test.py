@@ -222,6 +222,30 @@ class RunZooTest(RunZooTestCase):
     self.assertGreater(float(rows['alpha'][agreement]), 0.999)  # Of Relu alone.
     self.assertLess(float(rows['beta'][agreement]), 0.99)  # Of Tanh.
 
+  def test_networks_that_a_bank_gets_later_join_the_run(self):
+    grown = self.folder / 'grown'
+    shutil.copytree(self.bank, grown)
+    few = {**self.content, 'encoders': self.content['encoders'][:3]}
+    bank_testing.write_json(self.bank, few)
+    some = '--methods=elrp', '--map_transform=none'
+    ((code, _, err),) = self.run_zoo(self.arguments(*some))
+    self.assertEqual(code, 0, err)
+    folder = self.output / 'model_space' / 'elrp' / 'models'
+    before = bank_testing.tree_bytes(folder)
+    bank_testing.write_json(self.bank, self.content)
+    joined, changed = self.run_zoo(
+      self.arguments(*some, '--resume'),
+      self.arguments(*some, f'--bank={grown}', name='whole'),
+    )
+    self.assertEqual([joined[0], changed[0]], [0, 0])
+    after = bank_testing.tree_bytes(folder)
+    self.assertEqual({name: after[name] for name in before}, before)
+    for file in ('affinity/elrp.csv', 'clusters.csv', 'groups.csv'):
+      self.assertEqual(
+        (self.output / file).read_bytes(),
+        (self.folder / 'whole' / file).read_bytes(),
+      )
+
 
 class BadModelTest(RunZooTestCase):
   def test_refused_networks_stop_the_run_or_are_left_out_of_all_methods(self):
