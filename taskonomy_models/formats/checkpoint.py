@@ -53,6 +53,7 @@ def load(
   meta_graph: str | os.PathLike | None = None,
   input: str | None = None,
   representation: str | None = None,
+  constants: Mapping[str, object] | None = None,
 ) -> FrozenNetwork:
   """Loads a checkpoint and its meta graph.
 
@@ -63,6 +64,7 @@ def load(
     input: A tensor at which to cut the graph: what fed the images in training
       is then not needed.
     representation: A tensor; default: all that a network may hold is kept.
+    constants: Values of what would be fed, by the placeholders' names.
 
   Raises:
     GraphError: If a file is missing or damaged, or they do not belong together.
@@ -79,13 +81,16 @@ def load(
       'that, or save it as a SavedModel.'
     )
   try:
-    graph_def = control_flow.fold(_read(meta_path).graph_def)
+    graph_def = control_flow.fold(_read(meta_path).graph_def, constants)
+    stored = variables.stored_variables(graph_def)
     inputs = graph_ends.placeholders(graph_def.node)
     if input is not None:
       graph_def, name = graph_ends.cut_at(graph_def, input)
       inputs = (name,)
     outputs = [representation] if representation else _ends(graph_def.node)
-    graph_def = variables.freeze(graph_def, outputs, prefix)
+    graph_def = variables.prune(graph_def, outputs)
+    values = variables.checkpoint_values(prefix, stored)
+    graph_def = variables.freeze(graph_def, values)
   except GraphError as error:
     raise type(error)(f'{prefix}: {error}') from error
   kept = {node.name for node in graph_def.node}

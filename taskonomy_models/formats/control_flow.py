@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from attribution import functions, operations, tensors
+from taskonomy_models.formats import constants as constants_lib
 
 GraphDef = tf.compat.v1.GraphDef
 NodeDef = tf.compat.v1.NodeDef
@@ -46,19 +47,24 @@ _MAX_STEPS = 64  # From a predicate back to constants.
 _MAX_ROUNDS = 64  # Conditionals within conditionals.
 
 
-def fold(graph_def: GraphDef) -> GraphDef:
+def fold(
+  graph_def: GraphDef, constants: Mapping[str, object] | None = None
+) -> GraphDef:
   """Returns the graph with functions inlined and known conditionals folded.
 
   Conditionals that are not known, and loops, are left as they are.
 
   Args:
     graph_def: A graph, which is not changed.
+    constants: Values of what would be fed, by the placeholders' names.
 
   Raises:
-    GraphError: If a function cannot be inlined.
+    GraphError: If a function cannot be inlined, or a constant is no value of a
+      placeholder of the graph.
   """
   library = graph_def.library
   nodes = functions.inline_functions(graph_def)
+  constants_lib.bind(nodes, constants or {})
   for _ in range(_MAX_ROUNDS):
     if not _choose_branches(nodes):
       break

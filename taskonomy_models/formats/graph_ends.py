@@ -1,10 +1,11 @@
 """Where a graph begins and ends, if nothing but the graph tells."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow as tf
 
 from attribution import op_definitions, tensors
+from attribution.errors import GraphError
 
 GraphDef = tf.compat.v1.GraphDef
 NodeDef = tf.compat.v1.NodeDef
@@ -51,6 +52,34 @@ def _sources(node: NodeDef) -> list[tuple[str, int]]:
   return [tensors.split(name) for name in node.input]
 
 
+def full_name(nodes: Mapping[str, NodeDef], name: str) -> str:
+  """Returns the whole name of a tensor of which the end, or a layer, is given.
+
+  Args:
+    nodes: Of a graph without function calls, by name.
+    name: A tensor ('a/b/Relu:0', or 'b/Relu' if no other ends so), or a layer
+      of a Keras model, of which the result is meant.
+
+  Raises:
+    GraphError: If no tensor, or more than one, can be meant.
+  """
+  node, number = tensors.split(name)
+  if node in nodes:
+    return name
+  if f'{node}_out' in nodes:
+    return f'{node}_out:{number}'
+  found = [n for n in nodes if n.endswith(f'/{node}')]
+  if len(found) > 1:
+    listed = ', '.join(f'{n}:{number}' for n in sorted(found)[:5])
+    raise GraphError(
+      f'{len(found)} tensors of the graph end in {name!r}; choose one of '
+      f'{listed}{" ..." if len(found) > 5 else ""}.'
+    )
+  if not found:
+    tensors.resolve(nodes, name)  # Raises an error with the closest names.
+  return f'{found[0]}:{number}' if ':' in name else found[0]
+
+
 def cut_at(graph_def: GraphDef, name: str) -> tuple[GraphDef, str]:
   """Returns the graph with a Placeholder in place of a tensor, and its name.
 
@@ -64,7 +93,7 @@ def cut_at(graph_def: GraphDef, name: str) -> tuple[GraphDef, str]:
     GraphError: If there is no such tensor.
   """
   nodes = {node.name: node for node in graph_def.node}
-  source, number = tensors.resolve(nodes, name)
+  source, number = tensors.resolve(nodes, full_name(nodes, name))
   node = nodes[source]
   if node.op == 'Placeholder':
     return graph_def, f'{source}:0'

@@ -11,13 +11,21 @@ import os
 import pathlib
 import re
 
+import numpy as np
 import tensorflow as tf
 
 from attribution.errors import GraphError
-from taskonomy_models.formats import graph_ends, keras_files
+from taskonomy_models.formats import (
+  control_flow,
+  graph_ends,
+  keras_files,
+  variables,
+)
 from taskonomy_models.frozen import FrozenNetwork
 
 _NOT_IN_NAMES = re.compile(r'[^A-Za-z0-9_./-]')
+NodeDef = tf.compat.v1.NodeDef
+
 # Layers' results, in the order of their computation: name and tensor.
 _Taps = list[tuple[str, tf.Tensor]]
 
@@ -61,53 +69,75 @@ def _trace(
 ) -> tuple[tf.compat.v1.GraphDef, list[str], tuple[str, ...]]:
   """Returns the graph of a model, and the names of its inputs and outputs."""
   specifications = _inputs(model)
-  weights = {
-    id(variable): variable.numpy()
-    for variable in (
-      *model.trainable_variables,
-      *model.non_trainable_variables,
-    )
-  }
-
-  def constants(variables):
-    return [
-      tf.constant(weights[id(v)], name=_allowed(v.path)) for v in variables
-    ]
-
   taps: _Taps = []
-  with tf.Graph().as_default() as graph, _recording(model, taps):
-    fed = tf.nest.map_structure(
-      lambda s: tf.compat.v1.placeholder(s.dtype, s.shape, _allowed(s.name)),
-      specifications,
+  outputs = []
+
+  @tf.function(autograph=False)
+  def function(fed):
+    results = tf.nest.flatten(model(fed, training=False))
+    named = _name(taps)
+    outputs.extend(
+      named.get(id(tensor)) or tf.identity(tensor, name=f'output_{number}').name
+      for number, tensor in enumerate(results)
     )
-    try:
-      results, _ = model.stateless_call(
-        constants(model.trainable_variables),
-        constants(model.non_trainable_variables),
-        fed,
-        training=False,
-      )
-    except Exception as error:  # A layer's own code may raise anything.
-      reason = ' '.join(str(error).split())
-      raise GraphError(
-        f'The Keras model {model.name!r} cannot be traced for inference: '
-        f'{reason}'
-      ) from error
-    named = _name(taps, graph)
-    outputs = tuple(
-      named.get(id(tensor))
-      or tf.identity(tensor, name=f'output_{number}').name
-      for number, tensor in enumerate(tf.nest.flatten(results))
-    )
-  inputs = [tensor.name for tensor in tf.nest.flatten(fed)]
-  return graph.as_graph_def(), inputs, outputs
+
+  try:
+    with _recording(model, taps):
+      traced = function.get_concrete_function(specifications)
+  except Exception as error:  # A layer's own code may raise anything.
+    reason = ' '.join(str(error).split())
+    raise GraphError(
+      f'The Keras model {model.name!r} cannot be traced for inference: {reason}'
+    ) from error
+  count = len(tf.nest.flatten(specifications))
+  inputs = [tensor.name for tensor in traced.inputs[:count]]
+  return _frozen(traced), inputs, tuple(outputs)
+
+
+def _frozen(traced) -> tf.compat.v1.GraphDef:
+  """Returns a concrete function's graph; what it captured becomes constants."""
+  graph_def = traced.graph.as_graph_def()
+  nodes = {node.name: node for node in graph_def.node}
+  captured = traced.captured_inputs
+  inputs = traced.inputs[len(traced.inputs) - len(captured) :]
+  by_handle = {id(v.handle): v for v in traced.variables}
+  values, constants = {}, {}
+  for inner, tensor in zip(inputs, captured, strict=True):
+    name = inner.op.name
+    if tensor.dtype == tf.resource:
+      if id(tensor) not in by_handle:
+        raise GraphError(
+          f'The model uses the resource {name!r}, which is no variable (but a '
+          'lookup table, for example); it cannot be frozen.'
+        )
+      values[name] = by_handle[id(tensor)].numpy()
+      _become_variable(nodes[name], values[name])
+    elif nodes[name].op == 'Placeholder':  # Small ones are constants already.
+      constants[name] = tensor.numpy()
+  graph_def = control_flow.fold(graph_def, constants)
+  return variables.freeze(graph_def, lambda node: values[node.name])
+
+
+def _become_variable(node: NodeDef, value: np.ndarray) -> None:
+  node.CopyFrom(NodeDef(name=node.name, op='VarHandleOp'))
+  kind = tf.as_dtype(value.dtype)
+  node.attr['dtype'].type = kind.as_datatype_enum
+  node.attr['shape'].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
 
 
 def _inputs(model: tf.keras.Model):
   """Returns what the model is called with, as tf.TensorSpec."""
   if getattr(model, 'inputs', None):
+    names = {
+      id(layer.output): layer.name
+      for layer in model.layers
+      if isinstance(layer, tf.keras.layers.InputLayer)
+    }
     return tf.nest.map_structure(
-      lambda t: tf.TensorSpec(t.shape, t.dtype, t.name), model.input
+      lambda t: tf.TensorSpec(
+        t.shape, t.dtype, _allowed(names.get(id(t), t.name))
+      ),
+      model.input,
     )
   shape = model.get_build_config() if model.built else None
   shape = (shape or {}).get('input_shape')
@@ -165,11 +195,13 @@ def _recorded(call, path: str, taps: _Taps):
   return recorded
 
 
-def _name(taps: _Taps, graph: tf.Graph) -> Mapping[int, str]:
+def _name(taps: _Taps) -> Mapping[int, str]:
   """Names what layers return; returns the names by the tensors' ids."""
   names = {}
   for path, tensor in taps:
-    if tensor.graph is graph:  # Not in the body of a loop.
+    if (
+      tensor.graph is tf.compat.v1.get_default_graph()
+    ):  # Not in a loop's body.
       tap = tf.identity(tensor, name=f'{_allowed(path)}_out')
       names[id(tensor)] = tap.name
   return names

@@ -5,7 +5,7 @@ initialise it. Here its graph is read, the variables' values are read from its
 checkpoint, and what only saves or restores is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import os
 import pathlib
 
@@ -40,6 +40,7 @@ def load(
   tags: Sequence[str] | None = None,
   input: str | None = None,
   representation: str | None = None,
+  constants: Mapping[str, object] | None = None,
 ) -> FrozenNetwork:
   """Loads one signature of a SavedModel.
 
@@ -50,6 +51,8 @@ def load(
     tags: Of the graph, if there are several; default: 'serve', or no tags.
     input: A tensor at which to cut the graph; default: the signature's inputs.
     representation: A tensor of the graph; default: the signature's outputs.
+
+    constants: Values of what would be fed, by the placeholders' names.
 
   Returns:
     The network. Its tensors have the names that they have once functions are
@@ -64,7 +67,9 @@ def load(
     folder = folder.parent
   try:
     meta_graph = _meta_graph(_read(folder), tags)
-    return _frozen(folder, meta_graph, signature, input, representation)
+    chosen = _signature(meta_graph, signature)
+    graph_def = control_flow.fold(meta_graph.graph_def, constants)
+    return _frozen(folder, graph_def, chosen, input, representation)
   except GraphError as error:
     raise type(error)(f'{folder}: {error}') from error
 
@@ -124,21 +129,22 @@ def _signature(meta_graph, name: str | None):
   raise GraphError(f'{wanted}; pass one of {sorted(signatures)}.')
 
 
-def _frozen(folder, meta_graph, signature, source, target) -> FrozenNetwork:
-  chosen = _signature(meta_graph, signature)
-  inputs = _tensor_names(chosen.inputs)
-  outputs = _tensor_names(chosen.outputs)
-  graph_def = control_flow.fold(meta_graph.graph_def)
+def _frozen(folder, graph_def, signature, source, target) -> FrozenNetwork:
+  inputs = _tensor_names(signature.inputs)
+  outputs = _tensor_names(signature.outputs)
+  stored = variables.stored_variables(graph_def)
+  graph_def = variables.prune(graph_def, outputs)
   if source is not None:
     graph_def, name = graph_ends.cut_at(graph_def, source)
     inputs = [name]
+  if target is not None:
+    graph_def = variables.prune(graph_def, [target])
   prefix = folder / 'variables' / 'variables'
   has_variables = prefix.with_suffix('.index').is_file()
-  graph_def = variables.freeze(
-    graph_def,
-    outputs if target is None else [target],
-    str(prefix) if has_variables else None,
+  values = variables.checkpoint_values(
+    str(prefix) if has_variables else None, stored
   )
+  graph_def = variables.freeze(graph_def, values)
   kept = {node.name for node in graph_def.node}
   return FrozenNetwork(
     graph_def=graph_def,

@@ -5,7 +5,7 @@ restore and initialisation operations. Here a checkpoint is read as data, and
 the nodes of a graph that stand for variables become constants.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import re
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from attribution import operations, tensors
 from attribution.errors import GraphError
-from taskonomy_models.formats import control_flow
+from taskonomy_models.formats import control_flow, graph_ends
 
 GraphDef = tf.compat.v1.GraphDef
 NodeDef = tf.compat.v1.NodeDef
@@ -28,38 +28,78 @@ _MAX_BYTES = 2**31 - 2**20  # Of a GraphDef, less what is not weights.
 
 
 @dataclasses.dataclass(frozen=True)
-class _Stored:
+class Stored:
   """Where a checkpoint holds a variable: a tensor, or a part of one."""
 
   key: str
   part: str = ''  # As RestoreV2 has it: '4 2 0,2:-', or empty for the whole.
 
 
-def freeze(
-  graph_def: GraphDef, outputs: Sequence[str], checkpoint: str | None
-) -> GraphDef:
-  """Returns the part of a graph that computes `outputs`, without variables.
+def prune(graph_def: GraphDef, outputs: Sequence[str]) -> GraphDef:
+  """Returns the part of a graph that computes `outputs`.
 
   Args:
     graph_def: A graph without function calls; it is not changed.
     outputs: Names of tensors.
-    checkpoint: Prefix of the checkpoint that holds the variables' values; None
-      if there is none.
 
   Raises:
-    GraphError: If the checkpoint is damaged, or lacks a variable.
+    GraphError: If there is no such tensor.
   """
   nodes = {node.name: node for node in graph_def.node}
-  stored = _stored(nodes)
-  kept = [
-    NodeDef.FromString(nodes[name].SerializeToString())
-    for name in _needed(nodes, outputs)
-  ]
-  _fill(kept, nodes, stored, checkpoint)
-  frozen = GraphDef(node=kept, versions=graph_def.versions)
-  if any(node.op in control_flow.FUNCTIONAL for node in kept):
-    frozen.library.CopyFrom(graph_def.library)
+  pruned = GraphDef(
+    node=[nodes[name] for name in _needed(nodes, outputs)],
+    versions=graph_def.versions,
+  )
+  _drop_control_inputs(pruned.node)
+  for node in pruned.node:
+    if node.op == 'ReadVariableOp' and (handle := _handle(nodes, node)):
+      node.input[:] = [handle]
+  if any(node.op in control_flow.FUNCTIONAL for node in pruned.node):
+    pruned.library.CopyFrom(graph_def.library)
+  return pruned
+
+
+def freeze(
+  graph_def: GraphDef, value_of: Callable[[NodeDef], np.ndarray]
+) -> GraphDef:
+  """Returns a graph with constants in place of its variables.
+
+  Args:
+    graph_def: A graph without function calls; it is not changed.
+    value_of: Returns the value of the variable that a node stands for.
+
+  Raises:
+    GraphError: If the variables are too large, or one is chosen at run time.
+  """
+  frozen = GraphDef()
+  frozen.CopyFrom(graph_def)
+  nodes = {node.name: node for node in graph_def.node}
+  size = 0
+  for node in frozen.node:
+    if node.op == 'ReadVariableOp':
+      _read_constant(node, nodes)
+    elif node.op in _HANDLES | _REFERENCES:
+      value = value_of(node)
+      size += value.nbytes
+      if size > _MAX_BYTES:
+        raise GraphError(
+          'The variables take more than 2 GiB, which a frozen graph cannot '
+          'hold; choose a representation nearer to the input.'
+        )
+      _become_constant(node, value)
   return frozen
+
+
+def _drop_control_inputs(kept: Sequence[NodeDef]) -> None:
+  """Removes control inputs from nodes that were left out."""
+  names = {node.name for node in kept}
+  for node in kept:
+    inputs = [
+      text
+      for text in node.input
+      if not text.startswith('^') or text[1:] in names
+    ]
+    node.input[:] = inputs
 
 
 def _needed(nodes: Mapping[str, NodeDef], outputs: Iterable[str]) -> list[str]:
@@ -68,7 +108,10 @@ def _needed(nodes: Mapping[str, NodeDef], outputs: Iterable[str]) -> list[str]:
   Control inputs do not count, and the value of a variable is not computed.
   """
   needed = {}
-  stack = [tensors.resolve(nodes, name)[0] for name in outputs]
+  stack = [
+    tensors.resolve(nodes, graph_ends.full_name(nodes, name))[0]
+    for name in outputs
+  ]
   while stack:
     name = stack.pop()
     if name in needed:
@@ -105,8 +148,15 @@ def _handle(nodes: Mapping[str, NodeDef], node: NodeDef) -> str | None:
   return None
 
 
-def _stored(nodes: Mapping[str, NodeDef]) -> dict[str, _Stored]:
-  """Returns where variables are stored, as the graph's restore nodes say."""
+def stored_variables(graph_def: GraphDef) -> dict[str, Stored]:
+  """Returns where variables are stored, as the graph's restore nodes say.
+
+  A variable that they do not tell of is stored under its own name.
+
+  Args:
+    graph_def: A whole graph without function calls.
+  """
+  nodes = {node.name: node for node in graph_def.node}
   stored = {}
   for node in nodes.values():
     if node.op not in _ASSIGNMENTS:
@@ -121,45 +171,50 @@ def _stored(nodes: Mapping[str, NodeDef]) -> dict[str, _Stored]:
       )
       if keys is not None and number < keys.size:
         part = parts.flat[number].decode() if parts is not None else ''
-        stored[variable] = _Stored(keys.flat[number].decode(), part)
+        stored[variable] = Stored(keys.flat[number].decode(), part)
   return stored
 
 
-def _fill(
-  kept: Iterable[NodeDef],
-  nodes: Mapping[str, NodeDef],
-  stored: Mapping[str, _Stored],
-  checkpoint: str | None,
-) -> None:
-  """Replaces variables, and what reads them, in place."""
-  reader = None
-  size = 0
-  for node in kept:
-    if node.op == 'ReadVariableOp':
-      handle = _handle(nodes, node)
-      if handle is None:
-        raise GraphError(
-          f'Node {node.name!r} reads a variable that is chosen while the graph '
-          'runs; such a graph cannot be frozen.'
-        )
-      kind = node.attr['dtype'].type
-      node.CopyFrom(NodeDef(name=node.name, op='Identity', input=[handle]))
-      node.attr['T'].type = kind
-    elif node.op in _HANDLES | _REFERENCES:
-      if reader is None:
-        reader = _open(checkpoint, node.name)
-      name = node.attr['shared_name'].s.decode() or node.name
-      value = _value(reader, stored.get(node.name, _Stored(name)), node)
-      size += value.nbytes
-      if size > _MAX_BYTES:
-        raise GraphError(
-          'The variables take more than 2 GiB, which a frozen graph cannot '
-          'hold; choose a representation nearer to the input.'
-        )
-      kind = tf.as_dtype(node.attr['dtype'].type).base_dtype
-      node.CopyFrom(NodeDef(name=node.name, op='Const'))
-      node.attr['dtype'].type = kind.as_datatype_enum
-      node.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(value, kind))
+def _read_constant(node: NodeDef, nodes: Mapping[str, NodeDef]) -> None:
+  handle = _handle(nodes, node)
+  if handle is None:
+    raise GraphError(
+      f'Node {node.name!r} reads a variable that is chosen while the graph '
+      'runs; such a graph cannot be frozen.'
+    )
+  kind = node.attr['dtype'].type
+  node.CopyFrom(NodeDef(name=node.name, op='Identity', input=[handle]))
+  node.attr['T'].type = kind
+
+
+def _become_constant(node: NodeDef, value: np.ndarray) -> None:
+  kind = tf.as_dtype(node.attr['dtype'].type).base_dtype
+  node.CopyFrom(NodeDef(name=node.name, op='Const'))
+  node.attr['dtype'].type = kind.as_datatype_enum
+  node.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(value, kind))
+
+
+def checkpoint_values(
+  checkpoint: str | None, stored: Mapping[str, Stored]
+) -> Callable[[NodeDef], np.ndarray]:
+  """Returns what gives `freeze` the values in a checkpoint.
+
+  It raises GraphError if the checkpoint is damaged, or lacks a variable.
+
+  Args:
+    checkpoint: Its prefix; None if there is none.
+    stored: Where variables are stored, see `stored_variables`.
+  """
+
+  readers = []
+
+  def value_of(node: NodeDef) -> np.ndarray:
+    if not readers:
+      readers.append(_open(checkpoint, node.name))
+    name = node.attr['shared_name'].s.decode() or node.name
+    return _value(readers[0], stored.get(node.name, Stored(name)), node)
+
+  return value_of
 
 
 def _open(checkpoint: str | None, needed: str):
@@ -176,7 +231,7 @@ def _open(checkpoint: str | None, needed: str):
     ) from error
 
 
-def _value(reader, stored: _Stored, node: NodeDef) -> np.ndarray:
+def _value(reader, stored: Stored, node: NodeDef) -> np.ndarray:
   if not reader.has_tensor(stored.key):
     raise GraphError(
       f'The checkpoint has no tensor {stored.key!r}, which is the value of the '
