@@ -34,12 +34,13 @@ setuptools.setup(
   ),
   package_data={
     'experiments': ['report_page/*'],
-    'taskonomy_models': ['mini/*.json', 'mini/*.pb', 'mini/*.csv'],
+    'taskonomy_models': ['zoo.json', 'mini/*.json', 'mini/*.pb', 'mini/*.csv'],
     'transferability': ['data/*'],
   },
   python_requires='>=3.10',
   install_requires=[
     'absl-py>=2.0',
+    'h5py>=3.8',
     'matplotlib>=3.7',
     'numpy>=1.26',
     'opencv-python>=4.12',

@@ -202,7 +202,9 @@ def convert(
       'NAME_encoder-SHA256.pth; docs/task_bank.md lists them.'
     )
   folder = _Folder(output)
-  _check_space(folder.path, len(sources))
+  _check_space(
+    folder.path, sum(not folder.graph(s.encoder.name).exists() for s in sources)
+  )
   converted, kept, failed = [], [], {}
   for item in progress(sources, description='Encoders'):
     name = item.encoder.name
@@ -212,7 +214,7 @@ def convert(
         kept.append(name)
         continue
       graph = _graph(item, weights_type)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
       failed[name] = str(error)
       logging.error('%s: %s', name, error)
       continue

@@ -50,9 +50,9 @@ def load_state_dict(
     max_bytes: Neither the file nor its tensors may be larger.
 
   Returns:
-    Contiguous arrays by name, in the order of the file. Types are those of the
-    file; bfloat16, which NumPy lacks, becomes float32 with the same values.
-    Entries that are no tensors are left out.
+    Contiguous, perhaps read-only arrays by name, in the order of the file.
+    Types are those of the file; bfloat16, which NumPy lacks, becomes float32
+    with the same values. Entries that are no tensors are left out.
 
   Raises:
     GraphError: If the file is no such file, is cut off or too large, or asks

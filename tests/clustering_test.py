@@ -212,5 +212,48 @@ class AgreementTest(parameterized.TestCase):
       clustering.nearest_neighbour_rate(np.eye(2), 'abc')
 
 
+class TwoTreesTest(absltest.TestCase):
+  def _trees(self):
+    rng = np.random.default_rng(0)
+    trees = []
+    for _ in range(2):
+      values = rng.uniform(size=(7, 7))
+      trees.append(
+        clustering.task_similarity_tree((values + values.T) / 2, 'abcdefg')
+      )
+    return trees
+
+  def test_a_tree_agrees_with_itself(self):
+    first, _ = self._trees()
+    self.assertAlmostEqual(clustering.cophenetic_correlation(first, first), 1)
+    self.assertAlmostEqual(clustering.bakers_gamma(first, first), 1)
+
+  def test_heights_at_which_pairs_join_are_compared(self):
+    first, second = self._trees()
+    heights = []
+    for tree in (first, second):
+      members = {i: {i} for i in range(7)}
+      joined = {}
+      for step, (a, b, height, _) in enumerate(tree.linkage):
+        for i in members[int(a)]:
+          for j in members[int(b)]:
+            joined[frozenset((i, j))] = height
+        members[7 + step] = members[int(a)] | members[int(b)]
+      heights.append([joined[pair] for pair in sorted(joined, key=sorted)])
+    self.assertAlmostEqual(
+      clustering.cophenetic_correlation(first, second),
+      np.corrcoef(heights)[0, 1],
+    )
+    ranks = [np.unique(values, return_inverse=True)[1] for values in heights]
+    gamma = clustering.bakers_gamma(first, second)
+    self.assertEqual(gamma > 0, np.corrcoef(ranks)[0, 1] > 0)
+
+  def test_trees_of_other_models_are_refused(self):
+    first, _ = self._trees()
+    other = clustering.task_similarity_tree(np.eye(7), 'abcdefh')
+    with self.assertRaisesRegex(ValueError, 'cannot be compared'):
+      clustering.bakers_gamma(first, other)
+
+
 if __name__ == '__main__':
   absltest.main()

@@ -234,6 +234,7 @@ class ConversionTest(_SmallTest):
       with self.assertRaisesRegex(OSError, '4 graphs need .* GiB'):
         self._convert()
       self._convert(only=['curvature', 'denoise'])
+      self.assertLen(self._convert().kept, 2)  # Which need no more.
 
   def test_unknown_task_and_empty_folder_are_refused(self):
     with self.assertRaisesRegex(ValueError, 'jigsaw.*autoencoder'):

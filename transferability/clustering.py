@@ -5,6 +5,7 @@ import dataclasses
 import re
 
 import numpy as np
+from scipy import stats
 from scipy.cluster import hierarchy
 from scipy.spatial import distance
 
@@ -187,3 +188,35 @@ def _newick_label(name: str) -> str:
   if re.fullmatch(r'[A-Za-z0-9_.+@-]+', name):
     return name
   return "'" + name.replace("'", "''") + "'"
+
+
+def cophenetic_correlation(first: Tree, second: Tree) -> float:
+  """Returns Pearson's correlation of the heights at which pairs join.
+
+  Sokal and Rohlf (1962); 1 for trees of the same shape and heights.
+
+  Raises:
+    ValueError: If the trees are not of the same models in the same order.
+  """
+  return float(np.corrcoef(_heights(first, second))[0, 1])
+
+
+def bakers_gamma(first: Tree, second: Tree) -> float:
+  """Returns Spearman's correlation of the heights at which pairs join.
+
+  Baker (1974) correlates the steps of the trees, of which the heights are a
+  monotone function; equal ones have their mean rank.
+
+  Raises:
+    ValueError: If the trees are not of the same models in the same order.
+  """
+  return float(stats.spearmanr(*_heights(first, second)).statistic)
+
+
+def _heights(first: Tree, second: Tree) -> list[np.ndarray]:
+  if first.names != second.names or len(first.names) < 3:
+    raise ValueError(
+      f'Trees of {first.names} and {second.names} cannot be compared: they '
+      'must be of the same three or more models.'
+    )
+  return [hierarchy.cophenet(tree.linkage) for tree in (first, second)]

@@ -12,6 +12,10 @@ Function = Callable[[Study, pathlib.Path], Finding]
 # Module in this package: title, and where in the paper or its reviews. The
 # modules are imported when they are asked for: each brings its own figures.
 _STUDIES = {
+  'map_grids': (
+    'Attribution maps by networks and methods',
+    'Figure 2 and section 4.2.1',
+  ),
   'similarity_matrices': (
     'Attribution against SVCCA, matrix against matrix',
     'Figure 3 and section 4.2.2: Pearson 0.939, Spearman 0.660',
@@ -20,6 +24,14 @@ _STUDIES = {
     'P@K and R@K of all measures on all probe sets',
     'Figure 4 and section 4.2.3: P@3 about 85 % on COCO; the curves that the '
     'authors released show 76 %',
+  ),
+  'second_group': (
+    'Networks without an oracle: two similarities, two trees',
+    'Figure 5 and section 4.3',
+  ),
+  'efficiency': (
+    'What attribution costs',
+    'Section 3.4: E N (T - 1) / M',
   ),
   'probe_size': (
     'How many probe images are enough',

@@ -1,0 +1,81 @@
+"""Networks without an oracle: two similarities, two trees (Figure 5)."""
+
+import pathlib
+
+import numpy as np
+
+from experiments import figures
+from experiments.studies import similarity_matrices
+from experiments.study import Finding, Study
+from transferability import affinity, clustering, files
+
+_OTHER = 'svcca'
+
+
+def conduct(study: Study, folder: pathlib.Path) -> Finding:
+  """Writes both matrices and trees, and how far the trees agree."""
+  run = study.run()
+  matrices = {
+    study.method: run.affinity(study.method),
+    _OTHER: run.similarity(_OTHER),
+  }
+  trees, written = {}, []
+  for name, matrix in matrices.items():
+    tree = clustering.task_similarity_tree(matrix, run.names)
+    trees[name] = tree
+    label = figures.method_label(name)
+    for path, draw in (
+      (
+        f'affinity_{name}.png',
+        lambda path, m=matrix, t=tree, n=label: figures.affinity_heat_map(
+          path, m, study.labels, t.leaf_order, n, study.groups
+        ),
+      ),
+      (
+        f'tree_{name}.png',
+        lambda path, t=tree, n=label: figures.task_tree(
+          path, t, study.labels, study.groups, f'Tree: {n}'
+        ),
+      ),
+    ):
+      draw(folder / path)
+      written.append(path)
+    affinity.save_matrix(folder / f'{name}.csv', matrix, run.names)
+    tree.save_newick(folder / f'{name}.newick')
+  first, second = trees.values()
+  cophenetic = clustering.cophenetic_correlation(first, second)
+  gamma = clustering.bakers_gamma(first, second)
+  pearson, spearman, *_ = similarity_matrices.correlations(*matrices.values())
+  rows = [
+    ('cophenetic_correlation', cophenetic),
+    ('bakers_gamma', gamma),
+    ('pearson', pearson),
+    ('spearman', spearman),
+  ]
+  if study.groups is not None:
+    count = len(set(study.groups))
+    rows += [
+      (
+        f'rand_index_{name}',
+        clustering.adjusted_rand_index(tree.clusters(count), study.groups),
+      )
+      for name, tree in trees.items()
+    ]
+  files.write_csv(
+    folder / 'agreement.csv', [('statistic', 'value'), *_floats(rows)]
+  )
+  return Finding(
+    f'Trees of {figures.method_label(study.method)} and SVCCA agree with a '
+    f'cophenetic correlation of {cophenetic:.3f} and a gamma of {gamma:.3f}; '
+    f'the matrices with Spearman {spearman:.3f}.',
+    (
+      'Any bank will do: --bank=FOLDER, for example the zoo. Cophenetic '
+      'correlation: of the heights at which pairs of networks join. '
+      "Baker's gamma: the same by ranks.",
+    ),
+    (*written, 'agreement.csv'),
+  )
+
+
+def _floats(rows: list[tuple[str, float]]) -> list[tuple[str, float]]:
+  return [(name, float(np.round(value, 12))) for name, value in rows]
