@@ -57,6 +57,13 @@ PASS_THROUGH = frozenset({
   'CheckNumericsV2', 'PlaceholderWithDefault', 'EnsureShape',
 })  # fmt: skip
 
+# Loops and choices of what is computed.
+CONTROL_FLOW = frozenset({
+  'If', 'StatelessIf', 'Case', 'StatelessCase', 'Switch', 'RefSwitch', 'Merge',
+  'RefMerge', 'While', 'StatelessWhile', 'For', 'Enter', 'RefEnter', 'Exit',
+  'RefExit', 'LoopCond', 'NextIteration', 'RefNextIteration',
+})  # fmt: skip
+
 
 def _elu(z):
   return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))

@@ -34,7 +34,8 @@ NodeDef = tf.compat.v1.NodeDef
 
 _GRADIENT = 'AttributionActivation'
 _OPERAND_GRADIENTS = {
-  products.GATE: 'AttributionGate',
+  products.GATE: 'AttributionConstant',
+  products.NORMALISER: 'AttributionConstant',
   products.HALF: 'AttributionHalf',
 }
 _OP_TYPES: set[str] = set()
@@ -94,8 +95,12 @@ for _type in (
   'Softsign',
   # Piecewise linear pieces that real graphs build PReLU and clipping from.
   'Abs', 'Maximum', 'Minimum', 'ClipByValue',
+  # z / norm(z) is z times a constant normaliser, and sqrt(z) is z to a power.
+  'LRN', 'Sqrt',
 ):  # fmt: skip
   register_activation(_type)
+register_activation('sigmoid', lambda z: 1 / (1 + np.exp(-z)))
+register_activation('softplus', lambda z: np.logaddexp(z, 0))
 register_activation('hard_sigmoid', lambda z: np.clip(z / 6 + 0.5, 0, 1))
 register_activation('hard_sigmoid_0.2', lambda z: np.clip(0.2 * z + 0.5, 0, 1))
 
@@ -127,7 +132,9 @@ def _activation_gradient(
 
 
 @tf.RegisterGradient(_OPERAND_GRADIENTS[products.GATE])
-def _gate_gradient(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor | None:
+def _constant_gradient(
+  op: tf.Operation, gradient: tf.Tensor
+) -> tf.Tensor | None:
   del op
   return gradient if _rule.get() is None else None
 
@@ -143,7 +150,7 @@ def mark_activations(
 ) -> tuple[graph.SubGraph, Mapping[str, int]]:
   """Returns the graph with its activations marked, and how many of each.
 
-  Operands of products are counted too, as 'gate' and 'half'.
+  Operands of products are counted too, as 'gate', 'normaliser' and 'half'.
 
   Args:
     subgraph: The graph.
@@ -158,12 +165,16 @@ def mark_activations(
   carriers = _carriers(subgraph)
   found = composites.find(nodes, carriers, _OP_TYPES, dict(_FUNCTIONS))
   entries = {c.end: c.entry for c in found}
-  plan = products.plan(
-    nodes, carriers, {c.end: c.name for c in found}, product_rule
-  )
-  ways = {**carriers, **plan.flow}
   target = subgraph.representation_tensor.rpartition(':')[0]
-  reached = _reached(ways, entries, target)
+
+  def plan_and_reach(rule: str) -> tuple[products.Plan, set[str]]:
+    names = {c.end: c.name for c in found}
+    plan = products.plan(nodes, carriers, names, rule)
+    return plan, _reached({**carriers, **plan.flow}, entries, target)
+
+  plan, reached = plan_and_reach(product_rule)
+  # Only a signal has to have a rule, whatever becomes of gates.
+  _, signals = plan_and_reach(products.RULES[0])
   ruled = Counter(c.name for c in found if c.end in reached)
   entries = {end: entry for end, entry in entries.items() if end in reached}
   operands = {
@@ -177,11 +188,13 @@ def mark_activations(
     if name in entries or name not in reached:
       continue
     node = nodes[name]
-    if node.op in _OP_TYPES and len(inputs) == 1:
+    is_activation = node.op in _OP_TYPES or products.is_power(node, nodes)
+    if is_activation and len(inputs) == 1:
       entries[name] = inputs[0]
       ruled[node.op] += 1
     elif not _keeps_gradient(node, inputs):
-      unknown.append(_describe(node, inputs))
+      if name in signals:
+        unknown.append(_describe(node, inputs))
     elif node.op in operations.WINNER_TAKES_ALL | _OP_TYPES:
       nonlinear.append(_describe(node, inputs))
   if unknown:

@@ -89,6 +89,16 @@ def reaches_outside(op_type: str) -> bool:
   return bool(_REACHES_OUTSIDE.fullmatch(op_type))
 
 
+def refuse_control_flow(node: tf.compat.v1.NodeDef) -> None:
+  """Raises UnsafeGraphError if `node` is part of a loop or a conditional."""
+  if node.op in operations.CONTROL_FLOW:
+    raise UnsafeGraphError(
+      f'The graph holds {node.op} (node {node.name!r}): a loop, or a choice '
+      'whose condition is no constant. Neither is supported; choose an input '
+      'behind it, or freeze the graph with that condition made a constant.'
+    )
+
+
 def refuse_unknown(
   nodes: Iterable[tf.compat.v1.NodeDef], also_allowed: Collection[str] = ()
 ) -> None:

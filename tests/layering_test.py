@@ -44,6 +44,7 @@ _ALLOWED = {
 # Single modules that may import more, inside of functions only.
 _ALLOWED_LAZILY = {
   'taskonomy_models.architectures.builders': {'h5py'},
+  'taskonomy_models.formats.onnx_file': {'onnx'},
   'transferability.measures.estimators': {'sklearn'},
 }
 _WITH_ENTRY_POINTS = ('experiments', 'benchmarks', 'taskonomy_models')
