@@ -23,12 +23,11 @@ WEIGHTED = frozenset({
 _CONVOLUTIONS = ('Conv2D', 'DepthwiseConv2dNative')
 _CHANNELS = (3, 1, 4)
 _SIDES = (
-  224,
   256,
-  128,
-  512,
+  224,
   320,
-  192,
+  512,
+  128,
   300,
 )  # Tried in turn where a graph leaves them open.
 _FLOATS = (tf.float16, tf.float32, tf.float64)
