@@ -202,17 +202,21 @@ def first_upsamplings(
   all places, and not those that act on the image before any weighted layer.
   """
   firsts, after = set(), set()
+  spatial = {n: m for n, m in maps.items() if m.layout != TOKENS}
+  last = {}  # The last maps before a node, where it makes none itself.
   for name, inputs in flow.carriers.items():
+    befores = [last[n] for n, _ in inputs if n in last]
+    if name in spatial:
+      last[name] = spatial[name]
+    elif befores:
+      last[name] = max(befores, key=lambda m: m.area)
     if any(n in after for n, _ in inputs):
       after.add(name)
       continue
-    if name not in maps or flow.nodes[name].op in _PADDING:
+    if name not in spatial or flow.nodes[name].op in _PADDING:
       continue
-    befores = [maps[n] for n, _ in inputs if n in maps]
-    befores = [m for m in befores if m.layout != TOKENS]
     if (
       befores
-      and maps[name].layout != TOKENS
       and max(m.weighted for m in befores) > 0
       and max(m.area for m in befores) > 1
       and maps[name].area >= _UPSAMPLING_RATIO * max(m.area for m in befores)

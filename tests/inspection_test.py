@@ -30,6 +30,8 @@ class KindsTest(parameterized.TestCase):
      (32, 32, 16), 'resize(256) | range(0, 1)'),
     ('a_pyramid', 'pyramid_detector', 'input', 'features', (4, 4, 24),
      'resize(64) | range(0, 1)'),
+    ('a_pyramid_that_copies', 'copying_pyramid', 'input', 'features',
+     (4, 4, 24), 'resize(64) | range(0, 1)'),
     ('channels_first', 'channels_first', 'input', None, (16, 4, 5),
      'resize(32, 40) | range(0, 1) | channels_first'),
     ('a_fixed_batch_of_grey_images', 'fixed_batch', 'input', 'features',

@@ -119,6 +119,20 @@ def pyramid_detector() -> None:
   tf.sigmoid(tf.concat(scores, 1), name='scores')
 
 
+def copying_pyramid() -> None:
+  """A pyramid that copies places to scale up: stacks and one reshape."""
+  b = Builder(15)
+  x = b.conv(b.conv(placeholder(1, 64, 64, 3), 8, 4), 12, 2)
+  c4 = b.conv(x, 24, 2, name='features')
+  p4 = b.conv(c4, 16, size=1, relu=False)
+  p5 = b.conv(b.conv(p4, 16, 2), 16)
+  twice = tf.stack([p4, p4], axis=3)
+  p3 = tf.reshape(tf.stack([twice, twice], axis=2), [1, 8, 8, 16])
+  p3 = b.conv(p3 + b.conv(x, 16, size=1, relu=False), 16)
+  for level in (p3, p4, p5):
+    tf.reshape(b.conv(level, 12, relu=False), [1, -1, 4])
+
+
 def channels_first() -> None:
   b = Builder(5)
   x = backbone(b, placeholder(None, 3, 32, 40), first=True)
