@@ -123,15 +123,23 @@ def consumers_of(nodes: Mapping[str, NodeDef]) -> dict[str, list[str]]:
 def dependent(
   nodes: Mapping[str, NodeDef], source: Tensor
 ) -> dict[str, tuple[Tensor, ...]]:
-  """Returns, by node that depends on a tensor, the inputs that do."""
-  carriers = {}
+  """Returns, by node that depends on a tensor, the inputs that do.
+
+  Nodes that pass on what they are given are left out: those that take it from
+  them appear to take it from where it was made.
+  """
+  carriers, made = {}, {source: source}
   for name, node in nodes.items():
-    if node.op in operations.STATIC:
+    if node.op in operations.STATIC or name == source[0]:
+      continue
+    given = list(tensor_names.data_inputs(node))
+    if node.op in operations.PASS_THROUGH:
+      for i, tensor in enumerate(given):
+        if tensor in made or tensor[0] in carriers:
+          made[name, i] = made.get(tensor, tensor)
       continue
     inputs = tuple(
-      t
-      for t in tensor_names.data_inputs(node)
-      if t == source or (t[0] in carriers and t[0] != source[0])
+      made.get(t, t) for t in given if t in made or t[0] in carriers
     )
     if inputs:
       carriers[name] = inputs

@@ -22,15 +22,8 @@ WEIGHTED = frozenset({
 })  # fmt: skip
 _CONVOLUTIONS = ('Conv2D', 'DepthwiseConv2dNative')
 _CHANNELS = (3, 1, 4)
-_SIDES = (
-  224,
-  256,
-  128,
-  512,
-  320,
-  192,
-  300,
-)  # Tried in turn where a graph leaves them open.
+# Tried in turn where a graph leaves them open.
+_SIDES = (256, 224, 320, 512, 128, 300, 192, 64, 32)
 _FLOATS = (tf.float16, tf.float32, tf.float64)
 _MAKES_RANK_4 = ('ExpandDims', 'Pack', 'Reshape')
 _MAX_CONVOLUTIONS = 64  # Looked at to find the first image of floats.
@@ -144,7 +137,7 @@ def _candidate(
 ) -> InputCandidate:
   node = nodes[source[0]]
   kind = op_definitions.output_types(node)[source[1]]
-  shape = stated_shape(node, source[1])
+  shape = stated_shape(node, source[1]) or _ensured_shape(nodes, source)
   why_not = ''
   if kind not in _FLOATS:
     why_not = f'no gradient flows through its type, {kind.name}'
@@ -179,6 +172,16 @@ def stated_shape(node: NodeDef, number: int) -> tuple[int | None, ...] | None:
   if node.op == 'Placeholder' and not shape.dim:
     return None
   return tuple(d.size if d.size > 0 else None for d in shape.dim)
+
+
+def _ensured_shape(nodes, source: Tensor) -> tuple[int | None, ...] | None:
+  """Returns the shape that a check right behind a tensor asks for."""
+  for node in nodes.values():
+    if node.op == 'EnsureShape' and source in tensor_names.data_inputs(node):
+      shape = node.attr['shape'].shape
+      if not shape.unknown_rank:
+        return tuple(d.size if d.size > 0 else None for d in shape.dim)
+  return None
 
 
 def _channels_first(nodes, source: Tensor, shape) -> bool | None:

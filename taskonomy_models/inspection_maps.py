@@ -4,14 +4,10 @@ from collections.abc import Mapping
 import dataclasses
 import math
 
-import tensorflow as tf
-
-from attribution import operations, overrides
-from attribution import tensors as tensor_names
+from attribution import overrides
 from taskonomy_models.inspection_flow import Flow
 from taskonomy_models.inspection_inputs import WEIGHTED
 
-NodeDef = tf.compat.v1.NodeDef
 NHWC, NCHW, TOKENS = 'NHWC', 'NCHW', 'tokens'
 
 # Their result has rows and columns, wherever what they are given is from.
@@ -80,13 +76,17 @@ def find(flow: Flow) -> dict[str, FeatureMap]:
   Feature maps have rows and columns, or are tokens [N, T, D]; dimensions that
   are one after a reshape or transposition are followed where that is possible.
   """
-  layouts, result = {}, {}
+  layouts, origins, result = {}, {}, {}
   weighted = weighted_layers(flow)
   ends = block_ends(flow)
   batch = flow.input_shape[0]
   for name in flow.carriers:
-    layout = _layout(flow, name, layouts)
+    origin = _origin(flow.carriers[name], origins)
+    layout = _layout(flow, name, layouts, origin)
     layouts[name] = layout
+    if layout in (NHWC, NCHW):
+      origin = flow.shapes[name, 0] if layout == NHWC else None
+    origins[name] = origin
     shape = flow.shapes.get((name, 0))
     if layout is None or shape is None or shape[0] != batch:
       continue
@@ -97,7 +97,15 @@ def find(flow: Flow) -> dict[str, FeatureMap]:
   return result
 
 
-def _layout(flow: Flow, name: str, layouts: Mapping) -> str | None:
+def _origin(inputs, origins: Mapping) -> tuple[int, ...] | None:
+  """Returns the shape of the last maps [N, h, w, c] before a tensor."""
+  found = [origins.get(name) for name, _ in inputs]
+  return next((shape for shape in found if shape is not None), None)
+
+
+def _layout(
+  flow: Flow, name: str, layouts: Mapping, origin: tuple[int, ...] | None
+) -> str | None:
   node = flow.nodes[name]
   shape = flow.shapes.get((name, 0))
   if shape is None:
@@ -117,7 +125,7 @@ def _layout(flow: Flow, name: str, layouts: Mapping) -> str | None:
     return _transposed(known, shape)
   if node.op == 'Reshape' and known and known[0][1] == shape:
     return known[0][0]
-  if node.op == 'Reshape' and _are_maps_again(flow, shape):
+  if node.op == 'Reshape' and _are_maps_again(origin, shape):
     return NHWC
   if node.op in _REARRANGING:
     return None
@@ -127,14 +135,17 @@ def _layout(flow: Flow, name: str, layouts: Mapping) -> str | None:
   return None
 
 
-def _are_maps_again(flow: Flow, shape: tuple[int, ...]) -> bool:
-  """Returns whether tokens become rows and columns like the input's again."""
-  sides = flow.input_shape[1:3]
-  return (
-    shape[1] > 1
-    and shape[1] * sides[1] == shape[2] * sides[0]
-    and shape[3] >= 8
-  )
+def _are_maps_again(
+  origin: tuple[int, ...] | None, shape: tuple[int, ...]
+) -> bool:
+  """Returns whether a reshape goes back to rows and columns, or to larger ones.
+
+  Windows and tokens are undone so, and scaling up is written so.
+  """
+  if origin is None or min(shape[1:3]) < 2:
+    return False
+  rows, columns = shape[1] / origin[1], shape[2] / origin[2]
+  return rows == columns and (rows == 1 or (rows % 1 == 0 and rows <= 8))
 
 
 def _transposed(known, shape) -> str | None:
@@ -175,9 +186,7 @@ def block_ends(flow: Flow) -> set[str]:
       (node.op in activations or node.op in _POOLS)
       or (node.op in _MERGES and distinct > 1)
       or (
-        node.op in _CONSTANT_FACTORS | operations.PASS_THROUGH
-        and distinct == 1
-        and inputs[0][0] in ends
+        node.op in _CONSTANT_FACTORS and distinct == 1 and inputs[0][0] in ends
       )
     ):
       ends.add(name)
@@ -193,17 +202,21 @@ def first_upsamplings(
   all places, and not those that act on the image before any weighted layer.
   """
   firsts, after = set(), set()
+  spatial = {n: m for n, m in maps.items() if m.layout != TOKENS}
+  last = {}  # The last maps before a node, where it makes none itself.
   for name, inputs in flow.carriers.items():
+    befores = [last[n] for n, _ in inputs if n in last]
+    if name in spatial:
+      last[name] = spatial[name]
+    elif befores:
+      last[name] = max(befores, key=lambda m: m.area)
     if any(n in after for n, _ in inputs):
       after.add(name)
       continue
-    if name not in maps or flow.nodes[name].op in _PADDING:
+    if name not in spatial or flow.nodes[name].op in _PADDING:
       continue
-    befores = [maps[n] for n, _ in inputs if n in maps]
-    befores = [m for m in befores if m.layout != TOKENS]
     if (
       befores
-      and maps[name].layout != TOKENS
       and max(m.weighted for m in befores) > 0
       and max(m.area for m in befores) > 1
       and maps[name].area >= _UPSAMPLING_RATIO * max(m.area for m in befores)
@@ -211,14 +224,3 @@ def first_upsamplings(
       firsts.add(name)
       after.add(name)
   return firsts, after
-
-
-def constant_of(flow: Flow, name: str):
-  """Returns the value of the constant a node takes, or None."""
-  for producer, _ in tensor_names.data_inputs(flow.nodes[name]):
-    while producer in flow.nodes and flow.nodes[producer].op == 'Identity':
-      producer = next(tensor_names.data_inputs(flow.nodes[producer]))[0]
-    node = flow.nodes.get(producer)
-    if node is not None and node.op == 'Const':
-      return tf.make_ndarray(node.attr['value'].tensor)
-  return None

@@ -125,7 +125,7 @@ def _stage(
     everywhere: All maps of their size before the first up-sampling.
     why: What is special about the size; empty if nothing.
   """
-  dominators = _dominators(flow, _exits(flow, stage))
+  dominated = _dominated(flow, _exits(flow, stage))
   order = list(everywhere)
   position = {name: i for i, name in enumerate(_by_depth(everywhere, order))}
   ranked = []
@@ -133,9 +133,14 @@ def _stage(
     reasons, score = [], _BOTTLENECK
     if why:
       reasons.append(f'{why} ({feature_map.area} places)')
-    if name in dominators:
-      score += _DOMINATES
-      reasons.append('all that follows goes through it')
+    share = dominated.get(name, 0)
+    if share:
+      score += _DOMINATES * share
+      reasons.append(
+        'all that follows goes through it'
+        if share == 1
+        else f'{share:.0%} of what follows goes through it'
+      )
     if feature_map.ends_block:
       score += _ENDS_BLOCK
       reasons.append(f'ends a block ({flow.nodes[name].op})')
@@ -170,8 +175,8 @@ def _exits(flow: Flow, stage: Mapping[str, FeatureMap]) -> set[str]:
   return left | {name for name in stage if name not in used}
 
 
-def _dominators(flow: Flow, targets: set[str]) -> set[str]:
-  """Returns the nodes that every way from the input to `targets` passes.
+def _dominated(flow: Flow, targets: set[str]) -> dict[str, float]:
+  """Returns by node the share of `targets` that no way avoids the node to.
 
   With the immediate dominators of an acyclic graph (Cooper, Harvey and
   Kennedy, 2001): one pass in order is enough.
@@ -186,19 +191,16 @@ def _dominators(flow: Flow, targets: set[str]) -> set[str]:
     return first
 
   for name, inputs in flow.carriers.items():
-    nearest = None
-    for producer, _ in inputs:
-      nearest = producer if nearest is None else common(nearest, producer)
-    if name != flow.source[0]:
-      parent[name], depth[name] = nearest, depth[nearest] + 1
-  shared = None
+    nearest = inputs[0][0]
+    for producer, _ in inputs[1:]:
+      nearest = common(nearest, producer)
+    parent[name], depth[name] = nearest, depth[nearest] + 1
+  found = {}
   for target in targets:
-    shared = target if shared is None else common(shared, target)
-  found = set()
-  while shared is not None:
-    found.add(shared)
-    shared = parent.get(shared)
-  return found
+    while target is not None:
+      found[target] = found.get(target, 0) + 1
+      target = parent.get(target)
+  return {name: count / len(targets) for name, count in found.items()}
 
 
 def _vectors(flow: Flow) -> list[Candidate]:
