@@ -28,6 +28,7 @@ from transferability.points import Writer
 
 PROTOCOLS = ('paper', 'released_code')
 ON_BAD_MAP = ('error', 'drop_image')
+_REPRESENTATION = ' representation'  # No method can have this name.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Projection:
       model has no direction is left out for all models and methods.
     dtype: Storage type of the model space, float16 or float32.
     save_maps: Whether to keep the maps themselves too.
+    keep_representations: Whether to keep the representations, which come from
+      the same forward pass.
   """
 
   methods: tuple[AttributionMethod, ...]
@@ -54,6 +57,7 @@ class Projection:
   on_bad_map: str = 'error'
   dtype: str = 'float16'
   save_maps: bool = False
+  keep_representations: bool = False
 
   def __post_init__(self):
     for name, value, known in (
@@ -70,6 +74,11 @@ class Projection:
   def inverse(self) -> bool:
     """Whether maps are brought back to the coordinates of the images."""
     return self.protocol == 'paper'
+
+
+def representation_path(output: str | os.PathLike, model: str) -> pathlib.Path:
+  """Returns where a model's representations are, float32 [images, ...]."""
+  return pathlib.Path(output) / 'representations' / f'{model}.npy'
 
 
 def _subgraph(encoder: Encoder) -> graph.SubGraph:
@@ -216,6 +225,10 @@ class _Model:
         )
         for name, space in spaces.items()
       }
+    if projection.keep_representations:
+      number = len(next(iter(self._writers.values())).done)
+      path = representation_path(output, encoder.name)
+      self._files[_REPRESENTATION] = MapFile(path, number)
 
   def missing(self) -> list[int]:
     """Returns the starts of the batches that are not done."""
@@ -244,8 +257,10 @@ class _Model:
     ) as explainer:
       for start in starts:
         batch = images[start : start + projection.batch_size]
-        maps = explainer.explain(batch, inverse=projection.inverse).maps
-        for name, values in maps.items():
+        found = explainer.explain(batch, inverse=projection.inverse)
+        if _REPRESENTATION in self._files:
+          self._files[_REPRESENTATION].write(start, found.representation)
+        for name, values in found.maps.items():
           if name in self._files:
             self._files[name].write(start, values)
           if not projection.inverse:
@@ -293,7 +308,8 @@ def project(
     probe: The images.
     projection: How.
     output: Gets `model_space/<method>/`, and `maps/<method>/<model>.npy` if
-      maps are saved (float32 [images, H, W, C], not normalised).
+      maps are saved (float32 [images, H, W, C], not normalised), and
+      `representations/<model>.npy` if those are kept.
     track: Shows progress, as `taskonomy_models.progress.track`.
 
   Returns:
