@@ -78,12 +78,22 @@ def find(
       is_single = len(inside) == 1 and nodes[end].op in activations
       name = None if is_single else names.find(entry, inside)
       if name is None and number == 0 and _is_join(nodes[end], carriers[end]):
-        name = '+'.join(sorted(types)) if types & known else None
+        bends = any(_bends(nodes[n], carriers[n], known) for n in inside)
+        name = '+'.join(sorted(types)) if bends else None
       if name is not None and taken.isdisjoint(inside):
         found.append(Composite(name, entry, end, frozenset(inside)))
         taken.update(inside)
         break
   return found
+
+
+def _bends(
+  node: NodeDef, inputs: tuple[Tensor, ...], known: Collection[str]
+) -> bool:
+  """Returns whether a node is what makes an activation non-linear."""
+  if node.op in ('Select', 'SelectV2'):  # A fixed choice is linear.
+    return next(tensors.data_inputs(node)) in inputs
+  return node.op in known
 
 
 def _is_join(node: NodeDef, branches: tuple[Tensor, ...]) -> bool:

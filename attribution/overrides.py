@@ -21,6 +21,7 @@ import tensorflow as tf
 from attribution import (
   composites,
   graph,
+  op_definitions,
   operations,
   products,
   safety,
@@ -85,6 +86,7 @@ _KEEPS_GRADIENT = frozenset().union(
   operations.LINEAR,
   operations.BILINEAR,
   operations.LINEAR_IN_FIRST,
+  operations.LINEAR_IN,
   operations.WINNER_TAKES_ALL,
   operations.STATIC,
   operations.PASS_THROUGH,
@@ -95,6 +97,10 @@ for _type in (
   'Softsign',
   # Piecewise linear pieces that real graphs build PReLU and clipping from.
   'Abs', 'Maximum', 'Minimum', 'ClipByValue',
+  # Rounding, in training for fewer bits.
+  'FakeQuantWithMinMaxArgs', 'FakeQuantWithMinMaxVars',
+  'FakeQuantWithMinMaxVarsPerChannel', 'QuantizeAndDequantizeV2',
+  'QuantizeAndDequantizeV3',
   # z / norm(z) is z times a constant normaliser, and sqrt(z) is z to a power.
   'LRN', 'Sqrt',
 ):  # fmt: skip
@@ -249,6 +255,13 @@ def _keeps_gradient(node: NodeDef, inputs: tuple) -> bool:
     return products.is_covered(node, inputs)
   if node.op in operations.LINEAR_IN_FIRST:
     return inputs == (next(tensors.data_inputs(node)),)
+  if node.op in operations.LINEAR_IN:
+    others = [
+      tensor
+      for i, tensor in enumerate(tensors.data_inputs(node))
+      if i not in operations.LINEAR_IN[node.op]
+    ]
+    return not set(others) & set(inputs)
   # Of several tensors the larger wins, element by element, as in max pooling.
   return (
     node.op in operations.LINEAR
@@ -286,24 +299,32 @@ def _insert_marks(
 
   One of (f(z), z) behind each activation, one before each operand of a product.
   """
-  marks = {f'{name}:0': f'{name}/activation:0' for name in entries}
+  before = subgraph.nodes
+
+  def fresh(name: str) -> str:
+    while name in before:
+      name += '_'
+    return name
+
+  marks = {f'{name}:0': f'{fresh(f"{name}/activation")}:0' for name in entries}
   nodes = {}
-  for name, node in subgraph.nodes.items():
+  for name, node in before.items():
     copy = NodeDef.FromString(node.SerializeToString())
-    kind = node.attr['T'].type
     for i, tensor in enumerate(copy.input):
       copy.input[i] = marks.get(tensor, tensor)
       if (name, i) in operands:
         gradient = _OPERAND_GRADIENTS[operands[name, i]]
-        mark = _mark(f'{name}/operand_{i}', gradient, kind, [copy.input[i]])
-        nodes[mark.name] = mark
-        copy.input[i] = f'{mark.name}:0'
+        kinds = [_type_of(before, tensors.split(tensor))]
+        mark_name = fresh(f'{name}/operand_{i}')
+        nodes[mark_name] = _mark(mark_name, gradient, kinds, [copy.input[i]])
+        copy.input[i] = f'{mark_name}:0'
     nodes[name] = copy
     if name in entries:
       z = '{}:{}'.format(*entries[name])
+      kinds = [_type_of(before, t) for t in ((name, 0), entries[name])]
+      mark_name = tensors.split(marks[f'{name}:0'])[0]
       values = [f'{name}:0', marks.get(z, z)]
-      mark = _mark(f'{name}/activation', _GRADIENT, kind, values)
-      nodes[mark.name] = mark
+      nodes[mark_name] = _mark(mark_name, _GRADIENT, kinds, values)
   representation = subgraph.representation_tensor
   return dataclasses.replace(
     subgraph,
@@ -312,11 +333,16 @@ def _insert_marks(
   )
 
 
+def _type_of(nodes: Mapping[str, NodeDef], tensor: tuple[str, int]) -> int:
+  node, number = nodes[tensor[0]], tensor[1]
+  return op_definitions.output_types(node)[number].as_datatype_enum
+
+
 def _mark(
-  name: str, gradient: str, kind: int, values: Sequence[str]
+  name: str, gradient: str, kinds: Sequence[int], values: Sequence[str]
 ) -> NodeDef:
   mark = NodeDef(op='IdentityN', name=name)
   mark.input.extend(values)
-  mark.attr['T'].list.type.extend([kind] * len(values))
+  mark.attr['T'].list.type.extend(kinds)
   mark.attr['_gradient_op_type'].s = gradient.encode()
   return mark

@@ -45,7 +45,7 @@ _CHOICES = frozenset({'Select', 'SelectV2'})  # The first operand chooses.
 # most f(0) is not 0, so that there is no f(z) / z that would mean anything.
 _NORMALISER_ROOTS = frozenset({'Pow', 'Reciprocal', 'Rsqrt', 'Sqrt'})
 _GATE_ROOTS = _NORMALISER_ROOTS.union({
-  'Sigmoid', 'Softmax', 'Exp',
+  'Sigmoid', 'Softmax', 'Exp', 'StopGradient',
   'ArgMax', 'Ceil', 'Equal', 'Floor', 'Greater', 'GreaterEqual', 'Less',
   'LessEqual', 'LogicalAnd', 'LogicalNot', 'LogicalOr', 'NotEqual', 'OneHot',
   'Rint', 'Round', 'Sign',

@@ -33,15 +33,15 @@ _REACHES_OUTSIDE = re.compile(
 
 _PURE = frozenset({
   'Acos', 'All', 'Any', 'ArgMax', 'ArgMin', 'Asin', 'Asinh', 'Atan2', 'Ceil',
-  'BroadcastArgs', 'Const', 'CropAndResize', 'Cosh',
+  'BroadcastArgs', 'Const', 'Cosh',
   'Cumprod', 'DataFormatDimMap', 'DataFormatVecPermute', 'Elu', 'Equal',
   'Fill', 'Floor', 'FloorDiv', 'FloorMod',
   'InvertPermutation', 'IsFinite', 'IsInf', 'IsNan', 'L2Loss', 'LRN',
   'LeakyRelu', 'LinSpace', 'LogSoftmax', 'LogicalAnd', 'LogicalNot',
   'LogicalOr', 'MaxPoolWithArgmax', 'Mod', 'NotEqual', 'OneHot',
   'Placeholder', 'Prod', 'Range', 'Rint', 'Round',
-  'ScatterNd', 'Selu', 'Sign', 'Sinh', 'Softmax', 'SquaredDifference',
-  'StopGradient', 'Tan', 'TensorScatterAdd', 'TensorScatterUpdate', 'TopKV2',
+  'Selu', 'Sign', 'Sinh', 'Softmax', 'SquaredDifference',
+  'StopGradient', 'Tan', 'TopKV2',
   'TruncateDiv', 'TruncateMod', 'Unique', 'Where', 'Xlogy',
 })  # fmt: skip
 
@@ -49,6 +49,7 @@ ALLOWED = _PURE.union(
   operations.LINEAR,
   operations.BILINEAR,
   operations.LINEAR_IN_FIRST,
+  operations.LINEAR_IN,
   operations.WINNER_TAKES_ALL,
   operations.STATIC,
   operations.PASS_THROUGH,

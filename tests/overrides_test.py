@@ -260,6 +260,19 @@ class RecognisedTest(parameterized.TestCase):
       maps, x * gradient / x[0].size, rtol=1e-3, atol=1e-7
     )
 
+  def test_names_of_marks_do_not_hit_other_nodes(self):
+    def encoder(x):
+      x = tf.nn.relu(x, name='block')
+      return tf.multiply(x, 2.0, name='block/activation')
+
+    maps, ruled = elrp(testing.freeze(encoder), self.images)
+    self.assertEqual(ruled, {'Relu': 1})
+    x = self.images.astype(np.float32) / 255.0 * 16 - 8
+    expected = (
+      2 * np.maximum(x, 0) * x / (x + _EPSILON * np.where(x >= 0, 1, -1))
+    )
+    np.testing.assert_allclose(maps, expected / x[0].size, 1e-3, 1e-7)
+
   def test_plain_gradient_ignores_marks(self):
     graph_def = testing.freeze(tf.nn.silu)
     both = ('elrp', 'gradient_times_input')
