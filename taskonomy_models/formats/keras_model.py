@@ -115,6 +115,8 @@ def _frozen(traced) -> tf.compat.v1.GraphDef:
     elif nodes[name].op == 'Placeholder':  # Small ones are constants already.
       constants[name] = tensor.numpy()
   graph_def = control_flow.fold(graph_def, constants)
+  for node in graph_def.node:
+    node.attr.pop('_gradient_op_type', None)  # Known to this process alone.
   return variables.freeze(graph_def, lambda node: values[node.name])
 
 
@@ -133,11 +135,12 @@ def _inputs(model: tf.keras.Model):
       for layer in model.layers
       if isinstance(layer, tf.keras.layers.InputLayer)
     }
+    is_chain = isinstance(model, tf.keras.Sequential)
     return tf.nest.map_structure(
       lambda t: tf.TensorSpec(
         t.shape, t.dtype, _allowed(names.get(id(t), t.name))
       ),
-      model.input,
+      model.inputs[0] if is_chain else model.input,
     )
   shape = model.get_build_config() if model.built else None
   shape = (shape or {}).get('input_shape')
