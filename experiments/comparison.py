@@ -5,15 +5,13 @@ import dataclasses
 
 import numpy as np
 
-from experiments import evaluation
-from experiments.study import Run, Study, similarity_matrix
+from experiments import evaluation, similarities
+from experiments.similarities import DEPARA, EDGES, NODES
+from experiments.study import Run, Study
 from transferability import resampling
 from transferability.oracle import Oracle
-from transferability.similarity import depara
 
-SIMILARITIES = ('svcca', 'cka', 'rsa', 'dds', 'depara_edge')
-DEPARA = 'depara'
-_NODES = 'gradient_times_input'  # As its authors take them.
+SIMILARITIES = ('svcca', 'cka', 'rsa', 'dds', EDGES)
 _HALF_SAMPLES = 20
 
 
@@ -47,7 +45,7 @@ class Measured:
 def names(study: Study) -> tuple[str, ...]:
   """Returns the measures that `measure` compares."""
   methods = study.settings.methods
-  depara_too = (DEPARA,) if _NODES in methods else ()
+  depara_too = (DEPARA,) if NODES in methods else ()
   return (*methods, *SIMILARITIES, *depara_too)
 
 
@@ -56,7 +54,7 @@ def matrix(run: Run, name: str) -> np.ndarray:
   if name in run.spaces:
     return run.affinity(name)
   if name == DEPARA:
-    return depara.combine(run.affinity(_NODES), run.similarity('depara_edge'))
+    return similarities.with_nodes(run.affinity(NODES), run.similarity(EDGES))
   return run.similarity(name)
 
 
@@ -97,11 +95,11 @@ def _halves(study: Study, run: Run) -> Mapping[str, np.ndarray]:
     chosen = np.flatnonzero(row)
     part = {name: x[chosen] for name, x in run.representations.items()}
     for name in SIMILARITIES:
-      found[name].append(similarity_matrix(name, part))
+      found[name].append(similarities.matrix(name, part))
   result = {name: np.stack(matrices) for name, matrices in found.items()}
-  if _NODES in run.spaces:
-    nodes = resampling.affinities(run.image_cosines(_NODES), shares)
-    result[DEPARA] = depara.combine(nodes, result['depara_edge'])
+  if NODES in run.spaces:
+    nodes = resampling.affinities(run.image_cosines(NODES), shares)
+    result[DEPARA] = similarities.with_nodes(nodes, result[EDGES])
   return result
 
 

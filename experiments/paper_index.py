@@ -96,12 +96,7 @@ def _table(path: pathlib.Path) -> str:
     rows = list(itertools.islice(csv.reader(file), _MAX_ROWS))
   header, *others = rows
   cells = ''.join(f'<th scope="col">{html.escape(x)}</th>' for x in header)
-  body = ''.join(
-    '<tr>'
-    + ''.join(f'<td>{html.escape(_short(x))}</td>' for x in row)
-    + '</tr>'
-    for row in others
-  )
+  body = ''.join(f'<tr>{_cells(row)}</tr>' for row in others)
   return f'<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'
 
 

@@ -2,6 +2,7 @@
 
   python -m experiments.run_paper --output=results/paper
 
+A --second_bank adds its networks to `second_group`, and `merged_groups`.
 Resumable: started again with the same flags, it goes on where it stopped.
 """
 
@@ -17,7 +18,7 @@ from taskonomy_models import cli
 def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  shared, findings = study_cli.conduct(registry.names())
+  shared, findings = study_cli.conduct(study_cli.possible(registry.names()))
   print(f'All results: {paper_index.write(shared, findings)}')
 
 

@@ -12,7 +12,7 @@ from transferability.similarity import depara
 
 DEPARA = 'depara'
 NODES = 'gradient_times_input'  # Of DEPARA's graphs, as its authors take them.
-_EDGES = 'depara_edge'
+EDGES = 'depara_edge'
 
 
 def names() -> tuple[str, ...]:
@@ -92,13 +92,26 @@ def matrices(
   models = tuple(representations)
   result, computed = {}, {}
   for name in chosen:
-    source = _EDGES if name == DEPARA else name
+    source = EDGES if name == DEPARA else name
     if source not in computed:
-      _, matrix = similarity.matrix(source, representations)
-      computed[source] = (matrix + matrix.T) / 2
+      computed[source] = matrix(source, representations)
     result[name] = computed[source]
     if name == DEPARA:
       nodes = spaces[NODES].affinity(models)
-      both = depara.combine(nodes, computed[source], edge_weight)
-      result[name] = both / (1 + edge_weight)
+      result[name] = with_nodes(nodes, computed[source], edge_weight)
   return result
+
+
+def matrix(name: str, representations: Mapping[str, np.ndarray]) -> np.ndarray:
+  """Returns a registered similarity, symmetric float64 [models, models]."""
+  _, values = similarity.matrix(name, representations)
+  return (values + values.T) / 2
+
+
+def with_nodes(
+  nodes: np.ndarray,
+  edges: np.ndarray,
+  edge_weight: float = depara.LAMBDAS['taskonomy'],
+) -> np.ndarray:
+  """Returns DEPARA of its two parts, [..., models, models], diagonal 1."""
+  return depara.combine(nodes, edges, edge_weight) / (1 + edge_weight)

@@ -17,13 +17,13 @@ from typing import Any
 from absl import logging
 import numpy as np
 
-from experiments import evaluation, pipeline, run_record
+from experiments import evaluation, pipeline, run_record, similarities
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
 from taskonomy_models import progress
 from taskonomy_models.bank import Bank
-from transferability import affinity, files, similarity
+from transferability import affinity, files
 from transferability.model_space import ModelSpace
 from transferability.oracle import Oracle
 
@@ -36,6 +36,7 @@ class Settings:
 
   Attributes:
     bank: Name or folder.
+    second_bank: Name or folder of networks without an oracle, or None.
     probes: Probe sets; the first is the one of studies that need only one.
     probe_dir: Of the probe sets that are photographs of one's own.
     num_images: Of each probe set, or all if there are fewer.
@@ -47,6 +48,7 @@ class Settings:
   """
 
   bank: str = 'mini'
+  second_bank: str | None = None
   probes: tuple[str, ...] = ('scenes', 'photos', 'noise')
   probe_dir: str | None = None
   num_images: int = 1000
@@ -104,18 +106,15 @@ class Run:
   @functools.cached_property
   def representations(self) -> dict[str, np.ndarray]:
     """Those of the images in use, float32 [images, ...], by model."""
-    kept = next(iter(self.spaces.values())).kept_images
-    return {
-      name: np.load(pipeline.representation_path(self.folder, name))[kept]
-      for name in self.names
-    }
+    return similarities.load(self.folder, self.names, self.spaces)
 
   def _similarity(self, name: str) -> np.ndarray:
     """Returns a similarity of the representations, [num_models, num_models]."""
-    path = self.folder / 'similarity' / f'{name}.csv'
+    models = hashlib.sha256(json.dumps(self.names).encode()).hexdigest()[:8]
+    path = self.folder / 'similarity' / f'{name}-{models}.csv'
     if path.exists():
       return affinity.load_matrix(path)[0]
-    matrix = similarity_matrix(name, self.representations)
+    matrix = similarities.matrix(name, self.representations)
     path.parent.mkdir(exist_ok=True)
     affinity.save_matrix(path, matrix, self.names)
     return matrix
@@ -129,17 +128,6 @@ class Run:
     return affinity.mean_cosine(self.image_cosines(method))
 
 
-def similarity_matrix(
-  name: str, representations: Mapping[str, np.ndarray]
-) -> np.ndarray:
-  """Returns a similarity of each pair, symmetric [num_models, num_models].
-
-  Measures with a direction (PWCCA) are averaged over both.
-  """
-  _, matrix = similarity.matrix(name, representations)
-  return (matrix + matrix.T) / 2
-
-
 class Study:
   """An output folder, and the runs in it.
 
@@ -148,6 +136,9 @@ class Study:
     settings: See `Settings`.
     bank: The models.
     device: For example '/GPU:0'; None is TensorFlow's choice.
+    second: The study of the second bank, or this one if there is none.
+    merged: The study of both banks at once; it shares the runs of `second`, so
+      that no network is projected twice at one size of the images.
   """
 
   def __init__(
@@ -156,11 +147,29 @@ class Study:
     settings: Settings,
     device: str | None = None,
     track: Callable[..., Iterable] = progress.track,
+    bank: Bank | None = None,
   ):
     self.output, self.settings = pathlib.Path(output), settings
-    self.bank: Bank = banks.load(settings.bank)
+    self.bank = banks.load(settings.bank) if bank is None else bank
     self.device, self.track = device, track
     self.run = functools.cache(self._run)
+    self.second, self.merged = self, self
+    if settings.second_bank is not None:
+      second = banks.load(settings.second_bank)
+      merged = banks.merge(self.bank, second)
+      side = max(pipeline.probe_size(bank) for bank in (self.bank, second))
+      self.second = self._of(second, side)
+      self.merged = self._of(merged, side)
+
+  def _of(self, bank: Bank, side: int) -> 'Study':
+    """Returns a study of other models under the same settings."""
+    settings = dataclasses.replace(
+      self.settings,
+      second_bank=None,
+      image_size=self.settings.image_size or side,
+    )
+    folder = self.output / 'second'
+    return Study(folder, settings, self.device, self.track, bank)
 
   @property
   def method(self) -> str:
@@ -239,7 +248,7 @@ class Study:
     """Returns a digest of all that results depend on."""
     content = {
       'settings': dataclasses.asdict(self.settings),
-      'bank': self.bank.digests(),
+      'banks': [study.bank.digests() for study in (self, self.second)],
       'versions': run_record.versions(),
     }
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

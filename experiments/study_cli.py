@@ -19,6 +19,12 @@ _BANK = flags.DEFINE_string(
   _DEFAULTS.bank,
   f'Networks: one of {list(banks.NAMED)}, or a folder.',
 )
+_SECOND_BANK = flags.DEFINE_string(
+  'second_bank',
+  None,
+  'Networks without an oracle, for second_group and merged_groups: a folder, '
+  'for example of fetch_zoo or keras_applications.',
+)
 _PROBES = flags.DEFINE_list(
   'probes',
   list(_DEFAULTS.probes),
@@ -69,6 +75,14 @@ _AGAIN = flags.DEFINE_bool(
 )
 
 
+def possible(names: Sequence[str]) -> list[str]:
+  """Returns the studies that the flags allow; says which they do not."""
+  if _SECOND_BANK.value is not None:
+    return list(names)
+  print('merged_groups is left out: it needs a --second_bank.')
+  return [name for name in names if name != 'merged_groups']
+
+
 def conduct(
   names: Sequence[str],
 ) -> tuple[study.Study, dict[str, study.Finding]]:
@@ -77,6 +91,7 @@ def conduct(
     _OUTPUT.value,
     study.Settings(
       bank=_BANK.value,
+      second_bank=_SECOND_BANK.value,
       probes=tuple(_PROBES.value),
       probe_dir=_PROBE_DIR.value,
       num_images=_NUM_IMAGES.value,

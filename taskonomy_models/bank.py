@@ -224,6 +224,24 @@ def load(name_or_folder: str) -> Bank:
   )
 
 
+def merge(first: Bank, second: Bank) -> Bank:
+  """Returns the encoders of two banks as one bank, without an oracle.
+
+  Raises:
+    BankError: If an encoder of one has the name of one of the other.
+  """
+  taken = {name.lower() for name in first.names}
+  if both := [name for name in second.names if name.lower() in taken]:
+    raise BankError(
+      f'The banks {first.name!r} and {second.name!r} cannot be merged: both '
+      f'have encoders named {both}. Rename those of one.'
+    )
+  return Bank(
+    name=f'{first.name}+{second.name}',
+    encoders=(*first.encoders, *second.encoders),
+  )
+
+
 def save(bank: Bank) -> None:
   """Writes `bank.json` into the bank's folder, which holds its graphs."""
 

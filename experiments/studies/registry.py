@@ -29,6 +29,10 @@ _STUDIES = {
     'Networks without an oracle: two similarities, two trees',
     'Figure 5 and section 4.3',
   ),
+  'merged_groups': (
+    'Two banks in one space',
+    'Section 4.3: the tasks of both groups in one model space',
+  ),
   'efficiency': (
     'What attribution costs',
     'Section 3.4: E N (T - 1) / M',

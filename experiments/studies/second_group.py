@@ -14,6 +14,7 @@ _OTHER = 'svcca'
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """Writes both matrices and trees, and how far the trees agree."""
+  study = study.second
   run = study.run()
   matrices = {
     study.method: run.affinity(study.method),
@@ -69,7 +70,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     f'cophenetic correlation of {cophenetic:.3f} and a gamma of {gamma:.3f}; '
     f'the matrices with Spearman {spearman:.3f}.',
     (
-      'Any bank will do: --bank=FOLDER, for example the zoo. Cophenetic '
+      'Of --second_bank, or of --bank if there is none. Cophenetic '
       'correlation: of the heights at which pairs of networks join. '
       "Baker's gamma: the same by ranks.",
     ),

@@ -1,0 +1,114 @@
+"""Two banks in one space (section 4.3): does it keep them apart?"""
+
+import pathlib
+
+import numpy as np
+
+from experiments import figures
+from experiments.study import Finding, Study
+from transferability import affinity, clustering, files, grouping
+
+_NEAREST = 3
+
+
+def conduct(study: Study, folder: pathlib.Path) -> Finding:
+  """Writes the affinity and the tree of both, and who is near whom.
+
+  Raises:
+    ValueError: If there is no second bank.
+  """
+  if study.settings.second_bank is None:
+    raise ValueError(
+      'Merged groups need a second bank: pass --second_bank=FOLDER, for '
+      'example of `python -m taskonomy_models.fetch_zoo`, or of `python -m '
+      'taskonomy_models.keras_applications`.'
+    )
+  merged = study.merged
+  run, method = merged.run(), study.method
+  matrix = run.affinity(method)
+  number = len(study.bank.names)
+  sides = [study.bank.name] * number
+  sides += [study.second.bank.name] * (len(matrix) - number)
+  if len(set(sides)) == 1:  # Banks may have the same name.
+    sides = ['first'] * number + ['second'] * (len(matrix) - number)
+  groups = merged.groups or sides
+  tree = clustering.task_similarity_tree(matrix, run.names)
+  label = figures.method_label(method)
+  figures.affinity_heat_map(
+    folder / 'affinity.png',
+    matrix,
+    merged.labels,
+    tree.leaf_order,
+    label,
+    groups,
+  )
+  figures.task_tree(
+    folder / 'tree.png', tree, merged.labels, groups, f'Tree: {label}'
+  )
+  affinity.save_matrix(folder / 'affinity.csv', matrix, run.names)
+  tree.save_newick(folder / 'tree.newick')
+  outcomes = {
+    name: grouping.permutation_test(matrix, labels)
+    for name, labels in (('bank', sides), ('group', groups))
+  }
+  files.write_csv(
+    folder / 'clusters.csv',
+    [
+      ('labels', 'nearest_neighbour_rate', 'expected', 'p_value'),
+      *(
+        (name, outcome.value, outcome.expected, outcome.p_value)
+        for name, outcome in outcomes.items()
+      ),
+    ],
+  )
+  files.write_csv(
+    folder / 'nearest.csv',
+    [('model', 'side', 'rank', 'nearest_of_the_other', 'cosine')]
+    + _nearest(matrix, run.names, number),
+  )
+  means = _means(matrix, number)
+  return Finding(
+    f'Mean {label} affinity is {means[0]:.4f} within {sides[0]}, '
+    f'{means[1]:.4f} within {sides[-1]}, {means[2]:.4f} between them. '
+    f'{outcomes["bank"].value:.2f} of the networks have their nearest '
+    f'neighbour in their own bank (chance {outcomes["bank"].expected:.2f}, p '
+    f'{outcomes["bank"].p_value:.4f}), {outcomes["group"].value:.2f} in their '
+    f'own task group (chance {outcomes["group"].expected:.2f}, p '
+    f'{outcomes["group"].p_value:.4f}).',
+    (
+      'All networks see the same images, and their maps are compared at '
+      f'{merged.settings.image_size} pixels a side. Cosines of maps of very '
+      'different networks are tiny: their order informs, the numbers do not.',
+    ),
+    (
+      'affinity.png',
+      'tree.png',
+      'clusters.csv',
+      'nearest.csv',
+      'affinity.csv',
+    ),
+  )
+
+
+def _nearest(matrix: np.ndarray, names, number: int) -> list[tuple]:
+  """Returns the nearest networks of the other bank, best first."""
+  rows = []
+  for i, name in enumerate(names):
+    first = i < number
+    others = np.arange(number, len(names)) if first else np.arange(number)
+    order = others[np.argsort(-matrix[i, others], kind='stable')][:_NEAREST]
+    rows += [
+      (name, 'first' if first else 'second', rank, names[j], matrix[i, j])
+      for rank, j in enumerate(order, start=1)
+    ]
+  return rows
+
+
+def _means(matrix: np.ndarray, number: int) -> tuple[float, float, float]:
+  """Returns the mean affinity within the first, the second, between them."""
+
+  def within(part: np.ndarray) -> float:
+    return float(part[np.triu_indices(len(part), 1)].mean())
+
+  first, second = matrix[:number, :number], matrix[number:, number:]
+  return within(first), within(second), float(matrix[:number, number:].mean())
