@@ -356,7 +356,7 @@ class DamageTest(GraphModelTestCase):
       tfjs_testing.node('exit', 'Exit', ['enter'], T='DT_FLOAT'),
     ]
     network = tfjs_graph_model.load(self.write({'node': nodes}, {}))
-    with self.assertRaisesRegex(GraphError, 'Enter'):
+    with self.assertRaisesRegex(GraphError, 'holds Exit'):
       graph.extract(network.graph_def, 'image', 'exit')
 
 
