@@ -243,6 +243,26 @@ class MapGridTest(FiguresTestCase):
     for left, right in zip(boxes, boxes[1:], strict=False):
       self.assertLess(left.x1, right.x0)
 
+  def test_many_models_are_drawn_in_bands_of_equal_size(self):
+    labels = [f'Network number {i}' for i in range(54)]
+    maps = np.zeros((54, 2, 12, 16, 3))
+    maps[np.arange(54), :, 3, 4] = np.arange(1, 55)[:, None, None]
+    maps[53] = -1
+    figure = self.draw(figures.map_grid, _images(), maps, labels, 'elrp')
+    self.assert_nothing_is_cut_off(figure)
+    *bands, _ = figure.axes  # The last one is the scale.
+    shown = [[t.get_text() for t in axes.texts] for axes in bands]
+    self.assertEqual(
+      shown, [['Image', *labels[i : i + 18]] for i in (0, 18, 36)]
+    )
+    renderer = figure.canvas.get_renderer()
+    self.assertGreater(
+      bands[0].get_window_extent(renderer).y0,
+      bands[1].texts[1].get_window_extent(renderer).y1,
+    )
+    blue = bands[2].images[0].get_array()[5, -5]
+    self.assertGreater(int(blue[2]), int(blue[0]) + 50)
+
   def test_caption_states_the_scale(self):
     figure = self.draw(
       figures.map_grid, _images(), _maps(), _LABELS[:3], 'elrp'

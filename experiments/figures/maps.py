@@ -11,6 +11,7 @@ from experiments.figures import style
 from transferability import files
 
 _QUANTILE = 0.995
+_MAX_COLUMNS = 24  # Of models; more go below each other.
 _GAP = 4  # Pixels between the panels of a map grid, at the least.
 
 
@@ -35,7 +36,7 @@ def map_panels(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
   _check_maps(images, maps)
   is_signed = _is_signed(maps)
   height, width = images.shape[1:3]
-  gap = np.full((height, max(_GAP, width // 16), 3), 255, np.uint8)
+  gap = np.full((height, _gap(width), 3), 255, np.uint8)
   rows = []
   for j, image in enumerate(images):
     row = [image]
@@ -57,6 +58,8 @@ def map_grid(
 ) -> None:
   """Draws the paper's Figure 2: a row per image, a column per model.
 
+  More than 24 models are drawn in several bands of equal size.
+
   Args:
     path: The PNG file.
     images: uint8 [n, H, W, 3].
@@ -64,29 +67,70 @@ def map_grid(
     labels: Labels of the models.
     method: Name of the attribution method.
   """
-  panels = map_panels(images, maps)
   style.check_length('labels', labels, len(maps))
-  count, rows, strip, _ = panels.shape
+  panels = map_panels(images, maps)
   image_width = np.shape(images)[2]
-  pitch = (strip - image_width) / len(maps)  # From panel to panel, in pixels.
-  gap = round(pitch - image_width)
-  mosaic = np.full((count * (rows + gap) - gap, strip, 3), 255, np.uint8)
-  for j, panel in enumerate(panels):
-    mosaic[j * (rows + gap) :][:rows] = panel
-
-  columns = len(maps) + 1
+  pitch = image_width + _gap(image_width)
+  bands = np.array_split(np.arange(len(maps)), -(-len(maps) // _MAX_COLUMNS))
+  mosaics = [_mosaic(panels, band, pitch) for band in bands]
+  columns = len(bands[0]) + 1
   width = min(1.6 * columns, max(10.2, 0.45 * columns))  # Inches, as all below.
-  height = width * mosaic.shape[0] / strip
+  inch = width / mosaics[0].shape[1]
   longest = style.text_width(labels, 9)
   is_upright = longest > width / columns
-  top = 0.65 + (longest if is_upright else 0.15)
-  figure = style.new_figure(max(width, 5.2) + 0.4, top + height + 0.75)
-  axes = figure.add_axes(style.inches(figure, 0.2, 0.75, width, height))
-  axes.imshow(mosaic, interpolation='antialiased')
-  axes.set_axis_off()
-  for i, label in enumerate(('Image', *labels)):
+  step = mosaics[0].shape[0] * inch + (longest if is_upright else 0.15) + 0.2
+  figure = style.new_figure(max(width, 5.2) + 0.4, 1.2 + len(bands) * step)
+  for number, (band, mosaic) in enumerate(zip(bands, mosaics, strict=True), 1):
+    height, across = (side * inch for side in mosaic.shape[:2])
+    bottom = 0.75 + (len(bands) - number) * step
+    axes = figure.add_axes(style.inches(figure, 0.2, bottom, across, height))
+    axes.imshow(mosaic, interpolation='antialiased')
+    axes.set_axis_off()
+    shown = ['Image', *(labels[i] for i in band)]
+    _column_labels(axes, shown, image_width, is_upright)
+  style.title(figure, f'Attribution maps: {style.method_label(method)}', 0.2)
+  _map_caption(figure, _is_signed(maps), 0.2)
+  style.save(figure, path)
+
+
+def _gap(width: int) -> int:
+  """Returns the pixels between panels of a width."""
+  return max(_GAP, width // 16)
+
+
+def _mosaic(panels: np.ndarray, band: np.ndarray, pitch: int) -> np.ndarray:
+  """Returns the images and the maps of some models, a row for each image.
+
+  Args:
+    panels: As `map_panels` returns.
+    band: Indices of the models, consecutive.
+    pitch: Pixels from panel to panel.
+  """
+  count, rows, width, _ = panels.shape
+  image = width % pitch  # The last panel has no gap behind it.
+  gap = pitch - image
+  first, last = (band[0] + 1) * pitch - gap, (band[-1] + 1) * pitch + image
+  strips = np.concatenate(
+    [panels[:, :, :image], panels[:, :, first:last]], axis=2
+  )
+  mosaic = np.full(
+    (count * (rows + gap) - gap, strips.shape[2], 3), 255, np.uint8
+  )
+  for j, strip in enumerate(strips):
+    mosaic[j * (rows + gap) :][:rows] = strip
+  return mosaic
+
+
+def _column_labels(
+  axes: matplotlib.axes.Axes,
+  labels: Sequence[str],
+  image_width: int,
+  is_upright: bool,
+) -> None:
+  gap = _gap(image_width)
+  for i, label in enumerate(labels):
     axes.text(
-      i * pitch + image_width / 2,
+      i * (image_width + gap) + image_width / 2,
       -gap,
       label,
       rotation=90 if is_upright else 0,
@@ -97,9 +141,6 @@ def map_grid(
       fontweight='normal' if i else 'bold',
       parse_math=False,
     )
-  style.title(figure, f'Attribution maps: {style.method_label(method)}', 0.2)
-  _map_caption(figure, _is_signed(maps), 0.2)
-  style.save(figure, path)
 
 
 def _check_maps(images: np.ndarray, maps: np.ndarray) -> None:
