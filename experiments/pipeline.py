@@ -49,6 +49,7 @@ __all__ = [
   'project_encoder',
   'refusals',
   'representation_path',
+  'resized',
   'space_name',
 ]
 
@@ -101,6 +102,33 @@ def probe_size(bank: Bank) -> int:
     return bank.image_size
   sides = [_input_side(encoder) for encoder in bank.encoders]
   return max((side for side in sides if side is not None), default=256)
+
+
+def resized(bank: Bank, side: int) -> Bank:
+  """Returns a bank that takes square images of another size.
+
+  An encoder whose graph takes one size only, and whose T does not bring images
+  to it, gets a `resize` before its T.
+
+  Raises:
+    ValueError: If a T cannot be read.
+  """
+  return dataclasses.replace(
+    bank, encoders=tuple(_resized(encoder, side) for encoder in bank.encoders)
+  )
+
+
+def _resized(encoder: Encoder, side: int) -> Encoder:
+  t = Preprocessing.parse(encoder.preprocessing)
+  found = t.output_shape((side, side, 3))[:2]
+  height, width = (_subgraph(encoder).input_shape or (None,) * 4)[1:3]
+  if None in (height, width) or found == (height, width):
+    return encoder
+  if t.output_shape((height, width, 3))[:2] != (height, width):
+    return encoder
+  return dataclasses.replace(
+    encoder, preprocessing=f'resize({height}, {width}) | {t}'
+  )
 
 
 def check(

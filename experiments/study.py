@@ -157,16 +157,16 @@ class Study:
     if settings.second_bank is not None:
       second = banks.load(settings.second_bank)
       merged = banks.merge(self.bank, second)
-      side = max(pipeline.probe_size(bank) for bank in (self.bank, second))
-      self.second = self._of(second, side)
-      self.merged = self._of(merged, side)
+      side = settings.image_size or max(
+        pipeline.probe_size(bank) for bank in (self.bank, second)
+      )
+      self.second = self._of(pipeline.resized(second, side), side)
+      self.merged = self._of(pipeline.resized(merged, side), side)
 
   def _of(self, bank: Bank, side: int) -> 'Study':
     """Returns a study of other models under the same settings."""
     settings = dataclasses.replace(
-      self.settings,
-      second_bank=None,
-      image_size=self.settings.image_size or side,
+      self.settings, second_bank=None, image_size=side
     )
     folder = self.output / 'second'
     return Study(folder, settings, self.device, self.track, bank)

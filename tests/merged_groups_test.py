@@ -68,6 +68,15 @@ class MergedGroupsTest(absltest.TestCase):
       again.merged.run()
     made.assert_not_called()
 
+  def test_networks_of_small_images_take_larger_ones(self):
+    settings = dataclasses.replace(
+      self.study.settings, image_size=24, num_images=4
+    )
+    larger = study.Study(self.folder / 'larger', settings)
+    self.assertIn('resize(16', larger.merged.bank.encoders[0].preprocessing)
+    maps = larger.merged.run('noise').spaces['elrp'].settings['image_shape']
+    self.assertEqual(maps, [24, 24, 3])
+
   def test_without_a_second_bank_it_says_what_to_pass(self):
     settings = dataclasses.replace(self.study.settings, second_bank=None)
     alone = study.Study(self.folder / 'alone', settings)

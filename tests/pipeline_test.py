@@ -92,6 +92,23 @@ class PipelineTestCase(parameterized.TestCase):
     return maps
 
 
+class ResizedTest(PipelineTestCase):
+  def test_encoders_of_one_size_take_larger_images(self):
+    bank = self.bank()
+    projection = pipeline.Projection(pipeline.method_objects(['saliency']))
+    with self.assertRaisesRegex(ValueError, 'alpha: the graph takes'):
+      pipeline.check(bank, projection, (40, 40, 3))
+    resized = pipeline.resized(bank, 40)
+    pipeline.check(resized, projection, (40, 40, 3))
+    found = {e.name: e.preprocessing for e in resized.encoders}
+    self.assertEqual(found['alpha'], 'resize(16, 16) | range(-1, 1)')
+    self.assertEqual(found['delta'], 'resize(12) | range(-1, 1)')
+
+  def test_at_their_own_size_nothing_changes(self):
+    bank = self.bank()
+    self.assertEqual(pipeline.resized(bank, bank_testing.SIZE), bank)
+
+
 class ProjectTest(PipelineTestCase):
   def test_affinity_is_the_mean_cosine_of_the_explainers_maps(self):
     spaces = self.project()
