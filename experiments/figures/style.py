@@ -47,14 +47,26 @@ _METHOD_LABELS = {
   'gradient_times_input': 'Gradient * input',
   'elrp': 'ε-LRP',
   'integrated_gradients': 'Integrated gradients',
+  'svcca': 'SVCCA',
+  'pwcca': 'PWCCA',
+  'cka': 'CKA',
+  'cka_debiased': 'CKA, debiased',
+  'rsa': 'RSA',
+  'dds': 'DDS',
+  'depara_edge': 'DEPARA, edges',
+  'depara': 'DEPARA',
 }
-CURVE_COLORS = (  # Okabe and Ito's, without black and yellow.
+CURVE_COLORS = (  # Okabe and Ito's, without black and yellow; and four more.
   '#D55E00',
   '#0072B2',
   '#009E73',
   '#CC79A7',
   '#E69F00',
   '#56B4E9',
+  '#5D3A9B',
+  '#7F4F24',
+  '#8A8D00',
+  '#A50026',
 )
 MARKERS = 'osD^vP*'  # As many as are coprime to the number of colours.
 _DPI = 150
