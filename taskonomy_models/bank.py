@@ -138,6 +138,15 @@ def _inside(folder: pathlib.Path, name: str, where: str) -> str:
   return str(path)
 
 
+def check_name(name: str, where: str = 'A bank') -> None:
+  """Raises BankError if a text cannot name an encoder."""
+  if not _NAME.fullmatch(name):
+    raise BankError(
+      f'{where}: {name!r} cannot name an encoder; use at most 128 letters, '
+      'digits and _ . + = @ -, the first a letter, digit or _.'
+    )
+
+
 def _check_keys(entry, required, optional, where: str) -> None:
   if not isinstance(entry, dict):
     raise BankError(f'{where}: an object is needed, not {entry!r}.')
@@ -152,11 +161,7 @@ def _check_keys(entry, required, optional, where: str) -> None:
 def _encoder(entry, folder: pathlib.Path, where: str) -> Encoder:
   _check_keys(entry, _REQUIRED, _OPTIONAL, where)
   texts = {key: _text(entry, key, where) for key in entry}
-  if not _NAME.fullmatch(texts['name']):
-    raise BankError(
-      f'{where}: {texts["name"]!r} cannot name an encoder; use at most 128 '
-      'letters, digits and _ . + = @ -, the first a letter, digit or _.'
-    )
+  check_name(texts['name'], where)
   return Encoder(
     name=texts['name'],
     graph=_inside(folder, texts['graph'], where),

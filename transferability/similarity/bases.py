@@ -6,12 +6,9 @@ import functools
 import numpy as np
 from scipy import linalg
 
+from transferability.measures.samples import centre
+
 KEEP = ('variance', 'singular_values')
-
-
-def centre(x: np.ndarray) -> np.ndarray:
-  """Returns [n, d] less the mean of each column."""
-  return x - x.mean(axis=0)
 
 
 def basis(
@@ -28,8 +25,17 @@ def basis(
 
   Returns:
     float64 [n, k], orthonormal, and the singular values, [k].
+
+  Raises:
+    ValueError: If the features are the same for all samples.
   """
-  left, values, _ = linalg.svd(centre(x), full_matrices=False)
+  centred = centre(x)
+  if not centred.any():
+    raise ValueError('The features are the same for all samples.')
+  if x.shape[1] > len(x):  # The left vectors are those of the square factor.
+    (centred,) = linalg.qr(centred.T, mode='r', check_finite=False)
+    centred = centred[: len(x)].T
+  left, values, _ = linalg.svd(centred, full_matrices=False, check_finite=False)
   rank = int(np.sum(values > max(x.shape) * 2.3e-16 * values[0]))
   weights = values**2 if keep == 'variance' else values
   shares = np.cumsum(weights) / weights.sum()
@@ -42,6 +48,17 @@ def basis(
 def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
   """Returns the canonical correlations of two bases, descending, in [0, 1]."""
   return np.clip(linalg.svdvals(first.T @ second), 0, 1)
+
+
+def chance_level(k1: int, k2: int, samples: int) -> float:
+  """Returns the mean squared correlation of unrelated directions.
+
+  Expected of Gaussian data: max(k1, k2) / (samples - 1). A mean correlation
+  near its root says nothing.
+  """
+  if min(k1, k2) < 1 or samples < 2:
+    raise ValueError(f'{k1} and {k2} directions of {samples} samples.')
+  return min(1.0, max(k1, k2) / (samples - 1))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

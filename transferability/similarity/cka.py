@@ -4,24 +4,22 @@ import dataclasses
 
 import numpy as np
 
+from transferability.measures import samples
 from transferability.similarity import kernels
+from transferability.similarity.linear_products import Centred
 from transferability.similarity.registry import Similarity, register
 
-KERNELS = {'linear': kernels.linear, 'rbf': kernels.rbf}
+KERNELS = ('linear', 'rbf')
 _REFERENCE = 'Kornblith et al., ICML 2019, arXiv 1905.00414'
-_COST = 'O(n^2 d) a network, O(n^2) a pair'
-
-
-def _check(kernel: str) -> None:
-  if kernel not in KERNELS:
-    raise ValueError(f'kernel={kernel!r} is none of {tuple(KERNELS)}.')
+_COST = 'O(n d min(n, d)) a network, O(min(n^2, n d^2)) a pair'
 
 
 @register(
   'cka',
+  lowest=0.0,
   cost=_COST,
   reference=_REFERENCE,
-  invariances=('rotation', 'scale'),
+  invariances=('rotation', 'scale', 'shift'),
 )
 @dataclasses.dataclass(frozen=True)
 class Cka(Similarity):
@@ -35,28 +33,44 @@ class Cka(Similarity):
   kernel: str = 'linear'
 
   def __post_init__(self):
-    _check(self.kernel)
+    if self.kernel not in KERNELS:
+      raise ValueError(f'kernel={self.kernel!r} is none of {KERNELS}.')
 
-  def prepare(self, x: np.ndarray) -> np.ndarray:
-    x = kernels.rows(x)
-    x = x - x.mean(axis=0)
-    return kernels.centred(KERNELS[self.kernel](x))
+  def prepare(self, x: np.ndarray) -> Centred | np.ndarray:
+    if self.kernel == 'linear':
+      return Centred(x)
+    return kernels.centred(kernels.rbf(samples.centre(kernels.rows(x))))
 
-  def compare(self, first: np.ndarray, second: np.ndarray) -> float:
+  def compare(
+    self, first: Centred | np.ndarray, second: Centred | np.ndarray
+  ) -> float:
+    if self.kernel == 'linear':
+      return first.product(second) / np.sqrt(first.own * second.own)
     return kernels.inner(first, second)
 
 
 @register(
   'cka_debiased',
+  lowest=-1.0,
   cost=_COST,
   reference=_REFERENCE + '; estimator of Song et al., JMLR 2012',
-  invariances=('rotation', 'scale'),
+  invariances=('rotation', 'scale', 'shift'),
 )
 @dataclasses.dataclass(frozen=True)
 class DebiasedCka(Cka):
   """CKA with the debiased HSIC: about 0 for unrelated networks, may be less."""
 
-  def prepare(self, x: np.ndarray) -> np.ndarray:
-    x = kernels.rows(x)
-    x = x - x.mean(axis=0)
-    return kernels.unbiased(KERNELS[self.kernel](x))
+  def prepare(self, x: np.ndarray) -> Centred | np.ndarray:
+    if self.kernel == 'linear':
+      centred = Centred(x)
+      centred.unbiased_own  # noqa: B018 - Raises where it is not defined.
+      return centred
+    return kernels.unbiased(kernels.rbf(samples.centre(kernels.rows(x))))
+
+  def compare(
+    self, first: Centred | np.ndarray, second: Centred | np.ndarray
+  ) -> float:
+    if self.kernel == 'linear':
+      scale = np.sqrt(first.unbiased_own * second.unbiased_own)
+      return first.unbiased_product(second) / scale
+    return kernels.inner(first, second)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from transferability.measures import samples
 from transferability.similarity import kernels
 from transferability.similarity.registry import Similarity, register
 
@@ -19,13 +20,9 @@ _EPSILON = 1e-9
 
 
 def _z_norm(x: np.ndarray) -> np.ndarray:
-  x = kernels.rows(x)
-  x = x - x.mean(axis=0)
+  x = samples.centre(kernels.rows(x))  # Exactly 0 where it is constant.
   deviation = x.std(axis=0)
-  # A constant column is left at 0, up to the rounding of its mean.
-  scale = np.abs(x).max(axis=0)
-  constant = deviation <= 1e-13 * np.maximum(scale, np.finfo(float).tiny)
-  return np.where(constant, 0, x / np.where(constant, 1, deviation))
+  return x / np.where(deviation > 0, deviation, 1)
 
 
 def _standardised(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
@@ -44,7 +41,7 @@ def _groups(x: np.ndarray, groups: int) -> np.ndarray:
 
 NORMALISATIONS = {
   'none': kernels.rows,
-  'centring': lambda x: kernels.rows(x - x.mean(axis=0)),
+  'centring': lambda x: samples.centre(kernels.rows(x)),
   'z_norm': _z_norm,
   'batch': lambda x: _standardised(x, (0, 1, 2)),
   'instance': lambda x: _standardised(x, (1, 2)),
@@ -64,6 +61,7 @@ _SYNONYMS = {
   'dds',
   cost='O(n^2 d) a network, O(n^2) a pair',
   reference='Dwivedi et al., ECCV 2020, arXiv 2008.02107',
+  invariances=('scale', 'shift', 'column_scale'),
 )
 @dataclasses.dataclass(frozen=True)
 class Dds(Similarity):

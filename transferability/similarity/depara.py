@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from transferability.measures import samples
 from transferability.similarity import kernels, triangles
 from transferability.similarity.registry import Similarity, register
 
@@ -15,7 +16,7 @@ LAMBDAS = {'taskonomy': 0.25, 'coco': 0.03, 'indoor': 0.27}
   'depara_edge',
   cost='O(n^2 (d + log n)) a network, O(n^2) a pair',
   reference='Song et al., CVPR 2020, arXiv 2003.07496',
-  invariances=('rotation', 'scale'),
+  invariances=('rotation', 'scale', 'shift'),
 )
 @dataclasses.dataclass(frozen=True)
 class DeparaEdge(Similarity):
@@ -30,7 +31,7 @@ class DeparaEdge(Similarity):
   def prepare(self, x: np.ndarray) -> np.ndarray:
     x = kernels.rows(x)
     if self.centred:
-      x = x - x.mean(axis=0)
+      x = samples.centre(x)
     return triangles.ranks(kernels.cosine(x))
 
   def compare(self, first: np.ndarray, second: np.ndarray) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.spatial import distance
 
 _BANDWIDTH = 0.5  # Of the RBF kernel, a share of the median distance.
+_ROUNDING = 1e-13  # A share of what was subtracted that is rounding.
 
 
 def rows(x: np.ndarray) -> np.ndarray:
@@ -37,7 +38,7 @@ def euclidean(x: np.ndarray) -> np.ndarray:
 def cosine(x: np.ndarray) -> np.ndarray:
   """1 - cosine of each pair of rows."""
   norms = np.linalg.norm(x, axis=1, keepdims=True)
-  if not norms.all():
+  if not (norms > _ROUNDING * norms.max()).all():
     raise ValueError(
       f'The features of image {int(np.argmin(norms))} are all zero (after '
       'normalisation), so that they have no direction.'
@@ -48,7 +49,15 @@ def cosine(x: np.ndarray) -> np.ndarray:
 
 def pearson(x: np.ndarray) -> np.ndarray:
   """1 - Pearson's correlation of each pair of rows."""
-  return cosine(x - x.mean(axis=1, keepdims=True))
+  means = x.mean(axis=1, keepdims=True)
+  deviations = np.abs(x - means).max(axis=1)
+  if not (deviations > _ROUNDING * np.abs(means[:, 0])).all():
+    image = int(np.argmin(deviations))
+    raise ValueError(
+      f'All features of image {image} are equal (after normalisation), so '
+      'that they correlate with nothing.'
+    )
+  return cosine(x - means)
 
 
 def unbiased(gram: np.ndarray) -> np.ndarray:
@@ -65,23 +74,30 @@ def unbiased(gram: np.ndarray) -> np.ndarray:
   if n < 4:
     raise ValueError(f'{n} images; the debiased form needs at least 4.')
   gram = gram - np.diag(np.diag(gram))
+  size = np.linalg.norm(gram)
   sums = gram.sum(axis=0)
   centred = gram - (sums[:, None] + sums) / (n - 2)
   centred += sums.sum() / ((n - 1) * (n - 2))
   np.fill_diagonal(centred, 0)
-  return unit(centred)
+  return unit(centred, size)
 
 
 def centred(gram: np.ndarray) -> np.ndarray:
   """Returns a matrix with rows and columns centred, of unit Frobenius norm."""
   means = gram.mean(axis=0)
-  return unit(gram - means[:, None] - means + means.mean())
+  centred = gram - means[:, None] - means + means.mean()
+  return unit(centred, np.linalg.norm(gram))
 
 
-def unit(matrix: np.ndarray) -> np.ndarray:
-  """Returns a matrix of unit Frobenius norm."""
+def unit(matrix: np.ndarray, size: float) -> np.ndarray:
+  """Returns a matrix of unit Frobenius norm.
+
+  Args:
+    matrix: [n, n].
+    size: The norm before it was centred, which tells what is rounding.
+  """
   norm = np.linalg.norm(matrix)
-  if not norm > 0:
+  if not norm > _ROUNDING * size:
     raise ValueError('All pairs of images are equally similar.')
   return matrix / norm
 

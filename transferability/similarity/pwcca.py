@@ -5,22 +5,28 @@ import dataclasses
 import numpy as np
 from scipy import linalg
 
+from transferability.measures import samples
 from transferability.similarity import bases
 from transferability.similarity.registry import Similarity, register
+
+_EQUAL = 1e-9  # Correlations that differ by less are of one subspace.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Side:
-  centred: np.ndarray
+  """A network: its basis [n, k], and the features in it [k, d]."""
+
   basis: np.ndarray
+  features: np.ndarray
 
 
 @register(
   'pwcca',
+  lowest=0.0,
   symmetric=False,
-  cost='O(n d min(n, d)) a network, O(n d1 d2) a pair',
+  cost='O(n d min(n, d)) a network, O(n k^2 + k^2 d) of k directions a pair',
   reference='Morcos et al., NeurIPS 2018, arXiv 1806.05759',
-  invariances=('scale',),
+  invariances=('scale', 'shift'),
 )
 @dataclasses.dataclass(frozen=True)
 class Pwcca(Similarity):
@@ -31,19 +37,42 @@ class Pwcca(Similarity):
   its inner product with each. The weights are those of the side with fewer
   directions (of x if both have as many): the other's are not unique.
 
+  Directions of equal correlations are not unique either, and with more
+  directions than images several correlations are 1: of those the principal
+  directions of the features are taken, a convention of this project.
+
   Layers [n, h, w, c] are averaged over places.
   """
 
   def prepare(self, x: np.ndarray) -> _Side:
     x = x.mean(axis=(1, 2)) if x.ndim == 4 else x
-    return _Side(bases.centre(x), bases.basis(x)[0])
+    basis = bases.basis(x)[0]
+    return _Side(basis, basis.T @ samples.centre(x))
 
   def compare(self, first: _Side, second: _Side) -> float:
     if first.basis.shape[1] > second.basis.shape[1]:
       first, second = second, first
-    left, values, _ = linalg.svd(
-      first.basis.T @ second.basis, full_matrices=False
+    if first.basis.shape[1] == len(first.basis) - 1:
+      return 1.0  # Each spans all that n images can differ in.
+    directions, values, _ = linalg.svd(
+      first.basis.T @ second.basis, full_matrices=False, check_finite=False
     )
-    directions = first.basis @ left
-    weights = np.abs(directions.T @ first.centred).sum(axis=1)
-    return float(weights @ np.clip(values, 0, 1) / weights.sum())
+    along = directions.T @ first.features
+    ends = np.flatnonzero(values[:-1] - values[1:] > _EQUAL) + 1
+    weights = np.concatenate([_weights(g) for g in np.split(along, ends)])
+    return weights @ np.clip(values, 0, 1) / weights.sum()
+
+
+def _weights(along: np.ndarray) -> np.ndarray:
+  """Returns the weights of directions whose correlations are equal.
+
+  Args:
+    along: Inner products of directions and features, [directions, d].
+  """
+  if len(along) > 1:
+    _, values, right = linalg.svd(
+      along, full_matrices=False, check_finite=False
+    )
+    weights = np.abs(values[:, None] * right).sum(axis=1)
+    return np.pad(weights, (0, len(along) - len(weights)))
+  return np.abs(along).sum(axis=1)

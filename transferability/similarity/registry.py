@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 _MEASURES: dict[str, type['Similarity']] = {}
+_LARGEST = 1e100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,17 +18,21 @@ class Similarity:
   Class attributes:
     name: Set when the measure is registered.
     symmetric: Whether it is the same both ways.
+    lowest: What it cannot fall below; it is at most 1, and 1 of a network and
+      itself.
     cost: Operations for a network of n images and d features, and for a pair.
     reference: Where it was published.
-    invariances: Of 'rotation' and 'linear' (any invertible map) of the
-      features, and 'scale', those that leave the score as it is.
+    invariances: Of 'rotation', 'scale', 'shift' and 'column_scale' (a scale
+      for each feature) of either network's features, those that leave the score
+      with default options as it is.
   """
 
   name = ''
   symmetric = True
+  lowest = -1.0
   cost = ''
   reference = ''
-  invariances: frozenset[str] = frozenset()
+  invariances: ClassVar[frozenset[str]] = frozenset()
 
   def prepare(self, x: np.ndarray) -> Any:
     """Returns what `compare` needs of one network.
@@ -40,6 +45,17 @@ class Similarity:
   def compare(self, first: Any, second: Any) -> float:
     """Returns the similarity of two prepared networks; more is more similar."""
     raise NotImplementedError
+
+  def bounded(self, first: Any, second: Any) -> float:
+    """Returns `compare` without what rounding adds beyond its bounds.
+
+    Raises:
+      ValueError: If it is not defined for the two.
+    """
+    value = float(self.compare(first, second))
+    if not np.isfinite(value):
+      raise ValueError(f'{self.name} is {value}: it is not defined here.')
+    return min(max(value, self.lowest), 1.0)
 
 
 def register(name: str, **attributes) -> Callable[[type], type]:
@@ -91,7 +107,8 @@ def check(x: ArrayLike, what: str = 'x') -> np.ndarray:
 
   Raises:
     ValueError: If it has another shape, fewer than 3 images, values that are
-      not finite, or the same values for all images.
+      not finite or whose squares overflow or vanish, or the same values for
+      all images.
   """
   x = np.asarray(x)
   if x.ndim not in (2, 4) or 0 in x.shape:
@@ -107,6 +124,12 @@ def check(x: ArrayLike, what: str = 'x') -> np.ndarray:
   if not np.isfinite(x).all():
     image = int(np.argwhere(~np.isfinite(x))[0][0])
     raise ValueError(f'{what} is not finite for image {image}.')
+  largest = np.abs(x).max()
+  if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
+    raise ValueError(
+      f'The largest value of {what} is {largest:g}; squares of such numbers '
+      'are out of the range of float64. Scale them.'
+    )
   if (x == x[:1]).all():
     raise ValueError(f'{what} is the same for all images.')
   return x
@@ -128,13 +151,22 @@ def score(name: str, x: ArrayLike, y: ArrayLike, **options) -> float:
   x, y = check(x, 'x'), check(y, 'y')
   if len(x) != len(y):
     raise ValueError(f'x has {len(x)} images and y has {len(y)}.')
-  return float(measure.compare(measure.prepare(x), measure.prepare(y)))
+  return measure.bounded(_prepare(measure, x, 'x'), _prepare(measure, y, 'y'))
+
+
+def _prepare(measure: Similarity, x: np.ndarray, what: str) -> Any:
+  try:
+    return measure.prepare(x)
+  except ValueError as error:
+    raise ValueError(f'{what}: {error}') from error
 
 
 def matrix(
   name: str, representations: Mapping[str, ArrayLike], **options
 ) -> tuple[tuple[str, ...], np.ndarray]:
   """Returns the similarity of each pair of networks.
+
+  What each network costs is paid once, and kept in memory for all of them.
 
   Args:
     name: One of `names()`.
@@ -143,22 +175,25 @@ def matrix(
 
   Returns:
     Names of the networks; float64 [networks, networks], the entry [i, j] the
-    score of (i, j).
+    score of (i, j), the diagonal 1.
+
+  Raises:
+    ValueError: As `score`; the message names the network.
   """
   measure = create(name, **options)
   networks = tuple(representations)
-  prepared, counts = [], {}
-  for network, x in representations.items():
-    x = check(x, network)
-    counts[network] = len(x)
-    prepared.append(measure.prepare(x))
+  counts = {network: len(x) for network, x in representations.items()}
   if len(set(counts.values())) > 1:
     raise ValueError(f'Networks saw different numbers of images: {counts}.')
-  result = np.empty((len(networks), len(networks)))
+  prepared = [
+    _prepare(measure, check(x, network), network)
+    for network, x in representations.items()
+  ]
+  result = np.eye(len(networks))
   for i, first in enumerate(prepared):
     for j, second in enumerate(prepared):
       if j < i and measure.symmetric:
         result[i, j] = result[j, i]
-      else:
-        result[i, j] = measure.compare(first, second)
+      elif i != j:
+        result[i, j] = measure.bounded(first, second)
   return networks, result

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from transferability.measures import samples
 from transferability.similarity import kernels, triangles
 from transferability.similarity.registry import Similarity, register
 
@@ -12,7 +13,7 @@ from transferability.similarity.registry import Similarity, register
   'rsa',
   cost='O(n^2 (d + log n)) a network, O(n^2) a pair',
   reference='Dwivedi and Roig, CVPR 2019, arXiv 1904.11740',
-  invariances=('scale',),
+  invariances=('scale', 'shift'),
 )
 @dataclasses.dataclass(frozen=True)
 class Rsa(Similarity):
@@ -26,8 +27,7 @@ class Rsa(Similarity):
   standardise: bool = False
 
   def prepare(self, x: np.ndarray) -> np.ndarray:
-    x = kernels.rows(x)
-    x = x - x.mean(axis=0)
+    x = samples.centre(kernels.rows(x))
     if self.standardise:
       deviation = x.std(axis=0)
       x = x / np.where(deviation > 0, deviation, 1)

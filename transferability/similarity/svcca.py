@@ -13,7 +13,8 @@ from transferability.similarity.registry import Similarity, register
   'svcca',
   cost='O(n d min(n, d)) a network, O(n k1 k2) a pair',
   reference='Raghu et al., NeurIPS 2017, arXiv 1706.05806',
-  invariances=('rotation', 'scale'),
+  lowest=0.0,
+  invariances=('rotation', 'scale', 'shift'),
 )
 @dataclasses.dataclass(frozen=True)
 class Svcca(Similarity):

@@ -11,13 +11,14 @@ def ranks(dissimilarities: np.ndarray) -> np.ndarray:
   mean ranks for equal entries.
 
   Args:
-    dissimilarities: Symmetric [n, n].
+    dissimilarities: Symmetric [n, n], of the order of 1.
 
   Returns:
     float64 [n (n - 1) / 2].
   """
   lower = dissimilarities[np.tril_indices(len(dissimilarities), -1)]
-  values = stats.rankdata(lower)
+  # What is equal but for the order of additions gets one rank.
+  values = stats.rankdata(np.round(lower, 12))
   values -= values.mean()
   norm = np.linalg.norm(values)
   if not norm > 0:

@@ -1,0 +1,254 @@
+"""Which tasks to label, and what to transfer from them, within a budget.
+
+Zamir et al. (CVPR 2018, section 3.4): given how well each transfer serves its
+target, a Boolean integer program chooses the tasks that are learned from labels
+and one transfer into each target, so that the budget of labels is kept and the
+targets are served as well as can be. It is solved to proven optimality (up to
+1e-6 of the largest value, the solver's tolerance).
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize, sparse
+
+from transferability import files
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+  """A way to serve a target.
+
+  Attributes:
+    sources: Tasks whose representations it takes, one or more (the order of
+      the transfer); the target itself where it is learned from its labels.
+    target: What it serves.
+    performance: How well; any finite number, larger is better.
+  """
+
+  sources: tuple[str, ...]
+  target: str
+  performance: float
+
+  def __post_init__(self):
+    if not self.sources or len(set(self.sources)) < len(self.sources):
+      raise ValueError(
+        f'Sources of a transfer to {self.target!r} must be one or more, each '
+        f'once, not {self.sources}.'
+      )
+    if not np.isfinite(self.performance):
+      raise ValueError(
+        f'The transfer from {self.sources} to {self.target!r} has the '
+        f'performance {self.performance}.'
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+  """An optimal choice.
+
+  Attributes:
+    sources: Tasks to learn from labels, those in use only, sorted.
+    transfers: For each target the transfer that serves it.
+    value: The sum of importance * performance.
+    cost: Of the labels of all sources.
+  """
+
+  sources: tuple[str, ...]
+  transfers: Mapping[str, Transfer]
+  value: float
+  cost: float
+
+
+def select_sources(
+  transfers: Sequence[Transfer],
+  budget: float,
+  costs: Mapping[str, float] | None = None,
+  importance: Mapping[str, float] | None = None,
+) -> Selection:
+  """Chooses sources, and one transfer into each target.
+
+  Targets are those of the transfers; all of them are served. Choices of equal
+  value are decided for the cheaper labels.
+
+  Args:
+    transfers: What can be chosen.
+    budget: What the labels of all sources may cost together.
+    costs: Of the labels of a task; 1 for those that are not named, so that the
+      budget is the number of sources.
+    importance: Of a target, 0 or more; 1 for those that are not named.
+
+  Raises:
+    ValueError: If there are no transfers, one is there twice, a number is not
+      finite or negative, or no choice serves all targets within the budget.
+  """
+  costs, importance = dict(costs or {}), dict(importance or {})
+  _check(transfers, budget, costs, importance)
+  targets = sorted({transfer.target for transfer in transfers})
+  tasks = sorted({name for transfer in transfers for name in transfer.sources})
+  prices = np.array([costs.get(task, 1.0) for task in tasks], np.float64)
+  values = np.array(
+    [importance.get(t.target, 1.0) * t.performance for t in transfers]
+  )
+  # Of the order of 1, as the tolerance of the solver is absolute.
+  scaled = values / (np.abs(values).max() or 1.0)
+  program = _Program(transfers, targets, tasks, prices, budget)
+  best = program.solve(scaled, np.zeros(len(tasks)))
+  if best is None:
+    cheapest = program.solve(np.zeros(len(values)), -prices, limited=False)
+    least = prices[cheapest[1]].sum()
+    raise ValueError(
+      f'No choice serves all {len(targets)} targets with a budget of '
+      f'{budget:g}; the cheapest labels for that cost {least:g}.'
+    )
+  # Of the choices that are as good, the cheapest.
+  used = best[0]
+  least = scaled[used].sum() - 1e-9
+  cheaper = program.solve(np.zeros(len(values)), -prices, scaled, least)
+  if cheaper is not None and scaled[cheaper[0]].sum() >= least:
+    used = cheaper[0]
+  served = [transfers[i] for i in used]
+  sources = sorted({name for transfer in served for name in transfer.sources})
+  return Selection(
+    tuple(sources),
+    {transfer.target: transfer for transfer in served},
+    float(values[used].sum()),
+    float(sum(costs.get(name, 1.0) for name in sources)),
+  )
+
+
+def first_order_transfers(
+  affinity: ArrayLike,
+  names: Sequence[str],
+  targets: Sequence[str] | None = None,
+  sources: Sequence[str] | None = None,
+) -> list[Transfer]:
+  """Returns the transfers from single tasks that an affinity rates.
+
+  Args:
+    affinity: [models, models], row: target, column: source; the diagonal says
+      what learning a target from its own labels is worth.
+    names: Of the models.
+    targets: To be served; all models if None.
+    sources: That may be labelled; all models if None.
+
+  Raises:
+    ValueError: If shapes do not fit, names repeat or are unknown.
+  """
+  affinity = np.asarray(affinity, np.float64)
+  names = list(names)
+  if affinity.shape != (len(names), len(names)):
+    raise ValueError(
+      f'An affinity of shape {affinity.shape} does not fit {len(names)} names.'
+    )
+  targets = names if targets is None else list(targets)
+  sources = names if sources is None else list(sources)
+  for given in (names, targets, sources):
+    if repeated := files.duplicates(given):
+      raise ValueError(f'{repeated} are named more than once.')
+    if unknown := [name for name in given if name not in names]:
+      raise ValueError(f'No models of these names: {unknown}; {names}.')
+  return [
+    Transfer(
+      (source,),
+      target,
+      float(affinity[names.index(target), names.index(source)]),
+    )
+    for target in targets
+    for source in sources
+  ]
+
+
+def _check(
+  transfers: Sequence[Transfer],
+  budget: float,
+  costs: Mapping[str, float],
+  importance: Mapping[str, float],
+) -> None:
+  if not transfers:
+    raise ValueError('There are no transfers to choose from.')
+  keys = [(frozenset(t.sources), t.target) for t in transfers]
+  if len(set(keys)) < len(keys):
+    first = next(key for i, key in enumerate(keys) if key in keys[:i])
+    raise ValueError(
+      f'The transfer from {sorted(first[0])} to {first[1]!r} is there twice.'
+    )
+  tasks = {name for t in transfers for name in (*t.sources, t.target)}
+  for what, numbers in (('cost', costs), ('importance', importance)):
+    for name, number in numbers.items():
+      if name not in tasks:
+        raise ValueError(f'{name!r} has a {what}, but is in no transfer.')
+      if not (np.isfinite(number) and number >= 0):
+        raise ValueError(f'The {what} of {name!r} is {number}; 0 or more.')
+  if not (np.isfinite(budget) and budget >= 0):
+    raise ValueError(f'The budget is {budget}; give 0 or more.')
+
+
+class _Program:
+  """The integer program: a variable for each transfer, then for each task."""
+
+  def __init__(
+    self,
+    transfers: Sequence[Transfer],
+    targets: Sequence[str],
+    tasks: Sequence[str],
+    prices: np.ndarray,
+    budget: float,
+  ):
+    self._num_transfers, self._num_tasks = len(transfers), len(tasks)
+    serves = sparse.lil_array((len(targets), len(transfers) + len(tasks)))
+    pairs = [(i, name) for i, t in enumerate(transfers) for name in t.sources]
+    needs = sparse.lil_array((len(pairs), len(transfers) + len(tasks)))
+    target_rows = {name: row for row, name in enumerate(targets)}
+    columns = {name: len(transfers) + j for j, name in enumerate(tasks)}
+    for i, transfer in enumerate(transfers):
+      serves[target_rows[transfer.target], i] = 1
+    for row, (i, name) in enumerate(pairs):
+      needs[row, i], needs[row, columns[name]] = 1, -1
+    spends = np.concatenate([np.zeros(len(transfers)), prices])
+    self._constraints = [
+      optimize.LinearConstraint(serves.tocsr(), 1, 1),
+      optimize.LinearConstraint(needs.tocsr(), -np.inf, 0),
+    ]
+    # A sum of prices that should be the budget may be off by rounding.
+    limit = budget + 1e-9 * max(1.0, budget)
+    self._limit = optimize.LinearConstraint(spends[None], -np.inf, limit)
+
+  def solve(
+    self,
+    of_transfers: np.ndarray,
+    of_tasks: np.ndarray,
+    values: np.ndarray | None = None,
+    at_least: float = 0.0,
+    limited: bool = True,
+  ) -> tuple[np.ndarray, np.ndarray] | None:
+    """Maximises a sum; returns the chosen transfers and tasks, if any.
+
+    Args:
+      of_transfers: What each transfer adds.
+      of_tasks: What each task adds.
+      values: If given, of the transfers; their sum must be `at_least`.
+      at_least: See `values`.
+      limited: Whether the budget holds.
+    """
+    constraints = self._constraints + ([self._limit] if limited else [])
+    if values is not None:
+      row = np.concatenate([values, np.zeros(self._num_tasks)])
+      constraints.append(optimize.LinearConstraint(row[None], at_least, np.inf))
+    size = self._num_transfers + self._num_tasks
+    result = optimize.milp(
+      -np.concatenate([of_transfers, of_tasks]),
+      integrality=np.ones(size),
+      bounds=optimize.Bounds(0, 1),
+      constraints=constraints,
+      options={'mip_rel_gap': 0.0},
+    )
+    if result.x is None:
+      return None
+    chosen = np.round(result.x).astype(bool)
+    return (
+      np.flatnonzero(chosen[: self._num_transfers]),
+      np.flatnonzero(chosen[self._num_transfers :]),
+    )
