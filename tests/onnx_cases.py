@@ -37,14 +37,24 @@ class Case:
   oracle: Callable | None
 
   def opsets(self) -> list[int]:
-    """Returns the first and the last opset that it has this form in."""
-    versions = [
-      schema.since_version
-      for schema in onnx.defs.get_all_schemas_with_history()
-      if schema.name == self.op and not schema.domain
-    ]
+    """Returns the first and the last opset that it has this form in.
+
+    There is none, if the installed package `onnx` is older than this form.
+    """
+    first = max(self.since, _first_opsets().get(self.op, self.since))
     last = min(self.until, onnx_testing.NEWEST_OPSET)
-    return sorted({max(self.since, min(versions)), last})
+    return sorted({first, last}) if first <= last else []
+
+
+@functools.cache
+def _first_opsets() -> dict[str, int]:
+  """Returns the opset in which each operation was introduced."""
+  result = {}
+  for schema in onnx.defs.get_all_schemas_with_history():
+    if not schema.domain:
+      first = result.get(schema.name, schema.since_version)
+      result[schema.name] = min(first, schema.since_version)
+  return result
 
 
 _RNG = np.random.default_rng(0)
@@ -90,6 +100,42 @@ def _max_of_four(x):
   return np.max(
     [padded[:, :, i : i + 6, j : j + 5] for i in (0, 1) for j in (0, 1)], axis=0
   )
+
+
+def _pooled_to_ceiling(x, kernel, stride, pads, average):
+  """Returns maxima or averages of windows, the last of which may stick out.
+
+  The reference evaluator moves the images if it sticks out by 2 or more.
+  """
+  before, behind = pads
+  fill = 0.0 if average else -np.inf
+  x = np.pad(x, [(0, 0), (0, 0)] + [pads] * 2, constant_values=fill)
+  starts = [
+    [i for i in range(0, size, stride)
+     if i < size - behind and i < size - kernel + stride]
+    for size in x.shape[2:]
+  ]  # fmt: skip
+  function = np.mean if average else np.max
+  return np.array(
+    [
+      [
+        function(x[:, :, i : i + kernel, j : j + kernel], axis=(2, 3))
+        for j in starts[1]
+      ]
+      for i in starts[0]
+    ]
+  ).transpose(2, 3, 0, 1)
+
+
+def _transposed_to_9_by_8(x, w, upper):
+  """Returns a transposed convolution of stride 2, cropped to 9 x 8."""
+  full = np.zeros((*x.shape[:1], w.shape[1], 14, 12), np.float32)
+  for i, j in itertools.product(range(4), range(4)):
+    full[:, :, i : i + 11 : 2, j : j + 9 : 2] += np.einsum(
+      'nchw,ck->nkhw', x, w[:, :, i, j]
+    )
+  top = 2 if upper else 3
+  return full[:, :, top : top + 9, 2:10]
 
 
 def _grouped_transposed(x, w):
@@ -221,6 +267,8 @@ def _activations() -> None:
          _scalar(high, np.float32), since=11)  # fmt: skip
   _add('Clip', _x(*_IMAGE), _NOTHING, _scalar(0.5, np.float32), since=11)
   _add('Clip', _x(*_IMAGE), _scalar(0, np.float32), since=11)
+  _add('PRelu', _x(2, 4), _c(4), since=9)
+  _add('PRelu', _x(*_IMAGE), _c(4, 6, 5), since=9)
   _add('Dropout', _x(*_IMAGE), until=11, ratio=0.4)
   _add('Dropout', _x(*_IMAGE), _scalar(0.4, np.float32), since=12)
 
@@ -249,6 +297,13 @@ def _convolutions() -> None:
   _add('ConvTranspose', _x(*_IMAGE), _c(4, 3, 2, 2), group=2, strides=[2, 2],
        oracle=_grouped_transposed)  # fmt: skip
   _add('ConvTranspose', _x(*_IMAGE), w, auto_pad='SAME_UPPER', strides=[2, 2])
+  _add('ConvTranspose', _x(*_IMAGE), w, auto_pad='SAME_LOWER', strides=[2, 2],
+       output_padding=[1, 1])  # fmt: skip
+  _add('ConvTranspose', _x(*_IMAGE), w, _c(6), auto_pad='VALID', strides=[2, 2])
+  for auto in ('NOTSET', 'SAME_UPPER', 'SAME_LOWER'):
+    _add('ConvTranspose', _x(*_IMAGE), _c(4, 3, 4, 4), auto_pad=auto,
+         strides=[2, 2], output_shape=[9, 8], oracle=functools.partial(
+           _transposed_to_9_by_8, upper=auto == 'SAME_UPPER'))  # fmt: skip
   _add('ConvTranspose', _x(2, 4, 6), _c(4, 6, 3), strides=[2])
 
 
@@ -265,7 +320,25 @@ def _pools() -> None:
   _add('AveragePool', _x(2, 4, 6, 4), auto_pad='SAME_LOWER', **window)
   _add('AveragePool', _x(*_IMAGE), pads=[1, 1, 1, 1], count_include_pad=1,
        kernel_shape=[3, 3], strides=[1, 1])  # fmt: skip
+  _add('AveragePool', _x(*_IMAGE), pads=[1, 1, 1, 1], ceil_mode=1, since=10,
+       **window)  # fmt: skip
+  _add('AveragePool', _x(*_IMAGE), pads=[1, 1, 1, 0], ceil_mode=1, since=10,
+       count_include_pad=1, kernel_shape=[3, 2], strides=[2, 2])  # fmt: skip
+  for op in ('MaxPool', 'AveragePool'):
+    for size, pads in ((7, (0, 0)), (9, (1, 1)), (8, (1, 2))):
+      average = op == 'AveragePool'
+      options = {'count_include_pad': 1} if average and any(pads) else {}
+      if size == 9 and average:
+        continue  # Padding counts, but not what sticks out: see above.
+      _add(op, _x(1, 2, size, size), kernel_shape=[3, 3], strides=[3, 3],
+           pads=[pads[0]] * 2 + [pads[1]] * 2, ceil_mode=1, since=10,
+           oracle=functools.partial(_pooled_to_ceiling, kernel=3, stride=3,
+                                    pads=pads, average=average),
+           **options)  # fmt: skip
   _add('GlobalAveragePool', _x(*_IMAGE))
+  # The reference evaluator takes the maximum over the channels, too.
+  _add('GlobalMaxPool', _x(2, 4, 6), oracle=functools.partial(
+    np.max, axis=2, keepdims=True))  # fmt: skip
   _add('GlobalMaxPool', _x(*_IMAGE))
   _add('LRN', _x(*_IMAGE), size=3, alpha=0.1, beta=0.6, bias=1.5,
        oracle=_lrn)  # fmt: skip
@@ -325,9 +398,17 @@ def _shapes() -> None:
   _add('Slice', _x(*_IMAGE), _ints(-1), _ints(-(2**62)), _ints(1), _ints(-1),
        since=10)  # fmt: skip
   _add('Slice', _x(*_IMAGE), _ints(0, 1), _ints(1, 3), since=10)
+  _add('Slice', _x(*_IMAGE), _ints(-100), _ints(100), _ints(2), _ints(3),
+       since=10)  # fmt: skip
+  _add('Slice', _x(*_IMAGE), _ints(2**62), _ints(-5), _ints(-2), _ints(-2),
+       since=10)  # fmt: skip
   _add('Gather', _x(*_IMAGE), _scalar(2), axis=1)
   _add('Gather', _x(*_IMAGE), _ints(2, 0, -1), axis=1, since=11)
   _add('Gather', _x(*_IMAGE), ('c', np.array([[1, 0], [2, 2]])), axis=2)
+  _add('Gather', _x(*_IMAGE), ('c', np.array([[1, -1], [2, -6]])), axis=2,
+       since=11)  # fmt: skip
+  _add('Gather', _x(*_IMAGE), _scalar(-1), axis=3, since=11)
+  _add('Gather', _c(5, 3), ('x', np.array([[1, 0], [4, 2]])))
   _add('Reshape', _x(*_IMAGE), _ints(0, -1, 15))
   _add('Reshape', _x(1, 4, 6, 5), _ints(1, 2, 2, 30))
   _add('Flatten', _x(*_IMAGE))
@@ -366,6 +447,8 @@ def _shapes() -> None:
          [0, 1, 2, 0, 0, 0, 1, 3])), since=11, mode=mode)  # fmt: skip
   _add('Pad', _x(*_IMAGE), _ints(*pads), _scalar(1.5, np.float32), since=11)
   _add('Pad', _x(*_IMAGE), _ints(1, 2, 0, 1), _NOTHING, _ints(3, 1), since=18)
+  _add('Pad', _x(*_IMAGE), _ints(0, 0, 4, 7, 0, 0, 9, 0), since=11, mode='edge')
+  _add('Pad', _x(2, 3), _ints(1, 1, 0, 2), _scalar(-1, np.float32), since=11)
   _add('Pad', _x(*_IMAGE), _ints(0, 0, -1, 1, 0, 0, 2, -2), since=11,
        oracle=_cropped_and_padded)  # fmt: skip
 
@@ -382,6 +465,8 @@ def _reductions() -> None:
     _add(op, x, _ints(-1), since=operand)
     _add(op, x)
   _add('ReduceSum', _x(*_IMAGE), since=13, noop_with_empty_axes=1)
+  _add('ReduceMean', _x(*_IMAGE), _ints(), since=18, noop_with_empty_axes=1)
+  _add('ReduceMean', _x(*_IMAGE), _ints(), since=18)
   for op in ('ArgMax', 'ArgMin'):
     _add(op, _x(*_IMAGE), axis=1)
     _add(op, _x(*_IMAGE), axis=2, keepdims=0)
@@ -393,10 +478,11 @@ def _reductions() -> None:
     _add(op, _x(*_IMAGE), until=12, axis=2, oracle=oracle(2))
     _add(op, _x(*_IMAGE), since=13)
     _add(op, _x(*_IMAGE), since=13, axis=1)
-  for shape in (_IMAGE, (3, 4)):
+  for shape in (_IMAGE, (3, 4), (2, 4, 7)):
     _add('BatchNormalization', _x(*shape), _c(4), _c(4), _c(4),
          _c(4, low=0.2), epsilon=1e-3, oracle=_batch_norm)  # fmt: skip
   _add('InstanceNormalization', _x(*_IMAGE), _c(4), _c(4), epsilon=1e-3)
+  _add('InstanceNormalization', _x(2, 4, 7), _c(4), _c(4))
   _add('LayerNormalization', _x(*_IMAGE), _c(5), _c(5), since=17)
   _add('LayerNormalization', _x(*_IMAGE), _c(4, 6, 5), since=17, axis=1)
   _add('GroupNormalization', _x(*_IMAGE), _c(4), _c(4), since=21,
@@ -414,6 +500,8 @@ def _reductions() -> None:
        transB=1)  # fmt: skip
   _add('Gemm', _x(3, 4), _x(5, 4), _x(5), alpha=0.5, beta=2.0, transB=1)
   _add('Gemm', _x(3, 4), _c(4, 5), since=11)
+  _add('MatMul', _x(5, 3), _x(3, 4))
+  _add('Einsum', _x(2, 3, 4), _c(4, 5), since=12, equation='...i,ij->...j')
   _add('Einsum', _x(*_IMAGE), _x(2, 4, 5, 3), since=12,
        equation='nchw, ncwk -> nhk')  # fmt: skip
 
@@ -430,6 +518,7 @@ def parameters() -> Iterator[tuple[str, Case, int, str]]:
   for number, case in enumerate(CASES):
     opsets = case.opsets()
     layouts = ('channels_first', 'channels_last')
-    for opset, layout in itertools.zip_longest(opsets, layouts):
-      opset = opset or opsets[-1]
+    if len(opsets) == 1:
+      opsets *= 2
+    for opset, layout in zip(opsets, layouts, strict=False):
       yield f'{number}_{case.op}_opset_{opset}_{layout}', case, opset, layout

@@ -1,5 +1,7 @@
 """Tests of every ONNX operation against the evaluator of the package `onnx`."""
 
+import tempfile
+
 from absl.testing import absltest, parameterized
 import numpy as np
 import pytest
@@ -16,6 +18,13 @@ _KNOWN_AT_ONCE = ('Shape', 'Size')
 
 
 class OnnxOpsTest(parameterized.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    cls._folder = folder.name
+
   def test_every_operation_has_a_case(self):
     self.assertEqual(
       set(onnx_registry.ops()), {case.op for case in onnx_cases.CASES}
@@ -52,7 +61,7 @@ class OnnxOpsTest(parameterized.TestCase):
       opset,
       {name: array.dtype for name, array in feeds.items()},
     )
-    path = onnx_testing.save(model, self.create_tempdir().full_path)
+    path = onnx_testing.save(model, self._folder)
     network = onnx_model.load(path, layout=layout)
     is_first = layout == 'channels_first'
     fed = {
@@ -72,7 +81,7 @@ class OnnxOpsTest(parameterized.TestCase):
       ]
       sums.append(total)
     model = onnx_testing.model(nodes, {'zero': [1]}, sums, arrays, opset)
-    path = onnx_testing.save(model, self.create_tempdir().full_path)
+    path = onnx_testing.save(model, self._folder)
     results = onnx_testing.run(
       onnx_model.load(path), {'zero:0': np.zeros(1, np.float32)}
     )

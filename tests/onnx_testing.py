@@ -10,9 +10,11 @@ from onnx import helper, numpy_helper
 import onnx.reference
 import tensorflow as tf
 
+from taskonomy_models.formats import onnx_file
 from taskonomy_models.frozen import FrozenNetwork
 
-NEWEST_OPSET = onnx.defs.onnx_opset_version()
+# Of those that both the installed package and the project know.
+NEWEST_OPSET = min(onnx.defs.onnx_opset_version(), onnx_file.OPSETS[-1])
 
 
 def model(
@@ -65,8 +67,12 @@ def run(
   feeds: Mapping[str, np.ndarray],
   fetches: Sequence[str] | None = None,
 ) -> list[np.ndarray]:
-  """Returns what TensorFlow computes."""
+  """Returns what TensorFlow computes, of the graph as it stands."""
+  config = tf.compat.v1.ConfigProto(
+    intra_op_parallelism_threads=1, inter_op_parallelism_threads=1
+  )
+  config.graph_options.rewrite_options.disable_meta_optimizer = True
   with tf.Graph().as_default() as graph:
     tf.import_graph_def(network.graph_def, name='')
-    with tf.compat.v1.Session(graph=graph) as session:
+    with tf.compat.v1.Session(graph=graph, config=config) as session:
       return session.run(list(fetches or network.outputs), dict(feeds))

@@ -168,7 +168,7 @@ def _transposed_window(node: Node, size: Sequence[int], x: Value) -> Window:
         total = extent - stride + more[i]
       if total < 0:
         raise ValueError('the wanted size leaves gaps between windows')
-      before = total - total // 2 if auto == 'SAME_LOWER' else total // 2
+      before = total // 2 if auto == 'SAME_UPPER' else total - total // 2
       behind = total - before
     elif auto == 'VALID':
       before = behind = 0

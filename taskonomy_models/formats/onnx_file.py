@@ -13,7 +13,7 @@ from attribution.errors import GraphError
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 # Before opset 7, operands of different shapes were matched by attributes.
-_OPSETS = range(7, 29)
+OPSETS = range(7, 29)
 _STANDARD = ('', 'ai.onnx')
 
 
@@ -133,9 +133,9 @@ def _opset(model) -> int:
     raise GraphError('no nodes found; the file is empty or no ONNX model.')
   versions = [o.version for o in model.opset_import if o.domain in _STANDARD]
   opset = max(versions, default=1)
-  if opset not in _OPSETS:
+  if opset not in OPSETS:
     raise GraphError(
-      f'it follows opset {opset}; known are {_OPSETS[0]} to {_OPSETS[-1]}. '
+      f'it follows opset {opset}; known are {OPSETS[0]} to {OPSETS[-1]}. '
       'onnx.version_converter can convert between opsets.'
     )
   return opset
