@@ -141,7 +141,20 @@ def _opset(model) -> int:
   return opset
 
 
+def _check_texts(graph) -> None:
+  """Raises GraphError for what protobuf hands on as bytes: it is no UTF-8."""
+  texts = [value.name for value in (*graph.input, *graph.output)]
+  texts += [tensor.name for tensor in graph.initializer]
+  for node in graph.node:
+    texts += [node.op_type, node.domain, node.name, *node.input, *node.output]
+    texts += [attribute.name for attribute in node.attribute]
+  for text in texts:
+    if not isinstance(text, str):
+      raise GraphError(f'the name {text!r} is no text; the file is damaged.')
+
+
 def _graph(graph, opset: int, tensors: '_Tensors') -> OnnxGraph:
+  _check_texts(graph)
   if graph.sparse_initializer:
     raise GraphError('it has sparse weights, which are not supported.')
   weights = {tensor.name: tensors.array(tensor) for tensor in graph.initializer}
