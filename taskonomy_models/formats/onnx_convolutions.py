@@ -125,6 +125,8 @@ def _conv_transpose(
   x, kernel = as_value(x), known(w, 'the kernel')
   group = node.get('group', 1)
   _check_channels(x, kernel.shape[0])
+  if kernel.shape[0] % group:
+    raise ValueError(f'{kernel.shape[0]} channels in {group} groups')
   window = _transposed_window(node, _kernel_size(node, kernel), x)
   kernel = _dilated(kernel, window.dilations)
   if kernel.ndim == 3:

@@ -171,7 +171,9 @@ def _split(
   node: Node, x: Operand, sizes: Operand | None = None
 ) -> tuple[Operand, ...]:
   axis, stated = node.get('axis', 0), node.get('split')
-  count = node.get('num_outputs', len(node.outputs))
+  count = len(node.outputs)
+  if node.get('num_outputs', count) != count:
+    raise ValueError(f'it has {count} results')
   if sizes is not None:
     stated = integers(sizes, 'split')
   length = x.shape[normal_axis(axis, len(x.shape))]
