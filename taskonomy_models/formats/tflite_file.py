@@ -201,6 +201,8 @@ def _check(graph: TfliteGraph) -> None:
           f'{operator.op} needs the tensor {name!r}, which nothing before it '
           'computes; the file is damaged.'
         )
+    if not operator.outputs or any(n not in numbers for n in operator.outputs):
+      raise GraphError(f'{operator.op} has wrong results; the file is damaged.')
     known.update(operator.outputs)
   used = {*graph.inputs, *graph.outputs}
   if not used <= known.intersection(numbers):

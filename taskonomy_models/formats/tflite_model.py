@@ -196,8 +196,9 @@ def _dequantised(tensor: tflite_file.Tensor) -> np.ndarray:
       'supported.'
     )
   shape = [1] * tensor.array.ndim
-  if tensor.scale.size > 1:
-    if tensor.array.shape[tensor.axis : tensor.axis + 1] != tensor.scale.shape:
+  if tensor.scale.size > 1 or tensor.zero.size > 1:
+    side = tensor.array.shape[tensor.axis : tensor.axis + 1]
+    if not side == tensor.scale.shape == tensor.zero.shape:
       raise GraphError(
         f'the tensor {tensor.name!r} of shape {tensor.array.shape} has '
         f'{tensor.scale.size} scales; the file is damaged.'
