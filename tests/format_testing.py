@@ -82,3 +82,12 @@ def images(count: int = 3, size: int = 16, channels: int = 3) -> np.ndarray:
   """Returns noise, float32 [count, size, size, channels] in [0, 1]."""
   rng = np.random.default_rng(3)
   return rng.random((count, size, size, channels), np.float32)
+
+
+def damaged(content: bytes, seed: int) -> bytes:
+  """Returns the content of a file with some bytes changed."""
+  rng = np.random.default_rng(seed)
+  result = bytearray(content)
+  for place in rng.integers(0, len(content), rng.integers(1, 4)):
+    result[place] = rng.integers(256)
+  return bytes(result)

@@ -125,6 +125,8 @@ def _conv_transpose(
   x, kernel = as_value(x), known(w, 'the kernel')
   group = node.get('group', 1)
   _check_channels(x, kernel.shape[0])
+  if kernel.shape[0] % group:
+    raise ValueError(f'{kernel.shape[0]} channels in {group} groups')
   window = _transposed_window(node, _kernel_size(node, kernel), x)
   kernel = _dilated(kernel, window.dilations)
   if kernel.ndim == 3:
@@ -168,7 +170,7 @@ def _transposed_window(node: Node, size: Sequence[int], x: Value) -> Window:
         total = extent - stride + more[i]
       if total < 0:
         raise ValueError('the wanted size leaves gaps between windows')
-      before = total - total // 2 if auto == 'SAME_LOWER' else total // 2
+      before = total // 2 if auto == 'SAME_UPPER' else total - total // 2
       behind = total - before
     elif auto == 'VALID':
       before = behind = 0

@@ -13,7 +13,7 @@ from attribution.errors import GraphError
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 # Before opset 7, operands of different shapes were matched by attributes.
-_OPSETS = range(7, 29)
+OPSETS = range(7, 29)
 _STANDARD = ('', 'ai.onnx')
 
 
@@ -133,15 +133,28 @@ def _opset(model) -> int:
     raise GraphError('no nodes found; the file is empty or no ONNX model.')
   versions = [o.version for o in model.opset_import if o.domain in _STANDARD]
   opset = max(versions, default=1)
-  if opset not in _OPSETS:
+  if opset not in OPSETS:
     raise GraphError(
-      f'it follows opset {opset}; known are {_OPSETS[0]} to {_OPSETS[-1]}. '
+      f'it follows opset {opset}; known are {OPSETS[0]} to {OPSETS[-1]}. '
       'onnx.version_converter can convert between opsets.'
     )
   return opset
 
 
+def _check_texts(graph) -> None:
+  """Raises GraphError for what protobuf hands on as bytes: it is no UTF-8."""
+  texts = [value.name for value in (*graph.input, *graph.output)]
+  texts += [tensor.name for tensor in graph.initializer]
+  for node in graph.node:
+    texts += [node.op_type, node.domain, node.name, *node.input, *node.output]
+    texts += [attribute.name for attribute in node.attribute]
+  for text in texts:
+    if not isinstance(text, str):
+      raise GraphError(f'the name {text!r} is no text; the file is damaged.')
+
+
 def _graph(graph, opset: int, tensors: '_Tensors') -> OnnxGraph:
+  _check_texts(graph)
   if graph.sparse_initializer:
     raise GraphError('it has sparse weights, which are not supported.')
   weights = {tensor.name: tensors.array(tensor) for tensor in graph.initializer}

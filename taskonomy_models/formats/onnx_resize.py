@@ -162,10 +162,12 @@ def _native_options(sides: list[_Side], way: _Way) -> dict | None:
   if not divides:
     return None
   if way.mode == 'nearest':
-    centred = way.coordinates in ('half_pixel', 'pytorch_half_pixel')
-    cornered = way.coordinates == 'asymmetric' and way.rounding == 'floor'
-    if (centred and enlarges) or cornered:
-      return {'half_pixel_centers': centred}
+    is_centred = way.coordinates in ('half_pixel', 'pytorch_half_pixel')
+    is_rounded = way.rounding in ('round_prefer_floor', 'round_prefer_ceil')
+    if is_centred and is_rounded and enlarges:  # No ties to round up or down.
+      return {'half_pixel_centers': True}
+    if way.coordinates == 'asymmetric' and way.rounding == 'floor':
+      return {}
     return None
   if way.mode != 'linear' or way.excludes_outside:
     return None

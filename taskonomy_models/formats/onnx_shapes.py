@@ -171,7 +171,9 @@ def _split(
   node: Node, x: Operand, sizes: Operand | None = None
 ) -> tuple[Operand, ...]:
   axis, stated = node.get('axis', 0), node.get('split')
-  count = node.get('num_outputs', len(node.outputs))
+  count = len(node.outputs)
+  if node.get('num_outputs', count) != count:
+    raise ValueError(f'it has {count} results')
   if sizes is not None:
     stated = integers(sizes, 'split')
   length = x.shape[normal_axis(axis, len(x.shape))]
@@ -235,14 +237,15 @@ def _gather(node: Node, x: Operand, indices: Operand) -> Operand:
     axis = normal_axis(axis, x.ndim)
     check_size([*x.shape[:axis], indices.size, *x.shape[axis + 1 :]])
     return boxed(np.take(x, indices, axis))
-  if isinstance(x, Value) and is_known(indices) and indices.ndim < 2:
+  if isinstance(x, Value) and is_known(indices):
     length = x.shape[normal_axis(axis, x.rank)]
     if (indices < 0).any():
       if length is None:
         raise ValueError('it counts from the end of an open dimension')
       indices = indices % length
-    result = tf.gather(x.tensor, indices, axis=x.axis(axis))
-    return x.without_axes(result, () if indices.ndim else [axis])
+    if indices.ndim < 2:
+      result = tf.gather(x.tensor, indices, axis=x.axis(axis))
+      return x.without_axes(result, () if indices.ndim else [axis])
   x, indices = as_value(x), as_value(indices)
   axis = normal_axis(axis, x.rank)
   return Value.plain(
@@ -316,9 +319,9 @@ def _padded(
   if mode != 'edge':
     raise ValueError(f'mode={mode!r} is not supported')
   for axis, (before, behind) in enumerate(pads):
-    for _ in range(before + behind):  # The edge is the nearest reflection.
-      one = [(0, 0)] * len(pads)
-      one[axis] = (1, 0) if before else (0, 1)
-      before = max(0, before - 1)
-      tensor = tf.pad(tensor, one, 'SYMMETRIC')
+    if before or behind:
+      size = tensor.shape[axis] or tf.shape(tensor)[axis]
+      places = tf.range(-before, size + behind)
+      places = tf.clip_by_value(places, 0, size - 1)
+      tensor = tf.gather(tensor, places, axis=axis)
   return tensor

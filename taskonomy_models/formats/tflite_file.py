@@ -81,7 +81,7 @@ class Operator:
   """One operation.
 
   Attributes:
-    op: Its type, such as 'CONV_2D', or the name of a custom one.
+    op: Its type, such as 'CONV_2D', or 'custom ' and the name of a custom one.
     inputs: Numbers of tensors, -1 for an operand that is left out.
     outputs: Numbers of tensors.
     options: As the package `tflite` reads them, None if there are none.
@@ -93,13 +93,22 @@ class Operator:
   options: Any
 
   def get(self, option: str, default: Any = None) -> Any:
-    """Returns an option; texts of the file format are numbers."""
+    """Returns an option; texts of the file format are numbers.
+
+    Raises:
+      GraphError: If the file is damaged.
+      ValueError: If there are no options, and no default.
+    """
     if self.options is None:
       if default is None:
         raise ValueError(f'the option {option} is missing')
       return default
-    value = getattr(self.options, option)()
-    return value.decode(errors='replace') if isinstance(value, bytes) else value
+    try:
+      return getattr(self.options, option)()
+    except _DAMAGES as error:
+      raise GraphError(
+        f'the option {option} of {self.op} is damaged: {error}'
+      ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +201,8 @@ def _check(graph: TfliteGraph) -> None:
           f'{operator.op} needs the tensor {name!r}, which nothing before it '
           'computes; the file is damaged.'
         )
+    if not operator.outputs or any(n not in numbers for n in operator.outputs):
+      raise GraphError(f'{operator.op} has wrong results; the file is damaged.')
     known.update(operator.outputs)
   used = {*graph.inputs, *graph.outputs}
   if not used <= known.intersection(numbers):
@@ -262,7 +273,7 @@ class _Reader:
     number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
     op = self._ops.get(number, f'operation {number}')
     if op == 'CUSTOM':
-      op = (code.CustomCode() or b'CUSTOM').decode(errors='replace')
+      op = f'custom {(code.CustomCode() or b"?").decode(errors="replace")}'
     options = None
     kind = self._options.get(operator.BuiltinOptionsType(), 'NONE')
     if kind != 'NONE':

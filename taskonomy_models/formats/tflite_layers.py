@@ -35,6 +35,8 @@ def _conv(
 ) -> tf.Tensor:
   kernel = known(w, 'the kernel').transpose(1, 2, 3, 0)
   groups = x.shape[3] // kernel.shape[2]
+  if x.shape[3] != groups * kernel.shape[2] or kernel.shape[3] % groups:
+    raise ValueError(f'{x.shape[3]} channels for a kernel {kernel.shape}')
   # One convolution for each group: CPUs have no gradient of all at once.
   parts = [
     tf.nn.conv2d(

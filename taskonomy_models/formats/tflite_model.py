@@ -2,8 +2,10 @@
 
 Only the package `tflite` is needed, the bindings of the file format. An
 activation that is fused into an operation is split off, so that epsilon-LRP
-finds it; weights of 16 bits become 32. Quantised networks are refused: no
-gradient flows through them.
+finds it. Weights that are stored in 16 bits or as integers become the 32 bits
+that they stand for ("dynamic range" files are computed more exactly here than
+by TensorFlow Lite, which rounds their activations as it goes). Networks whose
+activations are integers are refused: no gradient flows through them.
 
 Tensors are named `<Op>_<n>`, after the type of operation that TensorFlow has
 for the last step, counted from 0 in the order of the file: `Relu6_31` is the
@@ -54,7 +56,7 @@ def load(
 
   Raises:
     GraphError: If the file is damaged, holds an operation that is not known, or
-      quantised numbers.
+      computes with quantised numbers.
     OSError: If it cannot be read.
   """
   graph = tflite_file.read(path, max_bytes)
@@ -155,12 +157,7 @@ class _Converter:
     number: int,
   ) -> None:
     """Adds an operation that changes the type; constants change at once."""
-    source = self._graph.tensors[operator.inputs[0]]
-    if operator.op == 'DEQUANTIZE' and source.is_quantised:
-      if source.array is None:
-        self._refuse_quantised(source)
-      self._operands[operator.outputs[0]] = _dequantised(source)
-      return
+    self._refuse_quantised(self._graph.tensors[operator.inputs[0]])
     value = self._operand(operator.inputs[0])
     if isinstance(value, np.ndarray):
       self._operands[operator.outputs[0]] = value.astype(result.dtype)
@@ -175,22 +172,37 @@ class _Converter:
     """Returns an operand, a constant as an array of the computed type."""
     if number not in self._operands:
       tensor = self._graph.tensors[number]
-      self._operands[number] = tensor.array.astype(tensor.dtype)
+      if tensor.is_quantised:
+        self._operands[number] = _dequantised(tensor)
+      else:
+        self._operands[number] = tensor.array.astype(tensor.dtype)
     return self._operands[number]
 
   def _refuse_quantised(self, tensor: tflite_file.Tensor) -> None:
-    if tensor.is_quantised:
+    """Raises GraphError for activations that are integers; weights may be."""
+    if tensor.is_quantised and tensor.array is None:
       raise GraphError(
         f'the tensor {tensor.name!r} is quantised ({tensor.kind}). No gradient '
-        'flows through a quantised network; take the file with weights of 16 '
-        'or 32 bits.'
+        'flows through a quantised network; take the file of which at most '
+        'the weights are quantised.'
       )
 
 
 def _dequantised(tensor: tflite_file.Tensor) -> np.ndarray:
   """Returns the weights that quantised ones stand for."""
+  if tensor.kind not in ('INT8', 'UINT8', 'INT16', 'INT32'):
+    raise GraphError(
+      f'the tensor {tensor.name!r} is quantised to {tensor.kind}, which is not '
+      'supported.'
+    )
   shape = [1] * tensor.array.ndim
-  if tensor.scale.size > 1:
+  if tensor.scale.size > 1 or tensor.zero.size > 1:
+    side = tensor.array.shape[tensor.axis : tensor.axis + 1]
+    if not side == tensor.scale.shape == tensor.zero.shape:
+      raise GraphError(
+        f'the tensor {tensor.name!r} of shape {tensor.array.shape} has '
+        f'{tensor.scale.size} scales; the file is damaged.'
+      )
     shape[tensor.axis] = -1
   difference = tensor.array.astype(np.float64) - tensor.zero.reshape(shape)
   return (difference * tensor.scale.reshape(shape)).astype(np.float32)

@@ -69,7 +69,7 @@ _SAME: dict[str, tuple[str, Callable]] = {
   'GATHER_ND': ('GatherNd', tf.gather_nd),
   'REVERSE_V2': ('ReverseV2', tf.reverse),
   'SPACE_TO_BATCH_ND': ('SpaceToBatchND', tf.space_to_batch),
-  'BATCH_TO_SPACE_ND': ('BatchToSpaceND', tf.raw_ops.BatchToSpaceND),
+  'BATCH_TO_SPACE_ND': ('BatchToSpaceND', tf.batch_to_space),
 }
 
 
@@ -126,7 +126,7 @@ def _concatenation(operator: Operator, *parts: Operand) -> tf.Tensor:
 @register_op('SPLIT', 'Split')
 def _split(operator: Operator, axis: Operand, x: Operand):
   axis = known(axis, 'the axis').item()
-  return tuple(tf.split(x, operator.get('NumSplits'), axis))
+  return tuple(tf.split(x, len(operator.outputs), axis))
 
 
 @register_op('SPLIT_V', 'SplitV')
@@ -142,7 +142,7 @@ def _pack(operator: Operator, *parts: Operand) -> tf.Tensor:
 
 @register_op('UNPACK', 'Unpack')
 def _unpack(operator: Operator, x: Operand):
-  return tuple(tf.unstack(x, operator.get('Num'), operator.get('Axis')))
+  return tuple(tf.unstack(x, len(operator.outputs), operator.get('Axis')))
 
 
 @register_op('STRIDED_SLICE', 'StridedSlice')
@@ -177,7 +177,7 @@ def _reshape(
   operator: Operator, x: Operand, shape: Operand | None = None
 ) -> tf.Tensor:
   if shape is None:
-    shape = operator.options.NewShapeAsNumpy()
+    shape = operator.get('NewShapeAsNumpy')
   x = tf.convert_to_tensor(x)
   if isinstance(shape, np.ndarray):
     shape = [int(size) for size in shape.reshape(-1)]
@@ -191,8 +191,8 @@ def _reshape(
 @register_op('SQUEEZE', 'Squeeze')
 def _squeeze(operator: Operator, x: Operand) -> tf.Tensor:
   axes = ()
-  if operator.options is not None and operator.options.SqueezeDimsLength():
-    axes = operator.options.SqueezeDimsAsNumpy()
+  if operator.get('SqueezeDimsLength', 0):
+    axes = operator.get('SqueezeDimsAsNumpy')
   return tf.squeeze(x, [int(axis) for axis in axes] or None)
 
 
