@@ -116,19 +116,19 @@ def apply(text: str, maps: np.ndarray) -> np.ndarray:
   return maps
 
 
-def affinity_without_common_map(cosines: np.ndarray) -> np.ndarray:
-  """Returns affinities after the mean over the models left every map.
+def cosines_without_common_map(cosines: np.ndarray) -> np.ndarray:
+  """Returns cosines after the mean over the models left every map.
 
   On each image the mean of all models' unit maps is what every network sees
   there. Without it, cosine_ij becomes a function of the Gram matrix alone:
-  that of H K H, with H = I - 1/n, at unit diagonal. The affinity of two models
+  that of H K H, with H = I - 1/n, at unit diagonal. The cosine of two models
   then depends on which others there are.
 
   Args:
     cosines: [images, n, n], as `ModelSpace.image_cosines` returns them.
 
   Returns:
-    Symmetric float64 [n, n], unit diagonal: the mean over the images.
+    float64 [images, n, n], symmetric, unit diagonal.
 
   Raises:
     ValueError: If fewer than two models, or a map is the mean map on an image.
@@ -140,7 +140,7 @@ def affinity_without_common_map(cosines: np.ndarray) -> np.ndarray:
   if number < 2:
     raise ValueError('What models have in common needs two or more of them.')
   centring = np.eye(number) - 1 / number
-  total = np.zeros((number, number))
+  result = np.empty_like(cosines)
   for image, matrix in enumerate(cosines):
     gram = centring @ matrix @ centring
     norms = np.sqrt(np.maximum(np.diag(gram), 0))
@@ -149,7 +149,12 @@ def affinity_without_common_map(cosines: np.ndarray) -> np.ndarray:
         f'Image {image}: the map of model {int(np.argmin(norms))} is that of '
         'all models together.'
       )
-    total += gram / np.outer(norms, norms)
-  mean = np.clip((total + total.T) / (2 * len(cosines)), -1, 1)
-  np.fill_diagonal(mean, 1.0)
-  return mean
+    values = np.clip((gram + gram.T) / (2 * np.outer(norms, norms)), -1, 1)
+    np.fill_diagonal(values, 1.0)
+    result[image] = values
+  return result
+
+
+def affinity_without_common_map(cosines: np.ndarray) -> np.ndarray:
+  """Returns the mean over the images of `cosines_without_common_map`."""
+  return cosines_without_common_map(cosines).mean(axis=0)

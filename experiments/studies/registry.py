@@ -57,6 +57,10 @@ _STUDIES = {
     'Targets that are ranked badly',
     'Rebuttal, reviewer 2: class_places is poorly predicted',
   ),
+  'remedies': (
+    'What helps outside the protocol of the paper',
+    'Not in the paper: attribution loses to similarities of representations',
+  ),
   'quantisation': (
     'Affinities from maps of few bits',
     "Rebuttal, reviewer 1: Spearman's correlation with the 32-bit affinity is "

@@ -1,0 +1,139 @@
+"""What helps: other maps, and what all networks share removed (no paper)."""
+
+from collections.abc import Callable, Iterator
+import pathlib
+
+import numpy as np
+
+from experiments import figures
+from experiments.study import Finding, Run, Study
+from transferability import (
+  affinity,
+  files,
+  map_transforms,
+  ranking,
+  resampling,
+)
+from transferability.oracle import Oracle
+
+TRANSFORMS = (
+  map_transforms.NONE,
+  'root',
+  'grey',
+  'absolute',
+  'absolute+pooled',
+)
+_IMAGES = 200
+_DRAWS = 400
+_KS = (1, 3, 5)
+_Removal = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def _nothing(cosines: np.ndarray, shares: np.ndarray) -> np.ndarray:
+  return resampling.affinities(cosines, shares)
+
+
+def _common_map(cosines: np.ndarray, shares: np.ndarray) -> np.ndarray:
+  without = map_transforms.cosines_without_common_map(cosines)
+  return resampling.affinities(without, shares)
+
+
+def _hubs(cosines: np.ndarray, shares: np.ndarray) -> np.ndarray:
+  drawn = resampling.affinities(cosines, shares)
+  return np.stack([affinity.without_hubs(matrix) for matrix in drawn])
+
+
+# From cosines [images, n, n] and shares [draws, images] to [draws, n, n].
+REMOVALS: dict[str, _Removal] = {
+  'nothing': _nothing,
+  'common map': _common_map,
+  'hubs': _hubs,
+}
+
+
+def conduct(study: Study, folder: pathlib.Path) -> Finding:
+  """Writes a table of all variants, and a figure of one method's."""
+  oracle = study.require_oracle()
+  ks = [k for k in _KS if k < len(oracle.sources)]
+  header = ['probe', 'method', 'maps', 'removed']
+  for k in ks:
+    header += [f'P@{k}', f'P@{k}_low', f'P@{k}_high']
+  header += ['spearman', 'spearman_low', 'spearman_high']
+  rows, shown = [], {}
+  for probe in study.settings.probes:
+    run, stem = study.run(probe), pathlib.Path(probe).stem
+    for method in study.settings.methods:
+      for transform in TRANSFORMS:
+        found = _scores(run, method, transform, oracle, study.settings.seed)
+        for removal, values in found.items():
+          cells = [values[k - 1] for k in ks] + [values[-1]]
+          rows.append((stem, method, transform, removal, *np.ravel(cells)))
+          if method == study.method:
+            label = f'{transform}, less {removal}'
+            shown.setdefault(stem, {})[label] = float(values[ks[-1] - 1][0])
+  files.write_csv(folder / 'remedies.csv', [header, *rows])
+  figures.bars(
+    folder / 'remedies.png',
+    list(next(iter(shown.values()))),
+    {stem: list(values.values()) for stem, values in shown.items()},
+    f'{figures.method_label(study.method)} outside the protocol of the paper',
+    f'P@{ks[-1]}',
+  )
+  texts = [
+    f'{stem} {values["none, less nothing"]:.3f}, less the common map '
+    f'{values["none, less common map"]:.3f}, less hubs '
+    f'{values["none, less hubs"]:.3f}'
+    for stem, values in shown.items()
+  ]
+  return Finding(
+    f'P@{ks[-1]} of {figures.method_label(study.method)}: {"; ".join(texts)}.',
+    (
+      'Common map: the mean over all networks of their unit maps, taken from '
+      'each before the cosine. Hubs: the mean affinity of a source, taken from '
+      'its column. Both look at the other networks, never at the oracle. '
+      'Maps: see `transferability.map_transforms`.',
+      f'Of up to {_IMAGES} images; intervals of 95 % over images by bootstrap, '
+      'the same draws for all variants.',
+    ),
+    ('remedies.png', 'remedies.csv'),
+  )
+
+
+def _scores(
+  run: Run, method: str, transform: str, oracle: Oracle, seed: int
+) -> dict[str, np.ndarray]:
+  """Returns, by what is removed, value, low and high end of each score.
+
+  Returns:
+    float64 [K + 1, 3]: P@1 ... P@K, and the mean rank correlation.
+  """
+  cosines = np.concatenate(list(_cosines(run, method, transform)))
+  once = np.full((1, len(cosines)), 1 / len(cosines))
+  shares = resampling.weights(len(cosines), _DRAWS, seed)
+  result = {}
+  for name, remove in REMOVALS.items():
+    matrix = remove(cosines, once)[0]
+    ranked = ranking.rank_sources(matrix, run.names, oracle.targets)
+    curve = ranking.precision_recall(ranked, oracle)
+    draws = resampling.score(remove(cosines, shares), run.names, oracle)
+    drawn = np.column_stack([draws.precision, draws.spearman])
+    values = [*curve.precision, ranking.mean_spearman(ranked, oracle)]
+    result[name] = np.column_stack([values, resampling.interval(drawn).T])
+  return result
+
+
+def _cosines(run: Run, method: str, transform: str) -> Iterator[np.ndarray]:
+  """Yields the cosines of transformed maps, [1, models, models]."""
+  space = run.spaces[method]
+  shape = space.settings['image_shape']
+  kept = space.kept_images
+  rows = [space.rows(name) for name in run.names]
+  for image in kept[:: max(1, len(kept) // _IMAGES)][:_IMAGES]:
+    maps = np.stack([points[image] for points in rows])
+    maps = maps.astype(np.float32).reshape(len(maps), *shape)
+    maps = map_transforms.apply(transform, maps)
+    unit, bad = affinity.unit_rows(maps.reshape(len(maps), -1))
+    if bad:
+      names = [run.names[i] for i in bad]
+      raise ValueError(f'{method}, {transform}: no direction: {names}.')
+    yield (unit @ unit.T)[None]
