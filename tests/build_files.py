@@ -5,7 +5,8 @@ written anew. Each module is one target with its own name: a `py_test` if it
 ends in `_test.py`, a `py_binary` if it has a main block, else a `py_library`;
 a package itself (`__init__.py`) is a target with the folder's name that carries
 the package's data files. A target depends on exactly what its module imports,
-and on its package if that has data.
+and on its package if that has data. A package that imports whatever modules it
+has (by `pkgutil`) depends on all of them.
 """
 
 import argparse
@@ -112,6 +113,8 @@ def _module(
 ) -> Module:
   tree = ast.parse(path.read_text(encoding='utf-8'), str(path))
   imported = set(_imported(tree, package, known))
+  if name == package and 'pkgutil' in imported:
+    imported |= {m for m in known if m.rpartition('.')[0] == package}
   internal = {_longest_known(other, known) for other in imported} - {None, name}
   external = {
     other.split('.')[0]

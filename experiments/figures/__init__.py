@@ -10,6 +10,7 @@ from experiments.figures.curves import (
   lines,
   precision_recall_curves,
 )
+from experiments.figures.diagram import method_diagram
 from experiments.figures.maps import map_grid, map_panels
 from experiments.figures.matrices import affinity_heat_map
 from experiments.figures.points import scatter
@@ -33,6 +34,7 @@ __all__ = [
   'lines',
   'map_grid',
   'map_panels',
+  'method_diagram',
   'method_label',
   'task_tree',
 ]

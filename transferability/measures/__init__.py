@@ -1,26 +1,12 @@
 """Transferability measures: how well a representation suits labelled data.
 
-Each is a function in a module of its name; `score` finds it by that name.
+Each is a function in a module of this package, all of which are imported here:
+a module is all that a new one takes. `score` finds it by its name.
 """
 
-from transferability.measures import (  # noqa: F401 - registered by import.
-  etran,
-  gbc,
-  h_score,
-  h_score_shrinkage,
-  knn,
-  leep,
-  lfc,
-  logme,
-  nce,
-  ncti,
-  nleep,
-  pactran,
-  parc,
-  ped,
-  sfda,
-  transrate,
-)
+import importlib
+import pkgutil
+
 from transferability.measures.registry import (
   Measure,
   info,
@@ -31,3 +17,6 @@ from transferability.measures.registry import (
 )
 
 __all__ = ['Measure', 'info', 'names', 'score', 'score_all', 'score_pool']
+
+for _module in pkgutil.iter_modules(__path__):
+  importlib.import_module(f'{__name__}.{_module.name}')

@@ -1,16 +1,12 @@
 """Label-free similarity of representations of the same images.
 
-Each measure is a class in a module of its name; `score` finds it by that name.
+Each measure is a class in a module of this package, all of which are imported
+here: a module is all that a new one takes. `score` finds it by its name.
 """
 
-from transferability.similarity import (  # noqa: F401 - registered by import.
-  cka,
-  dds,
-  depara,
-  pwcca,
-  rsa,
-  svcca,
-)
+import importlib
+import pkgutil
+
 from transferability.similarity.registry import (
   Similarity,
   create,
@@ -28,3 +24,6 @@ __all__ = [
   'names',
   'score',
 ]
+
+for _module in pkgutil.iter_modules(__path__):
+  importlib.import_module(f'{__name__}.{_module.name}')
