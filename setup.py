@@ -62,6 +62,9 @@ setuptools.setup(
     'gpu': ['tensorflow[and-cuda]>=2.18,<2.22'],
     'test': [
       'hypothesis>=6',
+      'ipykernel>=6',
+      'nbclient>=0.10',
+      'nbformat>=5.7',
       'pillow>=10',
       'pytest>=8',
       'selenium>=4.15',

@@ -46,6 +46,7 @@ class ReadmeTest(absltest.TestCase):
     setup = (_ROOT / 'setup.py').read_text(encoding='utf-8')
     declared = set(re.findall(r"'([a-z0-9-]+)[\[>=]", setup))
     tools = {'pytest', 'hypothesis', 'pillow', 'setuptools', 'ruff'}
+    tools |= {'ipykernel', 'nbclient', 'nbformat'}
     section = _README.split('## Dependencies')[1]
     for name in declared - tools:
       self.assertIn(name, section)
