@@ -1,6 +1,7 @@
 """The flags and the work that the selection commands share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
 import json
 import os
 import pathlib
@@ -11,21 +12,37 @@ from absl import app, flags
 from experiments import pipeline, run_record
 from experiments.selection import (
   features,
-  label_free,
   report,
   scoring,
   study,
   targets,
 )
-from experiments.selection.features import Candidate
-from experiments.selection.label_free import Matrices
+from experiments.selection.features import Candidate, Features
+from experiments.selection.label_free import Near
 from experiments.selection.study import Case
 from experiments.selection.targets import Data
 from taskonomy_models import bank as banks
 from taskonomy_models import cli, progress, readouts
 from taskonomy_models.bank import Bank
 
-Plan = Callable[[Bank, Data], tuple[list[Candidate], list[Case]]]
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What competes for what.
+
+  Attributes:
+    candidates: Whose features are extracted.
+    cases: Targets, and the candidates that compete for each.
+    near: Returns the scores of the label-free family, or None; gets the
+      features and the output folder.
+  """
+
+  candidates: Sequence[Candidate]
+  cases: Sequence[Case]
+  near: Callable[[Mapping[str, Features], pathlib.Path], Near | None] = (
+    lambda features, output: None
+  )
+
 
 _BANK = flags.DEFINE_string(
   'bank', 'mini', f'Networks: one of {list(banks.NAMED)}, or a folder.'
@@ -102,46 +119,43 @@ _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace a run.')
 _NOT_RECORDED = ('output', 'resume', 'overwrite', 'workers', 'data_dir')
 
 
-def run(name: str, plan: Plan, *, may_use_maps: bool = False) -> None:
+def run(
+  name: str,
+  plan: Callable[[Bank, Data], Plan],
+  own: Sequence[flags.FlagHolder] = (),
+  **defaults: Any,
+) -> None:
   """Runs a selection command.
 
   Args:
     name: Of the command, and of its default folder.
     plan: Chooses candidates and cases from the bank and the data.
-    may_use_maps: Whether candidates are the networks of the bank, so that
-      label-free measures can be compared too; defines their flags.
+    own: Flags of the command itself.
+    **defaults: Other defaults of the shared flags.
   """
-  if may_use_maps:
-    _define_map_flags()
+  for flag, value in defaults.items():
+    flags.FLAGS.set_default(flag, value)
 
   def main(argv: Sequence[str]) -> None:
     if len(argv) > 1:
       raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
     output = pathlib.Path(_OUTPUT.value or os.path.join('results', name))
-    _conduct(output, plan, may_use_maps)
+    _conduct(output, plan, own)
 
   cli.run(main)
 
 
-def _define_map_flags() -> None:
-  flags.DEFINE_list(
-    'methods',
-    ['saliency', 'gradient_times_input', 'elrp'],
-    'Attribution methods; with none, label-free measures are left out.',
-  )
-  flags.DEFINE_integer(
-    'num_unlabelled',
-    200,
-    'Images of the label-free measures, the first to train on.',
-    lower_bound=3,
-  )
+def options() -> dict[str, Any]:
+  """Returns how images are computed: `batch_size` and `device`."""
+  return {'batch_size': _BATCH_SIZE.value, 'device': _DEVICE.value}
 
 
-def _flag_values() -> dict[str, Any]:
-  shared = [f.name for f in flags.FLAGS.get_key_flags_for_module(__name__)]
+def _flag_values(own: Sequence[flags.FlagHolder]) -> dict[str, Any]:
+  shared = flags.FLAGS.get_key_flags_for_module(__name__)
+  names = [flag.name for flag in shared] + [flag.name for flag in own]
   return {
     name: flags.FLAGS[name].value
-    for name in sorted(shared)
+    for name in sorted(names)
     if name not in _NOT_RECORDED
   }
 
@@ -180,31 +194,16 @@ def _load_data(bank: Bank) -> Data:
   )
 
 
-def _matrices(
-  bank: Bank, data: Data, cases: Sequence[Case], output: pathlib.Path
-) -> Matrices | None:
-  chosen = flags.FLAGS['methods'].value
-  networks = {data.targets[case.target].network for case in cases} - {None}
-  if not chosen or not networks:
-    return None
-  number = min(flags.FLAGS['num_unlabelled'].value, data.num_train)
-  return label_free.compute(
-    bank,
-    data.images[:number],
-    output,
-    methods=chosen,
-    batch_size=_BATCH_SIZE.value,
-    device=_DEVICE.value,
-    track=progress.track,
-  )
-
-
-def _conduct(output: pathlib.Path, plan: Plan, may_use_maps: bool) -> None:
+def _conduct(
+  output: pathlib.Path,
+  make_plan: Callable[[Bank, Data], Plan],
+  own: Sequence[flags.FlagHolder],
+) -> None:
   settings = _settings()
   bank = banks.load(_BANK.value)
   record = run_record.RunRecord(
     output,
-    _flag_values(),
+    _flag_values(own),
     bank.digests(),
     resume=_RESUME.value,
     overwrite=_OVERWRITE.value,
@@ -215,7 +214,7 @@ def _conduct(output: pathlib.Path, plan: Plan, may_use_maps: bool) -> None:
     return
   with record.stage('images'):
     data = _load_data(bank)
-  candidates, cases = plan(bank, data)
+  plan = make_plan(bank, data)
   if record.noted('data') not in (None, data.digest()):
     raise ValueError(
       f'{output} was made from other images; pass --overwrite, or another '
@@ -225,24 +224,21 @@ def _conduct(output: pathlib.Path, plan: Plan, may_use_maps: bool) -> None:
   record.note('data', data.digest())
   with record.stage('features'):
     extracted = features.extract_all(
-      candidates,
+      plan.candidates,
       data.images,
       _GRID.value,
       output / 'features',
       progress.track,
-      batch_size=_BATCH_SIZE.value,
-      device=_DEVICE.value,
+      **options(),
     )
-  matrices = None
-  if may_use_maps:
-    with record.stage('label_free'):
-      matrices = _matrices(bank, data, cases, output)
+  with record.stage('label_free'):
+    near = plan.near(extracted, output)
   with record.stage('cases'):
     outcomes = study.conduct(
-      cases, data, extracted, settings, output, progress.track, matrices
+      plan.cases, data, extracted, settings, output, progress.track, near
     )
   with record.stage('report'):
-    report.write(outcomes, extracted, output, _NUM_DRAWS.value, matrices)
+    report.write(outcomes, extracted, output, _NUM_DRAWS.value, near)
   problems = {o.case.name: o.problems for o in outcomes if o.problems}
   record.note('problems', problems)
   record.finish()

@@ -19,9 +19,24 @@ import numpy as np
 from experiments import pipeline, similarities
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
-from transferability import files
+from transferability import files, similarity
 
 _NAME = 'target images'
+
+
+@dataclasses.dataclass(frozen=True)
+class Near:
+  """Scores of the label-free family.
+
+  Attributes:
+    measures: Their names.
+    scores: By case, measure and candidate; larger is nearer.
+    seconds: By measure, and what they were for.
+  """
+
+  measures: tuple[str, ...]
+  scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+  seconds: Mapping[str, tuple[str, float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +54,22 @@ class Matrices:
   values: Mapping[str, np.ndarray]
   seconds: Mapping[str, float]
 
-  def scores(
+  def near(self, targets: Mapping[str, tuple[str, Sequence[str]]]) -> Near:
+    """Returns how near candidates are to the networks of their targets.
+
+    Args:
+      targets: By case, the target's network and the candidates.
+    """
+    scores = {case: self._scores(*pair) for case, pair in targets.items()}
+    seconds = {
+      name: ('all pairs of networks, once for all targets', value)
+      for name, value in self.seconds.items()
+    }
+    return Near(tuple(self.values), scores, seconds)
+
+  def _scores(
     self, network: str, candidates: Sequence[str]
   ) -> dict[str, dict[str, float]]:
-    """Returns by measure how near each candidate is to the target's network."""
     row = self.names.index(network)
     return {
       name: {
@@ -113,6 +140,35 @@ def compute(
   found = Matrices(bank.names, values, seconds)
   _write(folder, found)
   return found
+
+
+def of_features(
+  targets: Mapping[str, tuple[str, Sequence[str]]],
+  features: Mapping[str, np.ndarray],
+) -> Near:
+  """Returns similarities of features to those of the targets' networks.
+
+  Args:
+    targets: By case, the name of the target's features and the candidates.
+    features: By name, [M, d] of the same unlabelled images.
+  """
+  scores, seconds = {}, dict.fromkeys(similarity.names(), 0.0)
+  for case, (network, candidates) in targets.items():
+    scores[case] = {}
+    for name in similarity.names():
+      started = time.perf_counter()
+      scores[case][name] = {
+        candidate: similarity.score(
+          name, features[network], features[candidate]
+        )
+        for candidate in candidates
+      }
+      seconds[name] += time.perf_counter() - started
+  shown = {
+    name: ('all candidates of a target, features given', value / len(targets))
+    for name, value in seconds.items()
+  }
+  return Near(similarity.names(), scores, shown)
 
 
 class _Clock(pipeline.Observer):

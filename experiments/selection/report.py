@@ -10,7 +10,7 @@ from experiments import evaluation, figures
 from experiments.selection import agreement, study
 from experiments.selection.agreement import Agreement
 from experiments.selection.features import Features
-from experiments.selection.label_free import Matrices
+from experiments.selection.label_free import Near
 from experiments.selection.scoring import EPSILONS
 from experiments.selection.study import Outcome
 from transferability import files, resampling
@@ -25,7 +25,7 @@ def write(
   features: Mapping[str, Features],
   output: str | os.PathLike,
   num_draws: int,
-  matrices: Matrices | None = None,
+  near: Near | None = None,
   extra_seconds: Sequence[tuple[str, str, float]] = (),
 ) -> None:
   """Writes all tables and figures.
@@ -38,11 +38,11 @@ def write(
     features: Of all candidates.
     output: Folder.
     num_draws: Of the bootstrap.
-    matrices: Of the label-free family.
+    near: Of the label-free family.
     extra_seconds: Further rows of the table of seconds: what, of what, seconds.
   """
   output = pathlib.Path(output)
-  label_free = () if matrices is None else tuple(matrices.values)
+  label_free = () if near is None else near.measures
   compared = {o.case.name: study.compare(o, num_draws) for o in outcomes}
   files.write_csv(output / 'scores.csv', _score_rows(outcomes))
   rows = [agreement.header(['case', 'measure', 'family'])]
@@ -59,7 +59,7 @@ def write(
   files.write_csv(output / 'epsilon.csv', sweep)
   files.write_csv(
     output / 'seconds.csv',
-    second_rows(outcomes, features, matrices, extra_seconds),
+    second_rows(outcomes, features, near, extra_seconds),
   )
   _draw(outcomes, compared, summary, sweep, output / 'figures')
 
@@ -107,9 +107,8 @@ def summarise(
       float(np.nanmean([one.values[statistic] for one in found]))
       for statistic in agreement.STATISTICS
     ]
-    with np.errstate(invalid='ignore'):
-      drawn = np.nanmean([one.draws for one in found], axis=0)
-    low, high = resampling.interval(drawn)
+    drawn = np.ma.masked_invalid([one.draws for one in found]).mean(axis=0)
+    low, high = resampling.interval(drawn.compressed())
     best = float(np.mean([one.best_found for one in found]))
     family = _family(name, label_free)
     rows.append(
@@ -136,7 +135,7 @@ def epsilon_rows(outcomes: Sequence[Outcome]) -> list[list[object]]:
 def second_rows(
   outcomes: Sequence[Outcome],
   features: Mapping[str, Features],
-  matrices: Matrices | None,
+  near: Near | None,
   extra: Sequence[tuple[str, str, float]] = (),
 ) -> list[list[object]]:
   """Returns what everything took: what, of what, seconds; a header first."""
@@ -154,11 +153,8 @@ def second_rows(
     [name, 'all candidates of a target, features given', value]
     for name, value in sorted(mean.items(), key=lambda item: item[1])
   ]
-  if matrices is not None:
-    rows += [
-      [name, 'all pairs of networks, once for all targets', float(value)]
-      for name, value in matrices.seconds.items()
-    ]
+  if near is not None:
+    rows += [[name, *map_of] for name, map_of in near.seconds.items()]
   rows.append(
     ['training of readouts', 'all candidates of a target, all seeds', training]
   )

@@ -58,7 +58,7 @@ def check(chosen: Sequence[str]) -> None:
       )
     options = measures.info(plain).options
     if form and 'form' not in options:
-      raise ValueError(f'{plain} has no forms, so that {name!r} has no meaning.')
+      raise ValueError(f'{plain} has no forms, so {name!r} has no meaning.')
 
 
 def score(

@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.selection import agreement, scoring, truth
 from experiments.selection.features import Features
-from experiments.selection.label_free import Matrices
+from experiments.selection.label_free import Near
 from experiments.selection.targets import Data
 from taskonomy_models import readouts
 from transferability import files
@@ -98,7 +98,7 @@ def conduct(
   settings: Settings,
   output: str | os.PathLike,
   track: Callable[..., Iterable],
-  matrices: Matrices | None = None,
+  near: Near | None = None,
 ) -> list[Outcome]:
   """Returns the outcome of every case; those in the folder are read.
 
@@ -109,7 +109,7 @@ def conduct(
     settings: How.
     output: Gets `cases/`.
     track: Shows progress.
-    matrices: Of the label-free family, for targets with a network.
+    near: Of the label-free family, for cases whose target has a network.
   """
   outcomes = []
   for case in track(cases, description='Scoring and training'):
@@ -125,10 +125,9 @@ def conduct(
       for form, rows in content['sweep'].items()
     }
     outcome = Outcome(case, **content)
-    target = data.targets[case.target]
-    if matrices is not None and target.network is not None:
-      near = matrices.scores(target.network, case.candidates)
-      outcome = dataclasses.replace(outcome, scores={**outcome.scores, **near})
+    if near is not None and case.name in near.scores:
+      both = {**outcome.scores, **near.scores[case.name]}
+      outcome = dataclasses.replace(outcome, scores=both)
     outcomes.append(outcome)
   return _with_baselines(outcomes)
 
@@ -220,5 +219,3 @@ def compare(
       else None
     )
   return found
-
-

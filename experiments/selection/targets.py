@@ -301,5 +301,3 @@ def _split(
     test.append(rows[:number])
     train.append(rows[number:])
   return np.sort(np.concatenate(train)), np.sort(np.concatenate(test))
-
-
