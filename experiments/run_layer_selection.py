@@ -39,14 +39,8 @@ _NUM_UNLABELLED = flags.DEFINE_integer(
 def plan(bank: Bank, data: Data) -> Plan:
   """The layers of each network compete for each target."""
   encoders = {encoder.name: encoder for encoder in bank.encoders}
-  chosen = _NETWORKS.value or list(
-    dict.fromkeys(bank.names[i] for i in (0, len(bank.names) // 2, -1))
-  )
-  if unknown := sorted(set(chosen) - set(encoders)):
-    raise ValueError(
-      f'The bank {bank.name!r} has no network {unknown[0]!r}; choose from '
-      f'{", ".join(encoders)}.'
-    )
+  some = [bank.names[i] for i in (0, len(bank.names) // 2, -1)]
+  chosen = selection_cli.networks(bank, _NETWORKS.value or some)
   candidates, cases = [], []
   for network in chosen:
     cut = layers.choose(encoders[network], _NUM_LAYERS.value)
@@ -76,8 +70,8 @@ def plan(bank: Bank, data: Data) -> Plan:
     if not pairs:
       return None
     number = min(_NUM_UNLABELLED.value, data.num_train)
-    flat = {name: found.flat[:number] for name, found in features.items()}
-    return label_free.of_features(pairs, flat)
+    some = {name: found.values[:number] for name, found in features.items()}
+    return label_free.of_features(pairs, some)
 
   return Plan(candidates, cases, near)
 

@@ -10,6 +10,8 @@ and scored by every label-based measure, and a readout is really trained from
 each. A killed run goes on with --resume.
 """
 
+from absl import flags
+
 from experiments import selection_cli
 from experiments.selection.features import Candidate
 from experiments.selection.study import Case
@@ -17,17 +19,26 @@ from experiments.selection.targets import Data
 from experiments.selection_cli import Plan
 from taskonomy_models.bank import Bank
 
+_NETWORKS = flags.DEFINE_list(
+  'networks', None, 'Networks of the bank; default: all.'
+)
+
 
 def plan(bank: Bank, data: Data) -> Plan:
-  """All networks compete for every target."""
-  if len(bank.names) < 3:
+  """The networks compete for every target."""
+  chosen = selection_cli.networks(bank, _NETWORKS.value or bank.names)
+  if len(chosen) < 3:
     raise ValueError(
-      f'The bank {bank.name!r} has {len(bank.names)} networks; 3 are needed to '
+      f'{len(chosen)} networks of the bank {bank.name!r}; 3 are needed to '
       'speak of an order.'
     )
-  candidates = [Candidate(encoder.name, encoder) for encoder in bank.encoders]
-  return Plan(candidates, [Case(n, n, bank.names) for n in data.targets])
+  candidates = [
+    Candidate(encoder.name, encoder)
+    for encoder in bank.encoders
+    if encoder.name in chosen
+  ]
+  return Plan(candidates, [Case(n, n, chosen) for n in data.targets])
 
 
 if __name__ == '__main__':
-  selection_cli.run('model_selection', plan, grid=1)
+  selection_cli.run('model_selection', plan, (_NETWORKS,), grid=1)

@@ -145,6 +145,20 @@ def run(
   cli.run(main)
 
 
+def networks(bank: Bank, names: Sequence[str]) -> tuple[str, ...]:
+  """Returns the names in the order of the bank, each once.
+
+  Raises:
+    ValueError: If the bank has no network of a name.
+  """
+  if unknown := sorted(set(names) - set(bank.names)):
+    raise ValueError(
+      f'The bank {bank.name!r} has no network {unknown[0]!r}; choose from '
+      f'{", ".join(bank.names)}.'
+    )
+  return tuple(name for name in bank.names if name in names)
+
+
 def options() -> dict[str, Any]:
   """Returns how images are computed: `batch_size` and `device`."""
   return {'batch_size': _BATCH_SIZE.value, 'device': _DEVICE.value}

@@ -74,7 +74,9 @@ class CompareTest(absltest.TestCase):
       truth = rng.normal(size=n)
       found = agreement.compare(truth + rng.normal(size=n), truth)
       for name in agreement.STATISTICS:
-        self.assertBetween(found.values[name], found.low[name], found.high[name])
+        self.assertBetween(
+          found.values[name], found.low[name], found.high[name]
+        )
       widths.append(found.high['kendall'] - found.low['kendall'])
     self.assertLess(widths[1], widths[0] / 2)
 

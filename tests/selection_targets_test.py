@@ -35,7 +35,9 @@ class QuantiseTest(parameterized.TestCase):
 
 class ClassificationTest(absltest.TestCase):
   def test_rare_classes_are_left_out_and_the_others_numbered(self):
-    labels = np.array([0] * 10 + [1] * 3 + [2] * 9 + [0] * 4 + [1] * 5 + [2] * 2)
+    labels = np.array(
+      [0] * 10 + [1] * 3 + [2] * 9 + [0] * 4 + [1] * 5 + [2] * 2
+    )
     target = targets.classification('t', labels, 22)
     np.testing.assert_array_equal(labels[target.rows], target.labels * 2)
     self.assertEqual(target.num_classes, 2)

@@ -150,7 +150,7 @@ def of_features(
 
   Args:
     targets: By case, the name of the target's features and the candidates.
-    features: By name, [M, d] of the same unlabelled images.
+    features: By name, [M, h, w, c] of the same unlabelled images.
   """
   scores, seconds = {}, dict.fromkeys(similarity.names(), 0.0)
   for case, (network, candidates) in targets.items():

@@ -89,20 +89,34 @@ def summarise(
 ) -> list[list[object]]:
   """Returns the mean over cases of each measure, best weighted tau first.
 
-  Measures are compared on the same cases only: one that is not defined for all
-  cases is followed by how many it is the mean of. The interval is that of the
-  mean over cases, the candidates of each drawn anew.
+  `cases` is how many a measure is defined for and the mean of; `tau_common` the
+  mean weighted tau over those that all measures are defined for, NaN if there
+  are none: only that is to be compared between measures of different cases.
+  `tau_low` and `tau_high` are a 95 % interval of the mean over cases, the
+  candidates of each drawn anew.
 
   Returns:
     Rows, a header first.
   """
   rows = []
   names = list(dict.fromkeys(n for found in compared.values() for n in found))
+  shared = [
+    case
+    for case, found in compared.items()
+    if all(_is_defined(found.get(n)) for n in names if n not in _BASELINES)
+  ]
   for name in names:
-    found = [f[name] for f in compared.values() if f.get(name) is not None]
-    found = [one for one in found if np.isfinite(one.values['weighted_tau'])]
+    by_case = {
+      case: found[name]
+      for case, found in compared.items()
+      if _is_defined(found.get(name))
+    }
+    found = list(by_case.values())
     if not found:
       continue
+    common = [
+      by_case[case].values['weighted_tau'] for case in shared if case in by_case
+    ]
     means = [
       float(np.nanmean([one.values[statistic] for one in found]))
       for statistic in agreement.STATISTICS
@@ -112,11 +126,20 @@ def summarise(
     best = float(np.mean([one.best_found for one in found]))
     family = _family(name, label_free)
     rows.append(
-      [name, family, len(found), *means, float(low), float(high), best]
+      [
+        *(name, family, len(found), *means, float(low), float(high)),
+        float(np.mean(common)) if common else np.nan,
+        best,
+      ]
     )
   rows.sort(key=lambda row: -row[5])
   header = ['measure', 'family', 'cases', *agreement.STATISTICS]
-  return [[*header, 'tau_low', 'tau_high', 'best_found'], *rows]
+  header += ['tau_low', 'tau_high', 'tau_common', 'best_found']
+  return [header, *rows]
+
+
+def _is_defined(found: Agreement | None) -> bool:
+  return found is not None and np.isfinite(found.values['weighted_tau'])
 
 
 def epsilon_rows(outcomes: Sequence[Outcome]) -> list[list[object]]:
