@@ -76,7 +76,7 @@ def plan(bank: Bank, data: Data) -> Plan:
   return Plan(candidates, cases, near)
 
 
-if __name__ == '__main__':
+def main() -> None:
   selection_cli.run(
     'layer_selection',
     plan,
@@ -84,3 +84,7 @@ if __name__ == '__main__':
     grid=2,
     targets=['scene_class', 'shape_class', 'mean_depth'],
   )
+
+
+if __name__ == '__main__':
+  main()

@@ -40,5 +40,9 @@ def plan(bank: Bank, data: Data) -> Plan:
   return Plan(candidates, [Case(n, n, chosen) for n in data.targets])
 
 
-if __name__ == '__main__':
+def main() -> None:
   selection_cli.run('model_selection', plan, (_NETWORKS,), grid=1)
+
+
+if __name__ == '__main__':
+  main()

@@ -76,5 +76,9 @@ def plan(bank: Bank, data: Data) -> Plan:
   return Plan(candidates, cases, near)
 
 
-if __name__ == '__main__':
+def main() -> None:
   selection_cli.run('source_selection', plan, (_METHODS, _NUM_UNLABELLED))
+
+
+if __name__ == '__main__':
+  main()

@@ -6,7 +6,7 @@ import numpy as np
 from experiments.selection import targets, truth
 from taskonomy_models import mini_tasks, readouts
 
-_RECIPE = readouts.ReadoutRecipe(steps=60, dropout=0.2)
+_RECIPE = readouts.ReadoutRecipe(steps=150, dropout=0.2)
 
 
 def _task(n=160, num_train=100, seed=0):
