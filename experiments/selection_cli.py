@@ -12,6 +12,7 @@ from absl import app, flags
 from experiments import pipeline, run_record
 from experiments.selection import (
   features,
+  fine_tuning,
   report,
   scoring,
   study,
@@ -93,6 +94,13 @@ _STEPS = flags.DEFINE_integer(
   readouts.ReadoutRecipe().steps,
   'Of training a readout.',
   lower_bound=5,
+)
+_FINE_TUNE_STEPS = flags.DEFINE_integer(
+  'fine_tune_steps',
+  0,
+  'If more than 0, the truth is not a readout of frozen features, but '
+  'fine-tuning of all kernels and biases in so many steps (slow).',
+  lower_bound=0,
 )
 _NUM_DRAWS = flags.DEFINE_integer(
   'num_draws', 1000, 'Of the bootstrap over candidates.', lower_bound=10
@@ -180,6 +188,9 @@ def _settings() -> study.Settings:
     tuple(_MEASURES.value),
     tuple(range(_SEEDS.value)),
     readouts.ReadoutRecipe(steps=_STEPS.value),
+    fine_tuning.Recipe(steps=_FINE_TUNE_STEPS.value)
+    if _FINE_TUNE_STEPS.value
+    else None,
     _NUM_DRAWS.value,
   )
 
@@ -249,7 +260,14 @@ def _conduct(
     near = plan.near(extracted, output)
   with record.stage('cases'):
     outcomes = study.conduct(
-      plan.cases, data, extracted, settings, output, progress.track, near
+      plan.cases,
+      data,
+      extracted,
+      settings,
+      output,
+      progress.track,
+      near,
+      {c.name: c.encoder for c in plan.candidates},
     )
   with record.stage('report'):
     report.write(outcomes, extracted, output, _NUM_DRAWS.value, near)

@@ -153,7 +153,7 @@ class StudyTest(absltest.TestCase):
     )
     self.assertEqual(seconds['feature extraction'], 2.5)
     self.assertEqual(seconds['elrp'], 3.0)
-    self.assertGreater(seconds['training of readouts'], seconds['logme'])
+    self.assertGreater(seconds['training'], seconds['logme'])
     self.assertIn('logme', report.text(folder))
 
 

@@ -178,9 +178,7 @@ def second_rows(
   ]
   if near is not None:
     rows += [[name, *map_of] for name, map_of in near.seconds.items()]
-  rows.append(
-    ['training of readouts', 'all candidates of a target, all seeds', training]
-  )
+  rows.append(['training', 'all candidates of a target, all seeds', training])
   return [*rows, *map(list, extra)]
 
 

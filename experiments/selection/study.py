@@ -10,14 +10,16 @@ import json
 import math
 import os
 import pathlib
+import time
 
 import numpy as np
 
-from experiments.selection import agreement, scoring, truth
+from experiments.selection import agreement, fine_tuning, scoring, truth
 from experiments.selection.features import Features
 from experiments.selection.label_free import Near
-from experiments.selection.targets import Data
+from experiments.selection.targets import Data, Target
 from taskonomy_models import readouts
+from taskonomy_models.encoder import Encoder
 from transferability import files
 
 # Scores that need more than a measure may: how good a candidate was for the
@@ -48,12 +50,14 @@ class Settings:
     measures: See `scoring.names`.
     seeds: Of the readouts, each trained once.
     recipe: Of the readouts.
+    fine_tuning: If given, the truth is fine-tuning by this instead of readouts.
     num_draws: Of the bootstrap.
   """
 
   measures: tuple[str, ...]
   seeds: tuple[int, ...] = (0, 1)
   recipe: readouts.ReadoutRecipe = readouts.ReadoutRecipe()
+  fine_tuning: fine_tuning.Recipe | None = None
   num_draws: int = 1000
 
 
@@ -99,6 +103,7 @@ def conduct(
   output: str | os.PathLike,
   track: Callable[..., Iterable],
   near: Near | None = None,
+  encoders: Mapping[str, Encoder] | None = None,
 ) -> list[Outcome]:
   """Returns the outcome of every case; those in the folder are read.
 
@@ -110,12 +115,13 @@ def conduct(
     output: Gets `cases/`.
     track: Shows progress.
     near: Of the label-free family, for cases whose target has a network.
+    encoders: By candidate; needed for fine-tuning only.
   """
   outcomes = []
   for case in track(cases, description='Scoring and training'):
     path = pathlib.Path(output) / 'cases' / f'{case.name}.json'
     if not path.exists():
-      found = _conduct(case, data, features, settings)
+      found = _conduct(case, data, features, settings, encoders or {})
       text = json.dumps(found) + '\n'
       files.write_atomically(path, text.encode())
     # Read in any case, so that a resumed run sees the same numbers.
@@ -137,6 +143,7 @@ def _conduct(
   data: Data,
   features: Mapping[str, Features],
   settings: Settings,
+  encoders: Mapping[str, Encoder],
 ) -> dict[str, object]:
   target = data.targets[case.target]
   known = target.rows < data.num_train
@@ -145,13 +152,17 @@ def _conduct(
   }
   scores = scoring.score(settings.measures, labelled, target.labels[known])
   sweep = scoring.transrate_sweep(labelled, target.labels[known])
-  trained = truth.train_readouts(
-    target,
-    {name: features[name].values for name in case.candidates},
-    data.num_train,
-    settings.seeds,
-    settings.recipe,
-  )
+  if settings.fine_tuning is None:
+    trained = truth.train_readouts(
+      target,
+      {name: features[name].values for name in case.candidates},
+      data.num_train,
+      settings.seeds,
+      settings.recipe,
+    )
+  else:
+    chosen = {name: encoders[name] for name in case.candidates}
+    trained = _fine_tune(target, data, chosen, settings)
   return {
     'scores': scores.values,
     'performance': trained.performance,
@@ -159,6 +170,30 @@ def _conduct(
     'seconds': {**scores.seconds, 'training': trained.seconds},
     'problems': scores.problems,
   }
+
+
+def _fine_tune(
+  target: Target,
+  data: Data,
+  encoders: Mapping[str, Encoder],
+  settings: Settings,
+) -> truth.Truth:
+  started = time.perf_counter()
+  found = {
+    name: [
+      fine_tuning.fine_tune(
+        encoder,
+        target,
+        data.images,
+        data.num_train,
+        settings.fine_tuning,
+        seed,
+      )
+      for seed in settings.seeds
+    ]
+    for name, encoder in encoders.items()
+  }
+  return truth.Truth(found, time.perf_counter() - started)
 
 
 def _with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
