@@ -14,7 +14,8 @@ import time
 
 import numpy as np
 
-from experiments.selection import agreement, fine_tuning, scoring, truth
+from experiments.selection import agreement, scoring, truth
+from experiments.selection import fine_tuning as fine_tuning_lib
 from experiments.selection.features import Features
 from experiments.selection.label_free import Near
 from experiments.selection.targets import Data, Target
@@ -57,7 +58,7 @@ class Settings:
   measures: tuple[str, ...]
   seeds: tuple[int, ...] = (0, 1)
   recipe: readouts.ReadoutRecipe = readouts.ReadoutRecipe()
-  fine_tuning: fine_tuning.Recipe | None = None
+  fine_tuning: fine_tuning_lib.Recipe | None = None
   num_draws: int = 1000
 
 
@@ -181,7 +182,7 @@ def _fine_tune(
   started = time.perf_counter()
   found = {
     name: [
-      fine_tuning.fine_tune(
+      fine_tuning_lib.fine_tune(
         encoder,
         target,
         data.images,
