@@ -151,6 +151,26 @@ class Readouts:
       )
     return np.concatenate(losses, axis=1)
 
+  def predict(self, representations: np.ndarray) -> np.ndarray:
+    """Returns the outputs of each source's readout, float32 [S, N, ...].
+
+    Logits, or regressed labels in their own unit.
+
+    Args:
+      representations: [S, N, H, W, C].
+    """
+    sources, number = representations.shape[:2]
+    parts = []
+    for start in range(0, number, _EVALUATION_BATCH):
+      rows = slice(start, start + _EVALUATION_BATCH)
+      outputs = self._outputs(self._inputs(representations[:, rows]), None)
+      parts.append(tf.reshape(outputs, (sources, -1, *outputs.shape[1:])))
+    outputs = np.concatenate(parts, axis=1)
+    if self._task.classes:
+      return outputs
+    mean, deviation = mini_training.standardisation(self._task, self._labels)
+    return outputs * deviation + mean
+
   def train(self, held_out: np.ndarray, held_out_labels: np.ndarray) -> None:
     """Trains, then goes back to each source's best checkpoint.
 

@@ -13,6 +13,7 @@ from experiments.figures.curves import (
 from experiments.figures.diagram import method_diagram
 from experiments.figures.maps import map_grid, map_panels
 from experiments.figures.matrices import affinity_heat_map
+from experiments.figures.panels import scatter_panels
 from experiments.figures.points import scatter
 from experiments.figures.style import (
   BASELINES,
@@ -30,6 +31,7 @@ __all__ = [
   'curve_styles',
   'precision_recall_curves',
   'scatter',
+  'scatter_panels',
   'group_colors',
   'lines',
   'map_grid',

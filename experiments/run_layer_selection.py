@@ -1,0 +1,90 @@
+"""Which layer to transfer: do scores predict what training gives?
+
+  python -m experiments.run_layer_selection
+  python -m experiments.run_layer_selection --networks=reshade --num_layers=12
+
+The candidates are layers of one network, for each of several networks and
+targets; a readout is really trained from each. Features are averaged over a
+grid, so that a layer is not better only because its pictures are larger. Where
+the bank has a network for the target, similarities to its representation are
+compared too. A killed run goes on with --resume.
+"""
+
+from absl import flags
+
+from experiments import selection_cli
+from experiments.selection import label_free, layers
+from experiments.selection.features import Candidate
+from experiments.selection.study import Case
+from experiments.selection.targets import Data
+from experiments.selection_cli import Plan
+from taskonomy_models.bank import Bank
+
+_NETWORKS = flags.DEFINE_list(
+  'networks',
+  None,
+  'Networks of the bank; default: the first, the middle and the last one.',
+)
+_NUM_LAYERS = flags.DEFINE_integer(
+  'num_layers', 8, 'Layers of each network, evenly spaced.', lower_bound=3
+)
+_NUM_UNLABELLED = flags.DEFINE_integer(
+  'num_unlabelled',
+  200,
+  'Images of the similarities: the first ones to train on.',
+  lower_bound=3,
+)
+
+
+def plan(bank: Bank, data: Data) -> Plan:
+  """The layers of each network compete for each target."""
+  encoders = {encoder.name: encoder for encoder in bank.encoders}
+  some = [bank.names[i] for i in (0, len(bank.names) // 2, -1)]
+  chosen = selection_cli.networks(bank, _NETWORKS.value or some)
+  candidates, cases = [], []
+  for network in chosen:
+    cut = layers.choose(encoders[network], _NUM_LAYERS.value)
+    if len(cut) < 3:
+      raise ValueError(
+        f'{network} has {len(cut)} layers to choose from; 3 are needed.'
+      )
+    own = [
+      Candidate(f'{network}.layer{number:02d}', encoder)
+      for number, encoder in enumerate(cut, start=1)
+    ]
+    candidates += own
+    names = tuple(candidate.name for candidate in own)
+    cases += [
+      Case(f'{network}-{target}', target, names) for target in data.targets
+    ]
+  needed = {target.network for target in data.targets.values()} & set(encoders)
+  candidates += [Candidate(name, encoders[name]) for name in sorted(needed)]
+
+  def near(features, output):
+    del output
+    pairs = {
+      case.name: (data.targets[case.target].network, case.candidates)
+      for case in cases
+      if data.targets[case.target].network in needed
+    }
+    if not pairs:
+      return None
+    number = min(_NUM_UNLABELLED.value, data.num_train)
+    some = {name: found.values[:number] for name, found in features.items()}
+    return label_free.of_features(pairs, some)
+
+  return Plan(candidates, cases, near)
+
+
+def main() -> None:
+  selection_cli.run(
+    'layer_selection',
+    plan,
+    (_NETWORKS, _NUM_LAYERS, _NUM_UNLABELLED),
+    grid=2,
+    targets=['scene_class', 'shape_class', 'mean_depth'],
+  )
+
+
+if __name__ == '__main__':
+  main()

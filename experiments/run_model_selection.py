@@ -1,0 +1,48 @@
+"""Which of several models to take for labelled data of one's own.
+
+  python -m experiments.run_model_selection --bank=FOLDER --train_dir=DIR
+  python -m experiments.run_model_selection
+
+DIR has a folder of images for each class; without it, classes and numbers of
+procedural scenes are the targets. All networks of the bank compete, of any
+architecture and input size; their features are averaged over space (--grid=1)
+and scored by every label-based measure, and a readout is really trained from
+each. A killed run goes on with --resume.
+"""
+
+from absl import flags
+
+from experiments import selection_cli
+from experiments.selection.features import Candidate
+from experiments.selection.study import Case
+from experiments.selection.targets import Data
+from experiments.selection_cli import Plan
+from taskonomy_models.bank import Bank
+
+_NETWORKS = flags.DEFINE_list(
+  'networks', None, 'Networks of the bank; default: all.'
+)
+
+
+def plan(bank: Bank, data: Data) -> Plan:
+  """The networks compete for every target."""
+  chosen = selection_cli.networks(bank, _NETWORKS.value or bank.names)
+  if len(chosen) < 3:
+    raise ValueError(
+      f'{len(chosen)} networks of the bank {bank.name!r}; 3 are needed to '
+      'speak of an order.'
+    )
+  candidates = [
+    Candidate(encoder.name, encoder)
+    for encoder in bank.encoders
+    if encoder.name in chosen
+  ]
+  return Plan(candidates, [Case(n, n, chosen) for n in data.targets])
+
+
+def main() -> None:
+  selection_cli.run('model_selection', plan, (_NETWORKS,), grid=1)
+
+
+if __name__ == '__main__':
+  main()

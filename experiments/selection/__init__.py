@@ -1,0 +1,1 @@
+"""Does a score predict what training on a target really gives?"""

@@ -1,0 +1,210 @@
+"""The label-free family as scores of sources for a target.
+
+They need a network that was trained on the target, and no label: the score of
+a source is its affinity, or its similarity, to that network on unlabelled
+images.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import pathlib
+import time
+
+import numpy as np
+
+from experiments import pipeline, similarities
+from probe_data.probe_sets import ProbeSet
+from taskonomy_models.bank import Bank
+from transferability import files, similarity
+
+_NAME = 'target images'
+
+
+@dataclasses.dataclass(frozen=True)
+class Near:
+  """Scores of the label-free family.
+
+  Attributes:
+    measures: Their names.
+    scores: By case, measure and candidate; larger is nearer.
+    seconds: By measure, and what they were for.
+  """
+
+  measures: tuple[str, ...]
+  scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+  seconds: Mapping[str, tuple[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrices:
+  """What networks have in common, by measure.
+
+  Attributes:
+    names: Of the networks, in the order of the matrices.
+    values: By measure, float64 [networks, networks].
+    seconds: By measure: of a similarity all pairs, of an attribution method
+      its share of the maps of all networks.
+  """
+
+  names: tuple[str, ...]
+  values: Mapping[str, np.ndarray]
+  seconds: Mapping[str, float]
+
+  def near(self, targets: Mapping[str, tuple[str, Sequence[str]]]) -> Near:
+    """Returns how near candidates are to the networks of their targets.
+
+    Args:
+      targets: By case, the target's network and the candidates.
+    """
+    scores = {case: self._scores(*pair) for case, pair in targets.items()}
+    seconds = {
+      name: ('all pairs of networks, once for all targets', value)
+      for name, value in self.seconds.items()
+    }
+    return Near(tuple(self.values), scores, seconds)
+
+  def _scores(
+    self, network: str, candidates: Sequence[str]
+  ) -> dict[str, dict[str, float]]:
+    row = self.names.index(network)
+    return {
+      name: {
+        candidate: float(matrix[row, self.names.index(candidate)])
+        for candidate in candidates
+      }
+      for name, matrix in self.values.items()
+    }
+
+
+def compute(
+  bank: Bank,
+  images: np.ndarray,
+  output: str | os.PathLike,
+  *,
+  methods: Sequence[str],
+  batch_size: int,
+  device: str | None,
+  track: Callable[..., Iterable],
+) -> Matrices:
+  """Returns attribution affinities and similarities of a bank's networks.
+
+  What the folder holds of the same images is not computed again.
+
+  Args:
+    bank: The networks.
+    images: uint8 [M, S, S, 3]; no labels are asked for.
+    output: Gets `model_space/`, `representations/` and `label_free/`.
+    methods: Attribution methods.
+    batch_size: Images explained at once.
+    device: For example '/GPU:0'; None is TensorFlow's choice.
+    track: Shows progress.
+  """
+  folder = pathlib.Path(output) / 'label_free'
+  known = _read(folder, bank)
+  if known is not None:
+    return known
+  digests = tuple(hashlib.sha256(i.tobytes()).hexdigest() for i in images)
+  probe = ProbeSet(
+    _NAME, images, tuple(f'image {i}' for i in range(len(images))), digests
+  )
+  projection = pipeline.Projection(
+    pipeline.method_objects(methods),
+    batch_size=batch_size,
+    device=device,
+    keep_representations=True,
+    on_bad_map='drop_image',
+  )
+  clock = _Clock()
+  chosen = [
+    name
+    for name in similarities.names()
+    if name != similarities.DEPARA or similarities.NODES in methods
+  ]
+  spaces = pipeline.project(bank, probe, projection, output, track, clock)
+  values, seconds = {}, {}
+  for name in methods:
+    started = time.perf_counter()
+    values[name] = spaces[name].affinity(bank.names)
+    seconds[name] = clock.per_image * len(images) * len(bank.names)
+    seconds[name] /= len(methods)
+    seconds[name] += time.perf_counter() - started
+  represented = similarities.load(output, bank.names, spaces)
+  for name in track(chosen, description='Similarities'):
+    started = time.perf_counter()
+    values.update(similarities.matrices([name], represented, spaces))
+    seconds[name] = time.perf_counter() - started
+  found = Matrices(bank.names, values, seconds)
+  _write(folder, found)
+  return found
+
+
+def of_features(
+  targets: Mapping[str, tuple[str, Sequence[str]]],
+  features: Mapping[str, np.ndarray],
+) -> Near:
+  """Returns similarities of features to those of the targets' networks.
+
+  Args:
+    targets: By case, the name of the target's features and the candidates.
+    features: By name, [M, h, w, c] of the same unlabelled images.
+  """
+  scores, seconds = {}, dict.fromkeys(similarity.names(), 0.0)
+  for case, (network, candidates) in targets.items():
+    scores[case] = {}
+    for name in similarity.names():
+      started = time.perf_counter()
+      scores[case][name] = {
+        candidate: similarity.score(
+          name, features[network], features[candidate]
+        )
+        for candidate in candidates
+      }
+      seconds[name] += time.perf_counter() - started
+  shown = {
+    name: ('all candidates of a target, features given', value / len(targets))
+    for name, value in seconds.items()
+  }
+  return Near(similarity.names(), scores, shown)
+
+
+class _Clock(pipeline.Observer):
+  """Times the maps; of a resumed run, those that are computed now."""
+
+  def __init__(self):
+    self._seconds, self._images = 0.0, 0
+
+  def finished(self, encoder, images, seconds, ruled) -> None:
+    del encoder, ruled
+    self._seconds += seconds
+    self._images += images
+
+  @property
+  def per_image(self) -> float:
+    """Seconds of one image and network; NaN if none was explained now."""
+    return self._seconds / self._images if self._images else math.nan
+
+
+def _write(folder: pathlib.Path, found: Matrices) -> None:
+  content = {
+    'names': found.names,
+    'values': {name: matrix.tolist() for name, matrix in found.values.items()},
+    'seconds': found.seconds,
+  }
+  text = json.dumps(content) + '\n'
+  files.write_atomically(folder / 'matrices.json', text.encode())
+
+
+def _read(folder: pathlib.Path, bank: Bank) -> Matrices | None:
+  try:
+    text = (folder / 'matrices.json').read_text(encoding='utf-8')
+  except OSError:
+    return None
+  content = json.loads(text)
+  if tuple(content['names']) != bank.names:
+    return None
+  values = {name: np.array(m) for name, m in content['values'].items()}
+  return Matrices(bank.names, values, content['seconds'])

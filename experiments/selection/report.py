@@ -1,0 +1,255 @@
+"""Tables and figures of what a selection found."""
+
+from collections.abc import Mapping, Sequence
+import os
+import pathlib
+
+import numpy as np
+
+from experiments import evaluation, figures
+from experiments.selection import agreement, study
+from experiments.selection.agreement import Agreement
+from experiments.selection.features import Features
+from experiments.selection.label_free import Near
+from experiments.selection.scoring import EPSILONS
+from experiments.selection.study import Outcome
+from transferability import files, resampling
+
+LABELS, MAPS, BASELINE = 'labels', 'no labels', 'baseline'
+_MAX_LINES = 8  # Cases that a figure tells apart.
+_BASELINES = (study.OTHER_TARGETS, study.ANOTHER_SEED)
+
+
+def write(
+  outcomes: Sequence[Outcome],
+  features: Mapping[str, Features],
+  output: str | os.PathLike,
+  num_draws: int,
+  near: Near | None = None,
+  extra_seconds: Sequence[tuple[str, str, float]] = (),
+) -> None:
+  """Writes all tables and figures.
+
+  `scores.csv`, `agreement.csv`, `summary.csv`, `epsilon.csv`, `seconds.csv`;
+  `figures/<case>.png`, `figures/summary.png`, `figures/epsilon_<form>.png`.
+
+  Args:
+    outcomes: Of all cases.
+    features: Of all candidates.
+    output: Folder.
+    num_draws: Of the bootstrap.
+    near: Of the label-free family.
+    extra_seconds: Further rows of the table of seconds: what, of what, seconds.
+  """
+  output = pathlib.Path(output)
+  label_free = () if near is None else near.measures
+  compared = {o.case.name: study.compare(o, num_draws) for o in outcomes}
+  files.write_csv(output / 'scores.csv', _score_rows(outcomes))
+  rows = [agreement.header(['case', 'measure', 'family'])]
+  for case, found in compared.items():
+    rows += [
+      agreement.rows_of_table([case, name, _family(name, label_free)], one)
+      for name, one in found.items()
+      if one is not None
+    ]
+  files.write_csv(output / 'agreement.csv', rows)
+  summary = summarise(compared, label_free)
+  files.write_csv(output / 'summary.csv', summary)
+  sweep = epsilon_rows(outcomes)
+  files.write_csv(output / 'epsilon.csv', sweep)
+  files.write_csv(
+    output / 'seconds.csv',
+    second_rows(outcomes, features, near, extra_seconds),
+  )
+  _draw(outcomes, compared, summary, sweep, output / 'figures')
+
+
+def _family(name: str, label_free: Sequence[str]) -> str:
+  if name in _BASELINES:
+    return BASELINE
+  return MAPS if name in label_free else LABELS
+
+
+def _score_rows(outcomes: Sequence[Outcome]) -> list[list[object]]:
+  measures = list(dict.fromkeys(name for o in outcomes for name in o.scores))
+  rows = [['case', 'candidate', 'performance', *measures]]
+  for outcome in outcomes:
+    for name, value in zip(outcome.candidates, outcome.truth, strict=True):
+      scores = [
+        float(outcome.scores.get(measure, {}).get(name, np.nan))
+        for measure in measures
+      ]
+      rows.append([outcome.case.name, name, float(value), *scores])
+  return rows
+
+
+def summarise(
+  compared: Mapping[str, Mapping[str, Agreement | None]],
+  label_free: Sequence[str] = (),
+) -> list[list[object]]:
+  """Returns the mean over cases of each measure, best weighted tau first.
+
+  `cases` is how many a measure is defined for and the mean of; `tau_common` the
+  mean weighted tau over those that all measures are defined for, NaN if there
+  are none: only that is to be compared between measures of different cases.
+  `tau_low` and `tau_high` are a 95 % interval of the mean over cases, the
+  candidates of each drawn anew.
+
+  Returns:
+    Rows, a header first.
+  """
+  rows = []
+  names = list(dict.fromkeys(n for found in compared.values() for n in found))
+  shared = [
+    case
+    for case, found in compared.items()
+    if all(_is_defined(found.get(n)) for n in names if n not in _BASELINES)
+  ]
+  for name in names:
+    by_case = {
+      case: found[name]
+      for case, found in compared.items()
+      if _is_defined(found.get(name))
+    }
+    found = list(by_case.values())
+    if not found:
+      continue
+    common = [
+      by_case[case].values['weighted_tau'] for case in shared if case in by_case
+    ]
+    means = [
+      float(np.nanmean([one.values[statistic] for one in found]))
+      for statistic in agreement.STATISTICS
+    ]
+    drawn = np.ma.masked_invalid([one.draws for one in found]).mean(axis=0)
+    low, high = resampling.interval(drawn.compressed())
+    best = float(np.mean([one.best_found for one in found]))
+    family = _family(name, label_free)
+    rows.append(
+      [
+        *(name, family, len(found), *means, float(low), float(high)),
+        float(np.mean(common)) if common else np.nan,
+        best,
+      ]
+    )
+  rows.sort(key=lambda row: -row[5])
+  header = ['measure', 'family', 'cases', *agreement.STATISTICS]
+  header += ['tau_low', 'tau_high', 'tau_common', 'best_found']
+  return [header, *rows]
+
+
+def _is_defined(found: Agreement | None) -> bool:
+  return found is not None and np.isfinite(found.values['weighted_tau'])
+
+
+def epsilon_rows(outcomes: Sequence[Outcome]) -> list[list[object]]:
+  """Returns the agreement of TransRate by form and epsilon, a header first."""
+  rows = [['case', 'form', 'epsilon', *agreement.STATISTICS]]
+  for outcome in outcomes:
+    for form, by_epsilon in outcome.sweep.items():
+      for epsilon, scores in by_epsilon.items():
+        # No interval is shown, so that two draws are enough.
+        found = agreement.compare(outcome.vector(scores), outcome.truth, 2)
+        values = [found.values[name] for name in agreement.STATISTICS]
+        rows.append([outcome.case.name, form, epsilon, *values])
+  return rows
+
+
+def second_rows(
+  outcomes: Sequence[Outcome],
+  features: Mapping[str, Features],
+  near: Near | None,
+  extra: Sequence[tuple[str, str, float]] = (),
+) -> list[list[object]]:
+  """Returns what everything took: what, of what, seconds; a header first."""
+  rows: list[list[object]] = [['what', 'of', 'seconds']]
+  total = sum(found.seconds for found in features.values())
+  rows.append(
+    ['feature extraction', 'all candidates and images, once', float(total)]
+  )
+  names = list(dict.fromkeys(n for o in outcomes for n in o.seconds))
+  mean = {
+    name: float(np.mean([o.seconds[name] for o in outcomes])) for name in names
+  }
+  training = mean.pop('training')
+  rows += [
+    [name, 'all candidates of a target, features given', value]
+    for name, value in sorted(mean.items(), key=lambda item: item[1])
+  ]
+  if near is not None:
+    rows += [[name, *map_of] for name, map_of in near.seconds.items()]
+  rows.append(['training', 'all candidates of a target, all seeds', training])
+  return [*rows, *map(list, extra)]
+
+
+def _draw(
+  outcomes: Sequence[Outcome],
+  compared: Mapping[str, Mapping[str, Agreement | None]],
+  summary: list[list[object]],
+  sweep: list[list[object]],
+  folder: pathlib.Path,
+) -> None:
+  for outcome in outcomes:
+    found = compared[outcome.case.name]
+    shown = [name for name, one in found.items() if one is not None]
+    figures.scatter_panels(
+      folder / f'{outcome.case.name}.png',
+      {name: outcome.vector(outcome.scores[name]) for name in shown},
+      outcome.truth,
+      {
+        name: f'weighted tau {found[name].values["weighted_tau"]:.2f}'
+        for name in shown
+      },
+      f'Scores and measured performance: {outcome.case.name}',
+      'Measured performance',
+    )
+  _, *rows = summary
+  figures.bars(
+    folder / 'summary.png',
+    [f'{row[0]} ({row[1]})' for row in rows],
+    {'weighted tau': [row[5] for row in rows]},
+    'Agreement with measured performance, mean over cases',
+    'Weighted tau',
+    0.0,
+  )
+  _, *cells = sweep
+  cases = [outcome.case.name for outcome in outcomes]
+  values = {tuple(row[:3]): row[5] for row in cells}
+  for form in dict.fromkeys(row[1] for row in cells):
+    by_case = {c: [values[c, form, e] for e in EPSILONS] for c in cases}
+    mean = np.nanmean(list(by_case.values()), axis=0).tolist()
+    shown = {'mean': mean}
+    if 1 < len(cases) <= _MAX_LINES:
+      shown |= by_case
+    figures.lines(
+      folder / f'epsilon_{form}.png',
+      EPSILONS,
+      shown,
+      f'TransRate depends on epsilon ({form} form)',
+      'epsilon',
+      'Weighted tau',
+      log_scale=True,
+    )
+
+
+def text(output: str | os.PathLike) -> str:
+  """Returns the summary and the seconds of a finished run, as text."""
+  output = pathlib.Path(output)
+  parts = []
+  for name in ('summary.csv', 'seconds.csv'):
+    rows = [
+      [_number(cell) for cell in row] for row in files.read_csv(output / name)
+    ]
+    parts.append(evaluation.format_table(rows))
+  return '\n\n'.join(parts)
+
+
+def _number(cell: str) -> object:
+  try:
+    return int(cell)
+  except ValueError:
+    pass
+  try:
+    return float(cell)
+  except ValueError:
+    return cell

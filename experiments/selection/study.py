@@ -1,0 +1,257 @@
+"""Scores candidates, trains for the truth, and compares the two.
+
+A case is one target and the candidates that compete for it. What a case found
+is kept in a file of its own, so that a killed run goes on with the next.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import time
+
+import numpy as np
+
+from experiments.selection import agreement, scoring, truth
+from experiments.selection import fine_tuning as fine_tuning_lib
+from experiments.selection.features import Features
+from experiments.selection.label_free import Near
+from experiments.selection.targets import Data, Target
+from taskonomy_models import readouts
+from taskonomy_models.encoder import Encoder
+from transferability import files
+
+# Scores that need more than a measure may: how good a candidate was for the
+# other targets, and training once more under another seed.
+OTHER_TARGETS, ANOTHER_SEED = 'other_targets', 'another_seed'
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """One target and its candidates.
+
+  Attributes:
+    name: Also of its files.
+    target: Its name.
+    candidates: Their names.
+  """
+
+  name: str
+  target: str
+  candidates: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What the results depend on, besides images and networks.
+
+  Attributes:
+    measures: See `scoring.names`.
+    seeds: Of the readouts, each trained once.
+    recipe: Of the readouts.
+    fine_tuning: If given, the truth is fine-tuning by this instead of readouts.
+    num_draws: Of the bootstrap.
+  """
+
+  measures: tuple[str, ...]
+  seeds: tuple[int, ...] = (0, 1)
+  recipe: readouts.ReadoutRecipe = readouts.ReadoutRecipe()
+  fine_tuning: fine_tuning_lib.Recipe | None = None
+  num_draws: int = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """What was found for a case.
+
+  Attributes:
+    case: See `Case`.
+    scores: By measure and candidate, larger is better.
+    performance: By candidate, one for each seed.
+    sweep: TransRate by form, epsilon and candidate.
+    seconds: By measure, and of `training`; all candidates together.
+    problems: By measure, why scores are missing.
+  """
+
+  case: Case
+  scores: Mapping[str, Mapping[str, float]]
+  performance: Mapping[str, Sequence[float]]
+  sweep: Mapping[str, Mapping[float, Mapping[str, float]]]
+  seconds: Mapping[str, float]
+  problems: Mapping[str, str]
+
+  @property
+  def candidates(self) -> tuple[str, ...]:
+    return self.case.candidates
+
+  @property
+  def truth(self) -> np.ndarray:
+    """float64 [candidates], mean over seeds."""
+    return np.array([np.mean(self.performance[n]) for n in self.candidates])
+
+  def vector(self, scores: Mapping[str, float]) -> np.ndarray:
+    """Returns scores in the order of the candidates."""
+    return np.array([scores[name] for name in self.candidates], np.float64)
+
+
+def conduct(
+  cases: Sequence[Case],
+  data: Data,
+  features: Mapping[str, Features],
+  settings: Settings,
+  output: str | os.PathLike,
+  track: Callable[..., Iterable],
+  near: Near | None = None,
+  encoders: Mapping[str, Encoder] | None = None,
+) -> list[Outcome]:
+  """Returns the outcome of every case; those in the folder are read.
+
+  Args:
+    cases: What to compare.
+    data: Images and targets.
+    features: Of all candidates, of all images.
+    settings: How.
+    output: Gets `cases/`.
+    track: Shows progress.
+    near: Of the label-free family, for cases whose target has a network.
+    encoders: By candidate; needed for fine-tuning only.
+  """
+  outcomes = []
+  for case in track(cases, description='Scoring and training'):
+    path = pathlib.Path(output) / 'cases' / f'{case.name}.json'
+    if not path.exists():
+      found = _conduct(case, data, features, settings, encoders or {})
+      text = json.dumps(found) + '\n'
+      files.write_atomically(path, text.encode())
+    # Read in any case, so that a resumed run sees the same numbers.
+    content = json.loads(path.read_text(encoding='utf-8'))
+    content['sweep'] = {
+      form: {float(epsilon): scores for epsilon, scores in rows.items()}
+      for form, rows in content['sweep'].items()
+    }
+    outcome = Outcome(case, **content)
+    if near is not None and case.name in near.scores:
+      both = {**outcome.scores, **near.scores[case.name]}
+      outcome = dataclasses.replace(outcome, scores=both)
+    outcomes.append(outcome)
+  return _with_baselines(outcomes)
+
+
+def _conduct(
+  case: Case,
+  data: Data,
+  features: Mapping[str, Features],
+  settings: Settings,
+  encoders: Mapping[str, Encoder],
+) -> dict[str, object]:
+  target = data.targets[case.target]
+  known = target.rows < data.num_train
+  labelled = {
+    name: features[name].flat[target.rows[known]] for name in case.candidates
+  }
+  scores = scoring.score(settings.measures, labelled, target.labels[known])
+  sweep = scoring.transrate_sweep(labelled, target.labels[known])
+  if settings.fine_tuning is None:
+    trained = truth.train_readouts(
+      target,
+      {name: features[name].values for name in case.candidates},
+      data.num_train,
+      settings.seeds,
+      settings.recipe,
+    )
+  else:
+    chosen = {name: encoders[name] for name in case.candidates}
+    trained = _fine_tune(target, data, chosen, settings)
+  return {
+    'scores': scores.values,
+    'performance': trained.performance,
+    'sweep': sweep,
+    'seconds': {**scores.seconds, 'training': trained.seconds},
+    'problems': scores.problems,
+  }
+
+
+def _fine_tune(
+  target: Target,
+  data: Data,
+  encoders: Mapping[str, Encoder],
+  settings: Settings,
+) -> truth.Truth:
+  started = time.perf_counter()
+  found = {
+    name: [
+      fine_tuning_lib.fine_tune(
+        encoder,
+        target,
+        data.images,
+        data.num_train,
+        settings.fine_tuning,
+        seed,
+      )
+      for seed in settings.seeds
+    ]
+    for name, encoder in encoders.items()
+  }
+  return truth.Truth(found, time.perf_counter() - started)
+
+
+def _with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
+  """Adds what a measure should beat, and what it cannot be better than."""
+  result = []
+  for outcome in outcomes:
+    extra = {}
+    others = [
+      o
+      for o in outcomes
+      if o.case.target != outcome.case.target
+      and set(outcome.candidates) & set(o.candidates)
+    ]
+    if others:
+      extra[OTHER_TARGETS] = {
+        name: _mean_standing(name, others) for name in outcome.candidates
+      }
+    seeds = {len(values) for values in outcome.performance.values()}
+    if min(seeds) > 1:
+      extra[ANOTHER_SEED] = {
+        name: float(np.mean(values[1:]))
+        for name, values in outcome.performance.items()
+      }
+    result.append(
+      dataclasses.replace(outcome, scores={**outcome.scores, **extra})
+    )
+  return result
+
+
+def _mean_standing(name: str, outcomes: Sequence[Outcome]) -> float:
+  """Returns how many deviations a candidate is above the mean elsewhere."""
+  standing = [
+    (np.mean(o.performance[name]) - o.truth.mean()) / (o.truth.std() or 1.0)
+    for o in outcomes
+    if name in o.candidates
+  ]
+  return float(np.mean(standing)) if standing else math.nan
+
+
+def compare(
+  outcome: Outcome, num_draws: int
+) -> dict[str, agreement.Agreement | None]:
+  """Returns the agreement of each measure, None where scores are missing.
+
+  `another_seed` is compared with the first seed alone.
+  """
+  found = {}
+  for name, scores in outcome.scores.items():
+    values = outcome.vector(scores)
+    performances = outcome.truth
+    if name == ANOTHER_SEED:
+      performances = np.array(
+        [outcome.performance[n][0] for n in outcome.candidates]
+      )
+    found[name] = (
+      agreement.compare(values, performances, num_draws)
+      if np.isfinite(values).all()
+      else None
+    )
+  return found
