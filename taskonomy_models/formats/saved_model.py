@@ -138,7 +138,9 @@ def _frozen(folder, graph_def, signature, source, target) -> FrozenNetwork:
     graph_def, name = graph_ends.cut_at(graph_def, source)
     inputs = [name]
   if target is not None:
-    graph_def = variables.prune(graph_def, [target])
+    nodes = {node.name: node for node in graph_def.node}
+    outputs = [graph_ends.full_name(nodes, target)]
+    graph_def = variables.prune(graph_def, outputs)
   prefix = folder / 'variables' / 'variables'
   has_variables = prefix.with_suffix('.index').is_file()
   values = variables.checkpoint_values(
@@ -151,7 +153,7 @@ def _frozen(folder, graph_def, signature, source, target) -> FrozenNetwork:
     inputs=graph_ends.images_first(
       graph_def.node, [n for n in inputs if n.rpartition(':')[0] in kept]
     ),
-    outputs=tuple(outputs if target is None else [target]),
+    outputs=tuple(outputs),
     source=f'SavedModel {folder}',
   )
 

@@ -109,8 +109,7 @@ def _needed(nodes: Mapping[str, NodeDef], outputs: Iterable[str]) -> list[str]:
   """
   needed = {}
   stack = [
-    tensors.resolve(nodes, graph_ends.full_name(nodes, name))[0]
-    for name in outputs
+    tensors.split(graph_ends.full_name(nodes, name))[0] for name in outputs
   ]
   while stack:
     name = stack.pop()
