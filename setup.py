@@ -4,6 +4,8 @@ import setuptools
 
 _PHOTOS = ['scikit-image>=0.22', 'scikit-learn>=1.3']
 _MEASURES = ['scikit-learn>=1.3']
+_ONNX = ['onnx>=1.16']
+_TFLITE = ['tflite>=2.10']
 
 setuptools.setup(
   name='attribution-transfer',
@@ -55,6 +57,8 @@ setuptools.setup(
   extras_require={
     'photos': _PHOTOS,
     'measures': _MEASURES,
+    'onnx': _ONNX,
+    'tflite': _TFLITE,
     'gpu': ['tensorflow[and-cuda]>=2.18,<2.22'],
     'test': [
       'hypothesis>=6',
@@ -64,6 +68,8 @@ setuptools.setup(
       'setuptools>=77',
       *_PHOTOS,
       *_MEASURES,
+      *_ONNX,
+      *_TFLITE,
     ],
     'dev': ['ruff==0.17.*'],
   },

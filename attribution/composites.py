@@ -12,7 +12,7 @@ Affine steps before `z`, such as a bias or a batch normalization, stay outside:
 `z` is the nearest tensor from which all branches come.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import dataclasses
 
 import numpy as np
@@ -67,21 +67,33 @@ def find(
   """
   order = {name: position for position, name in enumerate(nodes)}
   known = _PARTS | set(activations)
+  names = _Names(nodes, named)
   found, taken = [], set()
   for end in reversed(carriers):
     cones = () if end in taken else _cones(end, nodes, carriers, order)
     for number, (entry, inside) in enumerate(cones):
       types = {nodes[name].op for name in inside}
-      name = _named(named, end, entry, inside, nodes)
       # A single activation is ruled as such; only the nearest entry of a join
       # keeps the steps before the activation out of it.
+      is_single = len(inside) == 1 and nodes[end].op in activations
+      name = None if is_single else names.find(entry, inside)
       if name is None and number == 0 and _is_join(nodes[end], carriers[end]):
-        name = '+'.join(sorted(types)) if types & known else None
+        bends = any(_bends(nodes[n], carriers[n], known) for n in inside)
+        name = '+'.join(sorted(types)) if bends else None
       if name is not None and taken.isdisjoint(inside):
         found.append(Composite(name, entry, end, frozenset(inside)))
         taken.update(inside)
         break
   return found
+
+
+def _bends(
+  node: NodeDef, inputs: tuple[Tensor, ...], known: Collection[str]
+) -> bool:
+  """Returns whether a node is what makes an activation non-linear."""
+  if node.op in ('Select', 'SelectV2'):  # A fixed choice is linear.
+    return next(tensors.data_inputs(node)) in inputs
+  return node.op in known
 
 
 def _is_join(node: NodeDef, branches: tuple[Tensor, ...]) -> bool:
@@ -106,37 +118,72 @@ def _cones(end, nodes, carriers, order) -> Iterator[tuple[Tensor, tuple]]:
       yield next(iter(frontier)), tuple(reversed(inside))
 
 
-def _named(named, end, entry, inside, nodes) -> str | None:
-  """Returns the name of the registered function that `end` is of `entry`."""
-  if {nodes[name].op for name in inside} <= _AFFINE:
-    return None
-  values = _evaluate(end, entry, inside, nodes)
-  if values is None:
-    return None
-  for name, function in named.items():
+class _Names:
+  """Recognises registered functions; equal expressions are computed once."""
+
+  def __init__(self, nodes: Mapping[str, NodeDef], named: Mapping):
+    self._nodes = nodes
     with np.errstate(all='ignore'):
-      expected = function(_GRID)
-    if np.allclose(values, expected, rtol=1e-5, atol=1e-6):
-      return name
-  return None
+      self._expected = {name: f(_GRID) for name, f in named.items()}
+    self._scalars: dict[str, float | None] = {}
+    self._known: dict[tuple, str | None] = {}
+
+  def find(self, entry: Tensor, inside: Sequence[str]) -> str | None:
+    """Returns the name of the function of `entry` that a cone computes."""
+    if {self._nodes[name].op for name in inside} <= _AFFINE:
+      return None
+    steps = self._steps(entry, inside)
+    if steps is None:
+      return None
+    if steps not in self._known:
+      values = _evaluate(steps)
+      self._known[steps] = next(
+        (
+          name
+          for name, expected in self._expected.items()
+          if np.allclose(values, expected, rtol=1e-5, atol=1e-6)
+        ),
+        None,
+      )
+    return self._known[steps]
+
+  def _steps(self, entry: Tensor, inside: Sequence[str]) -> tuple | None:
+    """Returns an expression, or None where it differs between elements.
+
+    Of each node its op type and operands: numbers, or, in a tuple, which of
+    the results so far, the entry being the first.
+    """
+    places = {entry: 0}
+    steps = []
+    for name in inside:
+      node = self._nodes[name]
+      operands = []
+      for tensor in tensors.data_inputs(node):
+        if tensor in places:
+          operands.append((places[tensor],))
+          continue
+        value = self._scalar(tensor[0])
+        if value is None:
+          return None
+        operands.append(value)
+      places[name, 0] = len(places)
+      steps.append((node.op, *operands))
+    return tuple(steps)
+
+  def _scalar(self, name: str) -> float | None:
+    if name not in self._scalars:
+      self._scalars[name] = _scalar(self._nodes[name])
+    return self._scalars[name]
 
 
-def _evaluate(end, entry, inside, nodes) -> np.ndarray | None:
-  """Returns f on a grid, or None where f differs between elements."""
-  values = {entry: _GRID}
-  for name in inside:
-    node = nodes[name]
-    operands = []
-    for tensor in tensors.data_inputs(node):
-      value = values.get(tensor)
-      if value is None:
-        value = _scalar(nodes[tensor[0]])
-      if value is None:
-        return None
-      operands.append(value)
-    with np.errstate(all='ignore'):
-      values[name, 0] = operations.ELEMENTWISE[node.op](*operands)
-  return values[end, 0]
+def _evaluate(steps: tuple) -> np.ndarray:
+  """Returns the values of an expression on the grid."""
+  values = [_GRID]
+  with np.errstate(all='ignore'):
+    for op_type, *operands in steps:
+      operands = [values[v[0]] if isinstance(v, tuple) else v for v in operands]
+      values.append(operations.ELEMENTWISE[op_type](*operands))
+  return values[-1]
 
 
 def _scalar(node: NodeDef) -> float | None:

@@ -9,9 +9,9 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
+from attribution import batching, overrides, session
 from attribution import graph as graph_lib
 from attribution import methods as methods_lib
-from attribution import overrides, session
 from attribution.errors import GraphError, UnsupportedOpError
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
@@ -40,11 +40,13 @@ class Summary:
   Attributes:
     operations: Number of nodes between input and representation by op type.
     ruled: Number of activations by name whose gradient is overridden, and of
-      operands of products that are gates, or get half of the relevance; empty
-      if no method overrides gradients.
+      operands of products by what they are (`gate` and `normaliser`, held
+      constant, or `half`, a signal that gets half of the relevance); empty if
+      no method overrides gradients.
     batching: `open`, if the graph takes any number of images; `rebatched`, if
       it was made for a fixed number, but takes any and keeps images apart, as
-      was tried; `fixed`, if it does not: it gets that number at a time.
+      was tried; `one_at_a_time` or `fixed`, if it does not: it gets one, or
+      the number that it was made for.
   """
 
   operations: Mapping[str, int]
@@ -56,6 +58,10 @@ class Summary:
     return sum(self.ruled.values())
 
 
+# How much results of a rule may differ: f(z) / z changes fast near z = 0.
+_RULED_TOLERANCE = 2e-2
+
+
 class Explainer:
   """Computes attribution maps of one encoder; built once, for any N.
 
@@ -63,7 +69,9 @@ class Explainer:
   a backward pass: saliency, gradient_times_input and elrp together take one
   forward and two backward passes. Images are processed in batches of a fixed
   size, the last one filled up. A graph made for a fixed batch is given any if
-  that is found to keep images apart, else the fixed number at a time.
+  that is found to keep images apart, else the fixed number at a time. If the
+  graph does not tell what it was made for, that is found out at the first
+  images.
 
   Attributes:
     name: Of the encoder, for messages.
@@ -120,6 +128,8 @@ class Explainer:
       subgraph = graph_lib.extract(
         graph, input_tensor, representation_tensor, overrides.op_types()
       )
+      if subgraph.input_shape is None:
+        subgraph = _with_inferred_shape(subgraph, graph, input_tensor)
       fixed, *shape = _checked_input_shape(subgraph)
       self.input_shape = tuple(shape)
       self.batch_size = batch_size
@@ -129,12 +139,13 @@ class Explainer:
         subgraph, ruled = overrides.mark_activations(
           subgraph, methods_lib.product_rule(self.methods)
         )
-      batching = 'open'
+      self._is_proven = subgraph.input_shape is not None
+      way = 'open'
       if fixed is None:
         self._build(subgraph, device)
       else:
-        batching = self._build_fixed(subgraph, fixed, device)
-      self.summary = Summary(dict(operations), dict(ruled), batching)
+        way = self._build_fixed(subgraph, fixed, device)
+      self.summary = Summary(dict(operations), dict(ruled), way)
     except GraphError as error:
       raise type(error)(f'{name}: {error}') from error
 
@@ -165,11 +176,11 @@ class Explainer:
     """Builds a graph made for a fixed batch, with an open one if it can be.
 
     Returns:
-      `rebatched` or `fixed`.
+      `rebatched`, `one_at_a_time` or `fixed`.
     """
     try:
       self._build(graph_lib.with_open_batch(subgraph), device)
-      if self._keeps_images_apart():
+      if batching.keeps_images_apart(self._everything, self._probe(2)):
         logging.info('%s: made for batches of %d, takes any.', self.name, fixed)
         return 'rebatched'
     except (GraphError, ValueError):
@@ -177,43 +188,54 @@ class Explainer:
     self.close()
     self._build(subgraph, device)
     self.batch_size = fixed
-    self._refuse_mixed_images()
+    if batching.mixes_images(self._everything, self._probe(fixed)):
+      raise GraphError(
+        f'The graph takes {fixed} images at a time, which influence each '
+        'other; freeze it for inference on single images.'
+      )
     logging.info('%s: takes %d image(s) at a time.', self.name, fixed)
-    return 'fixed'
+    return 'one_at_a_time' if fixed == 1 else 'fixed'
 
-  def _keeps_images_apart(self) -> bool:
-    """Returns whether two inputs give what each gives alone."""
-    pair = self._noise(2)
-    together = self._everything(pair)
-    first, second = self._everything(pair[:1]), self._everything(pair[1:])
-    return all(
-      _nearly_equal(both, np.concatenate([a, b]))
-      for both, a, b in zip(together, first, second, strict=True)
-    )
+  def _prove(self, inputs: np.ndarray) -> None:
+    """Finds out whether a graph of unknown input keeps images apart."""
+    pair = np.concatenate([inputs[:1], batching.other_than(inputs[:1])])
+    try:
+      is_apart = batching.keeps_images_apart(self._everything, pair)
+    except GraphError:
+      is_apart = False
+    if not is_apart:
+      logging.info('%s: takes one image at a time.', self.name)
+      self.batch_size = 1
+      self.summary = dataclasses.replace(self.summary, batching='one_at_a_time')
+    self._is_proven = True
 
-  def _refuse_mixed_images(self) -> None:
-    """Raises GraphError if an image's result depends on its neighbours."""
-    inputs = self._noise(self.batch_size)
-    others = np.concatenate([inputs[:1], inputs[1:] ** 2])
-    for a, b in zip(
-      self._everything(inputs), self._everything(others), strict=True
-    ):
-      if not _nearly_equal(a[:1], b[:1]):
-        raise GraphError(
-          f'The graph takes {self.batch_size} images at a time, which '
-          'influence each other; freeze it for inference on single images.'
-        )
-
-  def _noise(self, count: int) -> np.ndarray:
-    shape = [side or _UNKNOWN_SIDE for side in self.input_shape]
-    noise = np.random.default_rng(0).uniform(size=(count, *shape))
+  def _probe(self, count: int) -> np.ndarray:
+    """Returns inputs made of noise, in the range of T if that fits them."""
+    sides = [side or _UNKNOWN_SIDE for side in self.input_shape]
+    rng = np.random.default_rng(0)
+    image_shape = (count, max(sides), max(sides), 3)
+    try:
+      probe = self.preprocessing(
+        rng.integers(256, size=image_shape, dtype='u1')
+      )
+      if probe.shape == (count, *sides):
+        return probe
+    except PreprocessingError:
+      pass  # T wants other images; their range is unknown then.
+    noise = rng.uniform(size=(count, *sides))
     return noise.astype(self._input.dtype.as_numpy_dtype)
 
-  def _everything(self, inputs: np.ndarray) -> list[np.ndarray]:
-    """Returns the gradients of all rules and the representation."""
-    return tf.nest.flatten(
-      self._run((list(self._gradients.values()), self._representation), inputs)
+  def _everything(self, inputs: np.ndarray) -> list[batching.Result]:
+    """Returns the representation, and the gradients of all rules."""
+    gradients, representation = self._run(
+      (self._gradients, self._representation), inputs
     )
+    return [batching.Result(representation)] + [
+      batching.Result(values, _RULED_TOLERANCE)
+      if rule
+      else batching.Result(values)
+      for rule, values in gradients.items()
+    ]
 
   def _gradient(self, target: tf.Tensor) -> tf.Tensor:
     """Returns the gradient of `target` [N], of every image by itself."""
@@ -249,6 +271,8 @@ class Explainer:
     images = np.atleast_1d(images)
     maps = {method.name: [] for method in self.methods}
     representations = []
+    if not self._is_proven and len(images):
+      self._prove(self._preprocess(images[:1]))
     # No images at all still meet the check of T, which refuses them.
     for start in range(0, max(1, len(images)), self.batch_size):
       batch = images[start : start + self.batch_size]
@@ -363,14 +387,6 @@ class Explainer:
     self.close()
 
 
-def _nearly_equal(first: np.ndarray, second: np.ndarray) -> bool:
-  """Returns whether two results differ by rounding only."""
-  if first.shape != second.shape:
-    return False
-  scale = np.abs(second).max(initial=1e-30)
-  return bool(np.abs(first - second).max(initial=0) <= 1e-4 * scale)
-
-
 def _as_methods(
   methods: Sequence[str | AttributionMethod], per_unit: bool
 ) -> tuple[AttributionMethod, ...]:
@@ -387,14 +403,30 @@ def _as_methods(
   return tuple(created)
 
 
+def _with_inferred_shape(
+  subgraph: graph_lib.SubGraph,
+  graph_def: tf.compat.v1.GraphDef,
+  input_tensor: str,
+) -> graph_lib.SubGraph:
+  """Returns the graph with its input's shape, if what is before it tells."""
+  try:
+    before, tensor = graph_lib.upstream(graph_def, input_tensor)
+  except GraphError:
+    return subgraph  # Operations that TensorFlow is not to be given.
+  shape = session.static_shape(before, tensor)
+  return graph_lib.with_input_shape(subgraph, shape) if shape else subgraph
+
+
 def _checked_input_shape(
   subgraph: graph_lib.SubGraph,
 ) -> tuple[int | None, ...]:
   if subgraph.input_type not in (tf.float16, tf.float32, tf.float64):
+    behind = graph_lib.first_floats(subgraph)
     raise GraphError(
       f'The input {subgraph.input_tensor!r} has the type '
       f'{subgraph.input_type.name}, through which no gradient flows; choose '
-      'the first floating-point image tensor behind it as the input.'
+      'the first floating-point image tensor behind it as the input: '
+      f'{", ".join(behind[:5]) or "there is none"}.'
     )
   shape = subgraph.input_shape
   if shape is None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import tensorflow as tf
 
-from attribution import op_definitions
+from attribution import op_definitions, unfusing
 from attribution.errors import GraphError
 
 GraphDef = tf.compat.v1.GraphDef
@@ -115,6 +115,8 @@ def _offset(node: NodeDef, output: str, library: Mapping) -> int:
   if node.op in library:  # A call by the function's own name.
     names = [a.name for a in library[node.op].signature.output_arg]
     return names.index(output) if output in names else 0
+  if node.op in unfusing.FUSED:
+    return 0  # Only their result is kept, and not all are TensorFlow's own.
   return op_definitions.output_offset(node, output)
 
 

@@ -11,7 +11,15 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 import tensorflow as tf
 
-from attribution import functions, op_definitions, operations, safety, tensors
+from attribution import (
+  control_flow,
+  kernels,
+  op_definitions,
+  operations,
+  safety,
+  tensors,
+  unfusing,
+)
 from attribution.errors import GraphError
 
 GraphDef = tf.compat.v1.GraphDef
@@ -122,9 +130,11 @@ def extract(
 ) -> SubGraph:
   """Returns what lies between two tensors of a graph, checked and cleaned.
 
-  Functions are inlined. Identities (with the gradients of `tf.custom_gradient`,
-  which exist only in the process that made the graph), control inputs, devices
-  and private attributes are left out.
+  Functions are inlined, conditionals with a constant condition too, and fused
+  nodes are split. Identities (with the
+  gradients of `tf.custom_gradient`, which exist only in the process that made
+  the graph), control inputs, devices and private attributes are left out. What
+  has no kernel on a CPU is rewritten.
 
   Args:
     graph_def: A frozen graph, which is not changed.
@@ -135,10 +145,10 @@ def extract(
   Raises:
     GraphError: If a tensor is not found, the graph is not frozen, or it depends
       on a further input.
-    UnsafeGraphError: If an operation is not allowed.
+    UnsafeGraphError: If an operation is not allowed, a loop among them.
   """
   safety.refuse_dangerous(graph_def)
-  nodes = {node.name: node for node in functions.inline_functions(graph_def)}
+  nodes = _plain_nodes(graph_def)
   source = tensors.resolve(nodes, input_tensor)
   target = tensors.resolve(nodes, representation_tensor)
   placeholder, shape = _placeholder(nodes, source)
@@ -151,6 +161,7 @@ def extract(
       f'the input {input_tensor!r}.'
     )
   safety.refuse_unknown(kept.values(), also_allowed)
+  kept = kernels.rewrite(kept)
   _check_is_inference(kept.values(), placeholder.name)
   return SubGraph(
     nodes=kept,
@@ -162,18 +173,59 @@ def extract(
   )
 
 
+def _plain_nodes(graph_def: GraphDef) -> dict[str, NodeDef]:
+  plain = unfusing.unfuse(control_flow.inline(graph_def))
+  return {node.name: node for node in plain}
+
+
 def with_open_batch(subgraph: SubGraph) -> SubGraph:
   """Returns the graph with any number of images as its input.
 
   Whether the operations behind the input allow that has to be tried.
   """
+  return with_input_shape(subgraph, (None, *subgraph.input_shape[1:]))
+
+
+def with_input_shape(
+  subgraph: SubGraph, shape: tuple[int | None, ...]
+) -> SubGraph:
+  """Returns the graph with another shape stated for its input."""
   name = subgraph.input_tensor.rpartition(':')[0]
   placeholder = NodeDef.FromString(subgraph.nodes[name].SerializeToString())
-  placeholder.attr['shape'].shape.dim[0].size = -1
-  shape = (None, *subgraph.input_shape[1:])
+  dims = tf.TensorShape(shape).as_proto()
+  placeholder.attr['shape'].shape.CopyFrom(dims)
   return dataclasses.replace(
     subgraph, nodes={**subgraph.nodes, name: placeholder}, input_shape=shape
   )
+
+
+def upstream(graph_def: GraphDef, tensor: str) -> tuple[GraphDef, str]:
+  """Returns what a tensor is computed from, checked, and its name there.
+
+  Raises:
+    GraphError: If the tensor is not found, or its graph cannot be imported.
+  """
+  nodes = _plain_nodes(graph_def)
+  kept, name = _prune(nodes, None, tensors.resolve(nodes, tensor), None)
+  safety.refuse_unknown(kept.values())
+  result = GraphDef(node=kept.values())
+  result.versions.CopyFrom(graph_def.versions)
+  return result, name
+
+
+def first_floats(subgraph: SubGraph) -> list[str]:
+  """Returns the first floating-point tensors on the ways from the input."""
+  integers = {subgraph.input_tensor}
+  found = []
+  for name, node in subgraph.nodes.items():
+    if integers.isdisjoint(node.input):
+      continue
+    for number, kind in enumerate(op_definitions.output_types(node)):
+      if kind.is_floating:
+        found.append(f'{name}:{number}')
+      elif node.op not in operations.STATIC:
+        integers.add(f'{name}:{number}')
+  return found
 
 
 def _placeholder(
@@ -204,11 +256,14 @@ def _placeholder(
 
 def _prune(
   nodes: Mapping[str, NodeDef],
-  source: tuple[str, int],
+  source: tuple[str, int] | None,
   target: tuple[str, int],
-  placeholder: NodeDef,
+  placeholder: NodeDef | None,
 ) -> tuple[dict[str, NodeDef], str]:
-  """Returns cleaned nodes from `source` to `target`, and the new target."""
+  """Returns cleaned nodes from `source` to `target`, and the new target.
+
+  Without a source, all nodes that `target` is computed from.
+  """
 
   def follow(tensor: tuple[str, int]) -> tuple[str, int]:
     """Returns the tensor that `tensor` is, left of nodes that pass it on."""
@@ -230,7 +285,7 @@ def _prune(
       raise GraphError(f'The graph has a cycle through {tensor[0]!r}.')
     return placeholder.name, 0
 
-  kept = {placeholder.name: placeholder}
+  kept = {placeholder.name: placeholder} if placeholder else {}
   path = set()
   target = follow(target)
   stack = [target[0]]
@@ -239,6 +294,7 @@ def _prune(
     if name in kept:
       stack.pop()
       continue
+    safety.refuse_control_flow(nodes[name])
     inputs = [follow(tensor) for tensor in tensors.data_inputs(nodes[name])]
     missing = [n for n, _ in inputs if n not in kept]
     if not missing:

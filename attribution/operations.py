@@ -35,6 +35,15 @@ BILINEAR = frozenset({
 LINEAR_IN_FIRST = frozenset({
   'RealDiv', 'Div', 'DivNoNan', 'Xdivy', 'Gather', 'GatherV2', 'GatherNd',
   'FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3',
+  'BatchNormWithGlobalNormalization', 'CropAndResize', 'MatrixBandPart',
+})  # fmt: skip
+
+# Linear in these operands together while the others are constant.
+LINEAR_IN: Mapping[str, frozenset[int]] = types.MappingProxyType({
+  'ScatterNd': frozenset({1}),
+  'TensorScatterAdd': frozenset({0, 2}),
+  'TensorScatterSub': frozenset({0, 2}),
+  'TensorScatterUpdate': frozenset({0, 2}),
 })  # fmt: skip
 
 # Choose one of their data: relevance follows the winner, as the gradient does.
@@ -55,6 +64,13 @@ BATCH_NORM = frozenset(
 PASS_THROUGH = frozenset({
   'Identity', 'IdentityN', 'Snapshot', 'PreventGradient', 'CheckNumerics',
   'CheckNumericsV2', 'PlaceholderWithDefault', 'EnsureShape',
+})  # fmt: skip
+
+# Loops and choices of what is computed.
+CONTROL_FLOW = frozenset({
+  'If', 'StatelessIf', 'Case', 'StatelessCase', 'Switch', 'RefSwitch', 'Merge',
+  'RefMerge', 'While', 'StatelessWhile', 'For', 'Enter', 'RefEnter', 'Exit',
+  'RefExit', 'LoopCond', 'NextIteration', 'RefNextIteration',
 })  # fmt: skip
 
 

@@ -21,6 +21,7 @@ import tensorflow as tf
 from attribution import (
   composites,
   graph,
+  op_definitions,
   operations,
   products,
   safety,
@@ -34,7 +35,8 @@ NodeDef = tf.compat.v1.NodeDef
 
 _GRADIENT = 'AttributionActivation'
 _OPERAND_GRADIENTS = {
-  products.GATE: 'AttributionGate',
+  products.GATE: 'AttributionConstant',
+  products.NORMALISER: 'AttributionConstant',
   products.HALF: 'AttributionHalf',
 }
 _OP_TYPES: set[str] = set()
@@ -84,6 +86,7 @@ _KEEPS_GRADIENT = frozenset().union(
   operations.LINEAR,
   operations.BILINEAR,
   operations.LINEAR_IN_FIRST,
+  operations.LINEAR_IN,
   operations.WINNER_TAKES_ALL,
   operations.STATIC,
   operations.PASS_THROUGH,
@@ -94,8 +97,16 @@ for _type in (
   'Softsign',
   # Piecewise linear pieces that real graphs build PReLU and clipping from.
   'Abs', 'Maximum', 'Minimum', 'ClipByValue',
+  # Rounding, in training for fewer bits.
+  'FakeQuantWithMinMaxArgs', 'FakeQuantWithMinMaxVars',
+  'FakeQuantWithMinMaxVarsPerChannel', 'QuantizeAndDequantizeV2',
+  'QuantizeAndDequantizeV3',
+  # z / norm(z) is z times a constant normaliser, and sqrt(z) is z to a power.
+  'LRN', 'Sqrt',
 ):  # fmt: skip
   register_activation(_type)
+register_activation('sigmoid', lambda z: 1 / (1 + np.exp(-z)))
+register_activation('softplus', lambda z: np.logaddexp(z, 0))
 register_activation('hard_sigmoid', lambda z: np.clip(z / 6 + 0.5, 0, 1))
 register_activation('hard_sigmoid_0.2', lambda z: np.clip(0.2 * z + 0.5, 0, 1))
 
@@ -127,7 +138,9 @@ def _activation_gradient(
 
 
 @tf.RegisterGradient(_OPERAND_GRADIENTS[products.GATE])
-def _gate_gradient(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor | None:
+def _constant_gradient(
+  op: tf.Operation, gradient: tf.Tensor
+) -> tf.Tensor | None:
   del op
   return gradient if _rule.get() is None else None
 
@@ -143,7 +156,7 @@ def mark_activations(
 ) -> tuple[graph.SubGraph, Mapping[str, int]]:
   """Returns the graph with its activations marked, and how many of each.
 
-  Operands of products are counted too, as 'gate' and 'half'.
+  Operands of products are counted too, as 'gate', 'normaliser' and 'half'.
 
   Args:
     subgraph: The graph.
@@ -158,12 +171,16 @@ def mark_activations(
   carriers = _carriers(subgraph)
   found = composites.find(nodes, carriers, _OP_TYPES, dict(_FUNCTIONS))
   entries = {c.end: c.entry for c in found}
-  plan = products.plan(
-    nodes, carriers, {c.end: c.name for c in found}, product_rule
-  )
-  ways = {**carriers, **plan.flow}
   target = subgraph.representation_tensor.rpartition(':')[0]
-  reached = _reached(ways, entries, target)
+
+  def plan_and_reach(rule: str) -> tuple[products.Plan, set[str]]:
+    names = {c.end: c.name for c in found}
+    plan = products.plan(nodes, carriers, names, rule)
+    return plan, _reached({**carriers, **plan.flow}, entries, target)
+
+  plan, reached = plan_and_reach(product_rule)
+  # Only a signal has to have a rule, whatever becomes of gates.
+  _, signals = plan_and_reach(products.RULES[0])
   ruled = Counter(c.name for c in found if c.end in reached)
   entries = {end: entry for end, entry in entries.items() if end in reached}
   operands = {
@@ -177,11 +194,13 @@ def mark_activations(
     if name in entries or name not in reached:
       continue
     node = nodes[name]
-    if node.op in _OP_TYPES and len(inputs) == 1:
+    is_activation = node.op in _OP_TYPES or products.is_power(node, nodes)
+    if is_activation and len(inputs) == 1:
       entries[name] = inputs[0]
       ruled[node.op] += 1
     elif not _keeps_gradient(node, inputs):
-      unknown.append(_describe(node, inputs))
+      if name in signals:
+        unknown.append(_describe(node, inputs))
     elif node.op in operations.WINNER_TAKES_ALL | _OP_TYPES:
       nonlinear.append(_describe(node, inputs))
   if unknown:
@@ -236,6 +255,13 @@ def _keeps_gradient(node: NodeDef, inputs: tuple) -> bool:
     return products.is_covered(node, inputs)
   if node.op in operations.LINEAR_IN_FIRST:
     return inputs == (next(tensors.data_inputs(node)),)
+  if node.op in operations.LINEAR_IN:
+    others = [
+      tensor
+      for i, tensor in enumerate(tensors.data_inputs(node))
+      if i not in operations.LINEAR_IN[node.op]
+    ]
+    return not set(others) & set(inputs)
   # Of several tensors the larger wins, element by element, as in max pooling.
   return (
     node.op in operations.LINEAR
@@ -273,24 +299,32 @@ def _insert_marks(
 
   One of (f(z), z) behind each activation, one before each operand of a product.
   """
-  marks = {f'{name}:0': f'{name}/activation:0' for name in entries}
+  before = subgraph.nodes
+
+  def fresh(name: str) -> str:
+    while name in before:
+      name += '_'
+    return name
+
+  marks = {f'{name}:0': f'{fresh(f"{name}/activation")}:0' for name in entries}
   nodes = {}
-  for name, node in subgraph.nodes.items():
+  for name, node in before.items():
     copy = NodeDef.FromString(node.SerializeToString())
-    kind = node.attr['T'].type
     for i, tensor in enumerate(copy.input):
       copy.input[i] = marks.get(tensor, tensor)
       if (name, i) in operands:
         gradient = _OPERAND_GRADIENTS[operands[name, i]]
-        mark = _mark(f'{name}/operand_{i}', gradient, kind, [copy.input[i]])
-        nodes[mark.name] = mark
-        copy.input[i] = f'{mark.name}:0'
+        kinds = [_type_of(before, tensors.split(tensor))]
+        mark_name = fresh(f'{name}/operand_{i}')
+        nodes[mark_name] = _mark(mark_name, gradient, kinds, [copy.input[i]])
+        copy.input[i] = f'{mark_name}:0'
     nodes[name] = copy
     if name in entries:
       z = '{}:{}'.format(*entries[name])
+      kinds = [_type_of(before, t) for t in ((name, 0), entries[name])]
+      mark_name = tensors.split(marks[f'{name}:0'])[0]
       values = [f'{name}:0', marks.get(z, z)]
-      mark = _mark(f'{name}/activation', _GRADIENT, kind, values)
-      nodes[mark.name] = mark
+      nodes[mark_name] = _mark(mark_name, _GRADIENT, kinds, values)
   representation = subgraph.representation_tensor
   return dataclasses.replace(
     subgraph,
@@ -299,11 +333,16 @@ def _insert_marks(
   )
 
 
+def _type_of(nodes: Mapping[str, NodeDef], tensor: tuple[str, int]) -> int:
+  node, number = nodes[tensor[0]], tensor[1]
+  return op_definitions.output_types(node)[number].as_datatype_enum
+
+
 def _mark(
-  name: str, gradient: str, kind: int, values: Sequence[str]
+  name: str, gradient: str, kinds: Sequence[int], values: Sequence[str]
 ) -> NodeDef:
   mark = NodeDef(op='IdentityN', name=name)
   mark.input.extend(values)
-  mark.attr['T'].list.type.extend([kind] * len(values))
+  mark.attr['T'].list.type.extend(kinds)
   mark.attr['_gradient_op_type'].s = gradient.encode()
   return mark

@@ -18,11 +18,23 @@ import re
 
 import numpy as np
 
-from attribution import preprocessing_operations
-from attribution.preprocessing_operations import (
+from attribution import (
+  channel_operations,
+  geometric_operations,
+  preprocessing_operations,
+)
+from attribution import preprocessing_registry as registry
+from attribution.preprocessing_registry import (
   Operation,
   PreprocessingError,
   Shape,
+)
+
+# Importing them registers their operations.
+MODULES = (
+  channel_operations,
+  geometric_operations,
+  preprocessing_operations,
 )
 
 _STEP = re.compile(r'([a-z_][a-z0-9_]*)\s*(?:\((.*)\))?', re.DOTALL)
@@ -114,7 +126,7 @@ def _parse_step(step: str, text: str) -> Operation:
       '"name" or "name(numbers)".'
     )
   name, arguments = match.groups()
-  operations = preprocessing_operations.operations()
+  operations = registry.operations()
   if name not in operations:
     raise PreprocessingError(
       f'In the preprocessing {text!r}, there is no operation {name!r}; there '

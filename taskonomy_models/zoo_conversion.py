@@ -51,6 +51,7 @@ def definition(network: Network, package: Package) -> str:
     network.members,
     network.format,
     network.builder,
+    *([network.options] if network.options else []),
     network.input,
     network.representation,
     network.preprocessing,
@@ -63,7 +64,13 @@ def load(network: Network, files: pathlib.Path) -> FrozenNetwork:
   path = files / network.members[0]
   if network.format == 'weights':
     return builders.load(path, network.builder)
-  return _LOADERS[network.format](path)
+  options = dict(network.options)
+  if 'fixed_inputs' in options:
+    options['fixed_inputs'] = {
+      name: np.asarray(value, np.float32)
+      for name, value in options['fixed_inputs'].items()
+    }
+  return _LOADERS[network.format](path, **options)
 
 
 def convert(

@@ -14,7 +14,11 @@ import setuptools
 from tests import build_files, image_testing
 
 # Of modules that need more than a plain installation: the extras they name.
-_EXTRAS = {'transferability.measures.estimators': ('measures',)}
+_EXTRAS = {
+  'taskonomy_models.formats.onnx_file': ('onnx',),
+  'taskonomy_models.formats.tflite_file': ('tflite',),
+  'transferability.measures.estimators': ('measures',),
+}
 
 
 class CheckoutTest(absltest.TestCase):

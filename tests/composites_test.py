@@ -92,6 +92,22 @@ class CompositesTest(absltest.TestCase):
       find(lambda x: tf.nn.relu6(x + [3.0, 3.0, 2.0]) / 6, named)[0]
     )
 
+  def test_registered_functions_are_computed_once_for_all_nodes(self):
+    calls = []
+
+    def logistic(z):
+      calls.append(z)
+      return (1 + np.tanh(z / 2)) / 2
+
+    def encoder(x):
+      for _ in range(30):
+        x = 1 / (1 + tf.exp(-tf.reverse(x, [1])))
+      return x
+
+    found, _ = find(encoder, {'logistic': logistic})
+    self.assertLen(found, 30)
+    self.assertLen(calls, 1)
+
   def test_composites_share_no_node(self):
     def encoder(x):
       for _ in range(4):

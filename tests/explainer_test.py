@@ -417,12 +417,12 @@ class ExplainerTest(parameterized.TestCase):
   @parameterized.parameters(
     (lambda x: tf.tanh(tf.nn.avg_pool2d(x, 2, 2, 'VALID')), 1, 'rebatched'),
     (lambda x: tf.tanh(tf.nn.avg_pool2d(x, 2, 2, 'VALID')), 2, 'rebatched'),
-    (lambda x: tf.tanh(tf.reshape(x, [1, 192])), 1, 'fixed'),
+    (lambda x: tf.tanh(tf.reshape(x, [1, 192])), 1, 'one_at_a_time'),
     (lambda x: tf.tanh(tf.reshape(x, [2, 192])), 2, 'fixed'),
-    (lambda x: tf.tanh(tf.stack(tf.unstack(x, 1))), 1, 'fixed'),
+    (lambda x: tf.tanh(tf.stack(tf.unstack(x, 1))), 1, 'one_at_a_time'),
     # Any batch would pass, but as one image.
-    (lambda x: tf.tanh(tf.reshape(x, [1, -1])), 1, 'fixed'),
-    (lambda x: tf.tanh(x - tf.reduce_mean(x, 0, True)), 1, 'fixed'),
+    (lambda x: tf.tanh(tf.reshape(x, [1, -1])), 1, 'one_at_a_time'),
+    (lambda x: tf.tanh(x - tf.reduce_mean(x, 0, True)), 1, 'one_at_a_time'),
   )
   def test_fixed_batch_is_opened_only_if_images_stay_apart(
     self, encoder, batch, expected
@@ -537,11 +537,49 @@ class ExplainerTest(parameterized.TestCase):
     )
     self.assertTrue(np.any(maps['elrp']))
 
+  @parameterized.parameters((True, 'one_at_a_time'), (False, 'open'))
+  def test_input_of_unknown_shape_is_tried_with_the_first_images(
+    self, mixes, expected
+  ):
+    def encoder(x):
+      x = tf.nn.relu(x - 0.5)
+      return tf.tanh(tf.reshape(x, [1, -1]) if mixes else x)
+
+    graph_def = testing.freeze(encoder, 8)
+    for node in graph_def.node:
+      if node.name == 'input':
+        node.attr['shape'].shape.unknown_rank = True
+    images = testing.images(3, 8)
+    with Explainer(graph_def, **TENSORS, batch_size=2) as explainer:
+      together = explainer.explain(images).maps['elrp']
+      self.assertEqual(explainer.summary.batching, expected)
+      alone = [explainer.explain(image[None]).maps['elrp'] for image in images]
+    np.testing.assert_allclose(together, np.concatenate(alone), 1e-5, 1e-8)
+
+  @parameterized.parameters((1, 'rebatched'), (None, 'open'))
+  def test_shape_of_an_inner_input_is_what_comes_before_it(self, batch, found):
+    with tf.Graph().as_default() as graph:
+      x = tf.compat.v1.placeholder(tf.uint8, [batch, 8, 8, 3], 'input')
+      resized = tf.image.resize(tf.cast(x, tf.float32), [6, 5])
+      tf.identity(tf.nn.relu(2 * resized), name='representation')
+    for node in graph.as_graph_def().node:
+      self.assertNotIn('_output_shapes', node.attr)
+    with Explainer(
+      graph.as_graph_def(),
+      input_tensor=resized.name,
+      representation_tensor='representation:0',
+    ) as explainer:
+      self.assertEqual(explainer.input_shape, (6, 5, 3))
+      self.assertEqual(explainer.summary.batching, found)
+
   def test_integer_input_names_the_way_out(self):
     with tf.Graph().as_default() as graph:
       x = tf.compat.v1.placeholder(tf.uint8, [None, 8, 8, 3], 'input')
-      tf.nn.relu(tf.cast(x, tf.float32), name='representation')
-    with self.assertRaisesRegex(GraphError, 'uint8.*floating-point'):
+      y = tf.cast(tf.cast(x, tf.int32)[:, ::-1], tf.float32, name='floats')
+      tf.nn.relu(y, name='representation')
+    with self.assertRaisesRegex(
+      GraphError, 'uint8.*floating-point.*: floats:0'
+    ):
       Explainer(graph.as_graph_def(), **TENSORS)
 
   @parameterized.parameters(tf.round, tf.stop_gradient)

@@ -44,6 +44,9 @@ _ALLOWED = {
 # Single modules that may import more, inside of functions only.
 _ALLOWED_LAZILY = {
   'taskonomy_models.architectures.builders': {'h5py'},
+  'taskonomy_models.formats.keras_files': {'h5py'},
+  'taskonomy_models.formats.onnx_file': {'onnx'},
+  'taskonomy_models.formats.tflite_file': {'tflite'},
   'transferability.measures.estimators': {'sklearn'},
 }
 _WITH_ENTRY_POINTS = ('experiments', 'benchmarks', 'taskonomy_models')

@@ -3,12 +3,15 @@
 import dataclasses
 import hashlib
 import os
+import pathlib
+import subprocess
+import sys
 import tempfile
 
-from absl.testing import absltest, flagsaver
+from absl.testing import absltest
 import numpy as np
 
-from experiments import compare_recipes, mini_bank, transfers
+from experiments import mini_bank, transfers
 from taskonomy_models import bank as banks
 from taskonomy_models import mini_training, progress, readouts
 from transferability import files
@@ -91,13 +94,24 @@ class MiniBankTest(absltest.TestCase):
     self.assertEqual(bank.oracle, os.path.join(self.bank, 'oracle.csv'))
 
     results = os.path.join(self.folder, 'recipes')
-    with flagsaver.flagsaver(
-      bank_dirs=[self.bank],
-      data_dir=self.data,
-      output=results,
-      num_images=8,
-    ):
-      compare_recipes.main(['compare_recipes'])
+    # Entry points define flags of the same names, so each runs in a process of
+    # its own.
+    process = subprocess.run(
+      [
+        sys.executable,
+        '-m',
+        'experiments.compare_recipes',
+        f'--bank_dirs={self.bank}',
+        f'--data_dir={self.data}',
+        f'--output={results}',
+        '--num_images=8',
+      ],
+      cwd=pathlib.Path(__file__).parents[1],
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    self.assertEqual(process.returncode, 0, process.stderr)
     header, *rows = files.read_csv(
       os.path.join(results, 'recipes_validation.csv')
     )

@@ -30,6 +30,7 @@ class TablesTest(absltest.TestCase):
       operations.LINEAR,
       operations.BILINEAR,
       operations.LINEAR_IN_FIRST,
+      operations.LINEAR_IN,
       operations.WINNER_TAKES_ALL,
       operations.STATIC,
       operations.PASS_THROUGH,

@@ -41,6 +41,7 @@ FORMULAS = {
   'relu6': lambda z: np.clip(z, 0, 6),
   'softsign': lambda z: z / (1 + np.abs(z)),
   'sigmoid': _sigmoid,
+  'softplus': lambda z: np.log1p(np.exp(z)),
 }
 
 # As Keras 3 builds them, by the name of the formula.
@@ -87,6 +88,8 @@ WRITTEN_OUT = (
   ('leaky_relu', lambda x: tf.nn.relu(x) - 0.2 * tf.nn.relu(-x)),
   ('leaky_relu', lambda x: tf.nn.relu(x) + 0.1 * (x - tf.abs(x))),
   ('relu6', lambda x: tf.minimum(tf.maximum(x, 0), 6)),
+  ('sigmoid', lambda x: 1 / (1 + tf.exp(-x))),
+  ('softplus', lambda x: tf.math.log(1 + tf.exp(x))),
 )
 
 
@@ -257,6 +260,19 @@ class RecognisedTest(parameterized.TestCase):
       maps, x * gradient / x[0].size, rtol=1e-3, atol=1e-7
     )
 
+  def test_names_of_marks_do_not_hit_other_nodes(self):
+    def encoder(x):
+      x = tf.nn.relu(x, name='block')
+      return tf.multiply(x, 2.0, name='block/activation')
+
+    maps, ruled = elrp(testing.freeze(encoder), self.images)
+    self.assertEqual(ruled, {'Relu': 1})
+    x = self.images.astype(np.float32) / 255.0 * 16 - 8
+    expected = (
+      2 * np.maximum(x, 0) * x / (x + _EPSILON * np.where(x >= 0, 1, -1))
+    )
+    np.testing.assert_allclose(maps, expected / x[0].size, 1e-3, 1e-7)
+
   def test_plain_gradient_ignores_marks(self):
     graph_def = testing.freeze(tf.nn.silu)
     both = ('elrp', 'gradient_times_input')
@@ -279,7 +295,10 @@ class RefusedTest(parameterized.TestCase):
     ('cast', lambda x: tf.cast(tf.cast(x, tf.int32, name='s'), tf.float32),
      "Cast .*'s'"),
     ('round', lambda x: tf.round(x, name='s'), "Round .*'s'"),
-    ('lrn', lambda x: tf.nn.lrn(x, name='s'), "LRN .*'s'"),
+    ('log_softmax', lambda x: tf.nn.log_softmax(x, name='s'),
+     "LogSoftmax .*'s'"),
+    ('power', lambda x: tf.pow(x, -1, name='s'), "Pow .*'s'"),
+    ('exponent', lambda x: tf.pow(x, x, name='s'), "Pow .*'s'"),
     ('reciprocal', lambda x: tf.divide(1.0, x, name='s'), "RealDiv .*'s'"),
   )  # fmt: skip
   def test_unknown_operation_is_named_with_the_ways_out(self, function, found):

@@ -5,7 +5,7 @@ import hypothesis
 from hypothesis import strategies as st
 import numpy as np
 
-from attribution import preprocessing_operations
+from attribution import geometric_operations, preprocessing_registry
 from attribution.preprocessing import Preprocessing, PreprocessingError
 from tests import testing
 
@@ -13,7 +13,9 @@ numbers = st.integers(-255, 255) | st.floats(-255, 255, width=32)
 pairs = st.tuples(numbers, numbers).filter(lambda p: p[0] != p[1])
 steps = st.one_of(
   st.sampled_from(['center_crop', 'bgr', 'mask_center(0.5)']),
+  st.just('pad_to_square(0.5)'),
   st.integers(2, 40).map(lambda n: f'resize({n})'),
+  st.integers(2, 40).map(lambda n: f'resize_shorter({n})'),
   st.tuples(st.integers(2, 40), st.integers(2, 40)).map(
     lambda p: f'resize({p[0]}, {p[1]})'
   ),
@@ -28,6 +30,8 @@ class LanguageTest(parameterized.TestCase):
     (' center_crop|resize( 256 ) ', 'center_crop | resize(256)'),
     ('resize(64, 64) | range(-1.0, 1)', 'resize(64) | range(-1, 1)'),
     ('resize(4,8)', 'resize(4, 8)'),
+    ('center_crop(1)', 'center_crop'),
+    ('crop(4, 4) | pad_to_square', 'crop(4) | pad_to_square(0)'),
     ('clip(.1, 0.90)', 'clip(0.1, 0.9)'),
     ('mean_std((0.5,), 1)', 'mean_std((0.5,), 1)'),
     ('mask_center()', 'mask_center(0.5, 0)'),
@@ -86,8 +90,8 @@ class LanguageTest(parameterized.TestCase):
 
   def test_operation_can_be_registered_once(self):
     with self.assertRaisesRegex(ValueError, 'resize'):
-      preprocessing_operations.register_operation('resize')(
-        preprocessing_operations.Resize
+      preprocessing_registry.register_operation('resize')(
+        geometric_operations.Resize
       )
 
 

@@ -33,6 +33,10 @@ def _dense(x, kernel):
   return tf.tensordot(x, tf.constant(kernel), 1)
 
 
+def _scaled(function):
+  return lambda x: function(x) * tf.constant([1.0, 2.0, -0.5])
+
+
 def _sigmoid(z):
   return 1 / (1 + np.exp(-z))
 
@@ -46,6 +50,12 @@ def _layer_norm(x):
   mean = tf.reduce_mean(x, 3, keepdims=True)
   variance = tf.reduce_mean(tf.math.squared_difference(x, mean), 3, True)
   return (x - mean) * tf.math.rsqrt(variance + 1e-3)
+
+
+def _layer_norm_of_keras(x):
+  mean, variance = tf.nn.moments(x, [3], keepdims=True)
+  scale = tf.math.rsqrt(variance + 1e-3) * tf.constant([1.0, 2.0, -0.5])
+  return x * scale + (tf.constant([0.1, 0.0, -0.1]) - mean * scale)
 
 
 def _instance_norm(x):
@@ -73,14 +83,37 @@ class GateTest(parameterized.TestCase):
     np.testing.assert_allclose(actual, expected, 1e-5, 1e-8)
     self.assertEqual(summary.ruled, {'gate': 1})
 
-  @parameterized.parameters((_layer_norm, 3), (_instance_norm, (1, 2)))
-  def test_normaliser_is_constant_and_the_mean_is_linear(self, norm, axis):
-    actual, *_ = _elrp(lambda x: norm(x) * tf.constant([1.0, 2.0, -0.5]))
+  @parameterized.parameters(
+    (_scaled(_layer_norm), 3, 1),
+    (_scaled(_instance_norm), (1, 2), 1),
+    (_layer_norm_of_keras, 3, 2),
+  )
+  def test_normaliser_is_constant_and_the_mean_is_linear(
+    self, norm, axis, count
+  ):
+    actual, _, summary = _elrp(norm)
     variance = _X.var(axis=axis, keepdims=True)
     weight = np.array([1.0, 2.0, -0.5]) / np.sqrt(variance + 1e-3)
     passed = weight - weight.mean(axis=axis, keepdims=True)
     passed = np.broadcast_to(passed, _X.shape)
     np.testing.assert_allclose(actual, _X * passed / _X[0].size, 1e-4, 1e-7)
+
+    self.assertEqual(summary.ruled, {'normaliser': count})
+
+  @parameterized.parameters(
+    lambda x: x / tf.norm(x, axis=3, keepdims=True),
+    lambda x: tf.math.l2_normalize(x, 3),
+    lambda x: x * tf.pow(tf.reduce_sum(tf.square(x), 3, True), -0.5),
+    lambda x: tf.nn.lrn(x, 3, 1e-9, 1, 0.5),
+  )
+  def test_norm_is_constant_however_it_is_written(self, normalise):
+    weight = np.array([1.0, 2.0, -0.5])
+    actual, _, summary = _elrp(_scaled(normalise))
+    norm = np.sqrt(np.square(_X).sum(axis=3, keepdims=True))
+    np.testing.assert_allclose(
+      actual, _X * weight / norm / _X[0].size, 1e-4, 1e-7
+    )
+    self.assertEqual(summary.num_ruled, 1)
 
   def test_attention_weights_are_constant(self):
     actual, *_ = _elrp(_attention)
@@ -132,6 +165,23 @@ class SignalsTest(parameterized.TestCase):
     np.testing.assert_allclose(actual, _X * _X / _X[0].size, 1e-5, 1e-9)
 
   @parameterized.parameters(
+    (lambda x: tf.pow(x, 3.0), _X**3),
+    (lambda x: tf.pow(tf.nn.relu(x), 0.5), np.sqrt(np.maximum(_X, 0))),
+    (lambda x: tf.sqrt(tf.nn.relu(x)), np.sqrt(np.maximum(_X, 0))),
+    (
+      lambda x: tf.pow(tf.reduce_mean(tf.square(x), 3, True), 0.5),
+      None,
+    ),
+  )
+  def test_powers_pass_all_relevance(self, power, expected):
+    actual, representation, _ = _elrp(power)
+    if expected is None:  # Generalised mean pooling.
+      square = np.square(_X)
+      share = square / square.sum(axis=3, keepdims=True) * 3
+      expected = share * np.sqrt(square.mean(axis=3, keepdims=True))
+    np.testing.assert_allclose(actual, expected / _X[0].size, 1e-3, 1e-7)
+
+  @parameterized.parameters(
     (_gated_linear,),
     (lambda x: _gated_linear(tf.nn.relu(_gated_linear(x))),),
     (_squeeze_excite,),
@@ -166,6 +216,17 @@ class GradientRuleTest(parameterized.TestCase):
     self.assertEqual(summary.ruled, {'Relu': 1, 'Sigmoid': 1})
     plain, *_ = _elrp(_squeeze_excite)
     self.assertGreater(np.abs(actual - plain).max(), 1e-5)
+
+  def test_what_is_no_activation_keeps_its_gradient_in_gates(self):
+    for encoder in (_attention, _layer_norm, _instance_norm):
+      graph_def = testing.freeze(encoder, 6)
+      elrp = methods.EpsilonLRP(1e-9, 'gradient')
+      chosen = [elrp, 'gradient_times_input']
+      with Explainer(graph_def, **_TENSORS, methods=chosen) as explainer:
+        maps = explainer.explain(_IMAGES).maps
+      np.testing.assert_allclose(
+        maps['elrp'], maps['gradient_times_input'], 1e-3, 1e-6
+      )
 
   def test_plain_gradients_do_not_know_gates(self):
     for encoder in (_squeeze_excite, _gated_linear, _attention):

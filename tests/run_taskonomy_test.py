@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests import bank_testing, testing
+from transferability import similarity
 from transferability.model_space import ModelSpace
 
 _ROOT = pathlib.Path(__file__).parents[1]
@@ -322,6 +323,38 @@ class RunTest(RunTaskonomyTestCase):
       self.assertFalse((output / 'figures' / 'precision.png').exists())
       self.assertLen(_rows(output / 'ranking' / 'elrp.csv'), 4)
 
+  def test_similarities_stand_beside_the_methods(self):
+    np.save(self.folder / 'images.npy', testing.images(9))
+    arguments = [
+      f'--bank={self.bank}',
+      f'--probe={self.folder / "images.npy"}',
+      '--methods=gradient_times_input',
+      '--similarities=rsa,depara',
+      f'--output={self.output}',
+    ]
+    (first, again) = self.drive(arguments, [*arguments, '--resume'])
+    for code, out, err in (first, again):
+      self.assertEqual(code, 0, err)
+      for name in ('gradient_times_input', 'rsa', 'depara'):
+        self.assertIn(f'\n{name} ', out)
+    kept = {
+      name: np.load(self.output / 'representations' / f'{name}.npy')
+      for name in bank_testing.NAMES
+    }
+    matrices = {}
+    for name in ('gradient_times_input', 'rsa', 'depara'):
+      _, *rows = _rows(self.output / 'affinity' / f'{name}.csv')
+      matrices[name] = np.array([row[1:] for row in rows], np.float64)
+    np.testing.assert_allclose(
+      matrices['rsa'], similarity.matrix('rsa', kept)[1]
+    )
+    edges = similarity.matrix('depara_edge', kept)[1]
+    np.testing.assert_allclose(
+      matrices['depara'],
+      (matrices['gradient_times_input'] + 0.25 * edges) / 1.25,
+      atol=1e-12,
+    )
+
   def test_a_run_stopped_by_a_bad_map_can_go_on_without_the_image(self):
     blind = testing.freeze(lambda x: tf.nn.relu(x - 0.2))
     (self.bank / 'beta.pb').write_bytes(blind.SerializeToString())
@@ -452,6 +485,12 @@ class ErrorTest(RunTaskonomyTestCase):
       (change('--methods=elrp,deeplift'), 'deeplift', 'saliency'),
       (change('--methods=elrp,elrp'), 'once'),
       (change('--methods='), 'methods'),
+      (change('--similarities=ccka'), 'ccka', 'cka_debiased'),
+      (
+        change('--methods=elrp', '--similarities=depara'),
+        'depara',
+        'gradient_times_input',
+      ),
       (change('--protocol=draft'), 'protocol', 'released_code'),
       (change('--num_images=0'), 'num_images'),
       (change('--num_images=all'), 'num_images'),

@@ -24,6 +24,33 @@ class SessionTest(parameterized.TestCase):
     self.assertEqual(options.remapping, type(options).OFF)
     self.assertTrue(config.gpu_options.allow_growth)
 
+  def test_activations_are_not_fused_into_convolutions(self):
+    graph_def = testing.tiny_graph_def('relu')
+    subgraph = graph.extract(graph_def, 'input', 'representation')
+
+    def kept(config):
+      metadata = tf.compat.v1.RunMetadata()
+      options = tf.compat.v1.RunOptions(output_partition_graphs=True)
+      with tf.Graph().as_default() as imported:
+        source, result = session.import_graph(subgraph)
+        with tf.compat.v1.Session(graph=imported, config=config) as running:
+          feed = {source: testing.images(1)}
+          running.run(result, feed, options, metadata)
+      parts = metadata.partition_graphs
+      return [n.op for part in parts for n in part.node].count('Relu')
+
+    self.assertEqual(kept(session.config()), 2)
+    self.assertEqual(kept(tf.compat.v1.ConfigProto()), 0)  # TensorFlow's way.
+
+  def test_static_shape_is_what_the_graph_tells(self):
+    graph_def = testing.freeze(lambda x: tf.nn.max_pool2d(x, 2, 2, 'VALID'))
+    self.assertEqual(
+      session.static_shape(graph_def, 'representation:0'), (None, 8, 8, 3)
+    )
+    graph_def.node[0].attr['shape'].shape.unknown_rank = True
+    del graph_def.node[0].attr['shape'].shape.dim[:]
+    self.assertIsNone(session.static_shape(graph_def, 'input:0'))
+
   def test_tensorflow_refusal_is_one_line(self):
     graph_def = testing.freeze(lambda x: tf.nn.relu(x, name='r'))
     for node in graph_def.node:

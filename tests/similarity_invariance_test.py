@@ -1,5 +1,7 @@
 """Property tests: what must not change a similarity of representations."""
 
+import dataclasses
+import re
 import warnings
 
 from absl.testing import absltest, parameterized
@@ -7,7 +9,7 @@ import hypothesis
 from hypothesis import strategies
 import numpy as np
 
-from tests import measures_testing
+from tests import build_files, measures_testing
 from transferability import similarity
 
 _NAMES = similarity.names()
@@ -155,6 +157,40 @@ class InvarianceTest(parameterized.TestCase):
       similarity.score(name, x, y),
       places=4,
     )
+
+
+class RegistryTest(parameterized.TestCase):
+  @parameterized.parameters(*_NAMES)
+  def test_what_is_known_of_a_measure_is_no_option(self, name):
+    x, y = _pair((40, 6, 9), 0)
+    for attribute in ('invariances', 'symmetric', 'lowest'):
+      with self.assertRaisesRegex(ValueError, 'has no option'):
+        similarity.score(name, x, y, **{attribute: True})
+    self.assertEqual(
+      similarity.create(name).invariances, similarity.info(name).invariances
+    )
+
+  def test_options_can_be_given_in_their_order(self):
+    self.assertEqual(similarity.info('cka')('rbf').kernel, 'rbf')
+
+  def test_table_of_the_docs_is_that_of_the_code(self):
+    text = (build_files.ROOT / 'docs' / 'similarity.md').read_text('utf-8')
+    rows = {}
+    for line in text.splitlines():
+      if match := re.match(r'\| `(\w+)` \|', line):
+        cells = [cell.strip() for cell in line.strip('|').split('|')]
+        rows.setdefault(match[1], cells)
+    self.assertEqual(tuple(sorted(rows)), _NAMES)
+    for name, cells in rows.items():
+      with self.subTest(name):
+        measure = similarity.info(name)
+        fields = [f.name for f in dataclasses.fields(measure)]
+        self.assertEqual(cells[2], f'[{measure.lowest:g}, 1]')
+        self.assertEqual(cells[3] == 'yes', measure.symmetric)
+        self.assertEqual(cells[4], ', '.join(sorted(measure.invariances)))
+        self.assertEqual(cells[5], measure.cost)
+        self.assertEqual(cells[6], measure.reference)
+        self.assertEqual(re.findall(r'`(\w+)`', cells[7]), fields)
 
 
 class EdgeCaseTest(parameterized.TestCase):

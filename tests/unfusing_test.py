@@ -6,9 +6,10 @@ from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
 
+from attribution import unfusing
 from attribution.errors import GraphError
-from taskonomy_models.formats import unfusing
-from tests import tfjs_testing
+from attribution.explainer import Explainer
+from tests import testing
 
 NodeDef = tf.compat.v1.NodeDef
 _FLOAT = tf.float32.as_datatype_enum
@@ -20,6 +21,8 @@ _ACTIVATIONS = {
   'LeakyRelu': lambda z: np.where(z > 0, z, 0.3 * z),
   'Sigmoid': lambda z: 1 / (1 + np.exp(-z)),
   'Tanh': np.tanh,
+  'GeluExact': lambda z: tf.nn.gelu(z).numpy(),
+  'GeluApproximate': lambda z: tf.nn.gelu(z, approximate=True).numpy(),
 }
 _CORES = (
   '_FusedConv2D',
@@ -34,6 +37,7 @@ _PARTS = (
   ('Relu',),
   ('BiasAdd', 'Prelu'),
   ('Prelu',),
+  ('BiasAdd', 'Add', 'Relu'),
 )
 
 
@@ -65,6 +69,13 @@ def _graph(nodes) -> tf.compat.v1.GraphDef:
   return tf.compat.v1.GraphDef(node=unfusing.unfuse(nodes))
 
 
+def _run(graph_def: tf.compat.v1.GraphDef, tensor: str) -> np.ndarray:
+  with tf.Graph().as_default() as graph:
+    tf.import_graph_def(graph_def, name='')
+    with tf.compat.v1.Session(graph=graph) as session:
+      return session.run(tensor)
+
+
 def _core(op: str, rng: np.random.Generator):
   """Returns two operands of a fused operation, and what they give."""
   if op == '_FusedMatMul':
@@ -90,7 +101,11 @@ class UnfusingTest(parameterized.TestCase):
         values = rng.normal(size=expected.shape[-1:])
         operands[part] = values
         names.append(part)
-      if part == 'BiasAdd':
+      elif part == 'Add':
+        values = rng.normal(size=expected.shape)
+        operands[part] = values
+        names.append(part)
+      if part in ('Add', 'BiasAdd'):
         expected = expected + values
       elif part == 'Prelu':
         expected = np.where(expected > 0, expected, values * expected)
@@ -103,7 +118,7 @@ class UnfusingTest(parameterized.TestCase):
       _constant(name, np.asarray(value, np.float32))
       for name, value in operands.items()
     ]
-    actual = tfjs_testing.run(_graph([node, *constants]), 'fused:0')
+    actual = _run(_graph([node, *constants]), 'fused:0')
     np.testing.assert_allclose(actual, expected, 1e-4, 1e-5)
 
   @parameterized.parameters((), ('Relu',))
@@ -123,12 +138,16 @@ class UnfusingTest(parameterized.TestCase):
       _constant(name, np.asarray(value, np.float32))
       for name, value in zip(names, values, strict=True)
     ]
-    actual = tfjs_testing.run(_graph([*constants, node]), 'fused:0')
+    actual = _run(_graph([*constants, node]), 'fused:0')
     np.testing.assert_allclose(actual, expected, 1e-4, 1e-5)
 
-  @parameterized.product(side_inputs=(0, 1), activation=('Identity', 'Relu'))
+  @parameterized.product(
+    op=('_FusedBatchNormEx', 'FusedBatchNormEx'),
+    side_inputs=(0, 1),
+    activation=('Identity', 'Relu'),
+  )
   def test_batch_normalization_fused_with_what_follows(
-    self, side_inputs, activation
+    self, op, side_inputs, activation
   ):
     rng = np.random.default_rng(2)
     x, side = rng.normal(size=(2, 2, 3, 3, 4))
@@ -139,7 +158,7 @@ class UnfusingTest(parameterized.TestCase):
     if activation == 'Relu':
       expected = np.maximum(expected, 0)
     names = ['x', 'scale', 'offset', 'mean', 'variance', 'side']
-    node = _fused('_FusedBatchNormEx', names[: 5 + side_inputs])
+    node = _fused(op, names[: 5 + side_inputs])
     node.attr['U'].type = _FLOAT
     node.attr['epsilon'].f = 0.01
     node.attr['is_training'].b = False
@@ -150,7 +169,7 @@ class UnfusingTest(parameterized.TestCase):
       _constant(name, np.asarray(value, np.float32))
       for name, value in zip(names, values, strict=True)
     ]
-    actual = tfjs_testing.run(_graph([*constants, node]), 'fused:0')
+    actual = _run(_graph([*constants, node]), 'fused:0')
     np.testing.assert_allclose(actual, expected, 1e-4, 1e-5)
 
   @parameterized.parameters(
@@ -174,8 +193,8 @@ class UnfusingTest(parameterized.TestCase):
       native.attr['num_host_args'].i = 0
     native = tf.compat.v1.GraphDef(node=[*constants, native])
     np.testing.assert_allclose(
-      tfjs_testing.run(_graph([*constants, node]), 'fused:0'),
-      tfjs_testing.run(native, 'fused:0'),
+      _run(_graph([*constants, node]), 'fused:0'),
+      _run(native, 'fused:0'),
       1e-4,
       1e-5,
     )
@@ -184,7 +203,7 @@ class UnfusingTest(parameterized.TestCase):
     x, alpha = np.array([-2, 0, 3], np.float32), np.array([0.5, 1, 2])
     node = NodeDef(op='Prelu', name='fused', input=['x', 'alpha'])
     constants = _constant('x', x), _constant('alpha', alpha.astype(np.float32))
-    actual = tfjs_testing.run(_graph([node, *constants]), 'fused:0')
+    actual = _run(_graph([node, *constants]), 'fused:0')
     np.testing.assert_array_equal(actual, [-1, 0, 3])
 
   def test_the_activation_has_a_gradient_and_its_own_node(self):
@@ -232,7 +251,7 @@ class UnfusingTest(parameterized.TestCase):
     self.assertEqual(unfusing.unfuse(nodes), nodes)
 
   @parameterized.parameters(
-    (('BiasAdd', 'GeluExact'), ['x', 'k', 'b'], 'GeluExact'),
+    (('BiasAdd', 'Cube'), ['x', 'k', 'b'], 'Cube'),
     (('BiasAdd', 'Prelu'), ['x', 'k', 'b'], 'needs 4 operands, but has 3'),
     (('BiasAdd',), ['x', 'k', 'b', 'c'], 'needs 3 operands, but has 4'),
     ((), ['x'], 'needs 2 operands, but has 1'),
@@ -252,6 +271,38 @@ class UnfusingTest(parameterized.TestCase):
     node = _fused('_FusedBatchNormEx', list('xsomv'), activation_mode='Elu')
     with self.assertRaisesRegex(GraphError, "'fused'.*'Elu'"):
       unfusing.unfuse([node])
+
+
+class InGraphTest(absltest.TestCase):
+  def test_encoder_of_fused_nodes_is_explained_as_the_plain_one(self):
+    plain = testing.tiny_graph_def('relu')
+    fused = tf.compat.v1.GraphDef()
+    fused.CopyFrom(plain)
+    nodes = {node.name: node for node in fused.node}
+    for relu in [node for node in fused.node if node.op == 'Relu']:
+      bias = nodes[relu.input[0]]
+      conv = nodes[bias.input[0]]
+      name = relu.name
+      relu.CopyFrom(conv)
+      relu.name, relu.op = name, '_FusedConv2D'
+      relu.input.append(bias.input[1])
+      relu.attr['num_args'].i = 1
+      relu.attr['fused_ops'].list.s.extend([b'BiasAdd', b'Relu'])
+      fused.node.remove(bias)
+      fused.node.remove(conv)
+    self.assertLen(fused.node, len(plain.node) - 4)
+    tensors = {
+      'input_tensor': 'input:0',
+      'representation_tensor': 'representation:0',
+      'methods': ['elrp', 'saliency'],
+    }
+    found = []
+    for graph_def in (plain, fused):
+      with Explainer(graph_def, **tensors) as explainer:
+        self.assertEqual(explainer.summary.ruled, {'Relu': 2})
+        found.append(explainer.explain(testing.images(2)).maps)
+    for name in found[0]:
+      np.testing.assert_allclose(found[0][name], found[1][name], 1e-4, 1e-8)
 
 
 if __name__ == '__main__':

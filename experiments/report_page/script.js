@@ -3,7 +3,7 @@ const data = JSON.parse(document.getElementById('data').textContent);
 const names = data.names, size = names.length;
 const NS = 'http://www.w3.org/2000/svg';
 const state = {
-  method: data.methods[data.methods.length - 1], order: 'tree', kind: 'precision',
+  method: (data.methods.filter((m) => data.gallery[m]).pop() ?? data.methods.at(-1)), order: 'tree', kind: 'precision',
   cell: Math.max(10, Math.min(30, Math.floor(560 / size))), at: null, image: 0, hidden: new Set(), k: 1,
 };
 const byId = (id) => document.getElementById(id);
@@ -226,7 +226,8 @@ function drawTree() {
 // Maps.
 function drawMaps() {
   const strips = data.gallery[state.method];
-  if (!strips || !strips.length) { byId('maps-section').hidden = true; return; }
+  byId('maps-section').hidden = !strips || !strips.length;
+  if (byId('maps-section').hidden) return;
   const panels = size + 1;
   byId('image-value').textContent = `${state.image + 1} of ${strips.length}`;
   byId('maps').replaceChildren(...['Image', ...data.labels].map((label, i) => {

@@ -12,9 +12,9 @@ from google.protobuf import json_format
 import numpy as np
 import tensorflow as tf
 
-from attribution import tensors
+from attribution import tensors, unfusing
 from attribution.errors import GraphError
-from taskonomy_models.formats import tfjs_files, tfjs_weights, unfusing
+from taskonomy_models.formats import tfjs_files, tfjs_weights
 from taskonomy_models.frozen import FrozenNetwork
 
 GraphDef = tf.compat.v1.GraphDef

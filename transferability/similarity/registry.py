@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,7 +32,7 @@ class Similarity:
   lowest = -1.0
   cost = ''
   reference = ''
-  invariances: frozenset[str] = frozenset()
+  invariances: ClassVar[frozenset[str]] = frozenset()
 
   def prepare(self, x: np.ndarray) -> Any:
     """Returns what `compare` needs of one network.

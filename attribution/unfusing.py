@@ -6,6 +6,7 @@ epsilon-LRP, or is no operation of TensorFlow at all.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+import math
 
 import tensorflow as tf
 
@@ -22,11 +23,12 @@ _CORES: Mapping[str, tuple[str, tuple[str, ...]]] = {
   ('FusedDepthwiseConv2dNative', '_FusedDepthwiseConv2dNative'),
   ('DepthwiseConv2dNative', (*_WINDOW, 'dilations')),
 )
-_BATCH_NORM = '_FusedBatchNormEx'
+_BATCH_NORMS = ('_FusedBatchNormEx', 'FusedBatchNormEx')
 _PRELU = 'Prelu'  # Of TensorFlow.js.
 
 # How many operands each part takes, in the order of the fused node's operands.
 _OPERANDS = {
+  'Add': 1,
   'BiasAdd': 1,
   'FusedBatchNorm': 4,
   'Prelu': 1,
@@ -36,9 +38,13 @@ _OPERANDS = {
   'Elu': 0,
   'Sigmoid': 0,
   'Tanh': 0,
+  'GeluExact': 0,
+  'GeluApproximate': 0,
 }
 
-FUSED = frozenset({*_CORES, _BATCH_NORM, _PRELU})
+FUSED = frozenset({*_CORES, *_BATCH_NORMS, _PRELU})
+# TensorFlow's default; an attribute with its default may be left out of a file.
+_EPSILON = 1e-4
 
 
 def unfuse(nodes: Iterable[NodeDef]) -> list[NodeDef]:
@@ -90,6 +96,15 @@ class _Chain:
     self.nodes.append(node)
     return name
 
+  def constant(self, value: float) -> str:
+    """Appends a number of the node's type; returns its name."""
+    name = self.add('Const', [])
+    tensor = tf.make_tensor_proto(value, tf.as_dtype(self._type))
+    del self.last.attr['T']
+    self.last.attr['dtype'].type = self._type
+    self.last.attr['value'].tensor.CopyFrom(tensor)
+    return name
+
   @property
   def last(self) -> NodeDef:
     return self.nodes[-1]
@@ -119,7 +134,7 @@ def _split(fused: NodeDef, taken: set[str]) -> list[NodeDef]:
   if fused.op == _PRELU:
     chain.require_operands(2, '')
     _add_prelu(chain, *chain.data)
-  elif fused.op == _BATCH_NORM:
+  elif fused.op in _BATCH_NORMS:
     _add_batch_norm_and_activation(chain, fused)
   else:
     _add_core_and_parts(chain, fused)
@@ -150,14 +165,20 @@ def _add_part(
   """Appends one bias, normalization or activation; returns its result."""
   if part == 'Prelu':
     return _add_prelu(chain, x, *operands)
+  if part in ('GeluExact', 'GeluApproximate'):
+    return _add_gelu(chain, x, is_exact=part == 'GeluExact')
   if part == 'FusedBatchNorm':
     x = chain.add('FusedBatchNormV3', [x, *operands], ('data_format',))
     chain.last.attr['U'].type = tf.float32.as_datatype_enum
-    chain.last.attr['epsilon'].f = fused.attr['epsilon'].f
+    stated = 'epsilon' in fused.attr
+    chain.last.attr['epsilon'].f = (
+      fused.attr['epsilon'].f if stated else _EPSILON
+    )
     chain.last.attr['is_training'].b = False
     return x
   attributes = ('data_format',) if part == 'BiasAdd' else ()
-  x = chain.add(part, [x, *operands], attributes)
+  op = 'AddV2' if part == 'Add' else part
+  x = chain.add(op, [x, *operands], attributes)
   if part == 'LeakyRelu':
     # Both TensorFlow's op and the fused one have the default 0.2.
     stated = 'leakyrelu_alpha' in fused.attr
@@ -172,6 +193,23 @@ def _add_prelu(chain: _Chain, x: str, alpha: str) -> str:
   positive = chain.add('Relu', [x])
   negative = chain.add('Relu', [chain.add('Neg', [x])])
   return chain.add('Sub', [positive, chain.add('Mul', [alpha, negative])])
+
+
+def _add_gelu(chain: _Chain, x: str, is_exact: bool) -> str:
+  """Appends x / 2 (1 + erf(x / sqrt(2))), or the form with tanh."""
+  if is_exact:
+    scaled = chain.add('Mul', [x, chain.constant(math.sqrt(0.5))])
+    gate = chain.add('Erf', [scaled])
+  else:
+    square = chain.add('Mul', [x, x])
+    cubic = chain.add('Mul', [square, chain.constant(0.044715)])
+    factor = chain.add('AddV2', [cubic, chain.constant(1.0)])
+    sum_ = chain.add('Mul', [x, factor])
+    scaled = chain.add('Mul', [sum_, chain.constant(math.sqrt(2 / math.pi))])
+    gate = chain.add('Tanh', [scaled])
+  half = chain.add('Mul', [x, chain.constant(0.5)])
+  gate = chain.add('AddV2', [gate, chain.constant(1.0)])
+  return chain.add('Mul', [half, gate])
 
 
 def _add_batch_norm_and_activation(chain: _Chain, fused: NodeDef) -> None:

@@ -1,0 +1,208 @@
+"""Operations of the preprocessing language that change where pixels are."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from attribution.preprocessing_registry import (
+  Number,
+  Operation,
+  Shape,
+  register_operation,
+  require,
+)
+
+_MAX_SIDE = 2**14
+
+
+def _require_side(side: Number) -> None:
+  require(
+    type(side) is int and 0 < side <= _MAX_SIDE,
+    f'{side!r} is not a whole number of pixels in 1..{_MAX_SIDE}',
+  )
+
+
+class _Window(Operation):
+  """Takes a window of the image; the inverse pads the map with zeros."""
+
+  def window(self, shape: Shape) -> tuple[slice, slice]:
+    """Returns the rows and columns that are kept."""
+    raise NotImplementedError
+
+  def output_shape(self, shape: Shape) -> Shape:
+    rows, columns = self.window(shape)
+    return rows.stop - rows.start, columns.stop - columns.start, shape[2]
+
+  def forward(self, images: np.ndarray) -> np.ndarray:
+    rows, columns = self.window(images.shape[1:])
+    return images[:, rows, columns]
+
+  def inverse(self, maps: np.ndarray, shape: Shape) -> np.ndarray:
+    rows, columns = self.window(shape)
+    padded = np.zeros((len(maps), *shape), np.float32)
+    padded[:, rows, columns] = maps
+    return padded
+
+
+@register_operation('center_crop')
+@dataclasses.dataclass(frozen=True)
+class CenterCrop(_Window):
+  """The central square of side 2 * floor(fraction * min(H, W) / 2).
+
+  Networks of ImageNet are often tested on the fraction 0.875 = 224 / 256.
+  """
+
+  fraction: Number = 1
+
+  def __post_init__(self):
+    require(0 < self.fraction <= 1, 'fraction must lie in (0, 1]')
+
+  def arguments(self) -> tuple:
+    return () if self.fraction == 1 else (self.fraction,)
+
+  def window(self, shape: Shape) -> tuple[slice, slice]:
+    # 0.29 * 200 is 57.99999999999999.
+    half = int(self.fraction * min(shape[:2]) / 2 + 1e-9)
+    require(half > 0, f'no square to crop from {shape[:2]}')
+    return tuple(slice(n // 2 - half, n // 2 + half) for n in shape[:2])
+
+
+@register_operation('crop')
+@dataclasses.dataclass(frozen=True)
+class Crop(_Window):
+  """The central height x width pixels (a square if only one is given)."""
+
+  height: int
+  width: int | None = None
+
+  def __post_init__(self):
+    if self.width is None:
+      object.__setattr__(self, 'width', self.height)
+    _require_side(self.height)
+    _require_side(self.width)
+
+  def arguments(self) -> tuple:
+    if self.height == self.width:
+      return (self.height,)
+    return self.height, self.width
+
+  def window(self, shape: Shape) -> tuple[slice, slice]:
+    sides = (self.height, self.width)
+    require(
+      all(side <= n for side, n in zip(sides, shape[:2], strict=True)),
+      f'no {self.height} x {self.width} pixels to crop from {shape[:2]}',
+    )
+    starts = [(n - side) // 2 for side, n in zip(sides, shape[:2], strict=True)]
+    return tuple(slice(a, a + n) for a, n in zip(starts, sides, strict=True))
+
+
+@register_operation('pad_to_square')
+@dataclasses.dataclass(frozen=True)
+class PadToSquare(Operation):
+  """Puts the image into the centre of a square of max(H, W) of `value`.
+
+  With a resize behind it this is what detectors call a letterbox. The inverse
+  cuts the margins off.
+  """
+
+  value: Number = 0
+
+  def output_shape(self, shape: Shape) -> Shape:
+    side = max(shape[:2])
+    return side, side, shape[2]
+
+  def _window(self, shape: Shape) -> tuple[slice, slice]:
+    starts = [(max(shape[:2]) - n) // 2 for n in shape[:2]]
+    return tuple(
+      slice(a, a + n) for a, n in zip(starts, shape[:2], strict=True)
+    )
+
+  def forward(self, images: np.ndarray) -> np.ndarray:
+    shape = self.output_shape(images.shape[1:])
+    padded = np.full((len(images), *shape), self.value, np.float32)
+    rows, columns = self._window(images.shape[1:])
+    padded[:, rows, columns] = images
+    return padded
+
+  def inverse(self, maps: np.ndarray, shape: Shape) -> np.ndarray:
+    rows, columns = self._window(shape)
+    return maps[:, rows, columns]
+
+
+class _Resizing(Operation):
+  """Bilinear to `output_shape`.
+
+  Pixel centres are at half-integers and nothing is smoothed before shrinking,
+  as scikit-image 0.12 resized (order 1): halving takes means of 2 x 2 pixels.
+
+  The inverse for maps enlarges bilinearly too, but shrinks by the mean over the
+  area of each pixel: a map has to keep what lies between the points that
+  bilinear shrinking would look at.
+  """
+
+  def forward(self, images: np.ndarray) -> np.ndarray:
+    height, width, _ = self.output_shape(images.shape[1:])
+    return _resize(images, height, width, cv2.INTER_LINEAR)
+
+  def inverse(self, maps: np.ndarray, shape: Shape) -> np.ndarray:
+    height, width = shape[:2]
+    h, w = maps.shape[1:3]
+    shrunk = _resize(maps, min(h, height), min(w, width), cv2.INTER_AREA)
+    return _resize(shrunk, height, width, cv2.INTER_LINEAR)
+
+
+def _resize(
+  images: np.ndarray, height: int, width: int, interpolation: int
+) -> np.ndarray:
+  if images.shape[1:3] == (height, width):
+    return images
+  resized = np.empty((len(images), height, width, images.shape[3]), np.float32)
+  for image, result in zip(images, resized, strict=True):
+    # OpenCV drops a last axis of one channel.
+    result[...] = cv2.resize(
+      image, (width, height), interpolation=interpolation
+    ).reshape(result.shape)
+  return resized
+
+
+@register_operation('resize')
+@dataclasses.dataclass(frozen=True)
+class Resize(_Resizing):
+  """To height x width (a square if only one is given), bilinear."""
+
+  height: int
+  width: int | None = None
+
+  def __post_init__(self):
+    if self.width is None:
+      object.__setattr__(self, 'width', self.height)
+    _require_side(self.height)
+    _require_side(self.width)
+
+  def arguments(self) -> tuple:
+    if self.height == self.width:
+      return (self.height,)
+    return self.height, self.width
+
+  def output_shape(self, shape: Shape) -> Shape:
+    return self.height, self.width, shape[2]
+
+
+@register_operation('resize_shorter')
+@dataclasses.dataclass(frozen=True)
+class ResizeShorter(_Resizing):
+  """The shorter side to `side`, the other in proportion, rounded down.
+
+  `resize_shorter(256) | crop(224)` is the usual test of ImageNet networks.
+  """
+
+  side: int
+
+  def __post_init__(self):
+    _require_side(self.side)
+
+  def output_shape(self, shape: Shape) -> Shape:
+    height, width = (self.side * n // min(shape[:2]) for n in shape[:2])
+    _require_side(max(height, width))
+    return height, width, shape[2]

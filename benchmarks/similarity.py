@@ -1,0 +1,78 @@
+"""Times the similarities of many networks, beside plain pairwise versions.
+
+`python -m benchmarks.similarity` prints for each measure the processor's
+seconds (of all threads) that all pairs of networks take, and those of formulas
+written out that compute each pair from the two representations. The latter are
+timed on a few pairs and multiplied; their scores must agree.
+"""
+
+from collections.abc import Sequence
+import itertools
+import time
+import warnings
+
+from absl import app, flags
+import numpy as np
+
+from benchmarks import textbook_similarities
+from transferability import similarity
+
+_MEASURES = flags.DEFINE_multi_enum(
+  'measure', list(similarity.names()), similarity.names(), 'Measures to time.'
+)
+_NETWORKS = flags.DEFINE_integer('networks', 20, 'Networks.', lower_bound=2)
+_IMAGES = flags.DEFINE_integer('n', 1000, 'Images.', lower_bound=4)
+_UNITS = flags.DEFINE_integer('d', 2048, 'Units.', lower_bound=2)
+_PAIRS = flags.DEFINE_integer(
+  'pairs', 1, 'Pairs that the plain versions compute; 0: none.', lower_bound=0
+)
+
+
+def make_networks(count: int, n: int, d: int) -> dict[str, np.ndarray]:
+  """Returns rectified mixtures of common factors, whose spectra decay."""
+  rng = np.random.default_rng(0)
+  factors = rng.normal(size=(n, 200)) / np.sqrt(1 + np.arange(200))
+  return {
+    f'network_{i}': np.maximum(
+      factors @ rng.normal(size=(200, d)) + 0.1 * rng.normal(size=(n, d)), 0
+    )
+    for i in range(count)
+  }
+
+
+def _plain(
+  name: str, networks: dict[str, np.ndarray], pairs: int
+) -> tuple[float, float]:
+  """Returns seconds for a pair, and the largest difference of scores."""
+  function = textbook_similarities.SIMILARITIES[name]
+  chosen = list(itertools.islice(itertools.combinations(networks, 2), pairs))
+  start = time.process_time()
+  plain = [function(networks[a], networks[b]) for a, b in chosen]
+  seconds = (time.process_time() - start) / len(chosen)
+  found = [similarity.score(name, networks[a], networks[b]) for a, b in chosen]
+  return seconds, float(np.abs(np.subtract(plain, found)).max())
+
+
+def main(argv: Sequence[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+  warnings.simplefilter('ignore')  # That there are more units than images.
+  networks = make_networks(_NETWORKS.value, _IMAGES.value, _UNITS.value)
+  number = len(networks) * (len(networks) - 1) // 2
+  print(
+    f'{len(networks)} networks, {_IMAGES.value} images, {_UNITS.value} units'
+  )
+  print('measure        all pairs, s   plain, s (estimated)  difference')
+  for name in _MEASURES.value:
+    start = time.process_time()
+    similarity.matrix(name, networks)
+    line = f'{name:14s}{time.process_time() - start:13.2f}'
+    if _PAIRS.value:
+      directions = 1 if similarity.info(name).symmetric else 2
+      seconds, difference = _plain(name, networks, _PAIRS.value)
+      line += f'{seconds * number * directions:23.1f}{difference:12.1e}'
+    print(line, flush=True)
+
+
+if __name__ == '__main__':
+  app.run(main)

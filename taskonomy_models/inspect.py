@@ -1,0 +1,51 @@
+"""Inspects a network and proposes an entry of a bank for it.
+
+  python -m taskonomy_models.inspect graph.pb
+  python -m taskonomy_models.inspect model.json --representation=out_relu/Relu6
+  python -m taskonomy_models.inspect graph.pb --json
+
+GRAPH is a frozen graph, binary or textual, or a model of another format that
+`taskonomy_models.formats` reads. See docs/inspecting_a_graph.md.
+"""
+
+from collections.abc import Sequence
+import json
+import pathlib
+
+from absl import app, flags
+
+from taskonomy_models import cli, inspection, inspection_text, network_files
+
+_INPUT = flags.DEFINE_string(
+  'input', None, 'Tensor that images go into; default: found.'
+)
+_REPRESENTATION = flags.DEFINE_string(
+  'representation', None, 'Tensor of the representation; default: proposed.'
+)
+_NAME = flags.DEFINE_string(
+  'name', None, 'Of the entry; default: that of the file.'
+)
+_JSON = flags.DEFINE_bool('json', False, 'Print the report as JSON.')
+
+
+def main(argv: Sequence[str]) -> None:
+  if len(argv) != 2:
+    raise app.UsageError(
+      'One graph is needed: python -m taskonomy_models.inspect GRAPH'
+    )
+  network = network_files.load(argv[1])
+  report = inspection.inspect(
+    network.graph_def,
+    input_tensor=_INPUT.value,
+    representation_tensor=_REPRESENTATION.value,
+    name=_NAME.value or pathlib.Path(argv[1]).resolve().stem,
+    source=argv[1],
+  )
+  if _JSON.value:
+    print(json.dumps(inspection_text.as_json(report), indent=2))
+  else:
+    print(inspection_text.as_text(report))
+
+
+if __name__ == '__main__':
+  cli.run(main)
