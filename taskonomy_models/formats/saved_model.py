@@ -51,7 +51,6 @@ def load(
     tags: Of the graph, if there are several; default: 'serve', or no tags.
     input: A tensor at which to cut the graph; default: the signature's inputs.
     representation: A tensor of the graph; default: the signature's outputs.
-
     constants: Values of what would be fed, by the placeholders' names.
 
   Returns:

@@ -24,6 +24,8 @@ _REFERENCES = frozenset({'Variable', 'VariableV2'})
 _HANDLES = frozenset({'VarHandleOp'})
 _ASSIGNMENTS = frozenset({'Assign', 'AssignVariableOp'})
 _RESTORES = frozenset({'RestoreV2'})
+# What TensorFlow's reader of checkpoints raises, besides its own errors.
+_READ_ERRORS = (IndexError, RuntimeError, TypeError, ValueError)
 _MAX_BYTES = 2**31 - 2**20  # Of a GraphDef, less what is not weights.
 
 
@@ -224,7 +226,7 @@ def _open(checkpoint: str | None, needed: str):
     )
   try:
     return tf.train.load_checkpoint(checkpoint)
-  except (tf.errors.OpError, ValueError, RuntimeError) as error:
+  except (tf.errors.OpError, *_READ_ERRORS) as error:
     raise GraphError(
       f'{checkpoint} is no checkpoint, or is damaged or incomplete: {error}'
     ) from error
@@ -238,7 +240,7 @@ def _value(reader, stored: Stored, node: NodeDef) -> np.ndarray:
     )
   try:
     value = np.asarray(reader.get_tensor(stored.key))
-  except (tf.errors.OpError, ValueError, RuntimeError) as error:
+  except (tf.errors.OpError, *_READ_ERRORS) as error:
     raise GraphError(
       f'The checkpoint is damaged at {stored.key!r}: {error}'
     ) from error
