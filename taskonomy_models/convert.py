@@ -51,6 +51,9 @@ _TAGS = flags.DEFINE_list('tags', None, 'Of the graph in a SavedModel.')
 _META_GRAPH = flags.DEFINE_string(
   'meta_graph', None, 'File of the graph of a TensorFlow 1 checkpoint.'
 )
+_OVERWRITE = flags.DEFINE_bool(
+  'overwrite', False, 'Replace the network of that name, if there is one.'
+)
 
 
 def _constant(text: str) -> tuple[str, object]:
@@ -85,6 +88,7 @@ def main(argv: Sequence[str]) -> None:
     signature=_SIGNATURE.value,
     tags=_TAGS.value,
     meta_graph=_META_GRAPH.value,
+    overwrite=_OVERWRITE.value,
   )
   print(conversion.describe(encoder))
   arguments = (
