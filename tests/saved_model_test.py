@@ -129,6 +129,37 @@ class SavedModelTest(parameterized.TestCase):
       format_testing.original(lambda x: model(x, training=False), self.images),
     )
 
+  def test_keras_model_that_tensorflow_saves_is_read(self):
+    model = tf.keras.Sequential([
+      tf.keras.Input((16, 16, 3)),
+      tf.keras.layers.Conv2D(4, 3, name='conv'),
+      tf.keras.layers.BatchNormalization(name='norm'),
+    ])  # fmt: skip
+    model = format_testing.randomised(model)
+    tf.saved_model.save(model, str(self.folder))
+    network = saved_model.load(self.folder)
+    format_testing.assert_same(
+      format_testing.run(network, self.images),
+      format_testing.original(lambda x: model(x, training=False), self.images),
+    )
+
+  def test_variables_that_only_an_ambiguous_name_leads_to_are_refused(self):
+    class Twice(tf.keras.Model):
+      def __init__(self):
+        super().__init__()
+        self.parts = [tf.keras.layers.Conv2D(3, 3, name='c') for _ in range(2)]
+
+      def call(self, x):
+        return self.parts[1](self.parts[0](x))
+
+    model = Twice()
+    model(self.images)
+    tf.saved_model.save(model, str(self.folder))
+    with self.assertRaisesRegex(
+      GraphError, r'has 2 variables named .*model\.export'
+    ):
+      saved_model.load(self.folder)
+
   def test_signature_is_chosen(self):
     module = _Module()
     self._save(module, features=module.features, doubled=module.doubled)

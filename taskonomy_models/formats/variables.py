@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import re
 
+from google.protobuf.message import DecodeError
 import numpy as np
 import tensorflow as tf
+
+# The message's only home; not one of TensorFlow's private Python modules.
+from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from attribution import operations, tensors
 from attribution.errors import GraphError
@@ -26,6 +30,7 @@ _ASSIGNMENTS = frozenset({'Assign', 'AssignVariableOp'})
 _RESTORES = frozenset({'RestoreV2'})
 # What TensorFlow's reader of checkpoints raises, besides its own errors.
 _READ_ERRORS = (IndexError, RuntimeError, TypeError, ValueError)
+_OBJECTS = '_CHECKPOINTABLE_OBJECT_GRAPH'
 _MAX_BYTES = 2**31 - 2**20  # Of a GraphDef, less what is not weights.
 
 
@@ -233,17 +238,21 @@ def _open(checkpoint: str | None, needed: str):
 
 
 def _value(reader, stored: Stored, node: NodeDef) -> np.ndarray:
+  keys = [stored.key]
   if not reader.has_tensor(stored.key):
+    keys = _keys_of_objects(reader, stored.key)
+  if not keys:
     raise GraphError(
       f'The checkpoint has no tensor {stored.key!r}, which is the value of the '
       f'variable {node.name!r}; it belongs to another graph.'
     )
-  try:
-    value = np.asarray(reader.get_tensor(stored.key))
-  except (tf.errors.OpError, *_READ_ERRORS) as error:
+  if len(keys) > 1:
     raise GraphError(
-      f'The checkpoint is damaged at {stored.key!r}: {error}'
-    ) from error
+      f'The checkpoint has {len(keys)} variables named {stored.key!r} '
+      f'({", ".join(keys)}), and nothing says which is meant. Save a Keras '
+      'model with model.export(FOLDER), or convert the model itself in Python.'
+    )
+  value = np.asarray(_read(reader, keys[0]))
   if stored.part:
     value = value[_slices(stored.part)]
   shape = tf.TensorShape(node.attr['shape'].shape)
@@ -253,6 +262,40 @@ def _value(reader, stored: Stored, node: NodeDef) -> np.ndarray:
       f'holds {value.shape}; it belongs to another graph.'
     )
   return value
+
+
+def _read(reader, key: str):
+  try:
+    return reader.get_tensor(key)
+  except (tf.errors.OpError, *_READ_ERRORS) as error:
+    raise GraphError(
+      f'The checkpoint is damaged at {key!r}: {error}'
+    ) from error
+
+
+def _keys_of_objects(reader, name: str) -> list[str]:
+  """Returns where a checkpoint of objects holds the variables of a name.
+
+  `tf.saved_model.save` of a Keras 3 model restores copies of the variables, and
+  has the signatures use the originals, which only the objects lead to.
+  """
+  if not reader.has_tensor(_OBJECTS):
+    return []
+  try:
+    objects = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+      _read(reader, _OBJECTS)
+    )
+  except (DecodeError, TypeError, ValueError) as error:
+    raise GraphError(
+      f'The checkpoint is damaged at {_OBJECTS!r}: {error}'
+    ) from error
+  return sorted({
+    attribute.checkpoint_key
+    for node in objects.nodes
+    for attribute in node.attributes
+    if attribute.full_name == name
+    and reader.has_tensor(attribute.checkpoint_key)
+  })  # fmt: skip
 
 
 def _slices(part: str) -> tuple[slice, ...]:
