@@ -195,6 +195,19 @@ def _side(subgraph: graph.SubGraph, image_size: int | None) -> int:
 
 def _try(graph_def: GraphDef, encoder: Encoder, side: int) -> None:
   """Raises GraphError unless a picture has a gradient that can be a map."""
+  if not _is_usable(graph_def, encoder, side, 'saliency'):
+    raise GraphError(
+      f'{encoder.name}: the gradient of {encoder.representation_tensor!r} with '
+      f'respect to {encoder.input_tensor!r} is zero or not finite on a '
+      'picture. Is the preprocessing right, and is the representation '
+      'computed from the image?'
+    )
+
+
+def _is_usable(
+  graph_def: GraphDef | str, encoder: Encoder, side: int, method: str
+) -> bool:
+  """Returns whether the map of a picture is finite and not zero."""
   coarse = np.random.default_rng(0).integers(
     0, 256, (1, math.ceil(side / 8), math.ceil(side / 8), 3), np.uint8
   )
@@ -204,18 +217,12 @@ def _try(graph_def: GraphDef, encoder: Encoder, side: int) -> None:
     input_tensor=encoder.input_tensor,
     representation_tensor=encoder.representation_tensor,
     preprocessing=encoder.preprocessing,
-    methods=('saliency',),
+    methods=(method,),
     batch_size=1,
     name=encoder.name,
   ) as explainer:
-    gradient = explainer.explain(picture).maps['saliency']
-  if not np.all(np.isfinite(gradient)) or not np.any(gradient):
-    raise GraphError(
-      f'{encoder.name}: the gradient of {encoder.representation_tensor!r} with '
-      f'respect to {encoder.input_tensor!r} is zero or not finite on a '
-      'picture. Is the preprocessing right, and is the representation '
-      'computed from the image?'
-    )
+    found = explainer.explain(picture).maps[method]
+  return bool(np.all(np.isfinite(found)) and np.any(found))
 
 
 @contextlib.contextmanager
@@ -292,6 +299,12 @@ def describe(encoder: Encoder) -> str:
   try:
     _, ruled = overrides.mark_activations(subgraph)
     rules = ', '.join(f'{kind} {n}' for kind, n in sorted(ruled.items()))
+    side = _side(subgraph, None)
+    if not _is_usable(encoder.graph, encoder, side, 'elrp'):
+      rules += (
+        '; ITS MAP OF A PICTURE IS ZERO OR NOT FINITE (does the network have '
+        'trained weights?), use other methods'
+      )
   except GraphError as error:
     rules = f'not to be had: {error}'
   return (

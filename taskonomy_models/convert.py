@@ -91,18 +91,13 @@ def main(argv: Sequence[str]) -> None:
     overwrite=_OVERWRITE.value,
   )
   print(conversion.describe(encoder))
-  arguments = (
-    ('graph', encoder.graph),
-    ('input', encoder.input_tensor),
-    ('representation', encoder.representation_tensor),
-    ('preprocessing', encoder.preprocessing),
-  )
-  flags_text = ' '.join(f'--{k}={shlex.quote(v)}' for k, v in arguments)
+  folder = shlex.quote(_OUTPUT.value)
   print(
-    f'Compare the bank: python -m experiments.run_taskonomy '
-    f'--bank={shlex.quote(_OUTPUT.value)}\n'
+    'Compare the bank: python -m experiments.run_taskonomy '
+    f'--bank={folder}\n'
     'Or place it among the networks of a run: python -m '
-    f'experiments.insert_model --space=RUN {flags_text}'
+    f'experiments.insert_model --space=RUN --bank={folder} '
+    f'--name={encoder.name}'
   )
 
 

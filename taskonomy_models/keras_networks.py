@@ -150,6 +150,8 @@ def build(name: str, weights: str, seed: int = 0) -> tf.keras.Model:
       'them into ~/.keras/models; put them there by hand where there is no '
       'network, or use random weights.'
     ) from error
+  # Keras makes lists of what it is given; one image is one tensor.
+  model = tf.keras.Model(model.inputs[0], model.outputs[0], name=model.name)
   if weights == 'random':
     randomise(model, seed)
   return model

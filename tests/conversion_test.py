@@ -231,6 +231,17 @@ class ConversionTest(parameterized.TestCase):
     self._convert(name='second')
     self.assertLen(banks.load(str(self.folder)).encoders, 2)
 
+  def test_description_says_if_epsilon_lrp_cannot_be_used(self):
+    model = _model(*(L.ReLU() for _ in range(12)), L.ReLU(name='last'))
+    good = conversion.describe(self._convert(model, representation='last'))
+    self.assertNotIn('ZERO', good)
+    layer = model.get_layer('conv')
+    layer.set_weights([1e-7 * weights for weights in layer.get_weights()])
+    top = model.get_layer('top')
+    top.set_weights([top.get_weights()[0], np.zeros(5)])
+    bad = self._convert(model, name='bad', representation='last')
+    self.assertIn('IS ZERO', conversion.describe(bad))
+
   def test_description_says_what_was_written(self):
     text = conversion.describe(self._convert())
     for expected in (

@@ -1,11 +1,8 @@
 """Tests of the command that converts: one network, in every format."""
 
 import importlib.util
-import json
 import os
 import pathlib
-import subprocess
-import sys
 
 from absl.testing import absltest, parameterized
 import numpy as np
@@ -13,45 +10,11 @@ import tensorflow as tf
 
 from attribution.explainer import Explainer
 from taskonomy_models import bank as banks
-from tests import testing, tfjs_testing
+from tests import command_testing, testing, tfjs_testing
 
-_ROOT = pathlib.Path(__file__).parents[1]
+_COMMAND = 'taskonomy_models.convert'
 v1 = tf.compat.v1
 _T = 'resize(16) | range(-1, 1)'
-# Runs the command several times, since TensorFlow takes seconds to import.
-_DRIVER = """
-import contextlib, io, json, sys
-from absl.testing import flagsaver
-from taskonomy_models import cli, convert
-results = []
-for arguments in json.load(sys.stdin):
-  out, err = io.StringIO(), io.StringIO()
-  with (
-      flagsaver.flagsaver(),
-      contextlib.redirect_stdout(out),
-      contextlib.redirect_stderr(err),
-  ):
-    sys.argv = ['convert', *arguments]
-    code = 0
-    try:
-      cli.run(convert.main)
-    except SystemExit as end:
-      code = end.code or 0
-  results.append([code, out.getvalue(), err.getvalue()])
-json.dump(results, sys.stdout)
-"""
-
-
-def _run(*commands: list[str]) -> list[tuple[int, str, str]]:
-  result = subprocess.run(
-    [sys.executable, '-c', _DRIVER],
-    input=json.dumps([list(map(str, command)) for command in commands]),
-    capture_output=True,
-    text=True,
-    check=True,
-    cwd=_ROOT,
-  )
-  return [tuple(each) for each in json.loads(result.stdout.splitlines()[-1])]
 
 
 def _weights() -> dict[str, np.ndarray]:
@@ -227,13 +190,14 @@ class FormatsTest(absltest.TestCase):
         write(folder / name), f'--output={output}', f'--name={name}',
         f'--representation={representation}', f'--preprocessing={_T}',
       ])  # fmt: skip
-    for name, (code, out, err) in zip(names, _run(*commands), strict=True):
+    for name, (code, out, err) in zip(
+      names, command_testing.run(_COMMAND, *commands), strict=True
+    ):
       with self.subTest(format=name):
         self.assertEqual(code, 0, err)
         self.assertStartsWith(out, f'{name}: {output / name}.pb')
         self.assertIn(f'run_taskonomy --bank={output}', out)
-        self.assertIn(f'--graph={output / name}.pb', out)
-        self.assertIn(f"--preprocessing='{_T}'", out)
+        self.assertIn(f'--space=RUN --bank={output} --name={name}', out)
     bank = banks.load(os.fspath(output))
     self.assertEqual(bank.names, tuple(names))
     images = testing.images(2)
@@ -305,7 +269,7 @@ class RefusalsTest(parameterized.TestCase):
         )  # fmt: skip
       ),
     ]
-    results = _run(*(command for command, _ in cases))
+    results = command_testing.run(_COMMAND, *(command for command, _ in cases))
     for (command, expected), (code, out, err) in zip(
       cases, results, strict=True
     ):
