@@ -1,8 +1,6 @@
 """Tests that the commands and code on how to bring a network are true."""
 
-from collections.abc import Sequence
 import contextlib
-import dataclasses
 import io
 import os
 import pathlib
@@ -13,11 +11,10 @@ import sys
 from absl.testing import absltest
 
 from attribution.preprocessing import Preprocessing
-from experiments import pipeline
-from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from taskonomy_models import keras_networks
 from taskonomy_models.formats import registry
+from tests import mini_run_testing
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _PAGE = (_ROOT / 'docs' / 'your_own_network.md').read_text(encoding='utf-8')
@@ -33,6 +30,12 @@ class OwnNetworkTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
     self.folder = pathlib.Path(self.create_tempdir().full_path)
+    self.names = ()
+
+  def _write_run(self) -> None:
+    run = self.folder / 'results' / 'taskonomy-scenes'
+    self.names = mini_run_testing.write(run)
+    self.assertLen(self.names, 3)
 
   def _shell(self, commands: str) -> str:
     """Runs commands of the page in a folder; `python` is this one."""
@@ -53,8 +56,8 @@ class OwnNetworkTest(absltest.TestCase):
     self.assertEqual(result.returncode, 0, result.stderr)
     return result.stdout
 
-  def _assert_places_mine(self, printed: str, names: Sequence[str]) -> None:
-    for name in names:
+  def _assert_places_mine(self, printed: str) -> None:
+    for name in self.names:
       self.assertRegex(printed, rf'(?m)^{name} +[-<]?\d')
     self.assertIn('rank_of_mine', printed)
 
@@ -62,13 +65,14 @@ class OwnNetworkTest(absltest.TestCase):
     (block,) = _blocks(_PAGE, 'python')
     lines = [line for line in block.splitlines() if line.strip()]
     self.assertLessEqual(len(lines), _MAX_LINES)
+    self._write_run()
     printed = io.StringIO()
     self.addCleanup(os.chdir, os.getcwd())
     os.chdir(self.folder)
     with contextlib.redirect_stdout(printed):
       exec(compile(block, 'your_own_network.md', 'exec'), {})
     os.chdir(_ROOT)
-    self._assert_places_mine(printed.getvalue(), banks.load('mini').names)
+    self._assert_places_mine(printed.getvalue())
     self.assertEqual(
       banks.load(os.fspath(self.folder / 'my_bank')).names, ('mine',)
     )
@@ -76,17 +80,10 @@ class OwnNetworkTest(absltest.TestCase):
   def test_shell_places_a_file_with_two_commands(self):
     (block,) = _blocks(_PAGE, 'bash')
     self.assertLen(block.strip().splitlines(), 2)
+    self._write_run()
     model = keras_networks.build('mobilenet_025', weights='random')
     model.save(self.folder / 'model.keras')
-    mini = banks.load('mini')
-    how = pipeline.Projection(pipeline.method_objects(['elrp']))
-    pipeline.project(
-      dataclasses.replace(mini, encoders=mini.encoders[:3]),
-      probe_sets.load('scenes', num_images=3),
-      how,
-      self.folder / 'results' / 'taskonomy-scenes',
-    )
-    self._assert_places_mine(self._shell(block), mini.names[:3])
+    self._assert_places_mine(self._shell(block))
 
   def test_readme_shows_the_same(self):
     section = _README.split('## Your own network\n')[1].split('\n## ')[0]
