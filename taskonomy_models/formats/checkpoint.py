@@ -15,7 +15,12 @@ import tensorflow as tf
 
 from attribution import safety, tensors
 from attribution.errors import GraphError
-from taskonomy_models.formats import control_flow, graph_ends, variables
+from taskonomy_models.formats import (
+  control_flow,
+  graph_ends,
+  stored_values,
+  variables,
+)
 from taskonomy_models.frozen import FrozenNetwork
 
 NodeDef = tf.compat.v1.NodeDef
@@ -93,7 +98,7 @@ def load(
     else:
       outputs = [graph_ends.full_name(nodes, representation)]
     graph_def = variables.prune(graph_def, outputs)
-    values = variables.checkpoint_values(prefix, stored)
+    values = stored_values.reader(prefix, stored)
     graph_def = variables.freeze(graph_def, values)
   except GraphError as error:
     raise type(error)(f'{prefix}: {error}') from error

@@ -16,7 +16,12 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from attribution.errors import GraphError
-from taskonomy_models.formats import control_flow, graph_ends, variables
+from taskonomy_models.formats import (
+  control_flow,
+  graph_ends,
+  stored_values,
+  variables,
+)
 from taskonomy_models.frozen import FrozenNetwork
 
 _FILES = ('saved_model.pb', 'saved_model.pbtxt')
@@ -142,9 +147,7 @@ def _frozen(folder, graph_def, signature, source, target) -> FrozenNetwork:
     graph_def = variables.prune(graph_def, outputs)
   prefix = folder / 'variables' / 'variables'
   has_variables = prefix.with_suffix('.index').is_file()
-  values = variables.checkpoint_values(
-    str(prefix) if has_variables else None, stored
-  )
+  values = stored_values.reader(str(prefix) if has_variables else None, stored)
   graph_def = variables.freeze(graph_def, values)
   kept = {node.name for node in graph_def.node}
   return FrozenNetwork(
