@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pathlib
+import shlex
 
 from absl.testing import absltest, parameterized
 import numpy as np
@@ -222,6 +223,24 @@ class FormatsTest(absltest.TestCase):
         np.testing.assert_allclose(
           found.maps['saliency'], np.abs(gradient), 1e-4, 1e-6
         )
+
+
+class InspectionTest(absltest.TestCase):
+  def test_command_that_inspection_ends_in_converts_the_network(self):
+    folder = pathlib.Path(self.create_tempdir('my networks').full_path)
+    source = _keras_file(folder, '.keras')
+    ((code, out, err),) = command_testing.run(
+      'taskonomy_models.inspect', [source]
+    )
+    self.assertEqual(code, 0, err)
+    command = out.strip().splitlines()[-1]
+    words = shlex.split(command.replace('FOLDER', shlex.quote(f'{folder}/b')))
+    self.assertEqual(words[:3], ['python', '-m', _COMMAND])
+    ((code, _, err),) = command_testing.run(_COMMAND, words[3:])
+    self.assertEqual(code, 0, err)
+    (encoder,) = banks.load(f'{folder}/b').encoders
+    self.assertEqual(encoder.name, 'network')
+    self.assertIn('features', encoder.representation_tensor)
 
 
 class RefusalsTest(parameterized.TestCase):
