@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from attribution.errors import GraphError
-from taskonomy_models.formats import checkpoint
+from taskonomy_models.formats import checkpoint, inference
 from tests import format_testing
 
 v1 = tf.compat.v1
@@ -187,8 +187,8 @@ class CheckpointTest(parameterized.TestCase):
       path = os.fspath(self.folder / 'model.ckpt')
       prefix = v1.train.Saver().save(session, path)
     network = checkpoint.load(prefix, representation='features')
-    # The graph is whole; that it is random is told when it is converted.
-    self.assertIn('RandomUniform', {n.op for n in network.graph_def.node})
+    with self.assertRaisesRegex(GraphError, 'random numbers.*training mode'):
+      inference.check(network.graph_def, network.inputs[0], network.outputs[0])
 
   def test_tensor_that_is_missing_or_not_the_only_one_is_named(self):
     self._written()

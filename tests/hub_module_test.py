@@ -1,5 +1,6 @@
 """Tests of modules of TensorFlow Hub, against `hub.load`; none is fetched."""
 
+import hashlib
 import os
 import pathlib
 from unittest import mock
@@ -90,13 +91,17 @@ class HubModuleTest(absltest.TestCase):
 
   def test_handle_is_found_in_the_cache(self):
     handle = 'https://tfhub.dev/someone/features/1'
-    tf.saved_model.save(_Module(), str(self.folder))
-    cache = self.create_tempdir().full_path
-    with mock.patch.dict(os.environ, {'TFHUB_CACHE_DIR': cache}):
-      with mock.patch.object(hub, 'resolve') as resolve:
-        resolve.return_value = str(self.folder)
-        network = hub_module.load(handle)
-    resolve.assert_called_once_with(handle)
+    cache = pathlib.Path(self.create_tempdir().full_path)
+    # Where TensorFlow Hub keeps what it has downloaded.
+    name = hashlib.sha1(handle.encode()).hexdigest()
+    tf.saved_model.save(_Module(), str(cache / name))
+    with mock.patch.dict(os.environ, {'TFHUB_CACHE_DIR': str(cache)}):
+      network = hub_module.load(handle)
+      original = hub.load(handle)
+    format_testing.assert_same(
+      format_testing.run(network, self.images),
+      format_testing.original(original, self.images),
+    )
     self.assertEqual(network.source, f'TensorFlow Hub module {handle}')
     self.assertEqual(registry.detect(handle), 'hub_module')
 
