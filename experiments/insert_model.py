@@ -3,8 +3,11 @@
   python -m experiments.insert_model --space=results/taskonomy-scenes \\
     --graph=mine.pb --input=input:0 --representation=encoder/relu:0 \\
     --preprocessing='resize(224) | range(-1, 1)'
+  python -m experiments.insert_model --space=results/taskonomy-scenes \\
+    --bank=my_bank --name=mine
 
-Prints its nearest neighbours, and its rank among the sources of every other
+The second takes what it needs to know from a bank's bank.json. Prints the
+network's nearest neighbours, and its rank among the sources of every other
 network. Nothing else in the spaces is touched; `experiments.remove_model`
 undoes it.
 """
@@ -15,6 +18,7 @@ import pathlib
 from absl import app, flags
 
 from experiments import insertion, pipeline
+from taskonomy_models import bank as banks
 from taskonomy_models import cli
 from taskonomy_models.encoder import Encoder
 
@@ -31,7 +35,12 @@ _PREPROCESSING = flags.DEFINE_string(
   None,
   'T, from an image to its input, say it right.',
 )
-_NAME = flags.DEFINE_string('name', None, 'Of the network; default: its file.')
+_BANK = flags.DEFINE_string(
+  'bank', None, 'Bank that has the network, in place of the four flags above.'
+)
+_NAME = flags.DEFINE_string(
+  'name', None, 'Of the network; default: its file, or the only one of --bank.'
+)
 _PROBE = flags.DEFINE_string(
   'probe', None, "Images of the spaces; these four: default, the run's own."
 )
@@ -50,16 +59,29 @@ _ON_BAD_MAP = flags.DEFINE_enum(
   pipeline.ON_BAD_MAP,
   'What to do where a map is all zero or not finite.',
 )
-flags.mark_flags_as_required(
-  ['space', 'graph', 'input', 'representation', 'preprocessing']
-)
+flags.mark_flag_as_required('space')
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def _encoder() -> Encoder:
+  """Returns the network that the flags describe."""
+  described = {
+    '--graph': _GRAPH.value,
+    '--input': _INPUT.value,
+    '--representation': _REPRESENTATION.value,
+    '--preprocessing': _PREPROCESSING.value,
+  }
+  given = [flag for flag, value in described.items() if value]
+  if _BANK.value:
+    if given:
+      raise app.UsageError(f'--bank already says what {given} would say.')
+    return _of_bank(banks.load(_BANK.value))
+  if missing := sorted(described.keys() - set(given)):
+    raise app.UsageError(
+      f'{", ".join(missing)} missing; or pass --bank and --name of a network '
+      'in a bank.'
+    )
   name = _NAME.value or pathlib.Path(_GRAPH.value).stem
-  encoder = Encoder(
+  return Encoder(
     name=name,
     graph=_GRAPH.value,
     input_tensor=_INPUT.value,
@@ -67,6 +89,23 @@ def main(argv: Sequence[str]) -> None:
     preprocessing=_PREPROCESSING.value,
     label=name,
   )
+
+
+def _of_bank(bank: banks.Bank) -> Encoder:
+  named = {encoder.name: encoder for encoder in bank.encoders}
+  name = _NAME.value or (bank.names[0] if len(named) == 1 else None)
+  if name not in named:
+    wanted = f'no network {name!r}' if name else 'several networks'
+    raise app.UsageError(
+      f'{_BANK.value} has {wanted}; --name one of {", ".join(named)}.'
+    )
+  return named[name]
+
+
+def main(argv: Sequence[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+  encoder = _encoder()
   probe = insertion.Probe(
     _PROBE.value, _PROBE_DIR.value, _NUM_IMAGES.value, _SEED.value
   )
@@ -79,8 +118,8 @@ def main(argv: Sequence[str]) -> None:
     _ON_BAD_MAP.value,
   )
   for method, space in spaces.items():
-    print(f'{name} by {method}, the nearest first:')
-    print(insertion.table(space, name))
+    print(f'{encoder.name} by {method}, the nearest first:')
+    print(insertion.table(space, encoder.name))
 
 
 if __name__ == '__main__':

@@ -52,14 +52,14 @@ def convert(
   image_size: int | None = None,
   format: str | None = None,
   constants: Mapping[str, object] | None = None,
+  overwrite: bool = False,
   **options,
 ) -> Encoder:
   """Writes a network into a bank, which is made if there is none.
 
   Args:
     source: A Keras model, a path, or a handle of TensorFlow Hub.
-    output: Folder of the bank; gets NAME.pb and an entry in bank.json. An entry
-      of that name is replaced.
+    output: Folder of the bank; gets NAME.pb and an entry in bank.json.
     name: Of the encoder.
     representation: A tensor of the network, or a layer of a Keras model. An
       end of a tensor's name is enough, if no other has it.
@@ -72,6 +72,7 @@ def convert(
     format: Of the source, one of `formats.registry.NAMES`; default: what its
       name says.
     constants: Values of other inputs, by their names.
+    overwrite: Replace the bank's network of that name, if there is one.
     **options: Of the format's `load`, such as `signature` or `tags`.
 
   Returns:
@@ -83,6 +84,7 @@ def convert(
     OSError: If a file cannot be read or written.
   """
   banks.check_name(name)
+  _check_free(_opened(pathlib.Path(output)), name, overwrite)
   preprocess = _parsed(preprocessing)
   options['representation'] = representation
   frozen = _load(source, format, constants, input, options)
@@ -102,7 +104,7 @@ def convert(
     group=group,
   )
   _try(graph_def, encoder, side)
-  return _add(encoder, graph_def, image_size)
+  return _add(encoder, graph_def, image_size, overwrite)
 
 
 def _parsed(preprocessing: str | None) -> Preprocessing:
@@ -193,6 +195,19 @@ def _side(subgraph: graph.SubGraph, image_size: int | None) -> int:
 
 def _try(graph_def: GraphDef, encoder: Encoder, side: int) -> None:
   """Raises GraphError unless a picture has a gradient that can be a map."""
+  if not _is_usable(graph_def, encoder, side, 'saliency'):
+    raise GraphError(
+      f'{encoder.name}: the gradient of {encoder.representation_tensor!r} with '
+      f'respect to {encoder.input_tensor!r} is zero or not finite on a '
+      'picture. Is the preprocessing right, and is the representation '
+      'computed from the image?'
+    )
+
+
+def _is_usable(
+  graph_def: GraphDef | str, encoder: Encoder, side: int, method: str
+) -> bool:
+  """Returns whether the map of a picture is finite and not zero."""
   coarse = np.random.default_rng(0).integers(
     0, 256, (1, math.ceil(side / 8), math.ceil(side / 8), 3), np.uint8
   )
@@ -202,18 +217,12 @@ def _try(graph_def: GraphDef, encoder: Encoder, side: int) -> None:
     input_tensor=encoder.input_tensor,
     representation_tensor=encoder.representation_tensor,
     preprocessing=encoder.preprocessing,
-    methods=('saliency',),
+    methods=(method,),
     batch_size=1,
     name=encoder.name,
   ) as explainer:
-    gradient = explainer.explain(picture).maps['saliency']
-  if not np.all(np.isfinite(gradient)) or not np.any(gradient):
-    raise GraphError(
-      f'{encoder.name}: the gradient of {encoder.representation_tensor!r} with '
-      f'respect to {encoder.input_tensor!r} is zero or not finite on a '
-      'picture. Is the preprocessing right, and is the representation '
-      'computed from the image?'
-    )
+    found = explainer.explain(picture).maps[method]
+  return bool(np.all(np.isfinite(found)) and np.any(found))
 
 
 @contextlib.contextmanager
@@ -228,22 +237,40 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
     os.close(descriptor)
 
 
+def _opened(folder: pathlib.Path) -> Bank:
+  """Returns the bank in a folder, an empty one if there is none."""
+  if (folder / 'bank.json').exists():
+    return banks.load(str(folder))
+  return Bank(name=folder.resolve().name or 'bank', encoders=())
+
+
+def _check_free(bank: Bank, name: str, overwrite: bool) -> None:
+  """Raises ValueError if a bank cannot take a network of a name."""
+  for other in bank.names:
+    if other == name and not overwrite:
+      raise ValueError(
+        f'{bank.folder} has a network {name!r} already. Choose another --name, '
+        'or replace it with --overwrite.'
+      )
+    if other != name and other.lower() == name.lower():
+      raise ValueError(
+        f'{bank.folder} has a network {other!r}; {name!r} differs in case '
+        'only, which some file systems do not tell apart.'
+      )
+
+
 def _add(
-  encoder: Encoder, graph_def: GraphDef, image_size: int | None
+  encoder: Encoder,
+  graph_def: GraphDef,
+  image_size: int | None,
+  overwrite: bool,
 ) -> Encoder:
   """Writes a graph and its bank's entry; returns the entry with its digest."""
   path = pathlib.Path(encoder.graph)
   folder = path.parent
   with _locked(folder):
-    bank = Bank(name=folder.resolve().name or 'bank', encoders=())
-    if (folder / 'bank.json').exists():
-      bank = banks.load(str(folder))
-    for other in bank.names:
-      if other != encoder.name and other.lower() == encoder.name.lower():
-        raise ValueError(
-          f'{folder} has an encoder {other!r}; {encoder.name!r} differs in '
-          'case only.'
-        )
+    bank = _opened(folder)
+    _check_free(bank, encoder.name, overwrite)
     temporary = path.with_suffix('.partial')
     temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
     os.replace(temporary, path)
@@ -272,6 +299,12 @@ def describe(encoder: Encoder) -> str:
   try:
     _, ruled = overrides.mark_activations(subgraph)
     rules = ', '.join(f'{kind} {n}' for kind, n in sorted(ruled.items()))
+    side = _side(subgraph, None)
+    if not _is_usable(encoder.graph, encoder, side, 'elrp'):
+      rules += (
+        '; ITS MAP OF A PICTURE IS ZERO OR NOT FINITE (does the network have '
+        'trained weights?), use other methods'
+      )
   except GraphError as error:
     rules = f'not to be had: {error}'
   return (

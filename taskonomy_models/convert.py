@@ -51,6 +51,9 @@ _TAGS = flags.DEFINE_list('tags', None, 'Of the graph in a SavedModel.')
 _META_GRAPH = flags.DEFINE_string(
   'meta_graph', None, 'File of the graph of a TensorFlow 1 checkpoint.'
 )
+_OVERWRITE = flags.DEFINE_bool(
+  'overwrite', False, 'Replace the network of that name, if there is one.'
+)
 
 
 def _constant(text: str) -> tuple[str, object]:
@@ -85,20 +88,16 @@ def main(argv: Sequence[str]) -> None:
     signature=_SIGNATURE.value,
     tags=_TAGS.value,
     meta_graph=_META_GRAPH.value,
+    overwrite=_OVERWRITE.value,
   )
   print(conversion.describe(encoder))
-  arguments = (
-    ('graph', encoder.graph),
-    ('input', encoder.input_tensor),
-    ('representation', encoder.representation_tensor),
-    ('preprocessing', encoder.preprocessing),
-  )
-  flags_text = ' '.join(f'--{k}={shlex.quote(v)}' for k, v in arguments)
+  folder = shlex.quote(_OUTPUT.value)
   print(
-    f'Compare the bank: python -m experiments.run_taskonomy '
-    f'--bank={shlex.quote(_OUTPUT.value)}\n'
+    'Compare the bank: python -m experiments.run_taskonomy '
+    f'--bank={folder}\n'
     'Or place it among the networks of a run: python -m '
-    f'experiments.insert_model --space=RUN {flags_text}'
+    f'experiments.insert_model --space=RUN --bank={folder} '
+    f'--name={encoder.name}'
   )
 
 

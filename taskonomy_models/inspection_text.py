@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 import dataclasses
 import json
+import shlex
 from typing import Any
 
 from taskonomy_models.inspection import Report
@@ -56,10 +57,24 @@ def as_text(report: Report) -> str:
   ]
   if not report.entry['graph'].endswith(_GRAPH_ENDINGS):
     sections.append(
-      f'{report.entry["graph"]} is not a frozen graph: convert it with python '
-      '-m taskonomy_models.convert first, and put the name of the .pb here.'
+      f'{report.entry["graph"]} is not a frozen graph. This makes one, and the '
+      f'entry of the bank FOLDER, once T is confirmed:\n{_conversion(report)}'
     )
   return '\n\n'.join(sections)
+
+
+def _conversion(report: Report) -> str:
+  """Returns the command that brings the network into a bank."""
+  entry = report.entry
+  options = ('name', 'input', 'representation', 'preprocessing')
+  return ' '.join(
+    [
+      'python -m taskonomy_models.convert',
+      shlex.quote(report.source),
+      '--output=FOLDER',
+      *(f'--{key}={shlex.quote(entry[key])}' for key in options),
+    ]
+  )
 
 
 def _section(title: str, lines: list[str]) -> str:

@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
   missing = [name for name in _NETWORKS.value if name not in present]
   for name in progress.track(missing, description='Converting networks'):
     encoder = keras_networks.convert(
-      name, _OUTPUT.value, _WEIGHTS.value, _SEED.value
+      name, _OUTPUT.value, _WEIGHTS.value, _SEED.value, _OVERWRITE.value
     )
     print(conversion.describe(encoder), file=sys.stderr)
   print(

@@ -138,7 +138,9 @@ def build(name: str, weights: str, seed: int = 0) -> tf.keras.Model:
     model = function(
       include_top=False,
       weights=None if weights == 'random' else weights,
-      input_shape=(network.size, network.size, 3),
+      input_tensor=tf.keras.Input(
+        (network.size, network.size, 3), name='image'
+      ),
       **network.options,
     )
   except Exception as error:  # A plain one without a network.
@@ -148,6 +150,8 @@ def build(name: str, weights: str, seed: int = 0) -> tf.keras.Model:
       'them into ~/.keras/models; put them there by hand where there is no '
       'network, or use random weights.'
     ) from error
+  # Keras makes lists of what it is given; one image is one tensor.
+  model = tf.keras.Model(model.inputs[0], model.outputs[0], name=model.name)
   if weights == 'random':
     randomise(model, seed)
   return model
@@ -175,7 +179,9 @@ def randomise(model: tf.keras.Model, seed: int) -> None:
     variable.assign(value.astype(variable.dtype))
 
 
-def convert(name: str, output: str, weights: str, seed: int = 0) -> Encoder:
+def convert(
+  name: str, output: str, weights: str, seed: int = 0, overwrite: bool = False
+) -> Encoder:
   """Writes a network into a bank; see `build` and `conversion.convert`."""
   network = NETWORKS[name]
   model = build(name, weights, seed)
@@ -188,4 +194,5 @@ def convert(name: str, output: str, weights: str, seed: int = 0) -> Encoder:
     label=network.label,
     group=_GROUP,
     image_size=224,
+    overwrite=overwrite,
   )

@@ -93,6 +93,44 @@ class KerasFilesTest(parameterized.TestCase):
     with self.assertRaisesRegex(UnsafeGraphError, 'keras.src.utils'):
       keras_files.load_model(self._with_config(change))
 
+  def test_layers_that_applications_have_for_themselves_are_read(self):
+    image = tf.keras.Input((32, 32, 3), name='image')
+    networks = [
+      tf.keras.applications.ConvNeXtTiny(
+        weights=None, include_top=False, input_tensor=image
+      ),
+      tf.keras.applications.InceptionResNetV2(weights=None, include_top=False),
+    ]
+    layers = {
+      layer.__class__.__name__: layer
+      for network in networks
+      for layer in network.layers
+      if 'applications' in type(layer).__module__
+    }
+    self.assertSameElements(layers, {'LayerScale', 'CustomScaleLayer'})
+    x = L.Conv2D(8, 3, padding='same')(image)
+    scale = type(layers['LayerScale'])(0.5, 8, name='scale')
+    add = type(layers['CustomScaleLayer'])(0.3, name='add')
+    model = tf.keras.Model(image, add([scale(x), L.ReLU()(x)]))
+    path = self._saved(format_testing.randomised(model))
+    images = format_testing.images(size=32)
+    format_testing.assert_same(
+      format_testing.run(keras_model.load(path), images),
+      format_testing.original(model, images),
+    )
+
+  def test_functions_of_applications_are_refused(self):
+    def change(config):
+      config['config']['layers'][1]['config']['activation'] = {
+        'module': 'keras.src.applications.convnext',
+        'class_name': 'function',
+        'config': 'ConvNeXtTiny',
+        'registered_name': 'function',
+      }
+
+    with self.assertRaisesRegex(UnsafeGraphError, 'applications.convnext'):
+      keras_files.load_model(self._with_config(change))
+
   def test_built_in_classes_of_python_are_refused(self):
     def change(config):
       config['config']['layers'][1].update(

@@ -9,6 +9,8 @@ import tempfile
 
 from absl.testing import absltest
 
+from tests import mini_run_testing
+
 _ROOT = pathlib.Path(__file__).parents[1]
 _README = (_ROOT / 'README.md').read_text(encoding='utf-8')
 
@@ -22,6 +24,7 @@ class ReadmeTest(absltest.TestCase):
       os.symlink(
         _ROOT / 'taskonomy_models', os.path.join(folder, 'taskonomy_models')
       )
+      mini_run_testing.write(os.path.join(folder, 'results/taskonomy-scenes'))
       self.addCleanup(os.chdir, os.getcwd())
       os.chdir(folder)
       with contextlib.redirect_stdout(printed):

@@ -5,7 +5,7 @@ files, computes gradients and writes checkpoints. Only what the representation
 is computed from is kept, and nothing is run.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 import os
 import pathlib
 import re
@@ -15,7 +15,12 @@ import tensorflow as tf
 
 from attribution import safety, tensors
 from attribution.errors import GraphError
-from taskonomy_models.formats import control_flow, graph_ends, variables
+from taskonomy_models.formats import (
+  control_flow,
+  graph_ends,
+  stored_values,
+  variables,
+)
 from taskonomy_models.frozen import FrozenNetwork
 
 NodeDef = tf.compat.v1.NodeDef
@@ -87,9 +92,13 @@ def load(
     if input is not None:
       graph_def, name = graph_ends.cut_at(graph_def, input)
       inputs = (name,)
-    outputs = [representation] if representation else _ends(graph_def.node)
+    nodes = {node.name: node for node in graph_def.node}
+    if representation is None:
+      outputs = _ends(nodes)
+    else:
+      outputs = [graph_ends.full_name(nodes, representation)]
     graph_def = variables.prune(graph_def, outputs)
-    values = variables.checkpoint_values(prefix, stored)
+    values = stored_values.reader(prefix, stored)
     graph_def = variables.freeze(graph_def, values)
   except GraphError as error:
     raise type(error)(f'{prefix}: {error}') from error
@@ -114,14 +123,14 @@ def _read(path: pathlib.Path):
   return meta_graph
 
 
-def _ends(nodes: Sequence[NodeDef]) -> list[str]:
+def _ends(named: Mapping[str, NodeDef]) -> list[str]:
   """Returns where the part of a training graph ends that a network may hold.
 
   That are the tensors computed from something fed by allowed operations alone.
   """
+  nodes = named.values()
   fed = {name.rpartition(':')[0] for name in graph_ends.placeholders(nodes)}
   fed |= {node.name for node in nodes if node.op == 'IteratorGetNext'}
-  named = {node.name: node for node in nodes}
   allowed = set()
   for name in _in_order(named):
     node = named[name]

@@ -70,10 +70,34 @@ def fold(
       break
     nodes = functions.inline_functions(GraphDef(node=nodes, library=library))
   _fold_switches(nodes)
+  _bypass_groups(nodes)
   folded = GraphDef(node=nodes, versions=graph_def.versions)
   if any(node.op in FUNCTIONAL for node in nodes):
     folded.library.CopyFrom(library)
   return folded
+
+
+def _bypass_groups(nodes: Iterable[NodeDef]) -> None:
+  """Lets nodes take each tensor of an IdentityN from where it comes.
+
+  Of what one conditional or function returns, only some may be computable.
+  """
+  groups = {
+    node.name: list(tensors.data_inputs(node))
+    for node in nodes
+    if node.op == 'IdentityN'
+  }
+  for node in nodes:
+    for position, text in enumerate(node.input):
+      name, number = tensors.split(text)
+      seen = set()
+      while name in groups and 0 <= number < len(groups[name]):
+        if (name, number) in seen:
+          break
+        seen.add((name, number))
+        name, number = groups[name][number]
+      if seen:
+        node.input[position] = f'{name}:{number}'
 
 
 def constant(

@@ -64,20 +64,22 @@ def full_name(nodes: Mapping[str, NodeDef], name: str) -> str:
     GraphError: If no tensor, or more than one, can be meant.
   """
   node, number = tensors.split(name)
-  if node in nodes:
-    return name
-  if f'{node}_out' in nodes:
-    return f'{node}_out:{number}'
-  found = [n for n in nodes if n.endswith(f'/{node}')]
+  given = f':{number}' if name != node else ''
+  if node not in nodes:
+    node = f'{node}_out' if f'{node}_out' in nodes else _ending(nodes, node)
+  return '{}:{}'.format(*tensors.resolve(nodes, f'{node}{given}'))
+
+
+def _ending(nodes: Mapping[str, NodeDef], end: str) -> str:
+  """Returns the only node whose name has an end, or that end if none has."""
+  found = sorted(name for name in nodes if name.endswith(f'/{end}'))
   if len(found) > 1:
-    listed = ', '.join(f'{n}:{number}' for n in sorted(found)[:5])
+    more = ' ...' if len(found) > 5 else ''
     raise GraphError(
-      f'{len(found)} tensors of the graph end in {name!r}; choose one of '
-      f'{listed}{" ..." if len(found) > 5 else ""}.'
+      f'{len(found)} nodes of the graph have names that end in {end!r}; choose '
+      f'one of {", ".join(found[:5])}{more}.'
     )
-  if not found:
-    tensors.resolve(nodes, name)  # Raises an error with the closest names.
-  return f'{found[0]}:{number}' if ':' in name else found[0]
+  return found[0] if found else end
 
 
 def cut_at(graph_def: GraphDef, name: str) -> tuple[GraphDef, str]:
@@ -93,7 +95,7 @@ def cut_at(graph_def: GraphDef, name: str) -> tuple[GraphDef, str]:
     GraphError: If there is no such tensor.
   """
   nodes = {node.name: node for node in graph_def.node}
-  source, number = tensors.resolve(nodes, full_name(nodes, name))
+  source, number = tensors.split(full_name(nodes, name))
   node = nodes[source]
   if node.op == 'Placeholder':
     return graph_def, f'{source}:0'

@@ -25,6 +25,12 @@ _MODULES = re.compile(
   r'random|regularizers|functional|sequential|training|mixed_precision)'
   r'(\.\w+)*)?|builtins'
 )
+# Layers that networks of keras.applications have for themselves.
+_OF_APPLICATIONS = frozenset({
+  ('convnext', 'LayerScale'), ('convnext', 'StochasticDepth'),
+  ('inception_resnet_v2', 'CustomScaleLayer'),
+})  # fmt: skip
+_APPLICATIONS = re.compile(r'keras\.(?:src\.)?applications\.(\w+)')
 # They hold Python code or pickles, or read other files when they are loaded.
 _REFUSED = {
   'Lambda': 'holds Python code',
@@ -117,7 +123,7 @@ def _check(config: dict) -> None:
         'is refused. If you trust it, load it in Python, replace the layer, '
         'and convert the model object.'
       )
-    if module is not None and not _MODULES.fullmatch(str(module)):
+    if module is not None and not _is_of_keras(str(module), name):
       raise UnsafeGraphError(
         f'{name} ({_name_of(entry)!r}) is from the module {module!r}, which is '
         'not a part of Keras; such a file is refused. If you trust it, load it '
@@ -129,6 +135,13 @@ def _check(config: dict) -> None:
       raise UnsafeGraphError(
         f'the configuration names {name!r} of Python itself; it is refused.'
       )
+
+
+def _is_of_keras(module: str, name: str) -> bool:
+  application = _APPLICATIONS.fullmatch(module)
+  if application:
+    return (application[1], name) in _OF_APPLICATIONS
+  return bool(_MODULES.fullmatch(module))
 
 
 def _objects(value) -> Iterator[dict]:

@@ -21,6 +21,8 @@ NAMES = (
   'tflite_model',
   'frozen_graph',
 )
+# What names them may be no path: a handle, the prefix of files' names.
+_NOT_FILES = ('hub_module', 'checkpoint')
 
 
 def module(name: str) -> types.ModuleType:
@@ -90,7 +92,8 @@ def detect(source: object) -> str:
       unavailable.append(str(error))
       continue
     if found.matches(source):
-      return name
+      if name in _NOT_FILES or os.path.exists(source):
+        return name
   if not os.path.exists(source):
     raise FileNotFoundError(f'There is no file or folder {source}.')
   raise GraphError(

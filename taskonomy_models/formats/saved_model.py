@@ -16,7 +16,12 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from attribution.errors import GraphError
-from taskonomy_models.formats import control_flow, graph_ends, variables
+from taskonomy_models.formats import (
+  control_flow,
+  graph_ends,
+  stored_values,
+  variables,
+)
 from taskonomy_models.frozen import FrozenNetwork
 
 _FILES = ('saved_model.pb', 'saved_model.pbtxt')
@@ -51,7 +56,6 @@ def load(
     tags: Of the graph, if there are several; default: 'serve', or no tags.
     input: A tensor at which to cut the graph; default: the signature's inputs.
     representation: A tensor of the graph; default: the signature's outputs.
-
     constants: Values of what would be fed, by the placeholders' names.
 
   Returns:
@@ -138,12 +142,12 @@ def _frozen(folder, graph_def, signature, source, target) -> FrozenNetwork:
     graph_def, name = graph_ends.cut_at(graph_def, source)
     inputs = [name]
   if target is not None:
-    graph_def = variables.prune(graph_def, [target])
+    nodes = {node.name: node for node in graph_def.node}
+    outputs = [graph_ends.full_name(nodes, target)]
+    graph_def = variables.prune(graph_def, outputs)
   prefix = folder / 'variables' / 'variables'
   has_variables = prefix.with_suffix('.index').is_file()
-  values = variables.checkpoint_values(
-    str(prefix) if has_variables else None, stored
-  )
+  values = stored_values.reader(str(prefix) if has_variables else None, stored)
   graph_def = variables.freeze(graph_def, values)
   kept = {node.name for node in graph_def.node}
   return FrozenNetwork(
@@ -151,7 +155,7 @@ def _frozen(folder, graph_def, signature, source, target) -> FrozenNetwork:
     inputs=graph_ends.images_first(
       graph_def.node, [n for n in inputs if n.rpartition(':')[0] in kept]
     ),
-    outputs=tuple(outputs if target is None else [target]),
+    outputs=tuple(outputs),
     source=f'SavedModel {folder}',
   )
 

@@ -1,13 +1,11 @@
 """Turns the variables of a graph into constants, without running anything.
 
 TensorFlow's own ways to load a SavedModel or a meta graph run the graph's
-restore and initialisation operations. Here a checkpoint is read as data, and
-the nodes of a graph that stand for variables become constants.
+restore and initialisation operations. Here the nodes of a graph that stand for
+variables become constants; `stored_values` reads their values.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-import dataclasses
-import re
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +13,7 @@ import tensorflow as tf
 from attribution import operations, tensors
 from attribution.errors import GraphError
 from taskonomy_models.formats import control_flow, graph_ends
+from taskonomy_models.formats.stored_values import Stored
 
 GraphDef = tf.compat.v1.GraphDef
 NodeDef = tf.compat.v1.NodeDef
@@ -25,14 +24,6 @@ _HANDLES = frozenset({'VarHandleOp'})
 _ASSIGNMENTS = frozenset({'Assign', 'AssignVariableOp'})
 _RESTORES = frozenset({'RestoreV2'})
 _MAX_BYTES = 2**31 - 2**20  # Of a GraphDef, less what is not weights.
-
-
-@dataclasses.dataclass(frozen=True)
-class Stored:
-  """Where a checkpoint holds a variable: a tensor, or a part of one."""
-
-  key: str
-  part: str = ''  # As RestoreV2 has it: '4 2 0,2:-', or empty for the whole.
 
 
 def prune(graph_def: GraphDef, outputs: Sequence[str]) -> GraphDef:
@@ -109,8 +100,7 @@ def _needed(nodes: Mapping[str, NodeDef], outputs: Iterable[str]) -> list[str]:
   """
   needed = {}
   stack = [
-    tensors.resolve(nodes, graph_ends.full_name(nodes, name))[0]
-    for name in outputs
+    tensors.split(graph_ends.full_name(nodes, name))[0] for name in outputs
   ]
   while stack:
     name = stack.pop()
@@ -192,76 +182,3 @@ def _become_constant(node: NodeDef, value: np.ndarray) -> None:
   node.CopyFrom(NodeDef(name=node.name, op='Const'))
   node.attr['dtype'].type = kind.as_datatype_enum
   node.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(value, kind))
-
-
-def checkpoint_values(
-  checkpoint: str | None, stored: Mapping[str, Stored]
-) -> Callable[[NodeDef], np.ndarray]:
-  """Returns what gives `freeze` the values in a checkpoint.
-
-  It raises GraphError if the checkpoint is damaged, or lacks a variable.
-
-  Args:
-    checkpoint: Its prefix; None if there is none.
-    stored: Where variables are stored, see `stored_variables`.
-  """
-
-  readers = []
-
-  def value_of(node: NodeDef) -> np.ndarray:
-    if not readers:
-      readers.append(_open(checkpoint, node.name))
-    name = node.attr['shared_name'].s.decode() or node.name
-    return _value(readers[0], stored.get(node.name, Stored(name)), node)
-
-  return value_of
-
-
-def _open(checkpoint: str | None, needed: str):
-  if checkpoint is None:
-    raise GraphError(
-      f'The graph has variables, for example {needed!r}, but there is no '
-      'checkpoint with their values.'
-    )
-  try:
-    return tf.train.load_checkpoint(checkpoint)
-  except (tf.errors.OpError, ValueError, RuntimeError) as error:
-    raise GraphError(
-      f'{checkpoint} is no checkpoint, or is damaged or incomplete: {error}'
-    ) from error
-
-
-def _value(reader, stored: Stored, node: NodeDef) -> np.ndarray:
-  if not reader.has_tensor(stored.key):
-    raise GraphError(
-      f'The checkpoint has no tensor {stored.key!r}, which is the value of the '
-      f'variable {node.name!r}; it belongs to another graph.'
-    )
-  try:
-    value = np.asarray(reader.get_tensor(stored.key))
-  except (tf.errors.OpError, ValueError, RuntimeError) as error:
-    raise GraphError(
-      f'The checkpoint is damaged at {stored.key!r}: {error}'
-    ) from error
-  if stored.part:
-    value = value[_slices(stored.part)]
-  shape = tf.TensorShape(node.attr['shape'].shape)
-  if not shape.is_compatible_with(value.shape):
-    raise GraphError(
-      f'The variable {node.name!r} has the shape {shape}, but the checkpoint '
-      f'holds {value.shape}; it belongs to another graph.'
-    )
-  return value
-
-
-def _slices(part: str) -> tuple[slice, ...]:
-  """Returns what '4 2 0,2:-' means: rows 0 and 1 of a [4, 2] tensor."""
-  extents = part.split(' ')[-1].split(':')
-  slices = []
-  for extent in extents:
-    match = re.fullmatch(r'(\d+),(\d+)', extent)
-    if extent != '-' and not match:
-      raise GraphError(f'The restore nodes name a part {part!r} of a variable.')
-    start, length = (int(n) for n in match.groups()) if match else (0, None)
-    slices.append(slice(start, None if length is None else start + length))
-  return tuple(slices)
