@@ -5,6 +5,7 @@ not imported yet; so entry points import it, and libraries do not.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 import sys
 from typing import NoReturn
 
@@ -22,8 +23,9 @@ _DEBUG = flags.DEFINE_bool(
 def run(main: Callable[[Sequence[str]], None]) -> None:
   """Runs an entry point's `main` with its flags parsed.
 
-  Wrong flags, ValueError and OSError are the user's to mend: they end in one
-  line on stderr and exit code 1. --debug shows where an error came from.
+  Wrong flags, ValueError and OSError are the user's to mend, and so is the
+  loss of a worker process: they end in one line on stderr and exit code 1.
+  --debug shows where an error came from.
   """
 
   def guarded(argv: Sequence[str]) -> None:
@@ -37,6 +39,13 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
       if _DEBUG.value:
         raise
       _fail(error)
+    except BrokenExecutor as error:
+      if _DEBUG.value:
+        raise
+      _fail(
+        'A worker process was killed, most likely for lack of memory; free '
+        f'some, or use fewer workers, and run the command again. ({error})'
+      )
     except KeyboardInterrupt:
       print('Interrupted; pass --resume to go on.', file=sys.stderr)
       sys.exit(130)

@@ -66,6 +66,13 @@ class CliTest(parameterized.TestCase):
     result = self._run("--raise=FileNotFoundError(2, 'None', '/no/file')")
     self._assert_one_line(result, '/no/file')
 
+  def test_a_killed_worker_is_one_line(self):
+    result = self._run(
+      '--raise=__import__("concurrent.futures.process").futures.process'
+      '.BrokenProcessPool("killed")'
+    )
+    self._assert_one_line(result, 'lack of memory', 'killed')
+
   def test_debug_shows_where_an_error_came_from(self):
     result = self._run("--raise=ValueError('a wrong value')", '--debug')
     self.assertEqual(result.returncode, 1)
