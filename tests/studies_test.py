@@ -111,6 +111,14 @@ class DirectComparisonTest(StudiesTestCase):
     expected = np.corrcoef(values, truth)[0, 1]
     self.assertAlmostEqual(float(row['pearson']), expected)
     self.assertLessEqual(float(row['pearson_low']), expected)
+    (beside,) = [
+      row
+      for row in _rows(folder / 'correlation.csv')
+      if row['method'] == 'svcca'
+    ]
+    svcca = self.run_.similarity('svcca')[np.triu_indices(4, 1)]
+    expected = np.corrcoef(svcca, truth)[0, 1]
+    self.assertAlmostEqual(float(beside['pearson']), expected)
 
   def test_order_of_the_oracle_does_not_matter(self):
     oracle = Oracle.taskonomy()

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 from scipy import stats
 
-from experiments import figures
+from experiments import comparison, figures
 from experiments.study import Finding, Study
 from transferability import baselines, files, resampling
 from transferability.affinity import without_hubs
@@ -29,8 +29,8 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       (method, values, drawn),
       (
         f'{method}, hubs removed',
-        without_hubs(values),
-        np.stack([without_hubs(draw) for draw in drawn]),
+        _without_hubs(values),
+        np.stack([_without_hubs(draw) for draw in drawn]),
       ),
     ):
       found = correlations(matrix[pairs], truth)
@@ -50,6 +50,10 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'Affinity of attribution maps',
       f'Symmetrised oracle ({form.replace("_", " ")})',
     )
+  for name in comparison.SIMILARITIES:
+    found = correlations(comparison.matrix(run, name)[pairs], truth)
+    rows.append((name, *found, *[np.nan] * 4))
+  beside = {row[0]: row for row in rows}['svcca']
   header = [
     'method',
     'pearson',
@@ -64,15 +68,21 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     f'{figures.method_label(study.method)} against the symmetrised oracle over '
     f'{len(truth)} pairs: Pearson {shown[1]:.3f} [{shown[3]:.3f}, '
     f'{shown[4]:.3f}], Spearman {shown[2]:.3f} [{shown[5]:.3f}, '
-    f'{shown[6]:.3f}].',
+    f'{shown[6]:.3f}]; SVCCA: {beside[1]:.3f}, {beside[2]:.3f}.',
     (
       f'The oracle is made symmetric by its {form.replace("_", " ")}; pairs of '
       'networks without the diagonal, where at least one direction was '
-      'measured. Intervals over images. Removing hubs (the mean affinity of a '
-      'network to all others) is outside the paper.',
+      'measured. Intervals over images, of affinities alone. Removing hubs '
+      '(the mean affinity of a network to all others) is outside the paper.',
     ),
     (*plots, 'correlation.csv'),
   )
+
+
+def _without_hubs(matrix: np.ndarray) -> np.ndarray:
+  """Returns `without_hubs`, the mean of both directions."""
+  left = without_hubs(matrix)
+  return (left + left.T) / 2
 
 
 def oracle_pairs(
