@@ -12,10 +12,13 @@ from transferability import files
 
 _QUANTILE = 0.995
 _MAX_COLUMNS = 24  # Of models; more go below each other.
+_POSITIVE, _NEGATIVE = np.array([(178, 10, 28), (5, 60, 170)])  # On grey.
 _GAP = 4  # Pixels between the panels of a map grid, at the least.
 
 
-def map_panels(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+def map_panels(
+  images: np.ndarray, maps: np.ndarray, overlay: bool = False
+) -> np.ndarray:
   """Renders each image beside the attribution maps of all models.
 
   A map is summed over its channels, sign kept, and divided by the 99.5 %
@@ -25,6 +28,8 @@ def map_panels(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
   Args:
     images: uint8 [n, H, W, 3].
     maps: [num_models, n, h, w, C]; drawn as large as the images.
+    overlay: Whether the map is laid over the grey image: the larger a value,
+      the less of the image shows.
 
   Returns:
     uint8 [n, H, num_models * (W + gap) + W, 3].
@@ -41,9 +46,12 @@ def map_panels(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
   for j, image in enumerate(images):
     row = [image]
     for model_maps in maps:
-      panel = _render(model_maps[j], is_signed)
-      if panel.shape != image.shape:
-        panel = cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA)
+      values = _scaled(model_maps[j])
+      if values.shape != (height, width):
+        values = cv2.resize(
+          values, (width, height), interpolation=cv2.INTER_AREA
+        )
+      panel = _over(image, values) if overlay else _render(values, is_signed)
       row += [gap, panel]
     rows.append(np.concatenate(row, axis=1))
   return np.stack(rows)
@@ -55,6 +63,7 @@ def map_grid(
   maps: np.ndarray,
   labels: Sequence[str],
   method: str,
+  overlay: bool = False,
 ) -> None:
   """Draws the paper's Figure 2: a row per image, a column per model.
 
@@ -66,9 +75,10 @@ def map_grid(
     maps: [num_models, n, h, w, C], see `map_panels`.
     labels: Labels of the models.
     method: Name of the attribution method.
+    overlay: Whether the maps are laid over the images.
   """
   style.check_length('labels', labels, len(maps))
-  panels = map_panels(images, maps)
+  panels = map_panels(images, maps, overlay)
   image_width = np.shape(images)[2]
   pitch = image_width + _gap(image_width)
   bands = np.array_split(np.arange(len(maps)), -(-len(maps) // _MAX_COLUMNS))
@@ -89,7 +99,7 @@ def map_grid(
     shown = ['Image', *(labels[i] for i in band)]
     _column_labels(axes, shown, image_width, is_upright)
   style.title(figure, f'Attribution maps: {style.method_label(method)}', 0.2)
-  _map_caption(figure, _is_signed(maps), 0.2)
+  _map_caption(figure, _is_signed(maps), 0.2, overlay)
   style.save(figure, path)
 
 
@@ -165,21 +175,39 @@ def _map_colors(is_signed: bool) -> matplotlib.colors.Colormap:
   return matplotlib.colormaps['RdBu_r' if is_signed else 'inferno']
 
 
-def _render(attribution_map: np.ndarray, is_signed: bool) -> np.ndarray:
-  """Colours one map [h, w, C]; returns uint8 [h, w, 3]."""
+def _scaled(attribution_map: np.ndarray) -> np.ndarray:
+  """Returns a map [h, w, C] summed over channels, float64 [h, w] in [-1, 1]."""
   values = attribution_map.sum(axis=-1, dtype=np.float64)
   magnitude = np.abs(values)
   scale = np.quantile(magnitude, _QUANTILE) or magnitude.max() or 1.0
-  values = np.clip(values / scale, -1, 1)
+  return np.clip(values / scale, -1, 1)
+
+
+def _render(values: np.ndarray, is_signed: bool) -> np.ndarray:
+  """Colours a scaled map [h, w]; returns uint8 [h, w, 3]."""
   if is_signed:
     values = (values + 1) / 2
   return _map_colors(is_signed)(values, bytes=True)[..., :3]
 
 
-def _map_caption(figure: Figure, is_signed: bool, left: float) -> None:
+def _over(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+  """Lays a scaled map over an image: red is positive, blue negative."""
+  grey = 110 + 0.55 * image.mean(axis=-1, keepdims=True)
+  color = np.where(values[..., None] < 0, _NEGATIVE, _POSITIVE)
+  opacity = np.abs(values)[..., None]
+  return np.round(opacity * color + (1 - opacity) * grey).astype(np.uint8)
+
+
+def _map_caption(
+  figure: Figure, is_signed: bool, left: float, overlay: bool
+) -> None:
   axes = figure.add_axes(style.inches(figure, left, 0.4, 1.6, 0.13))
-  ramp = np.linspace(0, 1, 256)[None]
-  axes.imshow(ramp, cmap=_map_colors(is_signed), aspect='auto')
+  ramp = np.linspace(-1 if is_signed else 0, 1, 256)[None]
+  if overlay:
+    colors = _over(np.full((1, 256, 3), 128, np.uint8), ramp)
+  else:
+    colors = _render(ramp, is_signed)
+  axes.imshow(colors, aspect='auto')
   ticks = {0: '-q', 127.5: '0', 255: 'q'} if is_signed else {0: '0', 255: 'q'}
   axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8.5)
   axes.set_yticks([])

@@ -8,17 +8,18 @@ import tensorflow as tf
 
 from attribution import graph as graph_lib
 from attribution import overrides, session
-from experiments import evaluation, figures, pipeline
+from experiments import evaluation, figures, pipeline, visuals
 from experiments.study import Finding, Run, Study
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from transferability import files
 
 _IMAGES = 200
+_NETWORKS, _EXAMPLES = 5, 4  # Whose maps are shown, of how many images.
 
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
-  """Writes `layers.csv` and two figures."""
+  """Writes `layers.csv`, curves, and maps of every stage."""
   found = {e.name: stages(e) for e in study.bank.encoders}
   depths = {len(tensors) for tensors in found.values()}
   if len(depths) > 1:
@@ -34,7 +35,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     ids=probe.ids[:count],
     digests=probe.digests[:count],
   )
-  rows, labels, precision, spread = [], [], [], []
+  rows, labels, precision, spread, maps = [], [], [], [], []
   for depth in range(depths.pop()):
     encoders = tuple(
       dataclasses.replace(e, representation_tensor=found[e.name][depth][0])
@@ -45,6 +46,9 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     run = _run(study, bank, probe, study.output / 'runs' / f'layer{depth + 1}')
     labels.append(f'{depth + 1}: {"x".join(map(str, shape))}')
     spread.append(entropy(run, study.method))
+    space = run.spaces[study.method]
+    images = space.kept_images[:_EXAMPLES]
+    maps.append(visuals.example_maps(space, run.names[:_NETWORKS], images))
     row = [depth + 1, labels[-1], spread[-1], _mean_pair(run, study.method)]
     if study.oracle is not None:
       score = evaluation.score(
@@ -55,9 +59,16 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       row += [precision[-1], score.spearman, float(score.p_values[k - 1])]
     rows.append(row)
   header = ['stage', 'shape', 'entropy', 'mean_affinity']
-  stage = list(range(1, len(rows) + 1))
+  stage = range(1, len(rows) + 1)
   shown = {'entropy': spread}
-  written = ['layers.png']
+  figures.map_grid(
+    folder / 'maps.png',
+    probe.images[images],
+    np.stack(maps, axis=1).reshape(-1, *maps[0].shape[1:]),
+    [f'{name}: stage {i}' for name in study.labels[:_NETWORKS] for i in stage],
+    study.method,
+  )
+  written = ['layers.png', 'maps.png']
   text = f'entropy {spread[0]:.3f} to {spread[-1]:.3f}'
   if precision:
     header += [f'P@{k}', 'spearman', 'p_value']

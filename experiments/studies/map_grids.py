@@ -12,7 +12,10 @@ _EXAMPLES = 5
 
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
-  """Writes a grid for each probe set and method, and `sparsity.csv`."""
+  """Writes pure and overlaid grids for each probe set and method.
+
+  And `sparsity.csv`: on how few pixels the relevance lies.
+  """
   written, rows = [], []
   for probe in study.settings.probes:
     run = study.run(probe)
@@ -21,11 +24,15 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       space = run.spaces[method]
       shown = space.kept_images[:_EXAMPLES]
       maps = visuals.example_maps(space, run.names, shown)
-      path = f'{stem}_{method}.png'
-      figures.map_grid(
-        folder / path, run.probe.images[shown], maps, study.labels, method
-      )
-      written.append(path)
+      images = run.probe.images[shown]
+      for path, overlay in (
+        (f'{stem}_{method}.png', False),
+        (f'{stem}_{method}_overlay.png', True),
+      ):
+        figures.map_grid(
+          folder / path, images, maps, study.labels, method, overlay
+        )
+        written.append(path)
       for name, values in zip(run.names, maps, strict=True):
         share = np.abs(values).sum(axis=-1).reshape(len(values), -1)
         share = np.sort(share, axis=1)[:, ::-1]
@@ -43,7 +50,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     (
       'Each map is summed over its channels with its sign and divided by the '
       '99.5 % quantile of its own magnitude: colours of different maps cannot '
-      'be compared.',
+      'be compared. Overlays show the same over the grey image.',
     ),
     (*written, 'sparsity.csv'),
   )

@@ -8,12 +8,17 @@ data, see `saved_model`. Modules are SavedModels, of TensorFlow 1's format too.
 import os
 import pathlib
 import urllib.error
+import warnings
 
 import tensorflow as tf
-import tensorflow_hub as hub
 
 from taskonomy_models.formats import saved_model
 from taskonomy_models.frozen import FrozenNetwork
+
+with warnings.catch_warnings():
+  # Of setuptools, about what tensorflow-hub 0.16 imports of it.
+  warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
+  import tensorflow_hub as hub
 
 _SCHEMES = ('https://', 'http://', 'gs://')
 _FORMAT_1 = 'tfhub_module.pb'  # Marks a module of TensorFlow 1's format.
