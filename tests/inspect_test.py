@@ -17,6 +17,7 @@ class InspectTest(absltest.TestCase):
       capture_output=True,
       text=True,
       check=False,
+      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'},
     )
 
   def test_json_goes_to_standard_output_alone(self):
