@@ -243,6 +243,21 @@ class MapGridTest(FiguresTestCase):
     for left, right in zip(boxes, boxes[1:], strict=False):
       self.assertLess(left.x1, right.x0)
 
+  def test_overlay_shows_the_image_where_a_map_says_nothing(self):
+    images = _images(1)
+    maps = np.zeros((1, 1, 12, 16, 3))
+    maps[0, 0, 2, 3], maps[0, 0, 8, 9] = 1, -1
+    panel = figures.map_panels(images, maps, overlay=True)[0, :, -16:]
+    grey = images[0].astype(float).mean(axis=-1)
+    silent = np.ones((12, 16), bool)
+    silent[2, 3] = silent[8, 9] = False
+    self.assertEqual(np.ptp(panel[silent].astype(int), axis=-1).max(), 0)
+    correlation = np.corrcoef(panel[silent][:, 0], grey[silent])[0, 1]
+    self.assertGreater(correlation, 0.999)
+    red, blue = panel[2, 3].astype(int), panel[8, 9].astype(int)
+    self.assertGreater(red[0], red[2] + 100)
+    self.assertGreater(blue[2], blue[0] + 100)
+
   def test_many_models_are_drawn_in_bands_of_equal_size(self):
     labels = [f'Network number {i}' for i in range(54)]
     maps = np.zeros((54, 2, 12, 16, 3))
