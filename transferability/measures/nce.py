@@ -38,8 +38,10 @@ def nce(
   if soft:
     joint = samples.class_sums(probs, labels) / len(labels)
   else:
-    joint = np.zeros((labels.max() + 1, probs.shape[1]))
-    np.add.at(joint, (labels, probs.argmax(axis=1)), 1 / len(labels))
+    shape = labels.max() + 1, probs.shape[1]
+    cells = labels * shape[1] + probs.argmax(axis=1)
+    counts = np.bincount(cells, minlength=shape[0] * shape[1])
+    joint = counts.reshape(shape) / len(labels)
   marginal = joint.sum(axis=0) + smoothing
   joint = joint + smoothing
   cells = joint > 0

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+_BLOCK = 2**18  # Numbers that are checked at once.
 _LARGEST = 1e100
 
 
@@ -71,7 +72,10 @@ def check_source_probs(source_probs: ArrayLike) -> np.ndarray:
     ValueError: If an entry is negative, or a row does not sum to 1 to 1e-3
       (what a softmax in half precision keeps).
   """
-  probs = _matrix(source_probs, 'source_probs', 'Cs probabilities')
+  probs = _shaped(source_probs, 'source_probs', 'Cs probabilities')
+  if _are_probabilities(probs):
+    return probs
+  _check_range(probs, 'source_probs')
   if probs.min() < 0:
     row, column = np.unravel_index(np.argmin(probs), probs.shape)
     raise ValueError(
@@ -87,7 +91,27 @@ def check_source_probs(source_probs: ArrayLike) -> np.ndarray:
   return probs
 
 
+def _are_probabilities(rows: np.ndarray) -> bool:
+  """Returns whether rows are at least 0 and sum to 1; NaN and inf do not.
+
+  Block by block, each in the cache: some measures need hardly more time.
+  """
+  ones = np.ones(rows.shape[1])
+  step = max(1, _BLOCK // len(ones))
+  for start in range(0, len(rows), step):
+    block = rows[start : start + step]
+    if not (np.abs(block @ ones - 1) <= 1e-3).all() or block.min() < 0:
+      return False
+  return True
+
+
 def _matrix(values: ArrayLike, name: str, columns: str) -> np.ndarray:
+  values = _shaped(values, name, columns)
+  _check_range(values, name)
+  return values
+
+
+def _shaped(values: ArrayLike, name: str, columns: str) -> np.ndarray:
   values = np.asarray(values)
   if not (
     np.issubdtype(values.dtype, np.floating)
@@ -100,7 +124,10 @@ def _matrix(values: ArrayLike, name: str, columns: str) -> np.ndarray:
     )
   if len(values) < 2:
     raise ValueError(f'{name} are of {len(values)} sample; give 2 or more.')
-  values = np.asarray(values, np.float64)
+  return np.asarray(values, np.float64)
+
+
+def _check_range(values: np.ndarray, name: str) -> None:
   largest = max(values.max(), -values.min())
   if not np.isfinite(largest):
     bad = ~np.isfinite(values)
@@ -114,7 +141,6 @@ def _matrix(values: ArrayLike, name: str, columns: str) -> np.ndarray:
       f'The largest of the {name} is {largest:g}; squares of such numbers are '
       'out of the range of float64. Scale them.'
     )
-  return values
 
 
 def centre(features: np.ndarray) -> np.ndarray:
