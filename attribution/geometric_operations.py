@@ -23,6 +23,25 @@ def _require_side(side: Number) -> None:
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Sized(Operation):
+  """Makes height x width pixels (a square if only one is given)."""
+
+  height: int
+  width: int | None = None
+
+  def __post_init__(self):
+    if self.width is None:
+      object.__setattr__(self, 'width', self.height)
+    _require_side(self.height)
+    _require_side(self.width)
+
+  def arguments(self) -> tuple:
+    if self.height == self.width:
+      return (self.height,)
+    return self.height, self.width
+
+
 class _Window(Operation):
   """Takes a window of the image; the inverse pads the map with zeros."""
 
@@ -70,22 +89,8 @@ class CenterCrop(_Window):
 
 @register_operation('crop')
 @dataclasses.dataclass(frozen=True)
-class Crop(_Window):
+class Crop(_Sized, _Window):
   """The central height x width pixels (a square if only one is given)."""
-
-  height: int
-  width: int | None = None
-
-  def __post_init__(self):
-    if self.width is None:
-      object.__setattr__(self, 'width', self.height)
-    _require_side(self.height)
-    _require_side(self.width)
-
-  def arguments(self) -> tuple:
-    if self.height == self.width:
-      return (self.height,)
-    return self.height, self.width
 
   def window(self, shape: Shape) -> tuple[slice, slice]:
     sides = (self.height, self.width)
@@ -168,22 +173,8 @@ def _resize(
 
 @register_operation('resize')
 @dataclasses.dataclass(frozen=True)
-class Resize(_Resizing):
+class Resize(_Sized, _Resizing):
   """To height x width (a square if only one is given), bilinear."""
-
-  height: int
-  width: int | None = None
-
-  def __post_init__(self):
-    if self.width is None:
-      object.__setattr__(self, 'width', self.height)
-    _require_side(self.height)
-    _require_side(self.width)
-
-  def arguments(self) -> tuple:
-    if self.height == self.width:
-      return (self.height,)
-    return self.height, self.width
 
   def output_shape(self, shape: Shape) -> Shape:
     return self.height, self.width, shape[2]
