@@ -123,6 +123,11 @@ class Run:
     """Returns float64 [images, num_models, num_models]."""
     return self.spaces[method].image_cosines(self.names)
 
+  def some_images(self, method: str, limit: int) -> np.ndarray:
+    """Returns at most so many images in use, evenly apart; their numbers."""
+    kept = self.spaces[method].kept_images
+    return kept[:: max(1, len(kept) // limit)][:limit]
+
   def affinity(self, method: str) -> np.ndarray:
     """Returns float64 [num_models, num_models]."""
     return affinity.mean_cosine(self.image_cosines(method))

@@ -79,8 +79,7 @@ def _affinity(run: Run, method: str, bits: int | None) -> np.ndarray:
 def _blocks(run: Run, method: str) -> Iterator[np.ndarray]:
   """Yields float32 [models, images, map size]."""
   space = run.spaces[method]
-  kept = space.kept_images
-  kept = kept[:: max(1, len(kept) // _IMAGES)][:_IMAGES]
+  kept = run.some_images(method, _IMAGES)
   for start in range(0, len(kept), _BLOCK):
     block = kept[start : start + _BLOCK]
     yield np.stack(

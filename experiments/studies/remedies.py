@@ -126,9 +126,8 @@ def _cosines(run: Run, method: str, transform: str) -> Iterator[np.ndarray]:
   """Yields the cosines of transformed maps, [1, models, models]."""
   space = run.spaces[method]
   shape = space.settings['image_shape']
-  kept = space.kept_images
   rows = [space.rows(name) for name in run.names]
-  for image in kept[:: max(1, len(kept) // _IMAGES)][:_IMAGES]:
+  for image in run.some_images(method, _IMAGES):
     maps = np.stack([points[image] for points in rows])
     maps = maps.astype(np.float32).reshape(len(maps), *shape)
     maps = map_transforms.apply(transform, maps)
