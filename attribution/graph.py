@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 import tensorflow as tf
 
 from attribution import (
+  bounded_files,
   control_flow,
   kernels,
   op_definitions,
@@ -75,13 +76,7 @@ def load_graph_def(
       f'{path} is a folder; a frozen graph is one file (a SavedModel has to '
       'be frozen first).'
     )
-  size = os.path.getsize(path)
-  if size > max_bytes:
-    raise GraphError(
-      f'{path} has {size} bytes, more than the {max_bytes} allowed.'
-    )
-  with open(path, 'rb') as file:
-    content = file.read(max_bytes + 1)
+  content = bounded_files.read(path, max_bytes)
   try:
     graph_def = _parse(
       content, is_text=str(path).endswith(('txt', '.prototxt'))

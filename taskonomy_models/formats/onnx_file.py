@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 import numpy as np
 
+from attribution import bounded_files
 from attribution.errors import GraphError
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
@@ -106,24 +107,18 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
     OSError: If it cannot be read.
   """
   onnx = require_onnx()
-  size = os.path.getsize(path)
-  if size > max_bytes:
-    raise GraphError(
-      f'{path} has {size} bytes, more than the {max_bytes} allowed.'
-    )
-  with open(path, 'rb') as file:
-    content = file.read(max_bytes + 1)
+  content = bounded_files.read(path, max_bytes)
   try:
     model = onnx.ModelProto.FromString(content)
   except DecodeError as error:
     raise GraphError(
-      f'{path} is no ONNX model, or is cut off ({size} bytes).'
+      f'{path} is no ONNX model, or is cut off ({len(content)} bytes).'
     ) from error
   try:
     opset = _opset(model)
     if model.functions:
       model = onnx.inliner.inline_local_functions(model)
-    return _graph(model.graph, opset, _Tensors(path, max_bytes - size))
+    return _graph(model.graph, opset, _Tensors(path, max_bytes - len(content)))
   except GraphError as error:
     raise GraphError(f'{path}: {error}') from error
 

@@ -8,6 +8,7 @@ import pathlib
 import re
 from typing import Any
 
+from attribution import bounded_files
 from attribution.errors import GraphError
 
 GRAPH_MODEL = 'graph-model'
@@ -81,16 +82,12 @@ def read(
       f'There is no {path}; pass the {_FILE} of a TensorFlow.js model, or the '
       'folder it is in.'
     )
-  size = path.stat().st_size
-  if size > max_bytes:
-    raise GraphError(
-      f'{path} has {size} bytes, more than the {max_bytes} allowed.'
-    )
+  text = bounded_files.read(path, max_bytes)
   try:
-    content = json.loads(path.read_text(encoding='utf-8'))
+    content = json.loads(text.decode('utf-8'))
   except (ValueError, RecursionError) as error:
     raise GraphError(
-      f'{path} is not JSON, or is cut off ({size} bytes): {error}'
+      f'{path} is not JSON, or is cut off ({len(text)} bytes): {error}'
     ) from error
   topology = content.get('modelTopology') if isinstance(content, dict) else None
   if not isinstance(topology, dict):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from attribution import bounded_files
 from attribution.errors import GraphError
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
@@ -165,15 +166,11 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> TfliteGraph:
     OSError: If it cannot be read.
   """
   tflite = require_tflite()
-  size = os.path.getsize(path)
-  if size > max_bytes:
-    raise GraphError(
-      f'{path} has {size} bytes, more than the {max_bytes} allowed.'
-    )
-  with open(path, 'rb') as file:
-    content = file.read(max_bytes + 1)
+  content = bounded_files.read(path, max_bytes)
   if content[4:8] != _IDENTIFIER:
-    raise GraphError(f'{path} is no TensorFlow Lite model ({size} bytes).')
+    raise GraphError(
+      f'{path} is no TensorFlow Lite model ({len(content)} bytes).'
+    )
   try:
     graph = _Reader(tflite, content).graph()
     _check(graph)
@@ -181,7 +178,7 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> TfliteGraph:
     raise GraphError(f'{path}: {error}') from error
   except _DAMAGES as error:
     raise GraphError(
-      f'{path} is damaged or cut off ({size} bytes): {error}'
+      f'{path} is damaged or cut off ({len(content)} bytes): {error}'
     ) from error
   return graph
 
