@@ -120,13 +120,6 @@ def _default_output() -> str:
   return os.path.join('results', f'taskonomy-{name}')
 
 
-def _flag_values() -> dict[str, object]:
-  """Returns the flags above that the results depend on."""
-  module = flags.FLAGS.find_module_defining_flag(_BANK.name)
-  own = flags.FLAGS.flags_by_module_dict()[module]
-  return {flag.name: flag.value for flag in own if flag.name not in _INCIDENTAL}
-
-
 def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
@@ -146,9 +139,10 @@ def main(argv: Sequence[str]) -> None:
   pipeline.check(bank, projection, (side, side, 3))
   evaluation.load_oracle(bank)  # An error in it is found here.
   output = _OUTPUT.value or _default_output()
+  settings = cli.flag_values(_BANK, _INCIDENTAL)
   record = run_record.RunRecord(
     output,
-    _flag_values(),
+    settings,
     bank.digests(),
     resume=_RESUME.value,
     overwrite=_OVERWRITE.value,
@@ -184,7 +178,7 @@ def main(argv: Sequence[str]) -> None:
     result = evaluation.evaluate(bank, spaces, _PROTOCOL.value, others)
     evaluation.write_tables(result, output)
   with record.stage('figures'):
-    visuals.draw(bank, probe, spaces, result, output, _flag_values())
+    visuals.draw(bank, probe, spaces, result, output, settings)
   record.finish()
   print(evaluation.summary_of(output))
   print(f'Results: {output}')

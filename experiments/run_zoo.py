@@ -164,13 +164,6 @@ def _default_output() -> str:
   return os.path.join('results', f'zoo-{name}')
 
 
-def _flag_values() -> dict[str, object]:
-  """Returns the flags above that the results depend on."""
-  module = flags.FLAGS.find_module_defining_flag(_BANK.name)
-  own = flags.FLAGS.flags_by_module_dict()[module]
-  return {flag.name: flag.value for flag in own if flag.name not in _INCIDENTAL}
-
-
 def _without(bank: Bank, names: Sequence[str]) -> Bank:
   kept = tuple(e for e in bank.encoders if e.name not in names)
   return dataclasses.replace(bank, encoders=kept)
@@ -259,9 +252,10 @@ def main(argv: Sequence[str]) -> None:
   digests = bank.digests()
   bank, left_out = _usable(bank, projection)
   output = pathlib.Path(_OUTPUT.value or _default_output())
+  settings = cli.flag_values(_BANK, _INCIDENTAL)
   record = run_record.RunRecord(
     output,
-    _flag_values(),
+    settings,
     {},  # The spaces know each network's graph, so that a bank may grow.
     resume=_RESUME.value,
     overwrite=_OVERWRITE.value,
@@ -311,7 +305,7 @@ def main(argv: Sequence[str]) -> None:
       {name: spaces[name] for name in names},
       zoo_evaluation.only(result, names),
       output,
-      _flag_values(),
+      settings,
     )
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   peak = peak / 2**20 if sys.platform == 'darwin' else peak / 2**10

@@ -4,10 +4,10 @@ Importing it also keeps TensorFlow's start-up messages away, if TensorFlow is
 not imported yet; so entry points import it, and libraries do not.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import BrokenExecutor
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
@@ -51,6 +51,15 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
       sys.exit(130)
 
   app.run(guarded, flags_parser=_parse_flags)
+
+
+def flag_values(
+  holder: flags.FlagHolder, leave_out: Collection[str] = ()
+) -> dict[str, Any]:
+  """Returns all flags of the module that defines one of them, by name."""
+  module = flags.FLAGS.find_module_defining_flag(holder.name)
+  own = flags.FLAGS.flags_by_module_dict()[module]
+  return {flag.name: flag.value for flag in own if flag.name not in leave_out}
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
