@@ -26,9 +26,11 @@ setuptools.setup(
       pattern
       for package in (
         'attribution',
+        'frozen_graphs',
         'experiments',
         'probe_data',
         'taskonomy_models',
+        'toolkit_basics',
         'transferability',
       )
       for pattern in (package, f'{package}.*')
@@ -36,7 +38,12 @@ setuptools.setup(
   ),
   package_data={
     'experiments': ['report_page/*'],
-    'taskonomy_models': ['zoo.json', 'mini/*.json', 'mini/*.pb', 'mini/*.csv'],
+    'taskonomy_models': [
+      'zoo/*.json',
+      'mini/*.json',
+      'mini/*.pb',
+      'mini/*.csv',
+    ],
     'transferability': ['data/*'],
   },
   python_requires='>=3.10',

@@ -9,12 +9,13 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from attribution import batching, overrides, session
-from attribution import graph as graph_lib
 from attribution import methods as methods_lib
-from attribution.errors import GraphError, UnsupportedOpError
+from attribution import overrides
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
+from frozen_graphs import batching, session
+from frozen_graphs import graph as graph_lib
+from frozen_graphs.errors import GraphError, UnsupportedOpError
 
 _UNKNOWN_SIDE = 64  # Pixels, where a graph with a fixed batch leaves it open.
 

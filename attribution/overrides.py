@@ -18,16 +18,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from attribution import (
-  composites,
-  graph,
-  op_definitions,
-  operations,
-  products,
-  safety,
-  tensors,
-)
-from attribution.errors import UnsupportedOpError
+from attribution import composites, products
+from frozen_graphs import graph, op_definitions, operations, safety, tensors
+from frozen_graphs.errors import UnsupportedOpError
 
 # (z, f(z), gradient of f(z)) to gradient of z.
 Rule = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]

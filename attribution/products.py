@@ -24,7 +24,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from attribution import operations, tensors
+from frozen_graphs import operations, tensors
 
 NodeDef = tf.compat.v1.NodeDef
 Tensor = tuple[str, int]

@@ -1,5 +1,5 @@
 """Entry points, and the pipeline that they share."""
 
-from taskonomy_models import quiet
+from toolkit_basics import quiet
 
 quiet.quieten_tensorflow()

@@ -18,10 +18,10 @@ import numpy as np
 from experiments import evaluation, mini_bank, pipeline
 from probe_data import probe_sets, scene_dataset
 from taskonomy_models import bank as banks
-from taskonomy_models import cli, progress
+from toolkit_basics import cli, files, progress
 from transferability import affinity as affinity_lib
-from transferability import files, ranking
 from transferability import oracle as oracle_lib
+from transferability import ranking
 
 _BANK_DIRS = flags.DEFINE_list('bank_dirs', None, 'Folders of mini banks.')
 _ORACLE_DIR = flags.DEFINE_string(

@@ -13,8 +13,9 @@ import numpy as np
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
+from toolkit_basics import files
 from transferability import affinity as affinity_lib
-from transferability import baselines, clustering, files, ranking, resampling
+from transferability import baselines, clustering, ranking, resampling
 from transferability import oracle as oracle_lib
 from transferability.model_space import ModelSpace
 

@@ -19,8 +19,8 @@ from absl import app, flags
 
 from experiments import insertion, pipeline
 from taskonomy_models import bank as banks
-from taskonomy_models import cli
 from taskonomy_models.encoder import Encoder
+from toolkit_basics import cli
 
 _SPACE = flags.DEFINE_string(
   'space', None, 'Folder of a run, of its model_space/, or of one method of it.'

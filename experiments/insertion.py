@@ -17,8 +17,8 @@ from attribution import methods
 from experiments import evaluation, pipeline
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
-from taskonomy_models import progress
 from taskonomy_models.encoder import Encoder
+from toolkit_basics import progress
 from transferability import map_transforms
 from transferability.model_space import ModelSpace
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from absl import app, flags, logging
 
 from experiments import mini_bank, transfers
-from taskonomy_models import cli, progress
+from toolkit_basics import cli, progress
 
 _BANK_DIR = flags.DEFINE_string(
   'bank_dir', 'work/mini_bank', 'Folder of the trained bank.'

@@ -13,9 +13,12 @@ import tensorflow as tf
 from attribution import preprocessing
 from probe_data import scene_dataset
 from taskonomy_models import bank as banks
-from taskonomy_models import mini_network, mini_tasks, mini_training, tasks
+from taskonomy_models import tasks
 from taskonomy_models.encoder import Encoder
-from transferability import files
+from taskonomy_models.mini import network as mini_network
+from taskonomy_models.mini import tasks as mini_tasks
+from taskonomy_models.mini import training as mini_training
+from toolkit_basics import files
 
 IMAGE_SIZE = 64
 _TASK_NAMES = tuple(mini_tasks.MINI_TASKS)
@@ -131,7 +134,7 @@ def train_bank(
     sizes: Of the data.
     tasks: Which tasks, by name.
     workers: Processes, of one thread each: the weights do not depend on it.
-    progress: As `taskonomy_models.progress.track`.
+    progress: As `toolkit_basics.progress.track`.
 
   Raises:
     ValueError: If the folder holds networks of another recipe.

@@ -9,7 +9,7 @@ import pathlib
 
 from experiments.studies import registry
 from experiments.study import Finding, Study
-from transferability import files
+from toolkit_basics import files
 
 _MAX_ROWS = 60  # Of a table on the page; the file has all.
 _STYLE = """

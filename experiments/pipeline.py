@@ -14,9 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from attribution import explainer as explainers
-from attribution import graph, overrides, session
 from attribution import methods as methods_lib
-from attribution.errors import GraphError
+from attribution import overrides
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from experiments.map_files import MapFile
@@ -27,10 +26,12 @@ from experiments.projection import (
   Projection,
   space_name,
 )
+from frozen_graphs import graph, session
+from frozen_graphs.errors import GraphError
 from probe_data.probe_sets import ProbeSet
-from taskonomy_models import progress
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
+from toolkit_basics import progress
 from transferability import map_transforms
 from transferability.model_space import BadMapError, ModelSpace
 from transferability.points import Writer
@@ -378,7 +379,7 @@ def project(
     output: Gets `model_space/<space>/`, and `maps/<method>/<model>.npy` if
       maps are saved (float32 [images, H, W, C], not normalised), and
       `representations/<model>.npy` if they are kept.
-    track: Shows progress, as `taskonomy_models.progress.track`.
+    track: Shows progress, as `toolkit_basics.progress.track`.
     observer: Is told how each model ended.
 
   Returns:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from experiments import insertion
-from taskonomy_models import cli
+from toolkit_basics import cli
 
 _SPACE = flags.DEFINE_string(
   'space', None, 'Folder of a run, of its model_space/, or of one method of it.'

@@ -17,7 +17,8 @@ import numpy as np
 
 from experiments import evaluation as evaluations
 from experiments import figures
-from transferability import files, resampling
+from toolkit_basics import files
+from transferability import resampling
 
 _PARTS = pathlib.Path(__file__).parent / 'report_page'
 _PANEL = 96  # Pixels of a map in the gallery, at most.

@@ -15,7 +15,7 @@ from attribution import methods
 from experiments import figures, pipeline, visuals
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
-from taskonomy_models import cli, progress
+from toolkit_basics import cli, progress
 from transferability import clustering
 
 _OUTPUT = flags.DEFINE_string(

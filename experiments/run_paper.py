@@ -12,7 +12,7 @@ from absl import app
 
 from experiments import paper_index, study_cli
 from experiments.studies import registry
-from taskonomy_models import cli
+from toolkit_basics import cli
 
 
 def main(argv: Sequence[str]) -> None:

@@ -11,7 +11,8 @@ import shutil
 import time
 from typing import Any
 
-from transferability import files, settings
+from toolkit_basics import files
+from transferability import settings
 
 _PACKAGES = (
   'tensorflow',

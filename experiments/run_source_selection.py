@@ -20,8 +20,8 @@ from experiments.selection.features import Candidate
 from experiments.selection.study import Case
 from experiments.selection.targets import Data
 from experiments.selection_cli import Plan
-from taskonomy_models import progress
 from taskonomy_models.bank import Bank
+from toolkit_basics import progress
 
 _METHODS = flags.DEFINE_list(
   'methods',

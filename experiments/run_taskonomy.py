@@ -17,16 +17,10 @@ import re
 from absl import app, flags
 
 from attribution import methods
-from experiments import (
-  evaluation,
-  pipeline,
-  run_record,
-  similarities,
-  visuals,
-)
+from experiments import evaluation, pipeline, run_record, similarities, visuals
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
-from taskonomy_models import cli, progress
+from toolkit_basics import cli, progress
 
 _BANK = flags.DEFINE_string(
   'bank', 'mini', f'Networks: one of {list(banks.NAMED)}, or a folder.'

@@ -35,9 +35,11 @@ from experiments import (
 )
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
-from taskonomy_models import cli, progress, zoo, zoo_bank
 from taskonomy_models.bank import Bank
-from transferability import files, map_transforms
+from taskonomy_models.zoo import networks as zoo
+from taskonomy_models.zoo import table as zoo_bank
+from toolkit_basics import cli, files, progress
+from transferability import map_transforms
 
 ON_BAD_MODEL = ('error', 'skip')
 

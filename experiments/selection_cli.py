@@ -10,21 +10,16 @@ from typing import Any
 from absl import app, flags
 
 from experiments import pipeline, run_record
-from experiments.selection import (
-  features,
-  fine_tuning,
-  report,
-  scoring,
-  study,
-  targets,
-)
+from experiments.selection import features, fine_tuning, report, study, targets
 from experiments.selection.features import Candidate, Features
 from experiments.selection.label_free import Near
 from experiments.selection.study import Case
 from experiments.selection.targets import Data
 from taskonomy_models import bank as banks
-from taskonomy_models import cli, progress, readouts
 from taskonomy_models.bank import Bank
+from taskonomy_models.mini import readouts
+from toolkit_basics import cli, progress
+from transferability import scoring
 
 
 @dataclasses.dataclass(frozen=True)

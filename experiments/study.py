@@ -21,9 +21,9 @@ from experiments import evaluation, pipeline, run_record, similarities
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
-from taskonomy_models import progress
 from taskonomy_models.bank import Bank
-from transferability import affinity, files
+from toolkit_basics import files, progress
+from transferability import affinity
 from transferability.model_space import ModelSpace
 from transferability.oracle import Oracle
 

@@ -10,7 +10,7 @@ from experiments import study
 from experiments.studies import registry
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
-from taskonomy_models import cli
+from toolkit_basics import cli
 
 _DEFAULTS = study.Settings()
 

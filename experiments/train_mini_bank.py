@@ -13,7 +13,8 @@ import dataclasses
 from absl import app, flags
 
 from experiments import mini_bank
-from taskonomy_models import cli, mini_training, progress
+from taskonomy_models.mini import training as mini_training
+from toolkit_basics import cli, progress
 
 _DEFAULT = mini_training.Recipe()
 

@@ -14,10 +14,13 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from attribution import graph, preprocessing
+from attribution import preprocessing
 from experiments import mini_bank
-from taskonomy_models import mini_tasks, readouts, tasks
-from transferability import files
+from frozen_graphs import graph
+from taskonomy_models import tasks
+from taskonomy_models.mini import readouts
+from taskonomy_models.mini import tasks as mini_tasks
+from toolkit_basics import files
 from transferability import oracle as oracles
 
 EVALUATION_SPLITS = ('validation', 'test')
@@ -173,7 +176,7 @@ def measure(
     sizes: Of the data.
     plan: What to train.
     workers: Processes, of one thread each.
-    progress: As `taskonomy_models.progress.track`.
+    progress: As `toolkit_basics.progress.track`.
   """
   representations = os.path.join(bank, 'transfers', 'representations')
   losses = os.path.join(bank, 'transfers', 'losses')

@@ -21,13 +21,8 @@ import numpy as np
 
 from experiments import evaluation
 from experiments.evaluation import Evaluation
-from transferability import (
-  clustering,
-  files,
-  grouping,
-  map_transforms,
-  ranking,
-)
+from toolkit_basics import files
+from transferability import clustering, grouping, map_transforms, ranking
 from transferability.model_space import ModelSpace
 
 REMOVED = 'common_removed'

@@ -17,20 +17,16 @@ import numpy as np
 import tensorflow as tf
 
 from attribution import explainer as explainers
-from attribution import graph, overrides
-from attribution.errors import GraphError
+from attribution import overrides
 from attribution.preprocessing import Preprocessing
+from frozen_graphs import folding as control_flow
+from frozen_graphs import graph, graph_ends, inference, precision
+from frozen_graphs.errors import GraphError
+from frozen_graphs.formats import registry
+from frozen_graphs.frozen import FrozenNetwork
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
-from taskonomy_models.formats import (
-  control_flow,
-  graph_ends,
-  inference,
-  precision,
-  registry,
-)
-from taskonomy_models.frozen import FrozenNetwork
 
 GraphDef = tf.compat.v1.GraphDef
 Path = str | os.PathLike

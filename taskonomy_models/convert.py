@@ -15,8 +15,9 @@ import shlex
 
 from absl import app, flags
 
-from taskonomy_models import cli, conversion
-from taskonomy_models.formats import registry
+from frozen_graphs.formats import registry
+from taskonomy_models import conversion
+from toolkit_basics import cli
 
 _OUTPUT = flags.DEFINE_string(
   'output', None, 'Folder of the bank; made if it is not there.'

@@ -13,14 +13,11 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from taskonomy_models import bank as banks
-from taskonomy_models import (
-  cli,
-  progress,
-  task_bank,
-  task_bank_conversion,
-  task_bank_download,
-  task_bank_encoder,
-)
+from taskonomy_models.task_bank import conversion as task_bank_conversion
+from taskonomy_models.task_bank import download as task_bank_download
+from taskonomy_models.task_bank import encoder as task_bank_encoder
+from taskonomy_models.task_bank import release as task_bank
+from toolkit_basics import cli, progress
 
 _SOURCE = flags.DEFINE_string(
   'source', None, 'Folder with checkpoints or .pth files.'

@@ -17,15 +17,11 @@ import tempfile
 
 from absl import app, flags, logging
 
-from taskonomy_models import (
-  archives,
-  cli,
-  packages,
-  progress,
-  zoo,
-  zoo_bank,
-  zoo_conversion,
-)
+from taskonomy_models.zoo import archives, packages
+from taskonomy_models.zoo import conversion as zoo_conversion
+from taskonomy_models.zoo import networks as zoo
+from taskonomy_models.zoo import table as zoo_bank
+from toolkit_basics import cli, progress
 
 _OUTPUT = flags.DEFINE_string(
   'output', None, 'Folder of the bank; default: zoo in the cache of the user.'

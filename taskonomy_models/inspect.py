@@ -5,7 +5,7 @@
   python -m taskonomy_models.inspect graph.pb --json
 
 GRAPH is a frozen graph, binary or textual, or a model of another format that
-`taskonomy_models.formats` reads. See docs/inspecting_a_graph.md.
+`frozen_graphs.formats` reads. See docs/inspecting_a_graph.md.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,10 @@ import pathlib
 
 from absl import app, flags
 
-from taskonomy_models import cli, inspection, inspection_text, network_files
+from frozen_graphs import network_files
+from frozen_graphs.inspection import report as inspection
+from frozen_graphs.inspection import text as inspection_text
+from toolkit_basics import cli
 
 _INPUT = flags.DEFINE_string(
   'input', None, 'Tensor that images go into; default: found.'

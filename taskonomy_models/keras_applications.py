@@ -15,7 +15,8 @@ import sys
 from absl import app, flags
 
 from taskonomy_models import bank as banks
-from taskonomy_models import cli, conversion, keras_networks, progress
+from taskonomy_models import conversion, keras_networks
+from toolkit_basics import cli, progress
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder of the bank.')
 _NETWORKS = flags.DEFINE_list(

@@ -62,7 +62,7 @@ class Module:
 
   Attributes:
     path: Of the file.
-    name: In imports, such as 'attribution.graph'.
+    name: In imports, such as 'frozen_graphs.graph'.
     package: The name of the package that it is in; its own for `__init__`.
     imports: The name of each module or package that it imports, in full for
       those of this repository, else the top-level name.

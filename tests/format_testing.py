@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from attribution import graph, overrides, session
-from taskonomy_models.frozen import FrozenNetwork
+from attribution import overrides
+from frozen_graphs import graph, session
+from frozen_graphs.frozen import FrozenNetwork
 
 TOLERANCE = 1e-5
 

@@ -10,8 +10,8 @@ from onnx import helper, numpy_helper
 import onnx.reference
 import tensorflow as tf
 
-from taskonomy_models.formats import onnx_file
-from taskonomy_models.frozen import FrozenNetwork
+from frozen_graphs.formats.onnx import file as onnx_file
+from frozen_graphs.frozen import FrozenNetwork
 
 # Of those that both the installed package and the project know.
 NEWEST_OPSET = min(onnx.defs.onnx_opset_version(), onnx_file.OPSETS[-1])

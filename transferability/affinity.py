@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from transferability import files
+from toolkit_basics import files
 
 
 def cosine_affinity(

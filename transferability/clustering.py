@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.cluster import hierarchy
 from scipy.spatial import distance
 
-from transferability import files
+from toolkit_basics import files
 
 PROTOCOLS = ('paper', 'released_code')
 

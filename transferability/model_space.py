@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from transferability import files, gram, points
+from toolkit_basics import files
+from transferability import gram, points
 from transferability import settings as settings_lib
 from transferability.points import (
   BadMapError,

@@ -12,9 +12,9 @@ import itertools
 
 import numpy as np
 
+from toolkit_basics import files
+from toolkit_basics.files import Rankings
 from transferability import affinity as affinities
-from transferability import files
-from transferability.files import Rankings
 
 
 @dataclasses.dataclass(frozen=True)

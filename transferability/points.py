@@ -19,7 +19,8 @@ import zlib
 
 import numpy as np
 
-from transferability import affinity, files, settings
+from toolkit_basics import files
+from transferability import affinity, settings
 
 _NAME = re.compile(
   r'[A-Za-z0-9_](?:[A-Za-z0-9_.+=@ -]{0,126}[A-Za-z0-9_+=@-])?'

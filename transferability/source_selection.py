@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, sparse
 
-from transferability import files
+from toolkit_basics import files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from experiments.figures import style
-from transferability import files
+from toolkit_basics import files
 
 
 def bars(

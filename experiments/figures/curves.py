@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 import numpy as np
 
 from experiments.figures import style
-from transferability import files
+from toolkit_basics import files
 from transferability.ranking import PrecisionRecall
 
 # Thinner and thinner, so that a line shows below one that it coincides with.

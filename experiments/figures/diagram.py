@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.figures import style
 from experiments.figures.maps import map_panels
-from transferability import files
+from toolkit_basics import files
 from transferability.clustering import Tree
 from transferability.ranking import rank_sources
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 import numpy as np
 
 from experiments.figures import style
-from transferability import files
+from toolkit_basics import files
 
 _QUANTILE = 0.995
 _MAX_COLUMNS = 24  # Of models; more go below each other.

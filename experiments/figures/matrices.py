@@ -9,7 +9,7 @@ from matplotlib.image import AxesImage
 import numpy as np
 
 from experiments.figures import style
-from transferability import files
+from toolkit_basics import files
 
 
 def affinity_heat_map(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from experiments.figures import style
-from transferability import files
+from toolkit_basics import files
 
 _COLUMNS = 5
 _WIDTH, _HEIGHT = 2.6, 2.4  # Inches of a panel, with what is written around it.

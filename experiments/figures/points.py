@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from experiments.figures import style
-from transferability import files
+from toolkit_basics import files
 
 
 def scatter(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
-from transferability import files
+from toolkit_basics import files
 
 BASELINES = {  # Name: label, line style; from the weakest to the strongest.
   'random': ('Random', (0, (1, 2))),

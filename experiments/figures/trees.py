@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 import numpy as np
 
 from experiments.figures import style
-from transferability import files
+from toolkit_basics import files
 from transferability.clustering import Tree
 
 

@@ -17,10 +17,11 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from attribution import batching, graph, overrides, session
+from attribution import overrides
 from attribution.preprocessing import Preprocessing
+from frozen_graphs import batching, graph, session
 from taskonomy_models.encoder import Encoder
-from transferability import files
+from toolkit_basics import files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,10 +12,11 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from attribution import graph, overrides, session
+from attribution import overrides
 from attribution.preprocessing import Preprocessing
 from experiments.selection import truth
 from experiments.selection.targets import Target
+from frozen_graphs import graph, session
 from taskonomy_models.encoder import Encoder
 
 _HIDDEN = 64

@@ -19,7 +19,8 @@ import numpy as np
 from experiments import pipeline, similarities
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
-from transferability import files, similarity
+from toolkit_basics import files
+from transferability import similarity
 
 _NAME = 'target images'
 

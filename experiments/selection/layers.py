@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from attribution import graph as graph_lib
-from attribution import overrides, session
+from attribution import overrides
+from frozen_graphs import graph as graph_lib
+from frozen_graphs import session
 from taskonomy_models.encoder import Encoder
 
 

@@ -7,13 +7,14 @@ import pathlib
 import numpy as np
 
 from experiments import evaluation, figures
-from experiments.selection import agreement, study
-from experiments.selection.agreement import Agreement
+from experiments.selection import study
 from experiments.selection.features import Features
 from experiments.selection.label_free import Near
-from experiments.selection.scoring import EPSILONS
 from experiments.selection.study import Outcome
-from transferability import files, resampling
+from toolkit_basics import files
+from transferability import agreement, resampling
+from transferability.agreement import Agreement
+from transferability.scoring import EPSILONS
 
 LABELS, MAPS, BASELINE = 'labels', 'no labels', 'baseline'
 _MAX_LINES = 8  # Cases that a figure tells apart.

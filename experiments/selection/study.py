@@ -14,14 +14,15 @@ import time
 
 import numpy as np
 
-from experiments.selection import agreement, scoring, truth
 from experiments.selection import fine_tuning as fine_tuning_lib
+from experiments.selection import truth
 from experiments.selection.features import Features
 from experiments.selection.label_free import Near
 from experiments.selection.targets import Data, Target
-from taskonomy_models import readouts
 from taskonomy_models.encoder import Encoder
-from transferability import files
+from taskonomy_models.mini import readouts
+from toolkit_basics import files
+from transferability import agreement, scoring
 
 # Scores that need more than a measure may: how good a candidate was for the
 # other targets, and training once more under another seed.

@@ -12,7 +12,8 @@ import time
 import numpy as np
 
 from experiments.selection.targets import Target
-from taskonomy_models import mini_tasks, readouts
+from taskonomy_models.mini import readouts
+from taskonomy_models.mini import tasks as mini_tasks
 
 _HELD_OUT = 0.2  # Of the training images; they choose the checkpoint.
 

@@ -12,7 +12,8 @@ from scipy import stats
 
 from experiments import figures
 from experiments.study import Finding, Study
-from transferability import baselines, files, ranking, resampling
+from toolkit_basics import files
+from transferability import baselines, ranking, resampling
 from transferability.affinity import load_table
 
 _K = 5

@@ -7,7 +7,8 @@ from scipy import stats
 
 from experiments import comparison, figures
 from experiments.study import Finding, Study
-from transferability import baselines, files, resampling
+from toolkit_basics import files
+from transferability import baselines, resampling
 from transferability.affinity import without_hubs
 from transferability.oracle import Oracle
 

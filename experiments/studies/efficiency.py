@@ -10,8 +10,10 @@ from attribution.explainer import Explainer
 from experiments import figures, pipeline
 from experiments.study import Finding, Study
 from probe_data import scene_dataset
-from taskonomy_models import mini_tasks, readouts
-from transferability import files, similarity
+from taskonomy_models.mini import readouts
+from taskonomy_models.mini import tasks as mini_tasks
+from toolkit_basics import files
+from transferability import similarity
 
 _IMAGES = 100
 _NETWORKS = 3

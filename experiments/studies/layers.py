@@ -6,13 +6,14 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from attribution import graph as graph_lib
-from attribution import overrides, session
+from attribution import overrides
 from experiments import evaluation, figures, pipeline, visuals
 from experiments.study import Finding, Run, Study
+from frozen_graphs import graph as graph_lib
+from frozen_graphs import session
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
-from transferability import files
+from toolkit_basics import files
 
 _IMAGES = 200
 _NETWORKS, _EXAMPLES = 5, 4  # Whose maps are shown, of how many images.

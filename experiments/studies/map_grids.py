@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments import figures, visuals
 from experiments.study import Finding, Study
-from transferability import files
+from toolkit_basics import files
 
 _EXAMPLES = 5
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from experiments import figures
 from experiments.study import Finding, Study
-from transferability import affinity, clustering, files, grouping
+from toolkit_basics import files
+from transferability import affinity, clustering, grouping
 
 _NEAREST = 3
 

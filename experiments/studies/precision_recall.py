@@ -6,7 +6,8 @@ import numpy as np
 
 from experiments import comparison, evaluation, figures
 from experiments.study import Finding, Study
-from transferability import baselines, clustering, files
+from toolkit_basics import files
+from transferability import baselines, clustering
 
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:

@@ -6,7 +6,8 @@ import numpy as np
 
 from experiments import figures
 from experiments.study import Finding, Study
-from transferability import files, resampling
+from toolkit_basics import files
+from transferability import resampling
 
 SIZES = (10, 25, 50, 100, 200, 400, 700, 1000)
 _DRAWS = 200

@@ -8,7 +8,8 @@ from scipy import stats
 
 from experiments import figures
 from experiments.study import Finding, Run, Study
-from transferability import affinity, files, ranking
+from toolkit_basics import files
+from transferability import affinity, ranking
 from transferability.quantisation import quantise
 
 BITS = (1, 2, 4, 8, 16)

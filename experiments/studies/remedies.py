@@ -7,13 +7,8 @@ import numpy as np
 
 from experiments import figures
 from experiments.study import Finding, Run, Study
-from transferability import (
-  affinity,
-  files,
-  map_transforms,
-  ranking,
-  resampling,
-)
+from toolkit_basics import files
+from transferability import affinity, map_transforms, ranking, resampling
 from transferability.oracle import Oracle
 
 TRANSFORMS = (

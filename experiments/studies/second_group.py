@@ -7,7 +7,8 @@ import numpy as np
 from experiments import figures
 from experiments.studies import similarity_matrices
 from experiments.study import Finding, Study
-from transferability import affinity, clustering, files
+from toolkit_basics import files
+from transferability import affinity, clustering
 
 _OTHER = 'svcca'
 

@@ -7,7 +7,8 @@ from scipy import stats
 
 from experiments import comparison, figures
 from experiments.study import Finding, Study
-from transferability import affinity, clustering, files, ranking
+from toolkit_basics import files
+from transferability import affinity, clustering, ranking
 
 _OTHER = 'svcca'
 

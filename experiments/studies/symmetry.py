@@ -12,7 +12,8 @@ from scipy.sparse import csgraph
 
 from experiments import figures
 from experiments.study import Finding, Study
-from transferability import baselines, files, ranking
+from toolkit_basics import files
+from transferability import baselines, ranking
 from transferability.oracle import Oracle
 from transferability.ranking import PrecisionRecall
 

@@ -1,0 +1,1 @@
+"""Any file or model object to a checked graph that runs."""

@@ -1,0 +1,1 @@
+"""The formats that networks are stored in; each registers itself."""

@@ -1,0 +1,210 @@
+"""Convolutions of ONNX, over [N, H, W, C]."""
+
+from collections.abc import Sequence
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from frozen_graphs.formats.onnx import windows as onnx_windows
+from frozen_graphs.formats.onnx.file import Node
+from frozen_graphs.formats.onnx.registry import register_op
+from frozen_graphs.formats.onnx.values import (
+  MAX_ELEMENTS,
+  Operand,
+  Value,
+  as_value,
+  known,
+)
+from frozen_graphs.formats.onnx.windows import Window
+
+
+@register_op('Conv')
+def _conv(
+  node: Node, x: Operand, w: Operand, b: Operand | None = None
+) -> Value:
+  x, kernel = as_value(x), known(w, 'the kernel')
+  group = node.get('group', 1)
+  window = onnx_windows.read_window(node, _kernel_size(node, kernel), x)
+  _check_channels(x, kernel.shape[1] * group)
+  if kernel.shape[0] % group:
+    raise ValueError(f'{kernel.shape[0]} channels in {group} groups')
+  if kernel.ndim == 3:
+    kernel = kernel[:, :, None]
+
+  def function(images: tf.Tensor, window: Window) -> tf.Tensor:
+    images = onnx_windows.pad(images, window.pads)
+    if group == 1:
+      result = _plain(images, kernel, window)
+    elif kernel.shape[1] == 1:
+      result = _depthwise(images, kernel, window)
+    else:
+      result = _grouped(images, kernel, window, group)
+    return _with_bias(result, b)
+
+  return onnx_windows.over_images(x, window, function)
+
+
+def _kernel_size(node: Node, kernel: np.ndarray) -> Sequence[int]:
+  stated = node.get('kernel_shape')
+  if stated is not None and tuple(stated) != kernel.shape[2:]:
+    raise ValueError(
+      f'kernel_shape={tuple(stated)}, but the kernel is {kernel.shape}'
+    )
+  return kernel.shape[2:]
+
+
+def _check_channels(x: Value, expected: int) -> None:
+  if x.shape[1] not in (None, expected):
+    raise ValueError(
+      f'the input has {x.shape[1]} channels, but the kernel needs {expected}; '
+      'if the input is fed with its channels elsewhere, give layout='
+    )
+
+
+def _with_bias(images: tf.Tensor, bias: Operand | None) -> tf.Tensor:
+  if bias is None:
+    return images
+  return tf.nn.bias_add(images, tf.constant(known(bias, 'the bias')))
+
+
+def _plain(images: tf.Tensor, kernel: np.ndarray, window: Window) -> tf.Tensor:
+  return tf.nn.conv2d(
+    images,
+    tf.constant(kernel.transpose(2, 3, 1, 0)),
+    window.strides,
+    'VALID',
+    dilations=window.dilations,
+  )
+
+
+def _depthwise(
+  images: tf.Tensor, kernel: np.ndarray, window: Window
+) -> tf.Tensor:
+  """Returns a convolution with a group for each channel.
+
+  TensorFlow's has one stride for both sides, and none beside dilations: then
+  all windows are computed, and those between the strides dropped.
+  """
+  high, wide = window.strides
+  drop = high != wide or max(window.strides) * max(window.dilations) > max(
+    *window.strides, *window.dilations
+  )
+  channels = images.shape[3]
+  result = tf.nn.depthwise_conv2d(
+    images,
+    tf.constant(
+      kernel.reshape(channels, -1, *kernel.shape[2:]).transpose(2, 3, 0, 1)
+    ),
+    [1, 1, 1, 1] if drop else [1, high, wide, 1],
+    'VALID',
+    dilations=window.dilations,
+  )
+  return result[:, ::high, ::wide] if drop else result
+
+
+def _grouped(
+  images: tf.Tensor, kernel: np.ndarray, window: Window, group: int
+) -> tf.Tensor:
+  """Returns one convolution for each group: CPUs have no gradient of all."""
+  return tf.concat(
+    [
+      _plain(part, part_kernel, window)
+      for part, part_kernel in zip(
+        tf.split(images, group, axis=3), np.split(kernel, group), strict=True
+      )
+    ],
+    axis=3,
+  )
+
+
+@register_op('ConvTranspose')
+def _conv_transpose(
+  node: Node, x: Operand, w: Operand, b: Operand | None = None
+) -> Value:
+  x, kernel = as_value(x), known(w, 'the kernel')
+  group = node.get('group', 1)
+  _check_channels(x, kernel.shape[0])
+  if kernel.shape[0] % group:
+    raise ValueError(f'{kernel.shape[0]} channels in {group} groups')
+  window = _transposed_window(node, _kernel_size(node, kernel), x)
+  kernel = _dilated(kernel, window.dilations)
+  if kernel.ndim == 3:
+    kernel = kernel[:, :, None]
+
+  def function(images: tf.Tensor, window: Window) -> tf.Tensor:
+    parts = [
+      _transposed(part, part_kernel, window)
+      for part, part_kernel in zip(
+        tf.split(images, group, axis=3) if group > 1 else [images],
+        np.split(kernel, group),
+        strict=True,
+      )
+    ]
+    result = tf.concat(parts, axis=3) if group > 1 else parts[0]
+    return _with_bias(onnx_windows.pad(result, window.pads), b)
+
+  return onnx_windows.over_images(x, window, function)
+
+
+def _transposed_window(node: Node, size: Sequence[int], x: Value) -> Window:
+  """Returns the geometry with pads for the whole result, negative to crop."""
+  auto = node.get('auto_pad', 'NOTSET')
+  plain = dataclasses.replace(
+    node, attributes={**node.attributes, 'auto_pad': 'NOTSET'}
+  )
+  window = onnx_windows.read_window(plain, size, x)
+  count = len(window.size)
+  more = node.get('output_padding') or [0] * count
+  wanted = node.get('output_shape')
+  pads = []
+  for i, (before, behind) in enumerate(window.pads):
+    stride, extent = window.strides[i], window.extent[i]
+    if wanted or auto in ('SAME_UPPER', 'SAME_LOWER'):
+      if wanted:
+        given = x.shape[2 + i]
+        if given is None:
+          raise ValueError('output_shape needs a fixed size; give image_size')
+        total = stride * (given - 1) + more[i] + extent - wanted[-count:][i]
+      else:
+        total = extent - stride + more[i]
+      if total < 0:
+        raise ValueError('the wanted size leaves gaps between windows')
+      before = total // 2 if auto == 'SAME_UPPER' else total - total // 2
+      behind = total - before
+    elif auto == 'VALID':
+      before = behind = 0
+    pads.append((-before, more[i] - behind))
+  return dataclasses.replace(window, pads=tuple(pads))
+
+
+def _dilated(kernel: np.ndarray, dilations: Sequence[int]) -> np.ndarray:
+  """Returns a kernel with zeros between its elements."""
+  extent = [
+    (k - 1) * d + 1 for k, d in zip(kernel.shape[2:], dilations, strict=True)
+  ]
+  if np.prod([*kernel.shape[:2], *extent], dtype=float) > MAX_ELEMENTS:
+    raise ValueError(f'dilations={list(dilations)} are absurd')
+  result = np.zeros((*kernel.shape[:2], *extent), kernel.dtype)
+  result[(..., *(slice(None, None, d) for d in dilations))] = kernel
+  return result
+
+
+def _transposed(
+  images: tf.Tensor, kernel: np.ndarray, window: Window
+) -> tf.Tensor:
+  """Returns the whole transposed convolution, without any padding."""
+  shape = tf.shape(images)
+  sides = [
+    (
+      (images.shape[1 + i] or shape[1 + i]) - 1
+    ) * window.strides[i] + kernel.shape[2 + i]
+    for i in range(2)
+  ]  # fmt: skip
+  return tf.nn.conv2d_transpose(
+    images,
+    tf.constant(kernel.transpose(2, 3, 1, 0)),
+    tf.stack([shape[0], *sides, kernel.shape[1]]),
+    window.strides,
+    'VALID',
+  )

@@ -1,0 +1,306 @@
+"""ONNX operations that act on each element alone."""
+
+from collections.abc import Callable
+import functools
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from frozen_graphs.formats.onnx.file import Node
+from frozen_graphs.formats.onnx.registry import register_op
+from frozen_graphs.formats.onnx.values import (
+  Operand,
+  Value,
+  boxed,
+  check_size,
+  elementwise,
+  is_known,
+  known,
+)
+
+
+def _quotient(a, b):
+  """Returns a / b, of integers rounded towards zero."""
+  if a.dtype == object or b.dtype == object:
+    return a // b  # Sizes, which are not negative.
+  if a.dtype.kind == 'f':
+    return a / b
+  return (np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)
+
+
+def _power(a, b):
+  return np.power(a, b).astype(a.dtype)
+
+
+def _divide(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+  if a.dtype.is_floating:
+    return tf.realdiv(a, b)
+  return tf.truncatediv(a, b)
+
+
+# For each operation a NumPy function for what is known at once, and
+# TensorFlow's for the rest.
+_FUNCTIONS = {
+  'Add': (np.add, tf.add),
+  'Sub': (np.subtract, tf.subtract),
+  'Mul': (np.multiply, tf.multiply),
+  'Div': (_quotient, _divide),
+  'And': (np.logical_and, tf.logical_and),
+  'Or': (np.logical_or, tf.logical_or),
+  'Not': (np.logical_not, tf.logical_not),
+  'Equal': (np.equal, tf.equal),
+  'Greater': (np.greater, tf.greater),
+  'GreaterOrEqual': (np.greater_equal, tf.greater_equal),
+  'Less': (np.less, tf.less),
+  'LessOrEqual': (np.less_equal, tf.less_equal),
+  'Where': (np.where, tf.where),
+  'Abs': (np.abs, tf.abs),
+  'Neg': (np.negative, tf.negative),
+  'Sqrt': (np.sqrt, tf.sqrt),
+  'Exp': (np.exp, tf.exp),
+  'Log': (np.log, tf.math.log),
+  'Floor': (np.floor, tf.floor),
+  'Ceil': (np.ceil, tf.math.ceil),
+  'Round': (np.rint, tf.round),
+  'Sign': (np.sign, tf.sign),
+  'Reciprocal': (np.reciprocal, tf.math.reciprocal),
+  'Sin': (np.sin, tf.sin),
+  'Cos': (np.cos, tf.cos),
+}
+# Also of sizes that are not known yet.
+_OF_SIZES = ('Add', 'Sub', 'Mul', 'Div')
+
+
+@register_op(*_FUNCTIONS)
+def _arithmetic(node: Node, *operands: Operand) -> Operand:
+  of_arrays, of_tensors = _FUNCTIONS[node.op]
+  return _compute(node, of_arrays, of_tensors, *operands)
+
+
+def _compute(node: Node, of_arrays, of_tensors, *operands: Operand) -> Operand:
+  if all(
+    is_known(o) or (isinstance(o, np.ndarray) and node.op in _OF_SIZES)
+    for o in operands
+  ):
+    check_size(np.broadcast_shapes(*(o.shape for o in operands)))
+    with np.errstate(all='ignore'):
+      return boxed(of_arrays(*operands))
+  return elementwise(of_tensors, *operands)
+
+
+@register_op('Pow')
+def _pow(node: Node, x: Operand, exponent: Operand) -> Operand:
+  if is_known(exponent) and isinstance(x, Value):
+    if np.all(exponent == 2) and exponent.size == 1:
+      return x.with_axes(tf.square(x.tensor))
+    exponent = exponent.astype(x.tensor.dtype.as_numpy_dtype)
+  return _compute(node, _power, tf.pow, x, exponent)
+
+
+@register_op('Mod')
+def _mod(node: Node, a: Operand, b: Operand) -> Operand:
+  if node.flag('fmod'):
+    return _compute(node, np.fmod, tf.truncatemod, a, b)
+  return _compute(node, np.mod, tf.math.floormod, a, b)
+
+
+_REPEATED = {
+  'Max': (np.maximum, tf.maximum),
+  'Min': (np.minimum, tf.minimum),
+  'Sum': (np.add, tf.add),
+  'Mean': (np.add, tf.add),
+}
+
+
+@register_op(*_REPEATED)
+def _repeated(node: Node, *operands: Operand) -> Operand:
+  of_arrays, of_tensors = _REPEATED[node.op]
+  pair = functools.partial(_compute, node, of_arrays, of_tensors)
+  result = functools.reduce(pair, operands)
+  if node.op == 'Mean':
+    count = np.float32(len(operands))
+    result = _compute(node, np.divide, tf.realdiv, result, np.asarray(count))
+  return result
+
+
+@register_op('Cast', irrelevant=('saturate', 'round_mode'))
+def _cast(node: Node, x: Operand) -> Operand:
+  # Of 16 and 64 bits, too, computed in 32 bits: it is done to save memory.
+  kinds = {1: 'float32', 10: 'float32', 11: 'float32', 16: 'float32'}
+  kinds |= {2: 'uint8', 3: 'int8', 5: 'int16', 6: 'int32', 7: 'int64'}
+  kinds |= {4: 'uint16', 9: 'bool', 12: 'uint32', 13: 'uint64'}
+  target = node.get('to')
+  if target not in kinds:
+    raise ValueError(f'to={target} is no known type')
+  return _as_type(node, x, kinds[target])
+
+
+@register_op('CastLike', irrelevant=('saturate', 'round_mode'))
+def _cast_like(node: Node, x: Operand, model: Operand) -> Operand:
+  if isinstance(model, Value):
+    return _as_type(node, x, model.tensor.dtype.name)
+  return _as_type(
+    node, x, 'int64' if model.dtype == object else model.dtype.name
+  )
+
+
+def _as_type(node: Node, x: Operand, kind: str) -> Operand:
+  if isinstance(x, np.ndarray) and x.dtype == object and 'int' in kind:
+    return x  # Sizes have one type until they become tensors.
+  if is_known(x):
+    return x.astype(kind)
+  if isinstance(x, Value) and x.tensor.dtype.name == kind:
+    return x
+  return elementwise(lambda tensor: tf.cast(tensor, kind), x)
+
+
+@register_op('Identity')
+def _identity(node: Node, x: Operand) -> Operand:
+  return x
+
+
+@register_op('Dropout', irrelevant=('ratio', 'seed', 'is_test'))
+def _dropout(
+  node: Node,
+  x: Operand,
+  ratio: Operand | None = None,
+  training: Operand | None = None,
+) -> Operand:
+  if training is not None and known(training, 'training_mode').any():
+    raise ValueError('it is in training mode; export the network for inference')
+  return x
+
+
+def _activation(*ops: str, **options):
+  """Returns a decorator for f(node, tensor), a function of one tensor."""
+
+  def register(function: Callable) -> Callable:
+    @register_op(*ops, **options)
+    def on_operand(node: Node, x: Operand) -> Value:
+      return elementwise(functools.partial(function, node), x)
+
+    return function
+
+  return register
+
+
+_PLAIN = {
+  'Relu': tf.nn.relu,
+  'Sigmoid': tf.sigmoid,
+  'Tanh': tf.tanh,
+  'Softplus': tf.nn.softplus,
+  'Softsign': tf.nn.softsign,
+  'Erf': tf.math.erf,
+}
+
+
+@_activation(*_PLAIN)
+def _plain(node: Node, x: tf.Tensor) -> tf.Tensor:
+  return _PLAIN[node.op](x)
+
+
+@_activation('LeakyRelu')
+def _leaky_relu(node: Node, x: tf.Tensor) -> tf.Tensor:
+  return tf.nn.leaky_relu(x, node.get('alpha', 0.01))
+
+
+def _bent(x: tf.Tensor, negative: float, inside: float = 1.0) -> tf.Tensor:
+  """Returns x where positive, else negative * (exp(x / inside) - 1)."""
+  # The minimum keeps the branch that is not chosen from overflowing.
+  below = tf.math.expm1(tf.minimum(x, 0.0) / inside)
+  return tf.where(x > 0, x, negative * below)
+
+
+@_activation('Elu')
+def _elu(node: Node, x: tf.Tensor) -> tf.Tensor:
+  alpha = node.get('alpha', 1.0)
+  return tf.nn.elu(x) if alpha == 1.0 else _bent(x, alpha)
+
+
+@_activation('Celu')
+def _celu(node: Node, x: tf.Tensor) -> tf.Tensor:
+  alpha = node.get('alpha', 1.0)
+  return _bent(x, alpha, alpha)
+
+
+@_activation('Selu')
+def _selu(node: Node, x: tf.Tensor) -> tf.Tensor:
+  alpha = node.get('alpha', 1.6732632423543772)
+  gamma = node.get('gamma', 1.0507009873554805)
+  if math.isclose(alpha, 1.6732632, rel_tol=1e-6) and math.isclose(
+    gamma, 1.050701, rel_tol=1e-6
+  ):
+    return tf.nn.selu(x)
+  return gamma * _bent(x, alpha)
+
+
+@_activation('ThresholdedRelu')
+def _thresholded_relu(node: Node, x: tf.Tensor) -> tf.Tensor:
+  return tf.where(x > node.get('alpha', 1.0), x, tf.zeros_like(x))
+
+
+@_activation('HardSigmoid')
+def _hard_sigmoid(node: Node, x: tf.Tensor) -> tf.Tensor:
+  line = node.get('alpha', 0.2) * x + node.get('beta', 0.5)
+  return tf.minimum(tf.maximum(line, 0.0), 1.0)
+
+
+@_activation('HardSwish')
+def _hard_swish(node: Node, x: tf.Tensor) -> tf.Tensor:
+  return x * (tf.nn.relu6(x + 3.0) * (1 / 6))
+
+
+@_activation('Swish')
+def _swish(node: Node, x: tf.Tensor) -> tf.Tensor:
+  return x * tf.sigmoid(node.get('alpha', 1.0) * x)
+
+
+@_activation('Gelu')
+def _gelu(node: Node, x: tf.Tensor) -> tf.Tensor:
+  form = node.get('approximate', 'none')
+  if form not in ('none', 'tanh'):
+    raise ValueError(f'approximate={form!r} is not known')
+  return tf.nn.gelu(x, approximate=form == 'tanh')
+
+
+@_activation('Mish')
+def _mish(node: Node, x: tf.Tensor) -> tf.Tensor:
+  return x * tf.tanh(tf.nn.softplus(x))
+
+
+@register_op('PRelu')
+def _prelu(node: Node, x: Operand, slope: Operand) -> Value:
+  def function(x: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+    return tf.nn.relu(x) - slope * tf.nn.relu(-x)
+
+  return elementwise(function, x, slope)
+
+
+@register_op('Clip')
+def _clip(
+  node: Node,
+  x: Operand,
+  low: Operand | None = None,
+  high: Operand | None = None,
+) -> Operand:
+  """Limits values: attributes before opset 11, then operands."""
+  if node.opset < 11:
+    low, high = node.get('min', -math.inf), node.get('max', math.inf)
+  else:
+    low = -math.inf if low is None else known(low, 'min').item()
+    high = math.inf if high is None else known(high, 'max').item()
+  if is_known(x):
+    return np.clip(x, low, high).astype(x.dtype)
+  return elementwise(lambda tensor: _limited(tensor, low, high), x)
+
+
+def _limited(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
+  """Returns min(max(x, low), high) as the activation that it is, if any."""
+  limits = x.dtype
+  is_open = high >= limits.max
+  if x.dtype.is_floating and low == 0 and (is_open or high == 6):
+    return tf.nn.relu(x) if is_open else tf.nn.relu6(x)
+  if low > limits.min:
+    x = tf.maximum(x, tf.cast(low, x.dtype))
+  return x if is_open else tf.minimum(x, tf.cast(high, x.dtype))

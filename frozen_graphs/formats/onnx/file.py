@@ -1,0 +1,301 @@
+"""Reads an ONNX file into plain Python and NumPy; runs nothing of it."""
+
+from collections.abc import Iterable, Mapping
+import dataclasses
+import math
+import os
+from typing import Any
+
+from google.protobuf.message import DecodeError
+import numpy as np
+
+from frozen_graphs import bounded_files
+from frozen_graphs.errors import GraphError
+
+MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
+# Before opset 7, operands of different shapes were matched by attributes.
+OPSETS = range(7, 29)
+_STANDARD = ('', 'ai.onnx')
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+  """One operation.
+
+  Attributes:
+    op: Its type, such as 'Conv'.
+    name: As the file gives it, which may be ''.
+    inputs: Names of tensors, '' for an operand that is left out.
+    outputs: Names of tensors, '' for a result that is not wanted.
+    attributes: By name; tensors are arrays, texts are str.
+    opset: The version of the standard that the file follows.
+    asked: Names of the attributes that `get` was asked for.
+  """
+
+  op: str
+  name: str
+  inputs: tuple[str, ...]
+  outputs: tuple[str, ...]
+  attributes: Mapping[str, Any]
+  opset: int
+  asked: set[str] = dataclasses.field(default_factory=set)
+
+  def get(self, attribute: str, default: Any = None) -> Any:
+    self.asked.add(attribute)
+    return self.attributes.get(attribute, default)
+
+  def flag(self, attribute: str, default: bool = False) -> bool:
+    return bool(self.get(attribute, int(default)))
+
+  def __str__(self) -> str:
+    named = f'node {self.name!r}' if self.name else f'node of {self.outputs}'
+    return f'{named} ({self.op}, opset {self.opset})'
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+  """A tensor to be fed: its type, and its shape with None where it is open."""
+
+  dtype: np.dtype
+  shape: tuple[int | None, ...] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class OnnxGraph:
+  """What a file holds; float16, bfloat16 and float64 became float32.
+
+  Attributes:
+    nodes: Each after those that it needs.
+    weights: By name.
+    inputs: By name, without the weights.
+    outputs: Names of tensors.
+  """
+
+  nodes: tuple[Node, ...]
+  weights: Mapping[str, np.ndarray]
+  inputs: Mapping[str, Input]
+  outputs: tuple[str, ...]
+
+
+def require_onnx():
+  """Returns the `onnx` package.
+
+  Raises:
+    GraphError: If it is not installed.
+  """
+  try:
+    import onnx
+    import onnx.inliner
+  except ImportError as error:
+    raise GraphError(
+      'Reading ONNX files needs the package "onnx": '
+      "pip install 'attribution-transfer[onnx]' (or '.[onnx]')."
+    ) from error
+  return onnx
+
+
+def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
+  """Reads a file, with weights that lie beside it.
+
+  Args:
+    path: Of a model.
+    max_bytes: More than that, in all, is refused before it is read.
+
+  Raises:
+    GraphError: If the file is no ONNX model, is cut off or too large, follows
+      an unknown opset, or refers to files outside of its folder.
+    OSError: If it cannot be read.
+  """
+  onnx = require_onnx()
+  content = bounded_files.read(path, max_bytes)
+  try:
+    model = onnx.ModelProto.FromString(content)
+  except DecodeError as error:
+    raise GraphError(
+      f'{path} is no ONNX model, or is cut off ({len(content)} bytes).'
+    ) from error
+  try:
+    opset = _opset(model)
+    if model.functions:
+      model = onnx.inliner.inline_local_functions(model)
+    return _graph(model.graph, opset, _Tensors(path, max_bytes - len(content)))
+  except GraphError as error:
+    raise GraphError(f'{path}: {error}') from error
+
+
+def _opset(model) -> int:
+  if not model.graph.node:
+    raise GraphError('no nodes found; the file is empty or no ONNX model.')
+  versions = [o.version for o in model.opset_import if o.domain in _STANDARD]
+  opset = max(versions, default=1)
+  if opset not in OPSETS:
+    raise GraphError(
+      f'it follows opset {opset}; known are {OPSETS[0]} to {OPSETS[-1]}. '
+      'onnx.version_converter can convert between opsets.'
+    )
+  return opset
+
+
+def _check_texts(graph) -> None:
+  """Raises GraphError for what protobuf hands on as bytes: it is no UTF-8."""
+  texts = [value.name for value in (*graph.input, *graph.output)]
+  texts += [tensor.name for tensor in graph.initializer]
+  for node in graph.node:
+    texts += [node.op_type, node.domain, node.name, *node.input, *node.output]
+    texts += [attribute.name for attribute in node.attribute]
+  for text in texts:
+    if not isinstance(text, str):
+      raise GraphError(f'the name {text!r} is no text; the file is damaged.')
+
+
+def _graph(graph, opset: int, tensors: '_Tensors') -> OnnxGraph:
+  _check_texts(graph)
+  if graph.sparse_initializer:
+    raise GraphError('it has sparse weights, which are not supported.')
+  weights = {tensor.name: tensors.array(tensor) for tensor in graph.initializer}
+  inputs = {
+    value.name: _input(value)
+    for value in graph.input
+    if value.name not in weights
+  }
+  nodes = tuple(_node(node, opset, tensors) for node in graph.node)
+  known = {'', *weights, *inputs}
+  for node in nodes:
+    if missing := set(node.inputs) - known:
+      raise GraphError(
+        f'{node} needs {sorted(missing)}, which nothing before it computes; '
+        'the file is damaged.'
+      )
+    known.update(node.outputs)
+  outputs = tuple(value.name for value in graph.output)
+  if missing := set(outputs) - known:
+    raise GraphError(f'nothing computes the outputs {sorted(missing)}.')
+  return OnnxGraph(nodes, weights, inputs, outputs)
+
+
+def _input(value) -> Input:
+  onnx = require_onnx()
+  kind = value.type.tensor_type
+  if not kind.elem_type:
+    raise GraphError(f'the input {value.name!r} is no tensor.')
+  dtype = _computed(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+  if not kind.HasField('shape'):
+    return Input(dtype, None)
+  dims = (d.dim_value for d in kind.shape.dim)
+  return Input(dtype, tuple(d if d > 0 else None for d in dims))
+
+
+def _node(node, opset: int, tensors: '_Tensors') -> Node:
+  op = node.op_type
+  if node.domain not in _STANDARD:
+    op = f'{node.domain}.{op}'
+  attributes = {}
+  for attribute in node.attribute:
+    attributes[attribute.name] = _value(attribute, tensors)
+  return Node(
+    op, node.name, tuple(node.input), tuple(node.output), attributes, opset
+  )
+
+
+def _value(attribute, tensors: '_Tensors') -> Any:
+  onnx = require_onnx()
+  if attribute.type == onnx.AttributeProto.TENSOR:
+    return tensors.array(attribute.t)
+  value = onnx.helper.get_attribute_value(attribute)
+  if isinstance(value, bytes):
+    return value.decode(errors='replace')
+  return value
+
+
+def _computed(dtype: np.dtype) -> np.dtype:
+  """Returns the type that numbers of a type are computed in."""
+  is_float = dtype.name in ('float16', 'bfloat16', 'float32', 'float64')
+  if not is_float and dtype.kind not in 'biu':
+    raise GraphError(
+      f'it holds tensors of type {dtype.name}; known are floating-point '
+      'numbers of 16 to 64 bits, integers and truth values.'
+    )
+  return np.dtype(np.float32) if is_float else dtype
+
+
+class _Tensors:
+  """Decodes tensors, and reads the weights beside the file within a budget."""
+
+  def __init__(self, path: str | os.PathLike, budget: int):
+    self._folder = os.path.realpath(os.path.dirname(os.path.abspath(path)))
+    self._budget = budget
+
+  def array(self, tensor) -> np.ndarray:
+    onnx = require_onnx()
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+      self._load_external(tensor)
+    try:
+      array = onnx.numpy_helper.to_array(tensor)
+    except (TypeError, ValueError, KeyError) as error:
+      raise GraphError(
+        f'the tensor {tensor.name!r} of shape {tuple(tensor.dims)} cannot be '
+        f'decoded: {error}'
+      ) from error
+    return array.astype(_computed(array.dtype), copy=False)
+
+  def _load_external(self, tensor) -> None:
+    """Moves a tensor's bytes from the file beside the model into it."""
+    onnx = require_onnx()
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    name, path = self._resolve(tensor.name, entries.get('location', ''))
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    expected = math.prod(tensor.dims) * dtype.itemsize
+    try:
+      offset = int(entries.get('offset', 0))
+      length = int(entries.get('length', expected))
+    except ValueError as error:
+      raise GraphError(f'the place of {name} is no number: {error}') from error
+    if min(offset, length, expected) < 0 or length != expected:
+      raise GraphError(
+        f'{name} should have {length} bytes at {offset}, but its shape needs '
+        f'{expected}.'
+      )
+    if length > self._budget:
+      raise GraphError(f'{name} has {length} bytes, more than is allowed.')
+    self._budget -= length
+    with open(path, 'rb') as file:
+      file.seek(offset)
+      content = file.read(length)
+    if len(content) != length:
+      raise GraphError(f'{name} is cut off.')
+    tensor.ClearField('external_data')
+    tensor.data_location = onnx.TensorProto.DEFAULT
+    tensor.raw_data = content
+
+  def _resolve(self, tensor: str, location: str) -> tuple[str, str]:
+    """Returns the description and path of a file with weights."""
+    name = f'the weight {tensor!r} in the file {location!r}'
+    path = os.path.realpath(os.path.join(self._folder, location))
+    if (
+      os.path.isabs(location)
+      or not location
+      or not path.startswith(os.path.join(self._folder, ''))
+    ):
+      raise GraphError(
+        f'{name} lies outside of the folder of the model; it is refused. Copy '
+        'it beside the model.'
+      )
+    if not os.path.isfile(path):
+      raise GraphError(f'{name} is missing.')
+    return name, path
+
+
+def walk_back(graph: OnnxGraph, tensors: Iterable[str]) -> set[int]:
+  """Returns the numbers of the nodes that some tensors need."""
+  makers = {
+    name: i
+    for i, node in enumerate(graph.nodes)
+    for name in filter(None, node.outputs)
+  }
+  needed, stack = set(), list(tensors)
+  while stack:
+    number = makers.get(stack.pop())
+    if number is not None and number not in needed:
+      needed.add(number)
+      stack.extend(graph.nodes[number].inputs)
+  return needed

@@ -1,0 +1,189 @@
+"""Loads an ONNX model as a frozen graph.
+
+Only the package `onnx` is needed, to parse the file. No activation is fused or
+turned into something else, so that epsilon-LRP finds it; activations stay
+[N, H, W, C] in memory, since TensorFlow's kernels for CPUs have no other.
+
+Tensors are named `<Op>_<n>`, the operations of a type counted from 0 in the
+order of the file: `Relu_48` is what the 49th Relu computes. The names that the
+file gives its nodes are aliases.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from frozen_graphs import named_graph
+from frozen_graphs.errors import GraphError
+from frozen_graphs.formats.onnx import file as onnx_file
+from frozen_graphs.formats.onnx import registry as onnx_registry
+from frozen_graphs.formats.onnx.values import Operand, Value, as_value
+from frozen_graphs.frozen import FrozenNetwork
+
+LAYOUTS = ('auto', 'channels_first', 'channels_last')
+_IMAGE_CHANNELS = (1, 3, 4)
+
+
+def matches(path: str | os.PathLike) -> bool:
+  """Returns whether `path` is a file of an ONNX model, by its name."""
+  return str(path).lower().endswith('.onnx') and os.path.isfile(path)
+
+
+def load(
+  path: str | os.PathLike,
+  *,
+  outputs: Sequence[str] | None = None,
+  fixed_inputs: Mapping[str, np.ndarray] | None = None,
+  image_size: tuple[int, int] | None = None,
+  layout: str = 'auto',
+  max_bytes: int = onnx_file.MAX_BYTES,
+) -> FrozenNetwork:
+  """Loads an ONNX model.
+
+  Args:
+    path: Of the model; weights outside of it lie beside it.
+    outputs: Names of tensors or nodes of the file, or `<Op>_<n>`: only what
+      they need is converted. By default the file's outputs.
+    fixed_inputs: Values of inputs that are no image, such as a choice of style.
+    image_size: (height, width), where the file leaves that open and an
+      operation needs it.
+    layout: Of inputs of four dimensions in the file. By default, channels are
+      where one of 1, 3 and 4 stands, else first.
+    max_bytes: A larger model is refused before it is read.
+
+  Returns:
+    The network. Images are fed as [N, H, W, C] whatever the file's layout; the
+    outputs have the axes of the file.
+
+  Raises:
+    GraphError: If the file is damaged, holds an operation that is not known or
+      quantised numbers, or needs an argument.
+    OSError: If it cannot be read.
+  """
+  graph = onnx_file.read(path, max_bytes)
+  try:
+    if layout not in LAYOUTS:
+      raise GraphError(f'layout must be one of {LAYOUTS}, not {layout!r}.')
+    converter = _Converter(graph, fixed_inputs or {}, image_size, layout)
+    graph_def, inputs, names = converter.convert(outputs)
+  except GraphError as error:
+    raise GraphError(f'{path}: {error}') from error
+  return FrozenNetwork(graph_def, inputs, names, f'ONNX model {path}')
+
+
+class _Converter:
+  """Converts one file."""
+
+  def __init__(
+    self,
+    graph: onnx_file.OnnxGraph,
+    fixed_inputs: Mapping[str, np.ndarray],
+    image_size: tuple[int, int] | None,
+    layout: str,
+  ):
+    self._graph = graph
+    self._named = named_graph.NamedGraph()
+    self._names, self._aliases = named_graph.choose(
+      [node.op for node in graph.nodes], [node.name for node in graph.nodes]
+    )
+    self._image_size = image_size
+    self._layout = layout
+    self._operands: dict[str, Operand | None] = {'': None, **graph.weights}
+    self._operands |= self._fixed(fixed_inputs)
+
+  def convert(self, outputs: Sequence[str] | None):
+    """Returns the graph, and the names of its inputs and outputs."""
+    wanted = self._graph.outputs
+    if outputs is not None:
+      wanted = [name for output in outputs for name in self._tensors(output)]
+    needed = onnx_file.walk_back(self._graph, wanted)
+    used = {n for i in needed for n in self._graph.nodes[i].inputs}
+    for name in sorted(self._graph.inputs, key=self._is_no_image):
+      if name not in self._operands and name in used.union(wanted):
+        self._operands[name] = self._input(name)
+    for number in sorted(needed):
+      self._add(number)
+    for name in dict.fromkeys(wanted):
+      operand = self._operand(name, 'The output')
+      with self._named.graph.as_default():
+        self._named.output(name, as_value(operand).in_onnx_order())
+    return self._named.finish()
+
+  def _fixed(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns inputs that are constants, checked."""
+    result = {}
+    for name, value in values.items():
+      if name not in self._graph.inputs:
+        raise GraphError(
+          f'it has no input {name!r}, but {sorted(self._graph.inputs)}.'
+        )
+      expected = self._graph.inputs[name]
+      result[name] = np.asarray(value, expected.dtype)
+      shape = expected.shape or result[name].shape
+      if not tf.TensorShape(shape).is_compatible_with(result[name].shape):
+        raise GraphError(
+          f'the input {name!r} has the shape {shape}, not that of its fixed '
+          f'value, {result[name].shape}.'
+        )
+    return result
+
+  def _tensors(self, name: str) -> Iterable[str]:
+    """Returns the tensors that are called so, or that a node called so has."""
+    for i, node in enumerate(self._graph.nodes):
+      if name in node.outputs:
+        return [name]
+      if name in (self._names[i], self._aliases[i], node.name):
+        return list(filter(None, node.outputs))
+    raise GraphError(f'it has no tensor or node {name!r}.')
+
+  def _is_no_image(self, name: str) -> bool:
+    shape = self._graph.inputs[name].shape
+    return shape is None or len(shape) != 4
+
+  def _input(self, name: str) -> Value:
+    """Adds a Placeholder; of images it has the channels last."""
+    stated = self._graph.inputs[name]
+    shape = stated.shape
+    if shape is None:
+      raise GraphError(f'the input {name!r} has no stated rank.')
+    order = tuple(range(len(shape)))
+    if len(shape) == 4:
+      channels = self._channels_axis(shape)
+      sides = [axis for axis in (1, 2, 3) if axis != channels]
+      order = (0, *sides, channels)
+      if self._image_size:
+        sizes = dict(zip(sides, self._image_size, strict=True))
+        shape = [s or sizes.get(axis) for axis, s in enumerate(shape)]
+    tensor = self._named.input(
+      name, tf.as_dtype(stated.dtype), [shape[axis] for axis in order]
+    )
+    return Value(tensor, order)
+
+  def _channels_axis(self, shape: Sequence[int | None]) -> int:
+    if self._layout != 'auto':
+      return 1 if self._layout == 'channels_first' else 3
+    is_last = shape[3] in _IMAGE_CHANNELS and shape[1] not in _IMAGE_CHANNELS
+    return 3 if is_last else 1
+
+  def _add(self, number: int) -> None:
+    node = self._graph.nodes[number]
+    operands = [self._operand(name, str(node)) for name in node.inputs]
+    with self._named.operation(
+      self._names[number], self._aliases[number]
+    ) as made:
+      results = onnx_registry.convert(node, operands)
+      values = [r for r in results if isinstance(r, Value)]
+      if len(values) == len(results):
+        made.extend(value.tensor for value in values)
+    for name, result in zip(node.outputs, results, strict=False):
+      self._operands[name] = result
+
+  def _operand(self, name: str, user: str) -> Operand | None:
+    if name not in self._operands:
+      raise GraphError(
+        f'{user} needs the tensor {name!r}, which is not computed: the network '
+        'has it for training only, or it is not supported.'
+      )
+    return self._operands[name]

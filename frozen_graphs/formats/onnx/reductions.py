@@ -1,0 +1,255 @@
+"""ONNX operations over whole axes: sums, norms, products of matrices."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+
+from frozen_graphs.formats.onnx.file import Node
+from frozen_graphs.formats.onnx.registry import register_op
+from frozen_graphs.formats.onnx.values import (
+  Operand,
+  Value,
+  as_value,
+  elementwise,
+  integers,
+  is_known,
+  known,
+  normal_axis,
+)
+
+
+def _l1(x, axes, keepdims):
+  return tf.reduce_sum(tf.abs(x), axes, keepdims)
+
+
+def _l2(x, axes, keepdims):
+  return tf.sqrt(tf.reduce_sum(tf.square(x), axes, keepdims))
+
+
+def _sum_square(x, axes, keepdims):
+  return tf.reduce_sum(tf.square(x), axes, keepdims)
+
+
+def _log_sum(x, axes, keepdims):
+  return tf.math.log(tf.reduce_sum(x, axes, keepdims))
+
+
+_REDUCTIONS = {
+  'ReduceMean': tf.reduce_mean,
+  'ReduceSum': tf.reduce_sum,
+  'ReduceMax': tf.reduce_max,
+  'ReduceMin': tf.reduce_min,
+  'ReduceProd': tf.reduce_prod,
+  'ReduceL1': _l1,
+  'ReduceL2': _l2,
+  'ReduceSumSquare': _sum_square,
+  'ReduceLogSum': _log_sum,
+  'ReduceLogSumExp': tf.reduce_logsumexp,
+}
+_OF_ARRAYS = {
+  'ReduceSum': np.sum,
+  'ReduceMax': np.max,
+  'ReduceMin': np.min,
+  'ReduceProd': np.prod,
+}
+
+
+@register_op(*_REDUCTIONS)
+def _reduce(node: Node, x: Operand, axes: Operand | None = None) -> Operand:
+  keep = node.flag('keepdims', default=True)
+  by_operand = 13 if node.op == 'ReduceSum' else 18
+  if node.opset < by_operand:
+    axes = node.get('axes')
+  elif axes is not None:
+    axes = integers(axes, 'axes')
+  if not axes and node.flag('noop_with_empty_axes'):
+    return x
+  if is_known(x) and node.op in _OF_ARRAYS:
+    chosen = tuple(axes) if axes else None
+    return _OF_ARRAYS[node.op](x, chosen, keepdims=keep).astype(x.dtype)
+  x = as_value(x)
+  axes = list(axes or range(x.rank))
+  stored = [x.axis(axis) for axis in axes]
+  result = _REDUCTIONS[node.op](x.tensor, stored, keep)
+  return x.with_axes(result) if keep else x.without_axes(result, axes)
+
+
+@register_op('ArgMax', 'ArgMin')
+def _arg(node: Node, x: Operand) -> Value:
+  x, axis = as_value(x), node.get('axis', 0)
+  if node.flag('select_last_index'):
+    raise ValueError('select_last_index is not supported')
+  function = tf.argmax if node.op == 'ArgMax' else tf.argmin
+  result = function(x.tensor, x.axis(axis))
+  if node.flag('keepdims', default=True):
+    return x.with_axes(tf.expand_dims(result, x.axis(axis)))
+  return x.without_axes(result, [axis])
+
+
+@register_op('Softmax', 'LogSoftmax')
+def _softmax(node: Node, x: Operand) -> Value:
+  function = tf.nn.softmax if node.op == 'Softmax' else tf.nn.log_softmax
+  x = as_value(x)
+  if node.opset >= 13:
+    return x.with_axes(function(x.tensor, x.axis(node.get('axis', -1))))
+  # Before, over all axes from this one on.
+  axis = normal_axis(node.get('axis', 1), x.rank)
+  rest = x.shape[axis:]
+  if all(size == 1 for size in rest[1:]):
+    return x.with_axes(function(x.tensor, x.axis(axis)))
+  if None in rest:
+    raise ValueError('it is over open dimensions; give image_size')
+  tensor = x.in_onnx_order()
+  leading = tf.shape(tensor)[:axis]
+  flat = tf.reshape(tensor, tf.concat([leading, [np.prod(rest)]], 0))
+  return Value.plain(tf.reshape(function(flat), tf.shape(tensor)))
+
+
+@register_op('BatchNormalization', irrelevant=('momentum', 'is_test'))
+def _batch_normalization(
+  node: Node,
+  x: Operand,
+  scale: Operand,
+  offset: Operand,
+  mean: Operand,
+  variance: Operand,
+) -> Value:
+  """Returns x * factor + summand, of which both are constants."""
+  epsilon = node.get('epsilon', 1e-5)
+  if node.flag('training_mode') or any(node.outputs[1:]):
+    raise ValueError('it is in training mode; export the network for inference')
+  if not node.flag('spatial', default=True):
+    raise ValueError('spatial=0 is not supported')
+  factor = known(scale, 'scale') / np.sqrt(known(variance, 'var') + epsilon)
+  summand = known(offset, 'B') - known(mean, 'mean') * factor
+  x = as_value(x)
+  return elementwise(
+    lambda x, factor, summand: x * factor + summand,
+    x,
+    _for_channels(factor, x.rank).astype(np.float32),
+    _for_channels(summand, x.rank).astype(np.float32),
+  )
+
+
+def _for_channels(numbers: np.ndarray, rank: int) -> np.ndarray:
+  return numbers.reshape(-1, *[1] * (rank - 2))
+
+
+def _normalized(x: Value, axes: Iterable[int], epsilon: float) -> Value:
+  """Returns x with mean 0 and variance 1 over some axes."""
+  stored = [x.axis(axis) for axis in axes]
+  centred = x.tensor - tf.reduce_mean(x.tensor, stored, keepdims=True)
+  variance = tf.reduce_mean(tf.square(centred), stored, keepdims=True)
+  return x.with_axes(centred * tf.math.rsqrt(variance + epsilon))
+
+
+def _scaled(x: Value, scale: Operand, offset: Operand | None) -> Value:
+  result = elementwise(tf.multiply, x, scale)
+  return result if offset is None else elementwise(tf.add, result, offset)
+
+
+@register_op('InstanceNormalization')
+def _instance_normalization(
+  node: Node, x: Operand, scale: Operand, offset: Operand
+) -> Value:
+  x = as_value(x)
+  normalized = _normalized(x, range(2, x.rank), node.get('epsilon', 1e-5))
+  return _scaled(
+    normalized,
+    _for_channels(known(scale, 'scale'), x.rank),
+    _for_channels(known(offset, 'B'), x.rank),
+  )
+
+
+@register_op('LayerNormalization', irrelevant=('stash_type',))
+def _layer_normalization(
+  node: Node, x: Operand, scale: Operand, offset: Operand | None = None
+) -> Value:
+  x = as_value(x)
+  if any(node.outputs[1:]):
+    raise ValueError('its mean and deviation as results are not supported')
+  first = normal_axis(node.get('axis', -1), x.rank)
+  epsilon = node.get('epsilon', 1e-5)
+  return _scaled(_normalized(x, range(first, x.rank), epsilon), scale, offset)
+
+
+@register_op('GroupNormalization', irrelevant=('stash_type',))
+def _group_normalization(
+  node: Node, x: Operand, scale: Operand, offset: Operand
+) -> Value:
+  x, groups = as_value(x), node.get('num_groups')
+  channels, epsilon = x.shape[1], node.get('epsilon', 1e-5)
+  tensor = x.in_onnx_order()
+  shape = tf.shape(tensor)
+  parted = tf.reshape(
+    tensor, tf.concat([[shape[0], groups, channels // groups], shape[2:]], 0)
+  )
+  normalized = _normalized(Value.plain(parted), range(2, x.rank + 1), epsilon)
+  result = Value.plain(
+    tf.ensure_shape(tf.reshape(normalized.tensor, shape), tensor.shape)
+  )
+  scale, offset = known(scale, 'scale'), known(offset, 'bias')
+  if len(scale) != channels:  # Opset 18 had one for each group.
+    scale, offset = (np.repeat(n, channels // groups) for n in (scale, offset))
+  return _scaled(
+    result, _for_channels(scale, x.rank), _for_channels(offset, x.rank)
+  )
+
+
+@register_op('LpNormalization')
+def _lp_normalization(node: Node, x: Operand) -> Value:
+  x, p = as_value(x), node.get('p', 2)
+  axis = x.axis(node.get('axis', -1))
+  if p not in (1, 2):
+    raise ValueError(f'p={p}')
+  norm = (_l1 if p == 1 else _l2)(x.tensor, [axis], True)
+  return x.with_axes(x.tensor / norm)
+
+
+@register_op('MatMul')
+def _matmul(node: Node, a: Operand, b: Operand) -> Operand:
+  first, second = (as_value(o).in_onnx_order() for o in (a, b))
+  removed = []
+  if second.shape.rank == 1:
+    second = second[:, None]
+    removed.append(-1)
+  if first.shape.rank == 1:
+    first = first[None]
+    removed.append(-2)
+  result = tf.matmul(first, second)
+  return Value.plain(tf.squeeze(result, removed) if removed else result)
+
+
+@register_op('Gemm')
+def _gemm(
+  node: Node, a: Operand, b: Operand, c: Operand | None = None
+) -> Value:
+  """Returns alpha * a @ b + beta * c."""
+  alpha, beta = node.get('alpha', 1.0), node.get('beta', 1.0)
+  a_turned, b_turned = node.flag('transA'), node.flag('transB')
+  if is_known(b):
+    b, b_turned = (b.T if b_turned else b) * np.float32(alpha), False
+    alpha = 1.0
+  result = tf.matmul(
+    as_value(a).in_onnx_order(),
+    as_value(b).in_onnx_order(),
+    transpose_a=a_turned,
+    transpose_b=b_turned,
+  )
+  if alpha != 1:
+    result = alpha * result
+  if c is None or not beta:
+    return Value.plain(result)
+  if is_known(c):
+    c, beta = c * np.float32(beta), 1.0
+  summand = as_value(c)
+  if beta != 1:
+    summand = summand.with_axes(beta * summand.tensor)
+  return elementwise(tf.add, Value.plain(result), c if is_known(c) else summand)
+
+
+@register_op('Einsum')
+def _einsum(node: Node, *operands: Operand) -> Value:
+  tensors = [as_value(o).in_onnx_order() for o in operands]
+  return Value.plain(tf.einsum(node.get('equation').replace(' ', ''), *tensors))

@@ -1,0 +1,96 @@
+"""The registry of ONNX operations, each a function of its operands.
+
+A function is given the node and its operands, None for one that is left out,
+and returns its result, or a tuple of results. Any LookupError, TypeError or
+ValueError that it raises tells why the node cannot be converted. An attribute
+that the function does not ask for is refused: it would be ignored.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+
+import tensorflow as tf
+
+from frozen_graphs.errors import GraphError
+from frozen_graphs.formats.onnx.file import Node
+from frozen_graphs.formats.onnx.values import Operand, Value, boxed, settled
+
+Function = Callable[..., Operand | tuple[Operand, ...]]
+
+_FUNCTIONS: dict[str, Function] = {}
+_IRRELEVANT: dict[str, frozenset[str]] = {}
+
+_QUANTISED = frozenset({
+  'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear',
+  'QLinearConv', 'QLinearMatMul', 'ConvInteger', 'MatMulInteger',
+})  # fmt: skip
+
+
+def register_op(
+  *ops: str, irrelevant: Collection[str] = ()
+) -> Callable[[Function], Function]:
+  """Returns a decorator that makes operations known.
+
+  Args:
+    *ops: Their types.
+    irrelevant: Attributes that do not change what a network computes.
+  """
+
+  def register(function: Function) -> Function:
+    for op in ops:
+      if op in _FUNCTIONS:
+        raise ValueError(f'The operation {op} is registered twice.')
+      _FUNCTIONS[op] = function
+      _IRRELEVANT[op] = frozenset(irrelevant)
+    return function
+
+  return register
+
+
+def ops() -> tuple[str, ...]:
+  """Returns the types that are known, sorted."""
+  return tuple(sorted(_FUNCTIONS))
+
+
+def convert(
+  node: Node, operands: Sequence[Operand | None]
+) -> tuple[Operand, ...]:
+  """Returns the results of a node.
+
+  Raises:
+    GraphError: If its type is not known, or it cannot be converted.
+  """
+  function = _FUNCTIONS.get(node.op)
+  if function is None:
+    raise GraphError(_unknown(node))
+  try:
+    results = function(node, *operands)
+  except (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    tf.errors.OpError,
+  ) as error:
+    reason = ' '.join(str(error).split()) or type(error).__name__
+    raise GraphError(f'{node} cannot be converted: {reason}.') from error
+  ignored = set(node.attributes) - node.asked - _IRRELEVANT[node.op]
+  if ignored:
+    raise GraphError(f'{node} has unknown attributes {sorted(ignored)}.')
+  if not isinstance(results, tuple):
+    results = (results,)
+  return tuple(
+    r if isinstance(r, Value) else settled(boxed(r)) for r in results
+  )
+
+
+def _unknown(node: Node) -> str:
+  if node.op in _QUANTISED:
+    return (
+      f'{node} belongs to a quantised network, through which no gradient '
+      'flows; take the file with floating-point weights.'
+    )
+  return (
+    f'{node} is of a type that is not known. If the encoder ends before it, '
+    'convert that part alone: outputs=[name of a node or tensor].'
+  )

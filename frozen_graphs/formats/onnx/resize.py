@@ -1,0 +1,266 @@
+"""ONNX's Resize and Upsample, of the sides of images.
+
+The usual cases are one operation of TensorFlow. All others, the combinations of
+coordinates and roundings of the standard, become a weighted sum of gathered
+rows and columns, computed from the formulas of the standard
+(https://onnx.ai/onnx/operators/onnx__Resize.html).
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from frozen_graphs.formats.onnx.file import Node
+from frozen_graphs.formats.onnx.registry import register_op
+from frozen_graphs.formats.onnx.values import (
+  MAX_ELEMENTS,
+  Operand,
+  Value,
+  as_value,
+  channels_last,
+  known,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Side:
+  """How one side is resized: from `given` to `wanted`, times `scale`."""
+
+  given: int | None
+  wanted: int | None
+  scale: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Way:
+  mode: str
+  coordinates: str
+  rounding: str
+  cubic: float
+  excludes_outside: bool
+
+
+@register_op('Upsample')
+def _upsample(node: Node, x: Operand, scales: Operand | None = None) -> Value:
+  """Of opset 7 and 9: nearest or linear with asymmetric coordinates."""
+  scales = node.get('scales') if node.opset < 9 else known(scales, 'scales')
+  way = _Way(
+    _mode(node), 'asymmetric', 'floor', cubic=-0.75, excludes_outside=False
+  )
+  return _resized(as_value(x), list(scales), None, way)
+
+
+@register_op('Resize', irrelevant=('extrapolation_value',))
+def _resize(node: Node, x: Operand, *operands: Operand | None) -> Value:
+  if node.opset < 11:
+    way = _Way(_mode(node), 'asymmetric', 'floor', -0.75, False)
+    return _resized(as_value(x), list(known(operands[0], 'scales')), None, way)
+  way = _Way(
+    _mode(node),
+    node.get('coordinate_transformation_mode', 'half_pixel'),
+    node.get('nearest_mode', 'round_prefer_floor'),
+    node.get('cubic_coeff_a', -0.75),
+    node.flag('exclude_outside'),
+  )
+  if node.flag('antialias'):
+    raise ValueError('antialias is not supported')
+  if node.get('keep_aspect_ratio_policy', 'stretch') != 'stretch':
+    raise ValueError('only the policy "stretch" is supported')
+  x = as_value(x)
+  _, scales, sizes = (*operands, None, None, None)[:3]
+  axes = node.get('axes') or range(x.rank)
+
+  def spread(operand: Operand | None, default) -> list | None:
+    if operand is None or operand.shape == (0,):
+      return None
+    if not isinstance(operand, np.ndarray):
+      raise ValueError('the size depends on the input')
+    result = list(default)
+    for axis, number in zip(axes, operand, strict=True):
+      result[axis] = number
+    return result
+
+  return _resized(
+    x, spread(scales, [1.0] * x.rank), spread(sizes, x.dims()), way
+  )
+
+
+def _mode(node: Node) -> str:
+  mode = node.get('mode', 'nearest')
+  return {'bilinear': 'linear'}.get(mode, mode)
+
+
+def _resized(
+  x: Value, scales: list | None, sizes: list | None, way: _Way
+) -> Value:
+  if x.rank != 4:
+    raise ValueError(f'{x.rank} dimensions; known are images')
+  if way.mode not in ('nearest', 'linear', 'cubic'):
+    raise ValueError(f'mode={way.mode!r} is not known')
+  if scales is not None and any(float(scale) != 1 for scale in scales[:2]):
+    raise ValueError('it resizes more than the two sides of images')
+  sides = [_side(x.shape[a], scales, sizes, a) for a in (2, 3)]
+  images = x.arranged(channels_last(4))
+  if all(side.scale == 1 for side in sides):
+    return x
+  result = _native(images, sides, sizes, way)
+  if result is None:
+    result = _summed(images, sides, way)
+  return Value(result, channels_last(4))
+
+
+def _side(
+  given: int | None, scales: list | None, sizes: list | None, axis: int
+) -> _Side:
+  if scales is not None:
+    scale = float(scales[axis])
+    if not 0 < scale < math.inf:
+      raise ValueError(f'the scale {scale}')
+    wanted = None if given is None else math.floor(given * scale)
+    return _Side(given, wanted, scale)
+  wanted = sizes[axis]
+  if isinstance(wanted, tf.Tensor):
+    return _Side(given, None, math.nan)
+  scale = math.nan if given is None else int(wanted) / given
+  return _Side(given, int(wanted), scale)
+
+
+def _native(
+  images: tf.Tensor, sides: list[_Side], sizes: list | None, way: _Way
+) -> tf.Tensor | None:
+  """Returns the result where one operation of TensorFlow computes it."""
+  options = _native_options(sides, way)
+  if options is None:
+    return None
+  if all(side.wanted is not None for side in sides):
+    target = [side.wanted for side in sides]
+  elif sizes is not None:
+    target = tf.stack([tf.cast(size, tf.int32) for size in sizes[2:]])
+  else:
+    shape = tf.cast(tf.shape(images)[1:3], tf.float32)
+    scales = tf.constant([side.scale for side in sides], tf.float32)
+    target = tf.cast(tf.floor(shape * scales), tf.int32)
+  resize = (
+    tf.raw_ops.ResizeNearestNeighbor
+    if way.mode == 'nearest'
+    else tf.raw_ops.ResizeBilinear
+  )
+  return resize(images=images, size=target, **options)
+
+
+def _native_options(sides: list[_Side], way: _Way) -> dict | None:
+  # TensorFlow divides sizes; the standard takes the scale that the file gives.
+  divides = all(
+    side.given is None
+    or side.wanted is None
+    or math.isclose(side.wanted / side.given, side.scale)
+    for side in sides
+  )
+  enlarges = all(side.scale >= 1 and side.scale % 1 == 0 for side in sides)
+  if not divides:
+    return None
+  if way.mode == 'nearest':
+    is_centred = way.coordinates in ('half_pixel', 'pytorch_half_pixel')
+    is_rounded = way.rounding in ('round_prefer_floor', 'round_prefer_ceil')
+    if is_centred and is_rounded and enlarges:  # No ties to round up or down.
+      return {'half_pixel_centers': True}
+    if way.coordinates == 'asymmetric' and way.rounding == 'floor':
+      return {}
+    return None
+  if way.mode != 'linear' or way.excludes_outside:
+    return None
+  return {
+    'half_pixel': {'half_pixel_centers': True},
+    'pytorch_half_pixel': (
+      {'half_pixel_centers': True}
+      if all((side.wanted or 2) > 1 for side in sides)
+      else None
+    ),
+    'asymmetric': {},
+    'align_corners': {'align_corners': True},
+  }.get(way.coordinates)
+
+
+def _summed(images: tf.Tensor, sides: list[_Side], way: _Way) -> tf.Tensor:
+  for axis, side in enumerate(sides, start=1):
+    if side.scale == 1:
+      continue
+    if side.given is None or side.wanted is None:
+      raise ValueError(
+        f'mode={way.mode!r} with {way.coordinates!r} needs a fixed size; give '
+        'image_size=(height, width)'
+      )
+    if side.wanted > MAX_ELEMENTS:
+      raise ValueError(f'the size {side.wanted}')
+    places, weights = _taps(side, way)
+    total = None
+    for place, weight in zip(places, weights, strict=True):
+      part = tf.gather(images, place, axis=axis)
+      if not np.all(weight == 1):
+        shape = [-1 if a == axis else 1 for a in range(4)]
+        part = part * tf.constant(weight.reshape(shape), images.dtype)
+      total = part if total is None else total + part
+    images = total
+  return images
+
+
+def _taps(side: _Side, way: _Way) -> tuple[list[np.ndarray], list[np.ndarray]]:
+  """Returns the positions that are summed, and their weights [wanted]."""
+  position = _positions(side, way.coordinates)
+  if way.mode == 'nearest':
+    nearest = {
+      'floor': np.floor,
+      'ceil': np.ceil,
+      'round_prefer_floor': lambda p: np.ceil(p - 0.5),
+      'round_prefer_ceil': lambda p: np.floor(p + 0.5),
+    }[way.rounding](position)
+    places, weights = [nearest], [np.ones_like(position)]
+  else:
+    base = np.floor(position)
+    offsets = (0, 1) if way.mode == 'linear' else (-1, 0, 1, 2)
+    places = [base + offset for offset in offsets]
+    kernel = _triangle if way.mode == 'linear' else _cubic
+    weights = [kernel(position - place, way.cubic) for place in places]
+  if way.excludes_outside:
+    weights = [
+      np.where((p >= 0) & (p < side.given), w, 0.0)
+      for p, w in zip(places, weights, strict=True)
+    ]
+    total = sum(weights)
+    weights = [weight / total for weight in weights]
+  limited = [np.clip(p, 0, side.given - 1).astype(np.int32) for p in places]
+  return limited, weights
+
+
+def _positions(side: _Side, coordinates: str) -> np.ndarray:
+  """Returns where in the given side the elements of the wanted one lie."""
+  x = np.arange(side.wanted, dtype=np.float64)
+  if coordinates == 'asymmetric':
+    return x / side.scale
+  if coordinates == 'align_corners':
+    return x * (side.given - 1) / max(1, side.wanted - 1)
+  if coordinates == 'pytorch_half_pixel' and side.wanted == 1:
+    return np.zeros(1)
+  centred = (x + 0.5) / side.scale - 0.5
+  if coordinates == 'half_pixel_symmetric':
+    adjustment = side.wanted / (side.scale * side.given)
+    return side.given / 2 * (1 - adjustment) + centred
+  if coordinates in ('half_pixel', 'pytorch_half_pixel'):
+    return centred
+  raise ValueError(
+    f'coordinate_transformation_mode={coordinates!r} is not supported'
+  )
+
+
+def _triangle(distance: np.ndarray, unused: float) -> np.ndarray:
+  return np.maximum(0, 1 - np.abs(distance))
+
+
+def _cubic(distance: np.ndarray, a: float) -> np.ndarray:
+  """Keys' convolution kernel (1981)."""
+  d = np.abs(distance)
+  near = ((a + 2) * d - (a + 3)) * d * d + 1
+  far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+  return np.where(d <= 1, near, np.where(d < 2, far, 0.0))

@@ -1,0 +1,102 @@
+"""Finds and reads the model.json of a TensorFlow.js model."""
+
+from collections.abc import Mapping
+import dataclasses
+import json
+import os
+import pathlib
+import re
+from typing import Any
+
+from frozen_graphs import bounded_files
+from frozen_graphs.errors import GraphError
+
+GRAPH_MODEL = 'graph-model'
+LAYERS_MODEL = 'layers-model'
+
+_FILE = 'model.json'
+_MAX_JSON_BYTES = 2**28  # Ten times the largest one met, of 43,000 nodes.
+_HEAD = 2**16  # Bytes that tell the format.
+_KIND = re.compile(r'"format"\s*:\s*"(graph|layers)-model"')
+# Older converters do not name the format.
+_GRAPH = re.compile(r'"modelTopology"\s*:\s*\{\s*"node"')
+_LAYERS = re.compile(
+  r'"modelTopology"\s*:\s*\{\s*"(class_name|model_config|keras_version)"'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """A parsed model.json.
+
+  Attributes:
+    path: Of the file.
+    content: Of the file.
+  """
+
+  path: pathlib.Path
+  content: Mapping[str, Any]
+
+  @property
+  def topology(self) -> Mapping[str, Any]:
+    return self.content['modelTopology']
+
+
+def find(source: str | os.PathLike) -> pathlib.Path:
+  """Returns the model.json that `source` is, or is the folder of."""
+  path = pathlib.Path(source)
+  return path / _FILE if path.is_dir() else path
+
+
+def kind(source: str | os.PathLike) -> str | None:
+  """Returns GRAPH_MODEL, LAYERS_MODEL or None, from the head of the file."""
+  path = find(source)
+  if path.suffix != '.json' or not path.is_file():
+    return None
+  with open(path, 'rb') as file:
+    head = file.read(_HEAD).decode('utf-8', errors='replace')
+  if match := _KIND.search(head):
+    return f'{match[1]}-model'
+  if _GRAPH.search(head):
+    return GRAPH_MODEL
+  return LAYERS_MODEL if _LAYERS.search(head) else None
+
+
+def read(
+  source: str | os.PathLike, expected: str, max_bytes: int = _MAX_JSON_BYTES
+) -> Model:
+  """Returns the model of `source`, a model.json or its folder.
+
+  Args:
+    source: A path.
+    expected: GRAPH_MODEL or LAYERS_MODEL.
+    max_bytes: A larger file is refused before it is read.
+
+  Raises:
+    GraphError: If it is no TensorFlow.js model of the expected format.
+    OSError: If it cannot be read.
+  """
+  path = find(source)
+  if not path.exists():
+    raise FileNotFoundError(
+      f'There is no {path}; pass the {_FILE} of a TensorFlow.js model, or the '
+      'folder it is in.'
+    )
+  text = bounded_files.read(path, max_bytes)
+  try:
+    content = json.loads(text.decode('utf-8'))
+  except (ValueError, RecursionError) as error:
+    raise GraphError(
+      f'{path} is not JSON, or is cut off ({len(text)} bytes): {error}'
+    ) from error
+  topology = content.get('modelTopology') if isinstance(content, dict) else None
+  if not isinstance(topology, dict):
+    raise GraphError(
+      f'{path} is no TensorFlow.js model: it has no object "modelTopology".'
+    )
+  found = GRAPH_MODEL if 'node' in topology else LAYERS_MODEL
+  if found != expected:
+    raise GraphError(
+      f'{path} is a TensorFlow.js {found}, not a {expected}; load it as that.'
+    )
+  return Model(path, content)

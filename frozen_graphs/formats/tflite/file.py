@@ -1,0 +1,310 @@
+"""Reads a TensorFlow Lite file into plain Python and NumPy; runs nothing."""
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+import math
+import os
+import struct
+from typing import Any
+
+import numpy as np
+
+from frozen_graphs import bounded_files
+from frozen_graphs.errors import GraphError
+
+MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
+_IDENTIFIER = b'TFL3'
+_DTYPES = {
+  'FLOAT16': np.float16,
+  'FLOAT32': np.float32,
+  'FLOAT64': np.float64,
+  'BOOL': np.bool_,
+  'INT8': np.int8,
+  'INT16': np.int16,
+  'INT32': np.int32,
+  'INT64': np.int64,
+  'UINT8': np.uint8,
+  'UINT16': np.uint16,
+  'UINT32': np.uint32,
+  'UINT64': np.uint64,
+}
+_DAMAGES = (
+  AttributeError,
+  LookupError,
+  OverflowError,
+  TypeError,
+  ValueError,
+  struct.error,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+  """A tensor of the file.
+
+  Attributes:
+    name: As the file gives it.
+    kind: Its type, as the file format calls it.
+    shape: With None where it is open.
+    scale: Of its numbers, if they are quantised, else empty.
+    zero: The number that stands for 0, for each of `scale`.
+    axis: Along which `scale` lies, if it has several numbers.
+    array: Its value, or None if that is computed.
+  """
+
+  name: str
+  kind: str
+  shape: tuple[int | None, ...]
+  scale: np.ndarray
+  zero: np.ndarray
+  axis: int
+  array: np.ndarray | None
+
+  @property
+  def dtype(self) -> np.dtype:
+    """The type that it is computed in: 16 and 64 bits become 32."""
+    if self.kind not in _DTYPES:
+      raise GraphError(
+        f'the tensor {self.name!r} is of type {self.kind}, which is not '
+        'supported.'
+      )
+    dtype = np.dtype(_DTYPES[self.kind])
+    return np.dtype(np.float32) if dtype.kind == 'f' else dtype
+
+  @property
+  def is_quantised(self) -> bool:
+    return self.scale.size > 0 and self.kind not in ('FLOAT16', 'FLOAT32')
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+  """One operation.
+
+  Attributes:
+    op: Its type, such as 'CONV_2D', or 'custom ' and the name of a custom one.
+    inputs: Numbers of tensors, -1 for an operand that is left out.
+    outputs: Numbers of tensors.
+    options: As the package `tflite` reads them, None if there are none.
+  """
+
+  op: str
+  inputs: tuple[int, ...]
+  outputs: tuple[int, ...]
+  options: Any
+
+  def get(self, option: str, default: Any = None) -> Any:
+    """Returns an option; texts of the file format are numbers.
+
+    Raises:
+      GraphError: If the file is damaged.
+      ValueError: If there are no options, and no default.
+    """
+    if self.options is None:
+      if default is None:
+        raise ValueError(f'the option {option} is missing')
+      return default
+    try:
+      return getattr(self.options, option)()
+    except _DAMAGES as error:
+      raise GraphError(
+        f'the option {option} of {self.op} is damaged: {error}'
+      ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class TfliteGraph:
+  """What the main part of a file holds.
+
+  Attributes:
+    tensors: By number.
+    operators: Each after those that it needs.
+    inputs: Numbers of tensors.
+    outputs: Numbers of tensors.
+  """
+
+  tensors: tuple[Tensor, ...]
+  operators: tuple[Operator, ...]
+  inputs: tuple[int, ...]
+  outputs: tuple[int, ...]
+
+
+def require_tflite():
+  """Returns the package `tflite`, the bindings of the file format.
+
+  Raises:
+    GraphError: If it is not installed.
+  """
+  try:
+    import tflite
+  except ImportError as error:
+    raise GraphError(
+      'Reading TensorFlow Lite files needs the package "tflite": '
+      "pip install 'attribution-transfer[tflite]' (or '.[tflite]')."
+    ) from error
+  return tflite
+
+
+def names(enumeration: type) -> Mapping[int, str]:
+  """Returns the names of the numbers of an enumeration of `tflite`."""
+  return {
+    value: name
+    for name, value in vars(enumeration).items()
+    if isinstance(value, int)
+  }
+
+
+def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> TfliteGraph:
+  """Reads a file.
+
+  Args:
+    path: Of a model.
+    max_bytes: A larger file is refused before it is read.
+
+  Raises:
+    GraphError: If the file is no model, is cut off, or is too large.
+    OSError: If it cannot be read.
+  """
+  tflite = require_tflite()
+  content = bounded_files.read(path, max_bytes)
+  if content[4:8] != _IDENTIFIER:
+    raise GraphError(
+      f'{path} is no TensorFlow Lite model ({len(content)} bytes).'
+    )
+  try:
+    graph = _Reader(tflite, content).graph()
+    _check(graph)
+  except GraphError as error:
+    raise GraphError(f'{path}: {error}') from error
+  except _DAMAGES as error:
+    raise GraphError(
+      f'{path} is damaged or cut off ({len(content)} bytes): {error}'
+    ) from error
+  return graph
+
+
+def _check(graph: TfliteGraph) -> None:
+  """Raises GraphError if something is used that is not there."""
+  if not graph.operators:
+    raise GraphError('no operations found; the file is empty.')
+  numbers = range(len(graph.tensors))
+  known = {-1, *graph.inputs}
+  known.update(i for i, t in enumerate(graph.tensors) if t.array is not None)
+  for operator in graph.operators:
+    for number in operator.inputs:
+      if number not in known:
+        name = graph.tensors[number].name if number in numbers else number
+        raise GraphError(
+          f'{operator.op} needs the tensor {name!r}, which nothing before it '
+          'computes; the file is damaged.'
+        )
+    if not operator.outputs or any(n not in numbers for n in operator.outputs):
+      raise GraphError(f'{operator.op} has wrong results; the file is damaged.')
+    known.update(operator.outputs)
+  used = {*graph.inputs, *graph.outputs}
+  if not used <= known.intersection(numbers):
+    raise GraphError('an input or output is missing; the file is damaged.')
+
+
+class _Reader:
+  """Decodes one file."""
+
+  def __init__(self, tflite, content: bytes):
+    self._tflite = tflite
+    self._content = content
+    self._model = tflite.Model.GetRootAs(content, 0)
+    self._types = names(tflite.TensorType)
+    self._ops = names(tflite.BuiltinOperator)
+    self._options = names(tflite.BuiltinOptions)
+
+  def graph(self) -> TfliteGraph:
+    if not self._model.SubgraphsLength():
+      raise GraphError('it has no graph; the file is damaged.')
+    main = self._model.Subgraphs(0)
+    return TfliteGraph(
+      tuple(self._tensor(main.Tensors(i)) for i in range(main.TensorsLength())),
+      tuple(
+        self._operator(main.Operators(i)) for i in range(main.OperatorsLength())
+      ),
+      _numbers(main, 'Inputs'),
+      _numbers(main, 'Outputs'),
+    )
+
+  def _tensor(self, tensor) -> Tensor:
+    name = (tensor.Name() or b'').decode(errors='replace')
+    kind = self._types.get(tensor.Type(), str(tensor.Type()))
+    if tensor.Sparsity() is not None:
+      raise GraphError(f'the tensor {name!r} is sparse; that is not supported.')
+    shape = _numbers(tensor, 'Shape')
+    signature = _numbers(tensor, 'ShapeSignature') or shape
+    scale = zero = np.zeros(0)
+    axis = 0
+    if (quantization := tensor.Quantization()) is not None:
+      if quantization.ScaleLength():
+        scale = quantization.ScaleAsNumpy()
+        zero = np.zeros_like(scale, np.int64)
+        if quantization.ZeroPointLength():
+          zero = quantization.ZeroPointAsNumpy()
+        axis = quantization.QuantizedDimension()
+    data = self._data(tensor.Buffer())
+    array = None
+    if len(data) or 0 in shape:
+      array = _array(name, kind, shape, data)
+    dims = tuple(size if size >= 0 else None for size in signature)
+    return Tensor(name, kind, dims, scale, zero, axis, array)
+
+  def _data(self, number: int) -> np.ndarray:
+    """Returns the bytes of a buffer; those of large files lie behind it all."""
+    buffer = self._model.Buffers(number)
+    if buffer.Offset() > 1:
+      return np.frombuffer(
+        self._content, np.uint8, buffer.Size(), buffer.Offset()
+      )
+    if not buffer.DataLength():
+      return np.zeros(0, np.uint8)
+    return buffer.DataAsNumpy()
+
+  def _operator(self, operator) -> Operator:
+    code = self._model.OperatorCodes(operator.OpcodeIndex())
+    # Files from before 2020 only have the first, of 127 at most.
+    number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
+    op = self._ops.get(number, f'operation {number}')
+    if op == 'CUSTOM':
+      op = f'custom {(code.CustomCode() or b"?").decode(errors="replace")}'
+    options = None
+    kind = self._options.get(operator.BuiltinOptionsType(), 'NONE')
+    if kind != 'NONE':
+      table = operator.BuiltinOptions()
+      options = getattr(self._tflite, kind)()
+      options.Init(table.Bytes, table.Pos)
+    return Operator(
+      op, _numbers(operator, 'Inputs'), _numbers(operator, 'Outputs'), options
+    )
+
+
+def _numbers(holder, field: str) -> tuple[int, ...]:
+  if not getattr(holder, f'{field}Length')():
+    return ()
+  return tuple(int(i) for i in getattr(holder, f'{field}AsNumpy')())
+
+
+def _array(
+  name: str, kind: str, shape: tuple[int, ...], data: np.ndarray
+) -> np.ndarray | None:
+  """Returns the value of a constant; None of a type that is not known."""
+  if kind not in _DTYPES:
+    return np.zeros(0)  # Refused where it is used.
+  dtype = np.dtype(_DTYPES[kind])
+  needed = math.prod(shape) * dtype.itemsize
+  if len(data) != needed or min(shape, default=0) < 0:
+    raise GraphError(
+      f'the tensor {name!r} of shape {shape} needs {needed} bytes, but has '
+      f'{len(data)}; the file is damaged.'
+    )
+  return np.frombuffer(data.tobytes(), dtype.newbyteorder('<')).reshape(shape)
+
+
+@functools.cache
+def activations() -> Mapping[int, str]:
+  """Returns the names of activations that are fused into operations."""
+  return names(require_tflite().ActivationFunctionType)

@@ -1,0 +1,136 @@
+"""Replaces the function calls of a GraphDef by the functions' nodes.
+
+Gradient overrides are attributes of nodes, so they do not reach into a
+function that TensorFlow calls; and a check of a graph has to see every node.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import tensorflow as tf
+
+from frozen_graphs import op_definitions, unfusing
+from frozen_graphs.errors import GraphError
+
+GraphDef = tf.compat.v1.GraphDef
+NodeDef = tf.compat.v1.NodeDef
+
+_CALLS = ('PartitionedCall', 'StatefulPartitionedCall')
+# Functions may call each other; a small file could unfold without an end.
+_MAX_DEPTH = 64
+_MAX_NODES = 300_000
+
+
+def inline_functions(graph_def: GraphDef) -> list[NodeDef]:
+  """Returns the nodes of `graph_def` with every function call unfolded.
+
+  A call named `call` becomes an `IdentityN` of that name, and the nodes of its
+  function are named `call/node`. Functional `If` and `While` are left as they
+  are.
+
+  Args:
+    graph_def: A graph, which is not changed.
+
+  Returns:
+    New nodes, in no particular order.
+
+  Raises:
+    GraphError: If a function is missing, calls itself, or has generic types.
+  """
+  library = {f.signature.name: f for f in graph_def.library.function}
+  nodes = []
+  for node in _unfold(graph_def.node, library, depth=0):
+    nodes.append(node)
+    if len(nodes) > _MAX_NODES:
+      raise GraphError(
+        f'The functions of the graph unfold to more than {_MAX_NODES} nodes.'
+      )
+  return nodes
+
+
+def _unfold(
+  nodes: Iterable[NodeDef], library: Mapping, depth: int
+) -> Iterator[NodeDef]:
+  if depth > _MAX_DEPTH:
+    raise GraphError(
+      f'Function calls are nested more than {_MAX_DEPTH} deep; does a '
+      'function call itself?'
+    )
+  for node in nodes:
+    called = node.attr['f'].func.name if node.op in _CALLS else node.op
+    if called in library:
+      body = _body_of_call(node, library[called], library)
+      yield from _unfold(body, library, depth + 1)
+    elif node.op in _CALLS:
+      raise GraphError(
+        f'Node {node.name!r} calls the function {called!r}, which is not in '
+        "the graph's library."
+      )
+    else:
+      yield NodeDef.FromString(node.SerializeToString())
+
+
+def _body_of_call(call: NodeDef, function, library: Mapping) -> list[NodeDef]:
+  """Returns the function's nodes and an IdentityN named as the call."""
+  signature = function.signature
+  if any(
+    a.number_attr or a.type_list_attr or not a.type
+    for a in (*signature.input_arg, *signature.output_arg)
+  ):
+    raise GraphError(
+      f'Node {call.name!r} calls {signature.name!r}, a function of generic '
+      'types, which cannot be inlined.'
+    )
+  arguments = dict(
+    zip((a.name for a in signature.input_arg), call.input, strict=False)
+  )
+  inner = {node.name: node for node in function.node_def}
+
+  def tensor(name: str) -> str:
+    if name.startswith('^'):
+      return name if name[1:] in arguments else f'^{call.name}/{name[1:]}'
+    if name.split(':')[0] in arguments:
+      return arguments[name.split(':')[0]]
+    node, *output = name.split(':')
+    if node not in inner or len(output) != 2:
+      raise GraphError(
+        f'The function {signature.name!r} names {name!r}, which it does not '
+        'hold; is the file damaged?'
+      )
+    offset = _offset(inner[node], output[0], library)
+    return f'{call.name}/{node}:{offset + int(output[1])}'
+
+  body = [_renamed(node, call.name, tensor) for node in function.node_def]
+  result = NodeDef(op='IdentityN', name=call.name)
+  result.input.extend(
+    tensor(function.ret[a.name]) for a in signature.output_arg
+  )
+  result.attr['T'].list.type.extend(a.type for a in signature.output_arg)
+  return [*body, result]
+
+
+def _offset(node: NodeDef, output: str, library: Mapping) -> int:
+  """Returns the number of the first tensor of one of a node's outputs."""
+  if node.op in _CALLS:
+    return 0  # They number their tensors under the one name `output`.
+  if node.op in library:  # A call by the function's own name.
+    names = [a.name for a in library[node.op].signature.output_arg]
+    return names.index(output) if output in names else 0
+  if node.op in unfusing.FUSED:
+    return 0  # Only their result is kept, and not all are TensorFlow's own.
+  return op_definitions.output_offset(node, output)
+
+
+def _renamed(
+  node: NodeDef, prefix: str, tensor: Callable[[str], str]
+) -> NodeDef:
+  copy = NodeDef.FromString(node.SerializeToString())
+  copy.name = f'{prefix}/{node.name}'
+  del copy.input[:]
+  copy.input.extend(tensor(name) for name in node.input)
+  for name, value in copy.attr.items():
+    if value.placeholder:
+      raise GraphError(
+        f'Node {copy.name!r} takes its attribute {name!r} from its caller; '
+        'such a function cannot be inlined.'
+      )
+  return copy

@@ -1,0 +1,337 @@
+"""Loads a frozen GraphDef and cuts it to [input, representation].
+
+Nothing here runs the graph or gives it to TensorFlow.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+import os
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+import tensorflow as tf
+
+from frozen_graphs import (
+  bounded_files,
+  control_flow,
+  kernels,
+  op_definitions,
+  operations,
+  safety,
+  tensors,
+  unfusing,
+)
+from frozen_graphs.errors import GraphError
+
+GraphDef = tf.compat.v1.GraphDef
+NodeDef = tf.compat.v1.NodeDef
+
+_MAX_BYTES = 2**31 - 1  # What a protocol buffer can hold.
+
+
+@dataclasses.dataclass(frozen=True)
+class SubGraph:
+  """The part of a graph between an input and a representation.
+
+  Attributes:
+    nodes: By name, each after the nodes it needs; without control inputs,
+      devices and private attributes. The input is a Placeholder.
+    input_tensor: Name of the Placeholder's tensor.
+    representation_tensor: Name of the tensor of interest.
+    input_type: Type of the input's elements.
+    input_shape: Shape of the input as the file states it, None where it is
+      open; None in all if the file does not even state a rank.
+    versions: The versions of the graph the nodes are from.
+  """
+
+  nodes: Mapping[str, NodeDef]
+  input_tensor: str
+  representation_tensor: str
+  input_type: tf.DType
+  input_shape: tuple[int | None, ...] | None
+  versions: object
+
+  def graph_def(self) -> GraphDef:
+    """Returns a new GraphDef of the nodes."""
+    graph_def = GraphDef(node=self.nodes.values())
+    graph_def.versions.CopyFrom(self.versions)
+    return graph_def
+
+
+def load_graph_def(
+  path: str | os.PathLike, max_bytes: int = _MAX_BYTES
+) -> GraphDef:
+  """Reads a frozen graph.
+
+  Args:
+    path: A binary GraphDef (.pb) or a textual one (.pbtxt).
+    max_bytes: A larger file is refused before it is read.
+
+  Raises:
+    GraphError: If the file is no GraphDef, is cut off, or is too large.
+    OSError: If it cannot be read.
+  """
+  if os.path.isdir(path):
+    raise GraphError(
+      f'{path} is a folder; a frozen graph is one file (a SavedModel has to '
+      'be frozen first).'
+    )
+  content = bounded_files.read(path, max_bytes)
+  try:
+    graph_def = _parse(
+      content, is_text=str(path).endswith(('txt', '.prototxt'))
+    )
+    _check_complete(graph_def)
+  except (DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
+    reason = ' '.join(str(error).split())
+    raise GraphError(
+      f'{path} is not a frozen graph, or is cut off ({len(content)} bytes): '
+      f'{reason}'
+    ) from error
+  except GraphError as error:
+    raise GraphError(f'{path}: {error}') from error
+  return graph_def
+
+
+def _parse(content: bytes, is_text: bool) -> GraphDef:
+  if is_text:
+    return text_format.Parse(content.decode('utf-8'), GraphDef())
+  return GraphDef.FromString(content)
+
+
+def _check_complete(graph_def: GraphDef) -> None:
+  """Raises GraphError for what a cut-off file leaves behind."""
+  if not graph_def.node:
+    raise GraphError(
+      'no nodes found; the file is empty, cut off, or not a frozen GraphDef.'
+    )
+  names = {node.name for node in graph_def.node}
+  if len(names) != len(graph_def.node):
+    raise GraphError('several nodes have the same name.')
+  for node in graph_def.node:
+    for name in node.input:
+      if tensors.split(name)[0] not in names:
+        raise GraphError(
+          f'node {node.name!r} needs {name!r}, which is missing; the file is '
+          'cut off or damaged.'
+        )
+
+
+def extract(
+  graph_def: GraphDef,
+  input_tensor: str,
+  representation_tensor: str,
+  also_allowed: Sequence[str] = (),
+) -> SubGraph:
+  """Returns what lies between two tensors of a graph, checked and cleaned.
+
+  Functions are inlined, conditionals with a constant condition too, and fused
+  nodes are split. Identities (with the
+  gradients of `tf.custom_gradient`, which exist only in the process that made
+  the graph), control inputs, devices and private attributes are left out. What
+  has no kernel on a CPU is rewritten.
+
+  Args:
+    graph_def: A frozen graph, which is not changed.
+    input_tensor: Any tensor; what it is computed from is cut off.
+    representation_tensor: A tensor computed from it.
+    also_allowed: Operation types admitted besides the allow-list.
+
+  Raises:
+    GraphError: If a tensor is not found, the graph is not frozen, or it depends
+      on a further input.
+    UnsafeGraphError: If an operation is not allowed, a loop among them.
+  """
+  safety.refuse_dangerous(graph_def)
+  nodes = _plain_nodes(graph_def)
+  source = tensors.resolve(nodes, input_tensor)
+  target = tensors.resolve(nodes, representation_tensor)
+  placeholder, shape = _placeholder(nodes, source)
+  kept, representation = _prune(nodes, source, target, placeholder)
+  if not any(
+    (placeholder.name, 0) in tensors.data_inputs(node) for node in kept.values()
+  ):
+    raise GraphError(
+      f'The representation {representation_tensor!r} is not computed from '
+      f'the input {input_tensor!r}.'
+    )
+  safety.refuse_unknown(kept.values(), also_allowed)
+  kept = kernels.rewrite(kept)
+  _check_is_inference(kept.values(), placeholder.name)
+  return SubGraph(
+    nodes=kept,
+    input_tensor=f'{placeholder.name}:0',
+    representation_tensor=representation,
+    input_type=tf.as_dtype(placeholder.attr['dtype'].type),
+    input_shape=shape,
+    versions=graph_def.versions,
+  )
+
+
+def _plain_nodes(graph_def: GraphDef) -> dict[str, NodeDef]:
+  plain = unfusing.unfuse(control_flow.inline(graph_def))
+  return {node.name: node for node in plain}
+
+
+def with_open_batch(subgraph: SubGraph) -> SubGraph:
+  """Returns the graph with any number of images as its input.
+
+  Whether the operations behind the input allow that has to be tried.
+  """
+  return with_input_shape(subgraph, (None, *subgraph.input_shape[1:]))
+
+
+def with_input_shape(
+  subgraph: SubGraph, shape: tuple[int | None, ...]
+) -> SubGraph:
+  """Returns the graph with another shape stated for its input."""
+  name = subgraph.input_tensor.rpartition(':')[0]
+  placeholder = NodeDef.FromString(subgraph.nodes[name].SerializeToString())
+  dims = tf.TensorShape(shape).as_proto()
+  placeholder.attr['shape'].shape.CopyFrom(dims)
+  return dataclasses.replace(
+    subgraph, nodes={**subgraph.nodes, name: placeholder}, input_shape=shape
+  )
+
+
+def upstream(graph_def: GraphDef, tensor: str) -> tuple[GraphDef, str]:
+  """Returns what a tensor is computed from, checked, and its name there.
+
+  Raises:
+    GraphError: If the tensor is not found, or its graph cannot be imported.
+  """
+  nodes = _plain_nodes(graph_def)
+  kept, name = _prune(nodes, None, tensors.resolve(nodes, tensor), None)
+  safety.refuse_unknown(kept.values())
+  result = GraphDef(node=kept.values())
+  result.versions.CopyFrom(graph_def.versions)
+  return result, name
+
+
+def first_floats(subgraph: SubGraph) -> list[str]:
+  """Returns the first floating-point tensors on the ways from the input."""
+  integers = {subgraph.input_tensor}
+  found = []
+  for name, node in subgraph.nodes.items():
+    if integers.isdisjoint(node.input):
+      continue
+    for number, kind in enumerate(op_definitions.output_types(node)):
+      if kind.is_floating:
+        found.append(f'{name}:{number}')
+      elif node.op not in operations.STATIC:
+        integers.add(f'{name}:{number}')
+  return found
+
+
+def _placeholder(
+  nodes: Mapping[str, NodeDef], source: tuple[str, int]
+) -> tuple[NodeDef, tuple[int | None, ...] | None]:
+  """Returns a Placeholder in place of the tensor `source`, and its shape."""
+  node = nodes[source[0]]
+  shape = None
+  if node.op == 'Placeholder' and 'shape' in node.attr:
+    shape = node.attr['shape'].shape
+  elif '_output_shapes' in node.attr:
+    shape = node.attr['_output_shapes'].list.shape[source[1]]
+  if shape is None or shape.unknown_rank:
+    dims = None
+  else:
+    dims = tuple(d.size if d.size >= 0 else None for d in shape.dim)
+  name = node.name
+  if node.op != 'Placeholder':
+    name = f'{node.name}/input_{source[1]}'
+    while name in nodes:
+      name += '_'
+  placeholder = NodeDef(op='Placeholder', name=name)
+  kind = op_definitions.output_types(node)[source[1]]
+  placeholder.attr['dtype'].type = kind.as_datatype_enum
+  placeholder.attr['shape'].shape.CopyFrom(tf.TensorShape(dims).as_proto())
+  return placeholder, dims
+
+
+def _prune(
+  nodes: Mapping[str, NodeDef],
+  source: tuple[str, int] | None,
+  target: tuple[str, int],
+  placeholder: NodeDef | None,
+) -> tuple[dict[str, NodeDef], str]:
+  """Returns cleaned nodes from `source` to `target`, and the new target.
+
+  Without a source, all nodes that `target` is computed from.
+  """
+
+  def follow(tensor: tuple[str, int]) -> tuple[str, int]:
+    """Returns the tensor that `tensor` is, left of nodes that pass it on."""
+    seen = set()
+    while tensor != source and tensor not in seen:
+      seen.add(tensor)
+      node = nodes.get(tensor[0])
+      if node is None:
+        raise GraphError(
+          f'The node {tensor[0]!r} is missing; the graph is damaged.'
+        )
+      if node.op not in operations.PASS_THROUGH:
+        return tensor
+      inputs = list(tensors.data_inputs(node))
+      if tensor[1] >= len(inputs):
+        raise GraphError(f'Node {node.name!r} has no tensor {tensor[1]}.')
+      tensor = inputs[tensor[1]]
+    if tensor != source:
+      raise GraphError(f'The graph has a cycle through {tensor[0]!r}.')
+    return placeholder.name, 0
+
+  kept = {placeholder.name: placeholder} if placeholder else {}
+  path = set()
+  target = follow(target)
+  stack = [target[0]]
+  while stack:
+    name = stack[-1]
+    if name in kept:
+      stack.pop()
+      continue
+    safety.refuse_control_flow(nodes[name])
+    inputs = [follow(tensor) for tensor in tensors.data_inputs(nodes[name])]
+    missing = [n for n, _ in inputs if n not in kept]
+    if not missing:
+      kept[name] = _cleaned(nodes[name], inputs)
+      path.discard(stack.pop())
+      continue
+    if name in path:
+      raise GraphError(
+        f'The graph has a cycle through {name!r}; loops are not supported.'
+      )
+    path.add(name)
+    stack.extend(missing)
+  return kept, f'{target[0]}:{target[1]}'
+
+
+def _cleaned(node: NodeDef, inputs: Sequence[tuple[str, int]]) -> NodeDef:
+  """Returns a copy without what belongs to the process that made the graph.
+
+  Attributes with a leading underscore are hints and bindings, among them
+  gradient functions (`_gradient_op_type`) and colocation with nodes that may
+  be cut off (`_class`).
+  """
+  copy = NodeDef(op=node.op, name=node.name)
+  copy.input.extend(f'{name}:{number}' for name, number in inputs)
+  for name, value in node.attr.items():
+    if not name.startswith('_'):
+      copy.attr[name].CopyFrom(value)
+  return copy
+
+
+def _check_is_inference(nodes: Iterable[NodeDef], source: str) -> None:
+  """Raises GraphError if images would influence each other, or need more."""
+  for node in nodes:
+    if node.op == 'Placeholder' and node.name != source:
+      raise GraphError(
+        f'The representation also depends on the input {node.name!r}; freeze '
+        'the graph with that input made a constant.'
+      )
+    is_training = 'is_training' not in node.attr or node.attr['is_training'].b
+    if node.op in operations.BATCH_NORM and is_training:
+      raise GraphError(
+        f'Batch normalization {node.name!r} is in training mode, where the '
+        'images of a batch influence each other; freeze the graph for '
+        'inference.'
+      )

@@ -1,0 +1,99 @@
+"""Refuses what is no fixed function of an image: choices, loops, chance."""
+
+from collections.abc import Iterator, Mapping
+import re
+
+import tensorflow as tf
+
+from frozen_graphs import folding as control_flow
+from frozen_graphs import tensors
+from frozen_graphs.errors import GraphError
+
+NodeDef = tf.compat.v1.NodeDef
+
+_RANDOM = re.compile(
+  r'(Stateless)?(Random|TruncatedNormal|ParameterizedTruncatedNormal|'
+  r'Multinomial|Stateful(Uniform|StandardNormal|TruncatedNormal|Random)).*'
+)
+_FED = frozenset({'Placeholder', 'PlaceholderWithDefault'})
+
+
+def check(graph_def: tf.compat.v1.GraphDef, source: str, target: str) -> None:
+  """Raises GraphError if what happens between two tensors is not fixed.
+
+  Args:
+    graph_def: A graph without function calls, its conditionals folded.
+    source: Name of the tensor of the images.
+    target: Name of the representation.
+  """
+  nodes = {node.name: node for node in graph_def.node}
+  start = tensors.resolve(nodes, source)
+  end = tensors.resolve(nodes, target)
+  for node in _between(nodes, start, end):
+    if node.op in control_flow.CONTROL_FLOW:
+      raise GraphError(
+        f'The representation depends on the control flow of node '
+        f'{node.name!r} ({node.op}), which is only known while the network '
+        f'runs{_asking(nodes, node)}. Choose a representation before it, or '
+        'an input behind it.'
+      )
+    if node.op == 'Placeholder':
+      raise GraphError(
+        f'The representation also depends on the input {node.name!r}, which '
+        'is no image; make it a constant (--constant='
+        f'{node.name}=VALUE), or choose an input behind it.'
+      )
+    if _RANDOM.fullmatch(node.op):
+      raise GraphError(
+        f'The representation depends on random numbers, of node {node.name!r} '
+        f'({node.op}): the network is in training mode, with dropout or '
+        f'noise{_switch(nodes, node)}. Save it for inference.'
+      )
+
+
+def _between(nodes: Mapping[str, NodeDef], start, end) -> Iterator[NodeDef]:
+  """Yields the nodes that a tensor is computed from, none before `start`."""
+  seen, stack = set(), [end]
+  while stack:
+    tensor = stack.pop()
+    if tensor == start or tensor[0] in seen or tensor[0] not in nodes:
+      continue
+    seen.add(tensor[0])
+    yield nodes[tensor[0]]
+    stack.extend(tensors.data_inputs(nodes[tensor[0]]))
+
+
+def _asking(nodes: Mapping[str, NodeDef], node: NodeDef) -> str:
+  """Returns a hint at the placeholder that a conditional asks."""
+  if 'While' in node.op or node.op == 'Merge':
+    inputs = []
+  elif node.op == 'Switch':
+    inputs = list(tensors.data_inputs(node))[1:2]
+  else:
+    inputs = list(tensors.data_inputs(node))[:1]
+  names = [
+    each.name
+    for tensor in inputs
+    for each in _between(nodes, None, tensor)
+    if each.op in _FED
+  ]
+  return _hint(names)
+
+
+def _switch(nodes: Mapping[str, NodeDef], node: NodeDef) -> str:
+  """Returns a hint at placeholders that say whether a network is trained."""
+  del node
+  return _hint([
+    each.name
+    for each in nodes.values()
+    if each.op in _FED and each.attr['dtype'].type == tf.bool.as_datatype_enum
+  ])  # fmt: skip
+
+
+def _hint(names: list[str]) -> str:
+  if not names:
+    return ''
+  return (
+    f'; it is fed {", ".join(map(repr, names[:5]))}, which can be made '
+    f'constant (--constant={names[0]}=False)'
+  )

@@ -1,0 +1,325 @@
+"""What images flow through in a graph, with the shape of every tensor.
+
+TensorFlow gets only nodes that are allowed, and that need nothing but the
+input; what lies behind loops, further inputs or unknown operations is left out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from attribution import overrides
+from frozen_graphs import op_definitions, operations, safety, session
+from frozen_graphs import tensors as tensor_names
+from frozen_graphs.errors import GraphError
+
+NodeDef = tf.compat.v1.NodeDef
+Tensor = tuple[str, int]
+
+_MAX_DROPPED = 40  # Nodes that TensorFlow does not take.
+
+
+@dataclasses.dataclass(frozen=True)
+class Flow:
+  """All that can be computed from one input.
+
+  Attributes:
+    source: The tensor that images are fed to.
+    input_shape: The shape it has here, of a batch as the graph has it, or 1.
+    nodes: By name, each after those it needs; all that need only the source.
+    carriers: For each node whose values depend on the source, the inputs that
+      do.
+    shapes: Of all floating-point tensors that depend on it and whose shape is
+      known.
+    left_out: Why nodes behind the source are not part of it, with counts.
+    dropped: How many nodes TensorFlow refused for inputs of this shape.
+  """
+
+  source: Tensor
+  input_shape: tuple[int, ...]
+  nodes: Mapping[str, NodeDef]
+  carriers: Mapping[str, tuple[Tensor, ...]]
+  shapes: Mapping[Tensor, tuple[int, ...]]
+  left_out: Mapping[str, int]
+  dropped: int = 0
+
+
+def usable(
+  nodes: Mapping[str, NodeDef], source: Tensor
+) -> tuple[dict[str, NodeDef], dict[str, int]]:
+  """Returns what is computed from a tensor and constants, in order.
+
+  Args:
+    nodes: All nodes, functions inlined.
+    source: What is fed; what it is computed from does not matter.
+
+  Returns:
+    The nodes, and counts of reasons why others are not among them.
+  """
+  allowed = safety.ALLOWED.union(overrides.op_types())
+  consumers = consumers_of(nodes)
+  missing, reasons = {}, {}
+  behind = _behind(nodes, source)
+  ready = []
+  for name, node in nodes.items():
+    needed = {n for n, i in tensor_names.data_inputs(node) if (n, i) != source}
+    missing[name] = needed
+    if not needed:
+      ready.append(name)
+  kept = {}
+  while ready:
+    name = ready.pop()
+    if name in kept:
+      continue
+    node = nodes[name]
+    if reason := _reason_against(node, allowed, source):
+      if name in behind or node.op == 'NoOp':
+        continue
+      reasons[reason] = reasons.get(reason, 0) + 1
+      continue
+    kept[name] = node
+    for consumer in consumers.get(name, ()):
+      if name in missing[consumer]:
+        missing[consumer].discard(name)
+        if not missing[consumer]:
+          ready.append(consumer)
+  return kept, reasons
+
+
+def _behind(nodes: Mapping[str, NodeDef], source: Tensor) -> set[str]:
+  """Returns what a tensor is computed from, which feeding it replaces."""
+  found, stack = set(), [source[0]]
+  while stack:
+    for name, _ in tensor_names.data_inputs(nodes[stack.pop()]):
+      if name not in found:
+        found.add(name)
+        stack.append(name)
+  return found
+
+
+def _reason_against(node: NodeDef, allowed, source: Tensor) -> str | None:
+  if node.op == 'Placeholder' and node.name != source[0]:
+    return f'a further input ({node.name})'
+  if node.op not in allowed:
+    return f'the operation {node.op}'
+  if node.op in operations.BATCH_NORM and (
+    'is_training' not in node.attr or node.attr['is_training'].b
+  ):
+    return 'batch normalization in training mode'
+  return None
+
+
+def consumers_of(nodes: Mapping[str, NodeDef]) -> dict[str, list[str]]:
+  """Returns by name the nodes that take data from a node."""
+  consumers = {}
+  for name, node in nodes.items():
+    for producer in {n for n, _ in tensor_names.data_inputs(node)}:
+      consumers.setdefault(producer, []).append(name)
+  return consumers
+
+
+def dependent(
+  nodes: Mapping[str, NodeDef], source: Tensor
+) -> dict[str, tuple[Tensor, ...]]:
+  """Returns, by node that depends on a tensor, the inputs that do.
+
+  Nodes that pass on what they are given are left out: those that take it from
+  them appear to take it from where it was made.
+  """
+  carriers, made = {}, {source: source}
+  for name, node in nodes.items():
+    if node.op in operations.STATIC or name == source[0]:
+      continue
+    given = list(tensor_names.data_inputs(node))
+    if node.op in operations.PASS_THROUGH:
+      for i, tensor in enumerate(given):
+        if tensor in made or tensor[0] in carriers:
+          made[name, i] = made.get(tensor, tensor)
+      continue
+    inputs = tuple(
+      made.get(t, t) for t in given if t in made or t[0] in carriers
+    )
+    if inputs:
+      carriers[name] = inputs
+  return carriers
+
+
+def trace(
+  nodes: Mapping[str, NodeDef], source: Tensor, input_shape: Sequence[int]
+) -> Flow:
+  """Returns the flow from a tensor, with shapes for an input of a shape.
+
+  Shapes that TensorFlow does not infer are found by one run on noise.
+
+  Raises:
+    GraphError: If nothing can be computed from it.
+  """
+  kept, reasons = usable(nodes, source)
+  kind = op_definitions.output_types(nodes[source[0]])[source[1]]
+  carriers = dependent(kept, source)
+  if not carriers:
+    raise GraphError(
+      f'Nothing can be computed from {name_of(source)!r} alone'
+      + (f': there is {", ".join(sorted(reasons))}.' if reasons else '.')
+    )
+  kept = _needed(kept, carriers, source)
+  dropped = 0
+  while True:
+    try:
+      shapes = _shapes(kept, carriers, source, tuple(input_shape), kind)
+      break
+    except ValueError as error:
+      culprit = _culprit(str(error), kept)
+      dropped += 1
+      if culprit is None or dropped > _MAX_DROPPED:
+        reason = ' '.join(str(error).split())
+        raise GraphError(
+          f'TensorFlow cannot import the graph: {reason}'
+        ) from error
+      kept = _without(kept, culprit)
+      carriers = dependent(kept, source)
+      reason = f'a {nodes[culprit].op} that TensorFlow does not take'
+      reasons[reason] = reasons.get(reason, 0) + 1
+  return Flow(
+    source, tuple(input_shape), kept, carriers, shapes, reasons, dropped
+  )
+
+
+def name_of(tensor: Tensor) -> str:
+  return f'{tensor[0]}:{tensor[1]}'
+
+
+def _needed(kept, carriers, source) -> dict[str, NodeDef]:
+  """Returns those nodes that dependent ones need, in their order."""
+  needed = set()
+  stack = list(carriers)
+  while stack:
+    name = stack.pop()
+    if name in needed:
+      continue
+    needed.add(name)
+    stack.extend(
+      n for n, i in tensor_names.data_inputs(kept[name]) if (n, i) != source
+    )
+  return {name: node for name, node in kept.items() if name in needed}
+
+
+def _culprit(message: str, nodes: Mapping[str, NodeDef]) -> str | None:
+  for pattern in (r"[Nn]ode '([^']+)'", r'\{\{node ([^}]+)\}\}', r"'([^']+)'"):
+    for name in re.findall(pattern, message):
+      name = name.removeprefix('import/')
+      if name in nodes:
+        return name
+  return None
+
+
+def _without(nodes: Mapping[str, NodeDef], culprit: str) -> dict[str, NodeDef]:
+  """Returns the nodes without one and all that need it."""
+  gone, kept = {culprit}, {}
+  for name, node in nodes.items():
+    if name in gone or any(
+      n in gone for n, _ in tensor_names.data_inputs(node)
+    ):
+      gone.add(name)
+    else:
+      kept[name] = node
+  return kept
+
+
+def _shapes(
+  nodes: Mapping[str, NodeDef],
+  carriers: Mapping[str, tuple[Tensor, ...]],
+  source: Tensor,
+  input_shape: tuple[int, ...],
+  kind: tf.DType,
+) -> dict[Tensor, tuple[int, ...]]:
+  """Returns shapes of float tensors; raises ValueError if it is no graph."""
+  graph_def, fed = _graph_def(nodes, source, input_shape, kind)
+  with tf.Graph().as_default() as graph:
+    tf.import_graph_def(graph_def, name='')
+    shapes, open_ones = {source: input_shape}, []
+    for name in carriers:
+      for tensor in graph.get_operation_by_name(name).outputs:
+        if not tensor.dtype.is_floating:
+          continue
+        key = (name, tensor.value_index)
+        if tensor.shape.is_fully_defined():
+          shapes[key] = tuple(tensor.shape.as_list())
+        elif tensor.shape.rank is None or tensor.shape.rank in (2, 3, 4):
+          open_ones.append((key, tensor))
+    if open_ones:
+      shapes |= _run(graph, fed, open_ones, input_shape)
+  return shapes
+
+
+def _run(graph, fed: str, wanted, shape) -> dict[Tensor, tuple[int, ...]]:
+  """Returns the shapes that tensors have in one run; those that run."""
+  placeholder = graph.get_tensor_by_name(fed)
+  kind = placeholder.dtype.as_numpy_dtype
+  noise = np.random.default_rng(0).uniform(size=shape).astype(kind)
+  found = {}
+  queue = [list(wanted)]
+  runs = 0
+  with tf.compat.v1.Session(graph=graph, config=session.config()) as running:
+    while queue and runs < 64:  # Halves what fails: some parts may not run.
+      part = queue.pop()
+      runs += 1
+      try:
+        values = running.run(
+          [tf.shape(tensor) for _, tensor in part], {placeholder: noise}
+        )
+      except (tf.errors.OpError, ValueError):
+        if len(part) > 1:
+          middle = len(part) // 2
+          queue += [part[middle:], part[:middle]]
+        continue
+      found |= {
+        key: tuple(int(n) for n in value)
+        for (key, _), value in zip(part, values, strict=True)
+      }
+  return found
+
+
+def _graph_def(
+  nodes: Mapping[str, NodeDef],
+  source: Tensor,
+  shape: Sequence[int],
+  kind: tf.DType,
+) -> tuple[tf.compat.v1.GraphDef, str]:
+  """Returns the nodes behind a Placeholder of a shape, and its tensor."""
+  fed = 'inspected_input'
+  while fed in nodes:
+    fed += '_'
+  placeholder = NodeDef(op='Placeholder', name=fed)
+  placeholder.attr['dtype'].type = kind.as_datatype_enum
+  placeholder.attr['shape'].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+  graph_def = tf.compat.v1.GraphDef(node=[placeholder])
+  for name, node in nodes.items():
+    if node.op == 'Placeholder' and name == source[0]:
+      continue
+    copy = graph_def.node.add(op=node.op, name=name)
+    copy.input.extend(
+      f'{fed}:0' if t == source else name_of(t)
+      for t in tensor_names.data_inputs(node)
+    )
+    for key, value in node.attr.items():
+      if not key.startswith('_'):
+        copy.attr[key].CopyFrom(value)
+  return graph_def, f'{fed}:0'
+
+
+def ancestors(
+  carriers: Mapping[str, tuple[Tensor, ...]], names: Iterable[str]
+) -> set[str]:
+  """Returns nodes that carry the input to any of `names`, with these."""
+  found = set(names)
+  stack = list(found)
+  while stack:
+    for name, _ in carriers.get(stack.pop(), ()):
+      if name not in found and name in carriers:
+        found.add(name)
+        stack.append(name)
+  return found

@@ -1,0 +1,320 @@
+"""Which tensors of a graph images could be fed to, the likeliest first."""
+
+from collections.abc import Iterator, Mapping
+import dataclasses
+import itertools
+import math
+
+import tensorflow as tf
+
+from attribution import overrides
+from frozen_graphs import op_definitions, safety
+from frozen_graphs import tensors as tensor_names
+from frozen_graphs.errors import GraphError
+from frozen_graphs.inspection import flow as flows
+
+NodeDef = tf.compat.v1.NodeDef
+Tensor = tuple[str, int]
+
+WEIGHTED = frozenset({
+  'Conv2D', 'DepthwiseConv2dNative', 'Conv2DBackpropInput', 'MatMul',
+  'BatchMatMul', 'BatchMatMulV2', 'BatchMatMulV3', 'Einsum', 'Conv3D',
+  'DepthwiseConv2dNativeBackpropInput',
+})  # fmt: skip
+_CONVOLUTIONS = ('Conv2D', 'DepthwiseConv2dNative')
+_CHANNELS = (3, 1, 4)
+# Tried in turn where a graph leaves them open.
+_SIDES = (256, 224, 320, 512, 128, 300, 192, 64, 32)
+_FLOATS = (tf.float16, tf.float32, tf.float64)
+_MAKES_RANK_4 = ('ExpandDims', 'Pack', 'Reshape')
+_MAX_CONVOLUTIONS = 64  # Looked at to find the first image of floats.
+
+
+@dataclasses.dataclass(frozen=True)
+class InputCandidate:
+  """A tensor that images could be fed to.
+
+  Attributes:
+    tensor: Its name.
+    dtype: Of its elements.
+    shape: As the graph states it, None where it is open; None in all if the
+      graph does not state a rank.
+    channels_first: Whether it takes [N, c, h, w]; None if nothing tells.
+    weights: How many numbers the constants behind it hold.
+    stands_for: The integer or string input it is computed from, if it is not
+      one that is fed by itself.
+    why_not: Why it cannot be explained; empty if it can.
+  """
+
+  tensor: str
+  dtype: str
+  shape: tuple[int | None, ...] | None
+  channels_first: bool | None
+  weights: int
+  stands_for: str = ''
+  why_not: str = ''
+
+  @property
+  def source(self) -> Tensor:
+    return tensor_names.split(self.tensor)
+
+  def trial_shapes(self) -> Iterator[tuple[int, ...]]:
+    """Yields complete shapes worth a trial, the likeliest first."""
+    shape = self.shape or (None,) * 4
+    firsts = (
+      (False, True) if self.channels_first is None else (self.channels_first,)
+    )
+    batch = shape[0] or 1
+    for first, channels, side in itertools.product(firsts, _CHANNELS, _SIDES):
+      sides = shape[2:] if first else shape[1:3]
+      known = shape[1] if first else shape[3]
+      if known and channels != _CHANNELS[0]:
+        continue
+      if all(sides) and side != _SIDES[0]:
+        continue
+      spatial = tuple(n or side for n in sides)
+      count = known or channels
+      yield ((batch, count, *spatial) if first else (batch, *spatial, count))
+
+
+def candidates(nodes: Mapping[str, NodeDef]) -> list[InputCandidate]:
+  """Returns what images could be fed to; those with most behind them first.
+
+  Args:
+    nodes: Of the graph, by name, functions inlined.
+  """
+  found = {}
+  for node in nodes.values():
+    if node.op not in ('Placeholder', 'PlaceholderWithDefault'):
+      continue
+    for candidate in _of_placeholder(nodes, node):
+      found.setdefault(candidate.tensor, candidate)
+  return sorted(
+    found.values(), key=lambda c: (bool(c.why_not), -c.weights, c.tensor)
+  )
+
+
+def of_tensor(nodes: Mapping[str, NodeDef], name: str) -> InputCandidate:
+  """Returns what is known of a tensor that somebody chose as the input.
+
+  Raises:
+    GraphError: If there is no such tensor.
+  """
+  source = tensor_names.resolve(nodes, name)
+  return _candidate(nodes, source, '')
+
+
+def _of_placeholder(
+  nodes: Mapping[str, NodeDef], node: NodeDef
+) -> Iterator[InputCandidate]:
+  candidate = _candidate(nodes, (node.name, 0), '')
+  if node.op == 'PlaceholderWithDefault' and (
+    candidate.shape is None or len(candidate.shape) != 4
+  ):
+    return  # A switch such as dropout's, which keeps its default.
+  if not candidate.why_not and candidate.weights:
+    yield candidate
+    return
+  behind = [
+    _candidate(nodes, tensor, candidate.tensor)
+    for tensor in _floats_behind(nodes, candidate)
+  ]
+  behind = [c for c in behind if c.weights and not c.why_not]
+  if behind:
+    best = max(behind, key=lambda c: c.weights)
+    if best.shape is None and len(candidate.shape or ()) == 4:
+      best = dataclasses.replace(best, shape=candidate.shape)
+    yield best
+  if candidate.why_not or not behind:
+    yield dataclasses.replace(
+      candidate,
+      weights=0,
+      why_not=candidate.why_not or 'no weights are reached from it alone',
+    )
+
+
+def _candidate(
+  nodes: Mapping[str, NodeDef], source: Tensor, stands_for: str
+) -> InputCandidate:
+  node = nodes[source[0]]
+  kind = op_definitions.output_types(node)[source[1]]
+  shape = stated_shape(node, source[1]) or _ensured_shape(nodes, source)
+  why_not = ''
+  if kind not in _FLOATS:
+    why_not = f'no gradient flows through its type, {kind.name}'
+  elif shape is not None and len(shape) != 4:
+    why_not = f'images need 4 dimensions, but its shape is {list(shape)}'
+  weights = 0
+  if not why_not:
+    kept, _ = flows.usable(nodes, source)
+    weights = count_weights(kept, flows.dependent(kept, source))
+  return InputCandidate(
+    tensor=flows.name_of(source),
+    dtype=kind.name,
+    shape=shape,
+    channels_first=_channels_first(nodes, source, shape),
+    weights=weights,
+    stands_for=stands_for,
+    why_not=why_not,
+  )
+
+
+def stated_shape(node: NodeDef, number: int) -> tuple[int | None, ...] | None:
+  """Returns the shape that a node states of one of its tensors."""
+  shape = None
+  if 'shape' in node.attr and node.op.startswith('Placeholder'):
+    shape = node.attr['shape'].shape
+  elif '_output_shapes' in node.attr:
+    shapes = node.attr['_output_shapes'].list.shape
+    shape = shapes[number] if number < len(shapes) else None
+  if shape is None or shape.unknown_rank:
+    return None
+  # Exporters before TensorFlow 1.0 wrote no shape as that of a scalar.
+  if node.op == 'Placeholder' and not shape.dim:
+    return None
+  return tuple(d.size if d.size > 0 else None for d in shape.dim)
+
+
+def _ensured_shape(nodes, source: Tensor) -> tuple[int | None, ...] | None:
+  """Returns the shape that a check right behind a tensor asks for."""
+  for node in nodes.values():
+    if node.op == 'EnsureShape' and source in tensor_names.data_inputs(node):
+      shape = node.attr['shape'].shape
+      if not shape.unknown_rank:
+        return tuple(d.size if d.size > 0 else None for d in shape.dim)
+  return None
+
+
+def _channels_first(nodes, source: Tensor, shape) -> bool | None:
+  if shape is not None and len(shape) == 4:
+    first, last = shape[1] in _CHANNELS, shape[3] in _CHANNELS
+    if first != last:
+      return first
+    if not first and shape[1] and shape[3]:
+      return shape[1] < shape[3]
+  for node in itertools.islice(_convolutions(nodes, source[0]), 1):
+    if not _is_plain_way(nodes, source, node):
+      return None
+    return node.attr['data_format'].s == b'NCHW'
+  return None
+
+
+def _is_plain_way(nodes, source: Tensor, node: NodeDef) -> bool:
+  """Returns whether no transposition lies between a tensor and a node."""
+  tensor = next(tensor_names.data_inputs(node))
+  for _ in range(64):
+    if tensor == source:
+      return True
+    parent = nodes[tensor[0]]
+    if parent.op in ('Transpose', 'Reshape', 'ExpandDims', 'Pack'):
+      return False
+    inputs = list(tensor_names.data_inputs(parent))
+    if not inputs:
+      return False
+    tensor = inputs[0]
+  return False
+
+
+def count_weights(
+  nodes: Mapping[str, NodeDef], carriers: Mapping[str, tuple[Tensor, ...]]
+) -> int:
+  """Returns how many numbers the constants hold that meet the images."""
+  total, seen = 0, set()
+  stack = [
+    n
+    for name in carriers
+    for n, _ in tensor_names.data_inputs(nodes[name])
+    if n not in carriers
+  ]
+  while stack:
+    name = stack.pop()
+    if name in seen or name in carriers or name not in nodes:
+      continue
+    seen.add(name)
+    node = nodes[name]
+    stack.extend(n for n, _ in tensor_names.data_inputs(node))
+    if node.op == 'Const':
+      value = node.attr['value'].tensor
+      if tf.as_dtype(value.dtype).is_floating:
+        total += math.prod(d.size for d in value.tensor_shape.dim)
+  return total
+
+
+def _convolutions(nodes, start: str) -> Iterator[NodeDef]:
+  """Yields the convolutions behind a node, the nearest first."""
+  consumers = flows.consumers_of(nodes)
+  seen, layer = {start}, [start]
+  while layer:
+    yield from (nodes[n] for n in layer if nodes[n].op in _CONVOLUTIONS)
+    following = []
+    for name in layer:
+      for consumer in consumers.get(name, ()):
+        if consumer not in seen:
+          seen.add(consumer)
+          following.append(consumer)
+    layer = following
+
+
+def _takes_images(nodes, convolution: NodeDef) -> bool:
+  """Returns whether a convolution has the number of channels of an image."""
+  name = list(tensor_names.data_inputs(convolution))[1][0]
+  while nodes[name].op in ('Identity', 'ReadVariableOp'):
+    name = next(tensor_names.data_inputs(nodes[name]))[0]
+  dims = nodes[name].attr['value'].tensor.tensor_shape.dim
+  return len(dims) != 4 or dims[2].size in _CHANNELS
+
+
+def _floats_behind(nodes, candidate: InputCandidate) -> set[Tensor]:
+  """Returns tensors from which gradients flow to a first convolution."""
+  allowed = safety.ALLOWED.union(overrides.op_types())
+  stops = () if len(candidate.shape or ()) == 4 else _MAKES_RANK_4
+  found = set()
+  for convolution in itertools.islice(
+    _convolutions(nodes, candidate.source[0]), _MAX_CONVOLUTIONS
+  ):
+    if not _takes_images(nodes, convolution):
+      continue
+    tensor = next(tensor_names.data_inputs(convolution))
+    for _ in range(len(nodes)):
+      node = nodes[tensor[0]]
+      if node.op not in allowed or node.op in stops:
+        break
+      parents = [
+        t
+        for t in dict.fromkeys(tensor_names.data_inputs(node))
+        if nodes[t[0]].op != 'Const' and _is_float(nodes, t)
+      ]
+      if len(parents) != 1:
+        break
+      tensor = parents[0]
+    if _is_float(nodes, tensor) and tensor != candidate.source:
+      found.add(tensor)
+  return found
+
+
+def _is_float(nodes, tensor: Tensor) -> bool:
+  return op_definitions.output_types(nodes[tensor[0]])[tensor[1]] in _FLOATS
+
+
+def trace(
+  nodes: Mapping[str, NodeDef], candidate: InputCandidate
+) -> flows.Flow:
+  """Returns the flow from an input, for the first shape that suits the graph.
+
+  Raises:
+    GraphError: If the graph takes none of the shapes that were tried.
+  """
+  best, first_error = None, None
+  for shape in candidate.trial_shapes():
+    try:
+      flow = flows.trace(nodes, candidate.source, shape)
+    except GraphError as error:
+      first_error = first_error or error
+      continue
+    if best is None or len(flow.carriers) > len(best.carriers):
+      best = flow
+    if not flow.dropped:
+      break
+  if best is None:
+    raise first_error
+  return best

@@ -1,0 +1,238 @@
+"""Ranks the tensors of a flow as representations.
+
+The paper takes the most compact feature map of an encoder (Song et al., 2019):
+of a classifier the last one before its head, of an encoder-decoder the
+bottleneck before the first up-sampling, of a detector the end of the backbone.
+All three are one rule here: among the maps before the first up-sampling, those
+with the fewest places; of these the last that everything else goes through,
+after an activation if there is one.
+"""
+
+from collections.abc import Iterable, Mapping
+import dataclasses
+
+from frozen_graphs.inspection import flow as flows
+from frozen_graphs.inspection import inputs as inspection_inputs
+from frozen_graphs.inspection import maps as inspection_maps
+from frozen_graphs.inspection.flow import Flow
+from frozen_graphs.inspection.maps import FeatureMap
+
+_FEW_CHANNELS = 4  # Pictures, masks and coordinates, rather than features.
+_BOTTLENECK, _DOMINATES, _ENDS_BLOCK, _LATE = 4.0, 2.0, 1.0, 1.0
+_LOOKS_LIKE_OUTPUT = -3.0
+_OTHER_STAGE = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+  """A tensor that may be the representation.
+
+  Attributes:
+    tensor: Its name.
+    shape: With the batch as its first dimension.
+    score: Sum of what the reasons count.
+    reasons: What speaks for and against it.
+  """
+
+  tensor: str
+  shape: tuple[int, ...]
+  score: float
+  reasons: tuple[str, ...]
+
+
+def rank(flow: Flow) -> list[Candidate]:
+  """Returns candidates for the representation, the best first."""
+  maps = inspection_maps.find(flow)
+  firsts, after = inspection_maps.first_upsamplings(flow, maps)
+  before = {
+    n: m
+    for n, m in maps.items()
+    if n not in after and m.area > 1 and m.weighted > 0
+  }
+  tokens = _tokens(flow, before)
+  if tokens:
+    ranked = _stage(
+      flow, tokens, tokens, 'tokens of the last transformer block'
+    )
+  else:
+    ranked = _of_maps(flow, before, firsts)
+  ranked += _vectors(flow)
+  best = {}
+  for candidate in sorted(ranked, key=lambda c: -c.score):
+    best.setdefault(candidate.tensor, candidate)
+  return list(best.values())
+
+
+def _of_maps(
+  flow: Flow, before: Mapping[str, FeatureMap], firsts: set[str]
+) -> list[Candidate]:
+  spatial = {
+    n: m for n, m in before.items() if m.layout != inspection_maps.TOKENS
+  }
+  if not spatial:
+    return []
+  feeding = flows.ancestors(flow.carriers, firsts)
+  scaled = {n: m for n, m in spatial.items() if n in feeding}
+  pool = scaled or spatial
+  areas = sorted({m.area for m in pool.values() if m.ends_block}) or sorted(
+    {m.area for m in pool.values()}
+  )
+  why = (
+    'smallest maps before the first up-sampling'
+    if scaled
+    else 'smallest maps before the head'
+  )
+  ranked = []
+  for number, area in enumerate(areas[:3]):
+    stage = {n: m for n, m in pool.items() if m.area == area}
+    everywhere = {n: m for n, m in spatial.items() if m.area == area}
+    part = _stage(flow, stage, everywhere, why if number == 0 else '')
+    lost = 0 if number == 0 else _BOTTLENECK - _OTHER_STAGE / number
+    ranked += [dataclasses.replace(c, score=c.score - lost) for c in part]
+  return ranked
+
+
+def _tokens(flow: Flow, before: Mapping[str, FeatureMap]) -> dict:
+  """Returns the last tokens, if most of the network works on tokens."""
+  tokens = {
+    n: m for n, m in before.items() if m.layout == inspection_maps.TOKENS
+  }
+  ends = {n: m for n, m in tokens.items() if m.ends_block}
+  if not ends:
+    return {}
+  last = max(ends.values(), key=lambda m: m.weighted)
+  spatial = [
+    m.weighted
+    for m in before.values()
+    if m.layout != inspection_maps.TOKENS and m.ends_block
+  ]
+  first = min(m.weighted for m in tokens.values() if m.shape == last.shape)
+  if last.weighted - first < 2 or last.weighted <= 2 * max(spatial, default=0):
+    return {}
+  return {n: m for n, m in tokens.items() if m.shape == last.shape}
+
+
+def _stage(
+  flow: Flow,
+  stage: Mapping[str, FeatureMap],
+  everywhere: Mapping[str, FeatureMap],
+  why: str,
+) -> list[Candidate]:
+  """Returns candidates among maps of one size.
+
+  Args:
+    flow: Of the network.
+    stage: The maps that may be chosen.
+    everywhere: All maps of their size before the first up-sampling.
+    why: What is special about the size; empty if nothing.
+  """
+  dominated = _dominated(flow, _exits(flow, stage))
+  order = list(everywhere)
+  position = {name: i for i, name in enumerate(_by_depth(everywhere, order))}
+  ranked = []
+  for name, feature_map in stage.items():
+    reasons, score = [], _BOTTLENECK
+    if why:
+      reasons.append(f'{why} ({feature_map.area} places)')
+    share = dominated.get(name, 0)
+    if share:
+      score += _DOMINATES * share
+      reasons.append(
+        'all that follows goes through it'
+        if share == 1
+        else f'{share:.0%} of what follows goes through it'
+      )
+    if feature_map.ends_block:
+      score += _ENDS_BLOCK
+      reasons.append(f'ends a block ({flow.nodes[name].op})')
+    late = (position[name] + 1) / len(position)
+    score += _LATE * late
+    reasons.append(f'after {late:.0%} of the maps of its size')
+    if feature_map.channels <= _FEW_CHANNELS:
+      score += _LOOKS_LIKE_OUTPUT
+      reasons.append(f'only {feature_map.channels} channels, like an output')
+    ranked.append(
+      Candidate(f'{name}:0', feature_map.shape, score, tuple(reasons))
+    )
+  return ranked
+
+
+def _by_depth(
+  maps: Mapping[str, FeatureMap], order: Iterable[str]
+) -> list[str]:
+  """Returns names from the first to the last, by weighted layers."""
+  return sorted(order, key=lambda name: maps[name].weighted)
+
+
+def _exits(flow: Flow, stage: Mapping[str, FeatureMap]) -> set[str]:
+  """Returns the maps of a stage from which features leave it for good."""
+  leading_back = flows.ancestors(flow.carriers, stage)
+  left, used = set(), set()
+  for name, inputs in flow.carriers.items():
+    for producer, _ in inputs:
+      used.add(producer)
+      if producer in stage and name not in leading_back:
+        left.add(producer)
+  return left | {name for name in stage if name not in used}
+
+
+def _dominated(flow: Flow, targets: set[str]) -> dict[str, float]:
+  """Returns by node the share of `targets` that no way avoids the node to.
+
+  With the immediate dominators of an acyclic graph (Cooper, Harvey and
+  Kennedy, 2001): one pass in order is enough.
+  """
+  parent, depth = {}, {flow.source[0]: 0}
+
+  def common(first: str, second: str) -> str:
+    while first != second:
+      if depth[first] < depth[second]:
+        first, second = second, first
+      first = parent[first]
+    return first
+
+  for name, inputs in flow.carriers.items():
+    nearest = inputs[0][0]
+    for producer, _ in inputs[1:]:
+      nearest = common(nearest, producer)
+    parent[name], depth[name] = nearest, depth[nearest] + 1
+  found = {}
+  for target in targets:
+    while target is not None:
+      found[target] = found.get(target, 0) + 1
+      target = parent.get(target)
+  return {name: count / len(targets) for name, count in found.items()}
+
+
+def _vectors(flow: Flow) -> list[Candidate]:
+  """Returns candidates [N, D]: of networks without maps, the hidden layers."""
+  ends = inspection_maps.block_ends(flow)
+  weighted = inspection_maps.weighted_layers(flow)
+  consumers = {}
+  for name, inputs in flow.carriers.items():
+    for producer, _ in inputs:
+      consumers.setdefault(producer, set()).add(name)
+  leading_on = flows.ancestors(
+    flow.carriers,
+    [
+      n for n in flow.carriers if flow.nodes[n].op in inspection_inputs.WEIGHTED
+    ],
+  )
+  ranked = []
+  deepest = max(weighted.values(), default=0)
+  for name in flow.carriers:
+    shape = flow.shapes.get((name, 0), ())
+    if len(shape) != 2 or shape[0] != flow.input_shape[0] or shape[1] < 2:
+      continue
+    if not weighted[name]:
+      continue
+    hidden = name in leading_on
+    score = 1.0 * hidden + 0.5 * (name in ends) + weighted[name] / deepest
+    reasons = [
+      'a vector: no rows and columns are left',
+      'a hidden layer' if hidden else 'no weighted layer follows',
+    ]
+    if name in ends:
+      reasons.append(f'ends a block ({flow.nodes[name].op})')
+    ranked.append(Candidate(f'{name}:0', shape, score, tuple(reasons)))
+  return ranked

@@ -1,0 +1,306 @@
+"""Proposes how to use a network that nobody has described: a bank's entry.
+
+Which tensor images go into, which one is the representation, and what is likely
+expected of the values; each proposal is tried before it is made.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from attribution import explainer as explainers
+from attribution import overrides, products
+from frozen_graphs import functions, graph, operations
+from frozen_graphs.errors import GraphError, UnsupportedOpError
+from frozen_graphs.inspection import inputs as inspection_inputs
+from frozen_graphs.inspection import ranges as inspection_ranges
+from frozen_graphs.inspection import ranking as inspection_ranking
+from frozen_graphs.inspection.inputs import InputCandidate
+from frozen_graphs.inspection.ranking import Candidate
+
+_METHODS = ('gradient_times_input', 'elrp')
+_MAX_TRIED = 8  # Candidates, until one can be explained.
+_PICTURE_SIDE = 96
+_LINEAR = frozenset().union(
+  operations.LINEAR,
+  operations.LINEAR_IN_FIRST,
+  operations.STATIC,
+  operations.PASS_THROUGH,
+  {'Const', 'Placeholder', 'Fill', 'Range', 'Prod'},
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+  """What became of explaining two pictures through a candidate.
+
+  Attributes:
+    tensor: The candidate.
+    outcomes: By method, 'ok' or what went wrong.
+  """
+
+  tensor: str
+  outcomes: Mapping[str, str]
+
+  @property
+  def is_complete(self) -> bool:
+    return all(outcome == 'ok' for outcome in self.outcomes.values())
+
+  @property
+  def is_useful(self) -> bool:
+    return 'ok' in self.outcomes.values()
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What is known of a graph, and what is proposed.
+
+  Attributes:
+    source: What was inspected.
+    inputs: What images could be fed to, the likeliest first.
+    input_shape: Of the first, as the graph was tried.
+    operations: Number of nodes by type, between input and representation.
+    nonlinear: For each operation that is not linear, how relevance passes it.
+    no_rule: What epsilon-LRP says of operations without a rule; empty if none.
+    left_out: Why parts of the graph cannot be used, with numbers of nodes.
+    representations: Candidates, the best first.
+    trials: Of the candidates that were tried, in order.
+    range_reason: Why the range in the preprocessing is as it is.
+    entry: Of a bank.json.
+  """
+
+  source: str
+  inputs: tuple[InputCandidate, ...]
+  input_shape: tuple[int, ...]
+  operations: Mapping[str, int]
+  nonlinear: Mapping[str, str]
+  no_rule: str
+  left_out: Mapping[str, int]
+  representations: tuple[Candidate, ...]
+  trials: tuple[Trial, ...]
+  range_reason: str
+  entry: Mapping[str, str]
+
+
+def inspect(
+  graph_def: tf.compat.v1.GraphDef,
+  *,
+  input_tensor: str | None = None,
+  representation_tensor: str | None = None,
+  name: str = 'network',
+  source: str = 'graph.pb',
+) -> Report:
+  """Returns what is found in a graph, and a proposal that was tried.
+
+  Args:
+    graph_def: A frozen graph, which is not changed.
+    input_tensor: Where images go in, if it is known.
+    representation_tensor: The representation, if it is known.
+    name: Of the entry.
+    source: File of the graph.
+
+  Raises:
+    GraphError: If images cannot be fed to the graph, or nothing behind can be
+      explained; the message says why.
+  """
+  nodes = {n.name: n for n in functions.inline_functions(graph_def)}
+  inputs = _inputs(nodes, input_tensor)
+  chosen = inputs[0]
+  flow = inspection_inputs.trace(nodes, chosen)
+  ranked = inspection_ranking.rank(flow)
+  if representation_tensor is not None:
+    ranked = _chosen_first(ranked, representation_tensor)
+  if not ranked:
+    raise GraphError(
+      f'No representation found behind {chosen.tensor!r}: nothing there has '
+      'weights and one result for each image; choose one with '
+      '--representation.'
+    )
+  (low, high), reason = inspection_ranges.guess(flow, bool(chosen.stands_for))
+  text = preprocessing_text(flow.input_shape, chosen, low, high)
+  tried = ranked[:1] if representation_tensor else ranked[:_MAX_TRIED]
+  trials = _try_in_turn(graph_def, chosen.tensor, tried, text)
+  accepted = next((t for t in trials if t.is_complete), None) or next(
+    (t for t in trials if t.is_useful), None
+  )
+  if accepted is None:
+    raise GraphError(
+      f'None of {len(trials)} representations behind {chosen.tensor!r} can be '
+      f'explained; of {trials[0].tensor!r}: '
+      f'{"; ".join(dict.fromkeys(trials[0].outcomes.values()))}'
+    )
+  counts, nonlinear, no_rule = _rules(graph_def, chosen.tensor, accepted.tensor)
+  return Report(
+    source=source,
+    inputs=tuple(inputs),
+    input_shape=flow.input_shape,
+    operations=counts,
+    nonlinear=nonlinear,
+    no_rule=no_rule,
+    left_out=flow.left_out,
+    representations=tuple(ranked),
+    trials=tuple(trials),
+    range_reason=reason,
+    entry={
+      'name': _entry_name(name),
+      'graph': os.path.basename(source),
+      'input': chosen.tensor,
+      'representation': accepted.tensor,
+      'preprocessing': text,
+    },
+  )
+
+
+def _inputs(nodes, wanted: str | None) -> list[InputCandidate]:
+  found = inspection_inputs.candidates(nodes)
+  if wanted is not None:
+    chosen = inspection_inputs.of_tensor(nodes, wanted)
+    if chosen.why_not:
+      raise GraphError(
+        f'{chosen.tensor!r} cannot be the input: {chosen.why_not}.'
+      )
+    return [chosen, *(c for c in found if c.tensor != chosen.tensor)]
+  if not found or found[0].why_not:
+    reasons = '; '.join(f'{c.tensor!r}: {c.why_not}' for c in found)
+    raise GraphError(
+      'No tensor was found that images could be fed to'
+      + (f' ({reasons}). ' if reasons else ', for there is no Placeholder. ')
+      + 'Choose one with --input: floats [N, height, width, channels].'
+    )
+  return found
+
+
+def _chosen_first(ranked: Sequence[Candidate], wanted: str) -> list[Candidate]:
+  name = wanted if ':' in wanted else f'{wanted}:0'
+  same = [c for c in ranked if c.tensor == name]
+  chosen = same[0] if same else Candidate(name, (), 0.0, ('as asked for',))
+  return [chosen, *(c for c in ranked if c.tensor != name)]
+
+
+def preprocessing_text(
+  input_shape: Sequence[int], chosen: InputCandidate, low: int, high: int
+) -> str:
+  """Returns T for pictures of three channels, of any size."""
+  first = chosen.channels_first
+  if first is None:
+    first = input_shape[1] < input_shape[3] and input_shape[1] in (1, 3, 4)
+  channels = input_shape[1] if first else input_shape[3]
+  height, width = input_shape[2:] if first else input_shape[1:3]
+  size = f'{height}' if height == width else f'{height}, {width}'
+  steps = [f'resize({size})']
+  if channels == 1:
+    steps.append('grayscale')
+  steps.append(f'range({low}, {high})')
+  if channels == 4:
+    steps.append('append_channel(1)')
+  if first:
+    steps.append('channels_first')
+  return ' | '.join(steps)
+
+
+def _try_in_turn(
+  graph_def: tf.compat.v1.GraphDef,
+  input_tensor: str,
+  candidates: Sequence[Candidate],
+  preprocessing: str,
+) -> list[Trial]:
+  """Tries candidates until one can be explained by all methods."""
+  trials = []
+  for candidate in candidates:
+    outcomes = {
+      method: _try(graph_def, input_tensor, candidate, preprocessing, method)
+      for method in _METHODS
+    }
+    trials.append(Trial(candidate.tensor, outcomes))
+    if trials[-1].is_complete:
+      break
+  return trials
+
+
+def _try(graph_def, input_tensor, candidate, preprocessing, method) -> str:
+  try:
+    with explainers.Explainer(
+      graph_def,
+      input_tensor=input_tensor,
+      representation_tensor=candidate.tensor,
+      preprocessing=preprocessing,
+      methods=(method,),
+      batch_size=1,
+      name=candidate.tensor,
+    ) as explainer:
+      maps = explainer.explain(pictures(2)).maps[method]
+  except ValueError as error:
+    return ' '.join(str(error).split())
+  if not np.all(np.isfinite(maps)):
+    return 'the map is not finite'
+  if not all(np.any(image) for image in maps):
+    return 'the map is zero'
+  return 'ok'
+
+
+def pictures(number: int, seed: int = 0) -> np.ndarray:
+  """Returns smooth coloured pictures, uint8 [number, 96, 96, 3]."""
+  rng = np.random.default_rng(seed)
+  side = _PICTURE_SIDE
+  total = np.zeros((number, side, side, 3))
+  for cells in (2, 4, 8, 16, 32):  # Amplitudes fall as in photographs.
+    coarse = rng.uniform(-1, 1, (number, cells, cells, 3))
+    repeats = side // cells
+    total += coarse.repeat(repeats, 1).repeat(repeats, 2) / np.sqrt(cells)
+  return np.clip(128 + 70 * total, 0, 255).astype(np.uint8)
+
+
+def _rules(
+  graph_def: tf.compat.v1.GraphDef, input_tensor: str, representation: str
+) -> tuple[dict[str, int], dict[str, str], str]:
+  """Returns what stands in a report: operations, nonlinear, no_rule."""
+  subgraph = graph.extract(
+    graph_def, input_tensor, representation, overrides.op_types()
+  )
+  counts = Counter(node.op for node in subgraph.nodes.values())
+  try:
+    _, ruled = overrides.mark_activations(subgraph)
+    refusal = ''
+  except UnsupportedOpError as error:
+    ruled, refusal = {}, str(error)
+  nonlinear = {
+    name: f'rule of activations ({number} times)'
+    for name, number in ruled.items()
+    if name not in (products.GATE, products.HALF)
+  }
+  for kind, text in (
+    (products.GATE, 'operands held constant, as gates'),
+    (products.HALF, 'operands that get half of the relevance'),
+  ):
+    if ruled.get(kind):
+      nonlinear[f'products ({kind})'] = f'{ruled[kind]} {text}'
+  for kind in counts:
+    if kind in nonlinear or kind in _LINEAR or kind in operations.BILINEAR:
+      continue
+    nonlinear[kind] = _way_of(kind, refusal, subgraph)
+  return dict(counts.most_common()), nonlinear, refusal
+
+
+def _way_of(kind: str, refusal: str, subgraph: graph.SubGraph) -> str:
+  if f'{kind} (node' in refusal or f'{kind} of ' in refusal:
+    return 'NO RULE'
+  if kind in operations.WINNER_TAKES_ALL:
+    return 'relevance follows the winner, as the gradient does'
+  if kind in overrides.op_types() and refusal:
+    return 'rule of activations'
+  if any(
+    products.is_product(n) for n in subgraph.nodes.values() if n.op == kind
+  ):
+    return 'rule of products'
+  return 'part of an activation or gate, or not on a way of the gradient'
+
+
+def _entry_name(name: str) -> str:
+  """Returns a name that a bank accepts."""
+  cleaned = re.sub(r'[^A-Za-z0-9_.+=@-]', '_', name)[:128] or 'network'
+  return cleaned if re.match(r'[A-Za-z0-9_]', cleaned) else f'_{cleaned[:127]}'

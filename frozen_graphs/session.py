@@ -1,0 +1,63 @@
+"""How a checked graph is given to TensorFlow, and where it runs."""
+
+import tensorflow as tf
+
+from frozen_graphs.errors import GraphError
+from frozen_graphs.graph import SubGraph
+
+
+def import_graph(subgraph: SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns the input and the representation in the current graph."""
+  try:
+    source, representation = tf.import_graph_def(
+      subgraph.graph_def(),
+      return_elements=[subgraph.input_tensor, subgraph.representation_tensor],
+      name='',
+    )
+  except ValueError as error:
+    reason = ' '.join(str(error).split())
+    raise GraphError(f'TensorFlow cannot import the graph: {reason}') from error
+  if not representation.dtype.is_floating:
+    raise GraphError(
+      f'The representation {representation.name!r} has the type '
+      f'{representation.dtype.name}; it must be floating-point.'
+    )
+  return source, representation
+
+
+def static_shape(
+  graph_def: tf.compat.v1.GraphDef, tensor: str
+) -> tuple[int | None, ...] | None:
+  """Returns the shape of a tensor as far as the graph tells it, None if not."""
+  with tf.Graph().as_default():
+    try:
+      (result,) = tf.import_graph_def(graph_def, return_elements=[tensor])
+    except ValueError:
+      return None
+  return None if result.shape.rank is None else tuple(result.shape)
+
+
+def check_device(device: str | None) -> None:
+  if device is None:
+    return
+  try:
+    spec = tf.DeviceSpec.from_string(device)
+  except ValueError as error:
+    raise ValueError(f'No device {device!r}: {error}') from error
+  kind, number = spec.device_type or 'CPU', spec.device_index or 0
+  present = len(tf.config.list_physical_devices(kind))
+  if number >= present:
+    devices = [d.name for d in tf.config.list_physical_devices()]
+    raise ValueError(
+      f'There is no device {device!r}; present: {", ".join(devices)}.'
+    )
+
+
+def config() -> tf.compat.v1.ConfigProto:
+  result = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+  result.gpu_options.allow_growth = True
+  # Grappler's remapper (oneDNN fusions) does not come to an end on the gradient
+  # graphs of some large networks, and what it fuses forward is needed backward.
+  options = result.graph_options.rewrite_options
+  options.remapping = type(options).OFF
+  return result

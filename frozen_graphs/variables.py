@@ -1,0 +1,184 @@
+"""Turns the variables of a graph into constants, without running anything.
+
+TensorFlow's own ways to load a SavedModel or a meta graph run the graph's
+restore and initialisation operations. Here the nodes of a graph that stand for
+variables become constants; `stored_values` reads their values.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from frozen_graphs import folding as control_flow
+from frozen_graphs import graph_ends, operations, tensors
+from frozen_graphs.errors import GraphError
+from frozen_graphs.stored_values import Stored
+
+GraphDef = tf.compat.v1.GraphDef
+NodeDef = tf.compat.v1.NodeDef
+Tensor = tuple[str, int]
+
+_REFERENCES = frozenset({'Variable', 'VariableV2'})
+_HANDLES = frozenset({'VarHandleOp'})
+_ASSIGNMENTS = frozenset({'Assign', 'AssignVariableOp'})
+_RESTORES = frozenset({'RestoreV2'})
+_MAX_BYTES = 2**31 - 2**20  # Of a GraphDef, less what is not weights.
+
+
+def prune(graph_def: GraphDef, outputs: Sequence[str]) -> GraphDef:
+  """Returns the part of a graph that computes `outputs`.
+
+  Args:
+    graph_def: A graph without function calls; it is not changed.
+    outputs: Names of tensors.
+
+  Raises:
+    GraphError: If there is no such tensor.
+  """
+  nodes = {node.name: node for node in graph_def.node}
+  pruned = GraphDef(
+    node=[nodes[name] for name in _needed(nodes, outputs)],
+    versions=graph_def.versions,
+  )
+  _drop_control_inputs(pruned.node)
+  for node in pruned.node:
+    if node.op == 'ReadVariableOp' and (handle := _handle(nodes, node)):
+      node.input[:] = [handle]
+  if any(node.op in control_flow.FUNCTIONAL for node in pruned.node):
+    pruned.library.CopyFrom(graph_def.library)
+  return pruned
+
+
+def freeze(
+  graph_def: GraphDef, value_of: Callable[[NodeDef], np.ndarray]
+) -> GraphDef:
+  """Returns a graph with constants in place of its variables.
+
+  Args:
+    graph_def: A graph without function calls; it is not changed.
+    value_of: Returns the value of the variable that a node stands for.
+
+  Raises:
+    GraphError: If the variables are too large, or one is chosen at run time.
+  """
+  frozen = GraphDef()
+  frozen.CopyFrom(graph_def)
+  nodes = {node.name: node for node in graph_def.node}
+  size = 0
+  for node in frozen.node:
+    if node.op == 'ReadVariableOp':
+      _read_constant(node, nodes)
+    elif node.op in _HANDLES | _REFERENCES:
+      value = value_of(node)
+      size += value.nbytes
+      if size > _MAX_BYTES:
+        raise GraphError(
+          'The variables take more than 2 GiB, which a frozen graph cannot '
+          'hold; choose a representation nearer to the input.'
+        )
+      _become_constant(node, value)
+  return frozen
+
+
+def _drop_control_inputs(kept: Sequence[NodeDef]) -> None:
+  """Removes control inputs from nodes that were left out."""
+  names = {node.name for node in kept}
+  for node in kept:
+    inputs = [
+      text
+      for text in node.input
+      if not text.startswith('^') or text[1:] in names
+    ]
+    node.input[:] = inputs
+
+
+def _needed(nodes: Mapping[str, NodeDef], outputs: Iterable[str]) -> list[str]:
+  """Returns names of the nodes that the outputs are computed from, in order.
+
+  Control inputs do not count, and the value of a variable is not computed.
+  """
+  needed = {}
+  stack = [
+    tensors.split(graph_ends.full_name(nodes, name))[0] for name in outputs
+  ]
+  while stack:
+    name = stack.pop()
+    if name in needed:
+      continue
+    if name not in nodes:
+      raise GraphError(f'The node {name!r} is missing; the graph is damaged.')
+    needed[name] = True
+    if nodes[name].op == 'ReadVariableOp':
+      handle = _handle(nodes, nodes[name])
+      stack.append(handle or tensors.split(nodes[name].input[0])[0])
+    else:
+      stack.extend(source for source, _ in tensors.data_inputs(nodes[name]))
+  return [name for name in nodes if name in needed]
+
+
+def _follow(nodes: Mapping[str, NodeDef], tensor: Tensor) -> Tensor:
+  """Returns where a tensor comes from, left of nodes that pass it on."""
+  seen = set()
+  while tensor[0] in nodes and tensor not in seen:
+    seen.add(tensor)
+    node = nodes[tensor[0]]
+    inputs = list(tensors.data_inputs(node))
+    if node.op not in operations.PASS_THROUGH or tensor[1] >= len(inputs):
+      break
+    tensor = inputs[tensor[1]]
+  return tensor
+
+
+def _handle(nodes: Mapping[str, NodeDef], node: NodeDef) -> str | None:
+  """Returns the variable that a node takes first, if it does."""
+  name = _follow(nodes, next(tensors.data_inputs(node), ('', 0)))[0]
+  if name in nodes and nodes[name].op in _HANDLES | _REFERENCES:
+    return name
+  return None
+
+
+def stored_variables(graph_def: GraphDef) -> dict[str, Stored]:
+  """Returns where variables are stored, as the graph's restore nodes say.
+
+  A variable that they do not tell of is stored under its own name.
+
+  Args:
+    graph_def: A whole graph without function calls.
+  """
+  nodes = {node.name: node for node in graph_def.node}
+  stored = {}
+  for node in nodes.values():
+    if node.op not in _ASSIGNMENTS:
+      continue
+    inputs = list(tensors.data_inputs(node))
+    variable = _handle(nodes, node)
+    source, number = _follow(nodes, inputs[1]) if inputs[1:] else ('', 0)
+    if variable and source in nodes and nodes[source].op in _RESTORES:
+      _, keys, parts = (
+        control_flow.constant(nodes, tensor)
+        for tensor in tensors.data_inputs(nodes[source])
+      )
+      if keys is not None and number < keys.size:
+        part = parts.flat[number].decode() if parts is not None else ''
+        stored[variable] = Stored(keys.flat[number].decode(), part)
+  return stored
+
+
+def _read_constant(node: NodeDef, nodes: Mapping[str, NodeDef]) -> None:
+  handle = _handle(nodes, node)
+  if handle is None:
+    raise GraphError(
+      f'Node {node.name!r} reads a variable that is chosen while the graph '
+      'runs; such a graph cannot be frozen.'
+    )
+  kind = node.attr['dtype'].type
+  node.CopyFrom(NodeDef(name=node.name, op='Identity', input=[handle]))
+  node.attr['T'].type = kind
+
+
+def _become_constant(node: NodeDef, value: np.ndarray) -> None:
+  kind = tf.as_dtype(node.attr['dtype'].type).base_dtype
+  node.CopyFrom(NodeDef(name=node.name, op='Const'))
+  node.attr['dtype'].type = kind.as_datatype_enum
+  node.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(value, kind))

@@ -1,1 +1,0 @@
-"""One module for each format that networks are stored in."""

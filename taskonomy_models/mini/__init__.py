@@ -1,0 +1,1 @@
+"""The mini bank, and the code that trained it."""

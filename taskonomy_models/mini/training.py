@@ -1,0 +1,252 @@
+"""Trains one encoder and decoder of the mini bank.
+
+The recipe matters to attribution more than the method does: the gradients of
+plainly trained networks are nearly orthogonal to each other. Two ordinary
+choices make them comparable, one random initialisation shared by all tasks,
+and noise on every training picture.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+import dataclasses
+import math
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from taskonomy_models.mini import network as mini_network
+from taskonomy_models.mini import tasks as mini_tasks
+
+_EVALUATION_BATCH = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """How the networks of a bank are trained.
+
+  Attributes:
+    steps: Of Adam, the rate falling to 0 along a cosine.
+    batch_size: Pictures a step.
+    learning_rate: After `warm_up` steps.
+    warm_up: Steps.
+    noise: Each picture gets Gaussian noise of its own standard deviation,
+      uniform in [0, noise], in the unit of the input; a task with a noise of
+      its own keeps that.
+    common_start: Whether all encoders start from the same random weights.
+    seed: Of weights, batches and noise.
+  """
+
+  steps: int = 1500
+  batch_size: int = 32
+  learning_rate: float = 2e-3
+  warm_up: int = 60
+  noise: float = 0.5
+  common_start: bool = True
+  seed: int = 0
+
+  def rate(self, step: int) -> float:
+    """Returns the learning rate of a step, counted from 0."""
+    warm = min(1.0, (step + 1) / self.warm_up)
+    cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
+    return self.learning_rate * warm * cosine
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """Pictures uint8 [N, S, S, 3] and one task's labels [N, ...]."""
+
+  images: np.ndarray
+  labels: np.ndarray
+
+
+def standardisation(
+  task: mini_tasks.MiniTask, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns mean and standard deviation of each output over a training set."""
+  values = np.asarray(labels, np.float32).reshape(-1, task.outputs)
+  return values.mean(axis=0), values.std(axis=0) + 1e-6
+
+
+def _central(side: int, channels: int) -> np.ndarray:
+  """1 in the central square of half the side, 0 around it."""
+  mask = np.zeros((side, side, channels), np.float32)
+  mask[side // 4 : side - side // 4, side // 4 : side - side // 4] = 1
+  return mask
+
+
+def loss_function(
+  task: mini_tasks.MiniTask, labels: np.ndarray
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+  """Returns the loss of each picture, from labels and outputs.
+
+  Cross-entropy in nats, or the squared error of labels standardised over the
+  training set `labels`; a mean over pixels, in the central square if masked.
+  """
+  if task.classes:
+
+    def cross_entropy(wanted, outputs):
+      loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        tf.cast(wanted, tf.int32), outputs
+      )
+      return tf.reduce_mean(tf.reshape(loss, (tf.shape(loss)[0], -1)), axis=1)
+
+    return cross_entropy
+  mean, deviation = standardisation(task, labels)
+  weight = np.ones(labels.shape[1:], np.float32)
+  if task.masked:
+    weight = _central(labels.shape[1], task.outputs)
+  weight = weight / weight.mean()
+
+  def squared_error(wanted, outputs):
+    scaled = (tf.cast(wanted, tf.float32) - mean) / deviation
+    loss = weight * tf.square(outputs - scaled)
+    return tf.reduce_mean(tf.reshape(loss, (tf.shape(loss)[0], -1)), axis=1)
+
+  return squared_error
+
+
+def constant_outputs(
+  task: mini_tasks.MiniTask, labels: np.ndarray
+) -> np.ndarray:
+  """Returns the best outputs that do not look at the picture, [outputs].
+
+  The mean of the labels (0 once standardised), or the log of the classes'
+  frequencies.
+  """
+  if not task.classes:
+    return np.zeros(task.outputs, np.float32)
+  counts = np.bincount(
+    np.asarray(labels).astype(int).ravel(), minlength=task.outputs
+  )
+  return np.log((counts + 1) / (counts + 1).sum()).astype(np.float32)
+
+
+def _evaluate(task, forward, loss, data: Data, preprocess, seed: int):
+  """Returns the loss of each picture; noise as the task defines it."""
+  rng = np.random.default_rng(seed)
+  losses = []
+  for start in range(0, len(data.images), _EVALUATION_BATCH):
+    rows = slice(start, start + _EVALUATION_BATCH)
+    inputs = preprocess(data.images[rows])
+    if task.noise:
+      noise = rng.normal(0, task.noise, inputs.shape)
+      inputs = inputs + noise.astype(np.float32)
+    outputs = forward(tf.constant(inputs))
+    losses.append(loss(tf.constant(data.labels[rows]), outputs).numpy())
+  return np.concatenate(losses)
+
+
+class _Trainer:
+  """The graph of one training step, traced once."""
+
+  def __init__(self, task, recipe, encoder, decoder, loss, side):
+    self._task, self._recipe = task, recipe
+    self._encoder, self._decoder, self._loss = encoder, decoder, loss
+    self._optimizer = tf.keras.optimizers.Adam(recipe.learning_rate)
+    self._variables = encoder.trainable_variables + decoder.trainable_variables
+    self._optimizer.build(self._variables)
+    visible = 1 - _central(side, 1) if task.masked else 1.0
+    self._visible = tf.constant(visible, tf.float32)
+    self.step = tf.function(self._step)
+
+  def _noise(self, inputs, seed):
+    shape = tf.shape(inputs)
+    spread = (shape[0], 1, 1, 1)
+    if self._task.noise:
+      sigma = tf.fill(spread, self._task.noise)
+    else:
+      sigma = tf.random.stateless_uniform(spread, seed) * self._recipe.noise
+    noise = tf.random.stateless_normal(shape, seed + 1) * sigma
+    return inputs + noise * self._visible
+
+  def _step(self, inputs, labels, rate, seed):
+    if self._task.noise or self._recipe.noise:
+      inputs = self._noise(inputs, seed)
+    self._optimizer.learning_rate.assign(rate)
+    with tf.GradientTape() as tape:
+      outputs = self._decoder(self._encoder(inputs, training=True))
+      loss = tf.reduce_mean(self._loss(labels, outputs))
+    gradients = tape.gradient(loss, self._variables)
+    self._optimizer.apply(gradients, self._variables)
+    return loss
+
+
+def train(
+  task: mini_tasks.MiniTask,
+  recipe: Recipe,
+  training: Data,
+  test: Data,
+  preprocess: Callable[[np.ndarray], np.ndarray],
+  task_number: int = 0,
+  progress: Callable[..., Iterable] = lambda steps, **unused: steps,
+) -> tuple[tf.keras.Model, Mapping[str, float]]:
+  """Trains a task's network from scratch.
+
+  Args:
+    task: What to learn.
+    recipe: How.
+    training: Training set.
+    test: Scored once, at the end.
+    preprocess: T, from uint8 pictures to float32 inputs [N, S, S, C].
+    task_number: Makes the random numbers of this task its own.
+    progress: Wraps the steps, as `progress(steps, description=)`.
+
+  Returns:
+    The encoder, and `test_loss`, `constant_loss` (of the best constant
+    outputs on the same pictures), `train_loss` (over the last 50 steps) and
+    `seconds`.
+
+  Raises:
+    FloatingPointError: If the loss is no longer finite.
+  """
+  started = time.monotonic()
+  own_seed = recipe.seed * 1000 + task_number + 1
+  tf.keras.utils.set_random_seed(own_seed)
+  side = training.images.shape[1]
+  channels = preprocess(training.images[:1]).shape[-1]
+  encoder = mini_network.build_encoder(channels)
+  mini_network.initialise(
+    encoder, recipe.seed if recipe.common_start else own_seed
+  )
+  decoder = mini_network.build_decoder(task, side // mini_network.STRIDE)
+  loss = loss_function(task, training.labels)
+  trainer = _Trainer(task, recipe, encoder, decoder, loss, side)
+
+  rng = np.random.default_rng(own_seed)
+  order = np.zeros(0, int)
+  recent = []
+  for step in progress(range(recipe.steps), description=task.name):
+    if len(order) < recipe.batch_size:
+      order = rng.permutation(len(training.images))
+    rows, order = np.split(order, [recipe.batch_size])
+    rows = np.sort(rows)
+    value = trainer.step(
+      tf.constant(preprocess(training.images[rows])),
+      tf.constant(training.labels[rows]),
+      tf.constant(recipe.rate(step), tf.float32),
+      tf.constant([own_seed, 2 * step], tf.int32),
+    )
+    recent = [*recent[-49:], value]
+    if step % 100 == 99 and not np.isfinite(value):
+      raise FloatingPointError(
+        f'{task.name}: the loss is {float(value)} at step {step}. '
+        'Train with a lower learning rate.'
+      )
+
+  @tf.function(reduce_retracing=True)
+  def forward(inputs):
+    return decoder(encoder(inputs, training=False), training=False)
+
+  test_losses = _evaluate(task, forward, loss, test, preprocess, own_seed)
+  constant = constant_outputs(task, training.labels)
+  shape = (len(test.images), *test.labels.shape[1:])
+  shape = shape if not task.classes else (*shape, task.outputs)
+  constant_losses = loss(
+    tf.constant(test.labels), tf.broadcast_to(constant, shape)
+  )
+  return encoder, {
+    'test_loss': float(test_losses.mean()),
+    'constant_loss': float(tf.reduce_mean(constant_losses)),
+    'train_loss': float(np.mean(recent)),
+    'seconds': time.monotonic() - started,
+  }

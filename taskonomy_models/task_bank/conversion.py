@@ -1,0 +1,268 @@
+"""Converts the released Taskonomy encoders to a bank of frozen graphs.
+
+Beside the bank, `sources.json` says what each graph was made from, so that a
+second run converts only what is new.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+from typing import Any
+
+from absl import logging
+
+from taskonomy_models import bank as banks
+from taskonomy_models import encoder as encoder_lib
+from taskonomy_models.task_bank import encoder as task_bank_encoder
+from taskonomy_models.task_bank import files as task_bank_files
+from taskonomy_models.task_bank import release as task_bank
+from taskonomy_models.task_bank.release import TaskEncoder
+from transferability.oracle import Oracle
+
+NAME = 'task_bank'
+_MANIFEST = 'sources.json'
+_ORACLE = 'oracle.csv'
+_BYTES_PER_GRAPH = 96 * 2**20
+
+_Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What a conversion did.
+
+  Attributes:
+    converted: Tasks that were converted now.
+    kept: Tasks that had been converted from the same files.
+    failed: Messages by task.
+    missing: Tasks of the paper that the bank does not hold.
+  """
+
+  converted: tuple[str, ...]
+  kept: tuple[str, ...]
+  failed: dict[str, str]
+  missing: tuple[str, ...]
+
+
+class _Folder:
+  """The folder of the bank, and its record of sources."""
+
+  def __init__(self, path: str | os.PathLike):
+    self.path = pathlib.Path(path)
+    self._manifest = self.path / _MANIFEST
+    if self._manifest.exists():
+      self.records: dict[str, _Record] = self._read()
+    elif (self.path / 'bank.json').exists():
+      raise ValueError(
+        f'{self.path} holds a bank that was not made by this command; choose '
+        'another --output.'
+      )
+    else:
+      self.records = {}
+
+  def _read(self) -> dict[str, _Record]:
+    try:
+      records = json.loads(self._manifest.read_text(encoding='utf-8'))
+      if {type(record) for record in records.values()} <= {dict}:
+        return records
+    except (ValueError, AttributeError):
+      pass
+    raise ValueError(f'{self._manifest} is damaged; delete it to start anew.')
+
+  def graph(self, name: str) -> pathlib.Path:
+    return self.path / f'{name}.pb'
+
+  def has(self, name: str, digest: str, weights_type: str) -> bool:
+    """Returns whether the graph is there, made from just that."""
+    record = self.records.get(name, {})
+    return (
+      record.get('source_sha256') == digest
+      and record.get('weights_type') == weights_type
+      and self.graph(name).is_file()
+      and encoder_lib.file_digest(str(self.graph(name)))
+      == record.get('graph_sha256')
+    )
+
+  def add(self, name: str, graph: bytes, record: _Record) -> None:
+    """Writes a graph, then the bank with it."""
+    self.path.mkdir(parents=True, exist_ok=True)
+    _write(self.graph(name), graph)
+    digest = encoder_lib.file_digest(str(self.graph(name)))
+    self.records[name] = {**record, 'graph_sha256': digest}
+    self.write_bank()
+
+  def names(self) -> tuple[str, ...]:
+    """Returns the tasks whose graphs are there, in canonical order."""
+    return tuple(
+      name
+      for name in task_bank.ENCODERS
+      if name in self.records and self.graph(name).is_file()
+    )
+
+  def write_bank(self) -> None:
+    """Writes the description of the graphs that are there, and their oracle."""
+    known = [task_bank.ENCODERS[name] for name in self.names()]
+    _write(self._manifest, json.dumps(self.records, indent=2).encode() + b'\n')
+    banks.save(
+      banks.Bank(
+        name=NAME,
+        encoders=tuple(self._entry(encoder) for encoder in known),
+        oracle=self._write_oracle(known),
+        image_size=task_bank.IMAGE_SIZE,
+        folder=str(self.path),
+      )
+    )
+
+  def _entry(self, encoder: TaskEncoder) -> encoder_lib.Encoder:
+    return encoder_lib.Encoder(
+      name=encoder.name,
+      graph=str(self.graph(encoder.name)),
+      input_tensor=task_bank_encoder.INPUT,
+      representation_tensor=task_bank_encoder.REPRESENTATION,
+      preprocessing=encoder.preprocessing,
+      label=encoder.task.label,
+      group=encoder.task.group,
+      sha256=self.records[encoder.name]['graph_sha256'],
+    )
+
+  def _write_oracle(self, known: Collection[TaskEncoder]) -> str | None:
+    """Writes Taskonomy's ranking of these sources, if there is a target."""
+    path = self.path / _ORACLE
+    if len(known) < 2 or not any(encoder.task.is_target for encoder in known):
+      return None
+    oracle = Oracle.taskonomy().restrict([encoder.name for encoder in known])
+    oracle.save(path)
+    return str(path)
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+  temporary = path.with_name(path.name + '.partial')
+  with open(temporary, 'wb') as file:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+  os.replace(temporary, path)
+
+
+def _check_space(folder: pathlib.Path, number: int) -> None:
+  existing = next(p for p in (folder, *folder.resolve().parents) if p.exists())
+  free = shutil.disk_usage(existing).free
+  if free < number * _BYTES_PER_GRAPH:
+    raise OSError(
+      f'{number} graphs need {number * _BYTES_PER_GRAPH / 2**30:.1f} GiB, but '
+      f'only {free / 2**30:.1f} GiB are free in {existing}.'
+    )
+
+
+def convert(
+  source: str | os.PathLike,
+  output: str | os.PathLike,
+  *,
+  only: Collection[str] = (),
+  weights_type: str = 'float32',
+  allow_unknown_digests: bool = False,
+  progress: Callable[..., Iterable] = lambda items, **_: items,
+) -> Report:
+  """Converts the released encoders in a folder; see `task_bank_files`.
+
+  A file that cannot be converted does not keep the others from being so. What
+  an earlier run converted stays in the bank, whether its source is still there
+  or not.
+
+  Args:
+    source: Folder of checkpoints or .pth files.
+    output: Folder of the bank, which is made or added to.
+    only: The tasks wanted; empty: all.
+    weights_type: As the graphs store their kernels, 'float32' or 'float16'.
+    allow_unknown_digests: Take a .pth file whose content is not what the sha256
+      in its name says.
+    progress: Wraps the tasks, as `progress.track` does.
+
+  Raises:
+    ValueError: If there is nothing to convert, or the output holds another
+      bank.
+    OSError: If a folder cannot be read or written.
+  """
+  unknown = sorted(set(only) - set(task_bank.ENCODERS))
+  if unknown:
+    raise ValueError(
+      f'There are no tasks {unknown}; there are {list(task_bank.ENCODERS)}.'
+    )
+  findings = task_bank_files.find(source)
+  for note in findings.notes:
+    logging.info('%s', note)
+  sources = [
+    item for name, item in findings.sources.items() if not only or name in only
+  ]
+  if not sources:
+    raise ValueError(
+      f'No encoders found in {source}. Put checkpoints there as '
+      f'TASK/{task_bank.CHECKPOINT}.index and .data-00000-of-00001, or files '
+      'NAME_encoder-SHA256.pth; docs/task_bank.md lists them.'
+    )
+  folder = _Folder(output)
+  _check_space(
+    folder.path, sum(not folder.graph(s.encoder.name).exists() for s in sources)
+  )
+  converted, kept, failed = [], [], {}
+  for item in progress(sources, description='Encoders'):
+    name = item.encoder.name
+    try:
+      digest = _checked_digest(item, allow_unknown_digests)
+      if folder.has(name, digest, weights_type):
+        kept.append(name)
+        continue
+      graph = _graph(item, weights_type)
+    except (ValueError, OSError) as error:
+      failed[name] = str(error)
+      logging.error('%s: %s', name, error)
+      continue
+    record = {
+      'source': item.path.name,
+      'source_sha256': digest,
+      'weights_type': weights_type,
+    }
+    folder.add(name, graph, record)
+    converted.append(name)
+    logging.info('%s: converted from %s', name, item.path)
+  if kept:
+    folder.write_bank()  # Perhaps what an interrupted run did not get to.
+  missing = tuple(n for n in task_bank.ENCODERS if n not in folder.names())
+  return Report(tuple(converted), tuple(kept), failed, missing)
+
+
+def _checked_digest(
+  source: task_bank_files.Source, allow_unknown_digests: bool
+) -> str:
+  """Returns the sha256 of a source; says so if it is not a released one."""
+  digest = task_bank_files.digest(source)
+  try:
+    released = source.is_released(digest)
+  except ValueError:
+    if not allow_unknown_digests:
+      raise
+    released = False
+  if released is False:
+    logging.warning(
+      '%s is not the file of the PyTorch release (its sha256 is %s, that of '
+      'the release %s); it is taken as it is.',
+      source.path,
+      digest,
+      source.encoder.pytorch_sha256,
+    )
+  return digest
+
+
+def _graph(source: task_bank_files.Source, weights_type: str) -> bytes:
+  network = task_bank_encoder.freeze(
+    source.weights(),
+    source.encoder.channels,
+    str(source.path),
+    prefix=source.encoder.prefix,
+    size=task_bank.IMAGE_SIZE,
+    weights_type=weights_type,
+  )
+  return network.graph_def.SerializeToString(deterministic=True)

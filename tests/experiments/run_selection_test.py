@@ -1,0 +1,153 @@
+"""Tests of the selection commands as a user runs them."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+from absl.testing import absltest
+
+from tests import bank_testing
+from toolkit_basics import files
+
+_ROOT = pathlib.Path(__file__).parents[2]
+_DRIVER = """
+import contextlib, importlib, io, json, sys
+from unittest import mock
+from absl.testing import flagsaver
+from experiments import selection_cli
+from taskonomy_models import cli
+name, *commands = json.load(sys.stdin)
+module = importlib.import_module(f'experiments.run_{name}')
+results = []
+for kind, *arguments in commands:
+  out, err = io.StringIO(), io.StringIO()
+  extract = selection_cli.features.extract_all if kind == 'compute' else None
+  with (
+      flagsaver.flagsaver(),
+      contextlib.redirect_stdout(out),
+      contextlib.redirect_stderr(err),
+      mock.patch.object(selection_cli.features, 'extract_all', extract),
+  ):
+    sys.argv = [f'run_{name}', *arguments]
+    try:
+      module.main()
+      code = 0
+    except SystemExit as end:
+      code = end.code or 0
+  results.append([code, out.getvalue(), err.getvalue()])
+json.dump(results, sys.stdout)
+"""
+
+
+class RunSelectionTest(absltest.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.folder = pathlib.Path(absltest.TEST_TMPDIR.value, 'run_selection')
+    bank_testing.write(cls.folder / 'bank')
+    for seed, name in enumerate(('cats', 'dogs', 'owls')):
+      bank_testing.write_images(cls.folder / 'data' / name, 14, seed=seed)
+
+  def run_all(self, name, *commands):
+    """Returns exit code, stdout and stderr of each command.
+
+    Entry points define flags of the same names, so each runs in a process of
+    its own.
+
+    Args:
+      name: Of the entry point.
+      *commands: Whether to `compute` or to `look`, and further arguments.
+    """
+    common = [
+      f'--bank={self.folder / "bank"}',
+      f'--train_dir={self.folder / "data"}',
+      f'--output={self.folder / name}',
+      '--measures=logme,transrate,pactran',
+      '--steps=20',
+      '--num_draws=20',
+      '--batch_size=16',
+    ]
+    process = subprocess.run(
+      [sys.executable, '-c', _DRIVER],
+      cwd=_ROOT,
+      input=json.dumps([name, *([c[0], *common, *c[1:]] for c in commands)]),
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    self.assertEqual(process.returncode, 0, process.stderr)
+    return json.loads(process.stdout)
+
+  def test_models_compete_and_a_finished_run_is_shown_again(self):
+    first, again, other, wrong, few = self.run_all(
+      'model_selection',
+      ('compute',),
+      ('look', '--resume'),
+      ('look', '--resume', '--grid=2'),
+      ('look', '--train_dir=nowhere', '--overwrite'),
+      ('compute', '--networks=alpha,beta', '--overwrite'),
+    )
+    self.assertEqual(first[0], 0, first[2])
+    self.assertIn('logme', first[1])
+    self.assertEqual(again[0], 0, again[2])
+    self.assertIn('nothing was computed again', again[1])
+    self.assertIn(first[1].splitlines()[0], again[1])
+    for result, message in (
+      (other, '--grid is 1 there, but 2 now'),
+      (wrong, "no folder 'nowhere'"),
+      (few, '2 networks of the bank'),
+    ):
+      self.assertEqual(result[0], 1)
+      self.assertIn(message, result[2])
+      self.assertLen(result[2].strip().splitlines(), 1)
+
+  def test_a_killed_run_goes_on_with_what_it_has(self):
+    output = self.folder / 'source_selection'
+    tuned = ('compute', '--methods=', '--fine_tune_steps=2', '--seeds=1')
+    (first,) = self.run_all('source_selection', tuned)
+    self.assertEqual(first[0], 0, first[2])
+    tables = ('scores.csv', 'agreement.csv', 'summary.csv', 'seconds.csv')
+    before = {name: (output / name).read_bytes() for name in tables}
+    record = json.loads((output / 'run.json').read_text())
+    record['finished'] = False
+    (output / 'run.json').write_text(json.dumps(record))
+    (output / 'features' / 'beta.json').unlink()
+    for name in tables:
+      (output / name).unlink()
+    (again,) = self.run_all('source_selection', (*tuned, '--resume'))
+    self.assertEqual(again[0], 0, again[2])
+    for name in tables[:3]:
+      self.assertEqual((output / name).read_bytes(), before[name], name)
+    header, *rows = files.read_csv(output / 'scores.csv')
+    self.assertEqual([row[1] for row in rows], list(bank_testing.NAMES))
+    self.assertEqual(header[3:], ['logme', 'transrate', 'pactran'])
+
+  def test_layers_compete_and_wrong_input_ends_in_one_line(self):
+    few, unknown, measure, found = self.run_all(
+      'layer_selection',
+      ('compute', '--networks=alpha'),
+      ('compute', '--networks=omega'),
+      ('compute', '--measures=luck'),
+      ('compute', '--bank=mini', '--networks=rgb2depth', '--num_layers=3'),
+    )
+    for result, message in (
+      (few, 'alpha has 2 layers to choose from; 3 are needed'),
+      (unknown, "no network 'omega'; choose from alpha, beta"),
+      (measure, "No measure of features and labels is named 'luck'"),
+    ):
+      self.assertEqual(result[0], 1)
+      self.assertIn(message, result[2])
+      self.assertLen(result[2].strip().splitlines(), 1)
+    self.assertEqual(found[0], 0, found[2])
+    header, *rows = files.read_csv(
+      self.folder / 'layer_selection' / 'scores.csv'
+    )
+    names = [f'rgb2depth.layer0{i}' for i in (1, 2, 3)]
+    self.assertEqual([row[1] for row in rows], names)
+    self.assertEqual({row[0] for row in rows}, {'rgb2depth-data'})
+    self.assertIn('logme', header)
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,404 @@
+"""Tests of whole ONNX networks against the evaluator of the package `onnx`."""
+
+import pathlib
+import random
+import sys
+from unittest import mock
+
+from absl.testing import absltest, parameterized
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip('onnx', reason='needs the extra onnx')
+
+from onnx import helper, numpy_helper  # noqa: E402
+
+from attribution.explainer import Explainer  # noqa: E402
+from frozen_graphs.errors import GraphError  # noqa: E402
+from frozen_graphs.formats.onnx import model as onnx_model  # noqa: E402
+from tests import format_testing, onnx_networks, onnx_testing  # noqa: E402
+
+_NETWORKS = [(f.__name__, f) for f in onnx_networks.NETWORKS]
+_LAST = onnx_networks.from_tensorflow  # Its channels are last in the file.
+
+
+def _images(count: int = 3) -> np.ndarray:
+  """Returns noise, float32 [count, 16, 16, 3] in [0, 1)."""
+  return np.random.default_rng(9).random((count, 16, 16, 3), np.float32)
+
+
+def _expected(model: onnx.ModelProto, images: np.ndarray, build) -> np.ndarray:
+  """Returns what the reference evaluator computes."""
+  if build is not _LAST:
+    images = images.transpose(0, 3, 1, 2)
+  return onnx_testing.reference(model, {'image': images})[0]
+
+
+def _explain(network, images, batch_size=32):
+  with Explainer(
+    network.graph_def,
+    input_tensor=network.inputs[0],
+    representation_tensor=network.outputs[0],
+    methods=('elrp', 'gradient_times_input'),
+    batch_size=batch_size,
+  ) as explainer:
+    return explainer.explain(images)
+
+
+class OnnxModelTest(parameterized.TestCase):
+  def _save(self, content) -> pathlib.Path:
+    return onnx_testing.save(content, self.create_tempdir().full_path)
+
+  def _model(self, *nodes, shape=(1, 3, 8, 8), constants=None, opset=17):
+    return onnx_testing.model(
+      nodes, {'image': shape}, [nodes[-1].output[0]], constants, opset
+    )
+
+  @parameterized.named_parameters(*_NETWORKS)
+  def test_network_computes_what_the_reference_does(self, build):
+    model, images = build(), _images()
+    network = onnx_model.load(self._save(model))
+    self.assertEqual(network.inputs, ('image:0',))
+    (actual,) = onnx_testing.run(network, {'image:0': images})
+    expected = _expected(model, images, build)
+    self.assertGreater(expected.std(), 1e-3)
+    np.testing.assert_allclose(actual, expected, 1e-4, 1e-5)
+
+  @parameterized.named_parameters(*_NETWORKS)
+  def test_maps_are_finite_and_those_of_each_image_alone(self, build):
+    network = onnx_model.load(self._save(build(batch=1)))
+    images = _images()
+    together = _explain(network, images)
+    expected = _expected(build(), images, build)
+    np.testing.assert_allclose(together.representation, expected, 1e-4, 1e-5)
+    alone = _explain(network, images[1:2])
+    for method, maps in together.maps.items():
+      with self.subTest(method):
+        self.assertEqual(maps.shape, images.shape)
+        self.assertTrue(np.isfinite(maps).all())
+        scale = np.abs(maps[1]).max()
+        self.assertGreater(scale, 0)
+        np.testing.assert_allclose(
+          alone.maps[method][0], maps[1], 0, 1e-4 * scale
+        )
+
+  def test_relevance_is_conserved_without_biases(self):
+    network = onnx_model.load(self._save(onnx_networks.plain()))
+    explanation = _explain(network, _images())
+    np.testing.assert_allclose(
+      explanation.maps['elrp'].sum(axis=(1, 2, 3)),
+      explanation.representation.mean(axis=(1, 2, 3)),
+      rtol=1e-2,
+    )
+
+  def test_gradient_is_the_slope_of_the_reference(self):
+    build = onnx_networks.attention
+    model, images = build(), _images(1)
+    network = onnx_model.load(self._save(model))
+    relevance = _explain(network, images).maps['gradient_times_input']
+    step = 1e-2 * images * np.random.default_rng(0).choice([0, 1], (16, 16, 1))
+    step = step.astype(np.float32)
+    difference = _expected(model, images + step, build).mean() - (
+      _expected(model, images - step, build).mean()
+    )
+    chosen = relevance[step > 0].sum()
+    np.testing.assert_allclose(chosen, difference / 2e-2, rtol=2e-2)
+
+  def test_tensors_are_called_by_type_and_number(self):
+    path = self._save(onnx_networks.residual())
+    network = onnx_model.load(path)
+    names = {node.name for node in network.graph_def.node}
+    self.assertContainsSubset(
+      {'Conv_0', 'Conv_2', 'Relu_0', 'Relu_2', 'MaxPool_0', 'Gemm_0'}, names
+    )
+    self.assertContainsSubset({'input', 'layer2/relu', 'layer13/gemm'}, names)
+
+  @parameterized.parameters('Relu_1', 'layer6/relu', 'layer6/relu:0')
+  def test_network_can_be_cut_at_any_name(self, name):
+    model = onnx_networks.residual()
+    network = onnx_model.load(self._save(model), outputs=[name])
+    self.assertNotIn('MatMul', {node.op for node in network.graph_def.node})
+    del model.graph.output[:]
+    model.graph.output.append(onnx.ValueInfoProto(name='layer6/relu:0'))
+    expected = _expected(model, _images(), onnx_networks.residual)
+    (actual,) = onnx_testing.run(network, {'image:0': _images()})
+    np.testing.assert_allclose(actual, expected, 1e-4, 1e-5)
+
+  def test_unknown_output_is_named(self):
+    path = self._save(onnx_networks.plain())
+    with self.assertRaisesRegex(GraphError, r"no tensor or node 'Relu_7'"):
+      onnx_model.load(path, outputs=['Relu_7'])
+
+  def test_activations_are_those_that_elrp_has_rules_for(self):
+    network = onnx_model.load(self._save(onnx_networks.mobile()))
+    with Explainer(
+      network.graph_def,
+      input_tensor=network.inputs[0],
+      representation_tensor=network.outputs[0],
+    ) as explainer:
+      ruled = explainer.summary.ruled
+    self.assertGreater(ruled['Relu6'], 0)
+    self.assertGreater(ruled['gate'], 0)
+
+  def test_weights_of_16_bits_become_32(self):
+    build = onnx_networks.plain
+    model, images = build(), _images()
+    for tensor in model.graph.initializer:
+      half = numpy_helper.to_array(tensor).astype(np.float16)
+      tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    network = onnx_model.load(self._save(model))
+    (actual,) = onnx_testing.run(network, {'image:0': images})
+    expected = _expected(model, images.astype(np.float16), build)
+    np.testing.assert_allclose(actual, expected, 1e-2, 1e-2)
+
+  def test_fixed_input_becomes_a_constant(self):
+    nodes = [helper.make_node('Mul', ['image', 'strength'], ['y'])]
+    model = onnx_testing.model(
+      nodes, {'image': [1, 3, 8, 8], 'strength': [1]}, ['y']
+    )
+    path = self._save(model)
+    self.assertEqual(onnx_model.load(path).inputs, ('image:0', 'strength:0'))
+    network = onnx_model.load(path, fixed_inputs={'strength': [3.0]})
+    images = np.ones((1, 8, 8, 3), np.float32)
+    (actual,) = onnx_testing.run(network, {'image:0': images})
+    np.testing.assert_array_equal(actual, 3 * images.transpose(0, 3, 1, 2))
+    with self.assertRaisesRegex(GraphError, "no input 'force'"):
+      onnx_model.load(path, fixed_inputs={'force': [3.0]})
+    with self.assertRaisesRegex(GraphError, r'shape \(1,\)'):
+      onnx_model.load(path, fixed_inputs={'strength': [3.0, 1.0]})
+
+  def test_image_size_is_asked_for_where_it_is_needed(self):
+    pool = helper.make_node(
+      'MaxPool', ['image'], ['y'], kernel_shape=[3, 3], auto_pad='SAME_UPPER',
+      strides=[2, 2])  # fmt: skip
+    path = self._save(self._model(pool, shape=(1, 3, 'h', 'w')))
+    with self.assertRaisesRegex(GraphError, r'give image_size='):
+      onnx_model.load(path)
+    network = onnx_model.load(path, image_size=(8, 6))
+    images = np.ones((1, 8, 6, 3), np.float32)
+    (actual,) = onnx_testing.run(network, {'image:0': images})
+    self.assertEqual(actual.shape, (1, 3, 4, 3))
+
+  def test_layout_says_where_channels_are(self):
+    relu = helper.make_node('Relu', ['image'], ['y'])
+    path = self._save(self._model(relu, shape=(1, 3, 8, 3)))
+    for layout, shape in (
+      ('auto', (1, 8, 3, 3)),
+      ('channels_first', (1, 8, 3, 3)),
+      ('channels_last', (1, 3, 8, 3)),
+    ):
+      with self.subTest(layout):
+        network = onnx_model.load(path, layout=layout)
+        images = np.ones(shape, np.float32)
+        (actual,) = onnx_testing.run(network, {'image:0': images})
+        self.assertEqual(actual.shape, (1, 3, 8, 3))
+    with self.assertRaisesRegex(GraphError, "not 'NCHW'"):
+      onnx_model.load(path, layout='NCHW')
+
+  def test_functions_of_the_file_are_inlined(self):
+    domain = 'local'
+    body = [
+      helper.make_node('Sigmoid', ['a'], ['s']),
+      helper.make_node('Mul', ['a', 's'], ['b']),
+    ]
+    opsets = [helper.make_opsetid('', 17), helper.make_opsetid(domain, 1)]
+    function = helper.make_function(
+      domain, 'Silu', ['a'], ['b'], body, opsets[:1]
+    )
+    model = self._model(
+      helper.make_node('Silu', ['image'], ['y'], domain=domain)
+    )
+    model.functions.append(function)
+    model.opset_import.append(opsets[1])
+    x = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
+    network = onnx_model.load(self._save(model))
+    (actual,) = onnx_testing.run(network, {'image:0': x})
+    np.testing.assert_allclose(
+      actual, (x / (1 + np.exp(-x))).transpose(0, 3, 1, 2), 1e-5, 1e-6
+    )
+
+
+class OnnxErrorsTest(parameterized.TestCase):
+  def _save(self, content) -> pathlib.Path:
+    return onnx_testing.save(content, self.create_tempdir().full_path)
+
+  def _refused(self, reason, *nodes, shape=(1, 3, 8, 8), opset=17, **constants):
+    model = onnx_testing.model(nodes, {'image': shape}, ['y'], constants, opset)
+    path = self._save(model)
+    with self.assertRaisesRegex(GraphError, reason) as raised:
+      onnx_model.load(path)
+    self.assertIn(str(path), str(raised.exception))
+
+  def test_cut_file_is_refused_wherever_it_is_cut(self):
+    content = onnx_networks.plain().SerializeToString()
+    path = self._save(b'')
+    rng = random.Random(0)
+    for end in [
+      0,
+      1,
+      2,
+      *rng.sample(range(len(content)), 60),
+      len(content) - 1,
+    ]:
+      path.write_bytes(content[:end])
+      with self.subTest(end), self.assertRaises(GraphError):
+        onnx_model.load(path)
+
+  def test_damaged_file_never_raises_anything_else(self):
+    content = onnx_networks.mobile().SerializeToString()
+    path = self._save(b'')
+    for seed in range(60):
+      path.write_bytes(format_testing.damaged(content, seed))
+      try:
+        onnx_model.load(path)
+      except GraphError:
+        pass
+
+  @parameterized.parameters(b'', b'\x89PNG\r\n\x1a\n', b'{"format": "onnx"}')
+  def test_other_files_are_refused(self, content):
+    with self.assertRaisesRegex(GraphError, 'ONNX model'):
+      onnx_model.load(self._save(content))
+
+  def test_missing_file_is_an_os_error(self):
+    with self.assertRaises(FileNotFoundError):
+      onnx_model.load(self.create_tempdir().full_path + '/model.onnx')
+
+  def test_unknown_operations_are_named(self):
+    nms = helper.make_node('NonZero', ['image'], ['y'], name='places')
+    self._refused(r"node 'places' \(NonZero.*not known.*outputs=", nms)
+    fused = helper.make_node(
+      'FusedConv', ['image', 'w'], ['y'], domain='com.microsoft'
+    )
+    w = np.ones((2, 3, 1, 1), np.float32)
+    self._refused(r'com\.microsoft\.FusedConv.*not known', fused, w=w)
+
+  def test_quantised_networks_are_refused_as_such(self):
+    node = helper.make_node('QuantizeLinear', ['image', 'scale'], ['y'])
+    self._refused('quantised network', node, scale=np.float32(0.1))
+
+  def test_unknown_attributes_are_refused(self):
+    node = helper.make_node('Relu', ['image'], ['y'], slope=0.1)
+    self._refused(r"unknown attributes \['slope'\]", node)
+
+  def test_what_is_wrong_with_a_node_is_said(self):
+    w = np.ones((2, 4, 1, 1), np.float32)
+    node = helper.make_node('Conv', ['image', 'w'], ['y'], name='first')
+    self._refused(r"'first' .*3 channels, but the kernel needs 4", node, w=w)
+    missing = helper.make_node('Add', ['image', 'nowhere'], ['y'])
+    self._refused(r"needs \['nowhere'\]", missing)
+    absurd = [
+      helper.make_node('ConstantOfShape', ['size'], ['c']),
+      helper.make_node('Add', ['image', 'c'], ['y']),
+    ]
+    self._refused('elements are allowed', *absurd, size=np.array([2**40]))
+
+  def test_dropout_in_training_mode_is_refused(self):
+    node = helper.make_node('Dropout', ['image', 'ratio', 'training'], ['y'])
+    self._refused(
+      'training mode', node, ratio=np.float32(0.5), training=np.array(True)
+    )
+
+  @parameterized.parameters(1, 6, 99)
+  def test_unknown_opset_is_refused(self, opset):
+    node = helper.make_node('Relu', ['image'], ['y'])
+    self._refused(f'opset {opset};', node, opset=opset)
+
+  def test_too_large_file_is_refused_unread(self):
+    path = self._save(onnx_networks.plain())
+    with self.assertRaisesRegex(GraphError, 'more than the 100 allowed'):
+      onnx_model.load(path, max_bytes=100)
+
+  def test_missing_package_names_the_extra(self):
+    path = self._save(onnx_networks.plain())
+    with (
+      mock.patch.dict(sys.modules, {'onnx': None}),
+      self.assertRaisesRegex(GraphError, r'attribution-transfer\[onnx\]'),
+    ):
+      onnx_model.load(path)
+
+  def test_files_are_told_by_their_names(self):
+    path = self._save(onnx_networks.plain())
+    self.assertTrue(onnx_model.matches(path))
+    self.assertFalse(onnx_model.matches(path.parent))
+    self.assertFalse(onnx_model.matches(path.with_suffix('.pb')))
+
+
+class OnnxExternalWeightsTest(parameterized.TestCase):
+  def _save(self, location='weights.bin', **entries) -> pathlib.Path:
+    """Writes the plain network with its weights beside it."""
+    self._weights = []
+    model = onnx_networks.plain()
+    offset = 0
+    for tensor in model.graph.initializer:
+      self._weights.append(tensor.raw_data)
+      place = {
+        'location': location,
+        'offset': str(offset),
+        'length': str(len(tensor.raw_data)),
+        **entries,
+      }
+      offset += len(tensor.raw_data)
+      tensor.ClearField('raw_data')
+      tensor.data_location = onnx.TensorProto.EXTERNAL
+      for key, value in place.items():
+        tensor.external_data.add(key=key, value=value)
+    return onnx_testing.save(model, self.create_tempdir().full_path)
+
+  def _write_weights(self, path: pathlib.Path, end: int | None = None) -> None:
+    content = b''.join(self._weights)
+    path.with_name('weights.bin').write_bytes(content[:end])
+
+  def test_weights_beside_the_file_are_read(self):
+    path = self._save()
+    self._write_weights(path)
+    network = onnx_model.load(path)
+    (actual,) = onnx_testing.run(network, {'image:0': _images()})
+    build = onnx_networks.plain
+    expected = _expected(build(), _images(), build)
+    np.testing.assert_allclose(actual, expected, 1e-4, 1e-5)
+
+  def test_missing_weights_are_named(self):
+    with self.assertRaisesRegex(GraphError, r"'weights.bin' is missing"):
+      onnx_model.load(self._save())
+
+  def test_cut_weights_are_named(self):
+    path = self._save()
+    self._write_weights(path, -1)
+    with self.assertRaisesRegex(GraphError, r"'weights.bin' is cut off"):
+      onnx_model.load(path)
+
+  @parameterized.parameters('../secret', '/etc/passwd', '', '.')
+  def test_weights_elsewhere_are_refused(self, location):
+    with self.assertRaisesRegex(GraphError, 'outside of the folder'):
+      onnx_model.load(self._save(location))
+
+  def test_link_out_of_the_folder_is_refused(self):
+    path = self._save()
+    outside = self.create_tempdir().full_path + '/weights.bin'
+    pathlib.Path(outside).write_bytes(b''.join(self._weights))
+    path.with_name('weights.bin').symlink_to(outside)
+    with self.assertRaisesRegex(GraphError, 'outside of the folder'):
+      onnx_model.load(path)
+
+  @parameterized.parameters(
+    ({'offset': 'x'}, 'no number'),
+    ({'length': '7'}, 'its shape needs'),
+    ({'offset': '-4'}, 'at -4'),
+  )
+  def test_wrong_places_are_refused(self, entries, reason):
+    path = self._save(**entries)
+    self._write_weights(path)
+    with self.assertRaisesRegex(GraphError, reason):
+      onnx_model.load(path)
+
+  def test_weights_count_to_the_limit(self):
+    path = self._save()
+    self._write_weights(path)
+    limit = path.stat().st_size + 700
+    with self.assertRaisesRegex(GraphError, 'more than is allowed'):
+      onnx_model.load(path, max_bytes=limit)
+
+
+if __name__ == '__main__':
+  absltest.main()

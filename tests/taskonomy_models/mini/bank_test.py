@@ -1,0 +1,125 @@
+"""Tests of the building of a mini bank, on a few small scenes."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from absl.testing import absltest
+import numpy as np
+
+from experiments import mini_bank, transfers
+from taskonomy_models import bank as banks
+from taskonomy_models.mini import readouts
+from taskonomy_models.mini import training as mini_training
+from toolkit_basics import files, progress
+from transferability import oracle as oracle_lib
+
+_SIZES = mini_bank.DataSizes(train=48, transfer=40, validation=12, test=12)
+_RECIPE = mini_training.Recipe(steps=3, batch_size=8)
+_TASKS = ('class_places', 'rgb2depth')
+
+
+def _digests(folder):
+  digests = {}
+  for name in sorted(os.listdir(folder)):
+    if name.endswith('.pb'):
+      with open(os.path.join(folder, name), 'rb') as file:
+        digests[name] = hashlib.sha256(file.read()).hexdigest()
+  return digests
+
+
+class MiniBankTest(absltest.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    cls.data = os.path.join(folder.name, 'data')
+    cls.bank = os.path.join(folder.name, 'bank')
+    cls.folder = folder.name
+    cls._train(cls.bank, workers=2)
+
+  @classmethod
+  def _train(cls, bank, recipe=_RECIPE, workers=1):
+    mini_bank.train_bank(
+      bank,
+      cls.data,
+      recipe,
+      sizes=_SIZES,
+      tasks=_TASKS,
+      workers=workers,
+      progress=progress.track,
+    )
+
+  def test_the_same_recipe_gives_the_same_bytes_with_any_workers(self):
+    again = os.path.join(self.folder, 'again')
+    self._train(again, workers=1)
+    self.assertEqual(_digests(again), _digests(self.bank))
+    self.assertLen(_digests(again), 2)
+
+  def test_networks_that_are_there_are_kept(self):
+    path = os.path.join(self.bank, 'rgb2depth.pb')
+    before = os.stat(path).st_mtime_ns
+    self._train(self.bank)
+    self.assertEqual(os.stat(path).st_mtime_ns, before)
+
+  def test_networks_of_another_recipe_are_not_mixed_in(self):
+    other = dataclasses.replace(_RECIPE, noise=0.0)
+    with self.assertRaisesRegex(ValueError, 'another --output'):
+      self._train(self.bank, recipe=other)
+
+  def test_transfers_are_trained_once_for_each_target_and_seed(self):
+    plan = transfers.TransferPlan(
+      sources=_TASKS,
+      targets=_TASKS,
+      num_images=(16,),
+      seeds=(0, 1),
+      held_out=8,
+      recipe=readouts.ReadoutRecipe(steps=4, checkpoints=2),
+    )
+    for _ in range(2):
+      transfers.measure(self.bank, self.data, _SIZES, plan, 1, progress.track)
+    transfers.write_oracle(self.bank, plan)
+    losses = transfers.load_losses(self.bank, plan, 'rgb2depth', 16, 'test')
+    self.assertEqual(losses.shape, (2, 2, 12))
+    self.assertTrue(np.isfinite(losses).all())
+    self.assertFalse(np.allclose(losses[0], losses[1]))
+    oracle = oracle_lib.Oracle.load(os.path.join(self.bank, 'oracle.csv'))
+    self.assertEqual(oracle.ranking['rgb2depth'], ('class_places',))
+    bank = banks.load(self.bank)
+    self.assertEqual(bank.names, ('rgb2depth', 'class_places'))
+    self.assertEqual(bank.oracle, os.path.join(self.bank, 'oracle.csv'))
+
+    results = os.path.join(self.folder, 'recipes')
+    # Entry points define flags of the same names, so each runs in a process of
+    # its own.
+    process = subprocess.run(
+      [
+        sys.executable,
+        '-m',
+        'experiments.compare_recipes',
+        f'--bank_dirs={self.bank}',
+        f'--data_dir={self.data}',
+        f'--output={results}',
+        '--num_images=8',
+      ],
+      cwd=pathlib.Path(__file__).parents[3],
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    self.assertEqual(process.returncode, 0, process.stderr)
+    header, *rows = files.read_csv(
+      os.path.join(results, 'recipes_validation.csv')
+    )
+    methods = [row[header.index('method')] for row in rows]
+    self.assertIn('elrp', methods)
+    self.assertIn('elrp no_hubs', methods)
+
+
+if __name__ == '__main__':
+  absltest.main()
