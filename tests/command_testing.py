@@ -10,7 +10,7 @@ _ROOT = pathlib.Path(__file__).parents[1]
 _DRIVER = """
 import contextlib, importlib, io, json, sys
 from absl.testing import flagsaver
-from taskonomy_models import cli
+from toolkit_basics import cli
 entry_point = importlib.import_module(sys.argv[1])
 results = []
 for arguments in json.load(sys.stdin):

@@ -16,7 +16,7 @@ import contextlib, importlib, io, json, sys
 from unittest import mock
 from absl.testing import flagsaver
 from experiments import selection_cli
-from taskonomy_models import cli
+from toolkit_basics import cli
 name, *commands = json.load(sys.stdin)
 module = importlib.import_module(f'experiments.run_{name}')
 results = []

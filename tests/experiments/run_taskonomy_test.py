@@ -34,7 +34,7 @@ _DRIVER = """
 import contextlib, io, json, sys
 from absl.testing import flagsaver
 from experiments import pipeline, run_taskonomy
-from taskonomy_models import cli
+from toolkit_basics import cli
 commands, may_compute = json.load(sys.stdin)
 if not may_compute:
   pipeline.explainers.Explainer = None

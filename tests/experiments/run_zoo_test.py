@@ -25,7 +25,7 @@ import contextlib, io, json, sys
 from unittest import mock
 from absl.testing import flagsaver
 from experiments import pipeline, run_zoo
-from taskonomy_models import cli
+from toolkit_basics import cli
 results = []
 for kind, *arguments in json.load(sys.stdin):
   out, err = io.StringIO(), io.StringIO()

@@ -24,7 +24,8 @@ _DRIVER = """
 import contextlib, io, json, os, sys
 from unittest import mock
 from absl.testing import flagsaver
-from taskonomy_models import cli, zoo
+from toolkit_basics import cli
+from taskonomy_models.zoo import networks as zoo
 commands = json.load(sys.stdin)
 zoo.load = lambda: described
 described = zoo.parse(commands[0][0])

@@ -13,7 +13,7 @@ _ENTRY_POINT = textwrap.dedent('''
   """An entry point of the tests."""
   import os, signal
   from absl import app, flags, logging
-  from taskonomy_models import cli
+  from toolkit_basics import cli
 
   _KIND = flags.DEFINE_enum('kind', 'a', ['a', 'b'], 'Of something.')
   _NUMBER = flags.DEFINE_integer('number', 1, 'Of it.', lower_bound=1)

@@ -18,7 +18,7 @@ print('said by the program', file=sys.stderr)
 # Python's and the C library's way to stderr.
 _BLOCK = """
 import os, sys
-from taskonomy_models import quiet
+from toolkit_basics import quiet
 try:
   with quiet.silent_stderr():
     print('one', file=sys.stderr)
