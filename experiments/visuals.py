@@ -27,21 +27,20 @@ def example_maps(
 
   A map averaged over channels gets one channel.
   """
-  shape = (
-    space.map_shape if len(space.map_shape) == 3 else (*space.map_shape, 1)
-  )
-  return np.stack(
-    [
-      np.asarray(space.rows(name)[images], np.float32).reshape(-1, *shape)
-      for name in names
-    ]
-  )
+  height, width, *channels = space.map_shape
+  rows = [np.asarray(space.rows(name)[images], np.float32) for name in names]
+  shape = len(names), len(images), height, width, *(channels or [1])
+  return np.stack(rows).reshape(shape)
 
 
 def _groups(bank: Bank) -> list[str | None] | None:
   if bank.groups is None:
     return None
   return [encoder.group for encoder in bank.encoders]
+
+
+def _shown_as(probe: ProbeSet) -> str:
+  return pathlib.Path(probe.name).name
 
 
 def draw_affinities(
@@ -53,8 +52,8 @@ def draw_affinities(
   """Writes heat map and tree of each affinity to `figures/`."""
   folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
-  labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
-  shown_as = pathlib.Path(probe.name).name
+  labels, groups = [e.label for e in bank.encoders], _groups(bank)
+  shown_as = _shown_as(probe)
   for method, matrix in evaluation.affinities.items():
     tree, label = evaluation.trees[method], figures.method_label(method)
     figures.affinity_heat_map(
@@ -96,21 +95,26 @@ def draw(
   output = pathlib.Path(output)
   folder = output / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
-  labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
-  shown_as = pathlib.Path(probe.name).name
+  labels, shown_as = [e.label for e in bank.encoders], _shown_as(probe)
   maps = {}
   for method, space in spaces.items():
     shown = space.kept_images[:_EXAMPLES]
     maps[method] = example_maps(space, evaluation.names, shown)
-    figures.map_grid(
-      folder / f'maps_{method}.png',
-      probe.images[shown],
-      maps[method],
-      labels,
-      method,
-    )
+    path = folder / f'maps_{method}.png'
+    figures.map_grid(path, probe.images[shown], maps[method], labels, method)
   draw_affinities(bank, probe, evaluation, output)
+  curves = {name: score.curve for name, score in evaluation.scores.items()}
+  for kind in ('precision', 'recall') if curves else ():
+    figures.precision_recall_curves(folder / f'{kind}.png', curves, kind)
   oracle = evaluations.load_oracle(bank)
+  targets = () if oracle is None else oracle.targets
+  common = {
+    'labels': labels,
+    'groups': _groups(bank),
+    'images': probe.images[shown],
+    'maps': maps,
+    'settings': settings,
+  }
   report.write(
     output / 'report.html',
     title=f'{bank.name} on {shown_as}',
@@ -118,28 +122,15 @@ def draw(
       f'{len(labels)} networks, {len(probe)} images, protocol '
       f'{evaluation.protocol}.'
     ),
-    labels=labels,
-    groups=groups,
     evaluation=evaluation,
-    relevant={}
-    if oracle is None
-    else {target: oracle.relevant(target) for target in oracle.targets},
-    images=probe.images[shown],
-    maps=maps,
-    settings=settings,
+    relevant={target: oracle.relevant(target) for target in targets},
     tree_axis=_TREE_AXIS[evaluation.protocol],
+    **common,
   )
-  curves = {name: score.curve for name, score in evaluation.scores.items()}
-  for kind in ('precision', 'recall') if curves else ():
-    figures.precision_recall_curves(folder / f'{kind}.png', curves, kind)
   summaries.write(
     output / 'tensorboard',
-    labels=labels,
-    groups=groups,
     methods=list(spaces),
-    images=probe.images[shown],
-    maps=maps,
     affinities=evaluation.affinities,
     precision_recall=curves,
-    settings=settings,
+    **common,
   )
