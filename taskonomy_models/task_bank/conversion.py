@@ -49,7 +49,7 @@ class _TaskBankFolder(banks.Folder):
 
   def __init__(self, path: str | os.PathLike):
     super().__init__(path, NAME)
-    if self.bank().encoders and not self.provenance():
+    if not self.provenance() and self.bank().encoders:
       raise ValueError(
         f'{self.path} holds a bank that was not made by this command; choose '
         'another output.'
@@ -58,10 +58,13 @@ class _TaskBankFolder(banks.Folder):
   def add_task(
     self,
     encoder: TaskEncoder,
-    graph: tf.compat.v1.GraphDef,
+    graph: tf.compat.v1.GraphDef | bytes,
     record: dict[str, Any],
   ) -> None:
-    """Writes a graph, then the bank with it and its oracle."""
+    """Writes a graph, then the bank with it.
+
+    With Taskonomy's ranking of these sources, if there is a target.
+    """
     entry = Encoder(
       name=encoder.name,
       graph='',
@@ -72,10 +75,6 @@ class _TaskBankFolder(banks.Folder):
       group=encoder.task.group,
     )
     self.add(entry, graph, record, image_size=task_bank.IMAGE_SIZE)
-    self.write_oracle()
-
-  def write_oracle(self) -> None:
-    """Writes Taskonomy's ranking of these sources, if there is a target."""
     known = [task_bank.encoders()[name] for name in self.bank().names]
     path = self.path / _ORACLE
     if len(known) < 2 or not any(encoder.task.is_target for encoder in known):
@@ -136,21 +135,22 @@ def convert(
       record = {
         'source_sha256': _checked_digest(item, allow_unknown_digests),
         'weights_type': weights_type,
+        'source': item.path.name,
       }
       if folder.has(name, record):
         kept.append(name)
+        if name not in folder.bank().names:  # The run before was interrupted.
+          graph = folder.graph(name).read_bytes()
+          folder.add_task(item.encoder, graph, record)
         continue
       graph = _graph_def(item, weights_type)
     except (ValueError, OSError) as error:
       failed[name] = str(error)
       logging.error('%s: %s', name, error)
       continue
-    record['source'] = item.path.name
     folder.add_task(item.encoder, graph, record)
     converted.append(name)
     logging.info('%s: converted from %s', name, item.path)
-  if kept:
-    folder.write_oracle()  # Perhaps what an interrupted run did not get to.
   there = folder.bank().names
   missing = tuple(n for n in task_bank.encoders() if n not in there)
   return TaskBankReport(tuple(converted), tuple(kept), failed, missing)
