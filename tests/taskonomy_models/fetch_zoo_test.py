@@ -15,7 +15,7 @@ import numpy as np
 from attribution.explainer import Explainer
 from taskonomy_models import bank as banks
 from taskonomy_models.zoo import conversion as zoo_conversion
-from taskonomy_models.zoo.networks import Network
+from taskonomy_models.zoo.networks import ZooNetwork
 from tests import bank_testing, package_testing, testing
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def _weights(seed, factor=1.0):
 
 
 def _network(name, package, member, **changes):
-  network = Network(
+  network = ZooNetwork(
     name=name,
     label=name.title(),
     group='edges',
