@@ -39,7 +39,10 @@ _INPUT = FLAGS.string(
   'Name of the tensor that takes the images; by default the first input.',
 )
 _FORMAT = FLAGS.enum(
-  'format', None, registry.NAMES, 'What SOURCE is; by default its name says it.'
+  'format',
+  None,
+  registry.FORMATS.names(),
+  'What SOURCE is; by default its name says it.',
 )
 _LABEL = FLAGS.string(
   'label', None, 'What figures call the network; by default its name.'

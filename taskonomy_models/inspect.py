@@ -12,9 +12,9 @@ import json
 import pathlib
 
 import toolkit_basics.cli as cli
-from frozen_graphs import network_files
-from frozen_graphs.inspection import report as inspection
-from frozen_graphs.inspection import text as inspection_text
+import frozen_graphs
+from taskonomy_models import proposal as proposals
+from taskonomy_models import proposal_text
 
 FLAGS = cli.Flags()
 _INPUT = FLAGS.string(
@@ -28,22 +28,22 @@ _REPRESENTATION = FLAGS.string(
 _NAME = FLAGS.string(
   'name', None, 'What the network is called; by default as its file.'
 )
-_JSON = FLAGS.bool('json', False, 'Print the report as JSON, for programs.')
+_JSON = FLAGS.bool('json', False, 'Print it as JSON, for programs.')
 
 
 def main(graph: str) -> None:
-  network = network_files.load(graph)
-  report = inspection.inspect(
-    network.graph_def,
+  network = frozen_graphs.load(graph)
+  proposal = proposals.propose(
+    network,
     input_tensor=_INPUT.value,
     representation_tensor=_REPRESENTATION.value,
     name=_NAME.value or pathlib.Path(graph).resolve().stem,
     source=graph,
   )
   if _JSON.value:
-    print(json.dumps(inspection_text.as_json(report), indent=2))
+    print(json.dumps(proposal_text.as_json(proposal), indent=2))
   else:
-    print(inspection_text.as_text(report))
+    print(proposal_text.as_text(proposal))
 
 
 if __name__ == '__main__':

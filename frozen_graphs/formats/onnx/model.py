@@ -17,6 +17,14 @@ import tensorflow as tf
 
 from frozen_graphs import named_graph
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats.onnx import (
+  convolutions,  # noqa: F401 (registers operations)
+  elementwise,  # noqa: F401
+  reductions,  # noqa: F401
+  resize,  # noqa: F401
+  shapes,  # noqa: F401
+  windows,  # noqa: F401
+)
 from frozen_graphs.formats.onnx import file as onnx_file
 from frozen_graphs.formats.onnx import registry as onnx_registry
 from frozen_graphs.formats.onnx.values import Operand, Value, as_value

@@ -15,6 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats.keras import (
+  layer_types,  # noqa: F401 (registers the layers)
+)
 from frozen_graphs.formats.keras import layers as keras_layers
 from frozen_graphs.formats.keras.config import (
   MODELS,

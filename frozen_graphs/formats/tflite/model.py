@@ -21,6 +21,10 @@ import tensorflow as tf
 from frozen_graphs import named_graph
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.tflite import file as tflite_file
+from frozen_graphs.formats.tflite import (
+  layers,  # noqa: F401 (registers operations)
+  ops,  # noqa: F401
+)
 from frozen_graphs.formats.tflite import registry as tflite_registry
 from frozen_graphs.formats.tflite.registry import Operand
 from frozen_graphs.frozen import FrozenNetwork
