@@ -76,7 +76,7 @@ class RunTaskonomyTestCase(absltest.TestCase):
     ):
       return command_testing.run_or_look(
         'experiments.run_taskonomy',
-        *(pipeline.explainers, 'Explainer'),
+        *(pipeline, 'Explainer'),
         *([kind, *command] for command in commands),
       )
 

@@ -72,7 +72,7 @@ class RunZooTestCase(parameterized.TestCase):
     ]
     return command_testing.run_or_look(
       'experiments.run_zoo',
-      *(pipeline.explainers, 'Explainer'),
+      *(pipeline, 'Explainer'),
       *([kind, *common, *arguments] for kind, *arguments in commands),
     )
 

@@ -166,6 +166,7 @@ class FetchZooTest(absltest.TestCase):
         set(bank_testing.tree_bytes(self.output)),
         {
           'bank.json',
+          'sources.json',
           'zoo.csv',
           'one.pb',
           'two.pb',
