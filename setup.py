@@ -40,6 +40,7 @@ setuptools.setup(
   package_data={
     'experiments': ['report_page/*'],
     'taskonomy_models': [
+      'task_bank/*.csv',
       'zoo/*.json',
       'mini/*.json',
       'mini/*.pb',

@@ -72,9 +72,9 @@ def main() -> None:
     allow_unknown_digests=_ALLOW_UNKNOWN_DIGESTS.value,
     progress=progress.track,
   )
-  number = len(task_bank.ENCODERS) - len(report.missing)
+  number = len(task_bank.encoders()) - len(report.missing)
   print(
-    f'{output}: {number} of {len(task_bank.ENCODERS)} tasks; '
+    f'{output}: {number} of {len(task_bank.encoders())} tasks; '
     f'{len(report.converted)} converted now, {len(report.kept)} kept.'
   )
   if report.missing:

@@ -50,7 +50,7 @@ _LIST = FLAGS.bool(
 )
 
 
-def _listing(networks: Sequence[zoo.Network]) -> str:
+def _listing(networks: Sequence[zoo.ZooNetwork]) -> str:
   packages_of = zoo.load().packages
   lines = []
   for network in networks:
@@ -66,7 +66,9 @@ def _listing(networks: Sequence[zoo.Network]) -> str:
 
 
 def _convert(
-  networks: Sequence[zoo.Network], archive: pathlib.Path, bank: zoo_bank.ZooBank
+  networks: Sequence[zoo.ZooNetwork],
+  archive: pathlib.Path,
+  bank: zoo_bank.ZooBank,
 ) -> dict[str, str]:
   """Adds networks of one package; returns what went wrong by network."""
   failed = {}

@@ -16,7 +16,7 @@ from attribution.explainer import Explainer
 from taskonomy_models import bank as banks
 from taskonomy_models.zoo import conversion as zoo_conversion
 from taskonomy_models.zoo import networks as zoo
-from taskonomy_models.zoo.networks import Network
+from taskonomy_models.zoo.networks import ZooNetwork
 from tests import bank_testing, command_testing, package_testing, testing
 
 
@@ -40,7 +40,7 @@ def _weights(seed, factor=1.0):
 
 
 def _network(name, package, member, **changes):
-  network = Network(
+  network = ZooNetwork(
     name=name,
     label=name.title(),
     group='edges',

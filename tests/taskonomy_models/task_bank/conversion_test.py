@@ -31,7 +31,7 @@ _TASKS = ('curvature', 'denoise', 'colorization', 'class_1000')
 
 def _write_pytorch(folder: pathlib.Path, task: str, seed: int = 0) -> str:
   """Writes random weights as a .pth file; returns its name."""
-  encoder = task_bank.ENCODERS[task]
+  encoder = task_bank.encoders()[task]
   rng = np.random.default_rng([seed, len(task)])
   state = {}
   for variable in task_bank_encoder.variables(encoder.channels):
@@ -85,7 +85,7 @@ class ConversionTest(_SmallTest):
       },
     )  # fmt: skip
     for encoder in bank.encoders:
-      known = task_bank.ENCODERS[encoder.name]
+      known = task_bank.encoders()[encoder.name]
       self.assertEqual(encoder.preprocessing, known.preprocessing)
       self.assertEqual(encoder.label, known.task.label)
       self.assertEqual(encoder.load().digest, encoder.sha256)
@@ -243,7 +243,7 @@ class ConversionTest(_SmallTest):
       self._convert(only=['edge2d'])
 
   def test_file_that_only_pretends_to_be_the_release_needs_a_flag(self):
-    released = task_bank.ENCODERS['curvature'].pytorch_files()[0].path
+    released = task_bank.encoders()['curvature'].pytorch_files()[0].path
     path = self.source / released
     (self.source / 'curvature_encoder.pth').rename(path)
     report = self._convert(only=['curvature'])

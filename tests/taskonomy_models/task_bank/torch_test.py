@@ -45,7 +45,7 @@ def _release():
 def _images(channels: int) -> np.ndarray:
   """Returns photographs as the encoder sees them, [4, 256, 256, channels]."""
   probe = probe_sets.load('photos', num_images=4, image_size=(256, 256), seed=1)
-  preprocessing = task_bank.ENCODERS[_TASK[channels]].preprocessing
+  preprocessing = task_bank.encoders()[_TASK[channels]].preprocessing
   return Preprocessing.parse(preprocessing)(probe.images)
 
 
@@ -142,7 +142,7 @@ class PyTorchTest(parameterized.TestCase):
   def test_every_unit_and_the_gradient_are_those_of_the_release(
     self, channels, zipped, wrap
   ):
-    encoder = task_bank.ENCODERS[_TASK[channels]]
+    encoder = task_bank.encoders()[_TASK[channels]]
     images = _images(channels)
     expected, gradient = _reference(_module(channels), images)
     network = task_bank_encoder.freeze(
