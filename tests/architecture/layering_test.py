@@ -51,12 +51,7 @@ _ALLOWED_LAZILY = {
 }
 _WITH_ENTRY_POINTS = ('experiments', 'benchmarks', 'taskonomy_models')
 _LIBRARIES = tuple(set(_ALLOWED) - set(_WITH_ENTRY_POINTS))
-# Besides entry points: the flags that all, or all studies, share.
-_MAY_HAVE_FLAGS = (
-  'toolkit_basics.cli',
-  'experiments.selection_cli',
-  'experiments.study_cli',
-)
+_MAY_HAVE_FLAGS = ('toolkit_basics.cli',)
 
 
 def _modules(*packages: str) -> list[build_files.Module]:
