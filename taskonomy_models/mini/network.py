@@ -5,8 +5,6 @@ ReLU that ends, like Taskonomy's, in a 3 x 3 convolution to eight channels
 with batch norm and ReLU: 64 x 64 pictures give 8 x 8 x 8 units.
 """
 
-import os
-
 import numpy as np
 import tensorflow as tf
 
@@ -166,11 +164,3 @@ def freeze(encoder: tf.keras.Model, size: int) -> tf.compat.v1.GraphDef:
   graph_def = graph.as_graph_def()
   _half_precision(graph_def)
   return graph_def
-
-
-def save_graph(graph_def: tf.compat.v1.GraphDef, path: str) -> None:
-  """Writes a GraphDef, by a temporary name first."""
-  temporary = f'{path}.partial'
-  with open(temporary, 'wb') as file:
-    file.write(graph_def.SerializeToString(deterministic=True))
-  os.replace(temporary, path)
