@@ -12,7 +12,6 @@ from google.protobuf.message import DecodeError
 import tensorflow as tf
 
 from frozen_graphs import (
-  bounded_files,
   control_flow,
   kernels,
   op_definitions,
@@ -22,6 +21,7 @@ from frozen_graphs import (
   unfusing,
 )
 from frozen_graphs.errors import GraphError
+from toolkit_basics import files
 
 GraphDef = tf.compat.v1.GraphDef
 NodeDef = tf.compat.v1.NodeDef
@@ -76,7 +76,7 @@ def load_graph_def(
       f'{path} is a folder; a frozen graph is one file (a SavedModel has to '
       'be frozen first).'
     )
-  content = bounded_files.read(path, max_bytes)
+  content = files.read_bounded(path, max_bytes, GraphError)
   try:
     graph_def = _parse(
       content, is_text=str(path).endswith(('txt', '.prototxt'))

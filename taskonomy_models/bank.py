@@ -27,8 +27,8 @@ from typing import Any
 
 import pooch
 
-from taskonomy_models import encoder as encoder_lib
 from taskonomy_models.encoder import Encoder
+from toolkit_basics import files
 
 _FILE = 'bank.json'
 _REQUIRED = ('name', 'graph', 'input', 'representation', 'preprocessing')
@@ -89,11 +89,10 @@ class Bank:
       ValueError: If a graph is not the one that the bank describes.
     """
     return {
-      'bank': encoder_lib.file_digest(os.path.join(self.folder, _FILE)),
+      'bank': files.sha256(os.path.join(self.folder, _FILE)),
       'graphs': {encoder.name: encoder.digest() for encoder in self.encoders},
       **{
-        name: getattr(self, name)
-        and encoder_lib.file_digest(getattr(self, name))
+        name: getattr(self, name) and files.sha256(getattr(self, name))
         for name in _TABLES
       },
     }
@@ -275,6 +274,4 @@ def save(bank: Bank) -> None:
   }
   content = {key: value for key, value in content.items() if value is not None}
   path = pathlib.Path(bank.folder) / _FILE
-  temporary = path.with_suffix('.partial')
-  temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
-  os.replace(temporary, path)
+  files.write_json(path, content)

@@ -27,6 +27,7 @@ from frozen_graphs.frozen import FrozenNetwork
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
+from toolkit_basics import files
 
 GraphDef = tf.compat.v1.GraphDef
 Path = str | os.PathLike
@@ -267,9 +268,8 @@ def _add(
   with _locked(folder):
     bank = _opened(folder)
     _check_free(bank, encoder.name, overwrite)
-    temporary = path.with_suffix('.partial')
-    temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
-    os.replace(temporary, path)
+    content = graph_def.SerializeToString(deterministic=True)
+    files.write_atomically(path, content)
     encoder = dataclasses.replace(encoder, sha256=encoder.digest())
     entries = {each.name: each for each in bank.encoders}
     entries[encoder.name] = encoder

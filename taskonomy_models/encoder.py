@@ -1,13 +1,8 @@
 """A model is data, not code: what is known of one frozen encoder."""
 
 import dataclasses
-import hashlib
 
-
-def file_digest(path: str) -> str:
-  """Returns the sha256 of a file as hexadecimal digits."""
-  with open(path, 'rb') as file:
-    return hashlib.sha256(file.read()).hexdigest()
+from toolkit_basics import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +37,7 @@ class Encoder:
       ValueError: If the file is not the one that the bank describes.
       OSError: If it cannot be read.
     """
-    found = file_digest(self.graph)
+    found = files.sha256(self.graph)
     if self.sha256 is not None and found != self.sha256:
       raise ValueError(
         f'{self.name}: the sha256 of {self.graph} is {found}, but the bank '

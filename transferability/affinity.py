@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from toolkit_basics import files
+from transferability.ranking_files import duplicates
 
 
 def cosine_affinity(
@@ -187,7 +188,7 @@ def load_table(
   header, *rows = files.read_csv(path)
   names, row_names = tuple(header[1:]), tuple(row[0] for row in rows)
   for kind in (names, row_names):
-    if repeated := files.duplicates(kind):
+    if repeated := duplicates(kind):
       raise ValueError(f'{path}: {repeated} are named more than once.')
   matrix = np.empty((len(rows), len(names)))
   for i, row in enumerate(rows):

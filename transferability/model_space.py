@@ -31,6 +31,7 @@ from transferability.points import (
   SettingsError,
   Writer,
 )
+from transferability.ranking_files import duplicates
 
 __all__ = [
   'BadMapError',
@@ -336,7 +337,7 @@ class ModelSpace:
   def _finished(self, models: Sequence[str]) -> list[points.Point]:
     if not len(models):
       raise ModelSpaceError(f'{self.folder}: no finished model.')
-    if repeated := files.duplicates(models):
+    if repeated := duplicates(models):
       raise ModelSpaceError(f'{repeated} are given more than once.')
     found = [self._existing(model) for model in models]
     for point in found:

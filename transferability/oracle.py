@@ -13,8 +13,9 @@ import itertools
 import numpy as np
 
 from toolkit_basics import files
-from toolkit_basics.files import Rankings
 from transferability import affinity as affinities
+from transferability import ranking_files
+from transferability.ranking_files import Rankings, duplicates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Oracle:
     Raises:
       ValueError: If a row does not rank every other source once.
     """
-    ranking = files.read_rankings(path)
+    ranking = ranking_files.read(path)
     targets = tuple(ranking)
     names = itertools.chain(targets, *ranking.values())
     sources, affinity = tuple(dict.fromkeys(names)), None
@@ -112,7 +113,7 @@ class Oracle:
   ) -> None:
     """Writes the ranking as `load` reads it, and the affinities on request."""
     ranking = {target: self.ranking[target] for target in self.targets}
-    files.write_rankings(path, ranking)
+    ranking_files.write(path, ranking)
     if affinity_path is not None:
       if self.affinity is None:
         raise ValueError(f'{affinity_path}: the oracle has no affinities.')
@@ -293,7 +294,7 @@ def row_spearman(a: Sequence[str], b: Sequence[str]) -> float:
 
 def _check_names(targets: Sequence[str], sources: Sequence[str]) -> None:
   for what, names in (('target', targets), ('source', sources)):
-    if repeated := files.duplicates(names):
+    if repeated := duplicates(names):
       raise ValueError(
         f'{what.capitalize()}s named more than once: {repeated}.'
       )
@@ -311,7 +312,7 @@ def _check_ranking(
 ) -> None:
   if target in row:
     raise ValueError(f'target {target!r} is ranked as a source of itself.')
-  if repeated := files.duplicates(row):
+  if repeated := duplicates(row):
     raise ValueError(f'target {target!r} ranks {repeated} more than once.')
   if unknown := sorted(set(row) - set(sources)):
     raise ValueError(f'target {target!r} ranks unknown sources {unknown}.')

@@ -12,10 +12,10 @@ import numpy as np
 
 from transferability.oracle import (
   Oracle,
-  Rankings,
   ranking_from_affinity,
   row_spearman,
 )
+from transferability.ranking_files import Rankings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,6 @@ second run converts only what is new.
 
 from collections.abc import Callable, Collection, Iterable
 import dataclasses
-import json
 import os
 import pathlib
 import shutil
@@ -15,11 +14,12 @@ from typing import Any
 from absl import logging
 
 from taskonomy_models import bank as banks
-from taskonomy_models import encoder as encoder_lib
+from taskonomy_models.encoder import Encoder
 from taskonomy_models.task_bank import encoder as task_bank_encoder
 from taskonomy_models.task_bank import files as task_bank_files
 from taskonomy_models.task_bank import release as task_bank
 from taskonomy_models.task_bank.release import TaskEncoder
+from toolkit_basics import files
 from transferability.oracle import Oracle
 
 NAME = 'task_bank'
@@ -65,7 +65,7 @@ class _Folder:
 
   def _read(self) -> dict[str, _Record]:
     try:
-      records = json.loads(self._manifest.read_text(encoding='utf-8'))
+      records = files.read_json(self._manifest)
       if {type(record) for record in records.values()} <= {dict}:
         return records
     except (ValueError, AttributeError):
@@ -82,15 +82,14 @@ class _Folder:
       record.get('source_sha256') == digest
       and record.get('weights_type') == weights_type
       and self.graph(name).is_file()
-      and encoder_lib.file_digest(str(self.graph(name)))
-      == record.get('graph_sha256')
+      and files.sha256(self.graph(name)) == record.get('graph_sha256')
     )
 
   def add(self, name: str, graph: bytes, record: _Record) -> None:
     """Writes a graph, then the bank with it."""
     self.path.mkdir(parents=True, exist_ok=True)
-    _write(self.graph(name), graph)
-    digest = encoder_lib.file_digest(str(self.graph(name)))
+    files.write_atomically(self.graph(name), graph)
+    digest = files.sha256(self.graph(name))
     self.records[name] = {**record, 'graph_sha256': digest}
     self.write_bank()
 
@@ -105,7 +104,7 @@ class _Folder:
   def write_bank(self) -> None:
     """Writes the description of the graphs that are there, and their oracle."""
     known = [task_bank.ENCODERS[name] for name in self.names()]
-    _write(self._manifest, json.dumps(self.records, indent=2).encode() + b'\n')
+    files.write_json(self._manifest, self.records)
     banks.save(
       banks.Bank(
         name=NAME,
@@ -116,8 +115,8 @@ class _Folder:
       )
     )
 
-  def _entry(self, encoder: TaskEncoder) -> encoder_lib.Encoder:
-    return encoder_lib.Encoder(
+  def _entry(self, encoder: TaskEncoder) -> Encoder:
+    return Encoder(
       name=encoder.name,
       graph=str(self.graph(encoder.name)),
       input_tensor=task_bank_encoder.INPUT,
@@ -136,15 +135,6 @@ class _Folder:
     oracle = Oracle.taskonomy().restrict([encoder.name for encoder in known])
     oracle.save(path)
     return str(path)
-
-
-def _write(path: pathlib.Path, content: bytes) -> None:
-  temporary = path.with_name(path.name + '.partial')
-  with open(temporary, 'wb') as file:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(temporary, path)
 
 
 def _check_space(folder: pathlib.Path, number: int) -> None:

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 import dataclasses
-import hashlib
 import json
-import os
 import pathlib
 import time
 
@@ -25,6 +23,7 @@ from frozen_graphs.frozen import FrozenNetwork
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.zoo.networks import Network, Package
 from taskonomy_models.zoo.table import Row
+from toolkit_basics import files as file_lib
 
 _LOADERS = {
   'onnx_model': onnx_model.load,
@@ -55,7 +54,7 @@ def definition(network: Network, package: Package) -> str:
     network.representation,
     network.preprocessing,
   )
-  return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+  return file_lib.sha256(json.dumps(parts).encode())[:16]
 
 
 def load(network: Network, files: pathlib.Path) -> FrozenNetwork:
@@ -100,9 +99,8 @@ def convert(
   graph_def = subgraph.graph_def()
   trial = _try(network, subgraph, graph_def)
   path = output / f'{network.name}.pb'
-  temporary = path.with_suffix('.partial')
-  temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
-  os.replace(temporary, path)
+  content = graph_def.SerializeToString(deterministic=True)
+  file_lib.write_atomically(path, content)
   encoder = Encoder(
     name=network.name,
     graph=str(path),

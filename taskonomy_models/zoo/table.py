@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping
 import csv
 import dataclasses
-import io
-import os
 import pathlib
 
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.zoo import networks as zoo
+from toolkit_basics import files
 
 TABLE = 'zoo.csv'
 _NAME = 'zoo'
@@ -119,14 +118,8 @@ class ZooBank:
 
 def write_table(folder: pathlib.Path, rows: Iterable[Row]) -> None:
   """Writes `zoo.csv`."""
-  text = io.StringIO()
-  fields = [field.name for field in dataclasses.fields(Row)]
-  writer = csv.DictWriter(text, fields, lineterminator='\n')
-  writer.writeheader()
-  writer.writerows(dataclasses.asdict(row) for row in rows)
-  temporary = folder / f'.{TABLE}.partial'
-  temporary.write_text(text.getvalue(), encoding='utf-8')
-  os.replace(temporary, folder / TABLE)
+  header = [field.name for field in dataclasses.fields(Row)]
+  files.write_csv(folder / TABLE, [header, *map(dataclasses.astuple, rows)])
 
 
 def read_table(folder: pathlib.Path) -> dict[str, Row]:
