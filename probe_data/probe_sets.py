@@ -7,7 +7,6 @@ A probe set is a registered name ('taskonomy', 'indoor', 'coco', 'photos',
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
-import hashlib
 import json
 import numbers
 import os
@@ -18,6 +17,8 @@ import numpy as np
 import pooch
 
 from probe_data import errors, image_files, images, noise, photographs
+from toolkit_basics import files as file_lib
+from toolkit_basics.registry import Registry
 
 # The folder that holds a folder for each named set, where no --probe_dir is.
 ENVIRONMENT_VARIABLE = 'ATTRIBUTION_TRANSFER_PROBE_DIR'
@@ -50,7 +51,7 @@ class ProbeSet:
   def digest(self) -> str:
     """SHA-256 (hexadecimal) over the ids and digests of all images."""
     content = json.dumps([self.ids, self.digests]).encode()
-    return hashlib.sha256(content).hexdigest()
+    return file_lib.sha256(content)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,24 +67,9 @@ class Request:
   progress: Callable[..., Iterable[Any]]
 
 
-_LOADERS: dict[str, Callable[[Request], ProbeSet]] = {}
-
-
-def register_probe_set(name: str) -> Callable:
-  """Registers a loader, Request -> ProbeSet, under the name of a probe set."""
-
-  def decorate(loader: Callable[[Request], ProbeSet]) -> Callable:
-    if name in _LOADERS:
-      raise ValueError(f'Probe set {name!r} is registered already.')
-    _LOADERS[name] = loader
-    return loader
-
-  return decorate
-
-
-def names() -> tuple[str, ...]:
-  """Returns the registered probe sets."""
-  return tuple(_LOADERS)
+_LOADERS: Registry[Callable[[Request], ProbeSet]] = Registry('probe set')
+register_probe_set = _LOADERS.register
+names = _LOADERS.names
 
 
 def load(
@@ -140,7 +126,7 @@ def load(
       f'on_bad_image is {on_bad_image!r}, but must be one of {ON_BAD_IMAGE}.'
     )
   if request.name in _LOADERS:
-    return _LOADERS[request.name](request)
+    return _LOADERS.get(request.name)(request)
   if request.probe_dir is not None:
     raise errors.ProbeSetError(
       f'probe_dir={request.probe_dir!r} is only for named probe sets, but the '
@@ -346,6 +332,6 @@ def _probe_set(
     name=request.name,
     images=pictures,
     ids=tuple(ids),
-    digests=tuple(hashlib.sha256(p.tobytes()).hexdigest() for p in pictures),
+    digests=tuple(file_lib.sha256(p.tobytes()) for p in pictures),
     skipped=skipped,
   )

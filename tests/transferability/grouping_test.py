@@ -116,7 +116,7 @@ class GroupingTest(parameterized.TestCase):
     exact = grouping.permutation_test(affinity, labels, 'within_minus_between')
     self.assertTrue(exact.is_exact)
     codes = np.array([0] * 5 + [1] * 5)
-    statistic = grouping._STATISTICS['within_minus_between'](
+    statistic = grouping._STATISTICS.get('within_minus_between')(
       affinity, _all_pairs(10)
     )
     with absltest.mock.patch.object(permutations, '_MAX_EXACT', 0):

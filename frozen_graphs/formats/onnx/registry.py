@@ -13,11 +13,12 @@ import tensorflow as tf
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.onnx.file import Node
 from frozen_graphs.formats.onnx.values import Operand, Value, boxed, settled
+from toolkit_basics.registry import Registry
 
 Function = Callable[..., Operand | tuple[Operand, ...]]
 
-_FUNCTIONS: dict[str, Function] = {}
-_IRRELEVANT: dict[str, frozenset[str]] = {}
+# Of each operation its function, and attributes that do not matter.
+_OPS: Registry[tuple[Function, frozenset[str]]] = Registry('ONNX operation')
 
 _QUANTISED = frozenset({
   'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear',
@@ -37,10 +38,7 @@ def register_op(
 
   def register(function: Function) -> Function:
     for op in ops:
-      if op in _FUNCTIONS:
-        raise ValueError(f'The operation {op} is registered twice.')
-      _FUNCTIONS[op] = function
-      _IRRELEVANT[op] = frozenset(irrelevant)
+      _OPS.register(op)((function, frozenset(irrelevant)))
     return function
 
   return register
@@ -48,7 +46,7 @@ def register_op(
 
 def ops() -> tuple[str, ...]:
   """Returns the types that are known, sorted."""
-  return tuple(sorted(_FUNCTIONS))
+  return tuple(sorted(_OPS))
 
 
 def convert(
@@ -59,9 +57,9 @@ def convert(
   Raises:
     GraphError: If its type is not known, or it cannot be converted.
   """
-  function = _FUNCTIONS.get(node.op)
-  if function is None:
+  if node.op not in _OPS:
     raise GraphError(_unknown(node))
+  function, irrelevant = _OPS.get(node.op)
   try:
     results = function(node, *operands)
   except (
@@ -74,7 +72,7 @@ def convert(
   ) as error:
     reason = ' '.join(str(error).split()) or type(error).__name__
     raise GraphError(f'{node} cannot be converted: {reason}.') from error
-  ignored = set(node.attributes) - node.asked - _IRRELEVANT[node.op]
+  ignored = set(node.attributes) - node.asked - irrelevant
   if ignored:
     raise GraphError(f'{node} has unknown attributes {sorted(ignored)}.')
   if not isinstance(results, tuple):

@@ -14,12 +14,13 @@ import tensorflow as tf
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.tflite import file as tflite_file
 from frozen_graphs.formats.tflite.file import Operator
+from toolkit_basics.registry import Registry
 
 Operand = tf.Tensor | np.ndarray
 Function = Callable[..., Operand | tuple[Operand, ...]]
 
 # For each operation its function, and the name its results are counted by.
-_FUNCTIONS: dict[str, tuple[Function, str]] = {}
+_OPS: Registry[tuple[Function, str]] = Registry('TensorFlow Lite operation')
 
 _ACTIVATIONS = {
   'RELU': ('Relu', tf.nn.relu),
@@ -38,9 +39,7 @@ def register_op(op: str, kind: str) -> Callable[[Function], Function]:
   """
 
   def register(function: Function) -> Function:
-    if op in _FUNCTIONS:
-      raise ValueError(f'The operation {op} is registered twice.')
-    _FUNCTIONS[op] = function, kind
+    _OPS.register(op)((function, kind))
     return function
 
   return register
@@ -48,7 +47,7 @@ def register_op(op: str, kind: str) -> Callable[[Function], Function]:
 
 def ops() -> tuple[str, ...]:
   """Returns the types that are known, sorted."""
-  return tuple(sorted(_FUNCTIONS))
+  return tuple(sorted(_OPS))
 
 
 def kind(operator: Operator) -> str:
@@ -56,7 +55,7 @@ def kind(operator: Operator) -> str:
   activation = _fused_activation(operator)
   if activation in _ACTIVATIONS:
     return _ACTIVATIONS[activation][0]
-  return _FUNCTIONS.get(operator.op, (None, operator.op))[1]
+  return _OPS.get(operator.op)[1] if operator.op in _OPS else operator.op
 
 
 def _fused_activation(operator: Operator) -> str:
@@ -79,7 +78,7 @@ def convert(
   Raises:
     GraphError: If its type is not known, or it cannot be converted.
   """
-  if operator.op not in _FUNCTIONS:
+  if operator.op not in _OPS:
     raise GraphError(
       f'the operation {operator.op} (which computes {where!r}) is not known. '
       'If the encoder ends before it, convert that part alone: outputs=[name '
@@ -87,7 +86,7 @@ def convert(
     )
   activation = _fused_activation(operator)
   try:
-    results = _FUNCTIONS[operator.op][0](operator, *operands)
+    results = _OPS.get(operator.op)[0](operator, *operands)
     if activation in _ACTIVATIONS:
       results = _ACTIVATIONS[activation][1](results)
     elif activation != 'NONE':

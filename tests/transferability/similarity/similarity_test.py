@@ -189,9 +189,9 @@ class EveryMeasureTest(parameterized.TestCase):
 
   def test_unknown_names_and_options_are_refused(self):
     x, y = _pair()
-    with self.assertRaisesRegex(ValueError, "No similarity is named 'ccka'"):
+    with self.assertRaisesRegex(ValueError, "No similarity 'ccka'"):
       similarity.score('ccka', x, y)
-    with self.assertRaisesRegex(ValueError, r"no option \['keep'\]"):
+    with self.assertRaisesRegex(ValueError, 'no option keep'):
       similarity.score('cka', x, y, keep=2)
     for name, options in (
       ('svcca', {'keep': 'most'}),
