@@ -9,7 +9,6 @@ timed on a few pairs and multiplied; their scores must agree.
 from collections.abc import Sequence
 import itertools
 import time
-import warnings
 
 from absl import app, flags
 import numpy as np
@@ -56,7 +55,6 @@ def _plain(
 def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  warnings.simplefilter('ignore')  # That there are more units than images.
   networks = make_networks(_NETWORKS.value, _IMAGES.value, _UNITS.value)
   number = len(networks) * (len(networks) - 1) // 2
   print(

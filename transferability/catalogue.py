@@ -47,10 +47,6 @@ class Method:
   layer_selection: str
   where: str
 
-  @property
-  def is_implemented(self) -> bool:
-    return self.where != NOT_IMPLEMENTED
-
 
 # Methods that fit a head on the target's labels, however small.
 _TRAINED = {'pactran': 'no, a linear head'}

@@ -6,7 +6,7 @@ All measures that are given the same seed see the same draws, so that they can
 be compared draw by draw.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
 
 import numpy as np
@@ -159,42 +159,3 @@ def interval(values: np.ndarray, level: float = 0.95) -> np.ndarray:
     raise ValueError(f'A level of {level}; it must lie in (0, 1).')
   tail = (1 - level) / 2
   return np.quantile(values, [tail, 1 - tail], axis=0)
-
-
-def share_better(first: np.ndarray, second: np.ndarray) -> float:
-  """Returns in how many draws `first` is better; equal ones count half.
-
-  About 0.5 says that the images do not tell the two apart; 0.975 or more that
-  the 95 % interval of the difference leaves out zero.
-  """
-  first, second = np.asarray(first), np.asarray(second)
-  if first.shape != second.shape:
-    raise ValueError(f'{first.shape} and {second.shape} draws are no pairs.')
-  return float(np.mean((first > second) + 0.5 * (first == second)))
-
-
-def score_all(
-  image_cosines: Mapping[str, np.ndarray],
-  names: Sequence[str],
-  oracle: Oracle,
-  num_draws: int = 1000,
-  seed: int = 0,
-) -> dict[str, Draws]:
-  """Returns the scores of several measures over the same draws.
-
-  Args:
-    image_cosines: By measure, [images, num_models, num_models], of the same
-      images in the same order.
-    names: Names of the models.
-    oracle: The measured ranking.
-    num_draws: How often the images are drawn.
-    seed: Seed of the draws.
-  """
-  counts = {len(values) for values in image_cosines.values()}
-  if len(counts) != 1:
-    raise ValueError(f'Measures of different numbers of images: {counts}.')
-  shares = weights(counts.pop(), num_draws, seed)
-  return {
-    name: score(affinities(values, shares), names, oracle)
-    for name, values in image_cosines.items()
-  }

@@ -25,6 +25,9 @@ def knn(
 ) -> float:
   """Returns the share of samples whose nearest others have their label.
 
+  1/n sum_i [y_i = vote of the k samples nearest to x_i, itself left out], in
+  [0, 1]; higher is better. A baseline of Bolya et al., NeurIPS 2021.
+
   Args:
     features: [n, d], compared by Euclidean distance.
     labels: [n].

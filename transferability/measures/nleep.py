@@ -26,7 +26,10 @@ def nleep(
   seed: int = 0,
   log: bool = True,
 ) -> float:
-  """Returns LEEP of a mixture's posteriors, fitted to principal components.
+  """Returns N-LEEP (Li et al., CVPR 2021), at most 0; higher is better.
+
+  1/n sum_i log sum_k p(y_i | k) p(k | x_i): LEEP with the posteriors of K
+  Gaussians, fitted to principal components, in the place of source classes.
 
   Args:
     features: [n, d].

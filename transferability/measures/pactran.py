@@ -35,22 +35,30 @@ def pactran(
   optimum: bool = False,
   alpha: float = 1.0,
 ) -> float:
-  """Returns a bound on the loss of a new head; less is better.
+  """Returns a bound on the loss of a new head, in nats; lower is better.
+
+  PACTran (Ding et al., ECCV 2022, arXiv 2203.05126). With the form `gauss`
+
+    min_W [-1/n sum_i log p_i,y_i + |W|^2 / (2 f n)]
+    + 50 C / n log(1 + f n / (d C) sum_i (|x_i|^2 + 1) sum_c p_ic (1 - p_ic))
+
+  where p_i = softmax(W x_i + b) is a linear head of the centred features x and
+  f the factor: the optimum, and a penalty for its curvature. Otherwise
+  -1 / (n C) max_q E_q[log p(labels, classes z, table) - log q], for a head that
+  draws a source class z_i from the source probabilities, and a label from that
+  class's column of a random table; q factorises, and is updated ten times
+  (`gamma`: up to constants).
 
   Args:
     inputs: Features [n, d]; source probabilities [n, Cs] if the form is not
       `gauss`.
     labels: [n].
-    form: `gauss`: the optimum of mean cross-entropy + |W|^2 / (2 factor n) of
-      a linear head on centred features, and a penalty for its curvature.
-      `dirichlet`, `gamma`: variational bounds for a head that maps source
-      classes to target classes.
+    form: `gauss`; `dirichlet` or `gamma`, after the prior of the table.
     factor: Of the Gaussian prior; 0.1, 1 and 10 in the paper.
     optimum: Whether to return the optimum without the penalty.
     alpha: Total weight of the Dirichlet or Gamma prior.
   """
-  if form not in FORMS:
-    raise ValueError(f'form={form!r} is none of {FORMS}.')
+  samples.check_option('form', form, FORMS)
   for name, value in (('factor', factor), ('alpha', alpha)):
     if not 0 < value < np.inf:
       raise ValueError(f'{name}={value} is not a positive number.')
@@ -107,12 +115,12 @@ def _gauss(
     return loss
   # The trace of the diagonal Hessian, of weights and of biases.
   moments = (centred**2).sum(axis=1) + 1
-  parameters = size * num_classes
-  trace = moments @ (probs * (1 - probs)).sum(axis=1) + parameters / strength
-  inverse_variance = trace * strength / parameters + _FLOOR
-  prior_variance = 100 * factor / size
-  penalty = parameters / strength * prior_variance
-  return float(loss + 0.5 * penalty * np.log(inverse_variance))
+  trace = moments @ (probs * (1 - probs)).sum(axis=1)
+  # The variance of the prior, 100 f / d, is the released code's.
+  penalty = 50 * num_classes / num_samples
+  return float(
+    loss + penalty * np.log1p(strength / (size * num_classes) * trace)
+  )
 
 
 def _fit_head(

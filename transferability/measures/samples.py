@@ -1,6 +1,6 @@
 """Checks of what measures are given, and sums over classes."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -63,6 +63,12 @@ def check(
       f'All samples are of one class; {min_classes} or more are compared.'
     )
   return features, labels
+
+
+def check_option(name: str, value: str, known: Collection[str]) -> None:
+  """Raises ValueError if an option has a value that is not known."""
+  if value not in known:
+    raise ValueError(f'{name}={value!r} is none of {tuple(known)}.')
 
 
 def check_source_probs(source_probs: ArrayLike) -> np.ndarray:

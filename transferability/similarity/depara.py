@@ -20,10 +20,12 @@ LAMBDAS = {'taskonomy': 0.25, 'coco': 0.03, 'indoor': 0.27}
 )
 @dataclasses.dataclass(frozen=True)
 class DeparaEdge(Similarity):
-  """Spearman's correlation of cosine distances between images, in [-1, 1].
+  """DEPARA's edges, in [-1, 1]; higher is more similar.
 
-  Features are centred, as where networks are compared; the authors leave that
-  out (`centred=False`) where they select layers.
+  Spearman's correlation over pairs i < j of images of 1 - cos(x_i, x_j) and
+  1 - cos(y_i, y_j), rows of features [n, d1] and [n, d2]. Features are centred,
+  as where networks are compared; the authors leave that out (`centred=False`)
+  where they select layers (Song et al., CVPR 2020).
   """
 
   centred: bool = True

@@ -315,7 +315,16 @@ class WithoutScikitLearnTest(absltest.TestCase):
       self.assertGreater(measures.score('parc', **inputs), 0)
 
 
-class DocumentationTest(absltest.TestCase):
+class DocumentationTest(parameterized.TestCase):
+  @parameterized.parameters(*_NAMES)
+  def test_docstring_says_shapes_direction_and_source(self, name):
+    measure = measures.info(name)
+    text = ' '.join(measure.function.__doc__.split())
+    direction = 'higher' if measure.higher_is_better else 'lower'
+    self.assertRegex(text, f'(?i){direction} is better')
+    self.assertRegex(text, r'\[n, (d|Cs)\]')
+    self.assertIn(measure.reference.split(',')[0], text)
+
   def test_table_has_a_row_for_every_measure(self):
     text = (build_files.ROOT / 'docs' / 'measures.md').read_text('utf-8')
     rows = {}
