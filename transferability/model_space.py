@@ -15,7 +15,6 @@ often a process was killed on the way.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-import json
 import os
 import pathlib
 from typing import Any
@@ -359,7 +358,7 @@ def _read_header(folder: pathlib.Path) -> dict[str, Any]:
   if not path.exists():
     raise FileNotFoundError(f'{folder}: no model space ({path} is missing).')
   try:
-    header = json.loads(path.read_text(encoding='utf-8'))
+    header = files.read_json(path)
     if header['format'] != _FORMAT:
       raise ModelSpaceError(
         f'{path}: format {header["format"]!r}; this version reads {_FORMAT}.'

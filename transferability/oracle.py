@@ -281,15 +281,26 @@ def stability(oracles: Sequence[Oracle], num_relevant: int = 5) -> Stability:
 
 
 def row_spearman(a: Sequence[str], b: Sequence[str]) -> float:
-  """Returns the rank correlation of two orders of the same sources.
-
-  NaN for fewer than two sources.
-  """
-  if len(a) < 2:
-    return float('nan')
+  """Returns the rank correlation of two orders of the same sources."""
   position = {name: i for i, name in enumerate(b)}
-  squares = sum((i - position[name]) ** 2 for i, name in enumerate(a))
-  return 1 - 6 * squares / (len(a) * (len(a) ** 2 - 1))
+  ranks = np.array([position[name] for name in a])
+  return float(rank_correlation(ranks))
+
+
+def rank_correlation(ranks: np.ndarray) -> np.ndarray:
+  """Returns Spearman's correlation of ranks 0, 1, ... with their order.
+
+  Args:
+    ranks: Integers [..., n], each of 0 to n - 1 once along the last axis.
+
+  Returns:
+    float64 [...]; NaN for fewer than two ranks.
+  """
+  n = ranks.shape[-1]
+  if n < 2:
+    return np.full(ranks.shape[:-1], np.nan)
+  squares = np.sum((ranks - np.arange(n)) ** 2, axis=-1)
+  return 1 - 6 * squares / (n * (n * n - 1))
 
 
 def _check_names(targets: Sequence[str], sources: Sequence[str]) -> None:

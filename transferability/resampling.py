@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 
 from transferability import ranking
-from transferability.oracle import Oracle
+from transferability.oracle import Oracle, rank_correlation
 
 _BLOCK_BYTES = 2**27
 
@@ -112,7 +112,7 @@ def score(
   for start in range(0, len(drawn), step):
     ranked = _truth_in_order(drawn[start : start + step, rows], rows, truth)
     hits.append(np.cumsum(ranked <= count, axis=-1).sum(axis=1))
-    correlations.append(_spearman(ranked).mean(axis=1))
+    correlations.append(rank_correlation(ranked - 1).mean(axis=1))
   hits = np.concatenate(hits).astype(np.float64)
   k = np.arange(1, hits.shape[1] + 1)
   return Draws(
@@ -139,18 +139,6 @@ def _truth_in_order(
   values[:, np.arange(len(selves)), selves] = -np.inf
   order = np.argsort(-values, axis=-1, kind='stable')[..., :-1]
   return np.take_along_axis(truth[None].repeat(len(values), 0), order, axis=-1)
-
-
-def _spearman(ranked: np.ndarray) -> np.ndarray:
-  """Returns the rank correlation of ranks 1, 2, ... with `ranked`'s last axis.
-
-  Without ties it is 1 - 6 * sum of squared differences / (n (n^2 - 1)).
-  """
-  n = ranked.shape[-1]
-  if n < 2:
-    return np.full(ranked.shape[:-1], np.nan)
-  differences = ranked - np.arange(1, n + 1)
-  return 1 - 6 * np.sum(differences**2, axis=-1) / (n * (n * n - 1))
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> np.ndarray:

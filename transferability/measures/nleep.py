@@ -61,21 +61,22 @@ def nleep(
   features, labels = samples.check(features, labels)
   size = len(labels)
   num_clusters = min(components_per_class * (labels.max() + 1), size)
-  centred = samples.centre(features)
-  largest = min(features.shape)
+  most = min(features.shape)
   if budget is not None:
-    largest = min(largest, int(np.sqrt(budget / (size * num_clusters))))
-  scores, variances = linear_algebra.principal_components(
-    centred, max(1, largest)
-  )
-  explained = np.cumsum(variances) * (size - 1)
-  wanted = variance * np.einsum('ij,ij->', centred, centred)
-  count = 1 + int(np.searchsorted(explained, wanted, 'right'))
+    most = min(most, int(np.sqrt(budget / (size * num_clusters))))
+  components = _components(features, variance, max(1, most))
   values = []
   for i in range(num_seeds):
-    probs = estimators.mixture_posteriors(
-      scores[:, :count], num_clusters, seed + i
-    )
+    probs = estimators.mixture_posteriors(components, num_clusters, seed + i)
     predictions = expected_predictions(probs, labels)
     values.append((np.log(predictions) if log else predictions).mean())
   return float(np.mean(values))
+
+
+def _components(features: np.ndarray, variance: float, most: int) -> np.ndarray:
+  """Returns the principal components that keep a share, or `most`: [n, q]."""
+  centred = samples.centre(features)
+  scores, variances = linear_algebra.principal_components(centred, most)
+  explained = np.cumsum(variances) * (len(features) - 1)
+  wanted = variance * np.einsum('ij,ij->', centred, centred)
+  return scores[:, : 1 + int(np.searchsorted(explained, wanted, 'right'))]

@@ -2,13 +2,12 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
-from transferability.measures import samples
+from transferability.measures import heads, samples
 from transferability.measures.registry import register
 
 FORMS = ('gauss', 'dirichlet', 'gamma')
-_MAX_ITERATIONS = 100
 _NUM_ROUNDS = 10
 _FLOOR = 1e-10
 
@@ -110,7 +109,9 @@ def _gauss(
   num_samples, size = centred.shape
   num_classes = int(labels.max()) + 1
   strength = factor * num_samples
-  loss, probs = _fit_head(centred, labels, num_classes, strength)
+  loss, _, probs = heads.fit(
+    centred, labels, 1 / strength, maxiter=100, ftol=1e-6, gtol=1e-6
+  )
   if optimum:
     return loss
   # The trace of the diagonal Hessian, of weights and of biases.
@@ -121,36 +122,3 @@ def _gauss(
   return float(
     loss + penalty * np.log1p(strength / (size * num_classes) * trace)
   )
-
-
-def _fit_head(
-  centred: np.ndarray, labels: np.ndarray, num_classes: int, strength: float
-) -> tuple[float, np.ndarray]:
-  """Returns the least loss, and the head's posteriors [n, C] there."""
-  num_samples, size = centred.shape
-  rows = np.arange(num_samples)
-
-  def posteriors(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    head = flat.reshape(size + 1, num_classes)
-    logs = special.log_softmax(centred @ head[:-1] + head[-1], axis=1)
-    return head, logs, np.exp(logs)
-
-  def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-    head, logs, errors = posteriors(flat)
-    loss = -logs[rows, labels].mean() + (head[:-1] ** 2).sum() / (2 * strength)
-    errors[rows, labels] -= 1
-    errors /= num_samples
-    gradient = np.empty_like(head)
-    gradient[:-1] = centred.T @ errors + head[:-1] / strength
-    gradient[-1] = errors.sum(axis=0)
-    return float(loss), gradient.ravel()
-
-  result = optimize.minimize(
-    objective,
-    np.zeros((size + 1) * num_classes),
-    method='L-BFGS-B',
-    jac=True,
-    tol=1e-6,
-    options={'maxiter': _MAX_ITERATIONS},
-  )
-  return float(result.fun), posteriors(result.x)[2]
