@@ -43,7 +43,7 @@ def _plain(
   name: str, networks: dict[str, np.ndarray], pairs: int
 ) -> tuple[float, float]:
   """Returns seconds for a pair, and the largest difference of scores."""
-  function = textbook_similarities.SIMILARITIES[name]
+  function = getattr(textbook_similarities, name)
   chosen = list(itertools.islice(itertools.combinations(networks, 2), pairs))
   start = time.process_time()
   plain = [function(networks[a], networks[b]) for a, b in chosen]

@@ -19,7 +19,6 @@ def _pool(terms: np.ndarray) -> np.ndarray:
 
 @register(
   'etran',
-  needs=('features', 'labels'),
   cost='O(n d C)',
   reference='Gholami et al., ICCV 2023, arXiv 2308.02027',
   invariances=('rotation', 'shift'),

@@ -12,7 +12,6 @@ _MIN_VARIANCE = 1e-4
 
 @register(
   'gbc',
-  needs=('features', 'labels'),
   cost='O(n d + C^2 d)',
   reference='Pandy et al., CVPR 2022, arXiv 2111.12780',
   invariances=('shift',),

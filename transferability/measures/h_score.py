@@ -9,7 +9,6 @@ from transferability.measures.registry import register
 
 @register(
   'h_score',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='Bao et al., ICIP 2019',
   invariances=('rotation', 'scale', 'shift', 'linear'),

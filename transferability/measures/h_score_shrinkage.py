@@ -11,7 +11,6 @@ from transferability.measures.registry import register
 
 @register(
   'h_score_shrinkage',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='Ibrahim et al., arXiv 2110.06893',
   invariances=('rotation', 'scale', 'shift'),

@@ -11,7 +11,6 @@ _BLOCK = 2**25  # Distances at a time: 256 MB.
 
 @register(
   'knn',
-  needs=('features', 'labels'),
   cost='O(n^2 d)',
   reference='Bolya et al., NeurIPS 2021, arXiv 2111.06977 (baseline)',
   invariances=('rotation', 'scale', 'shift'),

@@ -12,7 +12,6 @@ NORMS = ('frobenius', 'spectral')
 
 @register(
   'lfc',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='Deshpande et al., arXiv 2102.00084',
   invariances=('rotation', 'scale'),

@@ -62,7 +62,6 @@ class Evidence:
 
 @register(
   'logme',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='You et al., ICML 2021, arXiv 2102.11005',
   optimisation_free=False,

@@ -22,7 +22,6 @@ def _pool(terms: np.ndarray) -> np.ndarray:
 
 @register(
   'ncti',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='Wang et al., ICCV 2023',
   invariances=('rotation', 'shift'),

@@ -10,7 +10,6 @@ from transferability.measures.registry import register
 
 @register(
   'nleep',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d)), and O(n K q^2) a round of EM',
   reference='Li et al., CVPR 2021, arXiv 2011.11200',
   optimisation_free=False,

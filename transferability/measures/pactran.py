@@ -14,7 +14,6 @@ _FLOOR = 1e-10
 
 @register(
   'pactran',
-  needs=('features', 'labels'),
   needs_of_form={
     'dirichlet': ('source_probs', 'labels'),
     'gamma': ('source_probs', 'labels'),

@@ -13,7 +13,6 @@ _BLOCK = 2**24  # Correlations at a time: 128 MB.
 
 @register(
   'parc',
-  needs=('features', 'labels'),
   cost='O(n^2 (d + log n))',
   reference='Bolya et al., NeurIPS 2021, arXiv 2111.06977',
   invariances=('scale', 'shift'),

@@ -15,7 +15,6 @@ _MAX_STEPS = 6
 
 @register(
   'ped',
-  needs=('features', 'labels'),
   cost='O(n d^2 + d^3 + C^2 d)',
   reference='Li et al., ICCV 2023, arXiv 2308.15074',
   optimisation_free=False,

@@ -22,11 +22,11 @@ class Measure:
   Attributes:
     name: As in `score`.
     function: Returns the score; takes `needs`, then its options by keyword.
-    needs: Which of INPUTS it takes.
-    needs_of_form: The same for values of its option `form` that need others.
     cost: Operations, of n samples with d features, C classes and Cs source
       classes.
     reference: Where it was published.
+    needs: Which of INPUTS it takes, in this order.
+    needs_of_form: The same for values of its option `form` that need others.
     higher_is_better: Whether a larger score, as returned, predicts better
       transfer.
     optimisation_free: Whether it is a closed formula: nothing is iterated
@@ -42,9 +42,9 @@ class Measure:
 
   name: str
   function: Function
-  needs: tuple[str, ...]
   cost: str
   reference: str
+  needs: tuple[str, ...] = ('features', 'labels')
   higher_is_better: bool = True
   optimisation_free: bool = True
   invariances: tuple[str, ...] = ()

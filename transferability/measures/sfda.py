@@ -10,7 +10,6 @@ from transferability.measures.registry import register
 
 @register(
   'sfda',
-  needs=('features', 'labels'),
   cost='O(n d^2 + d^3)',
   reference='Shao et al., ECCV 2022, arXiv 2207.03036',
   invariances=('shift',),

@@ -41,7 +41,6 @@ class _Spectra:
 
 @register(
   'transrate',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='Huang et al., ICML 2022, arXiv 2106.09362',
   invariances=('rotation', 'shift'),
