@@ -20,7 +20,7 @@ import numpy as np
 
 from toolkit_basics.registry import Registry
 from transferability import permutations
-from transferability.permutations import Outcome, Statistic
+from transferability.permutations import PermutationOutcome, Statistic
 
 # From (affinity, pairs) to a statistic of labellings.
 _STATISTICS: Registry[Callable[[np.ndarray, np.ndarray], Statistic]] = Registry(
@@ -100,7 +100,7 @@ def permutation_test(
   pairs: np.ndarray | None = None,
   num_permutations: int = 9999,
   seed: int = 0,
-) -> Outcome:
+) -> PermutationOutcome:
   """Tests whether models of one label stand together.
 
   Args:

@@ -100,13 +100,19 @@ class Oracle:
       raise ValueError(f'{path}: {error}') from error
 
   @classmethod
+  @functools.cache
   def taskonomy(cls) -> 'Oracle':
     """Returns the measured transfers of Taskonomy (Zamir et al., CVPR 2018).
 
     18 targets, 20 sources, first-order transfers trained with 16k images; the
     ground truth of the paper.
     """
-    return _taskonomy()
+    folder = importlib.resources.files('transferability') / 'data'
+    with (
+      importlib.resources.as_file(folder / 'ranking_18x20.csv') as path,
+      importlib.resources.as_file(folder / 'affinity_16k_18x20.csv') as values,
+    ):
+      return cls.load(path, values)
 
   def save(
     self, path: files.Path, affinity_path: files.Path | None = None
@@ -332,13 +338,3 @@ def _check_ranking(
       f'target {target!r} does not rank {missing}; every row must rank all '
       'other sources.'
     )
-
-
-@functools.cache
-def _taskonomy() -> Oracle:
-  folder = importlib.resources.files('transferability') / 'data'
-  with (
-    importlib.resources.as_file(folder / 'ranking_18x20.csv') as ranking,
-    importlib.resources.as_file(folder / 'affinity_16k_18x20.csv') as affinity,
-  ):
-    return Oracle.load(ranking, affinity)

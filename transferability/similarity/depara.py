@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from transferability.measures import samples
-from transferability.similarity import kernels, triangles
+from transferability.similarity import kernels
 from transferability.similarity.registry import Similarity, register
 
 # The weight of the edges that the authors chose for each set of probe images.
@@ -34,7 +34,7 @@ class DeparaEdge(Similarity):
     x = kernels.rows(x)
     if self.centred:
       x = samples.centre(x)
-    return triangles.ranks(kernels.cosine(x))
+    return kernels.ranks(kernels.cosine(x))
 
   def compare(self, first: np.ndarray, second: np.ndarray) -> float:
     return kernels.inner(first, second)

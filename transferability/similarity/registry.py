@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from toolkit_basics.registry import Registry
-
-_LARGEST = 1e100
+from transferability.measures import samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,15 +90,7 @@ def check(x: ArrayLike, what: str = 'x') -> np.ndarray:
   if not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
     raise ValueError(f'{what} has dtype {x.dtype}; give real numbers.')
   x = x.astype(np.float64)
-  if not np.isfinite(x).all():
-    image = int(np.argwhere(~np.isfinite(x))[0][0])
-    raise ValueError(f'{what} is not finite for image {image}.')
-  largest = np.abs(x).max()
-  if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
-    raise ValueError(
-      f'The largest value of {what} is {largest:g}; squares of such numbers '
-      'are out of the range of float64. Scale them.'
-    )
+  samples.check_range(x.reshape(len(x), -1), what)
   if (x == x[:1]).all():
     raise ValueError(f'{what} is the same for all images.')
   return x

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from transferability.measures import samples
-from transferability.similarity import kernels, triangles
+from transferability.similarity import kernels
 from transferability.similarity.registry import Similarity, register
 
 
@@ -35,7 +35,7 @@ class Rsa(Similarity):
       x = x / np.where(deviation > 0, deviation, 1)
     if x.shape[1] < 2:
       raise ValueError('RSA correlates images over features; 1 is too few.')
-    return triangles.ranks(kernels.pearson(x))
+    return kernels.ranks(kernels.pearson(x))
 
   def compare(self, first: np.ndarray, second: np.ndarray) -> float:
     return kernels.inner(first, second)

@@ -168,7 +168,7 @@ class EveryMeasureTest(parameterized.TestCase):
   @parameterized.product(
     name=similarity.names(),
     wrong=(
-      (np.full((9, 3), np.nan), 'not finite for image 0'),
+      (np.full((9, 3), np.nan), r'\[0, 0\] is nan'),
       (np.ones((9, 3)), 'the same for all images'),
       (np.ones((2, 3)), 'at least 3'),
       (np.ones((9, 3, 3)), r'shape \(9, 3, 3\)'),
