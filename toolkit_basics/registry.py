@@ -62,7 +62,7 @@ class Registry(Generic[T]):
     """
     if name not in self._found():
       raise ValueError(
-        f'No {self._kind} {name!r}; there are {", ".join(self._entries)}.'
+        f'No {self._kind} {name!r}; there are: {", ".join(self._entries)}.'
       )
     return self._entries[name]
 

@@ -31,7 +31,7 @@ class RegistryTest(absltest.TestCase):
     self.assertEqual(self.shapes.get('a'), 2)
 
   def test_an_unknown_name_is_refused_with_those_there_are(self):
-    with self.assertRaisesRegex(ValueError, "No shape 'c'; there are b, a"):
+    with self.assertRaisesRegex(ValueError, "No shape 'c'; there are: b, a"):
       self.shapes.get('c')
 
   def test_a_name_is_given_once(self):
