@@ -17,7 +17,7 @@ class MapFile:
   def __init__(self, path: pathlib.Path, num_images: int):
     self._path = path
     self._num_images = num_images
-    self._partial = path.with_name(f'{path.name}.partial')
+    self._partial = path.with_name(f'.{path.name}.partial')
 
   @property
   def is_started(self) -> bool:

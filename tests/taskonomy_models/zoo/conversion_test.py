@@ -1,6 +1,6 @@
 """Tests with real networks, fetched by npm and pip; skipped where they cannot.
 
-python -m pytest -m network tests/zoo_network_test.py
+python -m pytest -m network tests/taskonomy_models/zoo
 """
 
 import os
