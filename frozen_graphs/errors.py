@@ -1,5 +1,13 @@
 """The errors that a frozen graph of the user's own can cause."""
 
+import re
+
+# Where an error of Keras begins to repeat what it was given, and where it tells
+# what went wrong.
+_REPEATS = re.compile(r' ((Call a|A)rguments received|Full object config)')
+_CALLED = re.compile(r'Exception encountered when calling (\S.*?)\. (?=\S)')
+_REASON = 'Exception encountered: '
+
 
 class GraphError(ValueError):
   """A frozen graph that cannot be used; the message says what to do."""
@@ -11,3 +19,17 @@ class UnsafeGraphError(GraphError):
 
 class UnsupportedOpError(GraphError):
   """A graph with an operation for which the asked method has no rule."""
+
+
+def brief(error: BaseException, most: int = 120) -> str:
+  """Returns one sentence of an error of another library.
+
+  Args:
+    error: Its message may have any length, and any number of lines.
+    most: The most characters to return.
+  """
+  text = ' '.join(str(error).split()) or type(error).__name__
+  text = text.rpartition(_REASON)[2]
+  text = _CALLED.sub(r'\1: ', _REPEATS.split(text)[0])
+  text = re.split(r'(?<=\.) ', text)[0].rstrip('.')
+  return f'{text}.' if len(text) < most else f'{text[: most - 4]} ...'

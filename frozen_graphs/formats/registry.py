@@ -5,8 +5,6 @@ import inspect
 import os
 import types
 
-import tensorflow as tf
-
 from frozen_graphs.errors import GraphError
 
 # In the order in which they are asked whether a path is theirs.
@@ -70,19 +68,19 @@ def detect(source: object) -> str:
   """Returns the name of the format of a network.
 
   Args:
-    source: A path, a handle of TensorFlow Hub, or a Keras model.
+    source: A path, a handle of TensorFlow Hub, or a model of Keras.
 
   Raises:
     GraphError: If it is of none.
     FileNotFoundError: If there is nothing at a path.
   """
-  if isinstance(source, tf.keras.Model):
-    return 'keras_model'
   if not isinstance(source, str | os.PathLike):
+    if module('keras_model').is_model(source):
+      return 'keras_model'
     raise GraphError(
       f'{type(source).__module__}.{type(source).__qualname__} is neither a '
-      'path nor a model of Keras 3 (tf.keras). Save other modules and models '
-      'with tf.saved_model.save, and pass the folder.'
+      'path nor a model of Keras (tf.keras or tf_keras). Save other modules '
+      'and models with tf.saved_model.save, and pass the folder.'
     )
   unavailable = []
   for name in NAMES:
