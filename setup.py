@@ -57,6 +57,7 @@ setuptools.setup(
   install_requires=[
     'absl-py>=2.0',
     'h5py>=3.8',
+    'keras>=3.11.3',
     'matplotlib>=3.7',
     'numpy>=1.26',
     'opencv-python>=4.12',
@@ -67,6 +68,7 @@ setuptools.setup(
     'tensorboard>=2.18',
     'tensorflow>=2.18,<2.22',
     'tensorflow-hub>=0.16',
+    'tf-keras>=2.18,<2.22',
     'tqdm>=4.65',
   ],
   extras_require={
