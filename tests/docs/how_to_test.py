@@ -17,10 +17,10 @@ from absl.testing import absltest
 import numpy as np
 import pytest
 
-from tests import build_files
+from tests import module_graph
 from transferability import affinity
 
-_DOCS = build_files.ROOT / 'docs'
+_DOCS = module_graph.ROOT / 'docs'
 _PAGES = tuple(sorted(_DOCS.glob('adding_a*.md')))
 # What a page asks for: a file, or a block to be run.
 _STEP = re.compile(
@@ -62,10 +62,10 @@ class Checkout:
 
   def __init__(self, folder: pathlib.Path):
     self.folder = folder / 'checkout'
-    for name in build_files.packages():
+    for name in module_graph.packages():
       if '.' not in name:
         skipped = shutil.ignore_patterns('__pycache__')
-        source = build_files.ROOT / name
+        source = module_graph.ROOT / name
         shutil.copytree(source, self.folder / name, ignore=skipped)
     programs = folder / 'bin'
     programs.mkdir()
@@ -153,7 +153,7 @@ class PagesTest(absltest.TestCase):
       written = set(re.findall(r'Write\s+`([\w./]+)`', text))
       for name in set(re.findall(r'`(\w+/[\w./]+\.\w+)`', text)) - written:
         with self.subTest(page=path.name, file=name):
-          self.assertTrue((build_files.ROOT / name).exists())
+          self.assertTrue((module_graph.ROOT / name).exists())
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments import figures
-from tests import bank_testing, build_files, testing
+from tests import bank_testing, module_graph, testing
 from transferability.clustering import task_similarity_tree
 
 _LABELS = ('Depth', 'Normals', 'Edges', 'Points_$x$', 'Scene')
@@ -139,7 +139,7 @@ class CommandTest(absltest.TestCase):
   def _run(self, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
       [sys.executable, '-m', 'experiments.run_diagram', *arguments],
-      cwd=build_files.ROOT,
+      cwd=module_graph.ROOT,
       env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'},
       capture_output=True,
       text=True,
@@ -161,7 +161,7 @@ class CommandTest(absltest.TestCase):
     self.assertTrue(output.with_suffix('.pdf').exists())
 
   def test_the_picture_of_the_docs_is_not_too_large(self):
-    path = build_files.ROOT / 'docs' / 'images' / 'figure_1.png'
+    path = module_graph.ROOT / 'docs' / 'images' / 'figure_1.png'
     self.assertLess(path.stat().st_size, 300_000)
     self.assertGreater(cv2.imread(str(path)).shape[1], 1500)
 

@@ -4,13 +4,13 @@ import re
 
 from absl.testing import absltest
 
-from tests import build_files
+from tests import module_graph
 from transferability import catalogue, measures, similarity
 
 
 class CatalogueTest(absltest.TestCase):
   def test_docs_hold_the_table_as_it_is_written(self):
-    text = (build_files.ROOT / 'docs' / 'measures.md').read_text('utf-8')
+    text = (module_graph.ROOT / 'docs' / 'measures.md').read_text('utf-8')
     self.assertIn('\n\n' + catalogue.markdown() + '\n', text)
 
   def test_every_measure_and_every_row_of_the_slides_is_there_once(self):
@@ -47,7 +47,7 @@ class CatalogueTest(absltest.TestCase):
     for method in catalogue.methods():
       for name in re.findall(r'`([^`]+)`', method.where):
         if name.endswith('.py'):
-          self.assertTrue((build_files.ROOT / name).exists(), name)
+          self.assertTrue((module_graph.ROOT / name).exists(), name)
         elif '.' not in name and name != 'depara':
           self.assertIn(name, similarity.names())
 

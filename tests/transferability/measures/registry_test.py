@@ -8,7 +8,7 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 import numpy as np
 
-from tests import build_files, measures_testing
+from tests import measures_testing, module_graph
 from transferability import measures
 
 _NAMES = (
@@ -302,7 +302,7 @@ class WithoutScikitLearnTest(absltest.TestCase):
       "assert 'sklearn' not in sys.modules"
     )
     subprocess.run(
-      [sys.executable, '-c', code], check=True, cwd=build_files.ROOT
+      [sys.executable, '-c', code], check=True, cwd=module_graph.ROOT
     )
 
   def test_measures_that_need_it_say_how_to_install_it(self):
@@ -317,7 +317,7 @@ class WithoutScikitLearnTest(absltest.TestCase):
 
 class DocumentationTest(absltest.TestCase):
   def test_table_has_a_row_for_every_measure(self):
-    text = (build_files.ROOT / 'docs' / 'measures.md').read_text('utf-8')
+    text = (module_graph.ROOT / 'docs' / 'measures.md').read_text('utf-8')
     rows = {}
     for line in text.splitlines():
       if match := re.match(r'\| `(\w+)` \|', line):
