@@ -155,7 +155,7 @@ def insert(
   spaces = open_spaces(folder)
   how = projection(spaces, batch_size, device, on_bad_map)
   shape = next(iter(spaces.values())).settings['image_shape']
-  pipeline.check_encoder(encoder, how, tuple(shape))
+  pipeline.check_encoder(encoder, encoder.load(), how, tuple(shape))
   images = load_probe(spaces, probe)
   pipeline.project_encoder(encoder, images, how, spaces)
   return spaces

@@ -15,9 +15,9 @@ from google.protobuf.message import DecodeError
 # The message's only home; not one of TensorFlow's private Python modules.
 from tensorflow.core.protobuf import saved_model_pb2
 
-from frozen_graphs import folding as control_flow
-from frozen_graphs import graph_ends, stored_values, variables
+from frozen_graphs import control_flow, graph_ends, stored_values, variables
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
 
 _FILES = ('saved_model.pb', 'saved_model.pbtxt')
@@ -164,3 +164,6 @@ def _tensor_names(infos) -> list[str]:
       'the signature has sparse or composite tensors, which are no images.'
     )
   return list(dict.fromkeys(names))
+
+
+registry.register(registry.Format('saved_model', load, matches))

@@ -286,7 +286,7 @@ class TableTest(absltest.TestCase):
     self.assertEqual(known - tried, _OLD_NAMES | {'ResizeArea'})
 
   def test_gradients_are_registered_for_every_activation(self):
-    for op_type in overrides.op_types():
+    for op_type in operations.activations():
       self.assertTrue(hasattr(tf.raw_ops, op_type), op_type)
 
 
