@@ -97,6 +97,17 @@ class SetupTest(absltest.TestCase):
       declared['install_requires'] | declared['test'], locked
     )
 
+  def test_versions_of_linters_are_the_same_everywhere(self):
+    hooks = (ROOT / '.pre-commit-config.yaml').read_text()
+    dev = _setup_arguments()['extras_require']['dev']
+    pins = re.findall(r"'([\w-]+==[\w.*]+)'", hooks)
+    self.assertContainsSubset(pins, dev)
+    buildifier = r'@bazel/buildifier@[\d.]+'
+    self.assertEqual(
+      re.findall(buildifier, hooks),
+      re.findall(buildifier, (ROOT / '.ci' / 'run').read_text()),
+    )
+
 
 def _targets(path: pathlib.Path, kind: str) -> list[dict[str, Any]]:
   """Returns the attributes of a BUILD file's targets of a kind.

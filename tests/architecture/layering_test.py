@@ -142,6 +142,7 @@ class ImportTest(parameterized.TestCase):
   @parameterized.parameters(
     '"""A docstring."""\nimport os\nX = os.path.join("a", "b")\nX: str',
     '@register("x")\ndef f():\n  print("later")',
+    'if TYPE_CHECKING:\n  import os',
     'for name in "ab":\n  register_set(name)(f)\nregistry.register(f)',
     "if __name__ == '__main__':\n  main()",
   )
@@ -153,7 +154,10 @@ def _work(body: list[ast.stmt]) -> Iterator[str]:
   """Yields statements that do more than to define, import or register."""
   definitions = ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
   for node in body:
-    if isinstance(node, ast.For | ast.With):
+    is_typing = isinstance(node, ast.If) and 'TYPE_CHECKING' in ast.unparse(
+      node.test
+    )
+    if isinstance(node, ast.For | ast.With) or is_typing:
       yield from _work(node.body)
     elif isinstance(node, ast.Assign | ast.AnnAssign):
       targets = getattr(node, 'targets', None) or [node.target]

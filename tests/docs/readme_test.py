@@ -50,6 +50,7 @@ class ReadmeTest(absltest.TestCase):
     declared = set(re.findall(r"'([a-z0-9-]+)[\[>=]", setup))
     tools = {'pytest', 'hypothesis', 'pillow', 'setuptools', 'ruff'}
     tools |= {'ipykernel', 'nbclient', 'nbformat'}
+    tools |= {'mypy', 'pre-commit', 'pytest-xdist'}
     section = _README.split('## Dependencies')[1]
     for name in declared - tools:
       self.assertIn(name, section)
