@@ -168,6 +168,7 @@ def extract(
     )
   safety.refuse_unknown(kept.values())
   kept = kernels.rewrite(kept)
+  inference.check_batch_norms(kept.values())
   precision.widen(kept.values())
   return SubGraph(
     nodes=kept,

@@ -1,6 +1,6 @@
 """Refuses what is no fixed function of an image: choices, loops, chance."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 import re
 
 import tensorflow as tf
@@ -42,21 +42,23 @@ def check(
         'it.'
       )
     if _RANDOM.fullmatch(node.op):
-      raise GraphError(
+      raise UnsafeGraphError(
         f'The representation depends on random numbers, of node {node.name!r} '
         f'({node.op}): the network is in training mode, with dropout or '
         f'noise{_switch(nodes, node)}. Save it for inference.'
       )
-    if node.op in operations.BATCH_NORM and _is_training(node):
+
+
+def check_batch_norms(nodes: Iterable[NodeDef]) -> None:
+  """Raises GraphError if images would influence each other."""
+  for node in nodes:
+    is_training = 'is_training' not in node.attr or node.attr['is_training'].b
+    if node.op in operations.BATCH_NORM and is_training:
       raise GraphError(
         f'Batch normalization {node.name!r} is in training mode, where the '
         'images of a batch influence each other; freeze the graph for '
         'inference.'
       )
-
-
-def _is_training(node: NodeDef) -> bool:
-  return 'is_training' not in node.attr or node.attr['is_training'].b
 
 
 def _between(nodes: Mapping[str, NodeDef], start, end) -> Iterator[NodeDef]:
@@ -83,7 +85,7 @@ def _asking(nodes: Mapping[str, NodeDef], node: NodeDef) -> str:
     each.name
     for tensor in inputs
     for each in _between(nodes, None, tensor)
-    if each.op in _FED
+    if each.op in _FED and _is_switch(each)
   ]
   return _hint(names)
 
@@ -94,8 +96,12 @@ def _switch(nodes: Mapping[str, NodeDef], node: NodeDef) -> str:
   return _hint([
     each.name
     for each in nodes.values()
-    if each.op in _FED and each.attr['dtype'].type == tf.bool.as_datatype_enum
+    if each.op in _FED and _is_switch(each)
   ])  # fmt: skip
+
+
+def _is_switch(node: NodeDef) -> bool:
+  return node.attr['dtype'].type == tf.bool.as_datatype_enum
 
 
 def _hint(names: list[str]) -> str:

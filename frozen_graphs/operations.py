@@ -51,27 +51,6 @@ WINNER_TAKES_ALL = frozenset(
   {'MaxPool', 'MaxPoolV2', 'MaxPool3D', 'Max', 'Min'}
 )
 
-# Nonlinear in their one operand that is no constant: methods that override
-# gradients have a rule for them.
-ACTIVATIONS = frozenset({
-  'Relu', 'Relu6', 'LeakyRelu', 'Elu', 'Selu', 'Sigmoid', 'Tanh', 'Softplus',
-  'Softsign',
-  # Piecewise linear pieces that real graphs build PReLU and clipping from.
-  'Abs', 'Maximum', 'Minimum', 'ClipByValue',
-  # Rounding, in training for fewer bits.
-  'FakeQuantWithMinMaxArgs', 'FakeQuantWithMinMaxVars',
-  'FakeQuantWithMinMaxVarsPerChannel', 'QuantizeAndDequantizeV2',
-  'QuantizeAndDequantizeV3',
-  # z / norm(z) is z times a constant normaliser, and sqrt(z) is z to a power.
-  'LRN', 'Sqrt',
-})  # fmt: skip
-
-
-def activations() -> tuple[str, ...]:
-  """Returns the op types that are activations by themselves, sorted."""
-  return tuple(sorted(ACTIVATIONS))
-
-
 # What they return depends on the shape of their data, not on its values.
 STATIC = frozenset({
   'Shape', 'ShapeN', 'Size', 'Rank', 'ZerosLike', 'OnesLike',

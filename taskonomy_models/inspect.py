@@ -14,7 +14,7 @@ import pathlib
 
 from absl import app, flags
 
-from frozen_graphs import network_files
+import frozen_graphs
 from taskonomy_models import proposal as proposals
 from taskonomy_models import proposal_text
 from toolkit_basics import cli
@@ -36,9 +36,9 @@ def main(argv: Sequence[str]) -> None:
     raise app.UsageError(
       'One graph is needed: python -m taskonomy_models.inspect GRAPH'
     )
-  network = network_files.load(argv[1])
+  network = frozen_graphs.load(argv[1])
   proposal = proposals.propose(
-    network.graph_def,
+    network,
     input_tensor=_INPUT.value,
     representation_tensor=_REPRESENTATION.value,
     name=_NAME.value or pathlib.Path(argv[1]).resolve().stem,

@@ -11,10 +11,10 @@ import os
 import re
 
 import numpy as np
-import tensorflow as tf
 
-from attribution import explainer as explainers
 from attribution import overrides, products
+from attribution.explainer import Explainer
+import frozen_graphs
 from frozen_graphs import functions, graph, operations
 from frozen_graphs.errors import GraphError, UnsupportedOpError
 from frozen_graphs.inspection import inputs as inspection_inputs
@@ -95,7 +95,7 @@ class Proposal:
 
 
 def propose(
-  graph_def: tf.compat.v1.GraphDef,
+  network: object,
   *,
   input_tensor: str | None = None,
   representation_tensor: str | None = None,
@@ -105,7 +105,7 @@ def propose(
   """Returns what is found in a graph, and an entry of a bank that was tried.
 
   Args:
-    graph_def: A frozen graph, which is not changed.
+    network: A network, or whatever `frozen_graphs.load` makes one of.
     input_tensor: Where images go in, if it is known.
     representation_tensor: The representation, if it is known.
     name: Of the entry.
@@ -115,7 +115,9 @@ def propose(
     GraphError: If images cannot be fed to the graph, or nothing behind can be
       explained; the message says why.
   """
-  nodes = {n.name: n for n in functions.inline_functions(graph_def)}
+  if not isinstance(network, frozen_graphs.Network):
+    network = frozen_graphs.load(network)
+  nodes = {n.name: n for n in functions.inline_functions(network.graph_def)}
   inputs = _inputs(nodes, input_tensor)
   chosen = inputs[0]
   flow = inspection_inputs.trace(nodes, chosen)
@@ -123,9 +125,9 @@ def propose(
   (low, high), reason = inspection_ranges.guess(flow, bool(chosen.stands_for))
   text = preprocessing_text(flow.input_shape, chosen, low, high)
   tried = ranked[:1] if representation_tensor else ranked[:_MAX_TRIED]
-  trials = _try_in_turn(graph_def, chosen.tensor, tried, text)
+  trials, cut = _try_in_turn(network, chosen.tensor, tried, text)
   accepted = _accepted(trials, chosen.tensor)
-  counts, nonlinear, no_rule = _rules(graph_def, chosen.tensor, accepted)
+  counts, nonlinear, no_rule = _rules(cut[accepted])
   return Proposal(
     source=source,
     inputs=tuple(inputs),
@@ -205,36 +207,33 @@ def preprocessing_text(
 
 
 def _try_in_turn(
-  graph_def: tf.compat.v1.GraphDef,
+  network: frozen_graphs.Network,
   input_tensor: str,
   candidates: Sequence[RankedTensor],
   preprocessing: str,
-) -> list[Trial]:
-  """Tries candidates until one can be explained by all methods."""
-  trials = []
+) -> tuple[list[Trial], dict[str, frozen_graphs.Network]]:
+  """Tries candidates until one can be explained by all methods.
+
+  Returns:
+    What became of each, and the network that ends in it.
+  """
+  trials, cut = [], {}
   for candidate in candidates:
-    outcomes = {
-      method: _try(
-        graph_def, input_tensor, candidate.tensor, preprocessing, method
-      )
-      for method in _METHODS
-    }
-    trials.append(Trial(candidate.tensor, outcomes))
+    tensor = candidate.tensor
+    cut[tensor] = network.at(tensor, input_tensor)
+    outcomes = {m: _try(cut[tensor], preprocessing, m) for m in _METHODS}
+    trials.append(Trial(tensor, outcomes))
     if trials[-1].is_complete:
       break
-  return trials
+  return trials, cut
 
 
-def _try(graph_def, input_tensor, representation, preprocessing, method) -> str:
+def _try(
+  network: frozen_graphs.Network, preprocessing: str, method: str
+) -> str:
   try:
-    with explainers.Explainer(
-      graph_def,
-      input_tensor=input_tensor,
-      representation_tensor=representation,
-      preprocessing=preprocessing,
-      methods=(method,),
-      batch_size=1,
-      name=representation,
+    with Explainer(
+      network, preprocessing=preprocessing, methods=(method,), batch_size=1
     ) as explainer:
       maps = explainer.explain(pictures(2)).maps[method]
   except ValueError as error:
@@ -269,16 +268,13 @@ def pictures(number: int, seed: int = 0) -> np.ndarray:
 
 
 def _rules(
-  graph_def: tf.compat.v1.GraphDef, input_tensor: str, representation: str
+  network: frozen_graphs.Network,
 ) -> tuple[dict[str, int], dict[str, str], str]:
   """Returns what stands in a report: operations, nonlinear, no_rule."""
-  subgraph = graph.extract(
-    graph_def, input_tensor, representation, overrides.op_types()
-  )
-  counts = Counter(node.op for node in subgraph.nodes.values())
+  counts = Counter(network.operations)
   ruled, refusal = {}, ''
   try:
-    ruled = dict(overrides.mark_activations(subgraph)[1])
+    ruled = dict(overrides.marked(network)[1])
   except UnsupportedOpError as error:
     refusal = str(error)
   of_products = {
@@ -293,7 +289,7 @@ def _rules(
   for kind in counts:
     if kind in nonlinear or kind in _LINEAR or kind in operations.BILINEAR:
       continue
-    nonlinear[kind] = _way_of(kind, refusal, subgraph)
+    nonlinear[kind] = _way_of(kind, refusal, network.subgraph)
   return dict(counts.most_common()), nonlinear, refusal
 
 
@@ -302,7 +298,7 @@ def _way_of(kind: str, refusal: str, subgraph: graph.SubGraph) -> str:
     return 'NO RULE'
   if kind in operations.WINNER_TAKES_ALL:
     return 'relevance follows the winner, as the gradient does'
-  if kind in overrides.op_types() and refusal:
+  if kind in operations.activations() and refusal:
     return 'rule of activations'
   if any(
     products.is_product(n) for n in subgraph.nodes.values() if n.op == kind

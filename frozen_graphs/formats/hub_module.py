@@ -18,14 +18,13 @@ from frozen_graphs.formats import registry, saved_model
 from frozen_graphs.frozen import FrozenNetwork
 
 _SCHEMES = ('https://', 'http://', 'gs://')
-_FORMAT_1 = 'tfhub_module.pb'  # Marks a module of TensorFlow 1's format.
 
 
 def matches(path: str | os.PathLike) -> bool:
   """Returns whether `path` is a handle, or a module of the first format."""
   if str(path).startswith(_SCHEMES):
     return True
-  return (pathlib.Path(path) / _FORMAT_1).is_file()
+  return (pathlib.Path(path) / saved_model.HUB_FILE).is_file()
 
 
 def load(

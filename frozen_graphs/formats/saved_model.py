@@ -25,13 +25,16 @@ _SERVE = 'serve'
 _DEFAULTS = ('serving_default', 'default')
 _MAX_BYTES = 2**31 - 1
 
+HUB_FILE = 'tfhub_module.pb'  # Marks a module of TensorFlow Hub, format 1.
+
 
 def matches(path: str | os.PathLike) -> bool:
   """Returns whether `path` is a SavedModel's folder or its saved_model.pb."""
   path = pathlib.Path(path)
   if path.name in _FILES:
     path = path.parent
-  return any((path / name).is_file() for name in _FILES)
+  is_one = any((path / name).is_file() for name in _FILES)
+  return is_one and not (path / HUB_FILE).is_file()
 
 
 def load(

@@ -4,7 +4,7 @@ from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
 
-from attribution import methods, overrides
+from attribution import methods
 from attribution.explainer import Explainer
 from frozen_graphs import operations
 from frozen_graphs.errors import GraphError, UnsupportedOpError

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from attribution import explainer as explainers
-from frozen_graphs import network_files
+import frozen_graphs
 from frozen_graphs.errors import GraphError
 from taskonomy_models import bank as banks
 from taskonomy_models import proposal as proposals
@@ -92,7 +92,7 @@ class ProposalTest(absltest.TestCase):
     with open(path, 'wb') as file:
       file.write(self.graph_def().SerializeToString())
     proposal = proposals.propose(
-      network_files.load(path).graph_def, name='my net', source=path
+      frozen_graphs.load(path), name='my net', source=path
     )
     with open(os.path.join(folder, 'bank.json'), 'w') as file:
       json.dump(proposal_text.bank_of(proposal), file)
@@ -111,9 +111,7 @@ class ProposalTest(absltest.TestCase):
     path = self.create_tempfile(
       'graph.pbtxt', text_format.MessageToString(self.graph_def())
     ).full_path
-    proposal = proposals.propose(
-      network_files.load(path).graph_def, source=path
-    )
+    proposal = proposals.propose(frozen_graphs.load(path), source=path)
     self.assertEqual(proposal.entry['graph'], 'graph.pbtxt')
     self.assertEqual(proposal.entry['representation'], 'features:0')
 
@@ -181,9 +179,9 @@ class ProposalTest(absltest.TestCase):
   def test_files_that_are_no_networks_are_refused(self):
     folder = self.create_tempdir().full_path
     with self.assertRaisesRegex(FileNotFoundError, 'no file'):
-      network_files.load(os.path.join(folder, 'missing.pb'))
+      frozen_graphs.load(os.path.join(folder, 'missing.pb'))
     with self.assertRaisesRegex(GraphError, 'no format that is known'):
-      network_files.load(folder)
+      frozen_graphs.load(folder)
 
 
 if __name__ == '__main__':

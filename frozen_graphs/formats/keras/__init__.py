@@ -1,8 +1,6 @@
 """Keras models and their files."""
 
-from frozen_graphs.formats import registry
 from frozen_graphs.formats.keras import model
+from frozen_graphs.formats.registry import Format, register
 
-registry.register(
-  registry.Format('keras_model', model.load, model.matches, model.accepts)
-)
+register(Format('keras_model', model.load, model.matches, model.accepts))

@@ -1,6 +1,6 @@
 """ONNX files."""
 
-from frozen_graphs.formats import registry
 from frozen_graphs.formats.onnx import model
+from frozen_graphs.formats.registry import Format, register
 
-registry.register(registry.Format('onnx_model', model.load, model.matches))
+register(Format('onnx_model', model.load, model.matches))

@@ -1,6 +1,6 @@
 """TensorFlow Lite files."""
 
-from frozen_graphs.formats import registry
+from frozen_graphs.formats.registry import Format, register
 from frozen_graphs.formats.tflite import model
 
-registry.register(registry.Format('tflite_model', model.load, model.matches))
+register(Format('tflite_model', model.load, model.matches))
