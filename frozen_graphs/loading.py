@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 import dataclasses
-import os
 
 from frozen_graphs import control_flow
 from frozen_graphs.errors import about
@@ -53,9 +52,6 @@ def load(
     if constants and 'constants' not in taken:
       folded = control_flow.fold(frozen.graph_def, constants)
       frozen = dataclasses.replace(frozen, graph_def=folded)
-  if name is None:
-    is_path = isinstance(source, str | os.PathLike)
-    name = os.fspath(source) if is_path else frozen.source
   if 'input' in taken:  # The format has cut the graph there.
     input = None
-  return Network(frozen, input, representation, name)
+  return Network(frozen, input, representation, name or frozen.source)

@@ -140,7 +140,10 @@ class Network:
       GraphError: If the graph cannot be used, see `graph.extract`; or its input
         is no batch of images in floating point.
     """
-    with about(self.name):
+    name = (
+      self.name if self.name == self.source else (f'{self.name}: {self.source}')
+    )
+    with about(name):
       subgraph = graph_lib.extract(
         self.graph_def, self.input_tensor, self.representation_tensor
       )

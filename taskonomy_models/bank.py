@@ -159,9 +159,12 @@ def _inside(folder: pathlib.Path, name: str, where: str) -> str:
     raise BankError(
       f'{where}: {name!r} lies outside the bank; put the file into {folder}.'
     )
+  return str(path)
+
+
+def _check_there(path: pathlib.Path, where: str) -> None:
   if not path.is_file():
     raise BankError(f'{where}: there is no file {path}.')
-  return str(path)
 
 
 def check_name(name: str, where: str = 'A bank') -> None:
@@ -209,6 +212,15 @@ def load(name_or_folder: str) -> Bank:
     FileNotFoundError: If there is none.
   """
   folder = _folder(name_or_folder)
+  bank = _read(folder, name_or_folder)
+  for number, encoder in enumerate(bank.encoders, start=1):
+    where = f'{folder / _FILE}, encoder {number}'
+    _check_there(pathlib.Path(encoder.graph), where)
+  return bank
+
+
+def _read(folder: pathlib.Path, name_or_folder: str) -> Bank:
+  """Returns the bank in a folder; its graphs may be missing."""
   path = folder / _FILE
   if not path.is_file():
     raise FileNotFoundError(
@@ -239,6 +251,8 @@ def load(name_or_folder: str) -> Bank:
     for key in _TABLES
     if content.get(key) is not None
   }
+  for table in tables.values():
+    _check_there(pathlib.Path(table), str(path))
   if tables and 'oracle' not in tables:
     raise BankError(f'{path}: {sorted(tables)} without an oracle.')
   return Bank(
@@ -289,9 +303,14 @@ class Folder:
     self._name = name or self.path.resolve().name or 'bank'
 
   def bank(self) -> Bank:
-    """Returns the bank as it is; one without encoders if there is none."""
+    """Returns the bank as it is; one without encoders if there is none.
+
+    Encoders whose graphs were lost are left out.
+    """
     if (self.path / _FILE).exists():
-      return load(str(self.path))
+      bank = _read(self.path, str(self.path))
+      there = tuple(e for e in bank.encoders if os.path.isfile(e.graph))
+      return dataclasses.replace(bank, encoders=there)
     return Bank(self._name, (), folder=str(self.path))
 
   def graph(self, name: str) -> pathlib.Path:
@@ -320,10 +339,8 @@ class Folder:
     found = self.provenance().get(name)
     if found is None or not provenance.items() <= found.items():
       return False
-    for encoder in self.bank().encoders:
-      if encoder.name == name:
-        return _digest(str(encoder.graph)) == encoder.sha256
-    return False
+    path = self.graph(name)
+    return path.is_file() and _digest(str(path)) == found.get('graph_sha256')
 
   def check_free(self, name: str, overwrite: bool = False) -> None:
     """Raises BankError if the bank cannot take an encoder of a name."""
@@ -374,7 +391,8 @@ class Folder:
       entries = {each.name: each for each in self.bank().encoders}
       entries[encoder.name] = encoder
       if provenance is not None:
-        known = {**self.provenance(), encoder.name: dict(provenance)}
+        known = self.provenance()
+        known[encoder.name] = {**provenance, 'graph_sha256': encoder.sha256}
         _write_json(self.path / _SOURCES, known)
       self._write(tuple(entries.values()), changes)
     return encoder

@@ -48,7 +48,7 @@ class _Folder(banks.Folder):
 
   def __init__(self, path: str | os.PathLike):
     super().__init__(path, NAME)
-    if self.bank().encoders and not self.provenance():
+    if not self.provenance() and self.bank().encoders:
       raise ValueError(
         f'{self.path} holds a bank that was not made by this command; choose '
         'another output.'
@@ -148,21 +148,22 @@ def convert(
       record = {
         'source_sha256': _checked_digest(item, allow_unknown_digests),
         'weights_type': weights_type,
+        'source': item.path.name,
       }
       if folder.has(name, record):
         kept.append(name)
+        if name not in folder.bank().names:  # The run before was interrupted.
+          graph = folder.graph(name).read_bytes()
+          folder.add_task(item.encoder, graph, record)
         continue
       graph = _graph(item, weights_type)
     except (ValueError, OSError) as error:
       failed[name] = str(error)
       logging.error('%s: %s', name, error)
       continue
-    record['source'] = item.path.name
     folder.add_task(item.encoder, graph, record)
     converted.append(name)
     logging.info('%s: converted from %s', name, item.path)
-  if kept:
-    folder.write_oracle()  # Perhaps what an interrupted run did not get to.
   missing = tuple(n for n in task_bank.ENCODERS if n not in folder.bank().names)
   return Report(tuple(converted), tuple(kept), failed, missing)
 

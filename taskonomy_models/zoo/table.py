@@ -94,7 +94,7 @@ class ZooBank:
     The table of rows goes first: a network counts only if it is in both.
     """
     self._rows[encoder.name] = row
-    order = [n.name for n in zoo.load().networks]
+    order = tuple(zoo.load().networks)
     names = [n for n in dict.fromkeys([*order, *self._rows]) if n in self._rows]
     write_table(self.folder, [self._rows[name] for name in names])
     made_of = {'definition': row.definition}

@@ -65,9 +65,7 @@ class InsertionTest(absltest.TestCase):
 
   def test_inserting_again_computes_nothing(self):
     self.insert(self.new())
-    with mock.patch.object(
-      pipeline.explainers, 'Explainer', side_effect=AssertionError
-    ):
+    with mock.patch.object(pipeline, 'Explainer', side_effect=AssertionError):
       self.insert(self.new())
 
   def test_epsilon_is_that_of_the_space(self):

@@ -31,7 +31,7 @@ class LoadTest(absltest.TestCase):
     self.assertEqual(network.digest, hashlib.sha256(self.content).hexdigest())
     self.assertEqual(network.inputs, ('input:0',))
     self.assertEqual(network.outputs, ('representation:0',))
-    self.assertEqual(network.name, str(self.path))
+    self.assertEqual(network.name, f'frozen graph {self.path}')
 
   def test_graph_in_memory_has_a_digest_too(self):
     first, same, other = (

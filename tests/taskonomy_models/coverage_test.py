@@ -197,7 +197,7 @@ def _explain(function, chosen, **options):
     graph_def, **TENSORS, preprocessing='range(-1, 1)', methods=chosen
   ) as explainer:
     inputs = explainer.preprocessing(images)
-    gradients = explainer._run(explainer._gradients, inputs)
+    gradients = explainer._passes.run(inputs).gradients
     return inputs, gradients, explainer
 
 
