@@ -26,6 +26,7 @@ setuptools.setup(
       pattern
       for package in (
         'attribution',
+        'attribution_transfer',
         'frozen_graphs',
         'experiments',
         'probe_data',
@@ -45,6 +46,11 @@ setuptools.setup(
       'mini/*.csv',
     ],
     'transferability': ['data/*'],
+  },
+  entry_points={
+    'console_scripts': [
+      'attribution-transfer = attribution_transfer.command_line:main'
+    ]
   },
   python_requires='>=3.10',
   install_requires=[
