@@ -84,6 +84,7 @@ setuptools.setup(
       'nbformat>=5.7',
       'pillow>=10',
       'pytest>=8',
+      'pytest-xdist>=3',
       'selenium>=4.15',
       'setuptools>=77,<81',
       *_PHOTOS,
@@ -91,6 +92,6 @@ setuptools.setup(
       *_ONNX,
       *_TFLITE,
     ],
-    'dev': ['ruff==0.17.*'],
+    'dev': ['mypy==2.4.*', 'pre-commit>=4', 'ruff==0.17.*'],
   },
 )

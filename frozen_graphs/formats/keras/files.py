@@ -19,9 +19,9 @@ import zipfile
 
 import tensorflow as tf
 
-from frozen_graphs import bounded_files
 from frozen_graphs.errors import GraphError, brief
 from frozen_graphs.formats.keras import checks
+from toolkit_basics import files
 
 SUFFIXES = ('.keras', '.h5', '.hdf5')
 _MAX_CONFIG_BYTES = 2**28
@@ -42,7 +42,7 @@ def load_model(path: str | os.PathLike):
   path = pathlib.Path(path)
   if not path.is_file():
     raise FileNotFoundError(f'There is no file {path}.')
-  content = bounded_files.read(path, checks.MAX_BYTES)
+  content = files.read_bounded(path, checks.MAX_BYTES, GraphError)
   with tempfile.TemporaryDirectory() as folder:
     copy = pathlib.Path(folder, 'copy')
     copy.write_bytes(content)

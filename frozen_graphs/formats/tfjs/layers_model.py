@@ -128,7 +128,7 @@ def _set_weights(network: Any, values: Mapping[str, np.ndarray]) -> None:
       by_end['/'.join(parts[start:])].append(name)
   unused = set(values)
   for _, layer in keras_model.layers(network):
-    for variable in () if keras_model.is_model(layer) else layer.weights:
+    for variable in () if keras_model.accepts(layer) else layer.weights:
       last = variable.name.partition(':')[0].rpartition(f'{layer.name}/')[2]
       wanted = f'{layer.name}/{last}'
       found = [wanted] if wanted in values else by_end[wanted]
