@@ -6,26 +6,28 @@ start (imports, data) before it. The plain implementations, in
 `textbook_measures`, are called on the same data; their scores must agree.
 """
 
-from collections.abc import Sequence
 import multiprocessing
 import resource
 import time
 
-from absl import app, flags
 import numpy as np
 
+import toolkit_basics.cli as cli
 from benchmarks import textbook_measures
 from transferability import measures
 
-_MEASURES = flags.DEFINE_multi_enum(
-  'measure', list(measures.names()), measures.names(), 'Measures to time.'
+FLAGS = cli.Flags()
+_MEASURES = FLAGS.some_of(
+  'measures', measures.names(), measures.names(), 'Which measures are timed.'
 )
-_SAMPLES = flags.DEFINE_integer('n', 10_000, 'Samples.', lower_bound=2)
-_FEATURES = flags.DEFINE_integer('d', 2048, 'Features.', lower_bound=1)
-_CLASSES = flags.DEFINE_integer('c', 100, 'Classes.', lower_bound=2)
-_SOURCES = flags.DEFINE_integer('cs', 1000, 'Source classes.', lower_bound=1)
-_TEXTBOOK = flags.DEFINE_bool(
-  'textbook', True, 'Whether to time the plain implementations too.'
+_SAMPLES = FLAGS.integer('n', 10_000, 'Number of samples.', lower_bound=2)
+_FEATURES = FLAGS.integer('d', 2048, 'Number of features.', lower_bound=1)
+_CLASSES = FLAGS.integer('c', 100, 'Number of classes.', lower_bound=2)
+_SOURCES = FLAGS.integer(
+  'cs', 1000, 'Number of classes that the sources tell apart.', lower_bound=1
+)
+_TEXTBOOK = FLAGS.bool(
+  'textbook', True, 'Whether the plain implementations are timed too.'
 )
 
 Inputs = dict[str, np.ndarray]
@@ -74,9 +76,7 @@ def _in_new_process(*args) -> tuple[float, float, float, float]:
     return pool.apply(_measure, args)
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def main() -> None:
   shape = _SAMPLES.value, _FEATURES.value, _CLASSES.value, _SOURCES.value
   print('n, d, C, Cs = {}, {}, {}, {}'.format(*shape))
   print('measure             score      seconds  GB before  GB peak')
@@ -94,4 +94,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run(main, FLAGS)

@@ -94,8 +94,8 @@ def load_probe(spaces: Mapping[str, ModelSpace], probe: Probe) -> ProbeSet:
   if loaded.digests != space.image_digests:
     raise ValueError(
       f'{space.folder} was made with other images than {values}: they differ '
-      'in number, order or content. Pass the --probe, --probe_dir, '
-      '--num_images and --seed of its run.'
+      'in number, order or content. Pass the `probe`, `probe_dir`, '
+      '`num_images` and `seed` of its run.'
     )
   return loaded
 

@@ -139,7 +139,7 @@ def train_bank(
     if found != settings:
       raise ValueError(
         f'{output} holds networks trained by {found}, not by {settings}; '
-        'choose another --output.'
+        'choose another `output`.'
       )
   files.write_json(recipe_path, settings)
   build_data(data_folder, sizes, workers, progress)

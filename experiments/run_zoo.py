@@ -19,59 +19,41 @@ import json
 import math
 import os
 import pathlib
-import re
 import resource
 import sys
 
-from absl import app, flags, logging
+from absl import logging
 
-from attribution import methods
+import toolkit_basics.cli as cli
 from experiments import (
   evaluation,
   pipeline,
-  run_record,
+  shared_flags,
   visuals,
   zoo_evaluation,
 )
-from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.zoo import networks as zoo
 from taskonomy_models.zoo import table as zoo_bank
-from toolkit_basics import cli, files, progress
+from toolkit_basics import files
 from transferability import map_transforms
 
 ON_BAD_MODEL = ('error', 'skip')
 
-_BANK = flags.DEFINE_string(
-  'bank', None, "Folder of a bank; default: fetch_zoo's."
+FLAGS = cli.Flags()
+_BANK = FLAGS.path(
+  'bank', None, 'Folder of the networks; by default where fetch_zoo puts them.'
 )
-_PROBE = flags.DEFINE_string(
-  'probe',
-  'photos',
-  f'Images: one of {list(probe_sets.names())}, or a folder, a list of files '
-  '(.txt) or an array (.npy).',
+_PROBE = shared_flags.Probe(FLAGS, 'photos', 100)
+_IMAGE_SIZE = FLAGS.integer(
+  'image_size',
+  224,
+  'Height and width to which images, and with them maps, are brought.',
+  lower_bound=8,
 )
-_PROBE_DIR = flags.DEFINE_string(
-  'probe_dir', None, 'Folder that holds the images of a named probe set.'
-)
-_NUM_IMAGES = flags.DEFINE_integer(
-  'num_images', 100, 'Probe images, or all if there are fewer.', lower_bound=1
-)
-_IMAGE_SIZE = flags.DEFINE_integer(
-  'image_size', 224, 'Side of the probe images and of the maps.', lower_bound=8
-)
-_METHODS = flags.DEFINE_list(
-  'methods',
-  ['saliency', 'gradient_times_input', 'elrp'],
-  f'Attribution methods, of {list(methods.names())}.',
-)
-flags.register_validator(
-  'methods',
-  lambda chosen: bool(chosen) and set(chosen) <= set(methods.names()),
-  f'choose from {", ".join(methods.names())}',
-)
-_MAP_TRANSFORM = flags.DEFINE_list(
+_METHODS = shared_flags.methods(FLAGS)
+_MAP_TRANSFORM = FLAGS.list(
   'map_transform',
   [
     map_transforms.NONE,
@@ -84,54 +66,26 @@ _MAP_TRANSFORM = flags.DEFINE_list(
   f'paper), or steps joined by + of {", ".join(map_transforms.steps())}. All '
   'that are given are evaluated; the maps of the first are shown.',
 )
-_EPSILON = flags.DEFINE_float(
-  'epsilon', 1e-4, 'Stabilizer of epsilon-LRP.', lower_bound=0.0
+_EPSILON = shared_flags.epsilon(FLAGS)
+_BATCH_SIZE = shared_flags.batch_size(FLAGS, 4)
+_DEVICE = shared_flags.device(FLAGS)
+_NUM_PERMUTATIONS = FLAGS.integer(
+  'num_permutations',
+  9999,
+  'How often each test permutes the labels of the networks.',
+  lower_bound=1,
 )
-_BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size', 4, 'Images computed at once.', lower_bound=1
-)
-_DEVICE = flags.DEFINE_string(
-  'device', None, "For example '/GPU:0'; by default TensorFlow's choice."
-)
-_SEED = flags.DEFINE_integer(
-  'seed', 0, 'Of the sample of images and of the permutations.', lower_bound=0
-)
-_NUM_PERMUTATIONS = flags.DEFINE_integer(
-  'num_permutations', 9999, 'Of labels, in each test.', lower_bound=1
-)
-_OUTPUT = flags.DEFINE_string(
-  'output', None, 'Result folder; default: results/zoo-<probe>.'
-)
-_RESUME = flags.DEFINE_bool('resume', False, 'Go on with a run.')
-_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace a run.')
-_ON_BAD_MODEL = flags.DEFINE_enum(
+_ON_BAD_MODEL = FLAGS.enum(
   'on_bad_model',
   'error',
   ON_BAD_MODEL,
-  'What to do with networks that a method refuses: stop and name them, or '
-  'leave them out of all methods.',
+  'What happens if a method refuses a network: the command stops and names '
+  'it, or leaves it out of all methods.',
 )
-_ON_BAD_MAP = flags.DEFINE_enum(
-  'on_bad_map',
-  'error',
-  pipeline.ON_BAD_MAP,
-  'What to do where a map is all zero or not finite.',
-)
-_ON_BAD_IMAGE = flags.DEFINE_enum(
-  'on_bad_image',
-  'skip',
-  probe_sets.ON_BAD_IMAGE,
-  'What to do with files that are no readable images.',
-)
+_ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
+_RECORD = shared_flags.Record(FLAGS, 'results/zoo-PROBE')
 
-_INCIDENTAL = (
-  'output',
-  'resume',
-  'overwrite',
-  'device',
-  'on_bad_map',
-  'on_bad_model',
-)
+_MAY_CHANGE = ('device', 'on_bad_map', 'on_bad_model')
 
 
 class _Log(pipeline.Observer):
@@ -159,11 +113,6 @@ class _Log(pipeline.Observer):
       raise error
     self.failed_models[encoder.name] = str(error)
     logging.warning('Left out: %s', error)
-
-
-def _default_output() -> str:
-  name = re.sub(r'[^\w.-]', '_', pathlib.Path(_PROBE.value).stem)
-  return os.path.join('results', f'zoo-{name}')
 
 
 def _without(bank: Bank, names: Sequence[str]) -> Bank:
@@ -237,46 +186,35 @@ def _network_rows(bank: Bank, rows: dict, spaces: dict, log: _Log) -> list:
   return table
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def _peak_memory() -> int:
+  """Returns the most memory that this process had, in MB."""
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  return round(peak / (2**20 if sys.platform == 'darwin' else 2**10))
+
+
+def main() -> None:
   bank = banks.load(_BANK.value or str(zoo.default_folder()))
-  transforms = tuple(_MAP_TRANSFORM.value)
   projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
     batch_size=_BATCH_SIZE.value,
     device=_DEVICE.value,
     on_bad_map=_ON_BAD_MAP.value,
-    map_transforms=transforms,
+    map_transforms=tuple(_MAP_TRANSFORM.value),
   )
   has_table = os.path.exists(os.path.join(bank.folder, zoo_bank.TABLE))
   rows = zoo_bank.read_table(pathlib.Path(bank.folder)) if has_table else {}
   digests = bank.digests()
   bank, left_out = _usable(bank, projection)
-  output = pathlib.Path(_OUTPUT.value or _default_output())
-  settings = cli.flag_values(_BANK, _INCIDENTAL)
-  record = run_record.RunRecord(
-    output,
-    settings,
-    {},  # The spaces know each network's graph, so that a bank may grow.
-    resume=_RESUME.value,
-    overwrite=_OVERWRITE.value,
-  )
+  output = _RECORD.folder(probe=_PROBE.name)
+  settings = _RECORD.settings(_MAY_CHANGE)
+  # The spaces know each network's graph, so that a bank may grow.
+  record = _RECORD.open(output, settings, {})
   if record.is_finished and record.noted('bank') == digests:
     print(f'{output} is finished; nothing was computed again.')
     print(zoo_evaluation.summary_of(output))
     return
-
   with record.stage('images'):
-    probe = probe_sets.load(
-      _PROBE.value,
-      probe_dir=_PROBE_DIR.value,
-      num_images=_NUM_IMAGES.value,
-      image_size=(_IMAGE_SIZE.value,) * 2,
-      seed=_SEED.value,
-      on_bad_image=_ON_BAD_IMAGE.value,
-      progress=progress.track,
-    )
+    probe = _PROBE.load(_IMAGE_SIZE.value)
   record.start()
   evaluation.write_image_list(probe, output)
   record.note('probe', probe.digest)
@@ -292,26 +230,20 @@ def main(argv: Sequence[str]) -> None:
     labels = _labels(bank, rows)
     result = zoo_evaluation.evaluate(spaces, bank.names, labels)
     zoo_evaluation.write(
-      result, labels, output, _NUM_PERMUTATIONS.value, _SEED.value
+      result, labels, output, _NUM_PERMUTATIONS.value, _PROBE.seed.value
     )
     table = _network_rows(bank, rows, spaces, log)
     files.write_csv(output / 'networks.csv', table)
   with record.stage('figures'):
     # A page and summaries of one transform; all of them would be too large.
-    names = [name for name, _, t in projection.spaces() if t == transforms[0]]
+    first = projection.map_transforms[0]
+    names = [name for name, _, t in projection.spaces() if t == first]
     others = zoo_evaluation.only(result, set(result.affinities) - set(names))
+    shown = zoo_evaluation.only(result, names)
+    some = {name: spaces[name] for name in names}
     visuals.draw_affinities(bank, probe, others, output)
-    visuals.draw(
-      bank,
-      probe,
-      {name: spaces[name] for name in names},
-      zoo_evaluation.only(result, names),
-      output,
-      settings,
-    )
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-  peak = peak / 2**20 if sys.platform == 'darwin' else peak / 2**10
-  record.note('peak_memory_mb', round(peak))
+    visuals.draw(bank, probe, some, shown, output, settings)
+  record.note('peak_memory_mb', _peak_memory())
   record.finish()
   print(evaluation.format_table(table))
   print(zoo_evaluation.summary_of(output))
@@ -321,4 +253,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

@@ -204,7 +204,7 @@ class Study:
     if self.oracle is None:
       raise ValueError(
         f'The bank {self.bank.name!r} has no oracle, which this experiment '
-        'compares with. Choose a bank with one, for example --bank=mini.'
+        "compares with. Choose a bank with one, for example `bank='mini'`."
       )
     return self.oracle
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from experiments import figures, report, summaries
 from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
+from toolkit_basics import progress
 from transferability.model_space import ModelSpace
 
 _EXAMPLES = 5
+_DRAWING = 'Drawing figures'
 _TREE_AXIS = {
   'paper': '1 - affinity',
   'released_code': 'distance of affinity rows',
@@ -51,6 +54,17 @@ def draw_affinities(
   output: str | os.PathLike,
 ) -> None:
   """Writes heat map and tree of each affinity to `figures/`."""
+  with progress.Bar(2 * len(evaluation.affinities), _DRAWING) as bar:
+    _draw_affinities(bank, probe, evaluation, output, bar)
+
+
+def _draw_affinities(
+  bank: Bank,
+  probe: ProbeSet,
+  evaluation: Evaluation,
+  output: str | os.PathLike,
+  bar: progress.Bar,
+) -> None:
   folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
   labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
@@ -65,6 +79,7 @@ def draw_affinities(
       f'Affinity: {label}, {shown_as}',
       groups,
     )
+    bar.advance()
     figures.task_tree(
       folder / f'tree_{method}.png',
       tree,
@@ -73,6 +88,7 @@ def draw_affinities(
       f'Task similarity tree: {label}, {shown_as}',
       axis_label=_TREE_AXIS[evaluation.protocol],
     )
+    bar.advance()
 
 
 def draw(
@@ -96,50 +112,62 @@ def draw(
   output = pathlib.Path(output)
   folder = output / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
-  labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
-  shown_as = pathlib.Path(probe.name).name
-  maps = {}
-  for method, space in spaces.items():
-    shown = space.kept_images[:_EXAMPLES]
-    maps[method] = example_maps(space, evaluation.names, shown)
-    figures.map_grid(
-      folder / f'maps_{method}.png',
-      probe.images[shown],
-      maps[method],
-      labels,
-      method,
+  shown = next(iter(spaces.values())).kept_images[:_EXAMPLES]
+  shared = {
+    'labels': [encoder.label for encoder in bank.encoders],
+    'groups': _groups(bank),
+    'images': probe.images[shown],
+    'maps': {
+      method: example_maps(space, evaluation.names, shown)
+      for method, space in spaces.items()
+    },
+    'settings': settings,
+  }
+  curves = {name: score.curve for name, score in evaluation.scores.items()}
+  kinds = ('precision', 'recall') if curves else ()
+  steps = len(spaces) + 2 * len(evaluation.affinities) + len(kinds) + 2
+  with progress.Bar(steps, _DRAWING) as bar:
+    for method, maps in shared['maps'].items():
+      path = folder / f'maps_{method}.png'
+      figures.map_grid(path, shared['images'], maps, shared['labels'], method)
+      bar.advance()
+    _draw_affinities(bank, probe, evaluation, output, bar)
+    for kind in kinds:
+      path = folder / f'{kind}.png'
+      figures.precision_recall_curves(path, curves, kind)
+      bar.advance()
+    _write_report(bank, probe, evaluation, output, shared)
+    bar.advance()
+    summaries.write(
+      output / 'tensorboard',
+      methods=list(spaces),
+      affinities=evaluation.affinities,
+      precision_recall=curves,
+      **shared,
     )
-  draw_affinities(bank, probe, evaluation, output)
+    bar.advance()
+
+
+def _write_report(
+  bank: Bank,
+  probe: ProbeSet,
+  evaluation: Evaluation,
+  output: pathlib.Path,
+  shared: Mapping[str, Any],
+) -> None:
   oracle = evaluations.load_oracle(bank)
+  relevant = {}
+  if oracle is not None:
+    relevant = {target: oracle.relevant(target) for target in oracle.targets}
   report.write(
     output / 'report.html',
-    title=f'{bank.name} on {shown_as}',
+    title=f'{bank.name} on {pathlib.Path(probe.name).name}',
     lead=(
-      f'{len(labels)} networks, {len(probe)} images, protocol '
+      f'{len(bank.encoders)} networks, {len(probe)} images, protocol '
       f'{evaluation.protocol}.'
     ),
-    labels=labels,
-    groups=groups,
     evaluation=evaluation,
-    relevant={}
-    if oracle is None
-    else {target: oracle.relevant(target) for target in oracle.targets},
-    images=probe.images[shown],
-    maps=maps,
-    settings=settings,
+    relevant=relevant,
     tree_axis=_TREE_AXIS[evaluation.protocol],
-  )
-  curves = {name: score.curve for name, score in evaluation.scores.items()}
-  for kind in ('precision', 'recall') if curves else ():
-    figures.precision_recall_curves(folder / f'{kind}.png', curves, kind)
-  summaries.write(
-    output / 'tensorboard',
-    labels=labels,
-    groups=groups,
-    methods=list(spaces),
-    images=probe.images[shown],
-    maps=maps,
-    affinities=evaluation.affinities,
-    precision_recall=curves,
-    settings=settings,
+    **shared,
   )

@@ -13,7 +13,8 @@ from attribution.explainer import Explainer
 from experiments import evaluation, pipeline, similarities
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
-from tests import bank_testing, browser_testing, report_test, testing
+from tests import bank_testing, browser_testing, testing
+from tests.experiments import report_test
 from transferability import similarity
 
 _METHODS = ('saliency', 'gradient_times_input')

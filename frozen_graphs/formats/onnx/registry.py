@@ -8,17 +8,18 @@ that the function does not ask for is refused: it would be ignored.
 
 from collections.abc import Callable, Collection, Sequence
 
-import tensorflow as tf
-
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats import converter
 from frozen_graphs.formats.onnx.file import Node
 from frozen_graphs.formats.onnx.values import Operand, Value, boxed, settled
 from toolkit_basics.registry import Registry
 
 Function = Callable[..., Operand | tuple[Operand, ...]]
 
-# Of each operation its function, and attributes that do not matter.
-_OPS: Registry[tuple[Function, frozenset[str]]] = Registry('ONNX operation')
+# Functions, and the attributes that do not change what a network computes.
+_OPERATIONS: Registry[tuple[Function, frozenset[str]]] = Registry(
+  'ONNX operation', __package__
+)
 
 _QUANTISED = frozenset({
   'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear',
@@ -38,7 +39,7 @@ def register_op(
 
   def register(function: Function) -> Function:
     for op in ops:
-      _OPS.register(op)((function, frozenset(irrelevant)))
+      _OPERATIONS.register(op)((function, frozenset(irrelevant)))
     return function
 
   return register
@@ -46,7 +47,7 @@ def register_op(
 
 def ops() -> tuple[str, ...]:
   """Returns the types that are known, sorted."""
-  return tuple(sorted(_OPS))
+  return tuple(sorted(_OPERATIONS))
 
 
 def convert(
@@ -57,23 +58,12 @@ def convert(
   Raises:
     GraphError: If its type is not known, or it cannot be converted.
   """
-  if node.op not in _OPS:
+  if node.op not in _OPERATIONS:
     raise GraphError(_unknown(node))
-  function, irrelevant = _OPS.get(node.op)
-  try:
+  function, irrelevant = _OPERATIONS.get(node.op)
+  with converter.explained(str(node)):
     results = function(node, *operands)
-  except (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-    tf.errors.OpError,
-  ) as error:
-    reason = ' '.join(str(error).split()) or type(error).__name__
-    raise GraphError(f'{node} cannot be converted: {reason}.') from error
-  ignored = set(node.attributes) - node.asked - irrelevant
-  if ignored:
+  if ignored := set(node.attributes) - node.asked - irrelevant:
     raise GraphError(f'{node} has unknown attributes {sorted(ignored)}.')
   if not isinstance(results, tuple):
     results = (results,)

@@ -26,7 +26,7 @@ _ROOT = pathlib.Path(__file__).parents[3]
 # Kept between runs if it is set, for example by a continuous integration.
 _PACKAGES = os.environ.get('ZOO_PACKAGES_DIR')
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
 class NetworkTestCase(absltest.TestCase):

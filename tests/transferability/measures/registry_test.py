@@ -8,7 +8,7 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 import numpy as np
 
-from tests import build_files, measures_testing
+from tests import measures_testing, module_graph
 from transferability import measures, similarity
 
 _NAMES = (
@@ -302,7 +302,7 @@ class WithoutScikitLearnTest(absltest.TestCase):
       "assert 'sklearn' not in sys.modules"
     )
     subprocess.run(
-      [sys.executable, '-c', code], check=True, cwd=build_files.ROOT
+      [sys.executable, '-c', code], check=True, cwd=module_graph.ROOT
     )
 
   def test_measures_that_need_it_say_how_to_install_it(self):
@@ -357,14 +357,14 @@ class DocumentationTest(parameterized.TestCase):
         self.assertIn(answer.split(',')[0], ('yes', 'no', '?'), row[0])
       for name in re.findall(r'`([^`]+)`', row[10]):
         if name.endswith('.py'):
-          self.assertTrue((build_files.ROOT / name).exists(), name)
+          self.assertTrue((module_graph.ROOT / name).exists(), name)
         elif name != 'depara':
           self.assertIn(name, similarity.names())
 
 
 def _rows() -> list[list[str]]:
   """Returns the cells of the table of methods in docs/measures.md."""
-  text = (build_files.ROOT / 'docs' / 'measures.md').read_text('utf-8')
+  text = (module_graph.ROOT / 'docs' / 'measures.md').read_text('utf-8')
   table = text[text.index('| measure | needs |') :].split('\n\n')[0]
   rows = [line.strip('| ').split(' | ') for line in table.splitlines()[2:]]
   assert {len(row) for row in rows} == {11}

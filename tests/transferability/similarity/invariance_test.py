@@ -8,7 +8,7 @@ import hypothesis
 from hypothesis import strategies
 import numpy as np
 
-from tests import build_files, measures_testing
+from tests import measures_testing, module_graph
 from transferability import similarity
 
 _NAMES = similarity.names()
@@ -178,7 +178,7 @@ class RegistryTest(parameterized.TestCase):
     self.assertEqual(similarity.info('cka')('rbf').kernel, 'rbf')
 
   def test_table_of_the_docs_is_that_of_the_code(self):
-    text = (build_files.ROOT / 'docs' / 'similarity.md').read_text('utf-8')
+    text = (module_graph.ROOT / 'docs' / 'similarity.md').read_text('utf-8')
     rows = {}
     for line in text.splitlines():
       if match := re.match(r'\| `(\w+)` \|', line):
