@@ -211,7 +211,7 @@ class ConversionTest(parameterized.TestCase):
     self._refused('zero or not finite', model, representation='dead')
 
   def test_objects_that_are_no_models_are_refused(self):
-    self._refused('neither a path nor a model of Keras 3', 7)
+    self._refused('neither a path nor a model of Keras', 7)
     self._refused('tf.saved_model.save', tf.Module())
 
   def test_option_of_another_format_is_refused(self):
