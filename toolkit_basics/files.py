@@ -1,11 +1,15 @@
 """Tables as CSV, and files that are either whole or absent."""
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
 import csv
+import hashlib
 import io
+import json
 import os
 import pathlib
+from typing import Any, BinaryIO
 
 Path = str | os.PathLike[str]
 
@@ -13,20 +17,31 @@ Path = str | os.PathLike[str]
 Rankings = Mapping[str, tuple[str, ...]]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-  """Writes a temporary file beside `path`, flushes it, then renames it."""
+@contextlib.contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+  """Opens a temporary file beside `path` to write to.
+
+  At the end of the block it is flushed and renamed; if the block raises, it is
+  deleted.
+  """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_name(f'.{path.name}.{os.getpid()}')
   try:
     with open(temporary, 'wb') as file:
-      file.write(data)
+      yield file
       file.flush()
       os.fsync(file.fileno())
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
   sync_folder(path.parent)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+  """Writes a file that is either whole or not there."""
+  with open_atomically(path) as file:
+    file.write(data)
 
 
 def sync_folder(folder: Path) -> None:
@@ -36,6 +51,29 @@ def sync_folder(folder: Path) -> None:
     os.fsync(descriptor)
   finally:
     os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+  """Returns the SHA-256 of a file as hexadecimal digits."""
+  digest = hashlib.sha256()
+  with open(path, 'rb') as file:
+    while block := file.read(1 << 20):
+      digest.update(block)
+  return digest.hexdigest()
+
+
+def write_json(path: Path, content: Any) -> None:
+  """Writes a value as JSON that people can read too."""
+  write_atomically(path, (json.dumps(content, indent=2) + '\n').encode())
+
+
+def read_json(path: Path) -> Any:
+  """Returns the value in a file of JSON.
+
+  Raises:
+    ValueError: If the file is not JSON.
+  """
+  return json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
