@@ -28,6 +28,7 @@ from experiments.projection import (
 )
 from frozen_graphs import graph, session
 from frozen_graphs.errors import GraphError
+from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
@@ -44,6 +45,7 @@ __all__ = [
   'check',
   'check_encoder',
   'dropped_images',
+  'load_probe',
   'method_objects',
   'probe_size',
   'project',
@@ -80,8 +82,8 @@ def _subgraph(encoder: Encoder) -> graph.SubGraph:
     raise type(error)(f'{encoder.name}: {encoder.graph}: {error}') from error
 
 
-def _input_side(encoder: Encoder) -> int | None:
-  """Returns the larger side of an encoder's input if T or the graph fix it."""
+def _input_size(encoder: Encoder) -> tuple[int | None, int | None]:
+  """Returns height and width of an encoder's input if T or the graph fix it."""
   try:
     t = Preprocessing.parse(encoder.preprocessing)
     shapes = [t.output_shape((side, side, 3)) for side in (500, 600)]
@@ -89,39 +91,70 @@ def _input_side(encoder: Encoder) -> int | None:
     raise type(error)(f'{encoder.name}: {error}') from error
   if shapes[0] != shapes[1]:
     shapes = [(_subgraph(encoder).input_shape or (None,) * 4)[1:]]
-  sides = [side for side in shapes[0][:2] if side is not None]
-  return max(sides, default=None)
+  height, width = (*shapes[0], None, None)[:2]
+  return height, width
 
 
-def probe_size(bank: Bank) -> int:
-  """Returns the side of the probe images that suits a bank.
+def probe_size(bank: Bank, side: int = 0) -> tuple[int, int]:
+  """Returns height and width of the probe images that suit a bank.
 
   What the bank states, or else the largest input of its encoders, where their
-  T or graph fixes it; if nothing does, 256 as in the paper.
+  T or graph fixes it; if nothing does, 256 x 256 as in the paper.
+
+  Args:
+    bank: The encoders.
+    side: If not 0, the answer is squares of this side, whatever the bank.
   """
-  if bank.image_size is not None:
-    return bank.image_size
-  sides = [_input_side(encoder) for encoder in bank.encoders]
-  return max((side for side in sides if side is not None), default=256)
+  if side or bank.image_size:
+    return (side or bank.image_size,) * 2
+  sizes = [_input_size(encoder) for encoder in bank.encoders]
+  height, width = (
+    max((n for n in sides if n), default=256)
+    for sides in zip(*sizes, strict=True)
+  )
+  return height, width
 
 
-def resized(bank: Bank, side: int) -> Bank:
-  """Returns a bank that takes square images of another size.
+def load_probe(
+  bank: Bank,
+  probe: str | os.PathLike,
+  image_size: tuple[int, int] | None = None,
+  track: Callable[..., Iterable] = progress.track,
+  **options,
+) -> ProbeSet:
+  """Loads a probe set at the size that suits a bank.
+
+  Args:
+    bank: The encoders that will see it.
+    probe: See `probe_sets.load`.
+    image_size: Height and width, if not those of `probe_size`.
+    track: Shows progress.
+    **options: Others of `probe_sets.load`, such as `num_images`.
+  """
+  size = image_size or probe_size(bank)
+  return probe_sets.load(probe, image_size=size, progress=track, **options)
+
+
+def resized(bank: Bank, image_size: tuple[int, int]) -> Bank:
+  """Returns a bank that takes images of another size.
 
   An encoder whose graph takes one size only, and whose T does not bring images
   to it, gets a `resize` before its T.
 
+  Args:
+    bank: The encoders.
+    image_size: Height and width.
+
   Raises:
     ValueError: If a T cannot be read.
   """
-  return dataclasses.replace(
-    bank, encoders=tuple(_resized(encoder, side) for encoder in bank.encoders)
-  )
+  encoders = tuple(_resized(e, image_size) for e in bank.encoders)
+  return dataclasses.replace(bank, encoders=encoders)
 
 
-def _resized(encoder: Encoder, side: int) -> Encoder:
+def _resized(encoder: Encoder, image_size: tuple[int, int]) -> Encoder:
   t = Preprocessing.parse(encoder.preprocessing)
-  found = t.output_shape((side, side, 3))[:2]
+  found = t.output_shape((*image_size, 3))[:2]
   height, width = (_subgraph(encoder).input_shape or (None,) * 4)[1:3]
   if None in (height, width) or found == (height, width):
     return encoder

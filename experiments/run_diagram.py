@@ -13,9 +13,8 @@ import numpy as np
 
 from attribution import methods
 from experiments import figures, pipeline, visuals
-from probe_data import probe_sets
 from taskonomy_models import bank as banks
-from toolkit_basics import cli, progress
+from toolkit_basics import cli
 from transferability import clustering
 
 _OUTPUT = flags.DEFINE_string(
@@ -48,13 +47,7 @@ def main(argv: Sequence[str]) -> None:
   chosen = {encoder.name: encoder for encoder in bank.encoders}
   encoders = tuple(chosen[name] for name in dict.fromkeys(_NETWORKS.value))
   bank = dataclasses.replace(bank, encoders=encoders)
-  side = pipeline.probe_size(bank)
-  probe = probe_sets.load(
-    _PROBE.value,
-    num_images=_NUM_IMAGES.value,
-    image_size=(side, side),
-    progress=progress.track,
-  )
+  probe = pipeline.load_probe(bank, _PROBE.value, num_images=_NUM_IMAGES.value)
   projection = pipeline.Projection(pipeline.method_objects([_METHOD.value]))
   with tempfile.TemporaryDirectory() as folder:
     (space,) = pipeline.project(bank, probe, projection, folder).values()

@@ -20,7 +20,7 @@ from attribution import methods
 from experiments import evaluation, pipeline, run_record, similarities, visuals
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
-from toolkit_basics import cli, progress
+from toolkit_basics import cli
 
 _BANK = flags.DEFINE_string(
   'bank', 'mini', f'Networks: one of {list(banks.NAMED)}, or a folder.'
@@ -118,7 +118,7 @@ def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
   bank = banks.load(_BANK.value)
-  side = _IMAGE_SIZE.value or pipeline.probe_size(bank)
+  size = pipeline.probe_size(bank, _IMAGE_SIZE.value)
   projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
     protocol=_PROTOCOL.value,
@@ -130,7 +130,7 @@ def main(argv: Sequence[str]) -> None:
     keep_representations=bool(_SIMILARITIES.value),
   )
   similarities.check(_SIMILARITIES.value, _METHODS.value)
-  pipeline.check(bank, projection, (side, side, 3))
+  pipeline.check(bank, projection, (*size, 3))
   evaluation.load_oracle(bank)  # An error in it is found here.
   output = _OUTPUT.value or _default_output()
   settings = cli.flag_values(_BANK, _INCIDENTAL)
@@ -147,14 +147,14 @@ def main(argv: Sequence[str]) -> None:
     return
 
   with record.stage('images'):
-    probe = probe_sets.load(
+    probe = pipeline.load_probe(
+      bank,
       _PROBE.value,
+      size,
       probe_dir=_PROBE_DIR.value,
       num_images=_NUM_IMAGES.value,
-      image_size=(side, side),
       seed=_SEED.value,
       on_bad_image=_ON_BAD_IMAGE.value,
-      progress=progress.track,
     )
   record.start()
   evaluation.write_image_list(probe, output)

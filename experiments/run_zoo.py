@@ -38,7 +38,7 @@ from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.zoo import networks as zoo
 from taskonomy_models.zoo import table as zoo_bank
-from toolkit_basics import cli, files, progress
+from toolkit_basics import cli, files
 from transferability import map_transforms
 
 ON_BAD_MODEL = ('error', 'skip')
@@ -268,14 +268,14 @@ def main(argv: Sequence[str]) -> None:
     return
 
   with record.stage('images'):
-    probe = probe_sets.load(
+    probe = pipeline.load_probe(
+      bank,
       _PROBE.value,
+      (_IMAGE_SIZE.value,) * 2,
       probe_dir=_PROBE_DIR.value,
       num_images=_NUM_IMAGES.value,
-      image_size=(_IMAGE_SIZE.value,) * 2,
       seed=_SEED.value,
       on_bad_image=_ON_BAD_IMAGE.value,
-      progress=progress.track,
     )
   record.start()
   evaluation.write_image_list(probe, output)

@@ -191,7 +191,7 @@ def _settings() -> study.Settings:
 
 
 def _load_data(bank: Bank) -> Data:
-  side = _IMAGE_SIZE.value or pipeline.probe_size(bank)
+  size = pipeline.probe_size(bank, _IMAGE_SIZE.value)
   if _TRAIN_DIR.value is None:
     if _TEST_DIR.value is not None:
       raise ValueError('--test_dir has no meaning without --train_dir.')
@@ -200,7 +200,7 @@ def _load_data(bank: Bank) -> Data:
       _TARGETS.value,
       _NUM_TRAIN.value,
       _NUM_TEST.value,
-      side,
+      size,
       num_classes=_NUM_CLASSES.value,
       workers=_WORKERS.value,
       progress=progress.track,
@@ -209,7 +209,7 @@ def _load_data(bank: Bank) -> Data:
     _TRAIN_DIR.value,
     _TEST_DIR.value,
     _NUM_TRAIN.value,
-    side,
+    size,
     progress=progress.track,
   )
 

@@ -78,8 +78,9 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     f'{outcomes["group"].p_value:.4f}).',
     (
       'All networks see the same images, and their maps are compared at '
-      f'{merged.settings.image_size} pixels a side. Cosines of maps of very '
-      'different networks are tiny: their order informs, the numbers do not.',
+      f'{" x ".join(map(str, merged.image_size))} pixels. Cosines of maps of '
+      'very different networks are tiny: their order informs, the numbers do '
+      'not.',
     ),
     (
       'affinity.png',
