@@ -72,7 +72,9 @@ class ClassFoldersTest(absltest.TestCase):
   def test_labels_are_those_of_the_folders(self):
     data = targets.class_folders(self.folder / 'data', None, 100, (20, 20))
     target = data.targets['data']
-    own = targets.class_folders(self.folder / 'data', None, 100, (20, 20), seed=5)
+    own = targets.class_folders(
+      self.folder / 'data', None, 100, (20, 20), seed=5
+    )
     self.assertNotEqual(data.digest(), own.digest())
     for label in (0, 1):
       pictures = {i.tobytes() for i in data.images[target.labels == label]}
