@@ -32,7 +32,6 @@ def write(
   labels: Sequence[str],
   groups: Sequence[str | None] | None,
   evaluation: evaluations.Evaluation,
-  relevant: Mapping[str, Sequence[str]],
   images: np.ndarray,
   maps: Mapping[str, np.ndarray],
   settings: Mapping[str, object],
@@ -46,8 +45,8 @@ def write(
     lead: A sentence below the title.
     labels: Labels of the models.
     groups: Groups of the models; None if unknown.
-    evaluation: Affinities, rankings, trees and scores.
-    relevant: The best sources of each target by the oracle; empty without one.
+    evaluation: Affinities, rankings, trees and scores of the models; targets
+      without relevant sources are said to be so.
     images: uint8 [n, H, W, 3], those of the gallery.
     maps: For each method the maps of these images, [num_models, n, h, w, C].
     settings: Of the run.
@@ -67,8 +66,8 @@ def write(
       name: matrix.tolist() for name, matrix in evaluation.affinities.items()
     },
     'rankings': evaluation.rankings,
-    'relevant': relevant,
-    'num_targets': len(relevant),
+    'relevant': evaluation.relevant,
+    'num_targets': len(evaluation.relevant),
     'trees': {
       name: {
         'leaf_order': [int(i) for i in tree.leaf_order],

@@ -192,10 +192,9 @@ class Study:
     return [encoder.label for encoder in self.bank.encoders]
 
   @property
-  def groups(self) -> list[str] | None:
-    """The group of each model, or None if one has none."""
-    groups = self.bank.groups
-    return None if groups is None else list(groups.values())
+  def groups(self) -> list[str | None]:
+    """The group of each model, None where it has none."""
+    return [encoder.group for encoder in self.bank.encoders]
 
   @functools.cached_property
   def oracle(self) -> Oracle | None:

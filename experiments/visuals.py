@@ -4,9 +4,9 @@ from collections.abc import Mapping
 import os
 import pathlib
 
+from absl import logging
 import numpy as np
 
-from experiments import evaluation as evaluations
 from experiments import figures, report, summaries
 from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
@@ -38,10 +38,13 @@ def example_maps(
   )
 
 
-def _groups(bank: Bank) -> list[str | None] | None:
-  if bank.groups is None:
-    return None
-  return [encoder.group for encoder in bank.encoders]
+def _labels(bank: Bank) -> tuple[list[str], list[str | None]]:
+  """Returns label and group of each model; says which have no group."""
+  if without := [e.label for e in bank.encoders if e.group is None]:
+    if bank.groups:
+      logging.info('No group, so drawn in grey: %s.', ', '.join(without))
+  labels = [encoder.label for encoder in bank.encoders]
+  return labels, [encoder.group for encoder in bank.encoders]
 
 
 def draw_affinities(
@@ -53,7 +56,7 @@ def draw_affinities(
   """Writes heat map and tree of each affinity to `figures/`."""
   folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
-  labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
+  labels, groups = _labels(bank)
   shown_as = pathlib.Path(probe.name).name
   for method, matrix in evaluation.affinities.items():
     tree, label = evaluation.trees[method], figures.method_label(method)
@@ -96,7 +99,7 @@ def draw(
   output = pathlib.Path(output)
   folder = output / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
-  labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
+  labels, groups = _labels(bank)
   shown_as = pathlib.Path(probe.name).name
   maps = {}
   for method, space in spaces.items():
@@ -110,7 +113,6 @@ def draw(
       method,
     )
   draw_affinities(bank, probe, evaluation, output)
-  oracle = evaluations.load_oracle(bank)
   report.write(
     output / 'report.html',
     title=f'{bank.name} on {shown_as}',
@@ -121,9 +123,6 @@ def draw(
     labels=labels,
     groups=groups,
     evaluation=evaluation,
-    relevant={}
-    if oracle is None
-    else {target: oracle.relevant(target) for target in oracle.targets},
     images=probe.images[shown],
     maps=maps,
     settings=settings,

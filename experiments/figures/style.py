@@ -142,10 +142,12 @@ def title(figure: Figure, title: str, left: float) -> None:
 def group_legend(
   figure: Figure, colors: Mapping[str | None, str], left: float
 ) -> None:
-  """Adds a row with an entry per group below the title."""
+  """Adds a row with an entry per group below the title, that of none last."""
   named = {group: color for group, color in colors.items() if group}
   if not named:
     return
+  if len(named) < len(colors):
+    named['no group'] = _NO_GROUP_COLOR
   width, height = figure.get_size_inches()
   handles = [
     Line2D([], [], marker='o', linestyle='', markersize=8, color=color)

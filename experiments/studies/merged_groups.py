@@ -32,7 +32,9 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
   sides += [study.second.bank.name] * (len(matrix) - number)
   if len(set(sides)) == 1:  # Banks may have the same name.
     sides = ['first'] * number + ['second'] * (len(matrix) - number)
-  groups = merged.groups or sides
+  groups = [
+    group or side for group, side in zip(merged.groups, sides, strict=True)
+  ]
   tree = clustering.task_similarity_tree(matrix, run.names)
   label = figures.method_label(method)
   figures.affinity_heat_map(
@@ -80,7 +82,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'All networks see the same images, and their maps are compared at '
       f'{" x ".join(map(str, merged.image_size))} pixels. Cosines of maps of '
       'very different networks are tiny: their order informs, the numbers do '
-      'not.',
+      'not. A network without a task group counts as one of its bank.',
     ),
     (
       'affinity.png',
