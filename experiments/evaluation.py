@@ -4,6 +4,7 @@ Everything is written as CSV, so that it can be recomputed elsewhere.
 """
 
 from collections.abc import Mapping, Sequence
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -70,6 +71,8 @@ class Evaluation:
       the models that have one; empty if none has.
     scores: By method, then by baseline; empty without an oracle.
     relevant: By target, its best sources by the oracle; empty without one.
+    unscored: Models that have no part in the scores, as the oracle does not
+      know them.
     protocol: Of the trees.
   """
 
@@ -82,6 +85,7 @@ class Evaluation:
   relevant: Mapping[str, tuple[str, ...]] = dataclasses.field(
     default_factory=dict
   )
+  unscored: tuple[str, ...] = ()
   protocol: str = 'paper'
 
 
@@ -224,37 +228,43 @@ def evaluate(
       scores[method] = score(matrix, names, oracle, bank.groups, cosines)
   if oracle is not None:
     scores |= baseline_scores(oracle, bank.groups)
-  return of_affinities(affinities, names, bank.groups, oracle, scores, protocol)
+  idle = set()  # Sources that are no targets.
+  if oracle is not None:
+    idle = set(oracle.sources) - set(oracle.targets)
+  targets = [name for name in names if name not in idle]
+  return dataclasses.replace(
+    of_affinities(affinities, names, bank.groups, targets, protocol),
+    scores=scores,
+    relevant=relevant_sources(oracle),
+    unscored=()
+    if oracle is None
+    else tuple(name for name in names if name not in oracle.sources),
+  )
 
 
 def of_affinities(
   affinities: Mapping[str, np.ndarray],
   names: Sequence[str],
   groups: Mapping[str, str],
-  oracle: oracle_lib.Oracle | None = None,
-  scores: Mapping[str, Score] | None = None,
+  targets: Sequence[str],
   protocol: str = 'paper',
 ) -> Evaluation:
   """Returns what follows from affinities alone: rankings and trees.
-
-  Targets are those of the oracle, and models that it does not know.
 
   Args:
     affinities: By method, [num_models, num_models].
     names: Of the models.
     groups: Of the models that have one.
-    oracle: Of some of the models, if there is one.
-    scores: By method and baseline.
+    targets: Models to rank sources for.
     protocol: Of the trees.
   """
-  idle = set()
-  if oracle is not None:
-    idle = set(oracle.sources) - set(oracle.targets)
-  targets = [name for name in names if name not in idle]
   trees = {
     method: clustering.task_similarity_tree(matrix, names, protocol)
     for method, matrix in affinities.items()
   }
+  rand = {}
+  if groups:
+    rand = {method: rand_index(tree, groups) for method, tree in trees.items()}
   return Evaluation(
     names=tuple(names),
     affinities=affinities,
@@ -263,17 +273,17 @@ def of_affinities(
       for method, matrix in affinities.items()
     },
     trees=trees,
-    tree_rand_index={
-      method: rand_index(tree, groups) for method, tree in trees.items()
-    }
-    if groups
-    else {},
-    scores=scores or {},
-    relevant={}
-    if oracle is None
-    else {target: oracle.relevant(target) for target in oracle.targets},
+    tree_rand_index=rand,
     protocol=protocol,
   )
+
+
+def relevant_sources(
+  oracle: oracle_lib.Oracle | None,
+) -> dict[str, tuple[str, ...]]:
+  """Returns the best sources of each target; empty without an oracle."""
+  targets = () if oracle is None else oracle.targets
+  return {target: oracle.relevant(target) for target in targets}
 
 
 def rand_index(tree: clustering.Tree, groups: Mapping[str, str]) -> float:
@@ -303,6 +313,8 @@ def write_tables(evaluation: Evaluation, output: str | os.PathLike) -> None:
     tree.save_linkage(output / 'tree' / csv)
     tree.save_newick(output / 'tree' / f'{method}.newick')
   if not evaluation.scores:
+    for name in ('precision_recall', 'intervals', 'summary'):
+      (output / f'{name}.csv').unlink(missing_ok=True)  # Of other networks.
     return
   files.write_csv(
     output / 'precision_recall.csv',
@@ -398,10 +410,7 @@ def summary_of(output: str | os.PathLike) -> str:
   """
   output = pathlib.Path(output)
   if (output / 'summary.csv').exists():
-    header, *rows = files.read_csv(output / 'summary.csv')
-    return format_table(
-      [header, *([row[0], *map(float, row[1:])] for row in rows)]
-    )
+    return table_text(output / 'summary.csv')
   texts = []
   for path in sorted((output / 'ranking').glob('*.csv')):
     rows = [row[:4] for row in files.read_csv(path)]
@@ -418,6 +427,19 @@ def write_image_list(probe: ProbeSet, output: str | os.PathLike) -> None:
       *zip(range(len(probe.ids)), probe.ids, probe.digests, strict=True),
     ],
   )
+
+
+def table_text(path: str | os.PathLike) -> str:
+  """Returns a CSV file, a header and a column of names first, as text."""
+  header, *rows = files.read_csv(path)
+  return format_table([header, *([r[0], *map(_number, r[1:])] for r in rows)])
+
+
+def _number(cell: str) -> int | float | str:
+  for kind in (int, float):
+    with contextlib.suppress(ValueError):
+      return kind(cell)
+  return cell
 
 
 def format_table(rows: Sequence[Sequence]) -> str:

@@ -8,8 +8,8 @@
 
 The second takes what it needs to know from a bank's bank.json. Prints the
 network's nearest neighbours, and its rank among the sources of every other
-network. Nothing else in the spaces is touched; `experiments.remove_model`
-undoes it.
+network. No other network is computed again; the tables, figures and page of the
+run are written anew. `experiments.remove_model` undoes it.
 """
 
 from collections.abc import Sequence
@@ -117,8 +117,8 @@ def main(argv: Sequence[str]) -> None:
     _DEVICE.value,
     _ON_BAD_MAP.value,
   )
-  for method, space in spaces.items():
-    print(f'{encoder.name} by {method}, the nearest first:')
+  for name, space in spaces.items():
+    print(f'{encoder.name} by {name}, the nearest first:')
     print(insertion.table(space, encoder.name))
 
 

@@ -337,6 +337,8 @@ class _Model:
       if name in self._files:
         self._files[name].write(start, values)
     for name, method, transform in self._projection.spaces():
+      if name not in self._writers:
+        continue
       values = maps[method.name]
       if not self._projection.inverse:
         values = values.mean(axis=-1)
@@ -466,16 +468,20 @@ def project_encoder(
   probe: ProbeSet,
   projection: Projection,
   spaces: Mapping[str, ModelSpace],
+  output: str | os.PathLike,
   track: Callable[..., Iterable] = progress.track,
+  observer: Observer | None = None,
 ) -> None:
   """Projects one more model into spaces that exist; the others stay.
 
   Args:
     encoder: The model.
     probe: The images of the spaces.
-    projection: As the others were projected; without saving maps.
-    spaces: By method.
+    projection: As the others were projected.
+    spaces: By name; spaces of the projection that are not there are left out.
+    output: Gets maps and representations, if they are kept.
     track: Shows progress.
+    observer: Is told how it ended.
 
   Raises:
     ValueError: If the model cannot be projected, or a space has another model
@@ -483,11 +489,11 @@ def project_encoder(
   """
   session.check_device(projection.device)
   check_encoder(encoder, projection, probe.images.shape[1:])
-  model = _Model(encoder, projection, spaces, pathlib.Path())
+  model = _Model(encoder, projection, spaces, pathlib.Path(output))
   if starts := model.missing():
     description = f'Projecting {encoder.name}'
     batches = track(starts, description=description)
-    model.project(probe.images, batches, Observer())
+    model.project(probe.images, batches, observer or Observer())
   model.finish()
 
 

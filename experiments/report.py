@@ -30,7 +30,7 @@ def write(
   title: str,
   lead: str,
   labels: Sequence[str],
-  groups: Sequence[str | None] | None,
+  groups: Sequence[str | None],
   evaluation: evaluations.Evaluation,
   images: np.ndarray,
   maps: Mapping[str, np.ndarray],
@@ -44,7 +44,7 @@ def write(
     title: Of the page.
     lead: A sentence below the title.
     labels: Labels of the models.
-    groups: Groups of the models; None if unknown.
+    groups: Groups of the models, None where unknown.
     evaluation: Affinities, rankings, trees and scores of the models; targets
       without relevant sources are said to be so.
     images: uint8 [n, H, W, 3], those of the gallery.
@@ -55,7 +55,7 @@ def write(
   content = {
     'names': list(evaluation.names),
     'labels': list(labels),
-    'groups': list(groups or [None] * len(labels)),
+    'groups': list(groups),
     'group_colors': _group_colors(groups),
     'methods': list(evaluation.affinities),
     'method_labels': {
@@ -115,8 +115,8 @@ def _without_nan(value: Any) -> Any:
   return value
 
 
-def _group_colors(groups: Sequence[str | None] | None) -> dict[str, str]:
-  colors = figures.group_colors(groups or ())
+def _group_colors(groups: Sequence[str | None]) -> dict[str, str]:
+  colors = figures.group_colors(groups)
   return {group: color for group, color in colors.items() if group}
 
 

@@ -17,7 +17,7 @@ import re
 from absl import app, flags
 
 from attribution import methods
-from experiments import evaluation, pipeline, run_record, similarities, visuals
+from experiments import evaluation, pipeline, results, run_record, similarities
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from toolkit_basics import cli
@@ -133,10 +133,9 @@ def main(argv: Sequence[str]) -> None:
   pipeline.check(bank, projection, (*size, 3))
   evaluation.load_oracle(bank)  # An error in it is found here.
   output = _OUTPUT.value or _default_output()
-  settings = cli.flag_values(_BANK, _INCIDENTAL)
   record = run_record.RunRecord(
     output,
-    settings,
+    cli.flag_values(_BANK, _INCIDENTAL),
     bank.digests(),
     resume=_RESUME.value,
     overwrite=_OVERWRITE.value,
@@ -162,18 +161,7 @@ def main(argv: Sequence[str]) -> None:
   record.note('skipped_images', dict(probe.skipped))
   with record.stage('projection'):
     spaces = pipeline.project(bank, probe, projection, output)
-  record.note('dropped_images', pipeline.dropped_images(spaces))
-  others = {}
-  if _SIMILARITIES.value:
-    with record.stage('similarities'):
-      kept = similarities.load(output, bank.names, spaces)
-      others = similarities.matrices(_SIMILARITIES.value, kept, spaces)
-  with record.stage('evaluation'):
-    result = evaluation.evaluate(bank, spaces, _PROTOCOL.value, others)
-    evaluation.write_tables(result, output)
-  with record.stage('figures'):
-    visuals.draw(bank, probe, spaces, result, output, settings)
-  record.finish()
+  results.finish('comparison', record, bank, probe, spaces)
   print(evaluation.summary_of(output))
   print(f'Results: {output}')
 

@@ -96,49 +96,50 @@ def draw(
     output: Folder of the run.
     settings: Flags, shown in TensorBoard.
   """
-  output = pathlib.Path(output)
-  folder = output / 'figures'
+  folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
   labels, groups = _labels(bank)
-  shown_as = pathlib.Path(probe.name).name
   maps = {}
   for method, space in spaces.items():
     shown = space.kept_images[:_EXAMPLES]
     maps[method] = example_maps(space, evaluation.names, shown)
-    figures.map_grid(
-      folder / f'maps_{method}.png',
-      probe.images[shown],
-      maps[method],
-      labels,
-      method,
-    )
+    path = folder / f'maps_{method}.png'
+    figures.map_grid(path, probe.images[shown], maps[method], labels, method)
   draw_affinities(bank, probe, evaluation, output)
-  report.write(
-    output / 'report.html',
-    title=f'{bank.name} on {shown_as}',
-    lead=(
-      f'{len(labels)} networks, {len(probe)} images, protocol '
-      f'{evaluation.protocol}.'
-    ),
-    labels=labels,
-    groups=groups,
-    evaluation=evaluation,
-    images=probe.images[shown],
-    maps=maps,
-    settings=settings,
-    tree_axis=_TREE_AXIS[evaluation.protocol],
-  )
   curves = {name: score.curve for name, score in evaluation.scores.items()}
-  for kind in ('precision', 'recall') if curves else ():
-    figures.precision_recall_curves(folder / f'{kind}.png', curves, kind)
+  for kind in ('precision', 'recall'):
+    if curves:
+      path = folder / f'{kind}.png'
+      figures.precision_recall_curves(path, curves, kind)
+    for suffix in () if curves else ('png', 'pdf'):  # Of other networks.
+      (folder / f'{kind}.{suffix}').unlink(missing_ok=True)
+  shared = {
+    'labels': labels,
+    'groups': groups,
+    'images': probe.images[shown],
+    'maps': maps,
+    'settings': settings,
+  }
+  report.write(
+    folder.parent / 'report.html',
+    title=f'{bank.name} on {pathlib.Path(probe.name).name}',
+    lead=_lead(bank, probe, evaluation),
+    evaluation=evaluation,
+    tree_axis=_TREE_AXIS[evaluation.protocol],
+    **shared,
+  )
   summaries.write(
-    output / 'tensorboard',
-    labels=labels,
-    groups=groups,
-    methods=list(spaces),
-    images=probe.images[shown],
-    maps=maps,
+    folder.parent / 'tensorboard',
     affinities=evaluation.affinities,
     precision_recall=curves,
-    settings=settings,
+    **shared,
   )
+
+
+def _lead(bank: Bank, probe: ProbeSet, evaluation: Evaluation) -> str:
+  lead = f'{len(bank.encoders)} networks, {len(probe)} images, protocol '
+  lead += f'{evaluation.protocol}.'
+  if evaluation.unscored:
+    names = ', '.join(evaluation.unscored)
+    lead += f' Not scored, as the oracle does not know them: {names}.'
+  return lead

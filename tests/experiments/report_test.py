@@ -37,9 +37,12 @@ def _evaluation(oracle=None):
       )
       for name in _METHODS
     } | evaluations.baseline_scores(oracle, {})
-  result = evaluations.of_affinities(affinities, _NAMES, {}, oracle, scores)
-  relevant = {name: result.relevant[name][:2] for name in result.relevant}
-  return dataclasses.replace(result, relevant=relevant)
+  relevant = evaluations.relevant_sources(oracle)
+  return dataclasses.replace(
+    evaluations.of_affinities(affinities, _NAMES, {}, _NAMES),
+    scores=scores,
+    relevant={target: best[:2] for target, best in relevant.items()},
+  )
 
 
 def _write(path, oracle=None):
