@@ -20,7 +20,8 @@ import tensorflow as tf
 
 from attribution import composites, products
 from frozen_graphs import graph, op_definitions, operations, safety, tensors
-from frozen_graphs.errors import UnsupportedOpError
+from frozen_graphs.errors import UnsupportedOpError, about
+from frozen_graphs.network import Network
 
 # (z, f(z), gradient of f(z)) to gradient of z.
 Rule = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
@@ -32,7 +33,6 @@ _OPERAND_GRADIENTS = {
   products.NORMALISER: 'AttributionConstant',
   products.HALF: 'AttributionHalf',
 }
-_OP_TYPES: set[str] = set()
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
 
 _rule: contextvars.ContextVar[Rule | None] = contextvars.ContextVar(
@@ -60,44 +60,16 @@ def register_activation(
     if _FUNCTIONS.setdefault(name, function) is not function:
       raise ValueError(f'{name!r} is registered with another function.')
     return
-  if safety.reaches_outside(name) or name in _KEEPS_GRADIENT:
+  if safety.reaches_outside(name):
     raise ValueError(f'The operation {name} is no activation.')
-  _OP_TYPES.add(name)
+  operations.admit_activation(name)
 
 
 def activations() -> tuple[str, ...]:
   """Returns the op types and names registered, sorted."""
-  return tuple(sorted(_OP_TYPES.union(_FUNCTIONS)))
+  return tuple(sorted({*operations.activations(), *_FUNCTIONS}))
 
 
-def op_types() -> tuple[str, ...]:
-  """Returns the op types that are activations by themselves, sorted."""
-  return tuple(sorted(_OP_TYPES))
-
-
-_KEEPS_GRADIENT = frozenset().union(
-  operations.LINEAR,
-  operations.BILINEAR,
-  operations.LINEAR_IN_FIRST,
-  operations.LINEAR_IN,
-  operations.WINNER_TAKES_ALL,
-  operations.STATIC,
-  operations.PASS_THROUGH,
-)
-
-for _type in (
-  'Relu', 'Relu6', 'LeakyRelu', 'Elu', 'Selu', 'Sigmoid', 'Tanh', 'Softplus',
-  'Softsign',
-  # Piecewise linear pieces that real graphs build PReLU and clipping from.
-  'Abs', 'Maximum', 'Minimum', 'ClipByValue',
-  # Rounding, in training for fewer bits.
-  'FakeQuantWithMinMaxArgs', 'FakeQuantWithMinMaxVars',
-  'FakeQuantWithMinMaxVarsPerChannel', 'QuantizeAndDequantizeV2',
-  'QuantizeAndDequantizeV3',
-  # z / norm(z) is z times a constant normaliser, and sqrt(z) is z to a power.
-  'LRN', 'Sqrt',
-):  # fmt: skip
-  register_activation(_type)
 register_activation('sigmoid', lambda z: 1 / (1 + np.exp(-z)))
 register_activation('softplus', lambda z: np.logaddexp(z, 0))
 register_activation('hard_sigmoid', lambda z: np.clip(z / 6 + 0.5, 0, 1))
@@ -144,6 +116,17 @@ def _half_gradient(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
   return gradient if _rule.get() is None else gradient / 2
 
 
+def marked(
+  network: Network, product_rule: str = 'gates_constant'
+) -> tuple[graph.SubGraph, Mapping[str, int]]:
+  """Returns `mark_activations` of a network's graph, which is done once."""
+  with about(network.name):
+    return network.derived(
+      ('marked', product_rule),
+      lambda subgraph: mark_activations(subgraph, product_rule),
+    )
+
+
 def mark_activations(
   subgraph: graph.SubGraph, product_rule: str = 'gates_constant'
 ) -> tuple[graph.SubGraph, Mapping[str, int]]:
@@ -162,7 +145,8 @@ def mark_activations(
   """
   nodes = subgraph.nodes
   carriers = _carriers(subgraph)
-  found = composites.find(nodes, carriers, _OP_TYPES, dict(_FUNCTIONS))
+  op_types = set(operations.activations())
+  found = composites.find(nodes, carriers, op_types, dict(_FUNCTIONS))
   entries = {c.end: c.entry for c in found}
   target = subgraph.representation_tensor.rpartition(':')[0]
 
@@ -187,14 +171,14 @@ def mark_activations(
     if name in entries or name not in reached:
       continue
     node = nodes[name]
-    is_activation = node.op in _OP_TYPES or products.is_power(node, nodes)
+    is_activation = node.op in op_types or products.is_power(node, nodes)
     if is_activation and len(inputs) == 1:
       entries[name] = inputs[0]
       ruled[node.op] += 1
     elif not _keeps_gradient(node, inputs):
       if name in signals:
         unknown.append(_describe(node, inputs))
-    elif node.op in operations.WINNER_TAKES_ALL | _OP_TYPES:
+    elif node.op in operations.WINNER_TAKES_ALL | op_types:
       nonlinear.append(_describe(node, inputs))
   if unknown:
     raise UnsupportedOpError(_unknown_message(unknown))
@@ -302,6 +286,9 @@ def _insert_marks(
   marks = {f'{name}:0': f'{fresh(f"{name}/activation")}:0' for name in entries}
   nodes = {}
   for name, node in before.items():
+    if node.op == 'Const':  # Weights are shared.
+      nodes[name] = node
+      continue
     copy = NodeDef.FromString(node.SerializeToString())
     for i, tensor in enumerate(copy.input):
       copy.input[i] = marks.get(tensor, tensor)

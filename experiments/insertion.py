@@ -126,27 +126,28 @@ def projection(
   )
 
 
-def _fitted(
-  encoder: Encoder, how: pipeline.Projection, spaces: Spaces
-) -> Encoder:
-  """Returns an encoder that takes the images of spaces.
+def _fitted(encoder: Encoder, how: pipeline.Projection, spaces: Spaces) -> Bank:
+  """Returns a bank of an encoder that takes the images of spaces.
 
   Raises:
     ValueError: If it cannot.
   """
   space = next(iter(spaces.values()))
   height, width, channels = space.settings['image_shape']
-  (fitted,) = pipeline.resized(Bank('', (encoder,)), (height, width)).encoders
+  bank = pipeline.resized(Bank('', (encoder,)), (height, width))
+  (fitted,) = bank.encoders
   if fitted != encoder:
     logging.info('%s: T is "%s".', encoder.name, fitted.preprocessing)
-  size = pipeline.check_encoder(fitted, how, (height, width, channels))
+  size = pipeline.check_encoder(
+    fitted, bank.network(fitted.name), how, (height, width, channels)
+  )
   if not how.inverse and size != space.map_shape[:2]:
     raise ValueError(
       f'{encoder.name}: its input has the size {size}, those of the other '
       f'networks {space.map_shape[:2]}; protocol released_code compares maps '
       'in the coordinates of the inputs, which must be of one size.'
     )
-  return fitted
+  return bank
 
 
 def _has(space: ModelSpace, name: str) -> bool:
@@ -198,7 +199,7 @@ def insert(
   spaces = open_spaces(folder)
   record = results.complete(spaces)
   how = projection(spaces, batch_size, device, on_bad_map)
-  encoder = _fitted(encoder, how, spaces)
+  bank = _fitted(encoder, how, spaces)
   images = load_probe(spaces, probe)
   # Where maps and representations go; without a record none are kept.
   output = pathlib.Path() if record is None else record.output
@@ -209,7 +210,7 @@ def insert(
       observer = results.Measured(output)
   with _all_or_nothing(spaces, encoder.name, output):
     pipeline.project_encoder(
-      encoder, images, how, spaces, output, observer=observer
+      bank, images, how, spaces, output, observer=observer
     )
   if record is not None:
     results.note_inserted(record, encoder)

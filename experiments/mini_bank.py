@@ -182,7 +182,7 @@ def write_bank(output: str) -> None:
   The table has, for each task, the loss on test scenes, that of the best
   constant outputs, their ratio, and the seconds of training.
   """
-  encoders = []
+  folder = banks.Folder(output, 'mini')
   rows = [('task', 'test_loss', 'constant_loss', 'ratio', 'seconds')]
   for task in tasks.TASKS:
     path = os.path.join(output, f'{task.name}.json')
@@ -194,14 +194,14 @@ def write_bank(output: str) -> None:
     rows.append((task.name, test, constant, test / constant, losses['seconds']))
     encoder = Encoder(
       name=task.name,
-      graph=os.path.join(output, f'{task.name}.pb'),
+      graph='',
       input_tensor='input:0',
       representation_tensor='representation:0',
       preprocessing=mini_tasks.MINI_TASKS[task.name].preprocessing,
       label=task.label,
       group=task.group,
     )
-    encoders.append(dataclasses.replace(encoder, sha256=encoder.digest()))
+    folder.add(encoder, folder.graph(task.name).read_bytes())
   files.write_csv(os.path.join(output, 'training.csv'), rows)
   tables = {
     'oracle': 'oracle.csv',
@@ -209,12 +209,8 @@ def write_bank(output: str) -> None:
     'oracle_losses': 'transfer_losses.csv',
   }
   tables = {key: os.path.join(output, name) for key, name in tables.items()}
-  banks.save(
-    banks.Bank(
-      name='mini',
-      encoders=tuple(encoders),
-      image_size=IMAGE_SIZE,
-      folder=output,
-      **{key: path for key, path in tables.items() if os.path.exists(path)},
-    )
+  folder.describe(
+    tuple(task.name for task in tasks.TASKS),
+    image_size=IMAGE_SIZE,
+    **{key: path for key, path in tables.items() if os.path.exists(path)},
   )

@@ -13,9 +13,9 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from attribution import explainer as explainers
 from attribution import methods as methods_lib
 from attribution import overrides
+from attribution.explainer import Explainer
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from experiments.map_files import MapFile
@@ -26,12 +26,14 @@ from experiments.projection import (
   Projection,
   space_name,
 )
-from frozen_graphs import graph, session
-from frozen_graphs.errors import GraphError
+from frozen_graphs import session
+from frozen_graphs.errors import about
+from frozen_graphs.network import Network
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
+from taskonomy_models.networks import Networks
 from toolkit_basics import progress
 from transferability import map_transforms
 from transferability.model_space import BadMapError, ModelSpace
@@ -65,34 +67,19 @@ def representation_path(output: str | os.PathLike, model: str) -> pathlib.Path:
   return pathlib.Path(output) / 'representations' / f'{model}.npy'
 
 
-def _subgraph(encoder: Encoder) -> graph.SubGraph:
-  """Loads and checks an encoder's graph; errors name the encoder."""
-  try:
-    graph_def = graph.load_graph_def(encoder.graph)
-  except GraphError as error:
-    raise type(error)(f'{encoder.name}: {error}') from error
-  try:
-    return graph.extract(
-      graph_def,
-      encoder.input_tensor,
-      encoder.representation_tensor,
-      overrides.op_types(),
-    )
-  except GraphError as error:
-    raise type(error)(f'{encoder.name}: {encoder.graph}: {error}') from error
+def _fixed_size(bank: Bank, encoder: Encoder) -> tuple[int | None, int | None]:
+  """Returns (height, width) of an encoder's input as far as it is fixed."""
+  return bank.network(encoder.name).input_shape[:2]
 
 
-def _input_size(encoder: Encoder) -> tuple[int | None, int | None]:
+def _input_size(bank: Bank, encoder: Encoder) -> tuple[int | None, int | None]:
   """Returns height and width of an encoder's input if T or the graph fix it."""
-  try:
+  with about(encoder.name):
     t = Preprocessing.parse(encoder.preprocessing)
-    shapes = [t.output_shape((side, side, 3)) for side in (500, 600)]
-  except ValueError as error:
-    raise type(error)(f'{encoder.name}: {error}') from error
+    shapes = [t.output_shape((side, side, 3))[:2] for side in (500, 600)]
   if shapes[0] != shapes[1]:
-    shapes = [(_subgraph(encoder).input_shape or (None,) * 4)[1:]]
-  height, width = (*shapes[0], None, None)[:2]
-  return height, width
+    shapes = [_fixed_size(bank, encoder)]
+  return shapes[0]
 
 
 def probe_size(bank: Bank, side: int = 0) -> tuple[int, int]:
@@ -107,7 +94,7 @@ def probe_size(bank: Bank, side: int = 0) -> tuple[int, int]:
   """
   if side or bank.image_size:
     return (side or bank.image_size,) * 2
-  sizes = [_input_size(encoder) for encoder in bank.encoders]
+  sizes = [_input_size(bank, encoder) for encoder in bank.encoders]
   height, width = (
     max((n for n in sides if n), default=256)
     for sides in zip(*sizes, strict=True)
@@ -148,14 +135,16 @@ def resized(bank: Bank, image_size: tuple[int, int]) -> Bank:
   Raises:
     ValueError: If a T cannot be read.
   """
-  encoders = tuple(_resized(e, image_size) for e in bank.encoders)
+  encoders = tuple(_resized(bank, e, image_size) for e in bank.encoders)
   return dataclasses.replace(bank, encoders=encoders)
 
 
-def _resized(encoder: Encoder, image_size: tuple[int, int]) -> Encoder:
+def _resized(
+  bank: Bank, encoder: Encoder, image_size: tuple[int, int]
+) -> Encoder:
   t = Preprocessing.parse(encoder.preprocessing)
   found = t.output_shape((*image_size, 3))[:2]
-  height, width = (_subgraph(encoder).input_shape or (None,) * 4)[1:3]
+  height, width = _fixed_size(bank, encoder)
   if None in (height, width) or found == (height, width):
     return encoder
   if t.output_shape((height, width, 3))[:2] != (height, width):
@@ -185,7 +174,9 @@ def check(
     )
   session.check_device(projection.device)
   sizes = {
-    encoder.name: check_encoder(encoder, projection, image_shape)
+    encoder.name: check_encoder(
+      encoder, bank.network(encoder.name), projection, image_shape
+    )
     for encoder in bank.encoders
   }
   if not projection.inverse and len(set(sizes.values())) > 1:
@@ -209,35 +200,31 @@ def refusals(
   refused = {}
   for encoder in track(bank.encoders, description='Checking models'):
     try:
-      check_encoder(encoder, projection, image_shape)
+      network = bank.network(encoder.name)
+      check_encoder(encoder, network, projection, image_shape)
     except ValueError as error:
       refused[encoder.name] = str(error)
   return refused
 
 
 def check_encoder(
-  encoder: Encoder, projection: Projection, image_shape: tuple[int, int, int]
+  encoder: Encoder,
+  network: Network,
+  projection: Projection,
+  image_shape: tuple[int, int, int],
 ) -> tuple[int, int]:
   """Finds what would stop a model's projection; see `check`.
 
   Returns:
     Height and width of its input.
   """
-  encoder.digest()
-  subgraph = _subgraph(encoder)
-  try:
-    if any(method.rule for method in projection.methods):
-      overrides.mark_activations(
-        subgraph, methods_lib.product_rule(projection.methods)
-      )
+  expected = network.input_shape
+  if any(method.rule for method in projection.methods):
+    overrides.marked(network, methods_lib.product_rule(projection.methods))
+  with about(encoder.name):
     preprocessing = Preprocessing.parse(encoder.preprocessing)
     shape = preprocessing.output_shape(image_shape)
-  except ValueError as error:
-    raise type(error)(f'{encoder.name}: {error}') from error
-  expected = (subgraph.input_shape or (None,) * 4)[1:]
-  if len(expected) != 3 or any(
-    e not in (None, n) for e, n in zip(expected, shape, strict=True)
-  ):
+  if any(e not in (None, n) for e, n in zip(expected, shape, strict=True)):
     raise ValueError(
       f'{encoder.name}: the graph takes inputs of shape {expected}, but '
       f'"{encoder.preprocessing}" makes {shape} of images of '
@@ -259,14 +246,15 @@ class _Model:
   def __init__(
     self,
     encoder: Encoder,
+    networks: Networks,
     projection: Projection,
     spaces: Mapping[str, ModelSpace],
     output: pathlib.Path,
   ):
-    self.encoder = encoder
+    self.encoder, self._networks = encoder, networks
     self._projection, self._spaces = projection, spaces
     manifest = {
-      'graph_sha256': encoder.digest(),
+      'graph_sha256': networks.get(encoder).digest,
       'input_tensor': encoder.input_tensor,
       'representation_tensor': encoder.representation_tensor,
       'preprocessing': str(Preprocessing.parse(encoder.preprocessing)),
@@ -308,15 +296,12 @@ class _Model:
   ) -> None:
     """Explains the batches that begin at `starts`."""
     projection, encoder = self._projection, self.encoder
-    with explainers.Explainer(
-      encoder.graph,
-      input_tensor=encoder.input_tensor,
-      representation_tensor=encoder.representation_tensor,
+    with Explainer(
+      self._networks.get(encoder),
       preprocessing=encoder.preprocessing,
       methods=projection.methods,
       batch_size=projection.batch_size,
       device=projection.device,
-      name=encoder.name,
     ) as explainer:
       seconds, number = 0.0, 0
       for start in starts:
@@ -358,6 +343,7 @@ class _Model:
       self._writers[name].write(start, maps)
 
   def finish(self) -> None:
+    self._networks.drop(self.encoder)
     for writer in self._writers.values():
       writer.finish()
     for file in self._files.values():
@@ -440,7 +426,8 @@ def project(
     for name, method, transform in projection.spaces()
   }
   models = [
-    _Model(encoder, projection, spaces, output) for encoder in bank.encoders
+    _Model(encoder, bank.networks, projection, spaces, output)
+    for encoder in bank.encoders
   ]
   work = [(model, model.missing()) for model in models]
   batches = track(
@@ -464,7 +451,7 @@ def project(
 
 
 def project_encoder(
-  encoder: Encoder,
+  bank: Bank,
   probe: ProbeSet,
   projection: Projection,
   spaces: Mapping[str, ModelSpace],
@@ -475,7 +462,7 @@ def project_encoder(
   """Projects one more model into spaces that exist; the others stay.
 
   Args:
-    encoder: The model.
+    bank: Of this model alone.
     probe: The images of the spaces.
     projection: As the others were projected.
     spaces: By name; spaces of the projection that are not there are left out.
@@ -488,8 +475,12 @@ def project_encoder(
       of its name.
   """
   session.check_device(projection.device)
-  check_encoder(encoder, projection, probe.images.shape[1:])
-  model = _Model(encoder, projection, spaces, pathlib.Path(output))
+  (encoder,) = bank.encoders
+  network = bank.network(encoder.name)
+  check_encoder(encoder, network, projection, probe.images.shape[1:])
+  model = _Model(
+    encoder, bank.networks, projection, spaces, pathlib.Path(output)
+  )
   if starts := model.missing():
     description = f'Projecting {encoder.name}'
     batches = track(starts, description=description)

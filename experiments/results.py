@@ -151,7 +151,7 @@ def rewrite(
 def note_inserted(record: RunRecord, encoder: Encoder) -> None:
   """Records a network that the bank of a run does not have."""
   known = record.noted('inserted') or {}
-  entry = dataclasses.asdict(encoder)
+  entry = {'label': encoder.label, 'group': encoder.group}
   record.note('inserted', {**known, encoder.name: entry})
 
 
@@ -175,8 +175,9 @@ def _in_spaces(
 ) -> Bank:
   """Returns the networks that are in all spaces: of the bank, and inserted."""
   inserted = record.noted('inserted') or {}
-  known = {name: Encoder(**entry) for name, entry in inserted.items()}
-  known = {encoder.name: encoder for encoder in bank.encoders} | known
+  known = {encoder.name: encoder for encoder in bank.encoders}
+  for name, shown_as in inserted.items():
+    known[name] = Encoder(name, '', '', '', '', **shown_as)
   there = set.intersection(*(set(s.models) for s in spaces.values()))
   if lost := sorted(there - known.keys()):
     logging.warning('Left out, as the bank has it no more: %s', lost)

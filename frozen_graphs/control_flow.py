@@ -1,181 +1,251 @@
-"""Folds conditionals whose condition is a constant.
+"""Folds conditionals whose outcome is known, so that one branch is left.
 
-Graphs of Keras and TF-Slim ask everywhere whether they train. Frozen for
-inference the answer is a constant, and one branch is dead.
+Networks that can be trained ask whether they are: `cond(is_training, ...)`.
+Once the answer is a constant, a default, or something computed from one, only
+one branch is ever taken, and the graph is what it would be without the other.
 """
 
-import collections
-from collections.abc import Callable, Iterable, Mapping, Sequence
-import operator
+from collections.abc import Callable, Iterable, Mapping
 import types
 
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import functions, op_definitions, tensors
-from frozen_graphs.errors import GraphError
+from frozen_graphs import constants as constants_lib
+from frozen_graphs import functions, operations, tensors
 
+GraphDef = tf.compat.v1.GraphDef
 NodeDef = tf.compat.v1.NodeDef
+Tensor = tuple[str, int]
 
+_IFS = frozenset({'If', 'StatelessIf'})
 _SWITCHES = frozenset({'Switch', 'RefSwitch'})
 _MERGES = frozenset({'Merge', 'RefMerge'})
-_IFS = frozenset({'If', 'StatelessIf'})
-
-# What conditions are computed by.
-_FOLDED: Mapping[str, Callable] = types.MappingProxyType(
+# Operations that hold functions which are not inlined.
+FUNCTIONAL = _IFS | {'While', 'StatelessWhile', 'Case', 'StatelessCase'}
+CONTROL_FLOW = (
+  FUNCTIONAL
+  | _SWITCHES
+  | _MERGES
+  | {'Enter', 'Exit', 'LoopCond', 'NextIteration'}
+)
+_ALWAYS_TRUE = frozenset({'IsVariableInitialized', 'VarIsInitializedOp'})
+_FUNCTIONS: Mapping[str, Callable] = types.MappingProxyType(
   {
-    'Identity': lambda x: x,
-    'PlaceholderWithDefault': lambda x: x,
-    'Squeeze': lambda x: x,
-    'Cast': lambda x: x,
-    'LogicalNot': np.logical_not,
+    'Equal': np.equal,
+    'Greater': np.greater,
+    'GreaterEqual': np.greater_equal,
+    'Less': np.less,
+    'LessEqual': np.less_equal,
     'LogicalAnd': np.logical_and,
+    'LogicalNot': np.logical_not,
     'LogicalOr': np.logical_or,
-    'Equal': operator.eq,
-    'NotEqual': operator.ne,
-    'Greater': operator.gt,
-    'GreaterEqual': operator.ge,
-    'Less': operator.lt,
-    'LessEqual': operator.le,
+    'NotEqual': np.not_equal,
   }
 )
-_MAX_ROUNDS = 64  # Of conditionals in conditionals.
+_MAX_STEPS = 64  # From a predicate back to constants.
+_MAX_ROUNDS = 64  # Conditionals within conditionals.
 
 
-def inline(graph_def: tf.compat.v1.GraphDef) -> list[NodeDef]:
-  """Returns the nodes of a graph without calls and constant conditionals.
+def fold(
+  graph_def: GraphDef, constants: Mapping[str, object] | None = None
+) -> GraphDef:
+  """Returns the graph with functions inlined and known conditionals folded.
+
+  Conditionals that are not known, and loops, are left as they are.
+
+  Args:
+    graph_def: A graph, which is not changed.
+    constants: Values of what would be fed, by the placeholders' names.
 
   Raises:
-    GraphError: If a function is missing, calls itself, or has generic types.
+    GraphError: If a function cannot be inlined, or a constant is no value of a
+      placeholder of the graph.
   """
   library = graph_def.library
   nodes = functions.inline_functions(graph_def)
+  constants_lib.bind(nodes, constants or {})
   for _ in range(_MAX_ROUNDS):
     if not _choose_branches(nodes):
-      return _without_dead_ends(nodes)
-    chosen = tf.compat.v1.GraphDef(node=nodes, library=library)
-    nodes = functions.inline_functions(chosen)
-  raise GraphError(
-    f'Conditionals are nested more than {_MAX_ROUNDS} deep; does a function '
-    'call itself?'
-  )
+      break
+    nodes = functions.inline_functions(GraphDef(node=nodes, library=library))
+  _fold_switches(nodes)
+  _bypass_groups(nodes)
+  folded = GraphDef(node=nodes, versions=graph_def.versions)
+  if any(node.op in FUNCTIONAL for node in nodes):
+    folded.library.CopyFrom(library)
+  return folded
 
 
-def _choose_branches(nodes: Iterable[NodeDef]) -> bool:
-  """Makes functional conditionals calls of a branch; returns whether any."""
-  by_name = {node.name: node for node in nodes}
-  changed = False
-  for node in by_name.values():
-    if node.op in _IFS:
-      value = _constant(by_name, next(tensors.data_inputs(node)))
-      if value is not None:
-        branch = 'then_branch' if value else 'else_branch'
-        call = NodeDef(op='PartitionedCall', name=node.name)
-        call.input.extend(node.input[1:])
-        call.attr['f'].func.CopyFrom(node.attr[branch].func)
-        node.CopyFrom(call)
-        changed = True
-  return changed
+def _bypass_groups(nodes: Iterable[NodeDef]) -> None:
+  """Lets nodes take each tensor of an IdentityN from where it comes.
+
+  Of what one conditional or function returns, only some may be computable.
+  """
+  groups = {
+    node.name: list(tensors.data_inputs(node))
+    for node in nodes
+    if node.op == 'IdentityN'
+  }
+  for node in nodes:
+    for position, text in enumerate(node.input):
+      name, number = tensors.split(text)
+      seen = set()
+      while name in groups and 0 <= number < len(groups[name]):
+        if (name, number) in seen:
+          break
+        seen.add((name, number))
+        name, number = groups[name][number]
+      if seen:
+        node.input[position] = f'{name}:{number}'
 
 
-def _constant(
-  nodes: Mapping[str, NodeDef], tensor: tuple[str, int]
-) -> bool | None:
-  """Returns whether a condition holds, None if that is not fixed."""
-  value = _value(nodes, tensor, depth=0)
-  return None if value is None or np.size(value) != 1 else bool(np.all(value))
+def constant(
+  nodes: Mapping[str, NodeDef],
+  tensor: Tensor,
+  steps: int = _MAX_STEPS,
+  known: dict[Tensor, np.ndarray | None] | None = None,
+) -> np.ndarray | None:
+  """Returns the value of a tensor if that is known before a graph is run.
+
+  Args:
+    nodes: By name.
+    tensor: Name of its node, and its number.
+    steps: How far to look.
+    known: Of tensors that were looked at on the way, which may be many times.
+  """
+  known = {} if known is None else known
+  if tensor not in known:
+    known[tensor] = _computed(nodes, tensor, steps, known)
+  return known[tensor]
 
 
-def _value(nodes, tensor, depth: int):
+def _computed(
+  nodes: Mapping[str, NodeDef],
+  tensor: Tensor,
+  steps: int,
+  known: dict[Tensor, np.ndarray | None],
+) -> np.ndarray | None:
   node = nodes.get(tensor[0])
-  if node is None or depth > _MAX_ROUNDS:
+  if node is None or not steps:
     return None
   if node.op == 'Const':
     return tf.make_ndarray(node.attr['value'].tensor)
+  if node.op in _ALWAYS_TRUE:
+    return np.array(True)
   inputs = list(tensors.data_inputs(node))
-  if node.op == 'IdentityN':  # As calls are left.
-    return _value(nodes, inputs[tensor[1]], depth + 1)
-  if node.op not in _FOLDED:
+  if node.op in operations.PASS_THROUGH and tensor[1] < len(inputs):
+    return constant(nodes, inputs[tensor[1]], steps - 1, known)
+  if node.op not in (*_FUNCTIONS, 'Cast'):
     return None
-  values = [_value(nodes, name, depth + 1) for name in inputs]
+  values = [constant(nodes, each, steps - 1, known) for each in inputs]
   if any(value is None for value in values):
     return None
-  return _FOLDED[node.op](*values)
+  if node.op == 'Cast':
+    return values[0].astype(tf.as_dtype(node.attr['DstT'].type).as_numpy_dtype)
+  return np.asarray(_FUNCTIONS[node.op](*values))
 
 
-def _without_dead_ends(nodes: list[NodeDef]) -> list[NodeDef]:
-  """Returns nodes where switches with a constant condition pass what they get.
+def _known(nodes: Mapping[str, NodeDef], predicate: Tensor) -> bool | None:
+  value = constant(nodes, predicate)
+  return bool(value.flat[0]) if value is not None and value.size == 1 else None
 
-  So do merges of which one input is left.
+
+def _choose_branches(nodes: Iterable[NodeDef]) -> bool:
+  """Turns known conditionals into calls; returns whether there were any."""
+  named = {node.name: node for node in nodes}
+  changed = False
+  for node in nodes:
+    if node.op not in _IFS:
+      continue
+    answer = _known(named, tensors.split(node.input[0]))
+    if answer is None:
+      continue
+    branch = node.attr['then_branch' if answer else 'else_branch'].func
+    call = NodeDef(name=node.name, op='StatefulPartitionedCall')
+    call.input.extend(node.input[1:])
+    call.attr['f'].func.CopyFrom(branch)
+    call.attr['Tin'].CopyFrom(node.attr['Tin'])
+    call.attr['Tout'].CopyFrom(node.attr['Tout'])
+    node.CopyFrom(call)
+    changed = True
+  return changed
+
+
+def _fold_switches(nodes: Iterable[NodeDef]) -> None:
+  """Replaces switches of known sides, and the merges behind them, in place.
+
+  What hangs on the other side is dead, as in TensorFlow's executor: a node is
+  if any of its inputs is, a merge if all of them are.
   """
-  by_name = {node.name: node for node in nodes}
-  taken = {}
+  named = {node.name: node for node in nodes}
+  dead = []
   for node in nodes:
     if node.op in _SWITCHES:
-      value = _constant(by_name, list(tensors.data_inputs(node))[1])
-      if value is not None:
-        taken[node.name] = int(value)
-  if not taken:
-    return nodes
-  dead = _dead(nodes, taken)
-  result = []
-  for node in nodes:
-    if node.name in taken:
-      result.append(_passing(node, [node.input[0]] * 2))
-    elif node.op in _MERGES:
-      inputs = [tensors.split(name) for name in node.input]
-      alive = [i for i, tensor in enumerate(inputs) if tensor not in dead]
-      if len(alive) == 1:
-        index = _index(f'{node.name}/value_index', alive[0])
-        result += [index, _passing(node, [node.input[alive[0]], index.name])]
-      else:
-        result.append(node)
-    else:
-      result.append(node)
-  return result
+      data, predicate = list(tensors.data_inputs(node))[:2]
+      answer = _known(named, predicate)
+      if answer is not None:
+        dead.append((node.name, 0 if answer else 1))
+        kind = node.attr['T'].type
+        node.op = 'IdentityN'
+        node.input[:] = ['{}:{}'.format(*data)] * 2
+        node.attr.clear()
+        node.attr['T'].list.type.extend([kind] * 2)
+  if not dead:
+    return
+  for name in _merges_with_one_input(named, _spread(named, dead)):
+    node = named[name]
+    node.op = 'Identity'
+    del node.attr['N']
 
 
-def _dead(
-  nodes: Iterable[NodeDef], taken: Mapping[str, int]
-) -> set[tuple[str, int]]:
-  """Returns the tensors that have no value: their branch is not taken.
+def _spread(named: Mapping[str, NodeDef], dead: list[Tensor]) -> set[Tensor]:
+  """Returns all tensors that are dead where those of a list are.
 
-  A node's whole result is also named by the number -1, as control inputs are.
-
-  Args:
-    nodes: All nodes.
-    taken: By switch, the number of the output that has a value.
+  The control output of a node has the number -1.
   """
-  consumers, inputs = collections.defaultdict(list), {}
-  for node in nodes:
-    inputs[node.name] = node
+  consumers = {}
+  for node in named.values():
     for name in node.input:
-      consumers[tensors.split(name)[0]].append(node)
-  dead = {(name, 1 - number) for name, number in taken.items()}
-  stack = [name for name, _ in dead]
+      consumers.setdefault(tensors.split(name)[0], []).append(node)
+  found, stack, gone = set(dead), list(dead), set()
   while stack:
-    for node in consumers[stack.pop()]:
-      if (node.name, -1) in dead or node.name in taken:
+    name, _ = stack.pop()
+    for node in consumers.get(name, ()):
+      inputs = [tensors.split(text) for text in node.input]
+      if node.name in gone or not any(t in found for t in inputs):
         continue
-      lost = [tensors.split(name) in dead for name in node.input]
-      if all(lost) if node.op in _MERGES else any(lost):
-        outputs = len(op_definitions.output_types(node))
-        dead.update((node.name, number) for number in range(-1, outputs))
-        stack.append(node.name)
-  return dead
+      if node.op in _MERGES:
+        data = [t for t in inputs if t[1] >= 0]
+        if not all(t in found for t in data):
+          continue
+      gone.add(node.name)
+      count = 1 + max(
+        (
+          number
+          for other in consumers.get(node.name, ())
+          for source, number in map(tensors.split, other.input)
+          if source == node.name
+        ),
+        default=0,
+      )
+      outputs = [(node.name, number) for number in range(-1, count)]
+      found.update(outputs)
+      stack.extend(outputs[:1])
+  return found
 
 
-def _passing(node: NodeDef, inputs: Sequence[str]) -> NodeDef:
-  """Returns an IdentityN of that name, of as many types as the node has."""
-  result = NodeDef(op='IdentityN', name=node.name, input=inputs)
-  result.attr['T'].list.type.extend(
-    kind.as_datatype_enum for kind in op_definitions.output_types(node)
-  )
-  return result
-
-
-def _index(name: str, value: int) -> NodeDef:
-  result = NodeDef(op='Const', name=name)
-  result.attr['dtype'].type = tf.int32.as_datatype_enum
-  result.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(value, tf.int32))
-  return result
+def _merges_with_one_input(
+  named: Mapping[str, NodeDef], dead: set[Tensor]
+) -> list[str]:
+  """Cuts dead inputs off merges; returns those of one input then."""
+  single = []
+  for node in named.values():
+    if node.op not in _MERGES or (node.name, -1) in dead:
+      continue
+    alive = [text for text in node.input if tensors.split(text) not in dead]
+    data = [text for text in alive if not text.startswith('^')]
+    if len(data) == 1 and len(alive) < len(node.input):
+      node.input[:] = data
+      single.append(node.name)
+  return single

@@ -17,9 +17,11 @@ class FrozenNetwork:
       'input:0'; the likeliest first.
     outputs: Names of the tensors that the source calls its outputs.
     source: Format and origin, for messages and for the bank's entry.
+    digest: sha256 of the file, if the graph is one file; else empty.
   """
 
   graph_def: tf.compat.v1.GraphDef
   inputs: tuple[str, ...]
   outputs: tuple[str, ...]
   source: str
+  digest: str = ''

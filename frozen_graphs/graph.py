@@ -3,8 +3,9 @@
 Nothing here runs the graph or gives it to TensorFlow.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
+import hashlib
 import os
 
 from google.protobuf import text_format
@@ -14,9 +15,12 @@ import tensorflow as tf
 from frozen_graphs import (
   bounded_files,
   control_flow,
+  graph_ends,
+  inference,
   kernels,
   op_definitions,
   operations,
+  precision,
   safety,
   tensors,
   unfusing,
@@ -61,7 +65,14 @@ class SubGraph:
 def load_graph_def(
   path: str | os.PathLike, max_bytes: int = _MAX_BYTES
 ) -> GraphDef:
-  """Reads a frozen graph.
+  """Reads a frozen graph; see `read`."""
+  return read(path, max_bytes)[0]
+
+
+def read(
+  path: str | os.PathLike, max_bytes: int = _MAX_BYTES
+) -> tuple[GraphDef, str]:
+  """Reads a frozen graph, and returns it with the sha256 of what was read.
 
   Args:
     path: A binary GraphDef (.pb) or a textual one (.pbtxt).
@@ -90,7 +101,7 @@ def load_graph_def(
     ) from error
   except GraphError as error:
     raise GraphError(f'{path}: {error}') from error
-  return graph_def
+  return graph_def, hashlib.sha256(content).hexdigest()
 
 
 def _parse(content: bytes, is_text: bool) -> GraphDef:
@@ -121,21 +132,20 @@ def extract(
   graph_def: GraphDef,
   input_tensor: str,
   representation_tensor: str,
-  also_allowed: Sequence[str] = (),
 ) -> SubGraph:
   """Returns what lies between two tensors of a graph, checked and cleaned.
 
-  Functions are inlined, conditionals with a constant condition too, and fused
-  nodes are split. Identities (with the
+  Functions are inlined, conditionals with a constant condition too, fused nodes
+  are split, and half precision becomes single precision. Identities (with the
   gradients of `tf.custom_gradient`, which exist only in the process that made
   the graph), control inputs, devices and private attributes are left out. What
   has no kernel on a CPU is rewritten.
 
   Args:
     graph_def: A frozen graph, which is not changed.
-    input_tensor: Any tensor; what it is computed from is cut off.
-    representation_tensor: A tensor computed from it.
-    also_allowed: Operation types admitted besides the allow-list.
+    input_tensor: Any tensor; what it is computed from is cut off. The end of a
+      name is enough if no other node has it.
+    representation_tensor: A tensor computed from it, or a layer of Keras.
 
   Raises:
     GraphError: If a tensor is not found, the graph is not frozen, or it depends
@@ -144,8 +154,9 @@ def extract(
   """
   safety.refuse_dangerous(graph_def)
   nodes = _plain_nodes(graph_def)
-  source = tensors.resolve(nodes, input_tensor)
-  target = tensors.resolve(nodes, representation_tensor)
+  source = graph_ends.find(nodes, input_tensor)
+  target = graph_ends.find(nodes, representation_tensor)
+  inference.check(nodes, source, target)
   placeholder, shape = _placeholder(nodes, source)
   kept, representation = _prune(nodes, source, target, placeholder)
   if not any(
@@ -155,21 +166,22 @@ def extract(
       f'The representation {representation_tensor!r} is not computed from '
       f'the input {input_tensor!r}.'
     )
-  safety.refuse_unknown(kept.values(), also_allowed)
+  safety.refuse_unknown(kept.values())
   kept = kernels.rewrite(kept)
-  _check_is_inference(kept.values(), placeholder.name)
+  inference.check_batch_norms(kept.values())
+  precision.widen(kept.values())
   return SubGraph(
     nodes=kept,
     input_tensor=f'{placeholder.name}:0',
     representation_tensor=representation,
-    input_type=tf.as_dtype(placeholder.attr['dtype'].type),
+    input_type=tf.as_dtype(kept[placeholder.name].attr['dtype'].type),
     input_shape=shape,
     versions=graph_def.versions,
   )
 
 
 def _plain_nodes(graph_def: GraphDef) -> dict[str, NodeDef]:
-  plain = unfusing.unfuse(control_flow.inline(graph_def))
+  plain = unfusing.unfuse(control_flow.fold(graph_def).node)
   return {node.name: node for node in plain}
 
 
@@ -289,7 +301,6 @@ def _prune(
     if name in kept:
       stack.pop()
       continue
-    safety.refuse_control_flow(nodes[name])
     inputs = [follow(tensor) for tensor in tensors.data_inputs(nodes[name])]
     missing = [n for n, _ in inputs if n not in kept]
     if not missing:
@@ -318,20 +329,3 @@ def _cleaned(node: NodeDef, inputs: Sequence[tuple[str, int]]) -> NodeDef:
     if not name.startswith('_'):
       copy.attr[name].CopyFrom(value)
   return copy
-
-
-def _check_is_inference(nodes: Iterable[NodeDef], source: str) -> None:
-  """Raises GraphError if images would influence each other, or need more."""
-  for node in nodes:
-    if node.op == 'Placeholder' and node.name != source:
-      raise GraphError(
-        f'The representation also depends on the input {node.name!r}; freeze '
-        'the graph with that input made a constant.'
-      )
-    is_training = 'is_training' not in node.attr or node.attr['is_training'].b
-    if node.op in operations.BATCH_NORM and is_training:
-      raise GraphError(
-        f'Batch normalization {node.name!r} is in training mode, where the '
-        'images of a batch influence each other; freeze the graph for '
-        'inference.'
-      )

@@ -53,7 +53,12 @@ def _sources(node: NodeDef) -> list[tuple[str, int]]:
 
 
 def full_name(nodes: Mapping[str, NodeDef], name: str) -> str:
-  """Returns the whole name of a tensor of which the end, or a layer, is given.
+  """Returns the whole name of a tensor; see `find`."""
+  return '{}:{}'.format(*find(nodes, name))
+
+
+def find(nodes: Mapping[str, NodeDef], name: str) -> tuple[str, int]:
+  """Returns (node, number) of a tensor of which the end, or a layer, is given.
 
   Args:
     nodes: Of a graph without function calls, by name.
@@ -67,7 +72,7 @@ def full_name(nodes: Mapping[str, NodeDef], name: str) -> str:
   given = f':{number}' if name != node else ''
   if node not in nodes:
     node = f'{node}_out' if f'{node}_out' in nodes else _ending(nodes, node)
-  return '{}:{}'.format(*tensors.resolve(nodes, f'{node}{given}'))
+  return tensors.resolve(nodes, f'{node}{given}')
 
 
 def _ending(nodes: Mapping[str, NodeDef], end: str) -> str:

@@ -1,13 +1,12 @@
 """Refuses what is no fixed function of an image: choices, loops, chance."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 import re
 
 import tensorflow as tf
 
-from frozen_graphs import folding as control_flow
-from frozen_graphs import tensors
-from frozen_graphs.errors import GraphError
+from frozen_graphs import control_flow, operations, tensors
+from frozen_graphs.errors import GraphError, UnsafeGraphError
 
 NodeDef = tf.compat.v1.NodeDef
 
@@ -18,36 +17,47 @@ _RANDOM = re.compile(
 _FED = frozenset({'Placeholder', 'PlaceholderWithDefault'})
 
 
-def check(graph_def: tf.compat.v1.GraphDef, source: str, target: str) -> None:
+def check(
+  nodes: Mapping[str, NodeDef], start: tuple[str, int], end: tuple[str, int]
+) -> None:
   """Raises GraphError if what happens between two tensors is not fixed.
 
   Args:
-    graph_def: A graph without function calls, its conditionals folded.
-    source: Name of the tensor of the images.
-    target: Name of the representation.
+    nodes: Of a graph without function calls, its conditionals folded, by name.
+    start: The tensor of the images: its node, and its number.
+    end: The representation.
   """
-  nodes = {node.name: node for node in graph_def.node}
-  start = tensors.resolve(nodes, source)
-  end = tensors.resolve(nodes, target)
   for node in _between(nodes, start, end):
     if node.op in control_flow.CONTROL_FLOW:
-      raise GraphError(
-        f'The representation depends on the control flow of node '
-        f'{node.name!r} ({node.op}), which is only known while the network '
-        f'runs{_asking(nodes, node)}. Choose a representation before it, or '
-        'an input behind it.'
+      raise UnsafeGraphError(
+        f'The representation depends on {node.op} (node {node.name!r}): a '
+        'loop, or a choice whose condition is only known while the network '
+        f'runs{_asking(nodes, node)}. Choose a representation before it, or an '
+        'input behind it.'
       )
     if node.op == 'Placeholder':
       raise GraphError(
         f'The representation also depends on the input {node.name!r}, which '
-        'is no image; make it a constant (--constant='
-        f'{node.name}=VALUE), or choose an input behind it.'
+        'is no image; give it a value (constants), or choose an input behind '
+        'it.'
       )
     if _RANDOM.fullmatch(node.op):
-      raise GraphError(
+      raise UnsafeGraphError(
         f'The representation depends on random numbers, of node {node.name!r} '
         f'({node.op}): the network is in training mode, with dropout or '
         f'noise{_switch(nodes, node)}. Save it for inference.'
+      )
+
+
+def check_batch_norms(nodes: Iterable[NodeDef]) -> None:
+  """Raises GraphError if images would influence each other."""
+  for node in nodes:
+    is_training = 'is_training' not in node.attr or node.attr['is_training'].b
+    if node.op in operations.BATCH_NORM and is_training:
+      raise GraphError(
+        f'Batch normalization {node.name!r} is in training mode, where the '
+        'images of a batch influence each other; freeze the graph for '
+        'inference.'
       )
 
 
@@ -75,7 +85,7 @@ def _asking(nodes: Mapping[str, NodeDef], node: NodeDef) -> str:
     each.name
     for tensor in inputs
     for each in _between(nodes, None, tensor)
-    if each.op in _FED
+    if each.op in _FED and _is_switch(each)
   ]
   return _hint(names)
 
@@ -86,8 +96,12 @@ def _switch(nodes: Mapping[str, NodeDef], node: NodeDef) -> str:
   return _hint([
     each.name
     for each in nodes.values()
-    if each.op in _FED and each.attr['dtype'].type == tf.bool.as_datatype_enum
+    if each.op in _FED and _is_switch(each)
   ])  # fmt: skip
+
+
+def _is_switch(node: NodeDef) -> bool:
+  return node.attr['dtype'].type == tf.bool.as_datatype_enum
 
 
 def _hint(names: list[str]) -> str:
@@ -95,5 +109,5 @@ def _hint(names: list[str]) -> str:
     return ''
   return (
     f'; it is fed {", ".join(map(repr, names[:5]))}, which can be made '
-    f'constant (--constant={names[0]}=False)'
+    f'constant, {names[0]} = False for example'
   )

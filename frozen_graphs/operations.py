@@ -1,7 +1,7 @@
 """What is known about operation types, as tables.
 
-Epsilon-LRP may only meet operations listed here or in the override registry;
-the safety check admits these and a few more.
+Epsilon-LRP may only meet operations listed here; the safety check admits these
+and a few more.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,6 +60,21 @@ BATCH_NORM = frozenset(
   {'FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3'}
 )
 
+# Activations by themselves: a rule replaces their derivative.
+ACTIVATIONS = frozenset({
+  'Relu', 'Relu6', 'LeakyRelu', 'Elu', 'Selu', 'Sigmoid', 'Tanh', 'Softplus',
+  'Softsign',
+  # Piecewise linear pieces that real graphs build PReLU and clipping from.
+  'Abs', 'Maximum', 'Minimum', 'ClipByValue',
+  # Rounding, in training for fewer bits.
+  'FakeQuantWithMinMaxArgs', 'FakeQuantWithMinMaxVars',
+  'FakeQuantWithMinMaxVarsPerChannel', 'QuantizeAndDequantizeV2',
+  'QuantizeAndDequantizeV3',
+  # z / norm(z) is z times a constant normaliser, and sqrt(z) is z to a power.
+  'LRN', 'Sqrt',
+})  # fmt: skip
+_more_activations: set[str] = set()
+
 # Return what they are given: left out of the graph, with their gradients.
 PASS_THROUGH = frozenset({
   'Identity', 'IdentityN', 'Snapshot', 'PreventGradient', 'CheckNumerics',
@@ -72,6 +87,33 @@ CONTROL_FLOW = frozenset({
   'RefMerge', 'While', 'StatelessWhile', 'For', 'Enter', 'RefEnter', 'Exit',
   'RefExit', 'LoopCond', 'NextIteration', 'RefNextIteration',
 })  # fmt: skip
+
+# TensorFlow's gradient is how relevance passes them, wherever it does.
+KEEPS_GRADIENT = frozenset().union(
+  LINEAR,
+  BILINEAR,
+  LINEAR_IN_FIRST,
+  LINEAR_IN,
+  WINNER_TAKES_ALL,
+  STATIC,
+  PASS_THROUGH,
+)
+
+
+def activations() -> tuple[str, ...]:
+  """Returns the op types that are activations by themselves, sorted."""
+  return tuple(sorted(ACTIVATIONS | _more_activations))
+
+
+def admit_activation(op_type: str) -> None:
+  """Makes a further op type an activation, for this process.
+
+  Raises:
+    ValueError: If its gradient is kept as it is.
+  """
+  if op_type in KEEPS_GRADIENT:
+    raise ValueError(f'The operation {op_type} is no activation.')
+  _more_activations.add(op_type)
 
 
 def _elu(z):

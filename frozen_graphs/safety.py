@@ -6,7 +6,7 @@ libraries, the network). What is kept of it, between input and representation,
 may hold only operations on an allow-list.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 import math
 import re
 
@@ -90,33 +90,21 @@ def reaches_outside(op_type: str) -> bool:
   return bool(_REACHES_OUTSIDE.fullmatch(op_type))
 
 
-def refuse_control_flow(node: tf.compat.v1.NodeDef) -> None:
-  """Raises UnsafeGraphError if `node` is part of a loop or a conditional."""
-  if node.op in operations.CONTROL_FLOW:
-    raise UnsafeGraphError(
-      f'The graph holds {node.op} (node {node.name!r}): a loop, or a choice '
-      'whose condition is no constant. Neither is supported; choose an input '
-      'behind it, or freeze the graph with that condition made a constant.'
-    )
+def allowed() -> frozenset[str]:
+  """Returns the operation types that a network may use."""
+  return ALLOWED.union(operations.activations())
 
 
-def refuse_unknown(
-  nodes: Iterable[tf.compat.v1.NodeDef], also_allowed: Collection[str] = ()
-) -> None:
-  """Raises a GraphError unless every node is on the allow-list.
-
-  Args:
-    nodes: The nodes that are about to be imported.
-    also_allowed: Operation types admitted besides `ALLOWED`.
-  """
-  elements = 0
+def refuse_unknown(nodes: Iterable[tf.compat.v1.NodeDef]) -> None:
+  """Raises a GraphError unless all nodes, to be imported, are allowed."""
+  admitted, elements = allowed(), 0
   for node in nodes:
     if node.op in _VARIABLES:
       raise GraphError(
         f'The graph is not frozen: node {node.name!r} ({node.op}) is a '
         'variable. Turn variables into constants first.'
       )
-    if node.op not in ALLOWED and node.op not in also_allowed:
+    if node.op not in admitted:
       raise UnsafeGraphError(
         f'The graph holds the operation {node.op} (node {node.name!r}), '
         'which is not on the list of operations a network may use; it is '

@@ -1,5 +1,7 @@
 """How a checked graph is given to TensorFlow, and where it runs."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from frozen_graphs.errors import GraphError
@@ -35,6 +37,16 @@ def static_shape(
     except ValueError:
       return None
   return None if result.shape.rank is None else tuple(result.shape)
+
+
+def static_shapes(
+  subgraph: SubGraph, names: Sequence[str]
+) -> list[tuple[int | None, ...] | None]:
+  """Returns the shapes of the first results of nodes, None where unknown."""
+  with tf.Graph().as_default() as graph:
+    import_graph(subgraph)
+    shapes = [graph.get_tensor_by_name(f'{name}:0').shape for name in names]
+  return [None if s.rank is None else tuple(s) for s in shapes]
 
 
 def check_device(device: str | None) -> None:

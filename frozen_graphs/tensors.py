@@ -1,7 +1,8 @@
 """Names of tensors: how nodes refer to them, and what users ask for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import difflib
+from typing import TypeVar
 
 import tensorflow as tf
 
@@ -9,6 +10,7 @@ from frozen_graphs import op_definitions
 from frozen_graphs.errors import GraphError
 
 NodeDef = tf.compat.v1.NodeDef
+T = TypeVar('T')
 
 
 def split(tensor: str) -> tuple[str, int]:
@@ -24,6 +26,24 @@ def data_inputs(node: NodeDef) -> Iterator[tuple[str, int]]:
   for tensor in node.input:
     if not tensor.startswith('^'):
       yield split(tensor)
+
+
+def reachable(
+  starts: Iterable[T], following: Callable[[T], Iterable[T]]
+) -> set[T]:
+  """Returns all that is reached from some things, with these.
+
+  Args:
+    starts: Names of nodes, or anything else.
+    following: Returns what one of them leads to.
+  """
+  found, stack = set(), list(starts)
+  while stack:
+    item = stack.pop()
+    if item not in found:
+      found.add(item)
+      stack.extend(following(item))
+  return found
 
 
 def resolve(nodes: Mapping[str, NodeDef], tensor: str) -> tuple[str, int]:

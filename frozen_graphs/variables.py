@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import folding as control_flow
-from frozen_graphs import graph_ends, operations, tensors
+from frozen_graphs import control_flow, graph_ends, operations, tensors
 from frozen_graphs.errors import GraphError
 from frozen_graphs.stored_values import Stored
 

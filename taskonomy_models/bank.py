@@ -17,8 +17,11 @@ label, group, sha256, image_size and the three tables of the oracle may be left
 out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
+import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -26,11 +29,15 @@ import re
 from typing import Any
 
 import pooch
+import tensorflow as tf
 
-from taskonomy_models import encoder as encoder_lib
+from frozen_graphs.network import Network
 from taskonomy_models.encoder import Encoder
+from taskonomy_models.networks import Networks
+from toolkit_basics import files
 
 _FILE = 'bank.json'
+_SOURCES = 'sources.json'  # What each graph was made from.
 _REQUIRED = ('name', 'graph', 'input', 'representation', 'preprocessing')
 _OPTIONAL = ('label', 'group', 'sha256')
 # The measured transfers: ranking, affinities, losses.
@@ -57,7 +64,8 @@ class Bank:
     oracle_affinity: Path of the affinities it follows from, or None.
     oracle_losses: Path of the losses of the transfers, or None.
     image_size: Side of the probe images that suits the encoders, or None.
-    folder: Where the bank was loaded from.
+    folder: Where the bank was loaded from; empty if it is in memory.
+    networks: What was loaded of its graphs.
   """
 
   name: str
@@ -67,6 +75,21 @@ class Bank:
   folder: str = ''
   oracle_affinity: str | None = None
   oracle_losses: str | None = None
+  networks: Networks = dataclasses.field(
+    default_factory=Networks, repr=False, compare=False
+  )
+
+  def network(self, name: str) -> Network:
+    """Returns the network of an encoder, which is loaded once.
+
+    Raises:
+      ValueError: If there is none of the name, or its graph cannot be used.
+      OSError: If its file cannot be read.
+    """
+    for encoder in self.encoders:
+      if encoder.name == name:
+        return self.networks.get(encoder)
+    raise BankError(f'No encoder {name!r}; there are {list(self.names)}.')
 
   @property
   def names(self) -> tuple[str, ...]:
@@ -87,15 +110,18 @@ class Bank:
     Raises:
       ValueError: If a graph is not the one that the bank describes.
     """
+    graphs = {name: self.network(name).digest for name in self.names}
+    bank = self.folder and _digest(os.path.join(self.folder, _FILE))
+    tables = {name: getattr(self, name) for name in _TABLES}
     return {
-      'bank': encoder_lib.file_digest(os.path.join(self.folder, _FILE)),
-      'graphs': {encoder.name: encoder.digest() for encoder in self.encoders},
-      **{
-        name: getattr(self, name)
-        and encoder_lib.file_digest(getattr(self, name))
-        for name in _TABLES
-      },
+      'bank': bank or None,
+      'graphs': graphs,
+      **{name: path and _digest(path) for name, path in tables.items()},
     }
+
+
+def _digest(path: str) -> str:
+  return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
 def task_bank_folder() -> pathlib.Path:
@@ -132,9 +158,12 @@ def _inside(folder: pathlib.Path, name: str, where: str) -> str:
     raise BankError(
       f'{where}: {name!r} lies outside the bank; put the file into {folder}.'
     )
+  return str(path)
+
+
+def _check_there(path: pathlib.Path, where: str) -> None:
   if not path.is_file():
     raise BankError(f'{where}: there is no file {path}.')
-  return str(path)
 
 
 def check_name(name: str, where: str = 'A bank') -> None:
@@ -182,6 +211,15 @@ def load(name_or_folder: str) -> Bank:
     FileNotFoundError: If there is none.
   """
   folder = _folder(name_or_folder)
+  bank = _read(folder, name_or_folder)
+  for number, encoder in enumerate(bank.encoders, start=1):
+    where = f'{folder / _FILE}, encoder {number}'
+    _check_there(pathlib.Path(encoder.graph), where)
+  return bank
+
+
+def _read(folder: pathlib.Path, name_or_folder: str) -> Bank:
+  """Returns the bank in a folder; its graphs may be missing."""
   path = folder / _FILE
   if not path.is_file():
     raise FileNotFoundError(
@@ -212,6 +250,8 @@ def load(name_or_folder: str) -> Bank:
     for key in _TABLES
     if content.get(key) is not None
   }
+  for table in tables.values():
+    _check_there(pathlib.Path(table), str(path))
   if tables and 'oracle' not in tables:
     raise BankError(f'{path}: {sorted(tables)} without an oracle.')
   return Bank(
@@ -241,11 +281,160 @@ def merge(first: Bank, second: Bank) -> Bank:
   )
 
 
-def save(bank: Bank) -> None:
-  """Writes `bank.json` into the bank's folder, which holds its graphs."""
+class Folder:
+  """The folder of a bank, and the only writer of one.
 
-  def relative(path: str) -> str:
-    return os.path.relpath(path, bank.folder)
+  Networks are added one at a time; after each the folder is a whole bank.
+  Several processes may add to it at once.
+
+  Attributes:
+    path: Of the folder, which need not exist.
+  """
+
+  def __init__(self, path: str | os.PathLike, name: str | None = None):
+    """Opens a folder.
+
+    Args:
+      path: Of the folder.
+      name: Of the bank, if there is none yet; default: the folder's.
+    """
+    self.path = pathlib.Path(path)
+    self._name = name or self.path.resolve().name or 'bank'
+
+  def bank(self) -> Bank:
+    """Returns the bank as it is; one without encoders if there is none.
+
+    Encoders whose graphs were lost are left out.
+    """
+    if (self.path / _FILE).exists():
+      bank = _read(self.path, str(self.path))
+      there = tuple(e for e in bank.encoders if os.path.isfile(e.graph))
+      return dataclasses.replace(bank, encoders=there)
+    return Bank(self._name, (), folder=str(self.path))
+
+  def graph(self, name: str) -> pathlib.Path:
+    """Returns where an encoder's graph is."""
+    return self.path / f'{name}.pb'
+
+  def provenance(self) -> dict[str, dict[str, Any]]:
+    """Returns what each encoder was made from, as it was said to `add`.
+
+    Raises:
+      BankError: If the file of it is damaged.
+    """
+    path = self.path / _SOURCES
+    try:
+      found = json.loads(path.read_text(encoding='utf-8'))
+      if {type(entry) for entry in found.values()} <= {dict}:
+        return found
+    except FileNotFoundError:
+      return {}
+    except (ValueError, AttributeError):
+      pass
+    raise BankError(f'{path} is damaged; delete it to start anew.')
+
+  def has(self, name: str, provenance: Mapping[str, Any]) -> bool:
+    """Whether an encoder is there, whole, and was made from just that."""
+    found = self.provenance().get(name)
+    if found is None or not provenance.items() <= found.items():
+      return False
+    path = self.graph(name)
+    return path.is_file() and _digest(str(path)) == found.get('graph_sha256')
+
+  def check_free(self, name: str, overwrite: bool = False) -> None:
+    """Raises BankError if the bank cannot take an encoder of a name."""
+    check_name(name)
+    for other in self.bank().names:
+      if other == name and not overwrite:
+        raise BankError(
+          f'{self.path} has a network {name!r} already. Choose another name, '
+          'or overwrite it.'
+        )
+      if other != name and other.lower() == name.lower():
+        raise BankError(
+          f'{self.path} has a network {other!r}; {name!r} differs in case '
+          'only, which some file systems do not tell apart.'
+        )
+
+  def add(
+    self,
+    encoder: Encoder,
+    graph: tf.compat.v1.GraphDef | bytes,
+    provenance: Mapping[str, Any] | None = None,
+    *,
+    overwrite: bool = True,
+    **changes: Any,
+  ) -> Encoder:
+    """Writes a graph, and then the bank with its encoder.
+
+    Args:
+      encoder: Its graph and sha256 are filled in.
+      graph: The GraphDef, or its bytes.
+      provenance: What it was made from, as JSON, for `has`.
+      overwrite: Replace an encoder of the same name.
+      **changes: Of the bank, see `describe`.
+
+    Returns:
+      The entry.
+    """
+    if not isinstance(graph, bytes):
+      graph = graph.SerializeToString(deterministic=True)
+    with self._locked():
+      self.check_free(encoder.name, overwrite)
+      files.write_atomically(self.graph(encoder.name), graph)
+      encoder = dataclasses.replace(
+        encoder,
+        graph=str(self.graph(encoder.name)),
+        sha256=hashlib.sha256(graph).hexdigest(),
+      )
+      entries = {each.name: each for each in self.bank().encoders}
+      entries[encoder.name] = encoder
+      if provenance is not None:
+        known = self.provenance()
+        known[encoder.name] = {**provenance, 'graph_sha256': encoder.sha256}
+        _write_json(self.path / _SOURCES, known)
+      self._write(tuple(entries.values()), changes)
+    return encoder
+
+  def describe(self, order: Sequence[str] = (), **changes: Any) -> Bank:
+    """Writes what a bank says of all its encoders; returns the bank.
+
+    Args:
+      order: Names of encoders that come first, in this order.
+      **changes: Fields of `Bank`, such as `oracle` and `image_size`.
+    """
+    with self._locked():
+      entries = {each.name: each for each in self.bank().encoders}
+      names = [name for name in order if name in entries]
+      names = dict.fromkeys([*names, *entries])
+      self._write(tuple(entries[name] for name in names), changes)
+    return self.bank()
+
+  def _write(self, encoders: Sequence[Encoder], changes: Mapping) -> None:
+    known = {key: value for key, value in changes.items() if value is not None}
+    bank = dataclasses.replace(self.bank(), encoders=encoders, **known)
+    _write_json(self.path / _FILE, _described(bank, self.path))
+
+  @contextlib.contextmanager
+  def _locked(self) -> Iterator[None]:
+    """Keeps other writers out."""
+    self.path.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(self.path, os.O_RDONLY)
+    try:
+      fcntl.flock(descriptor, fcntl.LOCK_EX)
+      yield
+    finally:
+      os.close(descriptor)
+
+
+def _described(bank: Bank, folder: pathlib.Path) -> dict[str, Any]:
+  """Returns the content of the `bank.json` in a folder."""
+
+  def relative(path: str | None) -> str | None:
+    return path and os.path.relpath(path, folder)
+
+  def known(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if value is not None}
 
   encoders = [
     {
@@ -260,20 +449,16 @@ def save(bank: Bank) -> None:
     }
     for encoder in bank.encoders
   ]
-  content = {
-    'name': bank.name,
-    'encoders': [
-      {key: value for key, value in entry.items() if value is not None}
-      for entry in encoders
-    ],
-    **{
-      name: getattr(bank, name) and relative(getattr(bank, name))
-      for name in _TABLES
-    },
-    'image_size': bank.image_size,
-  }
-  content = {key: value for key, value in content.items() if value is not None}
-  path = pathlib.Path(bank.folder) / _FILE
-  temporary = path.with_suffix('.partial')
-  temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
-  os.replace(temporary, path)
+  return known(
+    {
+      'name': bank.name,
+      'encoders': [known(entry) for entry in encoders],
+      **{name: relative(getattr(bank, name)) for name in _TABLES},
+      'image_size': bank.image_size,
+    }
+  )
+
+
+def _write_json(path: pathlib.Path, content: object) -> None:
+  text = json.dumps(content, indent=2) + '\n'
+  files.write_atomically(path, text.encode())

@@ -5,39 +5,26 @@ representation] and checked against the list of allowed operations, T must make
 inputs that fit, and the gradient on a picture must be finite and not zero.
 """
 
-from collections.abc import Iterator, Mapping
-import contextlib
-import dataclasses
-import fcntl
+from collections.abc import Mapping
 import math
 import os
-import pathlib
 
 import numpy as np
-import tensorflow as tf
 
-from attribution import explainer as explainers
 from attribution import overrides
+from attribution.explainer import Explainer
 from attribution.preprocessing import Preprocessing
-from frozen_graphs import folding as control_flow
-from frozen_graphs import graph, graph_ends, inference, precision
+import frozen_graphs
 from frozen_graphs.errors import GraphError
-from frozen_graphs.formats import registry
-from frozen_graphs.frozen import FrozenNetwork
-from taskonomy_models import bank as banks
-from taskonomy_models.bank import Bank
+from taskonomy_models.bank import Folder
 from taskonomy_models.encoder import Encoder
 
-GraphDef = tf.compat.v1.GraphDef
-Path = str | os.PathLike
-
 _SIDE = 224  # Of the picture that a network is tried on, if nothing says.
-_LISTED = 12
 
 
 def convert(
-  source: tf.keras.Model | Path,
-  output: Path,
+  source: object,
+  output: str | os.PathLike,
   *,
   name: str,
   representation: str | None = None,
@@ -54,7 +41,9 @@ def convert(
   """Writes a network into a bank, which is made if there is none.
 
   Args:
-    source: A Keras model, a path, or a handle of TensorFlow Hub.
+    source: A Keras model, a path, or a handle of TensorFlow Hub; see
+      `frozen_graphs.load`, which gets `input`, `representation`, `format`,
+      `constants` and the options.
     output: Folder of the bank; gets NAME.pb and an entry in bank.json.
     name: Of the encoder.
     representation: A tensor of the network, or a layer of a Keras model. An
@@ -65,11 +54,10 @@ def convert(
     label: As shown in figures; default: the name.
     group: Colour of its leaf in the similarity tree.
     image_size: Side of probe images that suits the bank.
-    format: Of the source, one of `formats.registry.NAMES`; default: what its
-      name says.
+    format: Of the source; default: what its name says.
     constants: Values of other inputs, by their names.
     overwrite: Replace the bank's network of that name, if there is one.
-    **options: Of the format's `load`, such as `signature` or `tags`.
+    **options: Of the format, such as `signature` or `tags`.
 
   Returns:
     The entry.
@@ -79,28 +67,34 @@ def convert(
       used; nothing is written then.
     OSError: If a file cannot be read or written.
   """
-  banks.check_name(name)
-  _check_free(_opened(pathlib.Path(output)), name, overwrite)
-  preprocess = _parsed(preprocessing)
-  options['representation'] = representation
-  frozen = _load(source, format, constants, input, options)
-  if representation is None:
-    raise GraphError(_missing_representation(frozen))
-  subgraph = _cut(frozen, representation)
-  side = _side(subgraph, image_size)
-  _check_shape(subgraph, preprocess, side)
-  graph_def = subgraph.graph_def()
+  folder = Folder(output)
+  folder.check_free(name, overwrite)
+  t = _parsed(preprocessing)
+  network = frozen_graphs.load(
+    source,
+    input=input,
+    representation=representation,
+    format=format,
+    constants=constants,
+    **options,
+  )
+  check_shape(network, t, image_size)
+  _try(network, t, image_size)
   encoder = Encoder(
     name=name,
-    graph=os.path.join(output, f'{name}.pb'),
-    input_tensor=subgraph.input_tensor,
-    representation_tensor=subgraph.representation_tensor,
-    preprocessing=str(preprocess),
+    graph='',
+    input_tensor=network.subgraph.input_tensor,
+    representation_tensor=network.subgraph.representation_tensor,
+    preprocessing=str(t),
     label=label or name,
     group=group,
   )
-  _try(graph_def, encoder, side)
-  return _add(encoder, graph_def, image_size, overwrite)
+  return folder.add(
+    encoder,
+    network.subgraph.graph_def(),
+    overwrite=overwrite,
+    image_size=image_size,
+  )
 
 
 def _parsed(preprocessing: str | None) -> Preprocessing:
@@ -114,189 +108,66 @@ def _parsed(preprocessing: str | None) -> Preprocessing:
   return Preprocessing.parse(preprocessing)
 
 
-def _load(source, format, constants, input, options) -> FrozenNetwork:
-  """Returns a network whose graph is folded, the images' tensor first."""
-  kind = format or registry.detect(source)
-  chosen = registry.options(
-    kind, {'constants': constants, 'input': input, **options}
-  )
-  frozen = registry.module(kind).load(source, **chosen)
-  try:
-    folded = control_flow.fold(
-      frozen.graph_def, None if 'constants' in chosen else constants
-    )
-    inputs = frozen.inputs
-    if input is not None and 'input' not in chosen:
-      nodes = {node.name: node for node in folded.node}
-      inputs = (graph_ends.full_name(nodes, input), *inputs)
-  except GraphError as error:
-    raise type(error)(f'{frozen.source}: {error}') from error
-  if not inputs:
-    raise GraphError(
-      f'{frozen.source}: nothing says where images go in; name the tensor '
-      '(--input).'
-    )
-  return dataclasses.replace(frozen, graph_def=folded, inputs=inputs)
-
-
-def _missing_representation(frozen: FrozenNetwork) -> str:
-  layers = [n.name for n in frozen.graph_def.node if n.name.endswith('_out')]
-  listed = [f'{n}:0' for n in layers[-_LISTED:]] or frozen.outputs[:_LISTED]
-  return (
-    f'{frozen.source}: the representation is not given. Choose the most '
-    'compact tensor between the part that sees the image and the part that '
-    f'answers. The last ones are: {", ".join(listed)}. `python -m '
-    'taskonomy_models.inspect` ranks all tensors of a graph.'
-  )
-
-
-def _cut(frozen: FrozenNetwork, target: str) -> graph.SubGraph:
-  """Returns the checked graph between input and representation."""
-  graph_def, source = frozen.graph_def, frozen.inputs[0]
-  nodes = {node.name: node for node in graph_def.node}
-  try:
-    target = graph_ends.full_name(nodes, target)
-    inference.check(graph_def, source, target)
-    subgraph = graph.extract(graph_def, source, target, overrides.op_types())
-  except GraphError as error:
-    raise type(error)(f'{frozen.source}: {error}') from error
-  precision.widen(subgraph.nodes.values())
-  name = subgraph.input_tensor.rpartition(':')[0]
-  kind = subgraph.nodes[name].attr['dtype'].type
-  return dataclasses.replace(subgraph, input_type=tf.as_dtype(kind))
-
-
-def _check_shape(
-  subgraph: graph.SubGraph, preprocess: Preprocessing, side: int
+def check_shape(
+  network: frozen_graphs.Network, t: Preprocessing, image_size: int | None
 ) -> None:
-  """Raises ValueError if T makes no inputs that fit."""
-  expected = subgraph.input_shape
-  made = preprocess.output_shape((side, side, 3))
-  if expected is not None and (
-    len(expected) != 4
-    or any(e not in (None, n) for e, n in zip(expected[1:], made, strict=True))
-  ):
+  """Raises GraphError if T makes no inputs that fit a network."""
+  side = _side(network, image_size)
+  made = t.output_shape((side, side, 3))
+  expected = network.input_shape
+  if any(e not in (None, n) for e, n in zip(expected, made, strict=True)):
     raise GraphError(
-      f'The input {subgraph.input_tensor!r} has the shape {expected}, but the '
-      f'preprocessing "{preprocess}" makes {made} of a picture of {side} '
-      'pixels.'
+      f'The input {network.subgraph.input_tensor!r} has the shape '
+      f'{network.subgraph.input_shape}, but the preprocessing "{t}" makes '
+      f'{made} of a picture of {side} pixels.'
     )
 
 
-def _side(subgraph: graph.SubGraph, image_size: int | None) -> int:
+def _side(network: frozen_graphs.Network, image_size: int | None) -> int:
   """Returns the side of a picture that suits a network."""
-  sides = [n for n in (subgraph.input_shape or ())[1:3] if n is not None]
+  sides = [n for n in network.input_shape[:2] if n is not None]
   return image_size or max(sides, default=_SIDE)
 
 
-def _try(graph_def: GraphDef, encoder: Encoder, side: int) -> None:
+def _try(
+  network: frozen_graphs.Network, t: Preprocessing, image_size: int | None
+) -> None:
   """Raises GraphError unless a picture has a gradient that can be a map."""
-  if not _is_usable(graph_def, encoder, side, 'saliency'):
+  if not _is_usable(network, t, 'saliency', image_size):
     raise GraphError(
-      f'{encoder.name}: the gradient of {encoder.representation_tensor!r} with '
-      f'respect to {encoder.input_tensor!r} is zero or not finite on a '
+      f'{network.name}: the gradient of {network.representation_tensor!r} with '
+      f'respect to {network.input_tensor!r} is zero or not finite on a '
       'picture. Is the preprocessing right, and is the representation '
       'computed from the image?'
     )
 
 
 def _is_usable(
-  graph_def: GraphDef | str, encoder: Encoder, side: int, method: str
+  network: frozen_graphs.Network,
+  t: str | Preprocessing,
+  method: str,
+  image_size: int | None = None,
 ) -> bool:
   """Returns whether the map of a picture is finite and not zero."""
+  side = _side(network, image_size)
   coarse = np.random.default_rng(0).integers(
     0, 256, (1, math.ceil(side / 8), math.ceil(side / 8), 3), np.uint8
   )
   picture = coarse.repeat(8, axis=1).repeat(8, axis=2)[:, :side, :side]
-  with explainers.Explainer(
-    graph_def,
-    input_tensor=encoder.input_tensor,
-    representation_tensor=encoder.representation_tensor,
-    preprocessing=encoder.preprocessing,
-    methods=(method,),
-    batch_size=1,
-    name=encoder.name,
+  with Explainer(
+    network, preprocessing=t, methods=(method,), batch_size=1
   ) as explainer:
     found = explainer.explain(picture).maps[method]
   return bool(np.all(np.isfinite(found)) and np.any(found))
 
 
-@contextlib.contextmanager
-def _locked(folder: pathlib.Path) -> Iterator[None]:
-  """Keeps other conversions out of a bank while one adds to it."""
-  folder.mkdir(parents=True, exist_ok=True)
-  descriptor = os.open(folder, os.O_RDONLY)
-  try:
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    yield
-  finally:
-    os.close(descriptor)
-
-
-def _opened(folder: pathlib.Path) -> Bank:
-  """Returns the bank in a folder, an empty one if there is none."""
-  if (folder / 'bank.json').exists():
-    return banks.load(str(folder))
-  return Bank(name=folder.resolve().name or 'bank', encoders=())
-
-
-def _check_free(bank: Bank, name: str, overwrite: bool) -> None:
-  """Raises ValueError if a bank cannot take a network of a name."""
-  for other in bank.names:
-    if other == name and not overwrite:
-      raise ValueError(
-        f'{bank.folder} has a network {name!r} already. Choose another --name, '
-        'or replace it with --overwrite.'
-      )
-    if other != name and other.lower() == name.lower():
-      raise ValueError(
-        f'{bank.folder} has a network {other!r}; {name!r} differs in case '
-        'only, which some file systems do not tell apart.'
-      )
-
-
-def _add(
-  encoder: Encoder,
-  graph_def: GraphDef,
-  image_size: int | None,
-  overwrite: bool,
-) -> Encoder:
-  """Writes a graph and its bank's entry; returns the entry with its digest."""
-  path = pathlib.Path(encoder.graph)
-  folder = path.parent
-  with _locked(folder):
-    bank = _opened(folder)
-    _check_free(bank, encoder.name, overwrite)
-    temporary = path.with_suffix('.partial')
-    temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
-    os.replace(temporary, path)
-    encoder = dataclasses.replace(encoder, sha256=encoder.digest())
-    entries = {each.name: each for each in bank.encoders}
-    entries[encoder.name] = encoder
-    banks.save(
-      dataclasses.replace(
-        bank,
-        encoders=tuple(entries.values()),
-        folder=str(folder),
-        image_size=image_size or bank.image_size,
-      )
-    )
-  return encoder
-
-
 def describe(encoder: Encoder) -> str:
   """Returns what a bank's network is, in a few lines."""
-  subgraph = graph.extract(
-    graph.load_graph_def(encoder.graph),
-    encoder.input_tensor,
-    encoder.representation_tensor,
-    overrides.op_types(),
-  )
+  network = encoder.load()
   try:
-    _, ruled = overrides.mark_activations(subgraph)
+    _, ruled = overrides.marked(network)
     rules = ', '.join(f'{kind} {n}' for kind, n in sorted(ruled.items()))
-    side = _side(subgraph, None)
-    if not _is_usable(encoder.graph, encoder, side, 'elrp'):
+    if not _is_usable(network, encoder.preprocessing, 'elrp'):
       rules += (
         '; ITS MAP OF A PICTURE IS ZERO OR NOT FINITE (does the network have '
         'trained weights?), use other methods'
@@ -305,8 +176,9 @@ def describe(encoder: Encoder) -> str:
     rules = f'not to be had: {error}'
   return (
     f'{encoder.name}: {encoder.graph}\n'
-    f'  input {encoder.input_tensor} {subgraph.input_shape or "of any shape"}\n'
+    f'  input {encoder.input_tensor} '
+    f'{network.subgraph.input_shape or "of any shape"}\n'
     f'  representation {encoder.representation_tensor}\n'
     f'  preprocessing {encoder.preprocessing}\n'
-    f'  {len(subgraph.nodes)} operations; epsilon-LRP rules: {rules}'
+    f'  {len(network.subgraph.nodes)} operations; epsilon-LRP rules: {rules}'
   )

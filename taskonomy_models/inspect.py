@@ -14,9 +14,9 @@ import pathlib
 
 from absl import app, flags
 
-from frozen_graphs import network_files
-from frozen_graphs.inspection import report as inspection
-from frozen_graphs.inspection import text as inspection_text
+import frozen_graphs
+from taskonomy_models import proposal as proposals
+from taskonomy_models import proposal_text
 from toolkit_basics import cli
 
 _INPUT = flags.DEFINE_string(
@@ -28,7 +28,7 @@ _REPRESENTATION = flags.DEFINE_string(
 _NAME = flags.DEFINE_string(
   'name', None, 'Of the entry; default: that of the file.'
 )
-_JSON = flags.DEFINE_bool('json', False, 'Print the report as JSON.')
+_JSON = flags.DEFINE_bool('json', False, 'Print it as JSON.')
 
 
 def main(argv: Sequence[str]) -> None:
@@ -36,18 +36,18 @@ def main(argv: Sequence[str]) -> None:
     raise app.UsageError(
       'One graph is needed: python -m taskonomy_models.inspect GRAPH'
     )
-  network = network_files.load(argv[1])
-  report = inspection.inspect(
-    network.graph_def,
+  network = frozen_graphs.load(argv[1])
+  proposal = proposals.propose(
+    network,
     input_tensor=_INPUT.value,
     representation_tensor=_REPRESENTATION.value,
     name=_NAME.value or pathlib.Path(argv[1]).resolve().stem,
     source=argv[1],
   )
   if _JSON.value:
-    print(json.dumps(inspection_text.as_json(report), indent=2))
+    print(json.dumps(proposal_text.as_json(proposal), indent=2))
   else:
-    print(inspection_text.as_text(report))
+    print(proposal_text.as_text(proposal))
 
 
 if __name__ == '__main__':

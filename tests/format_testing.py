@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from attribution import overrides
 from frozen_graphs import graph, session
 from frozen_graphs.frozen import FrozenNetwork
 
@@ -37,7 +36,6 @@ def run(
     network.graph_def,
     input or network.inputs[0],
     output or network.outputs[0],
-    overrides.op_types(),
   )
   with tf.Graph().as_default() as imported:
     fed, value = session.import_graph(subgraph)

@@ -17,9 +17,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from attribution import overrides
 from attribution.preprocessing import Preprocessing
-from frozen_graphs import batching, graph, session
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import files
 
@@ -53,96 +51,6 @@ class Features:
   def flat(self) -> np.ndarray:
     """[n, h * w * c]."""
     return self.values.reshape(len(self.values), -1)
-
-
-class Forward:
-  """The forward pass of an encoder, built once."""
-
-  def __init__(
-    self, encoder: Encoder, batch_size: int = 50, device: str | None = None
-  ):
-    """Loads and checks the graph.
-
-    Raises:
-      GraphError: If the graph cannot be used; the message names the encoder.
-      ValueError: If it is not the one that the bank describes.
-    """
-    encoder.digest()
-    self._name = encoder.name
-    self._preprocessing = Preprocessing.parse(encoder.preprocessing)
-    self._batch_size = batch_size
-    try:
-      subgraph = graph.extract(
-        graph.load_graph_def(encoder.graph),
-        encoder.input_tensor,
-        encoder.representation_tensor,
-        overrides.op_types(),
-      )
-      fixed = (subgraph.input_shape or (None,))[0]
-      self._build(
-        subgraph if fixed is None else graph.with_open_batch(subgraph), device
-      )
-    except ValueError as error:
-      raise type(error)(f'{encoder.name}: {error}') from error
-    self._fixed, self._subgraph, self._device = fixed, subgraph, device
-    self._is_proven = fixed is None
-
-  def _build(self, subgraph: graph.SubGraph, device: str | None) -> None:
-    session.check_device(device)
-    with tf.Graph().as_default() as imported, tf.device(device):
-      self._input, self._output = session.import_graph(subgraph)
-    self._session = tf.compat.v1.Session(
-      graph=imported, config=session.config()
-    )
-
-  def _run(self, inputs: np.ndarray) -> np.ndarray:
-    try:
-      return self._session.run(self._output, {self._input: inputs})
-    except tf.errors.OpError as error:
-      reason = ' '.join(error.message.split())[:300]
-      raise ValueError(f'{self._name}: the graph fails: {reason}') from error
-
-  def _prove(self, inputs: np.ndarray) -> None:
-    """Finds out whether a graph made for a fixed batch takes any."""
-    self._is_proven = True
-    pair = np.concatenate([inputs[:1], batching.other_than(inputs[:1])])
-    try:
-      if batching.keeps_images_apart(
-        lambda batch: [batching.Result(self._run(batch))], pair
-      ):
-        return
-    except ValueError:
-      pass  # Something in the graph knows the batch size.
-    self.close()
-    self._build(self._subgraph, self._device)
-    self._batch_size = self._fixed
-
-  def __call__(self, images: np.ndarray) -> np.ndarray:
-    """Returns the representations of at least one image, [n, ...]."""
-    if not self._is_proven:
-      self._prove(self._preprocessing(images[:1]))
-    parts = []
-    for start in range(0, len(images), self._batch_size):
-      inputs = self._preprocessing(images[start : start + self._batch_size])
-      count = len(inputs)
-      filling = np.repeat(inputs[-1:], self._batch_size - count, axis=0)
-      values = self._run(np.concatenate([inputs, filling]))
-      if len(values) != len(inputs) + len(filling):
-        raise ValueError(
-          f'{self._name}: the representation has the shape {values.shape} for '
-          f'{self._batch_size} images; its first dimension must be the images.'
-        )
-      parts.append(values[:count])
-    return np.concatenate(parts)
-
-  def close(self) -> None:
-    self._session.close()
-
-  def __enter__(self) -> 'Forward':
-    return self
-
-  def __exit__(self, *unused) -> None:
-    self.close()
 
 
 def pool(values: np.ndarray, grid: int) -> np.ndarray:
@@ -184,18 +92,24 @@ def extract(
   """Returns a candidate's features; those that are in the folder are read."""
   path = pathlib.Path(folder) / f'{candidate.name}.npy'
   record = path.with_suffix('.json')
-  digest = _digest(candidate.encoder, images, grid, batch_size)
+  network = candidate.encoder.load()
+  t = Preprocessing.parse(candidate.encoder.preprocessing)
+  digest = _digest(network.digest, candidate.encoder, images, grid, batch_size)
   try:
     known = json.loads(record.read_text(encoding='utf-8'))
     if known['digest'] == digest:
       return Features(np.load(path, mmap_mode='r'), known['seconds'])
   except (OSError, ValueError, KeyError, TypeError):
     pass  # Not there, or cut off: computed now.
-  with Forward(candidate.encoder, batch_size, device) as forward:
+  with network:
+
+    def forward(batch: np.ndarray) -> np.ndarray:
+      return pool(network.run(t(batch), batch_size, device), grid)
+
     forward(images[:1])  # The first run prepares the graph.
     started = time.perf_counter()
     parts = [
-      pool(forward(images[start : start + batch_size]), grid)
+      forward(images[start : start + batch_size])
       for start in range(0, len(images), batch_size)
     ]
     values = np.concatenate(parts)
@@ -226,10 +140,10 @@ def extract_all(
 
 
 def _digest(
-  encoder: Encoder, images: np.ndarray, grid: int, batch_size: int
+  graph: str, encoder: Encoder, images: np.ndarray, grid: int, batch_size: int
 ) -> str:
   content = [
-    encoder.digest(),
+    graph,
     encoder.input_tensor,
     encoder.representation_tensor,
     encoder.preprocessing,

@@ -12,7 +12,6 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from attribution import overrides
 from attribution.preprocessing import Preprocessing
 from experiments.selection import truth
 from experiments.selection.targets import Target
@@ -75,12 +74,7 @@ class Network:
     """
     self._target, self._recipe = target, recipe
     self._preprocessing = Preprocessing.parse(encoder.preprocessing)
-    subgraph = graph.extract(
-      graph.load_graph_def(encoder.graph),
-      encoder.input_tensor,
-      encoder.representation_tensor,
-      overrides.op_types(),
-    )
+    subgraph = encoder.load().subgraph
     if (subgraph.input_shape or (None,))[0] is not None:
       subgraph = graph.with_open_batch(subgraph)
     names = weights(subgraph)

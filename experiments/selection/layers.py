@@ -3,11 +3,7 @@
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
-from attribution import overrides
-from frozen_graphs import graph as graph_lib
-from frozen_graphs import session
 from taskonomy_models.encoder import Encoder
 
 
@@ -19,22 +15,11 @@ def activations(encoder: Encoder) -> list[str]:
   Raises:
     GraphError: If the graph cannot be used.
   """
-  subgraph = graph_lib.extract(
-    graph_lib.load_graph_def(encoder.graph),
-    encoder.input_tensor,
-    encoder.representation_tensor,
-    overrides.op_types(),
-  )
-  with tf.Graph().as_default() as graph:
-    session.import_graph(subgraph)
-    found = [
-      f'{name}:0'
-      for name, node in subgraph.nodes.items()
-      if node.op in overrides.op_types()
-      and graph.get_tensor_by_name(f'{name}:0').shape.rank in (2, 4)
-    ]
-  last = subgraph.representation_tensor
-  return [name for name in found if name != last] + [last]
+  network = encoder.load()
+  last = network.subgraph.representation_tensor
+  found = network.activations().items()
+  names = [name for name, shape in found if len(shape) in (2, 4)]
+  return [name for name in names if name != last] + [last]
 
 
 def choose(encoder: Encoder, number: int) -> list[Encoder]:

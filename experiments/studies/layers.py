@@ -4,13 +4,9 @@ import dataclasses
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 
-from attribution import overrides
 from experiments import evaluation, figures, pipeline, visuals
 from experiments.study import Finding, Run, Study
-from frozen_graphs import graph as graph_lib
-from frozen_graphs import session
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import files
@@ -101,22 +97,11 @@ def stages(encoder: Encoder) -> list[tuple[str, tuple[int, ...]]]:
 
   The last one is the representation itself.
   """
-  subgraph = graph_lib.extract(
-    graph_lib.load_graph_def(encoder.graph),
-    encoder.input_tensor,
-    encoder.representation_tensor,
-    overrides.op_types(),
-  )
-  with tf.Graph().as_default() as graph:
-    session.import_graph(subgraph)
-    activations = [
-      (f'{name}:0', tuple(graph.get_tensor_by_name(f'{name}:0').shape[1:]))
-      for name, node in subgraph.nodes.items()
-      if node.op in overrides.op_types()
-    ]
-    last = graph.get_tensor_by_name(subgraph.representation_tensor)
-    activations.append((encoder.representation_tensor, tuple(last.shape[1:])))
-  ends = dict((shape, tensor) for tensor, shape in activations)
+  network = encoder.load()
+  ends = {shape[1:]: name for name, shape in network.activations().items()}
+  last = network.representation_shape[1:]
+  ends.pop(last, None)
+  ends[last] = encoder.representation_tensor
   return [(tensor, shape) for shape, tensor in ends.items()]
 
 

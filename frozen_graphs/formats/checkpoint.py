@@ -13,9 +13,16 @@ import re
 from google.protobuf.message import DecodeError
 import tensorflow as tf
 
-from frozen_graphs import folding as control_flow
-from frozen_graphs import graph_ends, safety, stored_values, tensors, variables
+from frozen_graphs import (
+  control_flow,
+  graph_ends,
+  safety,
+  stored_values,
+  tensors,
+  variables,
+)
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
 
 NodeDef = tf.compat.v1.NodeDef
@@ -163,3 +170,6 @@ def _in_order(named: Mapping[str, NodeDef]) -> Iterable[str]:
       waiting[consumer] -= 1
       if not waiting[consumer]:
         ready.append(consumer)
+
+
+registry.register(registry.Format('checkpoint', load, matches))

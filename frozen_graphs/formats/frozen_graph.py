@@ -3,7 +3,10 @@
 import os
 import pathlib
 
+import tensorflow as tf
+
 from frozen_graphs import graph, graph_ends
+from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
 
 _SUFFIXES = ('.pb', '.pbtxt', '.prototxt')
@@ -12,25 +15,43 @@ _SUFFIXES = ('.pb', '.pbtxt', '.prototxt')
 def matches(path: str | os.PathLike) -> bool:
   """Returns whether `path` looks like a frozen graph."""
   path = pathlib.Path(path)
-  return path.suffix in _SUFFIXES and path.stem != 'saved_model'
+  is_one = path.suffix in _SUFFIXES and path.stem != 'saved_model'
+  return is_one and path.exists()
 
 
-def load(source: str | os.PathLike) -> FrozenNetwork:
-  """Loads a frozen graph, binary (.pb) or as text (.pbtxt).
+def load(
+  source: str | os.PathLike | tf.compat.v1.GraphDef,
+) -> FrozenNetwork:
+  """Loads a frozen graph, in memory, binary (.pb) or as text (.pbtxt).
 
   Raises:
     GraphError: If it is none.
     OSError: If the file cannot be read.
   """
-  graph_def = graph.load_graph_def(source)
+  if isinstance(source, tf.compat.v1.GraphDef):
+    graph_def, digest, origin = source, '', 'frozen graph in memory'
+  else:
+    graph_def, digest = graph.read(source)
+    origin = f'frozen graph {os.fspath(source)}'
   return FrozenNetwork(
     graph_def=graph_def,
     inputs=graph_ends.placeholders(graph_def.node),
     outputs=_outputs(graph_def),
-    source=f'frozen graph {os.fspath(source)}',
+    source=origin,
+    digest=digest,
   )
 
 
 def _outputs(graph_def) -> tuple[str, ...]:
   library = {f.signature.name for f in graph_def.library.function}
   return graph_ends.unused(n for n in graph_def.node if n.op not in library)
+
+
+registry.register(
+  registry.Format(
+    'frozen_graph',
+    load,
+    matches,
+    accepts=lambda source: isinstance(source, tf.compat.v1.GraphDef),
+  )
+)

@@ -5,6 +5,8 @@ TFHUB_CACHE_DIR, unless it is there); unlike it, the folder is then read as
 data, see `saved_model`. Modules are SavedModels, of TensorFlow 1's format too.
 """
 
+from collections.abc import Mapping, Sequence
+import dataclasses
 import os
 import pathlib
 import urllib.error
@@ -12,31 +14,32 @@ import warnings
 
 import tensorflow as tf
 
-from frozen_graphs.formats import saved_model
+from frozen_graphs.formats import registry, saved_model
 from frozen_graphs.frozen import FrozenNetwork
 
-with warnings.catch_warnings():
-  # Of setuptools, about what tensorflow-hub 0.16 imports of it.
-  warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
-  import tensorflow_hub as hub
-
 _SCHEMES = ('https://', 'http://', 'gs://')
-_FORMAT_1 = 'tfhub_module.pb'  # Marks a module of TensorFlow 1's format.
 
 
 def matches(path: str | os.PathLike) -> bool:
   """Returns whether `path` is a handle, or a module of the first format."""
   if str(path).startswith(_SCHEMES):
     return True
-  return (pathlib.Path(path) / _FORMAT_1).is_file()
+  return (pathlib.Path(path) / saved_model.HUB_FILE).is_file()
 
 
-def load(source: str | os.PathLike, **options) -> FrozenNetwork:
-  """Loads a module.
+def load(
+  source: str | os.PathLike,
+  *,
+  signature: str | None = None,
+  tags: Sequence[str] | None = None,
+  input: str | None = None,
+  representation: str | None = None,
+  constants: Mapping[str, object] | None = None,
+) -> FrozenNetwork:
+  """Loads a module; the other arguments are those of `saved_model.load`.
 
   Args:
     source: A handle (https://tfhub.dev/...), or the folder of a module.
-    **options: As of `saved_model.load`.
 
   Raises:
     GraphError: If the module cannot be used.
@@ -44,7 +47,7 @@ def load(source: str | os.PathLike, **options) -> FrozenNetwork:
   """
   handle = os.fspath(source)
   try:
-    folder = hub.resolve(handle)
+    folder = _resolved(handle)
   except (
     urllib.error.URLError,
     tf.errors.OpError,
@@ -58,10 +61,23 @@ def load(source: str | os.PathLike, **options) -> FrozenNetwork:
       f'({reason}). Without a network, unpack it into a folder elsewhere and '
       'pass that folder, or set TFHUB_CACHE_DIR to a cache that has it.'
     ) from error
-  network = saved_model.load(folder, **options)
-  return FrozenNetwork(
-    graph_def=network.graph_def,
-    inputs=network.inputs,
-    outputs=network.outputs,
-    source=f'TensorFlow Hub module {handle}',
+  network = saved_model.load(
+    folder,
+    signature=signature,
+    tags=tags,
+    input=input,
+    representation=representation,
+    constants=constants,
   )
+  return dataclasses.replace(network, source=f'TensorFlow Hub module {handle}')
+
+
+def _resolved(handle: str) -> str:
+  with warnings.catch_warnings():
+    # Of setuptools, about what tensorflow-hub 0.16 imports of it.
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
+    import tensorflow_hub as hub
+  return hub.resolve(handle)
+
+
+registry.register(registry.Format('hub_module', load, matches))

@@ -1,125 +1,95 @@
-"""Which format a network is stored in, and the module that reads it."""
+"""The formats that networks are stored in; each module beside this registers.
 
-from collections.abc import Mapping
+A format is a module, or a package, of `frozen_graphs.formats` that calls
+`register` when it is imported. Packages that only one format needs are imported
+inside its functions.
+"""
+
+from collections.abc import Callable
+import dataclasses
 import inspect
 import os
-import types
-
-import tensorflow as tf
+from typing import Any
 
 from frozen_graphs.errors import GraphError
+from frozen_graphs.frozen import FrozenNetwork
+from toolkit_basics.registry import Registry
 
-# In the order in which they are asked whether a path is theirs.
-NAMES = (
-  'hub_module',
-  'saved_model',
-  'keras_model',
-  'checkpoint',
-  'tfjs_graph_model',
-  'tfjs_layers_model',
-  'onnx_model',
-  'tflite_model',
-  'frozen_graph',
-)
-# What names them may be no path: a handle, the prefix of files' names.
-_NOT_FILES = ('hub_module', 'checkpoint')
+# Understood by `frozen_graphs.load` where a format does not take them itself.
+_OF_EVERY_FORMAT = frozenset({'constants', 'input', 'representation'})
 
 
-def module(name: str) -> types.ModuleType:
-  """Returns the module of a format, which is imported only now.
+@dataclasses.dataclass(frozen=True)
+class Format:
+  """How networks are stored.
 
-  A format may need a package that nothing else needs.
-
-  Raises:
-    GraphError: If there is no such format, or its package is missing.
+  Attributes:
+    name: For `format=` and messages.
+    load: Returns the network of a path, or of an object that it accepts; its
+      other arguments are the format's options.
+    matches: Whether a path, or a handle, is of this format.
+    accepts: Whether an object that is no path is.
   """
-  if name not in NAMES:
-    raise GraphError(f'No format {name!r}; there are {", ".join(NAMES)}.')
-  try:
-    return _imported(name)
-  except ImportError as error:
-    raise GraphError(
-      f'The format {name} cannot be read here: {error}.'
-    ) from error
+
+  name: str
+  load: Callable[..., FrozenNetwork]
+  matches: Callable[[str | os.PathLike], bool] = lambda path: False
+  accepts: Callable[[object], bool] = lambda source: False
+
+  def options(self, given: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options for `load`, out of those given that are not None.
+
+    Raises:
+      GraphError: If the format does not know an option.
+    """
+    parameters = list(inspect.signature(self.load).parameters)[1:]
+    given = {key: value for key, value in given.items() if value is not None}
+    if unknown := sorted(given.keys() - {*parameters, *_OF_EVERY_FORMAT}):
+      known = sorted(set(parameters) - _OF_EVERY_FORMAT)
+      raise GraphError(
+        f'The format {self.name} has no option {", ".join(unknown)}; it has '
+        f'{", ".join(known) or "none"}.'
+      )
+    return {key: value for key, value in given.items() if key in parameters}
 
 
-def _imported(name: str) -> types.ModuleType:
-  """Imports a module; spelled out, so that tools see what is imported."""
-  if name == 'hub_module':
-    from frozen_graphs.formats import hub_module as found
-  elif name == 'saved_model':
-    from frozen_graphs.formats import saved_model as found
-  elif name == 'keras_model':
-    from frozen_graphs.formats.keras import model as found
-  elif name == 'checkpoint':
-    from frozen_graphs.formats import checkpoint as found
-  elif name == 'tfjs_graph_model':
-    from frozen_graphs.formats.tfjs import graph_model as found
-  elif name == 'tfjs_layers_model':
-    from frozen_graphs.formats.tfjs import layers_model as found
-  elif name == 'onnx_model':
-    from frozen_graphs.formats.onnx import model as found
-  elif name == 'tflite_model':
-    from frozen_graphs.formats.tflite import model as found
-  else:
-    from frozen_graphs.formats import frozen_graph as found
-  return found
+FORMATS: Registry[Format] = Registry('format', 'frozen_graphs.formats')
 
 
-def detect(source: object) -> str:
-  """Returns the name of the format of a network.
+def register(entry: Format) -> None:
+  """Makes a format known to `frozen_graphs.load`."""
+  FORMATS.register(entry.name)(entry)
+
+
+def of(source: object, name: str | None = None) -> Format:
+  """Returns the format of a path, a handle or an object.
 
   Args:
-    source: A path, a handle of TensorFlow Hub, or a Keras model.
+    source: What is to be loaded.
+    name: Of the format, if it is known.
 
   Raises:
     GraphError: If it is of none.
     FileNotFoundError: If there is nothing at a path.
   """
-  if isinstance(source, tf.keras.Model):
-    return 'keras_model'
+  if name is not None:
+    return FORMATS.get(name)
+  formats = [entry for _, entry in FORMATS.items()]
   if not isinstance(source, str | os.PathLike):
+    for entry in formats:
+      if entry.accepts(source):
+        return entry
     raise GraphError(
       f'{type(source).__module__}.{type(source).__qualname__} is neither a '
-      'path nor a model of Keras 3 (tf.keras). Save other modules and models '
-      'with tf.saved_model.save, and pass the folder.'
+      'path nor a model of Keras. Save other modules and models with '
+      'tf.saved_model.save, and pass the folder.'
     )
-  unavailable = []
-  for name in NAMES:
-    try:
-      found = module(name)
-    except GraphError as error:
-      unavailable.append(str(error))
-      continue
-    if found.matches(source):
-      if name in _NOT_FILES or os.path.exists(source):
-        return name
+  for entry in formats:
+    if entry.matches(source):
+      return entry
   if not os.path.exists(source):
     raise FileNotFoundError(f'There is no file or folder {source}.')
   raise GraphError(
     f'{source} is of no format that is known by its name: '
-    f'{", ".join(NAMES)}. Say which it is (--format). ' + ' '.join(unavailable)
+    f'{", ".join(FORMATS)}. Say which it is (format).'
   )
-
-
-def options(name: str, given: Mapping[str, object]) -> dict[str, object]:
-  """Returns the options that a format takes, out of those that are not None.
-
-  `input`, `representation` and `constants` are left out where a format does
-  not need them to load a network; the others are refused there.
-
-  Raises:
-    GraphError: If the format does not know an option.
-  """
-  given = {key: value for key, value in given.items() if value is not None}
-  loader = module(name).load
-  if name == 'hub_module':
-    loader = module('saved_model').load
-  known = inspect.signature(loader).parameters.keys() - {'source'}
-  later = {'input', 'representation', 'constants'}
-  if unknown := sorted(given.keys() - known - later):
-    raise GraphError(
-      f'The format {name} has no option {", ".join(unknown)}; it has '
-      f'{", ".join(sorted(known - later)) or "none"}.'
-    )
-  return {key: value for key, value in given.items() if key in known}

@@ -15,9 +15,9 @@ from google.protobuf.message import DecodeError
 # The message's only home; not one of TensorFlow's private Python modules.
 from tensorflow.core.protobuf import saved_model_pb2
 
-from frozen_graphs import folding as control_flow
-from frozen_graphs import graph_ends, stored_values, variables
+from frozen_graphs import control_flow, graph_ends, stored_values, variables
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
 
 _FILES = ('saved_model.pb', 'saved_model.pbtxt')
@@ -25,13 +25,16 @@ _SERVE = 'serve'
 _DEFAULTS = ('serving_default', 'default')
 _MAX_BYTES = 2**31 - 1
 
+HUB_FILE = 'tfhub_module.pb'  # Marks a module of TensorFlow Hub, format 1.
+
 
 def matches(path: str | os.PathLike) -> bool:
   """Returns whether `path` is a SavedModel's folder or its saved_model.pb."""
   path = pathlib.Path(path)
   if path.name in _FILES:
     path = path.parent
-  return any((path / name).is_file() for name in _FILES)
+  is_one = any((path / name).is_file() for name in _FILES)
+  return is_one and not (path / HUB_FILE).is_file()
 
 
 def load(
@@ -164,3 +167,6 @@ def _tensor_names(infos) -> list[str]:
       'the signature has sparse or composite tensors, which are no images.'
     )
   return list(dict.fromkeys(names))
+
+
+registry.register(registry.Format('saved_model', load, matches))

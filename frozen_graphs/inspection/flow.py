@@ -11,7 +11,6 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from attribution import overrides
 from frozen_graphs import op_definitions, operations, safety, session
 from frozen_graphs import tensors as tensor_names
 from frozen_graphs.errors import GraphError
@@ -59,10 +58,13 @@ def usable(
   Returns:
     The nodes, and counts of reasons why others are not among them.
   """
-  allowed = safety.ALLOWED.union(overrides.op_types())
+  allowed = safety.ALLOWED.union(operations.activations())
   consumers = consumers_of(nodes)
   missing, reasons = {}, {}
-  behind = _behind(nodes, source)
+  # What the tensor is computed from, which feeding it replaces.
+  behind = tensor_names.reachable(
+    _producers(nodes[source[0]]), lambda name: _producers(nodes[name])
+  )
   ready = []
   for name, node in nodes.items():
     needed = {n for n, i in tensor_names.data_inputs(node) if (n, i) != source}
@@ -89,15 +91,8 @@ def usable(
   return kept, reasons
 
 
-def _behind(nodes: Mapping[str, NodeDef], source: Tensor) -> set[str]:
-  """Returns what a tensor is computed from, which feeding it replaces."""
-  found, stack = set(), [source[0]]
-  while stack:
-    for name, _ in tensor_names.data_inputs(nodes[stack.pop()]):
-      if name not in found:
-        found.add(name)
-        stack.append(name)
-  return found
+def _producers(node: NodeDef) -> list[str]:
+  return [name for name, _ in tensor_names.data_inputs(node)]
 
 
 def _reason_against(node: NodeDef, allowed, source: Tensor) -> str | None:
@@ -116,7 +111,7 @@ def consumers_of(nodes: Mapping[str, NodeDef]) -> dict[str, list[str]]:
   """Returns by name the nodes that take data from a node."""
   consumers = {}
   for name, node in nodes.items():
-    for producer in {n for n, _ in tensor_names.data_inputs(node)}:
+    for producer in set(_producers(node)):
       consumers.setdefault(producer, []).append(name)
   return consumers
 
@@ -194,16 +189,12 @@ def name_of(tensor: Tensor) -> str:
 
 def _needed(kept, carriers, source) -> dict[str, NodeDef]:
   """Returns those nodes that dependent ones need, in their order."""
-  needed = set()
-  stack = list(carriers)
-  while stack:
-    name = stack.pop()
-    if name in needed:
-      continue
-    needed.add(name)
-    stack.extend(
-      n for n, i in tensor_names.data_inputs(kept[name]) if (n, i) != source
-    )
+  needed = tensor_names.reachable(
+    carriers,
+    lambda name: [
+      t[0] for t in tensor_names.data_inputs(kept[name]) if t != source
+    ],
+  )
   return {name: node for name, node in kept.items() if name in needed}
 
 
@@ -220,9 +211,7 @@ def _without(nodes: Mapping[str, NodeDef], culprit: str) -> dict[str, NodeDef]:
   """Returns the nodes without one and all that need it."""
   gone, kept = {culprit}, {}
   for name, node in nodes.items():
-    if name in gone or any(
-      n in gone for n, _ in tensor_names.data_inputs(node)
-    ):
+    if name in gone or not gone.isdisjoint(_producers(node)):
       gone.add(name)
     else:
       kept[name] = node
@@ -315,11 +304,6 @@ def ancestors(
   carriers: Mapping[str, tuple[Tensor, ...]], names: Iterable[str]
 ) -> set[str]:
   """Returns nodes that carry the input to any of `names`, with these."""
-  found = set(names)
-  stack = list(found)
-  while stack:
-    for name, _ in carriers.get(stack.pop(), ()):
-      if name not in found and name in carriers:
-        found.add(name)
-        stack.append(name)
-  return found
+  return tensor_names.reachable(
+    names, lambda name: [n for n, _ in carriers.get(name, ()) if n in carriers]
+  )

@@ -7,8 +7,7 @@ import math
 
 import tensorflow as tf
 
-from attribution import overrides
-from frozen_graphs import op_definitions, safety
+from frozen_graphs import op_definitions, operations, safety
 from frozen_graphs import tensors as tensor_names
 from frozen_graphs.errors import GraphError
 from frozen_graphs.inspection import flow as flows
@@ -100,14 +99,13 @@ def of_tensor(nodes: Mapping[str, NodeDef], name: str) -> InputCandidate:
   Raises:
     GraphError: If there is no such tensor.
   """
-  source = tensor_names.resolve(nodes, name)
-  return _candidate(nodes, source, '')
+  return _candidate(nodes, tensor_names.resolve(nodes, name))
 
 
 def _of_placeholder(
   nodes: Mapping[str, NodeDef], node: NodeDef
 ) -> Iterator[InputCandidate]:
-  candidate = _candidate(nodes, (node.name, 0), '')
+  candidate = _candidate(nodes, (node.name, 0))
   if node.op == 'PlaceholderWithDefault' and (
     candidate.shape is None or len(candidate.shape) != 4
   ):
@@ -134,7 +132,7 @@ def _of_placeholder(
 
 
 def _candidate(
-  nodes: Mapping[str, NodeDef], source: Tensor, stands_for: str
+  nodes: Mapping[str, NodeDef], source: Tensor, stands_for: str = ''
 ) -> InputCandidate:
   node = nodes[source[0]]
   kind = op_definitions.output_types(node)[source[1]]
@@ -167,10 +165,14 @@ def stated_shape(node: NodeDef, number: int) -> tuple[int | None, ...] | None:
   elif '_output_shapes' in node.attr:
     shapes = node.attr['_output_shapes'].list.shape
     shape = shapes[number] if number < len(shapes) else None
-  if shape is None or shape.unknown_rank:
-    return None
   # Exporters before TensorFlow 1.0 wrote no shape as that of a scalar.
-  if node.op == 'Placeholder' and not shape.dim:
+  if shape is None or (node.op == 'Placeholder' and not shape.dim):
+    return None
+  return _dims(shape)
+
+
+def _dims(shape) -> tuple[int | None, ...] | None:
+  if shape.unknown_rank:
     return None
   return tuple(d.size if d.size > 0 else None for d in shape.dim)
 
@@ -179,9 +181,8 @@ def _ensured_shape(nodes, source: Tensor) -> tuple[int | None, ...] | None:
   """Returns the shape that a check right behind a tensor asks for."""
   for node in nodes.values():
     if node.op == 'EnsureShape' and source in tensor_names.data_inputs(node):
-      shape = node.attr['shape'].shape
-      if not shape.unknown_rank:
-        return tuple(d.size if d.size > 0 else None for d in shape.dim)
+      if not node.attr['shape'].shape.unknown_rank:
+        return _dims(node.attr['shape'].shape)
   return None
 
 
@@ -192,11 +193,10 @@ def _channels_first(nodes, source: Tensor, shape) -> bool | None:
       return first
     if not first and shape[1] and shape[3]:
       return shape[1] < shape[3]
-  for node in itertools.islice(_convolutions(nodes, source[0]), 1):
-    if not _is_plain_way(nodes, source, node):
-      return None
-    return node.attr['data_format'].s == b'NCHW'
-  return None
+  first = next(_convolutions(nodes, source[0]), None)
+  if first is None or not _is_plain_way(nodes, source, first):
+    return None
+  return first.attr['data_format'].s == b'NCHW'
 
 
 def _is_plain_way(nodes, source: Tensor, node: NodeDef) -> bool:
@@ -219,22 +219,15 @@ def count_weights(
   nodes: Mapping[str, NodeDef], carriers: Mapping[str, tuple[Tensor, ...]]
 ) -> int:
   """Returns how many numbers the constants hold that meet the images."""
-  total, seen = 0, set()
-  stack = [
-    n
-    for name in carriers
-    for n, _ in tensor_names.data_inputs(nodes[name])
-    if n not in carriers
-  ]
-  while stack:
-    name = stack.pop()
-    if name in seen or name in carriers or name not in nodes:
-      continue
-    seen.add(name)
-    node = nodes[name]
-    stack.extend(n for n, _ in tensor_names.data_inputs(node))
-    if node.op == 'Const':
-      value = node.attr['value'].tensor
+
+  def constant_inputs(name: str) -> list[str]:
+    inputs = tensor_names.data_inputs(nodes[name])
+    return [n for n, _ in inputs if n in nodes and n not in carriers]
+
+  total = 0
+  for name in tensor_names.reachable(carriers, constant_inputs):
+    if nodes[name].op == 'Const':
+      value = nodes[name].attr['value'].tensor
       if tf.as_dtype(value.dtype).is_floating:
         total += math.prod(d.size for d in value.tensor_shape.dim)
   return total
@@ -266,7 +259,7 @@ def _takes_images(nodes, convolution: NodeDef) -> bool:
 
 def _floats_behind(nodes, candidate: InputCandidate) -> set[Tensor]:
   """Returns tensors from which gradients flow to a first convolution."""
-  allowed = safety.ALLOWED.union(overrides.op_types())
+  allowed = safety.ALLOWED.union(operations.activations())
   stops = () if len(candidate.shape or ()) == 4 else _MAKES_RANK_4
   found = set()
   for convolution in itertools.islice(

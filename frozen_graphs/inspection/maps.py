@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import dataclasses
 import math
 
-from attribution import overrides
+from frozen_graphs import operations
 from frozen_graphs.inspection.flow import Flow
 from frozen_graphs.inspection.inputs import WEIGHTED
 
@@ -33,7 +33,7 @@ _MERGES = frozenset({
 })  # fmt: skip
 _POOLS = frozenset({'MaxPool', 'MaxPoolV2', 'AvgPool'})
 # They end networks at least as often as they end layers.
-OUTPUT_ACTIVATIONS = frozenset({'Sigmoid', 'Softmax', 'LogSoftmax', 'Tanh'})
+_OUTPUT_ACTIVATIONS = frozenset({'Sigmoid', 'Softmax', 'LogSoftmax', 'Tanh'})
 _CONSTANT_FACTORS = frozenset({
   'Mul', 'Add', 'AddV2', 'Sub', 'RealDiv', 'Div', 'BiasAdd',
   'FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3',
@@ -123,16 +123,13 @@ def _layout(
   ]
   if node.op == 'Transpose':
     return _transposed(known, shape)
-  if node.op == 'Reshape' and known and known[0][1] == shape:
-    return known[0][0]
-  if node.op == 'Reshape' and _are_maps_again(origin, shape):
-    return NHWC
+  if node.op == 'Reshape':
+    if known and known[0][1] == shape:
+      return known[0][0]
+    return NHWC if _are_maps_again(origin, shape) else None
   if node.op in _REARRANGING:
     return None
-  for layout, other in known:
-    if other is not None and len(other) == 4:
-      return layout
-  return None
+  return next((layout for layout, s in known if s and len(s) == 4), None)
 
 
 def _are_maps_again(
@@ -149,9 +146,7 @@ def _are_maps_again(
 
 
 def _transposed(known, shape) -> str | None:
-  if not known:
-    return None
-  layout, before = known[0]
+  layout, before = known[0] if known else (None, None)
   if before is None:
     return None
   for other, order in ((NHWC, (0, 2, 3, 1)), (NCHW, (0, 3, 1, 2))):
@@ -171,23 +166,17 @@ def weighted_layers(flow: Flow) -> dict[str, int]:
 
 def block_ends(flow: Flow) -> set[str]:
   """Returns the nodes where a layer or block ends; see FeatureMap."""
-  consumers = {}
-  for name, inputs in flow.carriers.items():
-    for producer, _ in inputs:
-      consumers.setdefault(producer, []).append(name)
-  activations = set(overrides.op_types()) - {'Abs'}
+  used = {name for inputs in flow.carriers.values() for name, _ in inputs}
+  always = _POOLS.union(operations.activations()) - {'Abs'}
   ends = set()
   for name, inputs in flow.carriers.items():
-    node = flow.nodes[name]
-    distinct = len({n for n, _ in inputs})
-    if node.op in OUTPUT_ACTIVATIONS and not consumers.get(name):
+    kind, is_merged = flow.nodes[name].op, len({n for n, _ in inputs}) > 1
+    if kind in _OUTPUT_ACTIVATIONS and name not in used:
       continue
     if (
-      (node.op in activations or node.op in _POOLS)
-      or (node.op in _MERGES and distinct > 1)
-      or (
-        node.op in _CONSTANT_FACTORS and distinct == 1 and inputs[0][0] in ends
-      )
+      kind in always
+      or (is_merged and kind in _MERGES)
+      or (not is_merged and kind in _CONSTANT_FACTORS and inputs[0][0] in ends)
     ):
       ends.add(name)
   return ends

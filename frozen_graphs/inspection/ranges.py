@@ -1,7 +1,5 @@
 """Guesses the range of values that a graph expects. Only ever a guess."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import tensorflow as tf
 
@@ -42,14 +40,13 @@ def guess(flow: Flow, is_integer: bool) -> tuple[tuple[int, int], str]:
 
 def _first_affine_map(flow: Flow):
   """Returns scale, offset and a description of what comes before weights."""
-  consumers: Mapping[tuple[str, int], list[str]] = {}
-  for name, inputs in flow.carriers.items():
-    for tensor in inputs:
-      consumers.setdefault(tensor, []).append(name)
   scale, offset = np.ones(1), np.zeros(1)
   steps, tensor = [], flow.source
   for _ in range(_MAX_STEPS):
-    following = consumers.get(tensor, [])
+    # A node stands here once for each of its inputs that is the tensor.
+    following = [
+      n for n, ins in flow.carriers.items() for t in ins if t == tensor
+    ]
     if len(following) != 1:
       break
     node = flow.nodes[following[0]]
@@ -59,9 +56,8 @@ def _first_affine_map(flow: Flow):
     value = _constant(flow, node)
     if value is None:
       continue
-    first = next(tensor_names.data_inputs(node))[0] in flow.carriers or (
-      next(tensor_names.data_inputs(node)) == flow.source
-    )
+    operand = next(tensor_names.data_inputs(node))
+    first = operand[0] in flow.carriers or operand == flow.source
     if node.op == 'Mul':
       scale, offset = scale * value, offset * value
     elif node.op in ('RealDiv', 'Div') and first:
@@ -92,7 +88,6 @@ def _constant(flow: Flow, node) -> np.ndarray | None:
     value = tf.make_ndarray(other.attr['value'].tensor)
     if value.size <= 4 and np.issubdtype(value.dtype, np.floating):
       value = value.reshape(-1).astype(np.float64)
-      return (
-        value if np.all(value) or node.op not in ('RealDiv', 'Div') else None
-      )
+      is_divided_by_0 = node.op in ('RealDiv', 'Div') and not np.all(value)
+      return None if is_divided_by_0 else value
   return None

@@ -8,14 +8,14 @@ with the fewest places; of these the last that everything else goes through,
 after an activation if there is one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 import dataclasses
 
 from frozen_graphs.inspection import flow as flows
-from frozen_graphs.inspection import inputs as inspection_inputs
 from frozen_graphs.inspection import maps as inspection_maps
 from frozen_graphs.inspection.flow import Flow
-from frozen_graphs.inspection.maps import FeatureMap
+from frozen_graphs.inspection.inputs import WEIGHTED
+from frozen_graphs.inspection.maps import TOKENS, FeatureMap
 
 _FEW_CHANNELS = 4  # Pictures, masks and coordinates, rather than features.
 _BOTTLENECK, _DOMINATES, _ENDS_BLOCK, _LATE = 4.0, 2.0, 1.0, 1.0
@@ -24,7 +24,7 @@ _OTHER_STAGE = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidate:
+class RankedTensor:
   """A tensor that may be the representation.
 
   Attributes:
@@ -40,7 +40,7 @@ class Candidate:
   reasons: tuple[str, ...]
 
 
-def rank(flow: Flow) -> list[Candidate]:
+def rank(flow: Flow) -> list[RankedTensor]:
   """Returns candidates for the representation, the best first."""
   maps = inspection_maps.find(flow)
   firsts, after = inspection_maps.first_upsamplings(flow, maps)
@@ -49,11 +49,9 @@ def rank(flow: Flow) -> list[Candidate]:
     for n, m in maps.items()
     if n not in after and m.area > 1 and m.weighted > 0
   }
-  tokens = _tokens(flow, before)
-  if tokens:
-    ranked = _stage(
-      flow, tokens, tokens, 'tokens of the last transformer block'
-    )
+  if tokens := _tokens(before):
+    why = 'tokens of the last transformer block'
+    ranked = _stage(flow, tokens, tokens, why)
   else:
     ranked = _of_maps(flow, before, firsts)
   ranked += _vectors(flow)
@@ -65,23 +63,16 @@ def rank(flow: Flow) -> list[Candidate]:
 
 def _of_maps(
   flow: Flow, before: Mapping[str, FeatureMap], firsts: set[str]
-) -> list[Candidate]:
-  spatial = {
-    n: m for n, m in before.items() if m.layout != inspection_maps.TOKENS
-  }
+) -> list[RankedTensor]:
+  spatial = {n: m for n, m in before.items() if m.layout != TOKENS}
   if not spatial:
     return []
   feeding = flows.ancestors(flow.carriers, firsts)
   scaled = {n: m for n, m in spatial.items() if n in feeding}
   pool = scaled or spatial
-  areas = sorted({m.area for m in pool.values() if m.ends_block}) or sorted(
-    {m.area for m in pool.values()}
-  )
-  why = (
-    'smallest maps before the first up-sampling'
-    if scaled
-    else 'smallest maps before the head'
-  )
+  ends = [m for m in pool.values() if m.ends_block] or pool.values()
+  areas = sorted({m.area for m in ends})
+  why = f'smallest maps before the {"first up-sampling" if scaled else "head"}'
   ranked = []
   for number, area in enumerate(areas[:3]):
     stage = {n: m for n, m in pool.items() if m.area == area}
@@ -92,19 +83,15 @@ def _of_maps(
   return ranked
 
 
-def _tokens(flow: Flow, before: Mapping[str, FeatureMap]) -> dict:
+def _tokens(before: Mapping[str, FeatureMap]) -> dict[str, FeatureMap]:
   """Returns the last tokens, if most of the network works on tokens."""
-  tokens = {
-    n: m for n, m in before.items() if m.layout == inspection_maps.TOKENS
-  }
-  ends = {n: m for n, m in tokens.items() if m.ends_block}
+  tokens = {n: m for n, m in before.items() if m.layout == TOKENS}
+  ends = [m for m in tokens.values() if m.ends_block]
   if not ends:
     return {}
-  last = max(ends.values(), key=lambda m: m.weighted)
+  last = max(ends, key=lambda m: m.weighted)
   spatial = [
-    m.weighted
-    for m in before.values()
-    if m.layout != inspection_maps.TOKENS and m.ends_block
+    m.weighted for m in before.values() if m.layout != TOKENS and m.ends_block
   ]
   first = min(m.weighted for m in tokens.values() if m.shape == last.shape)
   if last.weighted - first < 2 or last.weighted <= 2 * max(spatial, default=0):
@@ -117,7 +104,7 @@ def _stage(
   stage: Mapping[str, FeatureMap],
   everywhere: Mapping[str, FeatureMap],
   why: str,
-) -> list[Candidate]:
+) -> list[RankedTensor]:
   """Returns candidates among maps of one size.
 
   Args:
@@ -127,8 +114,8 @@ def _stage(
     why: What is special about the size; empty if nothing.
   """
   dominated = _dominated(flow, _exits(flow, stage))
-  order = list(everywhere)
-  position = {name: i for i, name in enumerate(_by_depth(everywhere, order))}
+  by_depth = sorted(everywhere, key=lambda name: everywhere[name].weighted)
+  place = {name: number for number, name in enumerate(by_depth, start=1)}
   ranked = []
   for name, feature_map in stage.items():
     reasons, score = [], _BOTTLENECK
@@ -145,35 +132,24 @@ def _stage(
     if feature_map.ends_block:
       score += _ENDS_BLOCK
       reasons.append(f'ends a block ({flow.nodes[name].op})')
-    late = (position[name] + 1) / len(position)
+    late = place[name] / len(place)
     score += _LATE * late
     reasons.append(f'after {late:.0%} of the maps of its size')
     if feature_map.channels <= _FEW_CHANNELS:
       score += _LOOKS_LIKE_OUTPUT
       reasons.append(f'only {feature_map.channels} channels, like an output')
     ranked.append(
-      Candidate(f'{name}:0', feature_map.shape, score, tuple(reasons))
+      RankedTensor(f'{name}:0', feature_map.shape, score, tuple(reasons))
     )
   return ranked
-
-
-def _by_depth(
-  maps: Mapping[str, FeatureMap], order: Iterable[str]
-) -> list[str]:
-  """Returns names from the first to the last, by weighted layers."""
-  return sorted(order, key=lambda name: maps[name].weighted)
 
 
 def _exits(flow: Flow, stage: Mapping[str, FeatureMap]) -> set[str]:
   """Returns the maps of a stage from which features leave it for good."""
   leading_back = flows.ancestors(flow.carriers, stage)
-  left, used = set(), set()
-  for name, inputs in flow.carriers.items():
-    for producer, _ in inputs:
-      used.add(producer)
-      if producer in stage and name not in leading_back:
-        left.add(producer)
-  return left | {name for name in stage if name not in used}
+  ways = [(n, name) for name in flow.carriers for n, _ in flow.carriers[name]]
+  unused = set(stage).difference(producer for producer, _ in ways)
+  return unused | {a for a, b in ways if a in stage and b not in leading_back}
 
 
 def _dominated(flow: Flow, targets: set[str]) -> dict[str, float]:
@@ -204,20 +180,12 @@ def _dominated(flow: Flow, targets: set[str]) -> dict[str, float]:
   return {name: count / len(targets) for name, count in found.items()}
 
 
-def _vectors(flow: Flow) -> list[Candidate]:
+def _vectors(flow: Flow) -> list[RankedTensor]:
   """Returns candidates [N, D]: of networks without maps, the hidden layers."""
   ends = inspection_maps.block_ends(flow)
   weighted = inspection_maps.weighted_layers(flow)
-  consumers = {}
-  for name, inputs in flow.carriers.items():
-    for producer, _ in inputs:
-      consumers.setdefault(producer, set()).add(name)
-  leading_on = flows.ancestors(
-    flow.carriers,
-    [
-      n for n in flow.carriers if flow.nodes[n].op in inspection_inputs.WEIGHTED
-    ],
-  )
+  weights = [n for n in flow.carriers if flow.nodes[n].op in WEIGHTED]
+  leading_on = flows.ancestors(flow.carriers, weights)
   ranked = []
   deepest = max(weighted.values(), default=0)
   for name in flow.carriers:
@@ -234,5 +202,5 @@ def _vectors(flow: Flow) -> list[Candidate]:
     ]
     if name in ends:
       reasons.append(f'ends a block ({flow.nodes[name].op})')
-    ranked.append(Candidate(f'{name}:0', shape, score, tuple(reasons)))
+    ranked.append(RankedTensor(f'{name}:0', shape, score, tuple(reasons)))
   return ranked

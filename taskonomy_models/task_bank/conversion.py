@@ -6,7 +6,6 @@ second run converts only what is new.
 
 from collections.abc import Callable, Collection, Iterable
 import dataclasses
-import json
 import os
 import pathlib
 import shutil
@@ -15,7 +14,7 @@ from typing import Any
 from absl import logging
 
 from taskonomy_models import bank as banks
-from taskonomy_models import encoder as encoder_lib
+from taskonomy_models.encoder import Encoder
 from taskonomy_models.task_bank import encoder as task_bank_encoder
 from taskonomy_models.task_bank import files as task_bank_files
 from taskonomy_models.task_bank import release as task_bank
@@ -23,11 +22,8 @@ from taskonomy_models.task_bank.release import TaskEncoder
 from transferability.oracle import Oracle
 
 NAME = 'task_bank'
-_MANIFEST = 'sources.json'
 _ORACLE = 'oracle.csv'
 _BYTES_PER_GRAPH = 96 * 2**20
-
-_Record = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,104 +43,42 @@ class Report:
   missing: tuple[str, ...]
 
 
-class _Folder:
-  """The folder of the bank, and its record of sources."""
+class _Folder(banks.Folder):
+  """The folder of the bank, with Taskonomy's ranking of what is in it."""
 
   def __init__(self, path: str | os.PathLike):
-    self.path = pathlib.Path(path)
-    self._manifest = self.path / _MANIFEST
-    if self._manifest.exists():
-      self.records: dict[str, _Record] = self._read()
-    elif (self.path / 'bank.json').exists():
+    super().__init__(path, NAME)
+    if not self.provenance() and self.bank().encoders:
       raise ValueError(
         f'{self.path} holds a bank that was not made by this command; choose '
-        'another --output.'
+        'another output.'
       )
-    else:
-      self.records = {}
 
-  def _read(self) -> dict[str, _Record]:
-    try:
-      records = json.loads(self._manifest.read_text(encoding='utf-8'))
-      if {type(record) for record in records.values()} <= {dict}:
-        return records
-    except (ValueError, AttributeError):
-      pass
-    raise ValueError(f'{self._manifest} is damaged; delete it to start anew.')
-
-  def graph(self, name: str) -> pathlib.Path:
-    return self.path / f'{name}.pb'
-
-  def has(self, name: str, digest: str, weights_type: str) -> bool:
-    """Returns whether the graph is there, made from just that."""
-    record = self.records.get(name, {})
-    return (
-      record.get('source_sha256') == digest
-      and record.get('weights_type') == weights_type
-      and self.graph(name).is_file()
-      and encoder_lib.file_digest(str(self.graph(name)))
-      == record.get('graph_sha256')
-    )
-
-  def add(self, name: str, graph: bytes, record: _Record) -> None:
-    """Writes a graph, then the bank with it."""
-    self.path.mkdir(parents=True, exist_ok=True)
-    _write(self.graph(name), graph)
-    digest = encoder_lib.file_digest(str(self.graph(name)))
-    self.records[name] = {**record, 'graph_sha256': digest}
-    self.write_bank()
-
-  def names(self) -> tuple[str, ...]:
-    """Returns the tasks whose graphs are there, in canonical order."""
-    return tuple(
-      name
-      for name in task_bank.ENCODERS
-      if name in self.records and self.graph(name).is_file()
-    )
-
-  def write_bank(self) -> None:
-    """Writes the description of the graphs that are there, and their oracle."""
-    known = [task_bank.ENCODERS[name] for name in self.names()]
-    _write(self._manifest, json.dumps(self.records, indent=2).encode() + b'\n')
-    banks.save(
-      banks.Bank(
-        name=NAME,
-        encoders=tuple(self._entry(encoder) for encoder in known),
-        oracle=self._write_oracle(known),
-        image_size=task_bank.IMAGE_SIZE,
-        folder=str(self.path),
-      )
-    )
-
-  def _entry(self, encoder: TaskEncoder) -> encoder_lib.Encoder:
-    return encoder_lib.Encoder(
+  def add_task(
+    self, encoder: TaskEncoder, graph: bytes, record: dict[str, Any]
+  ) -> None:
+    """Writes a graph, then the bank with it and its oracle."""
+    entry = Encoder(
       name=encoder.name,
-      graph=str(self.graph(encoder.name)),
+      graph='',
       input_tensor=task_bank_encoder.INPUT,
       representation_tensor=task_bank_encoder.REPRESENTATION,
       preprocessing=encoder.preprocessing,
       label=encoder.task.label,
       group=encoder.task.group,
-      sha256=self.records[encoder.name]['graph_sha256'],
     )
+    self.add(entry, graph, record, image_size=task_bank.IMAGE_SIZE)
+    self.write_oracle()
 
-  def _write_oracle(self, known: Collection[TaskEncoder]) -> str | None:
+  def write_oracle(self) -> None:
     """Writes Taskonomy's ranking of these sources, if there is a target."""
+    known = [task_bank.ENCODERS[name] for name in self.bank().names]
     path = self.path / _ORACLE
     if len(known) < 2 or not any(encoder.task.is_target for encoder in known):
-      return None
-    oracle = Oracle.taskonomy().restrict([encoder.name for encoder in known])
-    oracle.save(path)
-    return str(path)
-
-
-def _write(path: pathlib.Path, content: bytes) -> None:
-  temporary = path.with_name(path.name + '.partial')
-  with open(temporary, 'wb') as file:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(temporary, path)
+      path = None
+    else:
+      Oracle.taskonomy().restrict([e.name for e in known]).save(path)
+    self.describe(order=tuple(task_bank.ENCODERS), oracle=path and str(path))
 
 
 def _check_space(folder: pathlib.Path, number: int) -> None:
@@ -211,26 +145,26 @@ def convert(
   for item in progress(sources, description='Encoders'):
     name = item.encoder.name
     try:
-      digest = _checked_digest(item, allow_unknown_digests)
-      if folder.has(name, digest, weights_type):
+      record = {
+        'source_sha256': _checked_digest(item, allow_unknown_digests),
+        'weights_type': weights_type,
+        'source': item.path.name,
+      }
+      if folder.has(name, record):
         kept.append(name)
+        if name not in folder.bank().names:  # The run before was interrupted.
+          graph = folder.graph(name).read_bytes()
+          folder.add_task(item.encoder, graph, record)
         continue
       graph = _graph(item, weights_type)
     except (ValueError, OSError) as error:
       failed[name] = str(error)
       logging.error('%s: %s', name, error)
       continue
-    record = {
-      'source': item.path.name,
-      'source_sha256': digest,
-      'weights_type': weights_type,
-    }
-    folder.add(name, graph, record)
+    folder.add_task(item.encoder, graph, record)
     converted.append(name)
     logging.info('%s: converted from %s', name, item.path)
-  if kept:
-    folder.write_bank()  # Perhaps what an interrupted run did not get to.
-  missing = tuple(n for n in task_bank.ENCODERS if n not in folder.names())
+  missing = tuple(n for n in task_bank.ENCODERS if n not in folder.bank().names)
   return Report(tuple(converted), tuple(kept), failed, missing)
 
 

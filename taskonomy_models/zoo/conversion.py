@@ -4,34 +4,22 @@ from collections.abc import Mapping
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import time
 
 import numpy as np
 import tensorflow as tf
 
-from attribution import explainer as explainers
 from attribution import overrides
+from attribution.explainer import Explainer
 from attribution.preprocessing import Preprocessing
-from frozen_graphs import graph, operations
+import frozen_graphs
+from frozen_graphs import operations
 from frozen_graphs.errors import GraphError, UnsupportedOpError
-from frozen_graphs.formats.onnx import model as onnx_model
-from frozen_graphs.formats.tfjs import graph_model as tfjs_graph_model
-from frozen_graphs.formats.tfjs import layers_model as tfjs_layers_model
-from frozen_graphs.formats.tflite import model as tflite_model
-from frozen_graphs.formats.torch.architectures import builders
-from frozen_graphs.frozen import FrozenNetwork
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.zoo.networks import Network, Package
 from taskonomy_models.zoo.table import Row
 
-_LOADERS = {
-  'onnx_model': onnx_model.load,
-  'tfjs_graph_model': tfjs_graph_model.load,
-  'tfjs_layers_model': tfjs_layers_model.load,
-  'tflite_model': tflite_model.load,
-}
 _LINEAR = frozenset().union(
   operations.LINEAR,
   operations.BILINEAR,
@@ -58,82 +46,59 @@ def definition(network: Network, package: Package) -> str:
   return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def load(network: Network, files: pathlib.Path) -> FrozenNetwork:
+def load(network: Network, files: pathlib.Path) -> frozen_graphs.Network:
   """Returns a network of its package's files, which are below a folder."""
-  path = files / network.members[0]
-  if network.format == 'weights':
-    return builders.load(path, network.builder)
   options = dict(network.options)
   if 'fixed_inputs' in options:
     options['fixed_inputs'] = {
       name: np.asarray(value, np.float32)
       for name, value in options['fixed_inputs'].items()
     }
-  return _LOADERS[network.format](path, **options)
+  if network.builder:
+    options['builder'] = network.builder
+  return frozen_graphs.load(
+    files / network.members[0],
+    input=network.input,
+    representation=network.representation,
+    name=network.name,
+    format=network.format,
+    **options,
+  )
 
 
 def convert(
-  network: Network, package: Package, files: pathlib.Path, output: pathlib.Path
-) -> tuple[Encoder, Row]:
-  """Writes a network's graph, cut to input and representation and tried.
+  network: Network, package: Package, files: pathlib.Path
+) -> tuple[Encoder, tf.compat.v1.GraphDef, Row]:
+  """Returns a network's graph, cut to input and representation and tried.
 
   Args:
     network: Which.
     package: Where it comes from.
     files: Folder with its unpacked files.
-    output: Folder of the bank; gets NAME.pb.
 
   Raises:
     ValueError: If it cannot be read, cut or differentiated; GraphError where
       the graph is the reason.
     OSError: If a file cannot be read or written.
   """
-  frozen = load(network, files)
-  subgraph = graph.extract(
-    frozen.graph_def,
-    network.input,
-    network.representation,
-    overrides.op_types(),
-  )
-  if subgraph.input_shape is None:
-    subgraph = _with_shape(subgraph, network.preprocessing)
-  graph_def = subgraph.graph_def()
-  trial = _try(network, subgraph, graph_def)
-  path = output / f'{network.name}.pb'
-  temporary = path.with_suffix('.partial')
-  temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
-  os.replace(temporary, path)
+  loaded = load(network, files)
+  # A graph that is cut behind its input states no shape. Such graphs were made
+  # for one image; an explainer opens the batch of those that can take more.
+  t = Preprocessing.parse(network.preprocessing)
+  loaded.assume_input_shape((1, *t.output_shape((_SIDE, _SIDE, 3))))
+  trial = _try(network, loaded)
+  subgraph = loaded.subgraph
   encoder = Encoder(
     name=network.name,
-    graph=str(path),
+    graph='',
     input_tensor=subgraph.input_tensor,
     representation_tensor=subgraph.representation_tensor,
     preprocessing=network.preprocessing,
     label=network.label,
     group=network.group,
   )
-  encoder = dataclasses.replace(encoder, sha256=encoder.digest())
-  return encoder, _row(network, package, subgraph, trial)
-
-
-def _with_shape(subgraph: graph.SubGraph, preprocessing: str) -> graph.SubGraph:
-  """Returns a graph that takes one image, of the shape that T makes.
-
-  A graph that is cut behind its input states no shape. Such graphs were made
-  for one image; an explainer opens the batch of those that can take more.
-  """
-  t = Preprocessing.parse(preprocessing)
-  shape = (1, *t.output_shape((_SIDE, _SIDE, 3)))
-  name = subgraph.input_tensor.rpartition(':')[0]
-  placeholder = tf.compat.v1.NodeDef.FromString(
-    subgraph.nodes[name].SerializeToString()
-  )
-  placeholder.attr['shape'].shape.CopyFrom(tf.TensorShape(shape).as_proto())
-  return dataclasses.replace(
-    subgraph,
-    nodes={**subgraph.nodes, name: placeholder},
-    input_shape=shape,
-  )
+  row = _row(network, package, loaded, trial)
+  return encoder, subgraph.graph_def(), row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,20 +107,13 @@ class _Trial:
   seconds: float
 
 
-def _try(
-  network: Network,
-  subgraph: graph.SubGraph,
-  graph_def: tf.compat.v1.GraphDef,
-) -> _Trial:
+def _try(network: Network, loaded: frozen_graphs.Network) -> _Trial:
   """Explains two pictures; raises GraphError if a map has no direction."""
-  with explainers.Explainer(
-    graph_def,
-    input_tensor=subgraph.input_tensor,
-    representation_tensor=subgraph.representation_tensor,
+  with Explainer(
+    loaded,
     preprocessing=network.preprocessing,
     methods=('saliency',),
     batch_size=1,
-    name=network.name,
   ) as explainer:
     for picture in pictures(2, _SIDE):
       started = time.monotonic()
@@ -194,10 +152,13 @@ def pictures(number: int, side: int, seed: int = 0) -> np.ndarray:
 
 
 def _row(
-  network: Network, package: Package, subgraph: graph.SubGraph, trial: _Trial
+  network: Network,
+  package: Package,
+  loaded: frozen_graphs.Network,
+  trial: _Trial,
 ) -> Row:
-  types = [node.op for node in subgraph.nodes.values()]
-  ruled, rules = _rules(subgraph)
+  types = [node.op for node in loaded.subgraph.nodes.values()]
+  ruled, rules = _rules(loaded)
   return Row(
     network=network.name,
     label=network.label,
@@ -207,21 +168,21 @@ def _row(
     family=network.family,
     package=f'{package.name} {package.version}',
     licence=package.licence,
-    input_shape=_shape((subgraph.input_shape or (None,) * 4)[1:]),
+    input_shape=_shape(loaded.input_shape),
     representation_shape=_shape(trial.representation_shape),
     nodes=len(types),
     nonlinear=sum(kind not in _LINEAR for kind in types),
     ruled=ruled,
     rules=rules,
-    parameters=_parameters(subgraph.nodes),
+    parameters=_parameters(loaded.subgraph.nodes),
     seconds=trial.seconds,
     definition=definition(network, package),
   )
 
 
-def _rules(subgraph: graph.SubGraph) -> tuple[int, str]:
+def _rules(loaded: frozen_graphs.Network) -> tuple[int, str]:
   try:
-    _, ruled = overrides.mark_activations(subgraph)
+    _, ruled = overrides.marked(loaded)
   except UnsupportedOpError as error:
     return -1, str(error)
   text = ', '.join(f'{name} {count}' for name, count in sorted(ruled.items()))

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 import csv
 import dataclasses
-import io
-import os
 import pathlib
 
-from taskonomy_models import bank as banks
-from taskonomy_models.bank import Bank
+import tensorflow as tf
+
+from taskonomy_models.bank import Folder
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.zoo import networks as zoo
+from toolkit_basics import files
 
 TABLE = 'zoo.csv'
 _NAME = 'zoo'
@@ -70,48 +70,36 @@ class ZooBank:
       ValueError: If it holds a bank that is not of the zoo.
     """
     self.folder = folder
-    self._encoders: dict[str, Encoder] = {}
+    self._bank = Folder(folder, _NAME)
     self._rows: dict[str, Row] = {}
-    if (folder / 'bank.json').exists():
-      bank = banks.load(str(folder))
+    bank = self._bank.bank()
+    if bank.encoders:
       if bank.name != _NAME or not (folder / TABLE).exists():
         raise zoo.ZooError(
           f'{folder} holds the bank {bank.name!r}, which is not of the zoo; '
           'choose another folder.'
         )
       self._rows = read_table(folder)
-      self._encoders = {encoder.name: encoder for encoder in bank.encoders}
 
   def has(self, name: str, definition: str) -> bool:
     """Whether a network is there, whole, and made as the zoo says now."""
-    if name not in self._encoders or name not in self._rows:
-      return False
-    if self._rows[name].definition != definition:
-      return False
-    try:
-      self._encoders[name].digest()
-    except (ValueError, OSError):
-      return False
-    return True
+    made_of = {'definition': definition}
+    return name in self._rows and self._bank.has(name, made_of)
 
-  def add(self, encoder: Encoder, row: Row) -> None:
+  def add(
+    self, encoder: Encoder, graph: tf.compat.v1.GraphDef, row: Row
+  ) -> None:
     """Adds a network, or replaces it, and writes the tables.
 
     The table of rows goes first: a network counts only if it is in both.
     """
-    self._encoders[encoder.name] = encoder
     self._rows[encoder.name] = row
-    order = [*zoo.load().networks, *self._encoders]
-    names = [n for n in dict.fromkeys(order) if n in self._encoders]
-    write_table(self.folder, [self._rows[n] for n in names if n in self._rows])
-    banks.save(
-      Bank(
-        _NAME,
-        tuple(self._encoders[name] for name in names),
-        image_size=_IMAGE_SIZE,
-        folder=str(self.folder),
-      )
-    )
+    order = tuple(zoo.load().networks)
+    names = [n for n in dict.fromkeys([*order, *self._rows]) if n in self._rows]
+    write_table(self.folder, [self._rows[name] for name in names])
+    made_of = {'definition': row.definition}
+    self._bank.add(encoder, graph, made_of, image_size=_IMAGE_SIZE)
+    self._bank.describe(order)
 
   def rows(self) -> Mapping[str, Row]:
     return dict(self._rows)
@@ -119,14 +107,8 @@ class ZooBank:
 
 def write_table(folder: pathlib.Path, rows: Iterable[Row]) -> None:
   """Writes `zoo.csv`."""
-  text = io.StringIO()
-  fields = [field.name for field in dataclasses.fields(Row)]
-  writer = csv.DictWriter(text, fields, lineterminator='\n')
-  writer.writeheader()
-  writer.writerows(dataclasses.asdict(row) for row in rows)
-  temporary = folder / f'.{TABLE}.partial'
-  temporary.write_text(text.getvalue(), encoding='utf-8')
-  os.replace(temporary, folder / TABLE)
+  header = [field.name for field in dataclasses.fields(Row)]
+  files.write_csv(folder / TABLE, [header, *map(dataclasses.astuple, rows)])
 
 
 def read_table(folder: pathlib.Path) -> dict[str, Row]:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from attribution import overrides
 from attribution.explainer import Explainer
+from frozen_graphs import operations
 from frozen_graphs.errors import UnsupportedOpError
 from tests import testing
 
@@ -349,9 +350,12 @@ class RefusedTest(parameterized.TestCase):
 class RegisterActivationTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
-    for target in ('_OP_TYPES', '_FUNCTIONS'):
-      saved = type(getattr(overrides, target))(getattr(overrides, target))
-      patch = mock.patch.object(overrides, target, saved)
+    for module, target in (
+      (operations, '_more_activations'),
+      (overrides, '_FUNCTIONS'),
+    ):
+      saved = type(getattr(module, target))(getattr(module, target))
+      patch = mock.patch.object(module, target, saved)
       patch.start()
       self.addCleanup(patch.stop)
 

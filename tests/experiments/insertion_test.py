@@ -96,9 +96,7 @@ class SpacesTest(InsertionTestCase):
 
   def test_inserting_again_computes_nothing(self):
     self.insert(self.new())
-    with mock.patch.object(
-      pipeline.explainers, 'Explainer', side_effect=AssertionError
-    ):
+    with mock.patch.object(pipeline, 'Explainer', side_effect=AssertionError):
       self.insert(self.new())
 
   def test_epsilon_is_that_of_the_space(self):
@@ -167,7 +165,7 @@ class SpacesTest(InsertionTestCase):
   @parameterized.parameters('error', 'drop_image')
   def test_what_fails_on_the_way_leaves_everything_as_it_was(self, on_bad_map):
     before = bank_testing.tree_bytes(self.run_)
-    explain, calls = pipeline.explainers.Explainer.explain, []
+    explain, calls = pipeline.Explainer.explain, []
 
     def fail_at_last(explainer, images, inverse):
       found = explain(explainer, images, inverse)
@@ -179,7 +177,7 @@ class SpacesTest(InsertionTestCase):
       return found
 
     with mock.patch.object(
-      pipeline.explainers.Explainer, 'explain', fail_at_last
+      pipeline.Explainer, 'explain', fail_at_last
     ):
       with self.assertRaisesRegex(ValueError, 'has no direction|last batch'):
         self.insert(self.new(), on_bad_map=on_bad_map)

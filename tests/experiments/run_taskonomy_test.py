@@ -37,7 +37,7 @@ from experiments import pipeline, run_taskonomy
 from toolkit_basics import cli
 commands, may_compute = json.load(sys.stdin)
 if not may_compute:
-  pipeline.explainers.Explainer = None
+  pipeline.Explainer = None
 results = []
 for arguments in commands:
   out, err = io.StringIO(), io.StringIO()

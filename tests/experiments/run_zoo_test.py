@@ -29,12 +29,12 @@ from toolkit_basics import cli
 results = []
 for kind, *arguments in json.load(sys.stdin):
   out, err = io.StringIO(), io.StringIO()
-  explainer = pipeline.explainers.Explainer if kind == 'compute' else None
+  explainer = pipeline.Explainer if kind == 'compute' else None
   with (
       flagsaver.flagsaver(),
       contextlib.redirect_stdout(out),
       contextlib.redirect_stderr(err),
-      mock.patch.object(pipeline.explainers, 'Explainer', explainer),
+      mock.patch.object(pipeline, 'Explainer', explainer),
   ):
     sys.argv = ['run_zoo', *arguments]
     try:

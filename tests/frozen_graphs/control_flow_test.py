@@ -109,7 +109,18 @@ class ConditionalsTest(parameterized.TestCase):
 
   def test_graph_without_conditionals_is_as_it_was(self):
     graph_def = testing.tiny_graph_def()
-    self.assertEqual(control_flow.inline(graph_def), list(graph_def.node))
+    self.assertEqual(control_flow.fold(graph_def).node, graph_def.node)
+
+  def test_condition_that_forks_at_every_step_is_known_at_once(self):
+    def encoder(x):
+      condition = _default(True)
+      for _ in range(60):
+        condition = tf.logical_and(condition, condition)
+      return tf.cond(condition, lambda: tf.tanh(x), lambda: tf.exp(x))
+
+    graph_def = _freeze(encoder, is_v2=True)
+    nodes = graph.extract(graph_def, 'input', 'representation').nodes
+    self.assertEqual([n.op for n in nodes.values()], ['Placeholder', 'Tanh'])
 
 
 if __name__ == '__main__':

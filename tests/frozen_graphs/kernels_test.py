@@ -304,7 +304,7 @@ class LayerNormalizationTest(parameterized.TestCase):
 _SCRIPT = """
 import sys
 import numpy as np
-from tests import kernels_test
+from tests.frozen_graphs import kernels_test
 np.save(sys.argv[1], kernels_test.maps_of_all_rewritten())
 """
 

@@ -27,14 +27,13 @@ class ResolveTest(parameterized.TestCase):
     with self.assertRaisesRegex(GraphError, 'Closest: input:0'):
       extract(testing.tiny_graph_def(), source='Input:0')
 
-  def test_name_without_its_scope_is_found_among_the_closest(self):
-    graph_def = testing.freeze(
-      lambda x: tf.nn.relu(x, name='some/long/scope/of/it/encoder_output')
-    )
-    with self.assertRaisesRegex(
-      GraphError, 'Closest: some/long/scope/of/it/encoder_output:0'
-    ):
-      extract(graph_def, target='encoder_output')
+  def test_name_without_its_scope_is_found_or_among_the_closest(self):
+    name = 'some/long/scope/of/it/encoder_output'
+    graph_def = testing.freeze(lambda x: tf.nn.relu(x, name=name))
+    subgraph = extract(graph_def, target='encoder_output')
+    self.assertEqual(subgraph.representation_tensor, f'{name}:0')
+    with self.assertRaisesRegex(GraphError, f'Closest: {name}:0'):
+      extract(graph_def, target='other/encoder_output')
 
   def test_zero_may_be_left_out(self):
     subgraph = extract(testing.tiny_graph_def(), 'input', 'representation')

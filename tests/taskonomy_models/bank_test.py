@@ -1,5 +1,6 @@
 """Tests of the form in which banks are stored."""
 
+from concurrent import futures
 import dataclasses
 import hashlib
 import json
@@ -10,7 +11,8 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 
 from taskonomy_models import bank as banks
-from tests import bank_testing
+from taskonomy_models import networks
+from tests import bank_testing, testing
 
 
 class LoadTest(parameterized.TestCase):
@@ -187,35 +189,89 @@ class DigestsTest(absltest.TestCase):
     self.assertIsNone(banks.load(str(self.folder)).digests()['oracle'])
 
 
-class SaveTest(absltest.TestCase):
+class FolderTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
-    self.folder = pathlib.Path(self.create_tempdir().full_path)
-    bank_testing.write(self.folder)
-    self.bank = banks.load(str(self.folder))
+    self.path = pathlib.Path(self.create_tempdir().full_path)
+    bank_testing.write(self.path)
+    self.bank = banks.load(str(self.path))
+    self.folder = banks.Folder(self.path)
 
-  def test_saved_bank_loads_as_it_was(self):
-    digest = self.bank.encoders[0].digest()
-    encoders = (
-      dataclasses.replace(self.bank.encoders[0], sha256=digest),
-      dataclasses.replace(self.bank.encoders[1], group=None),
-      *self.bank.encoders[2:],
-    )
-    bank = dataclasses.replace(self.bank, encoders=encoders, image_size=16)
-    banks.save(bank)
-    self.assertEqual(banks.load(str(self.folder)), bank)
+  def _new(self, name='new', **fields):
+    old = self.bank.encoders[0]
+    return dataclasses.replace(old, name=name, graph='', **fields)
 
-  def test_saved_bank_can_be_moved(self):
-    banks.save(self.bank)
-    moved = self.folder.rename(self.folder.with_name('moved'))
-    self.addCleanup(moved.rename, self.folder)
+  def test_described_bank_loads_as_it_was(self):
+    self.assertEqual(self.folder.describe(), self.bank)
+    self.assertEqual(banks.load(str(self.path)), self.bank)
+    changed = self.folder.describe(order=[self.bank.names[1]], image_size=16)
+    self.assertEqual(changed.image_size, 16)
+    self.assertEqual(changed.names[:2], self.bank.names[1::-1])
+
+  def test_added_network_comes_last_with_its_digest(self):
+    graph = testing.tiny_graph_def()
+    encoder = self.folder.add(self._new(group=None), graph)
+    self.assertEqual(encoder.sha256, encoder.load().digest)
+    bank = banks.load(str(self.path))
+    self.assertEqual(bank.encoders, (*self.bank.encoders, encoder))
+
+  def test_network_is_replaced_in_its_place_if_that_is_asked_for(self):
+    name = self.bank.names[0]
+    graph = testing.tiny_graph_def(seed=5)
+    with self.assertRaisesRegex(banks.BankError, 'already'):
+      self.folder.add(self._new(name), graph, overwrite=False)
+    self.folder.add(self._new(name, label='Other'), graph)
+    bank = banks.load(str(self.path))
+    self.assertEqual(bank.names, self.bank.names)
+    self.assertEqual(bank.encoders[0].label, 'Other')
+
+  def test_what_a_network_was_made_from_is_kept_beside_it(self):
+    graph = testing.tiny_graph_def()
+    self.folder.add(self._new(), graph, {'source': 'a.onnx', 'version': 1})
+    self.assertTrue(self.folder.has('new', {'source': 'a.onnx'}))
+    self.assertFalse(self.folder.has('new', {'source': 'b.onnx'}))
+    self.assertFalse(self.folder.has(self.bank.names[0], {}))
+    self.folder.graph('new').write_bytes(b'changed')
+    self.assertFalse(self.folder.has('new', {'source': 'a.onnx'}))
+    (self.path / 'sources.json').write_text('[')
+    with self.assertRaisesRegex(banks.BankError, 'sources.json is damaged'):
+      self.folder.provenance()
+
+  def test_bank_can_be_moved(self):
+    self.folder.describe()
+    moved = self.path.rename(self.path.with_name('moved'))
+    self.addCleanup(moved.rename, self.path)
     bank = banks.load(str(moved))
     self.assertEqual(bank.encoders[0].graph, str(moved / 'alpha.pb'))
 
   def test_nothing_else_is_left_in_the_folder(self):
-    before = sorted(os.listdir(self.folder))
-    banks.save(self.bank)
-    self.assertEqual(sorted(os.listdir(self.folder)), before)
+    before = sorted(os.listdir(self.path))
+    self.folder.describe()
+    self.assertEqual(sorted(os.listdir(self.path)), before)
+
+  def test_networks_may_be_added_at_the_same_time(self):
+    names = [f'n{i}' for i in range(8)]
+    graph = testing.tiny_graph_def()
+    with futures.ThreadPoolExecutor(4) as pool:
+      list(pool.map(lambda n: self.folder.add(self._new(n), graph), names))
+    self.assertContainsSubset(names, banks.load(str(self.path)).names)
+
+
+class NetworksTest(absltest.TestCase):
+  def test_network_is_loaded_once_while_there_is_room(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    bank_testing.write(folder)
+    bank = banks.load(str(folder))
+    encoder = bank.encoders[0]
+    network = bank.network(encoder.name)
+    self.assertIs(bank.network(encoder.name), network)
+    self.assertIs(dataclasses.replace(bank).network(encoder.name), network)
+    bank.networks.drop(encoder)
+    self.assertIsNot(bank.network(encoder.name), network)
+    small = networks.Networks(max_bytes=10)
+    self.assertIsNot(small.get(encoder), small.get(encoder))
+    with self.assertRaisesRegex(banks.BankError, "No encoder 'x'; there are"):
+      bank.network('x')
 
 
 if __name__ == '__main__':

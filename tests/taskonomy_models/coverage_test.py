@@ -4,7 +4,7 @@ from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
 
-from attribution import methods, overrides
+from attribution import methods
 from attribution.explainer import Explainer
 from frozen_graphs import operations
 from frozen_graphs.errors import GraphError, UnsupportedOpError
@@ -197,7 +197,7 @@ def _explain(function, chosen, **options):
     graph_def, **TENSORS, preprocessing='range(-1, 1)', methods=chosen
   ) as explainer:
     inputs = explainer.preprocessing(images)
-    gradients = explainer._run(explainer._gradients, inputs)
+    gradients = explainer._passes.run(inputs).gradients
     return inputs, gradients, explainer
 
 
@@ -286,7 +286,7 @@ class TableTest(absltest.TestCase):
     self.assertEqual(known - tried, _OLD_NAMES | {'ResizeArea'})
 
   def test_gradients_are_registered_for_every_activation(self):
-    for op_type in overrides.op_types():
+    for op_type in operations.activations():
       self.assertTrue(hasattr(tf.raw_ops, op_type), op_type)
 
 

@@ -4,14 +4,16 @@ import dataclasses
 import hashlib
 
 from absl.testing import absltest
+import numpy as np
 
 from taskonomy_models.encoder import Encoder
+from tests import testing
 
 
 class EncoderTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
-    content = b'not really a graph'
+    content = testing.tiny_graph_def().SerializeToString()
     self.sha256 = hashlib.sha256(content).hexdigest()
     path = self.create_tempfile('a.pb', content, mode='wb').full_path
     self.encoder = Encoder(
@@ -24,19 +26,29 @@ class EncoderTest(absltest.TestCase):
     )
 
   def test_digest_is_that_of_the_file(self):
-    self.assertEqual(self.encoder.digest(), self.sha256)
+    network = self.encoder.load()
+    self.assertEqual(network.digest, self.sha256)
+    self.assertEqual(network.representation_tensor, 'representation:0')
 
   def test_known_digest_is_checked(self):
     known = dataclasses.replace(self.encoder, sha256=self.sha256)
-    self.assertEqual(known.digest(), self.sha256)
-    with open(known.graph, 'ab') as file:
-      file.write(b'!')
+    self.assertEqual(known.load().digest, self.sha256)
+    other = testing.tiny_graph_def(seed=1).SerializeToString()
+    with open(known.graph, 'wb') as file:
+      file.write(other)
     with self.assertRaisesRegex(ValueError, f'^a: .*{known.graph}.*changed'):
-      known.digest()
+      known.load()
+
+  def test_graph_may_be_in_memory(self):
+    graph = testing.tiny_graph_def()
+    encoder = dataclasses.replace(self.encoder, graph=graph)
+    hash(encoder)
+    images = np.zeros((2, 16, 16, 3), np.float32)
+    self.assertEqual(encoder.load().run(images).shape, (2, 8, 8, 4))
 
   def test_digest_of_a_missing_file_is_an_error_of_the_system(self):
     with self.assertRaises(FileNotFoundError):
-      dataclasses.replace(self.encoder, graph='/no/such/file').digest()
+      dataclasses.replace(self.encoder, graph='/no/such/file').load()
 
 
 if __name__ == '__main__':

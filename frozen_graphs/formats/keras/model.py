@@ -14,8 +14,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import folding as control_flow
-from frozen_graphs import graph_ends, variables
+from frozen_graphs import control_flow, graph_ends, variables
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.keras import files as keras_files
 from frozen_graphs.frozen import FrozenNetwork
@@ -29,7 +28,13 @@ _Taps = list[tuple[str, tf.Tensor]]
 
 def matches(path: str | os.PathLike) -> bool:
   """Returns whether `path` is a file of Keras."""
-  return pathlib.Path(path).suffix in keras_files.SUFFIXES
+  path = pathlib.Path(path)
+  return path.suffix in keras_files.SUFFIXES and path.exists()
+
+
+def accepts(source: object) -> bool:
+  """Returns whether `source` is a model in memory."""
+  return isinstance(source, tf.keras.Model)
 
 
 def load(source: tf.keras.Model | str | os.PathLike) -> FrozenNetwork:

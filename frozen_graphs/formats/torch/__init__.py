@@ -1,1 +1,6 @@
-"""Weight files of PyTorch."""
+"""Weight files of PyTorch, of architectures that are known."""
+
+from frozen_graphs.formats.registry import Format, register
+from frozen_graphs.formats.torch.architectures import builders
+
+register(Format('weights', builders.load))

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from attribution.explainer import Explainer
 from experiments.selection import features, layers
+import frozen_graphs
 from taskonomy_models import bank as banks
 from tests import bank_testing, testing
 
@@ -73,7 +74,7 @@ class ExtractTest(absltest.TestCase):
   def test_features_are_extracted_once(self):
     encoder = self.bank.encoders[0]
     first = self.extract(encoder)
-    with mock.patch.object(features, 'Forward', None):
+    with mock.patch.object(frozen_graphs.Network, 'run', None):
       again = self.extract(encoder)
     np.testing.assert_array_equal(again.values, first.values)
     self.assertEqual(again.seconds, first.seconds)
@@ -98,8 +99,8 @@ class ExtractTest(absltest.TestCase):
       encoder = dataclasses.replace(
         self.bank.encoders[0], name=name, graph=str(path)
       )
-      with features.Forward(encoder, batch_size=3) as forward:
-        found = forward(self.images).reshape(7, 16, 16, 3)
+      inputs = self.images / np.float32(127.5) - 1
+      found = encoder.load().run(inputs, batch_size=3).reshape(7, 16, 16, 3)
       expected = np.maximum(self.images / 127.5 - 1, 0)
       np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -122,8 +123,8 @@ class LayersTest(absltest.TestCase):
     self.assertLen(tensors, 2)
     shapes = []
     for cut in layers.choose(encoder, 9):
-      with features.Forward(cut) as forward:
-        shapes.append(forward(testing.images(1, 16)).shape)
+      inputs = testing.images(1, 16) / np.float32(255)
+      shapes.append(cut.load().run(inputs).shape)
     self.assertEqual(shapes, [(1, 16, 16, 6), (1, 8, 8, 4)])
 
   def test_fewer_layers_are_spread_and_end_in_the_representation(self):

@@ -8,7 +8,7 @@ from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import inference
+from frozen_graphs import graph
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats import checkpoint
 from tests import format_testing
@@ -189,7 +189,7 @@ class CheckpointTest(parameterized.TestCase):
       prefix = v1.train.Saver().save(session, path)
     network = checkpoint.load(prefix, representation='features')
     with self.assertRaisesRegex(GraphError, 'random numbers.*training mode'):
-      inference.check(network.graph_def, network.inputs[0], network.outputs[0])
+      graph.extract(network.graph_def, network.inputs[0], network.outputs[0])
 
   def test_tensor_that_is_missing_or_not_the_only_one_is_named(self):
     self._written()

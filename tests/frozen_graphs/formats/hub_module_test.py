@@ -75,7 +75,7 @@ class HubModuleTest(absltest.TestCase):
   def test_module_of_format_1_computes_what_hub_loads(self):
     _save_module_1(self.folder)
     self.assertTrue(hub_module.matches(self.folder))
-    self.assertEqual(registry.detect(self.folder), 'hub_module')
+    self.assertEqual(registry.of(self.folder).name, 'hub_module')
     original = hub.load(str(self.folder), tags=[]).signatures['default']
     format_testing.assert_same(
       format_testing.run(hub_module.load(self.folder), self.images),
@@ -103,7 +103,7 @@ class HubModuleTest(absltest.TestCase):
       format_testing.original(original, self.images),
     )
     self.assertEqual(network.source, f'TensorFlow Hub module {handle}')
-    self.assertEqual(registry.detect(handle), 'hub_module')
+    self.assertEqual(registry.of(handle).name, 'hub_module')
 
   def test_handle_that_cannot_be_fetched_says_what_to_do(self):
     # No server listens there, and nothing leaves this machine.

@@ -2,15 +2,12 @@
 
 import os
 import pathlib
-from unittest import mock
 
 from absl.testing import absltest, parameterized
 import tensorflow as tf
 
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats import registry
-from frozen_graphs.frozen import FrozenNetwork
-from tests import testing
 
 _FOLDER = pathlib.Path(registry.__file__).parent
 
@@ -26,20 +23,11 @@ class RegistryTest(parameterized.TestCase):
     path.write_bytes(content)
     return path
 
-  def test_every_module_that_loads_a_format_is_registered(self):
-    found = {
-      path.stem
-      for path in _FOLDER.glob('*.py')
-      if '\ndef matches(' in path.read_text(encoding='utf-8')
-    }
-    self.assertEqual(found, set(registry.NAMES))
-
-  @parameterized.parameters(*registry.NAMES)
-  def test_modules_have_what_a_format_needs(self, name):
-    module = registry.module(name)
-    self.assertEndsWith(module.__name__, f'.{name}')
-    self.assertTrue(callable(module.load))
-    self.assertFalse(module.matches(self.folder / 'absent'))
+  @parameterized.parameters(*registry.FORMATS)
+  def test_nothing_matches_what_is_not_there(self, name):
+    entry = registry.FORMATS.get(name)
+    self.assertFalse(entry.matches(self.folder / 'absent'))
+    self.assertFalse(entry.accepts(7))
 
   @parameterized.parameters(
     ('saved/saved_model.pb', 'saved_model'),
@@ -54,8 +42,8 @@ class RegistryTest(parameterized.TestCase):
   )
   def test_files_are_told_by_their_names(self, name, expected):
     path = self._file(name)
-    self.assertEqual(registry.detect(path), expected)
-    self.assertEqual(registry.detect(os.fspath(path)), expected)
+    self.assertEqual(registry.of(path).name, expected)
+    self.assertEqual(registry.of(os.fspath(path)).name, expected)
 
   @parameterized.parameters(
     ('graph-model', 'tfjs_graph_model'), ('layers-model', 'tfjs_layers_model')
@@ -67,77 +55,63 @@ class RegistryTest(parameterized.TestCase):
     if kind == 'layers-model':
       content = content.replace('"node": []', '"model_config": {}')
     path = self._file('web/model.json', content.encode())
-    self.assertEqual(registry.detect(path), expected)
-    self.assertEqual(registry.detect(path.parent), expected)
+    self.assertEqual(registry.of(path).name, expected)
+    self.assertEqual(registry.of(path.parent).name, expected)
 
   def test_folders_are_told_by_what_they_hold(self):
     path = self._file('saved/saved_model.pb')
-    self.assertEqual(registry.detect(path.parent), 'saved_model')
+    self.assertEqual(registry.of(path.parent).name, 'saved_model')
     self._file('saved/tfhub_module.pb')
-    self.assertEqual(registry.detect(path.parent), 'hub_module')
+    self.assertEqual(registry.of(path.parent).name, 'hub_module')
 
   def test_handles_and_prefixes_need_no_file_of_their_name(self):
-    self.assertEqual(registry.detect('https://tfhub.dev/a/1'), 'hub_module')
+    self.assertEqual(registry.of('https://tfhub.dev/a/1').name, 'hub_module')
     self._file('a.ckpt.index')
-    self.assertEqual(registry.detect(self.folder / 'a.ckpt'), 'checkpoint')
+    self.assertEqual(registry.of(self.folder / 'a.ckpt').name, 'checkpoint')
 
   def test_keras_models_are_recognised(self):
     model = tf.keras.Sequential([tf.keras.Input((4, 4, 3))])
-    self.assertEqual(registry.detect(model), 'keras_model')
+    self.assertEqual(registry.of(model).name, 'keras_model')
 
   @parameterized.parameters('absent', 'absent.pb', 'absent.keras')
   def test_what_is_not_there_is_said_not_to_be(self, name):
     with self.assertRaisesRegex(FileNotFoundError, f'folder .*{name}'):
-      registry.detect(self.folder / name)
+      registry.of(self.folder / name)
 
   def test_unknown_files_list_what_is_known(self):
-    with self.assertRaisesRegex(GraphError, 'hub_module.*--format'):
-      registry.detect(self._file('notes.txt'))
-    with self.assertRaisesRegex(GraphError, "format 'x'; there are hub_"):
-      registry.module('x')
+    with self.assertRaisesRegex(GraphError, 'hub_module.*Say which it is'):
+      registry.of(self._file('notes.txt'))
+    with self.assertRaisesRegex(ValueError, "format 'x'; there are: "):
+      registry.of('a.pb', 'x')
+    self.assertEqual(registry.of('a.xyz', 'onnx_model').name, 'onnx_model')
+
+  def test_a_path_is_of_one_format(self):
+    for name in ('a.keras', 'a.onnx', 'a.tflite', 'a.pb', 's/saved_model.pb'):
+      path = self._file(name)
+      found = [n for n, f in registry.FORMATS.items() if f.matches(path)]
+      self.assertLen(found, 1, found)
 
   @parameterized.parameters(7, None, b'a.pb')
   def test_other_objects_are_refused(self, source):
     with self.assertRaisesRegex(GraphError, 'neither a path nor a model'):
-      registry.detect(source)
-
-  def test_missing_package_hides_its_format_alone(self):
-    imported = registry._imported
-
-    def without_onnx(name):
-      if name == 'onnx_model':
-        raise ImportError('no onnx')
-      return imported(name)
-
-    path = self._file('a.pb')
-    with mock.patch.object(registry, '_imported', without_onnx):
-      self.assertEqual(registry.detect(path), 'frozen_graph')
-      with self.assertRaisesRegex(GraphError, 'onnx_model cannot be .*no onnx'):
-        registry.detect(self._file('a.onnx'))
+      registry.of(source)
 
   def test_options_that_a_format_needs_not_are_left_for_later(self):
     given = {'input': 'a', 'representation': 'b', 'signature': None}
-    self.assertEqual(registry.options('keras_model', given), {})
+    self.assertEqual(registry.FORMATS.get('keras_model').options(given), {})
     self.assertEqual(
-      registry.options('checkpoint', given),
+      registry.FORMATS.get('checkpoint').options(given),
       {'input': 'a', 'representation': 'b'},
     )
 
   def test_options_of_other_formats_are_refused(self):
     with self.assertRaisesRegex(GraphError, 'no option tags; it has none'):
-      registry.options('frozen_graph', {'tags': ['serve']})
+      registry.FORMATS.get('frozen_graph').options({'tags': ['serve']})
+    hub = registry.FORMATS.get('hub_module')
     with self.assertRaisesRegex(GraphError, 'it has signature, tags'):
-      registry.options('hub_module', {'meta_graph': 'x'})
+      hub.options({'meta_graph': 'x'})
     options = {'signature': 'a', 'tags': ['b']}
-    self.assertEqual(registry.options('hub_module', options), options)
-
-  def test_frozen_graph_is_loaded_with_its_ends(self):
-    content = testing.tiny_graph_def().SerializeToString()
-    path = self._file('a.pb', content)
-    network = registry.module('frozen_graph').load(path)
-    self.assertIsInstance(network, FrozenNetwork)
-    self.assertEqual(network.inputs, ('input:0',))
-    self.assertEqual(network.outputs, ('representation:0',))
+    self.assertEqual(hub.options(options), options)
 
 
 if __name__ == '__main__':

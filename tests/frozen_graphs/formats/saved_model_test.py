@@ -92,7 +92,7 @@ class SavedModelTest(parameterized.TestCase):
     )
     self.assertEqual(
       graph.extract(
-        network.graph_def, network.inputs[0], network.outputs[0], ('Elu',)
+        network.graph_def, network.inputs[0], network.outputs[0]
       ).input_shape,
       (None, None, None, 3),
     )

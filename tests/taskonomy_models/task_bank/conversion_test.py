@@ -86,7 +86,7 @@ class ConversionTest(_SmallTest):
       known = task_bank.ENCODERS[encoder.name]
       self.assertEqual(encoder.preprocessing, known.preprocessing)
       self.assertEqual(encoder.label, known.task.label)
-      self.assertEqual(encoder.digest(), encoder.sha256)
+      self.assertEqual(encoder.load().digest, encoder.sha256)
       with Explainer(
         encoder.graph,
         input_tensor=encoder.input_tensor,

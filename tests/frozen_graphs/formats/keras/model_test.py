@@ -6,8 +6,7 @@ from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import folding as control_flow
-from frozen_graphs import graph
+from frozen_graphs import control_flow, graph
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.keras import model as keras_model
 from tests import format_testing

@@ -11,17 +11,18 @@ import os
 import re
 
 import numpy as np
-import tensorflow as tf
 
-from attribution import explainer as explainers
 from attribution import overrides, products
+from attribution.explainer import Explainer
+import frozen_graphs
 from frozen_graphs import functions, graph, operations
 from frozen_graphs.errors import GraphError, UnsupportedOpError
 from frozen_graphs.inspection import inputs as inspection_inputs
 from frozen_graphs.inspection import ranges as inspection_ranges
 from frozen_graphs.inspection import ranking as inspection_ranking
+from frozen_graphs.inspection.flow import Flow
 from frozen_graphs.inspection.inputs import InputCandidate
-from frozen_graphs.inspection.ranking import Candidate
+from frozen_graphs.inspection.ranking import RankedTensor
 
 _METHODS = ('gradient_times_input', 'elrp')
 _MAX_TRIED = 8  # Candidates, until one can be explained.
@@ -33,6 +34,12 @@ _LINEAR = frozenset().union(
   operations.PASS_THROUGH,
   {'Const', 'Placeholder', 'Fill', 'Range', 'Prod'},
 )
+
+
+_PRODUCTS = {
+  products.GATE: 'operands held constant, as gates',
+  products.HALF: 'operands that get half of the relevance',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Trial:
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class Proposal:
   """What is known of a graph, and what is proposed.
 
   Attributes:
@@ -81,24 +88,24 @@ class Report:
   nonlinear: Mapping[str, str]
   no_rule: str
   left_out: Mapping[str, int]
-  representations: tuple[Candidate, ...]
+  representations: tuple[RankedTensor, ...]
   trials: tuple[Trial, ...]
   range_reason: str
   entry: Mapping[str, str]
 
 
-def inspect(
-  graph_def: tf.compat.v1.GraphDef,
+def propose(
+  network: object,
   *,
   input_tensor: str | None = None,
   representation_tensor: str | None = None,
   name: str = 'network',
   source: str = 'graph.pb',
-) -> Report:
-  """Returns what is found in a graph, and a proposal that was tried.
+) -> Proposal:
+  """Returns what is found in a graph, and an entry of a bank that was tried.
 
   Args:
-    graph_def: A frozen graph, which is not changed.
+    network: A network, or whatever `frozen_graphs.load` makes one of.
     input_tensor: Where images go in, if it is known.
     representation_tensor: The representation, if it is known.
     name: Of the entry.
@@ -108,34 +115,20 @@ def inspect(
     GraphError: If images cannot be fed to the graph, or nothing behind can be
       explained; the message says why.
   """
-  nodes = {n.name: n for n in functions.inline_functions(graph_def)}
+  if not isinstance(network, frozen_graphs.Network):
+    network = frozen_graphs.load(network)
+  nodes = {n.name: n for n in functions.inline_functions(network.graph_def)}
   inputs = _inputs(nodes, input_tensor)
   chosen = inputs[0]
   flow = inspection_inputs.trace(nodes, chosen)
-  ranked = inspection_ranking.rank(flow)
-  if representation_tensor is not None:
-    ranked = _chosen_first(ranked, representation_tensor)
-  if not ranked:
-    raise GraphError(
-      f'No representation found behind {chosen.tensor!r}: nothing there has '
-      'weights and one result for each image; choose one with '
-      '--representation.'
-    )
+  ranked = _ranked(flow, representation_tensor)
   (low, high), reason = inspection_ranges.guess(flow, bool(chosen.stands_for))
   text = preprocessing_text(flow.input_shape, chosen, low, high)
   tried = ranked[:1] if representation_tensor else ranked[:_MAX_TRIED]
-  trials = _try_in_turn(graph_def, chosen.tensor, tried, text)
-  accepted = next((t for t in trials if t.is_complete), None) or next(
-    (t for t in trials if t.is_useful), None
-  )
-  if accepted is None:
-    raise GraphError(
-      f'None of {len(trials)} representations behind {chosen.tensor!r} can be '
-      f'explained; of {trials[0].tensor!r}: '
-      f'{"; ".join(dict.fromkeys(trials[0].outcomes.values()))}'
-    )
-  counts, nonlinear, no_rule = _rules(graph_def, chosen.tensor, accepted.tensor)
-  return Report(
+  trials, cut = _try_in_turn(network, chosen.tensor, tried, text)
+  accepted = _accepted(trials, chosen.tensor)
+  counts, nonlinear, no_rule = _rules(cut[accepted])
+  return Proposal(
     source=source,
     inputs=tuple(inputs),
     input_shape=flow.input_shape,
@@ -150,7 +143,7 @@ def inspect(
       'name': _entry_name(name),
       'graph': os.path.basename(source),
       'input': chosen.tensor,
-      'representation': accepted.tensor,
+      'representation': accepted,
       'preprocessing': text,
     },
   )
@@ -175,11 +168,21 @@ def _inputs(nodes, wanted: str | None) -> list[InputCandidate]:
   return found
 
 
-def _chosen_first(ranked: Sequence[Candidate], wanted: str) -> list[Candidate]:
-  name = wanted if ':' in wanted else f'{wanted}:0'
-  same = [c for c in ranked if c.tensor == name]
-  chosen = same[0] if same else Candidate(name, (), 0.0, ('as asked for',))
-  return [chosen, *(c for c in ranked if c.tensor != name)]
+def _ranked(flow: Flow, wanted: str | None) -> list[RankedTensor]:
+  """Returns what may be the representation, one that is asked for first."""
+  ranked = inspection_ranking.rank(flow)
+  if wanted is not None:
+    name = wanted if ':' in wanted else f'{wanted}:0'
+    asked = RankedTensor(name, (), 0.0, ('as asked for',))
+    chosen = next((tensor for tensor in ranked if tensor.tensor == name), asked)
+    return [chosen, *(tensor for tensor in ranked if tensor.tensor != name)]
+  if not ranked:
+    source = '{}:{}'.format(*flow.source)
+    raise GraphError(
+      f'No representation found behind {source!r}: nothing there has weights '
+      'and one result for each image; choose one with --representation.'
+    )
+  return ranked
 
 
 def preprocessing_text(
@@ -204,43 +207,52 @@ def preprocessing_text(
 
 
 def _try_in_turn(
-  graph_def: tf.compat.v1.GraphDef,
+  network: frozen_graphs.Network,
   input_tensor: str,
-  candidates: Sequence[Candidate],
+  candidates: Sequence[RankedTensor],
   preprocessing: str,
-) -> list[Trial]:
-  """Tries candidates until one can be explained by all methods."""
-  trials = []
+) -> tuple[list[Trial], dict[str, frozen_graphs.Network]]:
+  """Tries candidates until one can be explained by all methods.
+
+  Returns:
+    What became of each, and the network that ends in it.
+  """
+  trials, cut = [], {}
   for candidate in candidates:
-    outcomes = {
-      method: _try(graph_def, input_tensor, candidate, preprocessing, method)
-      for method in _METHODS
-    }
-    trials.append(Trial(candidate.tensor, outcomes))
+    tensor = candidate.tensor
+    cut[tensor] = network.at(tensor, input_tensor)
+    outcomes = {m: _try(cut[tensor], preprocessing, m) for m in _METHODS}
+    trials.append(Trial(tensor, outcomes))
     if trials[-1].is_complete:
       break
-  return trials
+  return trials, cut
 
 
-def _try(graph_def, input_tensor, candidate, preprocessing, method) -> str:
+def _try(
+  network: frozen_graphs.Network, preprocessing: str, method: str
+) -> str:
   try:
-    with explainers.Explainer(
-      graph_def,
-      input_tensor=input_tensor,
-      representation_tensor=candidate.tensor,
-      preprocessing=preprocessing,
-      methods=(method,),
-      batch_size=1,
-      name=candidate.tensor,
+    with Explainer(
+      network, preprocessing=preprocessing, methods=(method,), batch_size=1
     ) as explainer:
       maps = explainer.explain(pictures(2)).maps[method]
   except ValueError as error:
     return ' '.join(str(error).split())
   if not np.all(np.isfinite(maps)):
     return 'the map is not finite'
-  if not all(np.any(image) for image in maps):
-    return 'the map is zero'
-  return 'ok'
+  return 'ok' if all(map(np.any, maps)) else 'the map is zero'
+
+
+def _accepted(trials: Sequence[Trial], input_tensor: str) -> str:
+  """Returns the first that all methods explain, or else that one does."""
+  for trial in sorted(trials, key=lambda t: not t.is_complete):
+    if trial.is_useful:
+      return trial.tensor
+  reasons = dict.fromkeys(trials[0].outcomes.values())
+  raise GraphError(
+    f'None of {len(trials)} representations behind {input_tensor!r} can be '
+    f'explained; of {trials[0].tensor!r}: {"; ".join(reasons)}'
+  )
 
 
 def pictures(number: int, seed: int = 0) -> np.ndarray:
@@ -256,33 +268,28 @@ def pictures(number: int, seed: int = 0) -> np.ndarray:
 
 
 def _rules(
-  graph_def: tf.compat.v1.GraphDef, input_tensor: str, representation: str
+  network: frozen_graphs.Network,
 ) -> tuple[dict[str, int], dict[str, str], str]:
   """Returns what stands in a report: operations, nonlinear, no_rule."""
-  subgraph = graph.extract(
-    graph_def, input_tensor, representation, overrides.op_types()
-  )
-  counts = Counter(node.op for node in subgraph.nodes.values())
+  counts = Counter(network.operations)
+  ruled, refusal = {}, ''
   try:
-    _, ruled = overrides.mark_activations(subgraph)
-    refusal = ''
+    ruled = dict(overrides.marked(network)[1])
   except UnsupportedOpError as error:
-    ruled, refusal = {}, str(error)
+    refusal = str(error)
+  of_products = {
+    f'products ({kind})': f'{ruled.pop(kind)} {text}'
+    for kind, text in _PRODUCTS.items()
+    if kind in ruled
+  }
   nonlinear = {
     name: f'rule of activations ({number} times)'
     for name, number in ruled.items()
-    if name not in (products.GATE, products.HALF)
-  }
-  for kind, text in (
-    (products.GATE, 'operands held constant, as gates'),
-    (products.HALF, 'operands that get half of the relevance'),
-  ):
-    if ruled.get(kind):
-      nonlinear[f'products ({kind})'] = f'{ruled[kind]} {text}'
+  } | of_products
   for kind in counts:
     if kind in nonlinear or kind in _LINEAR or kind in operations.BILINEAR:
       continue
-    nonlinear[kind] = _way_of(kind, refusal, subgraph)
+    nonlinear[kind] = _way_of(kind, refusal, network.subgraph)
   return dict(counts.most_common()), nonlinear, refusal
 
 
@@ -291,7 +298,7 @@ def _way_of(kind: str, refusal: str, subgraph: graph.SubGraph) -> str:
     return 'NO RULE'
   if kind in operations.WINNER_TAKES_ALL:
     return 'relevance follows the winner, as the gradient does'
-  if kind in overrides.op_types() and refusal:
+  if kind in operations.activations() and refusal:
     return 'rule of activations'
   if any(
     products.is_product(n) for n in subgraph.nodes.values() if n.op == kind

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from attribution import explainer as explainers
-from frozen_graphs import network_files
+import frozen_graphs
 from frozen_graphs.errors import GraphError
-from frozen_graphs.inspection import report as inspection
-from frozen_graphs.inspection import text as inspection_text
 from taskonomy_models import bank as banks
+from taskonomy_models import proposal as proposals
+from taskonomy_models import proposal_text
 from tests import inspection_testing, testing
 
 
@@ -61,17 +61,17 @@ class KindsTest(parameterized.TestCase):
     graph_def = inspection_testing.graph_def_of(
       getattr(inspection_testing, network)
     )
-    report = inspection.inspect(graph_def, name=network)
+    proposal = proposals.propose(graph_def, name=network)
     if source is not None:
-      self.assertEqual(report.entry['input'], f'{source}:0')
+      self.assertEqual(proposal.entry['input'], f'{source}:0')
     if representation is not None:
-      self.assertEqual(report.entry['representation'], f'{representation}:0')
-    self.assertEqual(report.entry['preprocessing'], preprocessing)
+      self.assertEqual(proposal.entry['representation'], f'{representation}:0')
+    self.assertEqual(proposal.entry['preprocessing'], preprocessing)
     with explainers.Explainer(
       graph_def,
-      input_tensor=report.entry['input'],
-      representation_tensor=report.entry['representation'],
-      preprocessing=report.entry['preprocessing'],
+      input_tensor=proposal.entry['input'],
+      representation_tensor=proposal.entry['representation'],
+      preprocessing=proposal.entry['preprocessing'],
       methods=('gradient_times_input', 'elrp'),
       batch_size=1,
     ) as explainer:
@@ -82,7 +82,7 @@ class KindsTest(parameterized.TestCase):
       self.assertGreater(np.abs(maps).max(), 0)
 
 
-class ReportTest(absltest.TestCase):
+class ProposalTest(absltest.TestCase):
   def graph_def(self, name='classifier'):
     return inspection_testing.graph_def_of(getattr(inspection_testing, name))
 
@@ -91,11 +91,11 @@ class ReportTest(absltest.TestCase):
     path = os.path.join(folder, 'my net.pb')
     with open(path, 'wb') as file:
       file.write(self.graph_def().SerializeToString())
-    report = inspection.inspect(
-      network_files.load(path).graph_def, name='my net', source=path
+    proposal = proposals.propose(
+      frozen_graphs.load(path), name='my net', source=path
     )
     with open(os.path.join(folder, 'bank.json'), 'w') as file:
-      json.dump(inspection_text.bank_of(report), file)
+      json.dump(proposal_text.bank_of(proposal), file)
     (encoder,) = banks.load(folder).encoders
     self.assertEqual(encoder.name, 'my_net')
     with explainers.Explainer(
@@ -111,30 +111,30 @@ class ReportTest(absltest.TestCase):
     path = self.create_tempfile(
       'graph.pbtxt', text_format.MessageToString(self.graph_def())
     ).full_path
-    report = inspection.inspect(network_files.load(path).graph_def, source=path)
-    self.assertEqual(report.entry['graph'], 'graph.pbtxt')
-    self.assertEqual(report.entry['representation'], 'features:0')
+    proposal = proposals.propose(frozen_graphs.load(path), source=path)
+    self.assertEqual(proposal.entry['graph'], 'graph.pbtxt')
+    self.assertEqual(proposal.entry['representation'], 'features:0')
 
   def test_text_and_json_tell_the_same(self):
-    report = inspection.inspect(self.graph_def('byte_images'))
-    text = inspection_text.as_text(report)
-    content = json.loads(json.dumps(inspection_text.as_json(report)))
+    proposal = proposals.propose(self.graph_def('byte_images'))
+    text = proposal_text.as_text(proposal)
+    content = json.loads(json.dumps(proposal_text.as_json(proposal)))
     for part in ('features:0', 'GUESS', 'behind input:0', '0..255', 'Relu'):
       self.assertIn(part, text)
-    self.assertEqual(content['entry'], dict(report.entry))
+    self.assertEqual(content['entry'], dict(proposal.entry))
     self.assertEqual(content['operations']['Conv2D'], 3)
 
   def test_a_representation_may_be_chosen(self):
-    report = inspection.inspect(
+    proposal = proposals.propose(
       self.graph_def(), representation_tensor='Relu_1'
     )
-    self.assertEqual(report.entry['representation'], 'Relu_1:0')
-    self.assertLen(report.trials, 1)
+    self.assertEqual(proposal.entry['representation'], 'Relu_1:0')
+    self.assertLen(proposal.trials, 1)
 
   def test_the_graph_is_not_changed(self):
     graph_def = self.graph_def('byte_images')
     before = graph_def.SerializeToString(deterministic=True)
-    inspection.inspect(graph_def)
+    proposals.propose(graph_def)
     self.assertEqual(graph_def.SerializeToString(deterministic=True), before)
 
   def test_an_operation_without_a_rule_is_named_with_the_ways_out(self):
@@ -143,11 +143,11 @@ class ReportTest(absltest.TestCase):
       x = b.conv(inspection_testing.placeholder(None, 16, 16, 3), 8, 2)
       tf.cumsum(tf.math.cumprod(x, 3), 3, name='features')
 
-    report = inspection.inspect(
+    proposal = proposals.propose(
       inspection_testing.graph_def_of(build), representation_tensor='features'
     )
-    self.assertEqual(report.nonlinear['Cumprod'], 'NO RULE')
-    self.assertIn('register_activation', report.no_rule)
+    self.assertEqual(proposal.nonlinear['Cumprod'], 'NO RULE')
+    self.assertIn('register_activation', proposal.no_rule)
 
   def test_a_candidate_that_gets_no_map_gives_way_to_the_next(self):
     def build():
@@ -156,12 +156,12 @@ class ReportTest(absltest.TestCase):
       x = tf.nn.relu(tf.identity(x), name='features')
       tf.nn.relu(b.conv(x, 8, relu=False) * 0 - 1, name='dead')
 
-    report = inspection.inspect(inspection_testing.graph_def_of(build))
-    self.assertEqual(report.trials[0].tensor, 'dead:0')
+    proposal = proposals.propose(inspection_testing.graph_def_of(build))
+    self.assertEqual(proposal.trials[0].tensor, 'dead:0')
     self.assertEqual(
-      set(report.trials[0].outcomes.values()), {'the map is zero'}
+      set(proposal.trials[0].outcomes.values()), {'the map is zero'}
     )
-    self.assertNotEqual(report.entry['representation'], 'dead:0')
+    self.assertNotEqual(proposal.entry['representation'], 'dead:0')
 
   def test_a_graph_without_images_is_refused_with_the_reason(self):
     def vectors():
@@ -172,16 +172,16 @@ class ReportTest(absltest.TestCase):
       tf.constant(1.0)
 
     with self.assertRaisesRegex(GraphError, 'images need 4 dimensions'):
-      inspection.inspect(inspection_testing.graph_def_of(vectors))
+      proposals.propose(inspection_testing.graph_def_of(vectors))
     with self.assertRaisesRegex(GraphError, 'there is no Placeholder'):
-      inspection.inspect(inspection_testing.graph_def_of(nothing))
+      proposals.propose(inspection_testing.graph_def_of(nothing))
 
   def test_files_that_are_no_networks_are_refused(self):
     folder = self.create_tempdir().full_path
     with self.assertRaisesRegex(FileNotFoundError, 'no file'):
-      network_files.load(os.path.join(folder, 'missing.pb'))
+      frozen_graphs.load(os.path.join(folder, 'missing.pb'))
     with self.assertRaisesRegex(GraphError, 'no format that is known'):
-      network_files.load(folder)
+      frozen_graphs.load(folder)
 
 
 if __name__ == '__main__':

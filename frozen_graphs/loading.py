@@ -1,0 +1,57 @@
+"""The one door: any file, folder, handle or object becomes a `Network`."""
+
+from collections.abc import Mapping
+import dataclasses
+
+from frozen_graphs import control_flow
+from frozen_graphs.errors import about
+from frozen_graphs.formats import registry
+from frozen_graphs.network import Network
+
+
+def load(
+  source: object,
+  *,
+  input: str | None = None,
+  representation: str | None = None,
+  name: str | None = None,
+  format: str | None = None,
+  constants: Mapping[str, object] | None = None,
+  **options,
+) -> Network:
+  """Loads a network, once; nothing of it is run.
+
+  Args:
+    source: The path of a frozen graph, a Keras model, a SavedModel, a
+      TensorFlow 1 checkpoint, an ONNX, TensorFlow Lite or TensorFlow.js model;
+      a handle of TensorFlow Hub; a Keras model or a GraphDef in memory.
+    input: The tensor of the images; default: the network's first input. Here
+      and below the end of a name is enough, if no other tensor has it.
+    representation: The tensor of interest, or a layer of a Keras model. It may
+      be chosen later, see `Network.at`.
+    name: For messages; default: what the source is called.
+    format: One of `registry.FORMATS`; default: what the source looks like.
+    constants: Values of other inputs, by their names.
+    **options: Of the format, such as `signature` or `tags` of a SavedModel.
+
+  Raises:
+    GraphError: If the source cannot be read as a network, or an option is
+      wrong; UnsafeGraphError if it would do more than compute.
+    OSError: If a file cannot be read.
+  """
+  entry = registry.of(source, format)
+  asked = {
+    'constants': constants,
+    'input': input,
+    'representation': representation,
+    **options,
+  }
+  taken = entry.options(asked)
+  frozen = entry.load(source, **taken)
+  with about(frozen.source):
+    if constants and 'constants' not in taken:
+      folded = control_flow.fold(frozen.graph_def, constants)
+      frozen = dataclasses.replace(frozen, graph_def=folded)
+  if 'input' in taken:  # The format has cut the graph there.
+    input = None
+  return Network(frozen, input, representation, name or frozen.source)

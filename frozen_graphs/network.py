@@ -1,0 +1,278 @@
+"""One network: a frozen graph from images to a representation, loaded once."""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+import functools
+import hashlib
+from typing import Any, TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+from frozen_graphs import graph as graph_lib
+from frozen_graphs import operations, session
+from frozen_graphs.errors import GraphError, about
+from frozen_graphs.frozen import FrozenNetwork
+from frozen_graphs.graph import SubGraph
+from frozen_graphs.passes import Passes
+
+_LISTED = 12
+T = TypeVar('T')
+
+
+class Network:
+  """A frozen graph, its input and its representation.
+
+  The file was read when the network was loaded. The graph is checked and cut to
+  [input, representation] at the first look at it, and given to TensorFlow when
+  it is first run; each happens once.
+
+  Attributes:
+    name: For messages.
+    inputs: Names of the tensors that images can be fed to, likeliest first.
+    outputs: Names of the tensors that the source calls its outputs.
+    source: Format and origin.
+    graph_def: The whole graph.
+  """
+
+  def __init__(
+    self,
+    frozen: FrozenNetwork,
+    input: str | None = None,
+    representation: str | None = None,
+    name: str = 'network',
+  ):
+    """Takes a network that a format has read.
+
+    Args:
+      frozen: The network.
+      input: The tensor of the images; default: its first input.
+      representation: The tensor of interest; None if it is chosen later.
+      name: For messages.
+    """
+    self.name = name
+    self.frozen = frozen
+    self._input, self._representation = input, representation
+    self._shape: tuple[int | None, ...] | None = None
+    self._forward: Passes | None = None
+    self._derived: dict[Hashable, Any] = {}
+
+  def __repr__(self) -> str:
+    ends = f'{self._input or (self.inputs or ("?",))[0]} to '
+    return f'<Network {self.name}: {ends}{self._representation or "?"}>'
+
+  @property
+  def inputs(self) -> tuple[str, ...]:
+    return self.frozen.inputs
+
+  @property
+  def outputs(self) -> tuple[str, ...]:
+    return self.frozen.outputs
+
+  @property
+  def source(self) -> str:
+    return self.frozen.source
+
+  @property
+  def graph_def(self) -> tf.compat.v1.GraphDef:
+    return self.frozen.graph_def
+
+  @functools.cached_property
+  def digest(self) -> str:
+    """The sha256 of the file, or of the graph if it is none of its own."""
+    if self.frozen.digest:
+      return self.frozen.digest
+    content = self.graph_def.SerializeToString(deterministic=True)
+    return hashlib.sha256(content).hexdigest()
+
+  @property
+  def input_tensor(self) -> str:
+    """Name of the tensor that images are fed to.
+
+    Raises:
+      GraphError: If nothing says which it is.
+    """
+    if self._input is None and not self.inputs:
+      raise GraphError(
+        f'{self.source}: nothing says where images go in; name the tensor '
+        '(input).'
+      )
+    return self._input or self.inputs[0]
+
+  @property
+  def representation_tensor(self) -> str:
+    """Name of the representation.
+
+    Raises:
+      GraphError: If it was not chosen; the message lists some.
+    """
+    if self._representation is None:
+      layers = [n.name for n in self.graph_def.node if n.name.endswith('_out')]
+      listed = [f'{n}:0' for n in layers[-_LISTED:]] or self.outputs[:_LISTED]
+      raise GraphError(
+        f'{self.source}: the representation is not given. Choose the most '
+        'compact tensor between the part that sees the image and the part that '
+        f'answers. The last ones are: {", ".join(listed)}. `python -m '
+        'taskonomy_models.inspect` ranks all tensors of a graph.'
+      )
+    return self._representation
+
+  def at(self, representation: str, input: str | None = None) -> 'Network':
+    """Returns the same network with another representation, or input."""
+    return Network(self.frozen, input or self._input, representation, self.name)
+
+  def derived(self, key: Hashable, make: Callable[[SubGraph], T]) -> T:
+    """Returns what is made of the graph; it is made once for each key."""
+    if key not in self._derived:
+      self._derived[key] = make(self.subgraph)
+    return self._derived[key]
+
+  def assume_input_shape(self, shape: tuple[int | None, ...]) -> None:
+    """States [N, height, width, channels], if the graph does not."""
+    if self.subgraph.input_shape is None:
+      self.subgraph = graph_lib.with_input_shape(self.subgraph, shape)
+
+  @functools.cached_property
+  def subgraph(self) -> SubGraph:
+    """The checked graph between input and representation.
+
+    Raises:
+      GraphError: If the graph cannot be used, see `graph.extract`; or its input
+        is no batch of images in floating point.
+    """
+    name = (
+      self.name if self.name == self.source else (f'{self.name}: {self.source}')
+    )
+    with about(name):
+      subgraph = graph_lib.extract(
+        self.graph_def, self.input_tensor, self.representation_tensor
+      )
+      if subgraph.input_shape is None:
+        subgraph = self._with_inferred_shape(subgraph)
+      _check_input(subgraph)
+    return subgraph
+
+  def _with_inferred_shape(self, subgraph: SubGraph) -> SubGraph:
+    """Returns the graph with its input's shape, if what is before it tells."""
+    try:
+      before, tensor = graph_lib.upstream(self.graph_def, self.input_tensor)
+    except GraphError:
+      return subgraph  # Operations that TensorFlow is not to be given.
+    shape = session.static_shape(before, tensor)
+    return graph_lib.with_input_shape(subgraph, shape) if shape else subgraph
+
+  @property
+  def input_shape(self) -> tuple[int | None, ...]:
+    """[height, width, channels] of the input, None where it is open.
+
+    Or [channels, height, width], if the graph was made so.
+    """
+    return (self.subgraph.input_shape or (None,) * 4)[1:]
+
+  @property
+  def operations(self) -> Mapping[str, int]:
+    """Number of nodes by op type, between input and representation."""
+    return Counter(node.op for node in self.subgraph.nodes.values())
+
+  def activations(self) -> dict[str, tuple[int | None, ...]]:
+    """Returns the shapes of the results of activations, in order, by tensor."""
+    kinds = set(operations.activations())
+    names = [n for n, node in self.subgraph.nodes.items() if node.op in kinds]
+    return {
+      f'{name}:0': shape
+      for name, shape in zip(
+        names, session.static_shapes(self.subgraph, names), strict=True
+      )
+      if shape is not None
+    }
+
+  @property
+  def representation_shape(self) -> tuple[int | None, ...] | None:
+    """Of the representation, [N, ...], None if the graph does not tell it."""
+    graph_def = self.subgraph.graph_def()
+    return session.static_shape(graph_def, self.subgraph.representation_tensor)
+
+  def passes(self, **options) -> Passes:
+    """Returns forward and backward passes; options as those of `Passes`."""
+    return Passes(self.subgraph, name=self.name, **options)
+
+  def run(
+    self,
+    inputs: np.ndarray,
+    batch_size: int = 32,
+    device: str | None = None,
+    track: Callable = iter,
+  ) -> np.ndarray:
+    """Returns the representations of inputs, [n, ...], batch by batch.
+
+    Args:
+      inputs: [n, height, width, channels], as the graph takes them; at least
+        one.
+      batch_size: Inputs computed at once.
+      device: For example '/GPU:0'; default: TensorFlow's choice.
+      track: Wraps the starts of the batches, to show progress.
+
+    Raises:
+      GraphError: If TensorFlow cannot run the graph on them.
+    """
+    if self._forward is None:
+      self._forward = self.passes(batch_size=batch_size, device=device)
+    passes = self._forward
+    passes.prove(inputs[:1])
+    starts = range(0, len(inputs), passes.batch_size)
+    return np.concatenate([
+      passes.run(inputs[start : start + passes.batch_size]).representation
+      for start in track(starts)
+    ])  # fmt: skip
+
+  def gradients(
+    self, inputs: np.ndarray, batch_size: int = 32
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the gradient of the mean over units, and the representations.
+
+    Args:
+      inputs: [n, height, width, channels].
+      batch_size: Inputs computed at once.
+
+    Returns:
+      [n, height, width, channels] and [n, ...].
+    """
+    with self.passes(rules=(None,), batch_size=batch_size) as passes:
+      passes.prove(inputs[:1])
+      found = [
+        passes.run(inputs[start : start + passes.batch_size])
+        for start in range(0, len(inputs), passes.batch_size)
+      ]
+    return (
+      np.concatenate([each.gradients[None] for each in found]),
+      np.concatenate([each.representation for each in found]),
+    )
+
+  def close(self) -> None:
+    """Frees what TensorFlow holds; the network can be run again."""
+    if self._forward is not None:
+      self._forward.close()
+      self._forward = None
+
+  def __enter__(self) -> 'Network':
+    return self
+
+  def __exit__(self, *exception) -> None:
+    self.close()
+
+
+def _check_input(subgraph: SubGraph) -> None:
+  if subgraph.input_type not in (tf.float32, tf.float64):
+    behind = graph_lib.first_floats(subgraph)
+    raise GraphError(
+      f'The input {subgraph.input_tensor!r} has the type '
+      f'{subgraph.input_type.name}, through which no gradient flows; choose '
+      'the first floating-point image tensor behind it as the input: '
+      f'{", ".join(behind[:5]) or "there is none"}.'
+    )
+  shape = subgraph.input_shape
+  if shape is not None and len(shape) != 4:
+    raise GraphError(
+      f'The input {subgraph.input_tensor!r} has the shape {shape}; images '
+      'need [N, height, width, channels].'
+    )

@@ -1,0 +1,267 @@
+"""Forward and backward passes of a checked graph: the only place that runs one.
+
+A graph made for a fixed batch is given any number of images if that is found to
+keep them apart, else the fixed number at a time.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+import contextlib
+import dataclasses
+from typing import Any
+
+from absl import logging
+import numpy as np
+import tensorflow as tf
+
+from frozen_graphs import batching, session
+from frozen_graphs import graph as graph_lib
+from frozen_graphs.errors import GraphError, UnsupportedOpError
+from frozen_graphs.graph import SubGraph
+
+# Whatever `scope` knows how to make gradients follow; None is the plain one.
+Rule = Hashable
+Scope = Callable[[Any], contextlib.AbstractContextManager]
+
+_UNKNOWN_SIDE = 64  # Pixels, where a graph with a fixed batch leaves it open.
+# How much results of a rule may differ: f(z) / z changes fast near z = 0.
+_RULED_TOLERANCE = 2e-2
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """Of a batch.
+
+  Attributes:
+    representation: [n, ...].
+    gradients: By rule, [n, height, width, channels]: of the mean over the units
+      of each image's representation, with respect to the input.
+  """
+
+  representation: np.ndarray
+  gradients: Mapping[Rule, np.ndarray]
+
+
+class Passes:
+  """A graph given to TensorFlow, with a backward pass for each rule.
+
+  Attributes:
+    batch_size: Inputs computed at once.
+    batching: `open`, if the graph takes any number of images; `rebatched`, if
+      it was made for a fixed number, but takes any and keeps images apart, as
+      was tried; `one_at_a_time` or `fixed`, if it does not: it gets one, or the
+      number that it was made for.
+  """
+
+  def __init__(
+    self,
+    subgraph: SubGraph,
+    *,
+    rules: Sequence[Rule] = (),
+    unit_rules: Sequence[Rule] = (),
+    scope: Scope = lambda rule: contextlib.nullcontext(),
+    batch_size: int = 32,
+    device: str | None = None,
+    name: str = 'network',
+    probe: Callable[[int, Sequence[int]], np.ndarray] | None = None,
+  ):
+    """Imports the graph and builds the backward passes.
+
+    Args:
+      subgraph: The graph.
+      rules: Of the backward passes.
+      unit_rules: Those of single units' backward passes, see `unit_gradient`.
+      scope: A context within which gradients follow a rule.
+      batch_size: Inputs computed at once.
+      device: For example '/GPU:0'; default: TensorFlow's choice.
+      name: For messages.
+      probe: Returns inputs [count, *sides] like those to come, or None, which a
+        graph made for a fixed batch is tried on; default: uniform noise.
+
+    Raises:
+      GraphError: If TensorFlow cannot import or differentiate the graph, or the
+        images of a batch influence each other.
+    """
+    if batch_size < 1:
+      raise ValueError(f'batch_size must be at least 1, but is {batch_size}.')
+    self.batch_size, self.batching = batch_size, 'open'
+    self._name, self._scope, self._probe = name, scope, probe
+    self._rules = tuple(dict.fromkeys(rules))
+    self._unit_rules = tuple(dict.fromkeys(unit_rules))
+    self._is_proven = subgraph.input_shape is not None
+    fixed, *sides = subgraph.input_shape or (None,) * 4
+    if fixed is None:
+      self._build(subgraph, device)
+    else:
+      self._build_fixed(subgraph, fixed, sides, device)
+
+  def _build(self, subgraph: SubGraph, device: str | None) -> None:
+    session.check_device(device)
+    with tf.Graph().as_default() as graph, tf.device(device):
+      self._input, self._representation = session.import_graph(subgraph)
+      self._gradients, self._unit_gradients, self._unit = {}, {}, None
+      if self._rules or self._unit_rules:
+        count = tf.shape(self._input)[0]
+        units = tf.reshape(self._representation, [count, -1])
+        target = tf.reduce_mean(units, axis=1)
+      for rule in self._rules:
+        self._gradients[rule] = self._gradient(target, rule)
+      if self._unit_rules:
+        self._unit = tf.compat.v1.placeholder(tf.int32, [], 'unit')
+        unit = tf.gather(units, self._unit, axis=1)
+        for rule in self._unit_rules:
+          self._unit_gradients[rule] = self._gradient(unit, rule)
+    self._session = tf.compat.v1.Session(graph=graph, config=session.config())
+
+  def _gradient(self, target: tf.Tensor, rule: Rule) -> tf.Tensor:
+    """Returns the gradient of `target` [N], of every image by itself."""
+    try:
+      with self._scope(rule):
+        (gradient,) = tf.gradients(target, self._input)
+    except LookupError as error:
+      raise UnsupportedOpError(
+        f'An operation of the graph has no gradient: {error}'
+      ) from error
+    if gradient is None:
+      raise GraphError(
+        f'{self._representation.name!r} has no gradient with respect to '
+        f'{self._input.name!r}: every way between them passes an operation '
+        'that blocks gradients.'
+      )
+    return tf.convert_to_tensor(gradient)
+
+  def _build_fixed(
+    self,
+    subgraph: SubGraph,
+    fixed: int,
+    sides: Sequence[int | None],
+    device: str | None,
+  ) -> None:
+    """Builds a graph made for a fixed batch, with an open one if it can be."""
+    sides = [side or _UNKNOWN_SIDE for side in sides]
+    try:
+      self._build(graph_lib.with_open_batch(subgraph), device)
+      pair = self._inputs_to_try(2, sides)
+      if batching.keeps_images_apart(self._everything, pair):
+        logging.info(
+          '%s: made for batches of %d, takes any.', self._name, fixed
+        )
+        self.batching = 'rebatched'
+        return
+    except (GraphError, ValueError):
+      pass  # Something in the graph knows the batch size: as it was made, then.
+    self.close()
+    self._build(subgraph, device)
+    self.batch_size = fixed
+    inputs = self._inputs_to_try(fixed, sides)
+    if batching.mixes_images(self._everything, inputs):
+      raise GraphError(
+        f'The graph takes {fixed} images at a time, which influence each '
+        'other; freeze it for inference on single images.'
+      )
+    logging.info('%s: takes %d image(s) at a time.', self._name, fixed)
+    self.batching = 'one_at_a_time' if fixed == 1 else 'fixed'
+
+  def _inputs_to_try(self, count: int, sides: Sequence[int]) -> np.ndarray:
+    found = self._probe(count, sides) if self._probe else None
+    if found is None:
+      noise = np.random.default_rng(0).uniform(size=(count, *sides))
+      found = noise.astype(self._input.dtype.as_numpy_dtype)
+    return found
+
+  def prove(self, inputs: np.ndarray) -> None:
+    """Finds out whether a graph of unknown input keeps images apart.
+
+    Args:
+      inputs: One, or more, as they will come; [n, ...].
+    """
+    if self._is_proven or not len(inputs):
+      return
+    pair = np.concatenate([inputs[:1], batching.other_than(inputs[:1])])
+    try:
+      is_apart = batching.keeps_images_apart(self._everything, pair)
+    except GraphError:
+      is_apart = False
+    if not is_apart:
+      logging.info('%s: takes one image at a time.', self._name)
+      self.batch_size = 1
+      self.batching = 'one_at_a_time'
+    self._is_proven = True
+
+  def _everything(self, inputs: np.ndarray) -> list[batching.Result]:
+    """Returns the representation, and the gradients of all rules."""
+    gradients, representation = self._fetch(
+      (self._gradients, self._representation), inputs
+    )
+    return [batching.Result(representation)] + [
+      batching.Result(values, _RULED_TOLERANCE)
+      if rule
+      else batching.Result(values)
+      for rule, values in gradients.items()
+    ]
+
+  def run(self, inputs: np.ndarray) -> Result:
+    """Returns what at most `batch_size` inputs [n, ...] give.
+
+    The batch is filled up, so that every one is of the same size.
+
+    Raises:
+      GraphError: If TensorFlow cannot run the graph on them.
+    """
+    count = len(inputs)
+    inputs = self._filled(inputs)
+    gradients, representation = self._fetch(
+      (self._gradients, self._representation), inputs
+    )
+    if representation.shape[:1] != inputs.shape[:1]:
+      raise GraphError(
+        f'{self._name}: the representation has the shape '
+        f'{representation.shape} for {len(inputs)} images; its first '
+        'dimension must be the images.'
+      )
+    return Result(
+      representation[:count],
+      {rule: values[:count] for rule, values in gradients.items()},
+    )
+
+  def gradient(self, rule: Rule, inputs: np.ndarray) -> np.ndarray:
+    """Returns the gradient of one rule at at most `batch_size` inputs."""
+    filled = self._filled(inputs)
+    return self._fetch(self._gradients[rule], filled)[: len(inputs)]
+
+  def unit_gradient(
+    self, rule: Rule, unit: int, inputs: np.ndarray
+  ) -> np.ndarray:
+    """Returns the gradient of one unit at at most `batch_size` inputs."""
+    filled = self._filled(inputs)
+    found = self._fetch(self._unit_gradients[rule], filled, {self._unit: unit})
+    return found[: len(inputs)]
+
+  def _filled(self, inputs: np.ndarray) -> np.ndarray:
+    missing = self.batch_size - len(inputs)
+    return np.concatenate([inputs, np.repeat(inputs[-1:], missing, axis=0)])
+
+  def _fetch(self, fetches, inputs: np.ndarray, feed: Mapping | None = None):
+    if self._session is None:
+      raise ValueError(f'{self._name} is closed.')
+    try:
+      return self._session.run(fetches, {self._input: inputs, **(feed or {})})
+    except tf.errors.OpError as error:
+      raise GraphError(
+        f'{self._name}: TensorFlow cannot run the graph on inputs of shape '
+        f'{inputs.shape}: {error.message.splitlines()[0]}'
+      ) from error
+
+  def close(self) -> None:
+    """Frees the session; the passes cannot be run afterwards."""
+    if self._session is not None:
+      self._session.close()
+      self._session = None
+      # The tensors would keep the graph, with all its constants.
+      self._input = self._representation = self._unit = None
+      self._gradients, self._unit_gradients = {}, {}
+
+  def __enter__(self) -> 'Passes':
+    return self
+
+  def __exit__(self, *exception) -> None:
+    self.close()
