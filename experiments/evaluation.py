@@ -159,7 +159,7 @@ def score(
   matrix: np.ndarray,
   names: Sequence[str],
   oracle: oracle_lib.Oracle,
-  groups: Mapping[str, str],
+  groups: Mapping[str, str] | None = None,
   image_cosines: np.ndarray | None = None,
 ) -> Score:
   """Scores an affinity, or any other similarity of models.
@@ -182,7 +182,7 @@ def score(
     cosines = image_cosines[:, known][:, :, known]
     drawn = resampling.affinities(cosines, shares)
     draws = resampling.score(drawn, names, oracle)
-  if _all_have_one(groups, oracle):
+  if groups and _all_have_one(groups, oracle):
     within = ranking.precision_p_values(matrix, names, oracle, groups=groups)
   return Score(
     ranking.precision_recall(rankings, oracle),

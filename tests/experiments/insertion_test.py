@@ -176,9 +176,7 @@ class SpacesTest(InsertionTestCase):
         raise ValueError('the last batch')
       return found
 
-    with mock.patch.object(
-      pipeline.Explainer, 'explain', fail_at_last
-    ):
+    with mock.patch.object(pipeline.Explainer, 'explain', fail_at_last):
       with self.assertRaisesRegex(ValueError, 'has no direction|last batch'):
         self.insert(self.new(), on_bad_map=on_bad_map)
     self.assert_same_tree(before)
