@@ -6,26 +6,28 @@ start (imports, data) before it. The plain implementations, in
 `textbook_measures`, are called on the same data; their scores must agree.
 """
 
-from collections.abc import Callable, Sequence
 import multiprocessing
 import resource
 import time
 
-from absl import app, flags
 import numpy as np
 
+import toolkit_basics.cli as cli
 from benchmarks import textbook_measures
 from transferability import measures
 
-_MEASURES = flags.DEFINE_multi_enum(
-  'measure', list(measures.names()), measures.names(), 'Measures to time.'
+FLAGS = cli.Flags()
+_MEASURES = FLAGS.some_of(
+  'measures', measures.names(), measures.names(), 'Which measures are timed.'
 )
-_SAMPLES = flags.DEFINE_integer('n', 10_000, 'Samples.', lower_bound=2)
-_FEATURES = flags.DEFINE_integer('d', 2048, 'Features.', lower_bound=1)
-_CLASSES = flags.DEFINE_integer('c', 100, 'Classes.', lower_bound=2)
-_SOURCES = flags.DEFINE_integer('cs', 1000, 'Source classes.', lower_bound=1)
-_TEXTBOOK = flags.DEFINE_bool(
-  'textbook', True, 'Whether to time the plain implementations too.'
+_SAMPLES = FLAGS.integer('n', 10_000, 'Number of samples.', lower_bound=2)
+_FEATURES = FLAGS.integer('d', 2048, 'Number of features.', lower_bound=1)
+_CLASSES = FLAGS.integer('c', 100, 'Number of classes.', lower_bound=2)
+_SOURCES = FLAGS.integer(
+  'cs', 1000, 'Number of classes that the sources tell apart.', lower_bound=1
+)
+_TEXTBOOK = FLAGS.bool(
+  'textbook', True, 'Whether the plain implementations are timed too.'
 )
 
 Inputs = dict[str, np.ndarray]
@@ -47,7 +49,7 @@ def make_inputs(n: int, d: int, c: int, cs: int, seed: int = 0) -> Inputs:
 def _call(name: str, textbook: bool, inputs: Inputs) -> float:
   if textbook:
     needs = measures.info(name).needs
-    function: Callable[..., float] = textbook_measures.MEASURES[name]
+    function = getattr(textbook_measures, name)
     return float(function(*(inputs[need] for need in needs)))
   return measures.score(name, **inputs)
 
@@ -74,17 +76,14 @@ def _in_new_process(*args) -> tuple[float, float, float, float]:
     return pool.apply(_measure, args)
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def main() -> None:
   shape = _SAMPLES.value, _FEATURES.value, _CLASSES.value, _SOURCES.value
   print('n, d, C, Cs = {}, {}, {}, {}'.format(*shape))
   print('measure             score      seconds  GB before  GB peak')
   for name in _MEASURES.value:
     for textbook in (False, True):
-      if textbook and (
-        not _TEXTBOOK.value or name not in textbook_measures.MEASURES
-      ):
+      there = _TEXTBOOK.value and hasattr(textbook_measures, name)
+      if textbook and not there:
         continue
       label = '  textbook' if textbook else name
       value, seconds, before, peak = _in_new_process(name, textbook, shape)
@@ -95,4 +94,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run(main, FLAGS)

@@ -6,25 +6,31 @@ written out that compute each pair from the two representations. The latter are
 timed on a few pairs and multiplied; their scores must agree.
 """
 
-from collections.abc import Sequence
 import itertools
 import time
-import warnings
 
-from absl import app, flags
 import numpy as np
 
+import toolkit_basics.cli as cli
 from benchmarks import textbook_similarities
 from transferability import similarity
 
-_MEASURES = flags.DEFINE_multi_enum(
-  'measure', list(similarity.names()), similarity.names(), 'Measures to time.'
+FLAGS = cli.Flags()
+_MEASURES = FLAGS.some_of(
+  'measures', similarity.names(), similarity.names(), 'Which are timed.'
 )
-_NETWORKS = flags.DEFINE_integer('networks', 20, 'Networks.', lower_bound=2)
-_IMAGES = flags.DEFINE_integer('n', 1000, 'Images.', lower_bound=4)
-_UNITS = flags.DEFINE_integer('d', 2048, 'Units.', lower_bound=2)
-_PAIRS = flags.DEFINE_integer(
-  'pairs', 1, 'Pairs that the plain versions compute; 0: none.', lower_bound=0
+_NETWORKS = FLAGS.integer(
+  'num_networks', 20, 'Number of networks.', lower_bound=2
+)
+_IMAGES = FLAGS.integer('n', 1000, 'Number of images.', lower_bound=4)
+_UNITS = FLAGS.integer(
+  'd', 2048, 'Number of units of each representation.', lower_bound=2
+)
+_PAIRS = FLAGS.integer(
+  'pairs',
+  1,
+  'How many pairs the plain versions compute; 0 leaves these out.',
+  lower_bound=0,
 )
 
 
@@ -44,7 +50,7 @@ def _plain(
   name: str, networks: dict[str, np.ndarray], pairs: int
 ) -> tuple[float, float]:
   """Returns seconds for a pair, and the largest difference of scores."""
-  function = textbook_similarities.SIMILARITIES[name]
+  function = getattr(textbook_similarities, name)
   chosen = list(itertools.islice(itertools.combinations(networks, 2), pairs))
   start = time.process_time()
   plain = [function(networks[a], networks[b]) for a, b in chosen]
@@ -53,10 +59,7 @@ def _plain(
   return seconds, float(np.abs(np.subtract(plain, found)).max())
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  warnings.simplefilter('ignore')  # That there are more units than images.
+def main() -> None:
   networks = make_networks(_NETWORKS.value, _IMAGES.value, _UNITS.value)
   number = len(networks) * (len(networks) - 1) // 2
   print(
@@ -75,4 +78,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run(main, FLAGS)

@@ -1,6 +1,6 @@
 """Compares mini banks trained by different recipes.
 
-  python -m experiments.compare_recipes --bank_dirs=work/a,work/b
+  python -m experiments.compare_recipes --bank=work/a,work/b
 
 projects every bank over scenes of the split, and writes how well each method
 agrees with an oracle: that of --oracle_dir, by default the first bank's,
@@ -9,34 +9,36 @@ is for the numbers that are reported. The rows with `no_hubs` are a remedy that
 is not in the paper: each source's mean affinity is subtracted from its column.
 """
 
-from collections.abc import Sequence
 import os
 
-from absl import app, flags
 import numpy as np
 
-from experiments import evaluation, mini_bank, pipeline
+import toolkit_basics.cli as cli
+from experiments import evaluation, mini_bank, pipeline, shared_flags
 from probe_data import probe_sets, scene_dataset
 from taskonomy_models import bank as banks
-from toolkit_basics import cli, files, progress
+from toolkit_basics import files, progress
 from transferability import affinity as affinity_lib
 from transferability import oracle as oracle_lib
 from transferability import ranking
 
-_BANK_DIRS = flags.DEFINE_list('bank_dirs', None, 'Folders of mini banks.')
-_ORACLE_DIR = flags.DEFINE_string(
-  'oracle_dir', None, 'Bank whose oracle is used; default: the first.'
+FLAGS = cli.Flags()
+_BANKS = FLAGS.paths('bank', None, 'Folders of mini banks, with commas.')
+_ORACLE_DIR = FLAGS.path(
+  'oracle_dir',
+  None,
+  'Folder of the bank whose oracle is the truth; by default the first one.',
 )
-_DATA_DIR = flags.DEFINE_string(
-  'data_dir', 'work/data', 'Folder of the rendered scenes.'
+_DATA_DIR = shared_flags.data_dir(FLAGS)
+_SPLIT = FLAGS.enum(
+  'split',
+  'validation',
+  ['validation', 'test'],
+  'Scenes that are projected, and on which the oracle was measured.',
 )
-_SPLIT = flags.DEFINE_enum(
-  'split', 'validation', ['validation', 'test'], 'Scenes.'
-)
-_NUM_IMAGES = flags.DEFINE_integer(
-  'num_images', 300, 'Probe images.', lower_bound=1
-)
-_OUTPUT = flags.DEFINE_string('output', 'work/recipes', 'Result folder.')
+_NUM_IMAGES = shared_flags.num_images(FLAGS, 300)
+_OUTPUT = shared_flags.output(FLAGS, 'work/recipes', 'a folder')
+FLAGS.require(_BANKS)
 
 _METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _ORACLES = {'validation': 'oracle_validation.csv', 'test': 'oracle.csv'}
@@ -97,25 +99,21 @@ def _rows(folder: str, oracle: oracle_lib.Oracle, probe, output: str):
       )
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def main() -> None:
   oracle = oracle_lib.Oracle.load(
-    os.path.join(
-      _ORACLE_DIR.value or _BANK_DIRS.value[0], _ORACLES[_SPLIT.value]
-    )
-  ).restrict(banks.load(_BANK_DIRS.value[0]).names)
-  sizes = mini_bank.data_sizes(_BANK_DIRS.value[0])
+    os.path.join(_ORACLE_DIR.value or _BANKS.value[0], _ORACLES[_SPLIT.value])
+  ).restrict(banks.load(_BANKS.value[0]).names)
+  sizes = mini_bank.data_sizes(_BANKS.value[0])
   probe = _probe(_DATA_DIR.value, sizes, _SPLIT.value, _NUM_IMAGES.value)
   header = 'bank noise common_start steps loss_ratio method P@1 P@3 P@5'
   table = [(*header.split(), 'spearman', 'mean_affinity')]
-  for folder in progress.track(_BANK_DIRS.value, description='Comparing'):
+  for folder in progress.track(_BANKS.value, description='Comparing'):
     table += _rows(folder, oracle, probe, _OUTPUT.value)
   path = os.path.join(_OUTPUT.value, f'recipes_{_SPLIT.value}.csv')
   files.write_csv(path, table)
   print(evaluation.format_table(table))
   for name, score in evaluation.baseline_scores(
-    oracle, banks.load(_BANK_DIRS.value[0]).groups
+    oracle, banks.load(_BANKS.value[0]).groups
   ).items():
     values = [evaluation.at(score.curve.precision, k) for k in (1, 3, 5)]
     print(name, np.round([*values, score.spearman], 3))
@@ -123,5 +121,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  flags.mark_flag_as_required('bank_dirs')
-  cli.run(main)
+  cli.run(main, FLAGS)

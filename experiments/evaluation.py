@@ -16,7 +16,13 @@ from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
 from transferability import affinity as affinity_lib
-from transferability import baselines, clustering, ranking, resampling
+from transferability import (
+  baselines,
+  clustering,
+  ranking,
+  ranking_files,
+  resampling,
+)
 from transferability import oracle as oracle_lib
 from transferability.model_space import ModelSpace
 
@@ -308,7 +314,7 @@ def write_tables(evaluation: Evaluation, output: str | os.PathLike) -> None:
     affinity_lib.save_matrix(output / 'affinity' / csv, matrix, names)
     distance = affinity_lib.distance(matrix)
     affinity_lib.save_matrix(output / 'distance' / csv, distance, names)
-    files.write_rankings(output / 'ranking' / csv, evaluation.rankings[method])
+    ranking_files.write(output / 'ranking' / csv, evaluation.rankings[method])
     tree = evaluation.trees[method]
     tree.save_linkage(output / 'tree' / csv)
     tree.save_newick(output / 'tree' / f'{method}.newick')

@@ -12,54 +12,39 @@ network. No other network is computed again; the tables, figures and page of the
 run are written anew. `experiments.remove_model` undoes it.
 """
 
-from collections.abc import Sequence
 import pathlib
 
-from absl import app, flags
-
-from experiments import insertion, pipeline
+import toolkit_basics.cli as cli
+from experiments import insertion, shared_flags
 from taskonomy_models import bank as banks
 from taskonomy_models.encoder import Encoder
-from toolkit_basics import cli
 
-_SPACE = flags.DEFINE_string(
-  'space', None, 'Folder of a run, of its model_space/, or of one method of it.'
+FLAGS = cli.Flags()
+_SPACE = shared_flags.space(FLAGS)
+_GRAPH = FLAGS.path('graph', None, "File of the network's frozen graph.")
+_INPUT = FLAGS.string(
+  'input', None, 'Name of the tensor that takes the images, as input:0.'
 )
-_GRAPH = flags.DEFINE_string('graph', None, 'Frozen graph of the encoder.')
-_INPUT = flags.DEFINE_string('input', None, 'Name of its input tensor.')
-_REPRESENTATION = flags.DEFINE_string(
-  'representation', None, 'Name of its representation tensor.'
+_REPRESENTATION = FLAGS.string(
+  'representation', None, 'Name of the tensor of the representation.'
 )
-_PREPROCESSING = flags.DEFINE_string(
+_PREPROCESSING = FLAGS.string(
   'preprocessing',
   None,
-  'T, from an image to its input, say it right.',
+  "What is done to images first, as 'resize(224) | range(-1, 1)'. Nothing "
+  'can find out whether it is right.',
 )
-_BANK = flags.DEFINE_string(
-  'bank', None, 'Bank that has the network, in place of the four flags above.'
+_BANK = shared_flags.bank(FLAGS, None, ' It replaces the four flags above.')
+_NAME = FLAGS.string(
+  'name',
+  None,
+  'What the network is called; by default as its file, or as the only one of '
+  'the bank.',
 )
-_NAME = flags.DEFINE_string(
-  'name', None, 'Of the network; default: its file, or the only one of --bank.'
-)
-_PROBE = flags.DEFINE_string(
-  'probe', None, "Images of the spaces; these four: default, the run's own."
-)
-_PROBE_DIR = flags.DEFINE_string('probe_dir', None, 'Where they are.')
-_NUM_IMAGES = flags.DEFINE_integer('num_images', None, 'How many.')
-_SEED = flags.DEFINE_integer('seed', None, 'Of their sample.')
-_BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size', 50, 'Images computed at once.', lower_bound=1
-)
-_DEVICE = flags.DEFINE_string(
-  'device', None, "For example '/GPU:0'; by default TensorFlow's choice."
-)
-_ON_BAD_MAP = flags.DEFINE_enum(
-  'on_bad_map',
-  'error',
-  pipeline.ON_BAD_MAP,
-  'What to do where a map is all zero or not finite.',
-)
-flags.mark_flag_as_required('space')
+_PROBE = shared_flags.SpaceProbe(FLAGS)
+_BATCH_SIZE = shared_flags.batch_size(FLAGS)
+_DEVICE = shared_flags.device(FLAGS)
+_ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 
 
 def _encoder() -> Encoder:
@@ -73,10 +58,10 @@ def _encoder() -> Encoder:
   given = [flag for flag, value in described.items() if value]
   if _BANK.value:
     if given:
-      raise app.UsageError(f'--bank already says what {given} would say.')
+      raise ValueError(f'--bank already says what {given} would say.')
     return _of_bank(banks.load(_BANK.value))
   if missing := sorted(described.keys() - set(given)):
-    raise app.UsageError(
+    raise ValueError(
       f'{", ".join(missing)} missing; or pass --bank and --name of a network '
       'in a bank.'
     )
@@ -96,23 +81,18 @@ def _of_bank(bank: banks.Bank) -> Encoder:
   name = _NAME.value or (bank.names[0] if len(named) == 1 else None)
   if name not in named:
     wanted = f'no network {name!r}' if name else 'several networks'
-    raise app.UsageError(
+    raise ValueError(
       f'{_BANK.value} has {wanted}; --name one of {", ".join(named)}.'
     )
   return named[name]
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def main() -> None:
   encoder = _encoder()
-  probe = insertion.Probe(
-    _PROBE.value, _PROBE_DIR.value, _NUM_IMAGES.value, _SEED.value
-  )
   spaces = insertion.insert(
     _SPACE.value,
     encoder,
-    probe,
+    insertion.Probe(*_PROBE.values()),
     _BATCH_SIZE.value,
     _DEVICE.value,
     _ON_BAD_MAP.value,
@@ -123,4 +103,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

@@ -94,8 +94,8 @@ def load_probe(spaces: Spaces, probe: Probe = _AS_THE_RUN) -> ProbeSet:
   if loaded.digests != space.image_digests:
     raise ValueError(
       f'{space.folder} was made with other images than {loaded.name!r}, '
-      f'{values}: they differ in number, order or content. Pass the --probe, '
-      '--probe_dir, --num_images and --seed of its run.'
+      f'{values}: they differ in number, order or content. Pass the `probe`, '
+      '`probe_dir`, `num_images` and `seed` of its run.'
     )
   return loaded
 

@@ -71,7 +71,7 @@ def _section(study: Study, name: str, finding: Finding) -> str:
   return (
     f'<section id="{name}"><h2>{html.escape(entry.title)}</h2>'
     f'<p class="source">{html.escape(entry.source)} &middot; '
-    f'<code>python -m experiments.run_{name}</code></p>'
+    f'<code>python -m experiments.run_study {name}</code></p>'
     f'<p class="headline">{html.escape(finding.headline)}</p>{notes}{shown}'
     '</section>'
   )

@@ -6,35 +6,21 @@ python -m experiments.remove_model --space=results/taskonomy-scenes \\
 The tables, figures and page of the run are written anew.
 """
 
-from collections.abc import Sequence
+import toolkit_basics.cli as cli
+from experiments import insertion, shared_flags
 
-from absl import app, flags
-
-from experiments import insertion
-from toolkit_basics import cli
-
-_SPACE = flags.DEFINE_string(
-  'space', None, 'Folder of a run, of its model_space/, or of one method of it.'
-)
-_NAME = flags.DEFINE_string('name', None, 'Of the network.')
-_PROBE = flags.DEFINE_string(
-  'probe', None, "Images of the spaces; these four: default, the run's own."
-)
-_PROBE_DIR = flags.DEFINE_string('probe_dir', None, 'Where they are.')
-_NUM_IMAGES = flags.DEFINE_integer('num_images', None, 'How many.')
-_SEED = flags.DEFINE_integer('seed', None, 'Of their sample.')
-flags.mark_flags_as_required(['space', 'name'])
+FLAGS = cli.Flags()
+_SPACE = shared_flags.space(FLAGS)
+_NAME = FLAGS.string('name', None, 'What the network is called.')
+_PROBE = shared_flags.SpaceProbe(FLAGS)
+FLAGS.require(_NAME)
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  probe = insertion.Probe(
-    _PROBE.value, _PROBE_DIR.value, _NUM_IMAGES.value, _SEED.value
-  )
+def main() -> None:
+  probe = insertion.Probe(*_PROBE.values())
   spaces = insertion.remove(_SPACE.value, _NAME.value, probe)
   print(f'{_NAME.value} was removed from the spaces {", ".join(spaces)}.')
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

@@ -53,32 +53,13 @@ def write(
     tree_axis: What the distances of the trees are.
   """
   content = {
-    'names': list(evaluation.names),
+    **_found(evaluation),
     'labels': list(labels),
     'groups': list(groups),
     'group_colors': _group_colors(groups),
-    'methods': list(evaluation.affinities),
-    'method_labels': {
-      name: figures.method_label(name)
-      for name in (*evaluation.affinities, *evaluation.scores)
-    },
-    'affinities': {
-      name: matrix.tolist() for name, matrix in evaluation.affinities.items()
-    },
-    'rankings': evaluation.rankings,
     'relevant': evaluation.relevant,
     'num_targets': len(evaluation.relevant),
-    'trees': {
-      name: {
-        'leaf_order': [int(i) for i in tree.leaf_order],
-        'linkage': tree.linkage[:, :3].tolist(),
-      }
-      for name, tree in evaluation.trees.items()
-    },
     'tree_axis': tree_axis,
-    'summary': _summary(evaluation),
-    'curves': {name: _curve(s) for name, s in evaluation.scores.items()},
-    'curve_styles': figures.curve_styles(evaluation.scores),
     'gallery': {
       name: _gallery(images, values) for name, values in maps.items()
     },
@@ -86,14 +67,37 @@ def write(
     'lead': lead,
     'footer': 'Made by experiments.run_taskonomy from the tables beside it.',
   }
-  page = string.Template((_PARTS / 'page.html').read_text(encoding='utf-8'))
-  text = page.substitute(
-    title=html.escape(title),
-    style=(_PARTS / 'style.css').read_text(encoding='utf-8'),
-    script=(_PARTS / 'script.js').read_text(encoding='utf-8'),
-    data=_json(content),
+  page, style, script = (
+    (_PARTS / name).read_text(encoding='utf-8')
+    for name in ('page.html', 'style.css', 'script.js')
+  )
+  text = string.Template(page).substitute(
+    title=html.escape(title), style=style, script=script, data=_json(content)
   )
   files.write_atomically(path, text.encode())
+
+
+def _found(evaluation: evaluations.Evaluation) -> dict[str, Any]:
+  """Returns what the page shows of the evaluation."""
+  methods, scores = evaluation.affinities, evaluation.scores
+  rows = evaluations.summary_rows(evaluation) if scores else [[]]
+  return {
+    'names': list(evaluation.names),
+    'methods': list(methods),
+    'method_labels': {n: figures.method_label(n) for n in (*methods, *scores)},
+    'affinities': {name: matrix.tolist() for name, matrix in methods.items()},
+    'rankings': evaluation.rankings,
+    'trees': {
+      name: {
+        'leaf_order': [int(i) for i in tree.leaf_order],
+        'linkage': tree.linkage[:, :3].tolist(),
+      }
+      for name, tree in evaluation.trees.items()
+    },
+    'summary': list(map(list, rows)),
+    'curves': {name: _curve(score) for name, score in scores.items()},
+    'curve_styles': figures.curve_styles(scores),
+  }
 
 
 def _json(content: Any) -> str:
@@ -120,18 +124,11 @@ def _group_colors(groups: Sequence[str | None]) -> dict[str, str]:
   return {group: color for group, color in colors.items() if group}
 
 
-def _summary(evaluation: evaluations.Evaluation) -> list[list[Any]]:
-  rows = evaluations.summary_rows(evaluation)
-  return [list(row) for row in rows] if evaluation.scores else [[]]
-
-
 def _curve(score: evaluations.Score) -> dict[str, list[float]]:
-  values = {
-    'precision': score.curve.precision.tolist(),
-    'recall': score.curve.recall.tolist(),
-  }
-  if score.draws is not None:
-    for kind in ('precision', 'recall'):
+  values = {}
+  for kind in ('precision', 'recall'):
+    values[kind] = getattr(score.curve, kind).tolist()
+    if score.draws is not None:
       low, high = resampling.interval(getattr(score.draws, kind))
       values[f'{kind}_low'], values[f'{kind}_high'] = (
         low.tolist(),

@@ -16,6 +16,7 @@ from experiments import (
   visuals,
   zoo_evaluation,
 )
+from experiments.map_files import MapFile
 from experiments.run_record import RunRecord
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
@@ -166,8 +167,7 @@ def forget(record: RunRecord, name: str) -> None:
 def delete_arrays(output: pathlib.Path, name: str) -> None:
   """Deletes the maps and representations of a network, if a run kept them."""
   for folder in (output / 'representations', *output.glob('maps/*')):
-    for suffix in ('npy', 'npy.partial'):
-      (folder / f'{name}.{suffix}').unlink(missing_ok=True)
+    MapFile(folder / f'{name}.npy', 0).delete()
 
 
 def _in_spaces(

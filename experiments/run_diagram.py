@@ -3,44 +3,39 @@
 python -m experiments.run_diagram --output=docs/images/figure_1.png
 """
 
-from collections.abc import Sequence
 import dataclasses
 import pathlib
 import tempfile
 
-from absl import app, flags
 import numpy as np
 
+import toolkit_basics.cli as cli
 from attribution import methods
-from experiments import figures, pipeline, visuals
+from experiments import figures, pipeline, shared_flags, visuals
 from taskonomy_models import bank as banks
-from toolkit_basics import cli
 from transferability import clustering
 
-_OUTPUT = flags.DEFINE_string(
-  'output', 'figure_1.png', 'The picture; a .pdf is written beside it.'
+FLAGS = cli.Flags()
+_OUTPUT = shared_flags.output(
+  FLAGS, 'figure_1.png', 'the picture; a .pdf is written beside it'
 )
-_BANK = flags.DEFINE_string('bank', 'mini', 'Networks: a name or a folder.')
-_NETWORKS = flags.DEFINE_list(
-  'networks',
+_BANK = shared_flags.bank(FLAGS)
+_NETWORKS = shared_flags.networks(
+  FLAGS,
   [
     *('rgb2depth', 'rgb2sfnorm', 'edge2d', 'keypoint2d'),
     *('class_places', 'class_1000'),
   ],
-  'Three or more networks of the bank.',
+  'three or more',
 )
-_PROBE = flags.DEFINE_string('probe', 'scenes', 'Images.')
-_NUM_IMAGES = flags.DEFINE_integer(
-  'num_images', 200, 'How many make the affinity.', lower_bound=3
-)
-_METHOD = flags.DEFINE_enum(
-  'method', 'elrp', methods.names(), 'Attribution method.'
+_PROBE = shared_flags.probe(FLAGS, 'scenes')
+_NUM_IMAGES = shared_flags.num_images(FLAGS, 200, lower_bound=3)
+_METHOD = FLAGS.enum(
+  'method', 'elrp', methods.names(), 'How attribution maps are made.'
 )
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def main() -> None:
   bank = banks.load(_BANK.value)
   if unknown := sorted(set(_NETWORKS.value) - set(bank.names)):
     raise ValueError(f'No network {unknown}; the bank has {bank.names}.')
@@ -69,4 +64,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

@@ -10,9 +10,8 @@ the bank has a network for the target, similarities to its representation are
 compared too. A killed run goes on with --resume.
 """
 
-from absl import flags
-
-from experiments import selection_cli
+import toolkit_basics.cli as cli
+from experiments import selection_cli, shared_flags
 from experiments.selection import label_free, layers
 from experiments.selection.features import Candidate
 from experiments.selection.study import Case
@@ -20,20 +19,23 @@ from experiments.selection.targets import Data
 from experiments.selection_cli import Plan
 from taskonomy_models.bank import Bank
 
-_NETWORKS = flags.DEFINE_list(
-  'networks',
-  None,
-  'Networks of the bank; default: the first, the middle and the last one.',
+FLAGS = cli.Flags()
+_SELECTION = selection_cli.Selection(
+  FLAGS,
+  'layer_selection',
+  grid=2,
+  scene_targets=('scene_class', 'shape_class', 'mean_depth'),
 )
-_NUM_LAYERS = flags.DEFINE_integer(
-  'num_layers', 8, 'Layers of each network, evenly spaced.', lower_bound=3
+_NETWORKS = shared_flags.networks(
+  FLAGS, None, 'by default the first, the middle and the last one'
 )
-_NUM_UNLABELLED = flags.DEFINE_integer(
-  'num_unlabelled',
-  200,
-  'Images of the similarities: the first ones to train on.',
+_NUM_LAYERS = FLAGS.integer(
+  'num_layers',
+  8,
+  'How many layers of each network compete; they are evenly spaced.',
   lower_bound=3,
 )
+_NUM_UNLABELLED = selection_cli.num_unlabelled(FLAGS)
 
 
 def plan(bank: Bank, data: Data) -> Plan:
@@ -77,14 +79,8 @@ def plan(bank: Bank, data: Data) -> Plan:
 
 
 def main() -> None:
-  selection_cli.run(
-    'layer_selection',
-    plan,
-    (_NETWORKS, _NUM_LAYERS, _NUM_UNLABELLED),
-    grid=2,
-    targets=['scene_class', 'shape_class', 'mean_depth'],
-  )
+  _SELECTION.conduct(plan)
 
 
 if __name__ == '__main__':
-  main()
+  cli.run(main, FLAGS)

@@ -10,18 +10,17 @@ and scored by every label-based measure, and a readout is really trained from
 each. A killed run goes on with --resume.
 """
 
-from absl import flags
-
-from experiments import selection_cli
+import toolkit_basics.cli as cli
+from experiments import selection_cli, shared_flags
 from experiments.selection.features import Candidate
 from experiments.selection.study import Case
 from experiments.selection.targets import Data
 from experiments.selection_cli import Plan
 from taskonomy_models.bank import Bank
 
-_NETWORKS = flags.DEFINE_list(
-  'networks', None, 'Networks of the bank; default: all.'
-)
+FLAGS = cli.Flags()
+_SELECTION = selection_cli.Selection(FLAGS, 'model_selection', grid=1)
+_NETWORKS = shared_flags.networks(FLAGS, None, 'by default all')
 
 
 def plan(bank: Bank, data: Data) -> Plan:
@@ -41,8 +40,8 @@ def plan(bank: Bank, data: Data) -> Plan:
 
 
 def main() -> None:
-  selection_cli.run('model_selection', plan, (_NETWORKS,), grid=1)
+  _SELECTION.conduct(plan)
 
 
 if __name__ == '__main__':
-  main()
+  cli.run(main, FLAGS)

@@ -6,21 +6,17 @@ A --second_bank adds its networks to `second_group`, and `merged_groups`.
 Resumable: started again with the same flags, it goes on where it stopped.
 """
 
-from collections.abc import Sequence
-
-from absl import app
-
-from experiments import paper_index, study_cli
+import toolkit_basics.cli as cli
+from experiments import paper_index, run_study
 from experiments.studies import registry
-from toolkit_basics import cli
+
+FLAGS = run_study.FLAGS
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  shared, findings = study_cli.conduct(study_cli.possible(registry.names()))
+def main() -> None:
+  shared, findings = run_study.conduct(run_study.possible(registry.names()))
   print(f'All results: {paper_index.write(shared, findings)}')
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

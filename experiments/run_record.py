@@ -59,7 +59,7 @@ class RunRecord:
         is set; or if `resume` is, and the flags or digests differ.
     """
     if resume and overwrite:
-      raise ValueError('Pass --resume or --overwrite, not both.')
+      raise ValueError('Pass `resume` or `overwrite`, not both.')
     self._output = pathlib.Path(output)
     self._path = self._output / 'run.json'
     flags, digests = json.loads(json.dumps([flags, digests]))
@@ -72,7 +72,7 @@ class RunRecord:
     if self._output.exists() and any(self._output.iterdir()):
       raise ValueError(
         f'{self._output} is not empty, and no run wrote it; choose another '
-        '--output.'
+        '`output`.'
       )
     self._content = {
       'flags': flags,
@@ -111,7 +111,7 @@ class RunRecord:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
       raise ValueError(
         f'{self._path} is not the record of a run, or is damaged ({error!r}); '
-        f'remove {self._output}, or choose another --output.'
+        f'remove {self._output}, or choose another `output`.'
       ) from error
     return content
 
@@ -120,19 +120,19 @@ class RunRecord:
   ) -> None:
     if not resume:
       raise ValueError(
-        f'{self._output} holds a run already; pass --resume to go on with it, '
-        '--overwrite to replace it, or another --output.'
+        f'{self._output} holds a run already; pass `resume` to go on with it, '
+        '`overwrite` to replace it, or another `output`.'
       )
     found = self._content['flags']
     differing = [
-      f'--{name} is {found.get(name)!r} there, but {flags.get(name)!r} now'
+      f'`{name}` is {found.get(name)!r} there, but {flags.get(name)!r} now'
       for name in {**found, **flags}
       if found.get(name) != flags.get(name)
     ]
     if differing:
       raise ValueError(
         f'{self._output} holds another run: {"; ".join(differing)}. Pass the '
-        'same flags, --overwrite, or another --output.'
+        'same settings, `overwrite`, or another `output`.'
       )
     text = settings.difference(
       {name: self._content['digests'].get(name) for name in digests}, digests
@@ -140,7 +140,7 @@ class RunRecord:
     if text:
       raise ValueError(
         f'{self._output} was made from files that have changed since: the '
-        f'digest of {text}. Pass --overwrite, or another --output.'
+        f'digest of {text}. Pass `overwrite`, or another `output`.'
       )
 
   def _delete(self) -> None:

@@ -11,10 +11,8 @@ is compared too; that network itself does not compete. The default takes the
 mini bank and procedural scenes. A killed run goes on with --resume.
 """
 
-from absl import flags
-
-from attribution import methods
-from experiments import selection_cli
+import toolkit_basics.cli as cli
+from experiments import selection_cli, shared_flags
 from experiments.selection import label_free
 from experiments.selection.features import Candidate
 from experiments.selection.study import Case
@@ -23,23 +21,12 @@ from experiments.selection_cli import Plan
 from taskonomy_models.bank import Bank
 from toolkit_basics import progress
 
-_METHODS = flags.DEFINE_list(
-  'methods',
-  ['saliency', 'gradient_times_input', 'elrp'],
-  f'Attribution methods, of {list(methods.names())}; with none, label-free '
-  'measures are left out.',
+FLAGS = cli.Flags()
+_SELECTION = selection_cli.Selection(FLAGS, 'source_selection')
+_METHODS = shared_flags.methods(
+  FLAGS, '; with none, label-free measures are left out', may_be_empty=True
 )
-flags.register_validator(
-  'methods',
-  lambda chosen: set(chosen) <= set(methods.names()),
-  f'choose from {", ".join(methods.names())}',
-)
-_NUM_UNLABELLED = flags.DEFINE_integer(
-  'num_unlabelled',
-  200,
-  'Images of the label-free measures: the first ones to train on.',
-  lower_bound=3,
-)
+_NUM_UNLABELLED = selection_cli.num_unlabelled(FLAGS)
 
 
 def plan(bank: Bank, data: Data) -> Plan:
@@ -69,7 +56,7 @@ def plan(bank: Bank, data: Data) -> Plan:
       output,
       methods=_METHODS.value,
       track=progress.track,
-      **selection_cli.options(),
+      **_SELECTION.options(),
     ).near(pairs)
 
   candidates = [Candidate(encoder.name, encoder) for encoder in bank.encoders]
@@ -77,8 +64,8 @@ def plan(bank: Bank, data: Data) -> Plan:
 
 
 def main() -> None:
-  selection_cli.run('source_selection', plan, (_METHODS, _NUM_UNLABELLED))
+  _SELECTION.conduct(plan)
 
 
 if __name__ == '__main__':
-  main()
+  cli.run(main, FLAGS)

@@ -13,60 +13,38 @@ A killed run goes on with --resume; so does a finished one whose bank has got
 further networks, and only they are projected.
 """
 
-from collections.abc import Sequence
 import dataclasses
-import os
-import pathlib
-import re
 
-from absl import app, flags, logging
+from absl import logging
 
-from attribution import methods
+import toolkit_basics.cli as cli
 from experiments import (
   evaluation,
   pipeline,
   results,
-  run_record,
+  shared_flags,
   zoo_evaluation,
 )
-from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.zoo import networks as zoo
-from toolkit_basics import cli
 from transferability import map_transforms
 
 ON_BAD_MODEL = ('error', 'skip')
 
-_BANK = flags.DEFINE_string(
-  'bank', None, "Folder of a bank; default: fetch_zoo's."
+FLAGS = cli.Flags()
+_BANK = FLAGS.path(
+  'bank', None, 'Folder of the networks; by default where fetch_zoo puts them.'
 )
-_PROBE = flags.DEFINE_string(
-  'probe',
-  'photos',
-  f'Images: one of {list(probe_sets.names())}, or a folder, a list of files '
-  '(.txt) or an array (.npy).',
+_PROBE = shared_flags.Probe(FLAGS, 'photos', 100)
+_IMAGE_SIZE = FLAGS.integer(
+  'image_size',
+  224,
+  'Height and width to which images, and with them maps, are brought.',
+  lower_bound=8,
 )
-_PROBE_DIR = flags.DEFINE_string(
-  'probe_dir', None, 'Folder that holds the images of a named probe set.'
-)
-_NUM_IMAGES = flags.DEFINE_integer(
-  'num_images', 100, 'Probe images, or all if there are fewer.', lower_bound=1
-)
-_IMAGE_SIZE = flags.DEFINE_integer(
-  'image_size', 224, 'Side of the probe images and of the maps.', lower_bound=8
-)
-_METHODS = flags.DEFINE_list(
-  'methods',
-  ['saliency', 'gradient_times_input', 'elrp'],
-  f'Attribution methods, of {list(methods.names())}.',
-)
-flags.register_validator(
-  'methods',
-  lambda chosen: bool(chosen) and set(chosen) <= set(methods.names()),
-  f'choose from {", ".join(methods.names())}',
-)
-_MAP_TRANSFORM = flags.DEFINE_list(
+_METHODS = shared_flags.methods(FLAGS)
+_MAP_TRANSFORM = FLAGS.list(
   'map_transform',
   [
     map_transforms.NONE,
@@ -79,59 +57,26 @@ _MAP_TRANSFORM = flags.DEFINE_list(
   f'paper), or steps joined by + of {", ".join(map_transforms.steps())}. All '
   'that are given are evaluated; the maps of the first are shown.',
 )
-_EPSILON = flags.DEFINE_float(
-  'epsilon', 1e-4, 'Stabilizer of epsilon-LRP.', lower_bound=0.0
+_EPSILON = shared_flags.epsilon(FLAGS)
+_BATCH_SIZE = shared_flags.batch_size(FLAGS, 4)
+_DEVICE = shared_flags.device(FLAGS)
+_NUM_PERMUTATIONS = FLAGS.integer(
+  'num_permutations',
+  9999,
+  'How often each test permutes the labels of the networks.',
+  lower_bound=1,
 )
-_BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size', 4, 'Images computed at once.', lower_bound=1
-)
-_DEVICE = flags.DEFINE_string(
-  'device', None, "For example '/GPU:0'; by default TensorFlow's choice."
-)
-_SEED = flags.DEFINE_integer(
-  'seed', 0, 'Of the sample of images and of the permutations.', lower_bound=0
-)
-_NUM_PERMUTATIONS = flags.DEFINE_integer(
-  'num_permutations', 9999, 'Of labels, in each test.', lower_bound=1
-)
-_OUTPUT = flags.DEFINE_string(
-  'output', None, 'Result folder; default: results/zoo-<probe>.'
-)
-_RESUME = flags.DEFINE_bool('resume', False, 'Go on with a run.')
-_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace a run.')
-_ON_BAD_MODEL = flags.DEFINE_enum(
+_ON_BAD_MODEL = FLAGS.enum(
   'on_bad_model',
   'error',
   ON_BAD_MODEL,
-  'What to do with networks that a method refuses: stop and name them, or '
-  'leave them out of all methods.',
+  'What happens if a method refuses a network: the command stops and names '
+  'it, or leaves it out of all methods.',
 )
-_ON_BAD_MAP = flags.DEFINE_enum(
-  'on_bad_map',
-  'error',
-  pipeline.ON_BAD_MAP,
-  'What to do where a map is all zero or not finite.',
-)
-_ON_BAD_IMAGE = flags.DEFINE_enum(
-  'on_bad_image',
-  'skip',
-  probe_sets.ON_BAD_IMAGE,
-  'What to do with files that are no readable images.',
-)
+_ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
+_RECORD = shared_flags.Record(FLAGS, 'results/zoo-PROBE')
 
-_INCIDENTAL = (
-  'output',
-  'resume',
-  'overwrite',
-  'device',
-  'on_bad_map',
-  'on_bad_model',
-)
-
-
-def _default_output() -> str:
-  name = re.sub(r'[^\w.-]', '_', pathlib.Path(_PROBE.value).stem)
-  return os.path.join('results', f'zoo-{name}')
+_MAY_CHANGE = ('device', 'on_bad_map', 'on_bad_model')
 
 
 def _usable(bank: Bank, projection: pipeline.Projection) -> tuple[Bank, dict]:
@@ -154,9 +99,7 @@ def _usable(bank: Bank, projection: pipeline.Projection) -> tuple[Bank, dict]:
   return dataclasses.replace(bank, encoders=kept), refused
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def main() -> None:
   bank = banks.load(_BANK.value or str(zoo.default_folder()))
   projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
@@ -168,29 +111,16 @@ def main(argv: Sequence[str]) -> None:
   zoo_evaluation.table_of(bank)  # An error in it is found here.
   digests = bank.digests()
   bank, left_out = _usable(bank, projection)
-  output = pathlib.Path(_OUTPUT.value or _default_output())
-  record = run_record.RunRecord(
-    output,
-    cli.flag_values(_BANK, _INCIDENTAL),
-    {},  # The spaces know each network's graph, so that a bank may grow.
-    resume=_RESUME.value,
-    overwrite=_OVERWRITE.value,
-  )
+  output = _RECORD.folder(probe=_PROBE.name)
+  settings = _RECORD.settings(_MAY_CHANGE)
+  # The spaces know each network's graph, so that a bank may grow.
+  record = _RECORD.open(output, settings, {})
   if record.is_finished and record.noted('bank') == digests:
     print(f'{output} is finished; nothing was computed again.')
     print(zoo_evaluation.summary_of(output))
     return
-
   with record.stage('images'):
-    probe = pipeline.load_probe(
-      bank,
-      _PROBE.value,
-      (_IMAGE_SIZE.value,) * 2,
-      probe_dir=_PROBE_DIR.value,
-      num_images=_NUM_IMAGES.value,
-      seed=_SEED.value,
-      on_bad_image=_ON_BAD_IMAGE.value,
-    )
+    probe = _PROBE.load((_IMAGE_SIZE.value,) * 2)
   record.start()
   evaluation.write_image_list(probe, output)
   record.note('probe', probe.digest)
@@ -209,4 +139,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

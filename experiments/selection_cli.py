@@ -1,15 +1,13 @@
-"""The flags and the work that the selection commands share."""
+"""What the selection commands share: their flags, and their work."""
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import json
-import os
 import pathlib
 from typing import Any
 
-from absl import app, flags
-
-from experiments import pipeline, run_record
+import toolkit_basics.cli as cli
+from experiments import pipeline, shared_flags
 from experiments.selection import features, fine_tuning, report, study, targets
 from experiments.selection.features import Candidate, Features
 from experiments.selection.label_free import Near
@@ -18,8 +16,11 @@ from experiments.selection.targets import Data
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.mini import readouts
-from toolkit_basics import cli, progress
+from toolkit_basics import progress
 from transferability import scoring
+
+# They decide how fast images are rendered, not what is on them.
+_NOT_RECORDED = ('workers', 'data_dir')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,112 +41,187 @@ class Plan:
   )
 
 
-_BANK = flags.DEFINE_string(
-  'bank', 'mini', f'Networks: one of {list(banks.NAMED)}, or a folder.'
-)
-_TRAIN_DIR = flags.DEFINE_string(
-  'train_dir',
-  None,
-  'Labelled images, a folder for each class; default: procedural scenes.',
-)
-_TEST_DIR = flags.DEFINE_string(
-  'test_dir', None, 'The same for test images; default: 30 % of --train_dir.'
-)
-_TARGETS = flags.DEFINE_list(
-  'targets',
-  list(targets.SCENE_TARGETS),
-  f'Targets on scenes, of {", ".join(targets.SCENE_TARGETS)}.',
-)
-_NUM_TRAIN = flags.DEFINE_integer(
-  'num_train',
-  600,
-  'Images to score and to train on (with --train_dir: to read from it).',
-  lower_bound=20,
-)
-_NUM_TEST = flags.DEFINE_integer(
-  'num_test', 400, 'Scenes to test on.', lower_bound=10
-)
-_NUM_CLASSES = flags.DEFINE_integer(
-  'num_classes', 10, 'Classes of quantised numbers.', lower_bound=2
-)
-_IMAGE_SIZE = flags.DEFINE_integer(
-  'image_size', 0, 'Side of the images; 0: what suits the bank.', lower_bound=0
-)
-_GRID = flags.DEFINE_integer(
-  'grid',
-  4,
-  'Features are averaged over a grid of so many cells a side; 1 is global '
-  'average pooling.',
-  lower_bound=1,
-)
-_MEASURES = flags.DEFINE_list(
-  'measures', list(scoring.names()), 'Label-based measures.'
-)
-_SEEDS = flags.DEFINE_integer(
-  'seeds', 2, 'How often each readout is trained.', lower_bound=1
-)
-_STEPS = flags.DEFINE_integer(
-  'steps',
-  readouts.ReadoutRecipe().steps,
-  'Of training a readout.',
-  lower_bound=5,
-)
-_FINE_TUNE_STEPS = flags.DEFINE_integer(
-  'fine_tune_steps',
-  0,
-  'If more than 0, the truth is not a readout of frozen features, but '
-  'fine-tuning of all kernels and biases in so many steps (slow).',
-  lower_bound=0,
-)
-_NUM_DRAWS = flags.DEFINE_integer(
-  'num_draws', 1000, 'Of the bootstrap over candidates.', lower_bound=10
-)
-_BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size', 50, 'Images computed at once.', lower_bound=1
-)
-_DEVICE = flags.DEFINE_string(
-  'device', None, "For example '/GPU:0'; by default TensorFlow's choice."
-)
-_DATA_DIR = flags.DEFINE_string(
-  'data_dir', 'work/data', 'Folder of the rendered scenes.'
-)
-_WORKERS = flags.DEFINE_integer(
-  'workers', 2, 'Processes that render.', lower_bound=1
-)
-_OUTPUT = flags.DEFINE_string(
-  'output', None, 'Result folder; default: results/<command>.'
-)
-_RESUME = flags.DEFINE_bool('resume', False, 'Go on with a run.')
-_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace a run.')
+class Selection:
+  """The flags of a selection command, and what it does with them."""
 
-# They decide where and how fast, not what comes out.
-_NOT_RECORDED = ('output', 'resume', 'overwrite', 'workers', 'data_dir')
+  def __init__(
+    self,
+    flags: cli.Flags,
+    name: str,
+    *,
+    grid: int = 4,
+    scene_targets: Sequence[str] = targets.SCENE_TARGETS,
+  ):
+    """Adds the flags.
 
+    Args:
+      flags: Of the command.
+      name: Of the command's default folder.
+      grid: Default of --grid.
+      scene_targets: Default of --targets.
+    """
+    self._bank = shared_flags.bank(flags)
+    self._train_dir = flags.path(
+      'train_dir',
+      None,
+      'Your labelled images, a folder for each class; by default targets on '
+      'procedural scenes are taken instead.',
+    )
+    self._test_dir = flags.path(
+      'test_dir',
+      None,
+      'Labelled images to test on, likewise; by default 30 % of --train_dir.',
+    )
+    self._targets = flags.list(
+      'targets',
+      list(scene_targets),
+      'What is to be read off procedural scenes: some of '
+      f'{", ".join(targets.SCENE_TARGETS)}.',
+    )
+    self._num_train = flags.integer(
+      'num_train',
+      600,
+      'How many images are scored, and trained on; with --train_dir, how many '
+      'are read from it.',
+      lower_bound=20,
+    )
+    self._num_test = flags.integer(
+      'num_test', 400, 'How many scenes are tested on.', lower_bound=10
+    )
+    self._num_classes = flags.integer(
+      'num_classes',
+      10,
+      'In how many classes a target that is a number is cut, for measures that '
+      'need classes.',
+      lower_bound=2,
+    )
+    self._image_size = shared_flags.image_size(flags)
+    self._grid = flags.integer(
+      'grid',
+      grid,
+      'Features are averaged over a grid of so many cells a side; 1 is global '
+      'average pooling.',
+      lower_bound=1,
+    )
+    self._measures = flags.list(
+      'measures', list(scoring.names()), 'Which label-based measures compete.'
+    )
+    self._seeds = flags.integer(
+      'seeds', 2, 'How often each readout is trained.', lower_bound=1
+    )
+    self._steps = flags.integer(
+      'steps',
+      readouts.ReadoutRecipe().steps,
+      'In how many steps a readout is trained.',
+      lower_bound=5,
+    )
+    self._fine_tune_steps = flags.integer(
+      'fine_tune_steps',
+      0,
+      'If more than 0, the truth is not a readout of frozen features, but '
+      'fine-tuning of all kernels and biases in so many steps (slow).',
+      lower_bound=0,
+    )
+    self._num_draws = flags.integer(
+      'num_draws',
+      1000,
+      'How often candidates are drawn anew for intervals (the bootstrap).',
+      lower_bound=10,
+    )
+    self._batch_size = shared_flags.batch_size(flags)
+    self._device = shared_flags.device(flags)
+    self._data_dir = shared_flags.data_dir(flags)
+    self._workers = shared_flags.workers(flags)
+    self._record = shared_flags.Record(flags, f'results/{name}')
 
-def run(
-  name: str,
-  plan: Callable[[Bank, Data], Plan],
-  own: Sequence[flags.FlagHolder] = (),
-  **defaults: Any,
-) -> None:
-  """Runs a selection command.
+  def options(self) -> dict[str, Any]:
+    """Returns how images are computed: `batch_size` and `device`."""
+    return {'batch_size': self._batch_size.value, 'device': self._device.value}
 
-  Args:
-    name: Of the command, and of its default folder.
-    plan: Chooses candidates and cases from the bank and the data.
-    own: Flags of the command itself.
-    **defaults: Other defaults of the shared flags.
-  """
-  for flag, value in defaults.items():
-    flags.FLAGS.set_default(flag, value)
+  def conduct(self, make_plan: Callable[[Bank, Data], Plan]) -> None:
+    """Scores, really trains, and reports.
 
-  def main(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-      raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-    output = pathlib.Path(_OUTPUT.value or os.path.join('results', name))
-    _conduct(output, plan, own)
+    Args:
+      make_plan: Chooses candidates and cases from the bank and the data.
+    """
+    settings = self._settings()
+    bank = banks.load(self._bank.value)
+    output = self._record.folder()
+    record = self._record.open(
+      output, self._record.settings(_NOT_RECORDED), bank.digests()
+    )
+    if record.is_finished:
+      print(f'{output} is finished; nothing was computed again.')
+      print(report.text(output))
+      return
+    with record.stage('images'):
+      data = self._load_data(bank)
+    plan = make_plan(bank, data)
+    if record.noted('data') not in (None, data.digest()):
+      raise ValueError(
+        f'{output} was made from other images; pass `overwrite`, or another '
+        '`output`.'
+      )
+    record.start()
+    record.note('data', data.digest())
+    with record.stage('features'):
+      folder, grid = output / 'features', self._grid.value
+      extracted = features.extract_all(
+        *(plan.candidates, data.images, grid, folder, progress.track),
+        **self.options(),
+      )
+    with record.stage('label_free'):
+      near = plan.near(extracted, output)
+    with record.stage('cases'):
+      encoders = {c.name: c.encoder for c in plan.candidates}
+      outcomes = study.conduct(
+        *(plan.cases, data, extracted, settings, output, progress.track),
+        near,
+        encoders,
+      )
+    with record.stage('report'):
+      report.write(outcomes, extracted, output, self._num_draws.value, near)
+    problems = {o.case.name: o.problems for o in outcomes if o.problems}
+    record.note('problems', problems)
+    record.finish()
+    print(report.text(output))
+    if problems:
+      print(f'Left out: {json.dumps(problems)}')
+    print(f'Results: {output}')
 
-  cli.run(main)
+  def _settings(self) -> study.Settings:
+    scoring.check(self._measures.value)
+    steps = self._fine_tune_steps.value
+    return study.Settings(
+      tuple(self._measures.value),
+      tuple(range(self._seeds.value)),
+      readouts.ReadoutRecipe(steps=self._steps.value),
+      fine_tuning.Recipe(steps=steps) if steps else None,
+      self._num_draws.value,
+    )
+
+  def _load_data(self, bank: Bank) -> Data:
+    size = pipeline.probe_size(bank, self._image_size.value)
+    if self._train_dir.value is None:
+      if self._test_dir.value is not None:
+        raise ValueError('--test_dir has no meaning without --train_dir.')
+      return targets.scenes(
+        self._data_dir.value,
+        self._targets.value,
+        self._num_train.value,
+        self._num_test.value,
+        size,
+        num_classes=self._num_classes.value,
+        workers=self._workers.value,
+        progress=progress.track,
+      )
+    return targets.class_folders(
+      self._train_dir.value,
+      self._test_dir.value,
+      self._num_train.value,
+      size,
+      progress=progress.track,
+    )
 
 
 def networks(bank: Bank, names: Sequence[str]) -> tuple[str, ...]:
@@ -162,114 +238,11 @@ def networks(bank: Bank, names: Sequence[str]) -> tuple[str, ...]:
   return tuple(name for name in bank.names if name in names)
 
 
-def options() -> dict[str, Any]:
-  """Returns how images are computed: `batch_size` and `device`."""
-  return {'batch_size': _BATCH_SIZE.value, 'device': _DEVICE.value}
-
-
-def _flag_values(own: Sequence[flags.FlagHolder]) -> dict[str, Any]:
-  shared = flags.FLAGS.get_key_flags_for_module(__name__)
-  names = [flag.name for flag in shared] + [flag.name for flag in own]
-  return {
-    name: flags.FLAGS[name].value
-    for name in sorted(names)
-    if name not in _NOT_RECORDED
-  }
-
-
-def _settings() -> study.Settings:
-  scoring.check(_MEASURES.value)
-  return study.Settings(
-    tuple(_MEASURES.value),
-    tuple(range(_SEEDS.value)),
-    readouts.ReadoutRecipe(steps=_STEPS.value),
-    fine_tuning.Recipe(steps=_FINE_TUNE_STEPS.value)
-    if _FINE_TUNE_STEPS.value
-    else None,
-    _NUM_DRAWS.value,
+def num_unlabelled(flags: cli.Flags) -> cli.Flag[int]:
+  return flags.integer(
+    'num_unlabelled',
+    200,
+    'On how many images label-free measures are computed: the first ones that '
+    'are trained on.',
+    lower_bound=3,
   )
-
-
-def _load_data(bank: Bank) -> Data:
-  size = pipeline.probe_size(bank, _IMAGE_SIZE.value)
-  if _TRAIN_DIR.value is None:
-    if _TEST_DIR.value is not None:
-      raise ValueError('--test_dir has no meaning without --train_dir.')
-    return targets.scenes(
-      _DATA_DIR.value,
-      _TARGETS.value,
-      _NUM_TRAIN.value,
-      _NUM_TEST.value,
-      size,
-      num_classes=_NUM_CLASSES.value,
-      workers=_WORKERS.value,
-      progress=progress.track,
-    )
-  return targets.class_folders(
-    _TRAIN_DIR.value,
-    _TEST_DIR.value,
-    _NUM_TRAIN.value,
-    size,
-    progress=progress.track,
-  )
-
-
-def _conduct(
-  output: pathlib.Path,
-  make_plan: Callable[[Bank, Data], Plan],
-  own: Sequence[flags.FlagHolder],
-) -> None:
-  settings = _settings()
-  bank = banks.load(_BANK.value)
-  record = run_record.RunRecord(
-    output,
-    _flag_values(own),
-    bank.digests(),
-    resume=_RESUME.value,
-    overwrite=_OVERWRITE.value,
-  )
-  if record.is_finished:
-    print(f'{output} is finished; nothing was computed again.')
-    print(report.text(output))
-    return
-  with record.stage('images'):
-    data = _load_data(bank)
-  plan = make_plan(bank, data)
-  if record.noted('data') not in (None, data.digest()):
-    raise ValueError(
-      f'{output} was made from other images; pass --overwrite, or another '
-      '--output.'
-    )
-  record.start()
-  record.note('data', data.digest())
-  with record.stage('features'):
-    extracted = features.extract_all(
-      plan.candidates,
-      data.images,
-      _GRID.value,
-      output / 'features',
-      progress.track,
-      **options(),
-    )
-  with record.stage('label_free'):
-    near = plan.near(extracted, output)
-  with record.stage('cases'):
-    outcomes = study.conduct(
-      plan.cases,
-      data,
-      extracted,
-      settings,
-      output,
-      progress.track,
-      near,
-      {c.name: c.encoder for c in plan.candidates},
-    )
-  with record.stage('report'):
-    report.write(outcomes, extracted, output, _NUM_DRAWS.value, near)
-  problems = {o.case.name: o.problems for o in outcomes if o.problems}
-  record.note('problems', problems)
-  record.finish()
-  print(report.text(output))
-  if problems:
-    print(f'Left out: {json.dumps(problems)}')
-  print(f'Results: {output}')

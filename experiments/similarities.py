@@ -40,7 +40,7 @@ def check(chosen: Sequence[str], methods: Sequence[str]) -> None:
   if DEPARA in chosen and NODES not in methods:
     raise ValueError(
       f'{DEPARA} adds its edges to the affinity of {NODES}; add that to '
-      f'--methods, which are {list(methods)}.'
+      f'`methods`, which are {list(methods)}.'
     )
 
 

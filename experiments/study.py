@@ -8,7 +8,6 @@ spaces, which are computed when the first of them asks.
 from collections.abc import Callable, Iterable, Mapping
 import dataclasses
 import functools
-import hashlib
 import json
 import os
 import pathlib
@@ -109,7 +108,7 @@ class Run:
 
   def _similarity(self, name: str) -> np.ndarray:
     """Returns a similarity of the representations, [num_models, num_models]."""
-    models = hashlib.sha256(json.dumps(self.names).encode()).hexdigest()[:8]
+    models = files.sha256(json.dumps(self.names).encode())[:8]
     path = self.folder / 'similarity' / f'{name}-{models}.csv'
     if path.exists():
       return affinity.load_matrix(path)[0]
@@ -210,7 +209,7 @@ class Study:
     if self.oracle is None:
       raise ValueError(
         f'The bank {self.bank.name!r} has no oracle, which this experiment '
-        'compares with. Choose a bank with one, for example --bank=mini.'
+        "compares with. Choose a bank with one, for example `bank='mini'`."
       )
     return self.oracle
 
@@ -261,7 +260,7 @@ class Study:
       'banks': [study.bank.digests() for study in (self, self.second)],
       'versions': run_record.versions(),
     }
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return files.sha256(json.dumps(content).encode())
 
   def conduct(
     self,

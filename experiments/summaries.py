@@ -147,9 +147,7 @@ def _write_points(
   """Writes the models for the projector, and its configuration."""
   rows = [[f'{x:.9g}' for x in point] for point in points(affinity)]
   _write_tsv(run / 'points.tsv', rows)
-  named = [
-    (label, group or '-') for label, group in zip(labels, groups, strict=True)
-  ]
+  named = zip(labels, (group or '-' for group in groups), strict=True)
   _write_tsv(run / 'metadata.tsv', [['label', 'group'], *named])
   (run / 'projector_config.pbtxt').write_text(_PROJECTOR_CONFIG)
 

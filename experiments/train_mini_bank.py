@@ -7,42 +7,40 @@ frozen encoders, `bank.json` and `training.csv` (test losses). A killed run
 goes on with the first network that is not done.
 """
 
-from collections.abc import Sequence
 import dataclasses
 
-from absl import app, flags
-
-from experiments import mini_bank
+import toolkit_basics.cli as cli
+from experiments import mini_bank, shared_flags
 from taskonomy_models.mini import training as mini_training
-from toolkit_basics import cli, progress
+from toolkit_basics import progress
 
 _DEFAULT = mini_training.Recipe()
 
-_OUTPUT = flags.DEFINE_string('output', 'work/mini_bank', 'Folder of the bank.')
-_DATA_DIR = flags.DEFINE_string(
-  'data_dir', 'work/data', 'Folder of the rendered scenes.'
+FLAGS = cli.Flags()
+_OUTPUT = shared_flags.output(FLAGS, 'work/mini_bank', 'the folder of the bank')
+_DATA_DIR = shared_flags.data_dir(FLAGS)
+_STEPS = FLAGS.integer(
+  'steps',
+  _DEFAULT.steps,
+  'In how many steps each network is trained.',
+  lower_bound=1,
 )
-_STEPS = flags.DEFINE_integer(
-  'steps', _DEFAULT.steps, 'Training steps.', lower_bound=1
-)
-_NOISE = flags.DEFINE_float(
+_NOISE = FLAGS.float(
   'noise',
   _DEFAULT.noise,
   'Largest standard deviation of the noise on training pictures in [-1, 1].',
   lower_bound=0.0,
 )
-_COMMON_START = flags.DEFINE_bool(
+_COMMON_START = FLAGS.bool(
   'common_start',
   _DEFAULT.common_start,
-  'Start all encoders from the same random weights.',
+  'All encoders start from the same random weights.',
 )
-_SEED = flags.DEFINE_integer('seed', _DEFAULT.seed, 'Seed.', lower_bound=0)
-_WORKERS = flags.DEFINE_integer('workers', 2, 'Processes.', lower_bound=1)
+_SEED = shared_flags.seed(FLAGS, _DEFAULT.seed)
+_WORKERS = shared_flags.workers(FLAGS)
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def main() -> None:
   recipe = dataclasses.replace(
     _DEFAULT,
     steps=_STEPS.value,
@@ -61,4 +59,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

@@ -11,9 +11,11 @@ from experiments import figures, report, summaries
 from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
+from toolkit_basics import progress
 from transferability.model_space import ModelSpace
 
 _EXAMPLES = 5
+_DRAWING = 'Drawing figures'
 _TREE_AXIS = {
   'paper': '1 - affinity',
   'released_code': 'distance of affinity rows',
@@ -54,6 +56,17 @@ def draw_affinities(
   output: str | os.PathLike,
 ) -> None:
   """Writes heat map and tree of each affinity to `figures/`."""
+  with progress.Bar(2 * len(evaluation.affinities), _DRAWING) as bar:
+    _draw_affinities(bank, probe, evaluation, output, bar)
+
+
+def _draw_affinities(
+  bank: Bank,
+  probe: ProbeSet,
+  evaluation: Evaluation,
+  output: str | os.PathLike,
+  bar: progress.Bar,
+) -> None:
   folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
   labels, groups = _labels(bank)
@@ -68,6 +81,7 @@ def draw_affinities(
       f'Affinity: {label}, {shown_as}',
       groups,
     )
+    bar.advance()
     figures.task_tree(
       folder / f'tree_{method}.png',
       tree,
@@ -76,6 +90,7 @@ def draw_affinities(
       f'Task similarity tree: {label}, {shown_as}',
       axis_label=_TREE_AXIS[evaluation.protocol],
     )
+    bar.advance()
 
 
 def draw(
@@ -99,41 +114,49 @@ def draw(
   folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
   labels, groups = _labels(bank)
-  maps = {}
-  for method, space in spaces.items():
-    shown = space.kept_images[:_EXAMPLES]
-    maps[method] = example_maps(space, evaluation.names, shown)
-    path = folder / f'maps_{method}.png'
-    figures.map_grid(path, probe.images[shown], maps[method], labels, method)
-  draw_affinities(bank, probe, evaluation, output)
-  curves = {name: score.curve for name, score in evaluation.scores.items()}
-  for kind in ('precision', 'recall'):
-    if curves:
-      path = folder / f'{kind}.png'
-      figures.precision_recall_curves(path, curves, kind)
-    for suffix in () if curves else ('png', 'pdf'):  # Of other networks.
-      (folder / f'{kind}.{suffix}').unlink(missing_ok=True)
+  shown = next(iter(spaces.values())).kept_images[:_EXAMPLES]
   shared = {
     'labels': labels,
     'groups': groups,
     'images': probe.images[shown],
-    'maps': maps,
+    'maps': {
+      method: example_maps(space, evaluation.names, shown)
+      for method, space in spaces.items()
+    },
     'settings': settings,
   }
-  report.write(
-    folder.parent / 'report.html',
-    title=f'{bank.name} on {pathlib.Path(probe.name).name}',
-    lead=_lead(bank, probe, evaluation),
-    evaluation=evaluation,
-    tree_axis=_TREE_AXIS[evaluation.protocol],
-    **shared,
-  )
-  summaries.write(
-    folder.parent / 'tensorboard',
-    affinities=evaluation.affinities,
-    precision_recall=curves,
-    **shared,
-  )
+  curves = {name: score.curve for name, score in evaluation.scores.items()}
+  kinds = ('precision', 'recall')
+  steps = len(spaces) + 2 * len(evaluation.affinities) + len(kinds) + 2
+  with progress.Bar(steps, _DRAWING) as bar:
+    for method, maps in shared['maps'].items():
+      path = folder / f'maps_{method}.png'
+      figures.map_grid(path, shared['images'], maps, labels, method)
+      bar.advance()
+    _draw_affinities(bank, probe, evaluation, output, bar)
+    for kind in kinds:
+      path = folder / f'{kind}.png'
+      if curves:
+        figures.precision_recall_curves(path, curves, kind)
+      for suffix in () if curves else ('.png', '.pdf'):  # Of other networks.
+        path.with_suffix(suffix).unlink(missing_ok=True)
+      bar.advance()
+    report.write(
+      folder.parent / 'report.html',
+      title=f'{bank.name} on {pathlib.Path(probe.name).name}',
+      lead=_lead(bank, probe, evaluation),
+      evaluation=evaluation,
+      tree_axis=_TREE_AXIS[evaluation.protocol],
+      **shared,
+    )
+    bar.advance()
+    summaries.write(
+      folder.parent / 'tensorboard',
+      affinities=evaluation.affinities,
+      precision_recall=curves,
+      **shared,
+    )
+    bar.advance()
 
 
 def _lead(bank: Bank, probe: ProbeSet, evaluation: Evaluation) -> str:

@@ -7,7 +7,6 @@ A probe set is a registered name ('taskonomy', 'indoor', 'coco', 'photos',
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
-import hashlib
 import json
 import numbers
 import os
@@ -18,6 +17,8 @@ import numpy as np
 import pooch
 
 from probe_data import errors, image_files, images, noise, photographs
+from toolkit_basics import files as file_lib
+from toolkit_basics.registry import Registry
 
 # The folder that holds a folder for each named set, where no --probe_dir is.
 ENVIRONMENT_VARIABLE = 'ATTRIBUTION_TRANSFER_PROBE_DIR'
@@ -50,7 +51,7 @@ class ProbeSet:
   def digest(self) -> str:
     """SHA-256 (hexadecimal) over the ids and digests of all images."""
     content = json.dumps([self.ids, self.digests]).encode()
-    return hashlib.sha256(content).hexdigest()
+    return file_lib.sha256(content)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,25 +66,27 @@ class Request:
   on_bad_image: str
   progress: Callable[..., Iterable[Any]]
 
-
-_LOADERS: dict[str, Callable[[Request], ProbeSet]] = {}
-
-
-def register_probe_set(name: str) -> Callable:
-  """Registers a loader, Request -> ProbeSet, under the name of a probe set."""
-
-  def decorate(loader: Callable[[Request], ProbeSet]) -> Callable:
-    if name in _LOADERS:
-      raise ValueError(f'Probe set {name!r} is registered already.')
-    _LOADERS[name] = loader
-    return loader
-
-  return decorate
+  def __post_init__(self):
+    if not self.name or self.probe_dir == '':
+      raise errors.ProbeSetError(
+        f'The probe set {self.name!r} or its probe_dir {self.probe_dir!r} is '
+        "empty; say '.' for the current folder."
+      )
+    if self.on_bad_image not in ON_BAD_IMAGE:
+      raise errors.ProbeSetError(
+        f'on_bad_image is {self.on_bad_image!r}, but must be one of '
+        f'{ON_BAD_IMAGE}.'
+      )
 
 
-def names() -> tuple[str, ...]:
-  """Returns the registered probe sets."""
-  return tuple(_LOADERS)
+# Pictures, uint8 [num_images, height, width, 3], with their names; and what
+# makes them of their number, their height and width, and a seed.
+Drawn = tuple[np.ndarray, Sequence[str]]
+Draw = Callable[[int, tuple[int, int], int], Drawn]
+
+_LOADERS: Registry[Callable[[Request], ProbeSet]] = Registry('probe set')
+register_probe_set = _LOADERS.register
+names = _LOADERS.names
 
 
 def load(
@@ -130,17 +133,8 @@ def load(
     on_bad_image=on_bad_image,
     progress=progress or _no_progress,
   )
-  if not request.name or request.probe_dir == '':
-    raise errors.ProbeSetError(
-      f'The probe set {request.name!r} or its probe_dir {request.probe_dir!r} '
-      "is empty; say '.' for the current folder."
-    )
-  if on_bad_image not in ON_BAD_IMAGE:
-    raise errors.ProbeSetError(
-      f'on_bad_image is {on_bad_image!r}, but must be one of {ON_BAD_IMAGE}.'
-    )
   if request.name in _LOADERS:
-    return _LOADERS[request.name](request)
+    return _LOADERS.get(request.name)(request)
   if request.probe_dir is not None:
     raise errors.ProbeSetError(
       f'probe_dir={request.probe_dir!r} is only for named probe sets, but the '
@@ -224,43 +218,39 @@ for _name in ('taskonomy', 'indoor', 'coco'):
 # Sets that are made here.
 
 
-@register_probe_set('photos')
-def _load_photos(request: Request) -> ProbeSet:
-  _refuse_probe_dir(request)
-  pictures, ids = photographs.crops(
-    request.num_images, request.image_size, request.seed
-  )
-  return _probe_set(request, pictures, ids)
+def register_made(name: str) -> Callable[[Draw], Draw]:
+  """Returns a decorator that registers a function which makes a probe set."""
+
+  def add(draw: Draw) -> Draw:
+    def load_made(request: Request) -> ProbeSet:
+      if request.probe_dir is not None:
+        raise errors.ProbeSetError(
+          f'Probe set {name!r} is made by this project, so that '
+          f'probe_dir={request.probe_dir!r} has no meaning for it; leave it '
+          'out, or give the folder itself as the probe set.'
+        )
+      drawn = draw(request.num_images, request.image_size, request.seed)
+      return _probe_set(request, *drawn)
+
+    register_probe_set(name)(load_made)
+    return draw
+
+  return add
 
 
-@register_probe_set('noise')
-def _load_noise(request: Request) -> ProbeSet:
-  _refuse_probe_dir(request)
-  pictures, ids = noise.pictures(
-    request.num_images, request.image_size, request.seed
-  )
-  return _probe_set(request, pictures, ids)
+register_made('photos')(photographs.crops)
+register_made('noise')(noise.pictures)
 
 
-@register_probe_set('scenes')
-def _load_scenes(request: Request) -> ProbeSet:
-  _refuse_probe_dir(request)
+@register_made('scenes')
+def _scenes(num_images: int, image_size: tuple[int, int], seed: int) -> Drawn:
   from probe_data import scenes  # The renderer is imported only if needed.
 
-  size = max(request.image_size)
-  pictures, ids = scenes.probe_images(request.num_images, size, request.seed)
-  if request.image_size != (size, size):
-    pictures = np.stack([images.fit(p, request.image_size) for p in pictures])
-  return _probe_set(request, pictures, ids)
-
-
-def _refuse_probe_dir(request: Request) -> None:
-  if request.probe_dir is not None:
-    raise errors.ProbeSetError(
-      f'Probe set {request.name!r} is made by this project, so that '
-      f'probe_dir={request.probe_dir!r} has no meaning for it; leave it out, '
-      'or give the folder itself as the probe set.'
-    )
+  size = max(image_size)
+  pictures, ids = scenes.probe_images(num_images, size, seed)
+  if image_size != (size, size):
+    pictures = np.stack([images.fit(p, image_size) for p in pictures])
+  return pictures, ids
 
 
 # Paths.
@@ -346,6 +336,6 @@ def _probe_set(
     name=request.name,
     images=pictures,
     ids=tuple(ids),
-    digests=tuple(hashlib.sha256(p.tobytes()).hexdigest() for p in pictures),
+    digests=tuple(file_lib.sha256(p.tobytes()) for p in pictures),
     skipped=skipped,
   )

@@ -10,54 +10,73 @@ bank's networks, or place one among those of a run, as is said at the end.
 """
 
 import ast
-from collections.abc import Sequence
 import shlex
 
-from absl import app, flags
-
+import toolkit_basics.cli as cli
 from frozen_graphs.formats import registry
 from taskonomy_models import conversion
-from toolkit_basics import cli
 
-_OUTPUT = flags.DEFINE_string(
-  'output', None, 'Folder of the bank; made if it is not there.'
+FLAGS = cli.Flags()
+_OUTPUT = FLAGS.path(
+  'output', None, 'Folder of the bank; it is made if it is not there.'
 )
-_NAME = flags.DEFINE_string('name', None, 'Of the network in the bank.')
-_REPRESENTATION = flags.DEFINE_string(
-  'representation', None, 'Tensor, or layer of a Keras model; else they are '
-  'listed.',
-)  # fmt: skip
-_PREPROCESSING = flags.DEFINE_string(
-  'preprocessing', None, "T, as 'resize(224) | range(-1, 1)'; say it right."
+_NAME = FLAGS.string('name', None, 'What the network is called in the bank.')
+_REPRESENTATION = FLAGS.string(
+  'representation',
+  None,
+  'Name of the tensor of the representation, or of a layer of a Keras model. '
+  'Without it, those that may be it are listed.',
 )
-_INPUT = flags.DEFINE_string(
-  'input', None, 'Tensor of the images; default: the first input.'
+_PREPROCESSING = FLAGS.string(
+  'preprocessing',
+  None,
+  "What is done to images first, as 'resize(224) | range(-1, 1)'. Nothing "
+  'can find out whether it is right.',
 )
-_FORMAT = flags.DEFINE_enum(
+_INPUT = FLAGS.string(
+  'input',
+  None,
+  'Name of the tensor that takes the images; by default the first input.',
+)
+_FORMAT = FLAGS.enum(
   'format',
   None,
   registry.FORMATS.names(),
-  'Of SOURCE; default: what its name says.',
+  'What SOURCE is; by default its name says it.',
 )
-_LABEL = flags.DEFINE_string('label', None, 'As shown in figures.')
-_GROUP = flags.DEFINE_string('group', None, 'Colour in the similarity tree.')
-_IMAGE_SIZE = flags.DEFINE_integer(
-  'image_size', None, 'Side of probe images for the bank.', lower_bound=1
+_LABEL = FLAGS.string(
+  'label', None, 'What figures call the network; by default its name.'
 )
-_CONSTANTS = flags.DEFINE_multi_string(
-  'constant', [], 'NAME=VALUE of another input, as is_training=False; may be '
-  'repeated.',
-)  # fmt: skip
-_SIGNATURE = flags.DEFINE_string(
-  'signature', None, 'Of a SavedModel or a module of TensorFlow Hub.'
+_GROUP = FLAGS.string(
+  'group', None, 'Which networks it belongs to: those of one colour in a tree.'
 )
-_TAGS = flags.DEFINE_list('tags', None, 'Of the graph in a SavedModel.')
-_META_GRAPH = flags.DEFINE_string(
-  'meta_graph', None, 'File of the graph of a TensorFlow 1 checkpoint.'
+_IMAGE_SIZE = FLAGS.integer(
+  'image_size',
+  None,
+  'Height and width of the images that suit the whole bank.',
+  lower_bound=1,
 )
-_OVERWRITE = flags.DEFINE_bool(
+_CONSTANTS = FLAGS.strings(
+  'constant',
+  'Value of another input of the network, as is_training=False; may be given '
+  'several times.',
+)
+_SIGNATURE = FLAGS.string(
+  'signature',
+  None,
+  'Which signature is meant, of a SavedModel or a module of TensorFlow Hub.',
+)
+_TAGS = FLAGS.list('tags', None, 'Which graph in a SavedModel is meant.')
+_META_GRAPH = FLAGS.path(
+  'meta_graph',
+  None,
+  'File of the graph of a TensorFlow 1 checkpoint; by default the .meta '
+  'beside it.',
+)
+_OVERWRITE = FLAGS.bool(
   'overwrite', False, 'Replace the network of that name, if there is one.'
 )
+FLAGS.require(_OUTPUT, _NAME)
 
 
 def _constant(text: str) -> tuple[str, object]:
@@ -72,13 +91,9 @@ def _constant(text: str) -> tuple[str, object]:
     ) from error
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) != 2:
-    raise app.UsageError(f'One SOURCE is needed, not {argv[1:]}; see --help.')
-  if not _OUTPUT.value or not _NAME.value:
-    raise app.UsageError('--output and --name are needed; see --help.')
+def main(source: str) -> None:
   encoder = conversion.convert(
-    argv[1],
+    source,
     _OUTPUT.value,
     name=_NAME.value,
     representation=_REPRESENTATION.value,
@@ -97,13 +112,15 @@ def main(argv: Sequence[str]) -> None:
   print(conversion.describe(encoder))
   folder = shlex.quote(_OUTPUT.value)
   print(
-    'Compare the bank: python -m experiments.run_taskonomy '
-    f'--bank={folder}\n'
-    'Or place it among the networks of a run: python -m '
-    f'experiments.insert_model --space=RUN --bank={folder} '
-    f'--name={encoder.name}'
+    FLAGS.in_words_of_user(
+      'Compare the bank: python -m experiments.run_taskonomy '
+      f'--bank={folder}\n'
+      'Or place it among the networks of a run: python -m '
+      f'experiments.insert_model --space=RUN --bank={folder} '
+      f'--name={encoder.name}'
+    )
   )
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

@@ -8,53 +8,51 @@ the PyTorch release, of some or all of the tasks. The bank is written to where
 `--bank=task_bank` looks for it, or to --output. What is there already is kept.
 """
 
-from collections.abc import Sequence
-
-from absl import app, flags
-
+import toolkit_basics.cli as cli
 from taskonomy_models import bank as banks
 from taskonomy_models.task_bank import conversion as task_bank_conversion
 from taskonomy_models.task_bank import download as task_bank_download
 from taskonomy_models.task_bank import encoder as task_bank_encoder
 from taskonomy_models.task_bank import release as task_bank
-from toolkit_basics import cli, progress
+from toolkit_basics import progress
 
-_SOURCE = flags.DEFINE_string(
-  'source', None, 'Folder with checkpoints or .pth files.'
+FLAGS = cli.Flags()
+_SOURCE = FLAGS.path(
+  'source', None, 'Folder of the checkpoints or .pth files that you have.'
 )
-_DOWNLOAD = flags.DEFINE_enum(
+_DOWNLOAD = FLAGS.enum(
   'download',
   None,
   task_bank_download.RELEASES,
   'Fetch this release first (2 GB for PyTorch), into --download_dir.',
 )
-_DOWNLOAD_DIR = flags.DEFINE_string(
-  'download_dir', None, 'Default: a folder in the cache of the user.'
+_DOWNLOAD_DIR = FLAGS.path(
+  'download_dir',
+  None,
+  "Folder of what is fetched; by default one in the user's cache.",
 )
-_OUTPUT = flags.DEFINE_string(
-  'output', None, 'Folder of the bank; default: where --bank=task_bank looks.'
+_OUTPUT = FLAGS.path(
+  'output', None, 'Folder of the bank; by default where --bank=task_bank looks.'
 )
-_TASKS = flags.DEFINE_list(
-  'tasks', [], 'Only these tasks, for example curvature,rgb2depth.'
+_TASKS = FLAGS.list(
+  'tasks', [], 'Only the encoders of these tasks, as curvature,rgb2depth.'
 )
-_WEIGHTS_TYPE = flags.DEFINE_enum(
+_WEIGHTS_TYPE = FLAGS.enum(
   'weights_type',
   'float32',
   task_bank_encoder.WEIGHTS_TYPES,
-  'How the graphs store their kernels; float16 halves them.',
+  'How the graphs store their kernels; float16 takes half the room.',
 )
-_ALLOW_UNKNOWN_DIGESTS = flags.DEFINE_bool(
+_ALLOW_UNKNOWN_DIGESTS = FLAGS.bool(
   'allow_unknown_digests',
   False,
   'Also take a .pth file that is not the released one its name says.',
 )
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def main() -> None:
   if (_SOURCE.value is None) == (_DOWNLOAD.value is None):
-    raise app.UsageError('Pass one of --source and --download.')
+    raise ValueError('Pass one of --source and --download.')
   source = _SOURCE.value
   if _DOWNLOAD.value is not None:
     source = _DOWNLOAD_DIR.value or task_bank_download.default_folder(
@@ -74,9 +72,9 @@ def main(argv: Sequence[str]) -> None:
     allow_unknown_digests=_ALLOW_UNKNOWN_DIGESTS.value,
     progress=progress.track,
   )
-  number = len(task_bank.ENCODERS) - len(report.missing)
+  number = len(task_bank.encoders()) - len(report.missing)
   print(
-    f'{output}: {number} of {len(task_bank.ENCODERS)} tasks; '
+    f'{output}: {number} of {len(task_bank.encoders())} tasks; '
     f'{len(report.converted)} converted now, {len(report.kept)} kept.'
   )
   if report.missing:
@@ -89,4 +87,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

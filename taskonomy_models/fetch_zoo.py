@@ -15,37 +15,42 @@ import pathlib
 import sys
 import tempfile
 
-from absl import app, flags, logging
+from absl import logging
 
+import toolkit_basics.cli as cli
 from taskonomy_models.zoo import archives, packages
 from taskonomy_models.zoo import conversion as zoo_conversion
 from taskonomy_models.zoo import networks as zoo
 from taskonomy_models.zoo import table as zoo_bank
-from toolkit_basics import cli, progress
+from toolkit_basics import progress
 
-_OUTPUT = flags.DEFINE_string(
-  'output', None, 'Folder of the bank; default: zoo in the cache of the user.'
+FLAGS = cli.Flags()
+_OUTPUT = FLAGS.path(
+  'output',
+  None,
+  "Folder of the bank; by default one in the user's cache, as for run_zoo.",
 )
-_GROUP = flags.DEFINE_enum(
-  'group', 'default', zoo.load().groups(), 'Networks to fetch.'
+_GROUP = FLAGS.string(
+  'group',
+  'default',
+  'Which networks are fetched: default, tests (a few small ones), all, or one '
+  'of the groups that --list shows.',
 )
-_NETWORKS = flags.DEFINE_list(
-  'networks', [], 'Networks by name, instead of a group.'
-)
-_PACKAGES_DIR = flags.DEFINE_string(
+_NETWORKS = FLAGS.list('networks', [], 'Networks by name, instead of a group.')
+_PACKAGES_DIR = FLAGS.path(
   'packages_dir',
   None,
-  'Folder of the package files; default: packages, in that of the bank.',
+  "Folder of the packages' files; by default packages, in that of the bank.",
 )
-_OVERWRITE = flags.DEFINE_bool(
-  'overwrite', False, 'Convert networks anew that are there already.'
+_OVERWRITE = FLAGS.bool(
+  'overwrite', False, 'Convert networks again that the bank has already.'
 )
-_LIST = flags.DEFINE_bool(
+_LIST = FLAGS.bool(
   'list', False, 'Show the networks and their licences; fetch nothing.'
 )
 
 
-def _listing(networks: Sequence[zoo.Network]) -> str:
+def _listing(networks: Sequence[zoo.ZooNetwork]) -> str:
   packages_of = zoo.load().packages
   lines = []
   for network in networks:
@@ -61,7 +66,9 @@ def _listing(networks: Sequence[zoo.Network]) -> str:
 
 
 def _convert(
-  networks: Sequence[zoo.Network], archive: pathlib.Path, bank: zoo_bank.ZooBank
+  networks: Sequence[zoo.ZooNetwork],
+  archive: pathlib.Path,
+  bank: zoo_bank.ZooBank,
 ) -> dict[str, str]:
   """Adds networks of one package; returns what went wrong by network."""
   failed = {}
@@ -78,9 +85,7 @@ def _convert(
   return failed
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def main() -> None:
   networks = zoo.load().select(_NETWORKS.value, _GROUP.value)
   if _LIST.value:
     print(_listing(networks))
@@ -116,4 +121,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

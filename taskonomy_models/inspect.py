@@ -8,41 +8,37 @@ GRAPH is a frozen graph, binary or textual, or a model of another format that
 `frozen_graphs.formats` reads. See docs/inspecting_a_graph.md.
 """
 
-from collections.abc import Sequence
 import json
 import pathlib
 
-from absl import app, flags
-
+import toolkit_basics.cli as cli
 import frozen_graphs
 from taskonomy_models import proposal as proposals
 from taskonomy_models import proposal_text
-from toolkit_basics import cli
 
-_INPUT = flags.DEFINE_string(
-  'input', None, 'Tensor that images go into; default: found.'
+FLAGS = cli.Flags()
+_INPUT = FLAGS.string(
+  'input', None, 'Name of the tensor that takes the images; by default found.'
 )
-_REPRESENTATION = flags.DEFINE_string(
-  'representation', None, 'Tensor of the representation; default: proposed.'
+_REPRESENTATION = FLAGS.string(
+  'representation',
+  None,
+  'Name of the tensor of the representation; by default one is proposed.',
 )
-_NAME = flags.DEFINE_string(
-  'name', None, 'Of the entry; default: that of the file.'
+_NAME = FLAGS.string(
+  'name', None, 'What the network is called; by default as its file.'
 )
-_JSON = flags.DEFINE_bool('json', False, 'Print it as JSON.')
+_JSON = FLAGS.bool('json', False, 'Print it as JSON, for programs.')
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) != 2:
-    raise app.UsageError(
-      'One graph is needed: python -m taskonomy_models.inspect GRAPH'
-    )
-  network = frozen_graphs.load(argv[1])
+def main(graph: str) -> None:
+  network = frozen_graphs.load(graph)
   proposal = proposals.propose(
     network,
     input_tensor=_INPUT.value,
     representation_tensor=_REPRESENTATION.value,
-    name=_NAME.value or pathlib.Path(argv[1]).resolve().stem,
-    source=argv[1],
+    name=_NAME.value or pathlib.Path(graph).resolve().stem,
+    source=graph,
   )
   if _JSON.value:
     print(json.dumps(proposal_text.as_json(proposal), indent=2))
@@ -51,4 +47,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

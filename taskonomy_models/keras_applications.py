@@ -8,29 +8,40 @@ Keras fetches the ImageNet weights and keeps them in ~/.keras. Networks that the
 bank has already are not converted again, unless --overwrite.
 """
 
-from collections.abc import Sequence
 import os
 import sys
 
-from absl import app, flags
-
+import toolkit_basics.cli as cli
 from taskonomy_models import bank as banks
 from taskonomy_models import conversion, keras_networks
-from toolkit_basics import cli, progress
+from toolkit_basics import progress
 
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder of the bank.')
-_NETWORKS = flags.DEFINE_list(
+FLAGS = cli.Flags()
+_OUTPUT = FLAGS.path(
+  'output', None, 'Folder of the bank; it is made if it is not there.'
+)
+_NETWORKS = FLAGS.some_of(
   'networks',
-  list(keras_networks.NETWORKS),
-  f'Networks, of {", ".join(keras_networks.NETWORKS)}.',
+  tuple(keras_networks.NETWORKS),
+  tuple(keras_networks.NETWORKS),
+  'Which networks are brought into the bank.',
 )
-_WEIGHTS = flags.DEFINE_enum(
-  'weights', 'imagenet', keras_networks.WEIGHTS, 'Of the networks.'
+_WEIGHTS = FLAGS.enum(
+  'weights',
+  'imagenet',
+  keras_networks.WEIGHTS,
+  'Whether the networks are those trained on ImageNet, or untrained.',
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of random weights.', lower_bound=0)
-_OVERWRITE = flags.DEFINE_bool(
-  'overwrite', False, 'Convert networks anew that are there already.'
+_SEED = FLAGS.integer(
+  'seed',
+  0,
+  'Random weights are the same for the same number.',
+  lower_bound=0,
 )
+_OVERWRITE = FLAGS.bool(
+  'overwrite', False, 'Convert networks again that the bank has already.'
+)
+FLAGS.require(_OUTPUT)
 
 
 def _present(folder: str) -> tuple[str, ...]:
@@ -39,16 +50,7 @@ def _present(folder: str) -> tuple[str, ...]:
   return banks.load(folder).names
 
 
-def main(argv: Sequence[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  if not _OUTPUT.value:
-    raise app.UsageError('--output is needed; see --help.')
-  if unknown := set(_NETWORKS.value) - set(keras_networks.NETWORKS):
-    raise app.UsageError(
-      f'No networks {sorted(unknown)}; there are '
-      f'{", ".join(keras_networks.NETWORKS)}.'
-    )
+def main() -> None:
   present = () if _OVERWRITE.value else _present(_OUTPUT.value)
   missing = [name for name in _NETWORKS.value if name not in present]
   for name in progress.track(missing, description='Converting networks'):
@@ -56,12 +58,14 @@ def main(argv: Sequence[str]) -> None:
       name, _OUTPUT.value, _WEIGHTS.value, _SEED.value, _OVERWRITE.value
     )
     print(conversion.describe(encoder), file=sys.stderr)
+  present = len(_NETWORKS.value) - len(missing)
   print(
-    f'{len(missing)} networks were converted, '
-    f'{len(_NETWORKS.value) - len(missing)} were there. Compare them: python '
-    f'-m experiments.run_taskonomy --bank={_OUTPUT.value}'
+    FLAGS.in_words_of_user(
+      f'{len(missing)} networks were converted, {present} were there. Compare '
+      f'them: python -m experiments.run_taskonomy --bank={_OUTPUT.value}'
+    )
   )
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, FLAGS)

@@ -20,14 +20,12 @@ from taskonomy_models.encoder import Encoder
 WEIGHTS = ('imagenet', 'random')
 _GROUP = 'imagenet'
 # What `preprocess_input` does, from [0, 1]; by the names of its modes.
-_MODES = types.MappingProxyType(
-  {
-    'caffe': 'range(0, 255) | bgr | mean_std((103.939, 116.779, 123.68), 1)',
-    'tf': 'range(-1, 1)',
-    'torch': 'mean_std((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))',
-    'none': 'range(0, 255)',  # The network itself has layers for it.
-  }
-)
+_MODES = {
+  'caffe': 'range(0, 255) | bgr | mean_std((103.939, 116.779, 123.68), 1)',
+  'tf': 'range(-1, 1)',
+  'torch': 'mean_std((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))',
+  'none': 'range(0, 255)',  # The network itself has layers for it.
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,22 +33,26 @@ class KerasNetwork:
   """One network of tf.keras.applications.
 
   Attributes:
-    label: As shown in figures.
     function: Name of the function that builds it.
     module: The module of its `preprocess_input`.
     mode: How pictures are preprocessed.
     representation: Name of a layer; None for the last, if its name varies.
     size: Side of the pictures it was trained on.
     options: Of the function.
+    title: As shown in figures; default: the function's name.
   """
 
-  label: str
   function: str
   module: str
   mode: str
   representation: str | None = None
   size: int = 224
   options: Mapping[str, object] = dataclasses.field(default_factory=dict)
+  title: str = ''
+
+  @property
+  def label(self) -> str:
+    return self.title or self.function
 
   @property
   def preprocessing(self) -> str:
@@ -58,62 +60,42 @@ class KerasNetwork:
     return f'resize({self.size}) | {_MODES[self.mode]}'
 
 
+def _resnet(function: str) -> KerasNetwork:
+  return KerasNetwork(function, 'resnet', 'caffe', 'conv5_block3_out')
+
+
 def _mobilenet(width: float) -> KerasNetwork:
+  end, title = 'conv_pw_13_relu', f'MobileNet {width:g}'
+  options = {'alpha': width}
   return KerasNetwork(
-    f'MobileNet {width:g}',
-    'MobileNet',
-    'mobilenet',
-    'tf',
-    'conv_pw_13_relu',
-    options={'alpha': width},
+    'MobileNet', 'mobilenet', 'tf', end, options=options, title=title
   )
 
 
-NETWORKS: Mapping[str, KerasNetwork] = types.MappingProxyType(
-  {
-    'vgg16': KerasNetwork('VGG16', 'VGG16', 'vgg16', 'caffe', 'block5_pool'),
-    'vgg19': KerasNetwork('VGG19', 'VGG19', 'vgg19', 'caffe', 'block5_pool'),
-    'resnet50': KerasNetwork(
-      'ResNet50', 'ResNet50', 'resnet', 'caffe', 'conv5_block3_out'
-    ),
-    'resnet101': KerasNetwork(
-      'ResNet101', 'ResNet101', 'resnet', 'caffe', 'conv5_block3_out'
-    ),
-    'resnet152': KerasNetwork(
-      'ResNet152', 'ResNet152', 'resnet', 'caffe', 'conv5_block3_out'
-    ),
-    'inception_v3': KerasNetwork(
-      'InceptionV3', 'InceptionV3', 'inception_v3', 'tf', 'mixed10', 299
-    ),
-    'inception_resnet_v2': KerasNetwork(
-      'InceptionResNetV2',
-      'InceptionResNetV2',
-      'inception_resnet_v2',
-      'tf',
-      'conv_7b_ac',
-      299,
-    ),
-    'mobilenet_025': _mobilenet(0.25),
-    'mobilenet_050': _mobilenet(0.5),
-    'mobilenet_100': _mobilenet(1.0),
-    'mobilenet_v2': KerasNetwork(
-      'MobileNetV2', 'MobileNetV2', 'mobilenet_v2', 'tf', 'out_relu'
-    ),
-    'efficientnet_b0': KerasNetwork(
-      'EfficientNetB0',
-      'EfficientNetB0',
-      'efficientnet',
-      'none',
-      'top_activation',
-    ),
-    'convnext_tiny': KerasNetwork(
-      'ConvNeXt-Tiny',
-      'ConvNeXtTiny',
-      'convnext',
-      'none',
-    ),
-  }
-)
+_NETWORKS = {
+  'vgg16': KerasNetwork('VGG16', 'vgg16', 'caffe', 'block5_pool'),
+  'vgg19': KerasNetwork('VGG19', 'vgg19', 'caffe', 'block5_pool'),
+  'resnet50': _resnet('ResNet50'),
+  'resnet101': _resnet('ResNet101'),
+  'resnet152': _resnet('ResNet152'),
+  'inception_v3': KerasNetwork(
+    'InceptionV3', 'inception_v3', 'tf', 'mixed10', 299
+  ),
+  'inception_resnet_v2': KerasNetwork(
+    'InceptionResNetV2', 'inception_resnet_v2', 'tf', 'conv_7b_ac', 299
+  ),
+  'mobilenet_025': _mobilenet(0.25),
+  'mobilenet_050': _mobilenet(0.5),
+  'mobilenet_100': _mobilenet(1.0),
+  'mobilenet_v2': KerasNetwork('MobileNetV2', 'mobilenet_v2', 'tf', 'out_relu'),
+  'efficientnet_b0': KerasNetwork(
+    'EfficientNetB0', 'efficientnet', 'none', 'top_activation'
+  ),
+  'convnext_tiny': KerasNetwork(
+    'ConvNeXtTiny', 'convnext', 'none', title='ConvNeXt-Tiny'
+  ),
+}
+NETWORKS: Mapping[str, KerasNetwork] = types.MappingProxyType(_NETWORKS)
 
 
 def build(name: str, weights: str, seed: int = 0) -> tf.keras.Model:
@@ -134,13 +116,12 @@ def build(name: str, weights: str, seed: int = 0) -> tf.keras.Model:
     raise ValueError(f'weights must be one of {WEIGHTS}, not {weights!r}.')
   network = NETWORKS[name]
   function: Callable = getattr(tf.keras.applications, network.function)
+  image = tf.keras.Input((network.size, network.size, 3), name='image')
   try:
     model = function(
       include_top=False,
       weights=None if weights == 'random' else weights,
-      input_tensor=tf.keras.Input(
-        (network.size, network.size, 3), name='image'
-      ),
+      input_tensor=image,
       **network.options,
     )
   except Exception as error:  # A plain one without a network.

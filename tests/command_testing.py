@@ -1,48 +1,76 @@
-"""Runs entry points several times in one process, for tests of commands."""
+"""Runs commands in this process, as TensorFlow takes seconds to start."""
 
-import json
+from collections.abc import Iterable
+import contextlib
+import importlib
+import io
 import pathlib
-import subprocess
-import sys
+import pkgutil
+from unittest import mock
 
-_ROOT = pathlib.Path(__file__).parents[1]
-# TensorFlow takes seconds to import, and flags can be defined only once.
-_DRIVER = """
-import contextlib, importlib, io, json, sys
-from absl.testing import flagsaver
+from absl import logging
+
 from toolkit_basics import cli
-entry_point = importlib.import_module(sys.argv[1])
-results = []
-for arguments in json.load(sys.stdin):
-  out, err = io.StringIO(), io.StringIO()
-  with (
-      flagsaver.flagsaver(),
-      contextlib.redirect_stdout(out),
-      contextlib.redirect_stderr(err),
-  ):
-    sys.argv = ['command', *arguments]
-    code = 0
-    try:
-      cli.run(entry_point.main)
-    except SystemExit as end:
-      code = end.code or 0
-  results.append([code, out.getvalue(), err.getvalue()])
-json.dump(results, sys.stdout)
-"""
+
+ROOT = pathlib.Path(__file__).parents[1]
+_PACKAGES = ('benchmarks', 'experiments', 'taskonomy_models')
 
 
-def run(module: str, *commands: list) -> list[tuple[int, str, str]]:
-  """Runs an entry point with each list of arguments, one after the other.
+def names() -> tuple[str, ...]:
+  """Returns the modules that are commands: those with a main block."""
+  return tuple(
+    f'{package}.{module.name}'
+    for package in _PACKAGES
+    for module in pkgutil.iter_modules([str(ROOT / package)])
+    if not module.ispkg
+    and '__main__' in (ROOT / package / f'{module.name}.py').read_text()
+  )
+
+
+def run(
+  name: str, *commands: Iterable[object], **options
+) -> list[tuple[int, str, str]]:
+  """Runs a command with each list of arguments, one after the other.
+
+  Args:
+    name: Of the command's module.
+    *commands: Lists of arguments.
+    **options: Of `cli.run`.
 
   Returns:
-    Exit code, standard output and standard error of each.
+    Exit code, standard output and standard error of each; without log lines.
   """
-  result = subprocess.run(
-    [sys.executable, '-c', _DRIVER, module],
-    input=json.dumps([list(map(str, command)) for command in commands]),
-    capture_output=True,
-    text=True,
-    check=True,
-    cwd=_ROOT,
-  )
-  return [tuple(each) for each in json.loads(result.stdout.splitlines()[-1])]
+  module = importlib.import_module(name)
+  verbosity = logging.get_verbosity()
+  results = []
+  for command in commands:
+    code, out, err = 0, io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+      try:
+        cli.run(module.main, module.FLAGS, list(map(str, command)), **options)
+      except SystemExit as end:
+        code = end.code or 0
+      finally:
+        logging.set_verbosity(verbosity)
+    results.append((code, out.getvalue(), err.getvalue()))
+  return results
+
+
+def run_or_look(
+  name: str, work: object, function: str, *commands: Iterable[object]
+) -> list[tuple[int, str, str]]:
+  """Runs commands of which some must not compute anything.
+
+  Args:
+    name: Of the command's module.
+    work: Module or class that has what computes.
+    function: Its name; it is None where the first argument of a command is
+      'look', and as it is where that is 'compute'.
+    *commands: Lists of arguments, without that first one.
+  """
+  results = []
+  for kind, *arguments in commands:
+    computes = getattr(work, function) if kind == 'compute' else None
+    with mock.patch.object(work, function, computes):
+      results += run(name, arguments)
+  return results

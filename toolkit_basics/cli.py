@@ -1,75 +1,284 @@
-"""What all entry points share: one clear line for an error of the user.
+"""What all commands share: flags of their own, and one line for an error.
 
-Importing it also keeps TensorFlow's start-up messages away, if TensorFlow is
-not imported yet; so entry points import it, and libraries do not.
+A command is a module with `FLAGS = Flags()`, its flags, and a function `main`;
+what `--help` shows is the module's docstring and the flags. No flag is defined
+outside of a command's `FLAGS`, so that any number of commands can be imported
+in one process.
+
+Importing this module also keeps TensorFlow's start-up messages away, if
+TensorFlow is not imported yet; so commands import it first, and libraries do
+not.
 """
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import BrokenExecutor
+import functools
+import inspect
+import os
+import re
 import sys
 from typing import Any, NoReturn
 
-from absl import app, flags, logging
+from absl import flags as absl_flags
+from absl import logging
 
 from toolkit_basics import quiet
 
 quiet.quieten_tensorflow()
 
-_DEBUG = flags.DEFINE_bool(
-  'debug', False, 'Show where an error came from (a traceback).'
-)
+Flag = absl_flags.FlagHolder
+_HELP = ('-h', '-help', '--help', '--helpshort', '--helpfull')
+_OF_EVERY_COMMAND = 'debug'
+# A library's word for one of its arguments, with a value or without.
+_ARGUMENT = re.compile(r'`(\w+)(?:=([^`]*))?`')
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
-  """Runs an entry point's `main` with its flags parsed.
+class _Path(absl_flags.ArgumentParser):
+  """A file or folder, `~` being the user's own."""
+
+  def parse(self, argument: str) -> str:
+    return os.path.expanduser(argument)
+
+
+class _Paths(absl_flags.ListParser):
+  """Several of them."""
+
+  def parse(self, argument: str | list[str]) -> list[str]:
+    return [os.path.expanduser(path) for path in super().parse(argument)]
+
+
+class _SomeOf(absl_flags.ListParser):
+  """Some of a number of names."""
+
+  def __init__(self, choices: tuple[str, ...], may_be_empty: bool):
+    super().__init__()
+    self._choices, self._may_be_empty = choices, may_be_empty
+
+  def parse(self, argument: str | list[str]) -> list[str]:
+    names = super().parse(argument)
+    if set(names) - set(self._choices) or not (names or self._may_be_empty):
+      raise ValueError(f'choose from {", ".join(self._choices)}')
+    return names
+
+
+class Flags:
+  """The flags of one command.
+
+  `bool`, `float`, `integer`, `list` and `string` take what absl's `DEFINE_bool`
+  and so on take: a name, a default, and a sentence.
+  """
+
+  def __init__(self):
+    self._values = absl_flags.FlagValues()
+    self._required: list[str] = []
+    self.spell_commands: Callable[[str], str] = str
+    own = {'flag_values': self._values}
+    self.bool = functools.partial(absl_flags.DEFINE_bool, **own)
+    self.float = functools.partial(absl_flags.DEFINE_float, **own)
+    self.integer = functools.partial(absl_flags.DEFINE_integer, **own)
+    self.list = functools.partial(absl_flags.DEFINE_list, **own)
+    self.string = functools.partial(absl_flags.DEFINE_string, **own)
+    self.bool(
+      _OF_EVERY_COMMAND, False, 'Show where in the code an error came from.'
+    )
+
+  def enum(
+    self, name: str, default: str | None, choices: Sequence[str], help: str
+  ) -> Flag[str]:
+    """Defines a flag that is one of some names."""
+    values = self._values
+    flag = absl_flags.DEFINE_enum(name, default, choices, '', values)
+    values[name].help = f'{help} There are: {", ".join(choices)}.'
+    return flag
+
+  def strings(self, name: str, help: str) -> Flag[list[str]]:
+    """Defines a flag that may be given several times."""
+    flag = absl_flags.DEFINE_multi_string(name, [], '', self._values)
+    self._values[name].help = help
+    return flag
+
+  def path(self, name: str, default: str | None, help: str) -> Flag[str]:
+    """Defines a flag that is a file or folder, or may be one."""
+    return absl_flags.DEFINE(_Path(), name, default, help, self._values)
+
+  def paths(
+    self, name: str, default: Sequence[str] | None, help: str
+  ) -> Flag[list[str]]:
+    """Defines a flag that is a list of such."""
+    default = default if default is None else list(default)
+    return absl_flags.DEFINE(_Paths(), name, default, help, self._values)
+
+  def some_of(
+    self,
+    name: str,
+    choices: Sequence[str],
+    default: Sequence[str],
+    help: str,
+    may_be_empty: bool = False,
+  ) -> Flag[list[str]]:
+    """Defines a flag that is a list of names, of which there are not more."""
+    parser = _SomeOf(tuple(choices), may_be_empty)
+    help = f'{help} There are: {", ".join(choices)}.'
+    return absl_flags.DEFINE(parser, name, list(default), help, self._values)
+
+  def require(self, *flags: Flag) -> None:
+    """Says which flags, without a default, the command must be given."""
+    self._required += [flag.name for flag in flags]
+
+  def __contains__(self, name: object) -> bool:
+    return name in self._values
+
+  def names(self) -> tuple[str, ...]:
+    """Returns the names of the command's own flags, as they were defined."""
+    return tuple(name for name in self._values if name != _OF_EVERY_COMMAND)
+
+  def values(self, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """Returns the values of the command's own flags by name."""
+    names = [name for name in self.names() if name not in leave_out]
+    return {name: self._values[name].value for name in names}
+
+  def text(self, name: str) -> str:
+    """Returns what a flag means."""
+    return self._values[name].help
+
+  @property
+  def debug(self) -> bool:
+    return self._values[_OF_EVERY_COMMAND].value
+
+  def parse(self, arguments: Sequence[str]) -> list[str]:
+    """Sets the flags; those that are not given get their defaults.
+
+    Returns:
+      The arguments that are no flags.
+
+    Raises:
+      ValueError: If a flag is wrong.
+    """
+    for name in self._values:
+      self._values[name].unparse()
+    try:
+      _, *others = self._values(['', *arguments])
+    except absl_flags.Error as error:
+      raise ValueError(str(error)) from error
+    return others
+
+  def check_required(self) -> None:
+    """Raises ValueError if a flag is missing that the command must be given."""
+    values = self.values()
+    missing = [f'--{name}' for name in self._required if values[name] is None]
+    if missing:
+      verb = 'is' if len(missing) == 1 else 'are'
+      raise ValueError(f'{" and ".join(missing)} {verb} needed')
+
+  def help(self) -> str:
+    """Returns all flags with their meanings and defaults."""
+    shown = []
+    for name in (*self.names(), _OF_EVERY_COMMAND):
+      flag = self._values[name]
+      default = flag.default
+      if isinstance(default, list):
+        default = ','.join(default)
+      notes = [
+        flag.parser.syntactic_help,
+        '' if default in (None, '') or flag.boolean else f'default: {default}',
+        'required' if name in self._required else '',
+      ]
+      notes = '; '.join(filter(None, notes))
+      text = f'{flag.help} ({notes})' if notes else flag.help
+      shown += [
+        f'  --{"[no]" if flag.boolean else ""}{name}',
+        absl_flags.text_wrap(text, indent='      '),
+      ]
+    return '\n'.join(shown)
+
+  def in_words_of_user(self, text: str) -> str:
+    """Returns a message in the words of who gave the command.
+
+    A library calls its arguments `size` or `size=3`, in backquotes; those of
+    which there are flags become --size and --size=3. Other commands are called
+    as this one was.
+    """
+
+    def spelled(match: re.Match) -> str:
+      name, value = match.groups()
+      if name not in self:
+        return match[0]
+      if value in (None, 'True'):
+        return f'--{name}'
+      return f'--{name}={value.strip(chr(39))}'
+
+    return self.spell_commands(_ARGUMENT.sub(spelled, text))
+
+
+def run(
+  main: Callable[..., None],
+  flags: Flags,
+  arguments: Sequence[str] | None = None,
+  spell_commands: Callable[[str], str] = str,
+) -> None:
+  """Runs a command.
 
   Wrong flags, ValueError and OSError are the user's to mend, and so is the
   loss of a worker process: they end in one line on stderr and exit code 1.
   --debug shows where an error came from.
+
+  Args:
+    main: Gets the arguments that are no flags. The names of its parameters are
+      how they are called in messages.
+    flags: Of the command; `main` reads their values.
+    arguments: Those of the process, if None.
+    spell_commands: Rewrites text that says `python -m COMMAND`, if commands
+      are called otherwise.
   """
-
-  def guarded(argv: Sequence[str]) -> None:
-    logging.set_verbosity(max(logging.get_verbosity(), logging.INFO))
-    logging.get_absl_handler().setFormatter(None)
-    try:
-      main(argv)
-    except app.UsageError as error:
-      _fail(error)
-    except (ValueError, OSError) as error:
-      if _DEBUG.value:
-        raise
-      _fail(error)
-    except BrokenExecutor as error:
-      if _DEBUG.value:
-        raise
-      _fail(
-        'A worker process was killed, most likely for lack of memory; free '
-        f'some, or use fewer workers, and run the command again. ({error})'
-      )
-    except KeyboardInterrupt:
-      print('Interrupted; pass --resume to go on.', file=sys.stderr)
-      sys.exit(130)
-
-  app.run(guarded, flags_parser=_parse_flags)
-
-
-def flag_values(
-  holder: flags.FlagHolder, leave_out: Collection[str] = ()
-) -> dict[str, Any]:
-  """Returns all flags of the module that defines one of them, by name."""
-  module = flags.FLAGS.find_module_defining_flag(holder.name)
-  own = flags.FLAGS.flags_by_module_dict()[module]
-  return {flag.name: flag.value for flag in own if flag.name not in leave_out}
-
-
-def _parse_flags(argv: Sequence[str]) -> list[str]:
+  arguments = sys.argv[1:] if arguments is None else list(arguments)
+  flags.spell_commands = spell_commands
+  if set(arguments) & set(_HELP):
+    doc = sys.modules[main.__module__].__doc__.strip()
+    print(f'{spell_commands(doc)}\n\nFlags:\n{flags.help()}')
+    return
   try:
-    return flags.FLAGS(argv)
-  except flags.Error as error:
+    others = flags.parse(arguments)
+    _check_number(main, others)
+    flags.check_required()
+  except ValueError as error:
     _fail(f'{error} (see --help)')
+  _show_news()
+  try:
+    main(*others)
+  except (ValueError, OSError) as error:
+    if flags.debug:
+      raise
+    _fail(flags.in_words_of_user(str(error)))
+  except BrokenExecutor as error:
+    if flags.debug:
+      raise
+    _fail(
+      'A worker process was killed, most likely for lack of memory; free '
+      f'some, or use fewer workers, and run the command again. ({error})'
+    )
+  except KeyboardInterrupt:
+    advice = '; pass --resume to go on' if 'resume' in flags else ''
+    print(f'Interrupted{advice}.', file=sys.stderr)
+    sys.exit(130)
 
 
-def _fail(error: Exception | str) -> NoReturn:
-  message = ' '.join(str(error).split())
-  print(f'Error: {message}', file=sys.stderr)
+def _check_number(main: Callable[..., None], given: Sequence[str]) -> None:
+  parameters = inspect.signature(main).parameters.values()
+  for parameter in list(parameters)[len(given) :]:
+    if parameter.default is parameter.empty:
+      raise ValueError(f'{parameter.name.upper()} is missing')
+  if len(given) > len(parameters):
+    raise ValueError(f'Unexpected arguments: {given[len(parameters) :]}')
+
+
+def _show_news() -> None:
+  """Lets absl's log lines appear, as they are, on stderr."""
+  absl_flags.FLAGS.mark_as_parsed()  # Of these, logging has some.
+  logging.use_absl_handler()
+  logging.set_verbosity(logging.INFO)
+  logging.get_absl_handler().setFormatter(None)
+
+
+def _fail(error: str) -> NoReturn:
+  print(f'Error: {" ".join(error.split())}', file=sys.stderr)
   sys.exit(1)

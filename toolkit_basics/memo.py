@@ -36,7 +36,7 @@ class Codec(Generic[T]):
 
 
 def _write_array(path: pathlib.Path, values: np.ndarray) -> None:
-  with files.open_atomically(path) as file:
+  with files.replacing(path) as file:
     np.save(file, values)
 
 
@@ -45,7 +45,7 @@ def _read_array(path: pathlib.Path) -> np.ndarray:
 
 
 def _write_arrays(path: pathlib.Path, values: Mapping[str, np.ndarray]) -> None:
-  with files.open_atomically(path) as file:
+  with files.replacing(path) as file:
     np.savez(file, **values)
 
 

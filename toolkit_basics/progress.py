@@ -16,41 +16,73 @@ def _duration(seconds: float) -> str:
   return f'{hours}:{minutes:02d}:{seconds:02d}'
 
 
-def _log_lines(iterable, total: int | None, description: str) -> Iterator:
-  """Yields the items; logs one line a minute, none for short work."""
-  started = last = time.monotonic()
-  for done, item in enumerate(iterable, start=1):
-    yield item
+class Bar:
+  """Shows how far work is whose steps are not the items of one loop.
+
+  A bar on a terminal; otherwise a log line a minute, none for short work.
+
+    with Bar(len(images), 'Reading') as bar:
+      ...
+      bar.advance(5)
+  """
+
+  def __init__(self, total: int | None = None, description: str = ''):
+    """Starts at nothing done.
+
+    Args:
+      total: Number of steps, if it is known.
+      description: What is being done.
+    """
+    self._total, self._description = total, description
+    self._done, self._started = 0, time.monotonic()
+    self._last = self._started
+    self._tqdm = None
+    if sys.stderr.isatty():
+      self._tqdm = tqdm.tqdm(total=total, desc=description, dynamic_ncols=True)
+
+  def __enter__(self) -> 'Bar':
+    return self
+
+  def __exit__(self, *error) -> None:
+    if self._tqdm is not None:
+      self._tqdm.close()
+
+  def advance(self, steps: int = 1) -> None:
+    """Says that so many more steps are done."""
+    self._done += steps
     now = time.monotonic()
-    if now - last < SECONDS_BETWEEN_LINES:
-      continue
-    last, elapsed = now, now - started
-    if total:
-      left = elapsed / done * (total - done)
+    if self._tqdm is not None:
+      self._tqdm.update(steps)
+    elif now - self._last >= SECONDS_BETWEEN_LINES:
+      self._last = now
+      self._log(now - self._started)
+
+  def _log(self, elapsed: float) -> None:
+    done, total = self._done, self._total
+    if not total:
+      gone = _duration(elapsed)
+      logging.info('%s: %d after %s', self._description, done, gone)
+    elif done:
+      left = _duration(elapsed / done * (total - done))
       logging.info(
-        '%s: %d of %d, %s left', description, done, total, _duration(left)
+        '%s: %d of %d, %s left', self._description, done, total, left
       )
-    else:
-      logging.info('%s: %d after %s', description, done, _duration(elapsed))
 
 
 def track(
   iterable: Iterable, *, total: int | None = None, description: str = ''
 ) -> Iterator:
-  """Yields the items of an iterable and shows how far it is.
-
-  A bar on a terminal; otherwise a log line a minute.
+  """Yields the items of an iterable, and shows as `Bar` how far it is.
 
   Args:
-    iterable: What to go through.
+    iterable: What to go through, to its end: an item is done when the next one
+      is asked for.
     total: Number of items, if the iterable does not know its length.
     description: What is being done.
   """
   if total is None and hasattr(iterable, '__len__'):
     total = len(iterable)
-  if sys.stderr.isatty():
-    yield from tqdm.tqdm(
-      iterable, total=total, desc=description, dynamic_ncols=True
-    )
-  else:
-    yield from _log_lines(iterable, total, description)
+  with Bar(total, description) as bar:
+    for item in iterable:
+      yield item
+      bar.advance()

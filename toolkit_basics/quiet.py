@@ -22,10 +22,10 @@ _LEVEL = '3'
 def quieten_tensorflow() -> None:
   """Makes the coming import of TensorFlow silent; the import itself is lazy.
 
-  Who sets TF_CPP_MIN_LOG_LEVEL to less, for example 0, sees everything.
+  Who sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 sees everything.
   """
   level = os.environ.setdefault(_VARIABLE, _LEVEL)
-  if level == _LEVEL and 'tensorflow' not in sys.modules:
+  if level not in ('0', '1') and 'tensorflow' not in sys.modules:
     sys.meta_path.insert(0, _Finder())
 
 

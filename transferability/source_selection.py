@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, sparse
 
-from toolkit_basics import files
+from transferability.ranking_files import duplicates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +146,7 @@ def first_order_transfers(
   targets = names if targets is None else list(targets)
   sources = names if sources is None else list(sources)
   for given in (names, targets, sources):
-    if repeated := files.duplicates(given):
+    if repeated := duplicates(given):
       raise ValueError(f'{repeated} are named more than once.')
     if unknown := [name for name in given if name not in names]:
       raise ValueError(f'No models of these names: {unknown}; {names}.')

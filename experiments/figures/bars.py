@@ -33,7 +33,7 @@ def bars(
   body = float(np.clip(0.16 * len(labels) * (len(series) + 1), 1.5, 40.0))
   margin = style.text_width(labels, 10) + 0.35
   figure = style.new_figure(margin + 8.4, body + 1.75)
-  axes = figure.add_axes(style.inches(figure, margin, 0.65, 8.0, body))
+  axes = style.add_axes(figure, margin, 0.65, 8.0, body)
   rows = np.arange(len(labels), dtype=float)
   height = 0.8 / len(series)
   for i, (name, values) in enumerate(series.items()):
@@ -55,22 +55,7 @@ def bars(
   for text in axes.get_yticklabels():
     text.set(color=style.INK, parse_math=False)
   axes.tick_params(length=0, axis='y')
-  axes.tick_params(labelsize=10, color=style.GREY, axis='x')
-  axes.grid(axis='x', color='#E8E8E8', linewidth=0.8)
-  axes.set_axisbelow(True)
-  axes.spines[['left', 'right', 'top']].set_visible(False)
-  axes.spines['bottom'].set_color(style.GREY)
-  axes.set_xlabel(x_label, fontsize=11, color=style.INK)
+  style.frame(axes, x_label, spines=['bottom'], grid='x')
   style.title(figure, title, margin)
-  width, total = figure.get_size_inches()
-  figure.legend(
-    *axes.get_legend_handles_labels(),
-    loc='upper left',
-    bbox_to_anchor=(margin / width, 1 - 0.52 / total),
-    borderpad=0,
-    borderaxespad=0,
-    ncols=4,
-    frameon=False,
-    fontsize=10,
-  )
+  style.legend(figure, *axes.get_legend_handles_labels(), margin, ncols=4)
   style.save(figure, path)

@@ -58,14 +58,9 @@ def precision_recall_curves(
     raise ValueError('There is no curve to draw.')
   name = kind.capitalize()
   last = max(int(curve.k[-1]) for curve in table.values())
-  figure, axes = _new(
-    f'{name} of the first K sources ({name[0]}@K)', 'K', f'{name[0]}@K'
-  )
-  _draw(
-    axes,
-    {label: (curve.k, getattr(curve, kind)) for label, curve in table.items()},
-    intervals or {},
-  )
+  title = f'{name} of the first K sources ({name[0]}@K)'
+  curves = {label: (c.k, getattr(c, kind)) for label, c in table.items()}
+  figure, axes = _drawn(title, 'K', f'{name[0]}@K', curves, intervals or {})
   axes.set_xlim(0.5, last + 0.5)
   axes.set_ylim(0, 1.03)
   axes.xaxis.set_major_locator(MaxNLocator(20, integer=True))
@@ -98,12 +93,8 @@ def lines(
   """
   if not series:
     raise ValueError('There is no curve to draw.')
-  figure, axes = _new(title, x_label, y_label)
-  _draw(
-    axes,
-    {name: (x, values) for name, values in series.items()},
-    intervals or {},
-  )
+  curves = {name: (x, values) for name, values in series.items()}
+  figure, axes = _drawn(title, x_label, y_label, curves, intervals or {})
   if log_scale:
     axes.set_xscale('log', base=2)
     axes.xaxis.set_minor_locator(NullLocator())
@@ -114,26 +105,18 @@ def lines(
   style.save(figure, path)
 
 
-def _new(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
-  figure = style.new_figure(10.67, 6.2)
-  axes = figure.add_axes(style.inches(figure, 0.85, 0.7, 7.25, 4.85))
-  axes.grid(color='#E8E8E8', linewidth=0.8)
-  axes.set_axisbelow(True)
-  axes.spines[['top', 'right']].set_visible(False)
-  axes.spines[['left', 'bottom']].set_color(style.GREY)
-  axes.tick_params(labelsize=10, color=style.GREY)
-  axes.set_xlabel(x_label, fontsize=12, color=style.INK)
-  axes.set_ylabel(y_label, fontsize=12, color=style.INK)
-  style.title(figure, title, 0.85)
-  return figure, axes
-
-
-def _draw(
-  axes: Axes,
+def _drawn(
+  title: str,
+  x_label: str,
+  y_label: str,
   table: Mapping[str, tuple[Sequence[float], Sequence[float]]],
   intervals: Mapping[str, np.ndarray],
-) -> None:
-  """Draws lines, bands and the legend beside them."""
+) -> tuple[Figure, Axes]:
+  """Returns a figure of lines, bands and the legend beside them."""
+  figure = style.new_figure(10.67, 6.2)
+  axes = style.add_axes(figure, 0.85, 0.7, 7.25, 4.85)
+  style.frame(axes, x_label, y_label, size=12)
+  style.title(figure, title, 0.85)
   methods = [name for name in table if name not in style.BASELINES]
   baselines = [name for name in style.BASELINES if name in table]
   drawn: list[Line2D] = []
@@ -172,3 +155,4 @@ def _draw(
     labelspacing=0.8,
   )
   legend.set_zorder(4)
+  return figure, axes

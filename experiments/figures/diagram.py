@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.figures import style
 from experiments.figures.maps import map_panels
+from experiments.figures.trees import add_branches
 from toolkit_basics import files
 from transferability.clustering import Tree
 from transferability.ranking import rank_sources
@@ -123,7 +124,7 @@ def _picture(
   picture: np.ndarray,
   **options,
 ) -> Axes:
-  axes = figure.add_axes(style.inches(figure, left, bottom, side, side))
+  axes = style.add_axes(figure, left, bottom, side, side)
   # Sharp pixels: smooth ones would make the file twice as large.
   axes.imshow(picture, interpolation='nearest', **options)
   axes.set_xticks([])
@@ -147,17 +148,9 @@ def _draw_network(axes: Axes, y: float, label: str, color: str) -> None:
   corners = [(left, y - high), (left, y + high), (right, y + low)]
   corners.append((right, y - low))
   axes.add_patch(Polygon(corners, closed=True, facecolor=color, linewidth=0))
-  width = style.text_width([label], 10)
-  _text(
-    axes,
-    left + 0.62,
-    y,
-    label,
-    min(10, 10 * 1.15 / width),
-    color='white',
-    ha='center',
-    weight='bold',
-  )
+  size = min(10, 10 * 1.15 / style.text_width([label], 10))
+  options = {'color': 'white', 'ha': 'center', 'weight': 'bold'}
+  _text(axes, left + 0.62, y, label, size, **options)
 
 
 def _draw_maps(
@@ -191,9 +184,7 @@ def _draw_points(
   middle: float,
 ) -> None:
   side = 2.95
-  axes = figure.add_axes(
-    style.inches(figure, _SPACE, middle - side / 2, side, side)
-  )
+  axes = style.add_axes(figure, _SPACE, middle - side / 2, side, side)
   axes.set_xticks([])
   axes.set_yticks([])
   axes.spines[:].set(color='#CCCCCC')
@@ -203,21 +194,11 @@ def _draw_points(
   axes.set_xlim(-reach, reach)
   axes.set_ylim(-reach, reach)
   heights = _apart(points, 0.13 * reach)
-  for (x, y), height, label, color in zip(
-    points, heights, labels, colors, strict=True
-  ):
-    axes.plot(x, y, 'o', color=color, markersize=9)
-    shift = (-0.07 if x > 0 else 0.07) * reach
-    axes.text(
-      x + shift,
-      height,
-      label,
-      ha='right' if x > 0 else 'left',
-      va='center',
-      fontsize=9,
-      color=color,
-      parse_math=False,
-    )
+  for i, (x, y) in enumerate(points):
+    axes.plot(x, y, 'o', color=colors[i], markersize=9)
+    inwards, align = (-0.07, 'right') if x > 0 else (0.07, 'left')
+    x += inwards * reach
+    _text(axes, x, heights[i], labels[i], 9, color=colors[i], ha=align)
 
 
 def _apart(points: np.ndarray, gap: float) -> np.ndarray:
@@ -265,15 +246,9 @@ def _draw_results(
   y, step = bottom + side - 0.1, min(0.27, side / (size + 1))
   _text(axes, x, y, 'Sources for', 9, color=style.GREY)
   _text(axes, x, y - step, labels[target], 10, color=colors[target])
-  for place, name in enumerate(ranking, start=1):
-    _text(
-      axes,
-      x,
-      y - step * (place + 1) - 0.05,
-      f'{place}  {labels[int(name)]}',
-      9.5,
-      color=colors[int(name)],
-    )
+  for place, source in enumerate(map(int, ranking), start=1):
+    text, below = f'{place}  {labels[source]}', step * (place + 1) + 0.05
+    _text(axes, x, y - below, text, 9.5, color=colors[source])
   _draw_tree(figure, tree, labels, colors, body)
 
 
@@ -284,34 +259,13 @@ def _draw_tree(
   colors: Sequence[str],
   body: float,
 ) -> None:
-  size, height = len(labels), body / 2 - 0.25
-  axes = figure.add_axes(
-    style.inches(figure, _RESULTS, _BOTTOM + 0.05, 1.9, height)
-  )
+  axes = style.add_axes(figure, _RESULTS, _BOTTOM + 0.05, 1.9, body / 2 - 0.25)
   axes.set_axis_off()
   heights = tree.linkage[:, 2]
-  start = heights.min() - 0.3 * (np.ptp(heights) or 1.0)
-  rows = np.argsort(tree.leaf_order).astype(float).tolist()
-  depths = [start] * size
-  for first, second, joined, _ in tree.linkage.tolist():
-    pair = int(first), int(second)
-    ends = [rows[i] for i in pair]
-    for i in pair:
-      axes.plot([depths[i], joined], [rows[i]] * 2, color=style.INK, lw=1.5)
-    axes.plot([joined] * 2, ends, color=style.INK, lw=1.5)
-    rows.append(sum(ends) / 2)
-    depths.append(joined)
-  axes.set_xlim(heights.max() + 0.1 * (np.ptp(heights) or 1.0), start)
-  axes.set_ylim(size - 0.5, -0.5)
+  spread = np.ptp(heights) or 1.0
+  start, stop = heights.min() - 0.3 * spread, heights.max() + 0.1 * spread
+  add_branches(axes, tree, labels, start, stop, lambda _: style.INK, 1.5)
+  axes.set_ylim(len(labels) - 0.5, -0.5)
   for row, i in enumerate(tree.leaf_order):
-    axes.annotate(
-      labels[i],
-      (start, row),
-      xytext=(6, 0),
-      textcoords='offset points',
-      va='center',
-      fontsize=9.5,
-      color=colors[i],
-      parse_math=False,
-      annotation_clip=False,
-    )
+    place = start, row
+    style.note(axes, labels[i], place, (6, 0), 9.5, colors[i], va='center')

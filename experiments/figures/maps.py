@@ -93,7 +93,7 @@ def map_grid(
   for number, (band, mosaic) in enumerate(zip(bands, mosaics, strict=True), 1):
     height, across = (side * inch for side in mosaic.shape[:2])
     bottom = 0.75 + (len(bands) - number) * step
-    axes = figure.add_axes(style.inches(figure, 0.2, bottom, across, height))
+    axes = style.add_axes(figure, 0.2, bottom, across, height)
     axes.imshow(mosaic, interpolation='antialiased')
     axes.set_axis_off()
     shown = ['Image', *(labels[i] for i in band)]
@@ -201,7 +201,7 @@ def _over(image: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _map_caption(
   figure: Figure, is_signed: bool, left: float, overlay: bool
 ) -> None:
-  axes = figure.add_axes(style.inches(figure, left, 0.4, 1.6, 0.13))
+  axes = style.add_axes(figure, left, 0.4, 1.6, 0.13)
   ramp = np.linspace(-1 if is_signed else 0, 1, 256)[None]
   if overlay:
     colors = _over(np.full((1, 256, 3), 128, np.uint8), ramp)
@@ -213,13 +213,9 @@ def _map_caption(
   axes.set_yticks([])
   axes.tick_params(length=2, pad=2)
   axes.spines[:].set_visible(False)
-  width, height = figure.get_size_inches()
-  figure.text(
-    (left + 1.85) / width,
-    0.42 / height,
+  said = (
     f'{"Signed sum" if is_signed else "Sum"} over channels; each map is '
-    'divided by q,\nthe 99.5 % quantile of its own magnitude.',
-    fontsize=8.5,
-    va='center',
-    color=style.INK,
+    'divided by q,\nthe 99.5 % quantile of its own magnitude.'
   )
+  top = figure.get_size_inches()[1] - 0.42
+  style.write(figure, said, left + 1.85, top, 8.5, va='center')

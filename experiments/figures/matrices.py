@@ -42,21 +42,15 @@ def affinity_heat_map(
   font = float(np.clip(side / size * 72 * 0.42, 3.0, 10.0))
   margin = style.text_width(labels, font) + 0.3
   figure = style.new_figure(margin + side + 1.45, side + margin + 1.15)
-  axes = figure.add_axes(style.inches(figure, margin, 0.55, side, side))
+  axes = style.add_axes(figure, margin, 0.55, side, side)
   scale = Normalize(values.min(), values.max())
   color_map = matplotlib.colormaps['viridis'].with_extremes(bad='#D9D9D9')
   picture = axes.imshow(values, cmap=color_map, norm=scale)
   colors = style.group_colors(groups)
-  _label_cells(
-    axes,
-    [labels[i] for i in order],
-    [colors[groups[i]] for i in order],
-    font,
-  )
+  shown = [labels[i] for i in order], [colors[groups[i]] for i in order]
+  _label_cells(axes, *shown, font)
 
-  bar_axes = figure.add_axes(
-    style.inches(figure, margin + side + 0.2, 0.55, 0.18, side)
-  )
+  bar_axes = style.add_axes(figure, margin + side + 0.2, 0.55, 0.18, side)
   bar = figure.colorbar(picture, cax=bar_axes)
   bar.outline.set_visible(False)
   bar.ax.tick_params(labelsize=9, length=3)

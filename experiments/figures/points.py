@@ -1,12 +1,16 @@
-"""Points: two values of many pairs against each other."""
+"""Points: two values of many things against each other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
 import numpy as np
 from scipy import stats
 
 from experiments.figures import style
 from toolkit_basics import files
+
+_COLUMNS = 5
+_WIDTH, _HEIGHT = 2.6, 2.4  # Inches of a panel, with what is written around it.
 
 
 def scatter(
@@ -33,36 +37,64 @@ def scatter(
   if len(x) < 3:
     raise ValueError(f'{len(x)} points; a correlation needs 3 at least.')
   figure = style.new_figure(7.4, 7.0)
-  axes = figure.add_axes(style.inches(figure, 1.0, 0.75, 6.1, 5.3))
-  # The k-th smallest of both: what a perfect rank correlation looks like.
-  axes.plot(np.sort(x), np.sort(y), color='#C8C8C8', linewidth=1.5, zorder=1)
-  axes.plot(x, y, 'o', color=style.CURVE_COLORS[1], alpha=0.65, zorder=2)
+  axes = style.add_axes(figure, 1.0, 0.75, 6.1, 5.3)
+  _draw(axes, x, y)
   for i, name in enumerate(names or ()):
-    axes.annotate(
-      name,
-      (x[i], y[i]),
-      xytext=(5, 3),
-      textcoords='offset points',
-      fontsize=8,
-      color=style.INK,
-      parse_math=False,
-    )
-  axes.grid(color='#EDEDED', linewidth=0.8)
-  axes.set_axisbelow(True)
-  axes.spines[['top', 'right']].set_visible(False)
-  axes.spines[['left', 'bottom']].set_color(style.GREY)
-  axes.tick_params(labelsize=10, color=style.GREY)
-  axes.set_xlabel(x_label, fontsize=11, color=style.INK)
-  axes.set_ylabel(y_label, fontsize=11, color=style.INK)
+    style.note(axes, name, (x[i], y[i]), (5, 3), 8)
+  style.frame(axes, x_label, y_label)
   style.title(figure, title, 1.0)
-  width, height = figure.get_size_inches()
-  figure.text(
-    1.0 / width,
-    1 - 0.48 / height,
-    f'Pearson {stats.pearsonr(x, y).statistic:.3f}, '
-    f'Spearman {stats.spearmanr(x, y).statistic:.3f}',
-    fontsize=10,
-    va='top',
-    color=style.INK,
-  )
+  pearson, spearman = stats.pearsonr(x, y), stats.spearmanr(x, y)
+  said = f'Pearson {pearson.statistic:.3f}, Spearman {spearman.statistic:.3f}'
+  style.write(figure, said, 1.0, 0.48, 10)
+  style.save(figure, path)
+
+
+def _draw(axes: Axes, x: Sequence[float], y: Sequence[float], **options):
+  """Draws points, and behind them the line of ranks.
+
+  The line is where the points would lie if their order were the same by both:
+  the k-th smallest of the one against the k-th smallest of the other.
+  """
+  axes.plot(np.sort(x), np.sort(y), color='#C8C8C8', linewidth=1.5, zorder=1)
+  color = style.CURVE_COLORS[1]
+  axes.plot(x, y, 'o', color=color, alpha=0.65, zorder=2, **options)
+
+
+def scatter_panels(
+  path: files.Path,
+  columns: Mapping[str, Sequence[float]],
+  y: Sequence[float],
+  notes: Mapping[str, str],
+  title: str,
+  y_label: str,
+) -> None:
+  """Draws a panel for each name, with the line of ranks in grey.
+
+  Args:
+    path: The PNG file.
+    columns: Values by name, each with as many entries as `y`.
+    y: What they are drawn against.
+    notes: Written below each name.
+    title: Of the figure.
+    y_label: What y is.
+  """
+  if not columns:
+    raise ValueError('There is nothing to draw.')
+  for name, values in columns.items():
+    style.check_length(f'values of {name}', values, len(y))
+  rows = -(-len(columns) // _COLUMNS)
+  width = 0.9 + _COLUMNS * _WIDTH
+  figure = style.new_figure(width, 0.8 + rows * _HEIGHT)
+  for number, (name, x) in enumerate(columns.items()):
+    row, column = divmod(number, _COLUMNS)
+    left = 0.85 + column * _WIDTH
+    bottom = 0.35 + (rows - 1 - row) * _HEIGHT
+    axes = style.add_axes(figure, left, bottom, _WIDTH - 0.55, _HEIGHT - 0.85)
+    _draw(axes, x, y, markersize=4)
+    heading = f'{name}\n{notes.get(name, "")}'
+    axes.set_title(heading, fontsize=9, color=style.INK, parse_math=False)
+    label = '' if column else y_label
+    style.frame(axes, y_label=label, grid=None, size=9, tick_size=7)
+    axes.locator_params(nbins=4)
+  style.title(figure, title, 0.85)
   style.save(figure, path)

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 import io
+import itertools
 import pathlib
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+import numpy as np
 
 from toolkit_basics import files
 
@@ -25,20 +29,9 @@ GROUP_COLORS = {
   'semantic': '#A63C86',
 }
 _OTHER_COLORS = (
-  '#7A6A00',
-  '#5D4FB3',
-  '#7F3F1D',
-  '#2E9BD6',
-  '#C2374B',
-  '#3F7F93',
-  '#6B8E23',
-  '#B07AA1',
-  '#B35F00',
-  '#17177A',
-  '#12917C',
-  '#E0559E',
-  '#5B3A73',
-)
+  '#7A6A00', '#5D4FB3', '#7F3F1D', '#2E9BD6', '#C2374B', '#3F7F93', '#6B8E23',
+  '#B07AA1', '#B35F00', '#17177A', '#12917C', '#E0559E', '#5B3A73',
+)  # fmt: skip
 _NO_GROUP_COLOR = '#444444'
 INK = '#222222'
 GREY = '#8A8A8A'
@@ -57,17 +50,9 @@ _METHOD_LABELS = {
   'depara': 'DEPARA',
 }
 CURVE_COLORS = (  # Okabe and Ito's, without black and yellow; and four more.
-  '#D55E00',
-  '#0072B2',
-  '#009E73',
-  '#CC79A7',
-  '#E69F00',
-  '#56B4E9',
-  '#5D3A9B',
-  '#7F4F24',
-  '#8A8D00',
-  '#A50026',
-)
+  '#D55E00', '#0072B2', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#5D3A9B',
+  '#7F4F24', '#8A8D00', '#A50026',
+)  # fmt: skip
 MARKERS = 'osD^vP*'  # As many as are coprime to the number of colours.
 _DPI = 150
 
@@ -80,10 +65,7 @@ def group_colors(groups: Iterable[str | None]) -> dict[str | None, str]:
   """
   groups = tuple(dict.fromkeys(groups))
   others = sorted(g for g in groups if g and g not in GROUP_COLORS)
-  chosen = {
-    group: _OTHER_COLORS[i % len(_OTHER_COLORS)]
-    for i, group in enumerate(others)
-  }
+  chosen = dict(zip(others, itertools.cycle(_OTHER_COLORS), strict=False))
   chosen |= GROUP_COLORS
   return {group: chosen.get(group, _NO_GROUP_COLOR) for group in groups}
 
@@ -101,16 +83,55 @@ def new_figure(width: float, height: float) -> Figure:
   return figure
 
 
-def inches(
+def add_axes(
   figure: Figure, left: float, bottom: float, width: float, height: float
-) -> tuple[float, float, float, float]:
-  """Returns a rectangle in inches as shares of the figure."""
-  total_width, total_height = figure.get_size_inches()
-  return (
-    left / total_width,
-    bottom / total_height,
-    width / total_width,
-    height / total_height,
+) -> Axes:
+  """Adds axes in a rectangle, in inches."""
+  sides = np.tile(figure.get_size_inches(), 2)
+  return figure.add_axes(tuple([left, bottom, width, height] / sides))
+
+
+def frame(
+  axes: Axes,
+  x_label: str | None = None,
+  y_label: str | None = None,
+  *,
+  spines: Sequence[str] = ('left', 'bottom'),
+  grid: str | None = 'both',
+  size: float = 11,
+  tick_size: float = 10,
+) -> None:
+  """Leaves of a frame what is needed, in grey, and labels it."""
+  axes.spines[:].set_visible(False)
+  axes.spines[list(spines)].set(visible=True, color=GREY)
+  axes.tick_params(labelsize=tick_size, color=GREY)
+  axes.set_axisbelow(True)
+  if grid:
+    axes.grid(axis=grid, color='#E8E8E8', linewidth=0.8)
+  axes.set_xlabel(x_label, fontsize=size, color=INK)
+  axes.set_ylabel(y_label, fontsize=size, color=INK)
+
+
+def note(
+  axes: Axes,
+  text: str,
+  place: tuple[float, float],
+  offset: tuple[float, float],
+  size: float,
+  color: str = INK,
+  **options,
+) -> None:
+  """Writes a text at a distance, in points, from a place in the axes."""
+  axes.annotate(
+    text,
+    place,
+    offset,
+    textcoords='offset points',
+    fontsize=size,
+    color=color,
+    parse_math=False,
+    annotation_clip=False,
+    **options,
   )
 
 
@@ -125,17 +146,32 @@ def text_width(texts: Sequence[str], size: float) -> float:
   return max(widths, default=0.0) / _DPI
 
 
-def title(figure: Figure, title: str, left: float) -> None:
+def write(
+  figure: Figure, text: str, left: float, top: float, size: float, **options
+) -> None:
+  """Writes a text at a place in inches from the left and from the top."""
   width, height = figure.get_size_inches()
-  figure.text(
-    left / width,
-    1 - 0.15 / height,
-    title,
-    fontsize=14,
-    fontweight='bold',
-    va='top',
-    color=INK,
-    parse_math=False,
+  options = {'va': 'top', 'color': INK, 'parse_math': False} | options
+  figure.text(left / width, 1 - top / height, text, fontsize=size, **options)
+
+
+def title(figure: Figure, title: str, left: float) -> None:
+  write(figure, title, left, 0.15, 14, fontweight='bold')
+
+
+def legend(figure: Figure, handles, labels, left: float, **options) -> Legend:
+  """Adds a legend in rows below the title."""
+  width, height = figure.get_size_inches()
+  return figure.legend(
+    handles,
+    labels,
+    loc='upper left',
+    bbox_to_anchor=(left / width, 1 - 0.52 / height),
+    borderpad=0,
+    borderaxespad=0,
+    frameon=False,
+    fontsize=10,
+    **options,
   )
 
 
@@ -148,27 +184,21 @@ def group_legend(
     return
   if len(named) < len(colors):
     named['no group'] = _NO_GROUP_COLOR
-  width, height = figure.get_size_inches()
   handles = [
     Line2D([], [], marker='o', linestyle='', markersize=8, color=color)
     for color in named.values()
   ]
-  legend = figure.legend(
+  # As a label, a text that starts with _ would be left out.
+  texts = legend(
+    figure,
     handles,
-    [' '] * len(named),  # As a label, a text that starts with _ is left out.
-    loc='upper left',
-    bbox_to_anchor=(left / width, 1 - 0.52 / height),
-    borderpad=0,
-    borderaxespad=0,
+    [' '] * len(named),
+    left,
     ncols=min(len(named), 6),
-    frameon=False,
-    fontsize=10,
     handletextpad=0.3,
     columnspacing=1.4,
-  )
-  for text, (group, color) in zip(
-    legend.get_texts(), named.items(), strict=True
-  ):
+  ).get_texts()
+  for text, (group, color) in zip(texts, named.items(), strict=True):
     text.set(text=group, color=color, parse_math=False)
 
 

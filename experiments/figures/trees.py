@@ -1,6 +1,6 @@
 """Task similarity trees: the paper's Figures 4 and 5."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -45,65 +45,48 @@ def task_tree(
   body = float(np.clip(0.3 * size, 1.5, 60.0))
   margin = style.text_width(labels, 11) + 0.35
   figure = style.new_figure(0.4 + 8.4 + margin, body + 1.65)
-  axes = figure.add_axes(style.inches(figure, 0.4, 0.7, 8.4, body))
-  segments, branches = _branches(tree, groups, start, stop)
-  axes.add_collection(
-    LineCollection(
-      segments,
-      colors=[colors.get(group, style.GREY) for group in branches],
-      linewidths=2.0,
-      capstyle='round',
-      joinstyle='round',
-    )
+  axes = style.add_axes(figure, 0.4, 0.7, 8.4, body)
+  add_branches(
+    axes, tree, groups, start, stop, lambda g: colors.get(g, style.GREY), 2.0
   )
-  axes.set_xlim(stop, start)
   axes.set_ylim(size - 0.4, -0.6)
   for row, i in enumerate(tree.leaf_order):
-    _leaf(axes, start, row, labels[i], colors[groups[i]])
+    color = colors[groups[i]]
+    axes.plot(start, row, 'o', color=color, markersize=6, clip_on=False)
+    style.note(axes, labels[i], (start, row), (9, 0), 11, color, va='center')
   axes.set_yticks([])
-  axes.spines[['left', 'right', 'top']].set_visible(False)
-  axes.spines['bottom'].set_color(style.GREY)
-  axes.tick_params(labelsize=10, color=style.GREY)
+  style.frame(axes, axis_label, spines=['bottom'], grid='x')
   axes.xaxis.set_major_locator(MaxNLocator(7))
   axes.ticklabel_format(axis='x', useOffset=False)
-  axes.grid(axis='x', color='#EDEDED', linewidth=0.8)
-  axes.set_axisbelow(True)
-  axes.set_xlabel(axis_label, fontsize=11, color=style.INK)
   if start > 0:
-    axes.annotate(
-      'The axis does not start at 0',
-      (1, 0),
-      xytext=(0, -30),
-      xycoords='axes fraction',
-      textcoords='offset points',
-      ha='right',
-      fontsize=9,
-      color=style.GREY,
-    )
+    said = 'The axis does not start at 0'
+    end = {'xycoords': 'axes fraction', 'ha': 'right'}
+    style.note(axes, said, (1, 0), (0, -30), 9, style.GREY, **end)
   style.title(figure, title or 'Task similarity tree', 0.4)
   style.group_legend(figure, colors, 0.4)
   style.save(figure, path)
 
 
-def _leaf(axes: Axes, x: float, row: int, label: str, color: str) -> None:
-  axes.plot(x, row, 'o', color=color, markersize=6, clip_on=False)
-  axes.annotate(
-    label,
-    (x, row),
-    xytext=(9, 0),
-    textcoords='offset points',
-    va='center',
-    fontsize=11,
-    color=color,
-    parse_math=False,
-    annotation_clip=False,
-  )
+def add_branches(
+  axes: Axes,
+  tree: Tree,
+  groups: Sequence[object],
+  start: float,
+  stop: float,
+  color_of: Callable[[object], str],
+  width: float,
+) -> None:
+  """Draws the lines of a tree, its leaves in rows from the top.
 
-
-def _branches(
-  tree: Tree, groups: Sequence[str | None], start: float, stop: float
-) -> tuple[list[list[tuple[float, float]]], list[object]]:
-  """Returns the lines of a tree, and the group of each, mixed ones False."""
+  Args:
+    axes: Gets the lines, and as its limits the ends of the tree.
+    tree: The tree.
+    groups: Of the models.
+    start: Where the leaves' lines begin.
+    stop: Where the line of the root ends.
+    color_of: Returns the colour of a group, or of False: leaves of several.
+    width: Of the lines.
+  """
   rows = np.argsort(tree.leaf_order).astype(float).tolist()
   heights, kinds = [start] * len(rows), list(groups)
   segments, branches = [], []
@@ -121,4 +104,13 @@ def _branches(
     heights.append(joined)
   segments.append([(heights[-1], rows[-1]), (stop, rows[-1])])
   branches.append(kinds[-1])
-  return segments, branches
+  axes.add_collection(
+    LineCollection(
+      segments,
+      colors=[color_of(group) for group in branches],
+      linewidths=width,
+      capstyle='round',
+      joinstyle='round',
+    )
+  )
+  axes.set_xlim(stop, start)

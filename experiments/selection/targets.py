@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 import dataclasses
-import hashlib
 import os
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from probe_data import furniture, image_files, images, scene_dataset
+from toolkit_basics import files
 
 _MIN_TRAIN = 8  # Images of a class; those of rarer ones are left out.
 _MIN_TEST = 2
@@ -62,12 +62,12 @@ class Data:
 
   def digest(self) -> str:
     """Returns a digest of images and labels."""
-    content = hashlib.sha256(np.ascontiguousarray(self.images))
+    content = [np.ascontiguousarray(self.images).data]
     for name, target in self.targets.items():
-      content.update(f'{name} {self.num_train} {target.network}'.encode())
+      content.append(f'{name} {self.num_train} {target.network}'.encode())
       for values in (target.labels, target.rows, target.values):
-        content.update(b'' if values is None else values.tobytes())
-    return content.hexdigest()
+        content.append(b'' if values is None else values.tobytes())
+    return files.sha256(*content)
 
 
 def quantise(values: ArrayLike, num_classes: int, num_train: int) -> np.ndarray:
@@ -247,7 +247,7 @@ def class_folders(
     ValueError: If there are fewer than two classes, images outside of a class,
       or classes that were not trained on.
   """
-  names, pictures, files = [], [], []
+  names, pictures, classes = [], [], []
   for folder in (train_dir, test_dir):
     if folder is None:
       continue
@@ -263,13 +263,13 @@ def class_folders(
       where=os.fspath(folder),
     )
     pictures.append(found.pictures)
-    files.append([_class_of(name, folder) for name in found.names])
-  names = sorted(set(files[0]))
-  if unknown := sorted(set().union(*files[1:]) - set(names)):
+    classes.append([_class_of(name, folder) for name in found.names])
+  names = sorted(set(classes[0]))
+  if unknown := sorted(set().union(*classes[1:]) - set(names)):
     raise ValueError(
       f'{test_dir} has classes that {train_dir} lacks: {unknown[:5]}.'
     )
-  labels = [np.array([names.index(c) for c in part]) for part in files]
+  labels = [np.array([names.index(c) for c in part]) for part in classes]
   if test_dir is None:
     train, test = _split(labels[0], test_share, seed)
     images = pictures[0][np.concatenate([train, test])]

@@ -20,7 +20,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """
   if study.settings.second_bank is None:
     raise ValueError(
-      'Merged groups need a second bank: pass --second_bank=FOLDER, for '
+      'Merged groups need a second bank: pass `second_bank`, for '
       'example of `python -m taskonomy_models.fetch_zoo`, or of `python -m '
       'taskonomy_models.keras_applications`.'
     )

@@ -67,7 +67,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     f'cophenetic correlation of {cophenetic:.3f} and a gamma of {gamma:.3f}; '
     f'the matrices with Spearman {spearman:.3f}.',
     (
-      'Of --second_bank, or of --bank if there is none. Cophenetic '
+      'Of the second bank, or of the first if there is none. Cophenetic '
       'correlation: of the heights at which pairs of networks join. '
       "Baker's gamma: the same by ranks.",
     ),

@@ -5,12 +5,11 @@ ReLU that ends, like Taskonomy's, in a 3 x 3 convolution to eight channels
 with batch norm and ReLU: 64 x 64 pictures give 8 x 8 x 8 units.
 """
 
-import os
-
 import numpy as np
 import tensorflow as tf
 
 from taskonomy_models.mini import tasks as mini_tasks
+from toolkit_basics import files
 
 REPRESENTATION_CHANNELS = 8
 STRIDE = 8
@@ -169,8 +168,5 @@ def freeze(encoder: tf.keras.Model, size: int) -> tf.compat.v1.GraphDef:
 
 
 def save_graph(graph_def: tf.compat.v1.GraphDef, path: str) -> None:
-  """Writes a GraphDef, by a temporary name first."""
-  temporary = f'{path}.partial'
-  with open(temporary, 'wb') as file:
-    file.write(graph_def.SerializeToString(deterministic=True))
-  os.replace(temporary, path)
+  content = graph_def.SerializeToString(deterministic=True)
+  files.write_atomically(path, content)

@@ -12,6 +12,7 @@ import shutil
 from typing import Any
 
 from absl import logging
+import tensorflow as tf
 
 from taskonomy_models import bank as banks
 from taskonomy_models.encoder import Encoder
@@ -27,7 +28,7 @@ _BYTES_PER_GRAPH = 96 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class TaskBankReport:
   """What a conversion did.
 
   Attributes:
@@ -43,7 +44,7 @@ class Report:
   missing: tuple[str, ...]
 
 
-class _Folder(banks.Folder):
+class _TaskBankFolder(banks.Folder):
   """The folder of the bank, with Taskonomy's ranking of what is in it."""
 
   def __init__(self, path: str | os.PathLike):
@@ -55,9 +56,15 @@ class _Folder(banks.Folder):
       )
 
   def add_task(
-    self, encoder: TaskEncoder, graph: bytes, record: dict[str, Any]
+    self,
+    encoder: TaskEncoder,
+    graph: tf.compat.v1.GraphDef | bytes,
+    record: dict[str, Any],
   ) -> None:
-    """Writes a graph, then the bank with it and its oracle."""
+    """Writes a graph, then the bank with it.
+
+    With Taskonomy's ranking of these sources, if there is a target.
+    """
     entry = Encoder(
       name=encoder.name,
       graph='',
@@ -68,17 +75,13 @@ class _Folder(banks.Folder):
       group=encoder.task.group,
     )
     self.add(entry, graph, record, image_size=task_bank.IMAGE_SIZE)
-    self.write_oracle()
-
-  def write_oracle(self) -> None:
-    """Writes Taskonomy's ranking of these sources, if there is a target."""
-    known = [task_bank.ENCODERS[name] for name in self.bank().names]
+    known = [task_bank.encoders()[name] for name in self.bank().names]
     path = self.path / _ORACLE
     if len(known) < 2 or not any(encoder.task.is_target for encoder in known):
       path = None
     else:
       Oracle.taskonomy().restrict([e.name for e in known]).save(path)
-    self.describe(order=tuple(task_bank.ENCODERS), oracle=path and str(path))
+    self.describe(order=tuple(task_bank.encoders()), oracle=path and str(path))
 
 
 def _check_space(folder: pathlib.Path, number: int) -> None:
@@ -99,7 +102,7 @@ def convert(
   weights_type: str = 'float32',
   allow_unknown_digests: bool = False,
   progress: Callable[..., Iterable] = lambda items, **_: items,
-) -> Report:
+) -> TaskBankReport:
   """Converts the released encoders in a folder; see `task_bank_files`.
 
   A file that cannot be converted does not keep the others from being so. What
@@ -120,24 +123,8 @@ def convert(
       bank.
     OSError: If a folder cannot be read or written.
   """
-  unknown = sorted(set(only) - set(task_bank.ENCODERS))
-  if unknown:
-    raise ValueError(
-      f'There are no tasks {unknown}; there are {list(task_bank.ENCODERS)}.'
-    )
-  findings = task_bank_files.find(source)
-  for note in findings.notes:
-    logging.info('%s', note)
-  sources = [
-    item for name, item in findings.sources.items() if not only or name in only
-  ]
-  if not sources:
-    raise ValueError(
-      f'No encoders found in {source}. Put checkpoints there as '
-      f'TASK/{task_bank.CHECKPOINT}.index and .data-00000-of-00001, or files '
-      'NAME_encoder-SHA256.pth; docs/task_bank.md lists them.'
-    )
-  folder = _Folder(output)
+  sources = _wanted(source, only)
+  folder = _TaskBankFolder(output)
   _check_space(
     folder.path, sum(not folder.graph(s.encoder.name).exists() for s in sources)
   )
@@ -156,7 +143,7 @@ def convert(
           graph = folder.graph(name).read_bytes()
           folder.add_task(item.encoder, graph, record)
         continue
-      graph = _graph(item, weights_type)
+      graph = _graph_def(item, weights_type)
     except (ValueError, OSError) as error:
       failed[name] = str(error)
       logging.error('%s: %s', name, error)
@@ -164,8 +151,31 @@ def convert(
     folder.add_task(item.encoder, graph, record)
     converted.append(name)
     logging.info('%s: converted from %s', name, item.path)
-  missing = tuple(n for n in task_bank.ENCODERS if n not in folder.bank().names)
-  return Report(tuple(converted), tuple(kept), failed, missing)
+  there = folder.bank().names
+  missing = tuple(n for n in task_bank.encoders() if n not in there)
+  return TaskBankReport(tuple(converted), tuple(kept), failed, missing)
+
+
+def _wanted(
+  folder: str | os.PathLike, only: Collection[str]
+) -> list[task_bank_files.Source]:
+  """Returns the sources in a folder, of these tasks or of all."""
+  if unknown := sorted(set(only) - set(task_bank.encoders())):
+    raise ValueError(
+      f'There are no tasks {unknown}; there are {list(task_bank.encoders())}.'
+    )
+  findings = task_bank_files.find(folder)
+  for note in findings.notes:
+    logging.info('%s', note)
+  wanted = only or findings.sources
+  sources = [item for name, item in findings.sources.items() if name in wanted]
+  if not sources:
+    raise ValueError(
+      f'No encoders found in {folder}. Put checkpoints there as '
+      f'TASK/{task_bank.CHECKPOINT}.index and .data-00000-of-00001, or files '
+      'NAME_encoder-SHA256.pth; docs/task_bank.md lists them.'
+    )
+  return sources
 
 
 def _checked_digest(
@@ -190,13 +200,14 @@ def _checked_digest(
   return digest
 
 
-def _graph(source: task_bank_files.Source, weights_type: str) -> bytes:
-  network = task_bank_encoder.freeze(
+def _graph_def(
+  source: task_bank_files.Source, weights_type: str
+) -> tf.compat.v1.GraphDef:
+  return task_bank_encoder.freeze(
     source.weights(),
     source.encoder.channels,
     str(source.path),
     prefix=source.encoder.prefix,
     size=task_bank.IMAGE_SIZE,
     weights_type=weights_type,
-  )
-  return network.graph_def.SerializeToString(deterministic=True)
+  ).graph_def

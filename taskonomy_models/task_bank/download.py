@@ -27,7 +27,7 @@ def files(release: str, only: Collection[str] = ()) -> tuple[File, ...]:
   """Returns the files of a release, of these tasks or of all."""
   encoders = [
     encoder
-    for name, encoder in task_bank.ENCODERS.items()
+    for name, encoder in task_bank.encoders().items()
     if not only or name in only
   ]
   if release == 'pytorch':

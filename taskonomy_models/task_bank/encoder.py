@@ -145,7 +145,7 @@ def _checked(
   """Returns a variable as float32; in messages it is called prefix + key."""
   where = f'{source}: the variable {prefix + key!r}'
   if key not in arrays:
-    raise GraphError(missing_variable(source, prefix + key, arrays))
+    raise missing_variable(source, prefix + key, arrays)
   value = np.asarray(arrays[key])
   if value.shape != shape:
     raise GraphError(
@@ -162,10 +162,12 @@ def _checked(
   return value
 
 
-def missing_variable(source: str, name: str, found: Iterable[str]) -> str:
-  """Returns the message for a variable that is not among those found."""
+def missing_variable(
+  source: str, name: str, found: Iterable[str]
+) -> GraphError:
+  """Returns the error for a variable that is not among those found."""
   found = sorted(found)
-  return (
+  return GraphError(
     f'{source}: the variable {name!r} is missing; is this the encoder of a '
     f'task? It holds {len(found)} variables: {", ".join(found[:5])} ...'
   )
@@ -204,7 +206,7 @@ def freeze(
     v.name: _checked(weights, v.name, v.shape, source, prefix)
     for v in variables(channels)
   }
-  build = _Builder(arrays, prefix, weights_type, source)
+  build = _EncoderBuilder(arrays, prefix, weights_type == 'float16', source)
   with tf.Graph().as_default() as graph:
     images = tf.compat.v1.placeholder(
       tf.float32, (None, size, size, channels), INPUT.split(':')[0]
@@ -215,24 +217,18 @@ def freeze(
   )
 
 
-class _Builder:
+@dataclasses.dataclass(frozen=True)
+class _EncoderBuilder:
   """Adds the encoder to the current graph."""
 
-  def __init__(
-    self,
-    arrays: Mapping[str, np.ndarray],
-    prefix: str,
-    weights_type: str,
-    source: str,
-  ):
-    self._arrays = arrays
-    self._prefix = prefix
-    self._half = weights_type == 'float16'
-    self._source = source
+  arrays: Mapping[str, np.ndarray]
+  prefix: str
+  half: bool
+  source: str
 
   def __call__(self, images: tf.Tensor) -> tf.Tensor:
     x = self._layer(images, 'encoder/conv1', stride=2)
-    x = tf.nn.max_pool2d(x, 3, 2, 'SAME', name=f'{self._prefix}encoder/pool1')
+    x = tf.nn.max_pool2d(x, 3, 2, 'SAME', name=f'{self.prefix}encoder/pool1')
     for b, block in enumerate(BLOCKS, start=1):
       for u in range(1, block.units + 1):
         stride = block.stride if u == block.units else 1
@@ -242,23 +238,23 @@ class _Builder:
   def _unit(self, x: tf.Tensor, scope: str, stride: int) -> tf.Tensor:
     """A bottleneck: the ReLU comes after the sum."""
     shortcut = x
-    if f'{scope}/shortcut/weights' in self._arrays:
+    if f'{scope}/shortcut/weights' in self.arrays:
       shortcut = self._layer(x, f'{scope}/shortcut', relu=False)
     elif stride > 1:
       shortcut = tf.nn.max_pool2d(
-        x, 1, stride, 'SAME', name=f'{self._prefix}{scope}/shortcut'
+        x, 1, stride, 'SAME', name=f'{self.prefix}{scope}/shortcut'
       )
     x = self._layer(x, f'{scope}/conv1')
     x = self._layer(x, f'{scope}/conv2', stride)
     x = self._layer(x, f'{scope}/conv3', relu=False)
-    x = tf.add(shortcut, x, name=f'{self._prefix}{scope}/add')
-    return tf.nn.relu(x, name=f'{self._prefix}{scope}/Relu')
+    x = tf.add(shortcut, x, name=f'{self.prefix}{scope}/add')
+    return tf.nn.relu(x, name=f'{self.prefix}{scope}/Relu')
 
   def _layer(
     self, x: tf.Tensor, scope: str, stride: int = 1, relu: bool = True
   ) -> tf.Tensor:
     """Convolution, batch norm and ReLU."""
-    name = self._prefix + scope
+    name = self.prefix + scope
     kernel = self._kernel(f'{scope}/weights')
     padding = 'SAME'
     if stride > 1:  # As many zeros before as after, whatever the size.
@@ -283,19 +279,19 @@ class _Builder:
     return tf.nn.relu(x, name=f'{name}/Relu') if relu else x
 
   def _constant(self, name: str) -> tf.Tensor:
-    return tf.constant(self._arrays[name], name=self._prefix + name)
+    return tf.constant(self.arrays[name], name=self.prefix + name)
 
   def _kernel(self, name: str) -> tf.Tensor:
-    if not self._half:
+    if not self.half:
       return self._constant(name)
     with np.errstate(over='ignore'):
-      stored = self._arrays[name].astype(np.float16)
+      stored = self.arrays[name].astype(np.float16)
     if not np.isfinite(stored).all():
       raise GraphError(
-        f'{self._source}: the variable {name!r} has values that float16 cannot '
+        f'{self.source}: the variable {name!r} has values that float16 cannot '
         'hold; store float32.'
       )
-    name = self._prefix + name
+    name = self.prefix + name
     return tf.cast(
       tf.constant(stored, name=f'{name}/float16'), tf.float32, name
     )

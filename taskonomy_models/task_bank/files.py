@@ -6,10 +6,9 @@ named for the task), and files `NAME_encoder-SHA256.pth` (or `NAME.pth`), where
 NAME is the task's name in either release.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 import contextlib
 import dataclasses
-import hashlib
 import os
 import pathlib
 import re
@@ -22,13 +21,15 @@ from frozen_graphs.formats.torch import files as torch_files
 from taskonomy_models.task_bank import encoder as task_bank_encoder
 from taskonomy_models.task_bank import release as task_bank
 from taskonomy_models.task_bank.release import TaskEncoder
+from toolkit_basics import files
 
 _MAX_DEPTH = 4
 _INDEX = '.index'
 _TORCH_FILE = re.compile(
   r'(?P<name>\w+?)(_encoder)?(-(?P<digest>[0-9a-f]{64}))?\.(pth|pt)'
 )
-_DIGEST_BLOCK = 2**22
+_NO_TASK = 'it is not named for a task'
+_SEVERAL_IMAGES = 'its task sees several images or parts at once'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,15 +75,12 @@ class Checkpoint:
       found = reader.get_variable_to_shape_map()
     prefix = self._prefix(found, variables[0].name)
     weights = {}
-    for name in (variable.name for variable in variables):
-      if prefix + name not in found:
-        raise GraphError(
-          task_bank_encoder.missing_variable(
-            str(self.path), prefix + name, found
-          )
-        )
-      with self._damage(f'variable {prefix + name!r}'):
-        weights[name] = reader.get_tensor(prefix + name)
+    for variable in variables:
+      name = prefix + variable.name
+      if name not in found:
+        raise task_bank_encoder.missing_variable(str(self.path), name, found)
+      with self._damage(f'variable {name!r}'):
+        weights[variable.name] = reader.get_tensor(name)
     return weights
 
   @contextlib.contextmanager
@@ -147,12 +145,7 @@ Source = Checkpoint | TorchFile
 
 def digest(source: Source) -> str:
   """Returns the sha256 of a source's file, or of all its files in turn."""
-  result = hashlib.sha256()
-  for path in source.files():
-    with open(path, 'rb') as file:
-      while block := file.read(_DIGEST_BLOCK):
-        result.update(block)
-  return result.hexdigest()
+  return files.sha256(*source.files())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,19 +174,26 @@ def find(folder: str | os.PathLike) -> Findings:
   root = pathlib.Path(folder)
   if not root.is_dir():
     raise NotADirectoryError(f'There is no folder {root}.')
-  files = list(_walk(root.resolve(), _MAX_DEPTH, set()))
   notes: list[str] = []
-  checkpoints = _checkpoints(root.resolve(), files, notes.append)
-  torch = _torch_files(files, notes.append)
+  checkpoints: dict[str, list[Source]] = {}
+  torch: dict[str, list[Source]] = {}
+  for file in _walk(root.resolve(), _MAX_DEPTH, set()):
+    for kind, read in ((checkpoints, _checkpoint), (torch, _torch_file)):
+      found = read(file, root.resolve())
+      if isinstance(found, str):
+        notes.append(f'{file} is not used: {found}.')
+      elif found is not None:
+        kind.setdefault(found.encoder.name, []).append(found)
   sources = {}
-  for name in task_bank.ENCODERS:
-    if name in checkpoints and name in torch:
-      notes.append(
-        f'{torch[name].path} is not used, as there is the checkpoint '
-        f'{checkpoints[name].path}.'
-      )
-    if source := checkpoints.get(name) or torch.get(name):
-      sources[name] = source
+  for name in task_bank.encoders():
+    for kind in (checkpoints, torch):
+      if name in kind:
+        source = _only(name, kind[name])
+        if sources.setdefault(name, source) is not source:
+          notes.append(
+            f'{source.path} is not used, as there is the checkpoint '
+            f'{sources[name].path}.'
+          )
   return Findings(sources, tuple(notes))
 
 
@@ -213,61 +213,48 @@ def _walk(
 
 def _task_in(text: str) -> str | None:
   """Returns the task that a file or folder is named for."""
-  for name in (*task_bank.ENCODERS, *task_bank.MULTI_IMAGE):
+  for name in (*task_bank.encoders(), *task_bank.MULTI_IMAGE):
     if re.match(re.escape(name) + r'(?![A-Za-z0-9])', text):
       return name
   return None
 
 
-def _multi_image_note(path: pathlib.Path) -> str:
-  return f'{path} is not used: its task sees several images or parts at once.'
+def _checkpoint(
+  file: pathlib.Path, root: pathlib.Path
+) -> Checkpoint | str | None:
+  """Returns the checkpoint of an index; or why it is not used."""
+  if file.suffix != _INDEX:
+    return None
+  path = file.with_suffix('')
+  # The file's own name first, then its folders' up to the root itself.
+  parts = path.relative_to(root.parent).parts[::-1]
+  task = next(filter(None, map(_task_in, parts)), None)
+  if task in task_bank.MULTI_IMAGE:
+    return _SEVERAL_IMAGES
+  return Checkpoint(task_bank.encoders()[task], path) if task else _NO_TASK
 
 
-def _checkpoints(
-  root: pathlib.Path, files: list[pathlib.Path], note: Callable[[str], None]
-) -> dict[str, Checkpoint]:
-  found: dict[str, list[Checkpoint]] = {}
-  for file in files:
-    if file.suffix != _INDEX:
-      continue
-    path = file.with_suffix('')
-    # The file's own name first, then its folders' up to the root itself.
-    parts = path.relative_to(root.parent).parts[::-1]
-    task = next(filter(None, map(_task_in, parts)), None)
-    if task is None:
-      note(f'{file} is not used: it is not named for a task.')
-    elif task in task_bank.MULTI_IMAGE:
-      note(_multi_image_note(file))
-    else:
-      encoder = task_bank.ENCODERS[task]
-      found.setdefault(task, []).append(Checkpoint(encoder, path))
-  for task, candidates in found.items():
-    named = [c for c in candidates if c.path.name == task_bank.CHECKPOINT]
-    found[task] = named if len(named) == 1 else candidates
-  return {task: _only(task, candidates) for task, candidates in found.items()}
+def _torch_file(
+  file: pathlib.Path, root: pathlib.Path
+) -> TorchFile | str | None:
+  """Returns the encoder of a .pth file; or why it is not used."""
+  del root
+  if file.suffix not in ('.pth', '.pt'):
+    return None
+  match = _TORCH_FILE.fullmatch(file.name)
+  name = match['name'] if match else ''
+  for encoder in task_bank.encoders().values():
+    if name in (encoder.name, encoder.pytorch_name):
+      return TorchFile(encoder, file, match['digest'])
+  if name in {*task_bank.MULTI_IMAGE, *task_bank.MULTI_IMAGE.values()}:
+    return _SEVERAL_IMAGES
+  return None if '_decoder' in file.name else _NO_TASK
 
 
-def _torch_files(
-  files: list[pathlib.Path], note: Callable[[str], None]
-) -> dict[str, TorchFile]:
-  encoders = dict(task_bank.ENCODERS)
-  encoders |= {e.pytorch_name: e for e in task_bank.ENCODERS.values()}
-  other = {*task_bank.MULTI_IMAGE, *task_bank.MULTI_IMAGE.values()}
-  found: dict[str, list[TorchFile]] = {}
-  for file in files:
-    match = _TORCH_FILE.fullmatch(file.name)
-    if match and match['name'] in encoders:
-      encoder = encoders[match['name']]
-      torch = TorchFile(encoder, file, match['digest'])
-      found.setdefault(encoder.name, []).append(torch)
-    elif match and match['name'] in other:
-      note(_multi_image_note(file))
-    elif file.suffix in ('.pth', '.pt') and '_decoder' not in file.name:
-      note(f'{file} is not used: it is not named for a task.')
-  return {task: _only(task, candidates) for task, candidates in found.items()}
-
-
-def _only(task: str, candidates: list) -> Source:
+def _only(task: str, candidates: list[Source]) -> Source:
+  named = [c for c in candidates if c.path.name == task_bank.CHECKPOINT]
+  if len(named) == 1:
+    return named[0]
   if len(candidates) > 1:
     paths = ', '.join(str(candidate.path) for candidate in candidates)
     raise ValueError(

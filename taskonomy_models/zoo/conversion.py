@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 import dataclasses
-import hashlib
 import json
 import pathlib
 import time
@@ -17,8 +16,9 @@ import frozen_graphs
 from frozen_graphs import operations
 from frozen_graphs.errors import GraphError, UnsupportedOpError
 from taskonomy_models.encoder import Encoder
-from taskonomy_models.zoo.networks import Network, Package
+from taskonomy_models.zoo.networks import Package, ZooNetwork
 from taskonomy_models.zoo.table import Row
+from toolkit_basics import files as file_lib
 
 _LINEAR = frozenset().union(
   operations.LINEAR,
@@ -31,7 +31,7 @@ _LINEAR = frozenset().union(
 _SIDE = 224  # Of the pictures a network is tried on.
 
 
-def definition(network: Network, package: Package) -> str:
+def definition(network: ZooNetwork, package: Package) -> str:
   """Returns a digest of all that the zoo says about how a graph is made."""
   parts = (
     package.sha256,
@@ -43,10 +43,10 @@ def definition(network: Network, package: Package) -> str:
     network.representation,
     network.preprocessing,
   )
-  return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+  return file_lib.sha256(json.dumps(parts).encode())[:16]
 
 
-def load(network: Network, files: pathlib.Path) -> frozen_graphs.Network:
+def load(network: ZooNetwork, files: pathlib.Path) -> frozen_graphs.Network:
   """Returns a network of its package's files, which are below a folder."""
   options = dict(network.options)
   if 'fixed_inputs' in options:
@@ -67,7 +67,7 @@ def load(network: Network, files: pathlib.Path) -> frozen_graphs.Network:
 
 
 def convert(
-  network: Network, package: Package, files: pathlib.Path
+  network: ZooNetwork, package: Package, files: pathlib.Path
 ) -> tuple[Encoder, tf.compat.v1.GraphDef, Row]:
   """Returns a network's graph, cut to input and representation and tried.
 
@@ -107,7 +107,7 @@ class _Trial:
   seconds: float
 
 
-def _try(network: Network, loaded: frozen_graphs.Network) -> _Trial:
+def _try(network: ZooNetwork, loaded: frozen_graphs.Network) -> _Trial:
   """Explains two pictures; raises GraphError if a map has no direction."""
   with Explainer(
     loaded,
@@ -152,7 +152,7 @@ def pictures(number: int, side: int, seed: int = 0) -> np.ndarray:
 
 
 def _row(
-  network: Network,
+  network: ZooNetwork,
   package: Package,
   loaded: frozen_graphs.Network,
   trial: _Trial,

@@ -80,7 +80,7 @@ class Package:
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
+class ZooNetwork:
   """A network of the zoo.
 
   Attributes:
@@ -137,9 +137,9 @@ class Zoo:
   """
 
   packages: dict[str, Package]
-  networks: dict[str, Network]
+  networks: dict[str, ZooNetwork]
 
-  def packages_of(self, networks: Iterable[Network]) -> tuple[Package, ...]:
+  def packages_of(self, networks: Iterable[ZooNetwork]) -> tuple[Package, ...]:
     """Returns the packages of networks, each once."""
     keys = dict.fromkeys(network.package for network in networks)
     return tuple(self.packages[key] for key in keys)
@@ -151,7 +151,7 @@ class Zoo:
 
   def select(
     self, names: Sequence[str] = (), group: str = 'default'
-  ) -> tuple[Network, ...]:
+  ) -> tuple[ZooNetwork, ...]:
     """Returns networks in the order of the file.
 
     Args:
@@ -172,7 +172,7 @@ class Zoo:
         f'No group {group!r}; there are {", ".join(self.groups())}.'
       )
 
-    def wanted(network: Network) -> bool:
+    def wanted(network: ZooNetwork) -> bool:
       if names:
         return network.name in names
       if group == 'tests':
@@ -205,7 +205,7 @@ def parse(text: str) -> Zoo:
     content = json.loads(text)
     packages = [Package(**entry) for entry in content['packages']]
     networks = [
-      Network(**{**entry, 'members': tuple(entry['members'])})
+      ZooNetwork(**{**entry, 'members': tuple(entry['members'])})
       for entry in content['networks']
     ]
   except (ValueError, KeyError, TypeError) as error:
@@ -253,7 +253,7 @@ def _check_packages(packages: Sequence[Package]) -> None:
       )
 
 
-def _check_network(network: Network, packages: set[str]) -> None:
+def _check_network(network: ZooNetwork, packages: set[str]) -> None:
   where = f'Network {network.name}'
   if not _NAME.fullmatch(network.name):
     raise ZooError(f'{where}: use a-z, 0-9 and _ only.')

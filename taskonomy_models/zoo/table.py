@@ -26,8 +26,8 @@ class Row:
     label: As shown in figures.
     group: Kind of its task.
     task: The task itself.
-    architecture: See `zoo.Network`.
-    family: See `zoo.Network`.
+    architecture: See `zoo.ZooNetwork`.
+    family: See `zoo.ZooNetwork`.
     package: Name and version.
     licence: As the package states it.
     input_shape: Of one image, as the graph states it.

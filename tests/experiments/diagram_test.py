@@ -1,9 +1,6 @@
 """Tests of the diagram of the method: what it says is what it was given."""
 
-import os
 import pathlib
-import subprocess
-import sys
 from unittest import mock
 
 from absl.testing import absltest
@@ -14,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import figures
-from tests import bank_testing, build_files, testing
+from tests import bank_testing, command_testing, module_graph, testing
 from transferability.clustering import task_similarity_tree
 
 _LABELS = ('Depth', 'Normals', 'Edges', 'Points_$x$', 'Scene')
@@ -136,32 +133,25 @@ class MethodDiagramTest(absltest.TestCase):
 
 
 class CommandTest(absltest.TestCase):
-  def _run(self, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-      [sys.executable, '-m', 'experiments.run_diagram', *arguments],
-      cwd=build_files.ROOT,
-      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'},
-      capture_output=True,
-      text=True,
-      check=False,
-    )
-
   @pytest.mark.slow
   def test_it_draws_networks_of_a_bank(self):
     folder = pathlib.Path(self.create_tempdir().full_path)
     bank_testing.write(folder / 'bank')
     output = folder / 'new' / 'diagram.png'
     networks = 'alpha,beta,delta'
-    done = self._run(
-      *(f'--bank={folder / "bank"}', f'--networks={networks}'),
-      *('--num_images=3', f'--output={output}'),
+    ((code, _, err),) = command_testing.run(
+      'experiments.run_diagram',
+      [
+        *(f'--bank={folder / "bank"}', f'--networks={networks}'),
+        *('--num_images=3', f'--output={output}'),
+      ],
     )
-    self.assertEqual(done.returncode, 0, done.stderr)
+    self.assertEqual(code, 0, err)
     self.assertGreater(cv2.imread(str(output)).std(), 10)
     self.assertTrue(output.with_suffix('.pdf').exists())
 
   def test_the_picture_of_the_docs_is_not_too_large(self):
-    path = build_files.ROOT / 'docs' / 'images' / 'figure_1.png'
+    path = module_graph.ROOT / 'docs' / 'images' / 'figure_1.png'
     self.assertLess(path.stat().st_size, 300_000)
     self.assertGreater(cv2.imread(str(path)).shape[1], 1500)
 

@@ -15,6 +15,7 @@ from taskonomy_models.encoder import Encoder
 from tests import bank_testing, testing
 from toolkit_basics import files
 from transferability import affinity as affinity_lib
+from transferability import ranking_files
 
 _TRANSFORMS = ('none', 'absolute+pooled')
 _ZOO_SPACES = [
@@ -254,7 +255,7 @@ class DrawnRunTest(RunTestCase):
         )
         self.assertEqual(found, names)
         self.assertTrue(np.isfinite(matrix).all())
-        ranked = files.read_rankings(self.run_ / 'ranking' / f'{method}.csv')
+        ranked = ranking_files.read(self.run_ / 'ranking' / f'{method}.csv')
         self.assertEqual(set(ranked), {*bank_testing.RANKING, 'new'})
         self.assertIn('new', ranked['alpha'])
         newick = (self.run_ / 'tree' / f'{method}.newick').read_text()

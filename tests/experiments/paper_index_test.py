@@ -30,7 +30,7 @@ class PaperIndexTest(absltest.TestCase):
   def test_findings_and_commands_are_on_the_page(self):
     self.assertIn('Loses 1 &lt; 2.', self.text)
     self.assertIn('Note &amp; so.', self.text)
-    self.assertIn('python -m experiments.run_symmetry', self.text)
+    self.assertIn('python -m experiments.run_study symmetry', self.text)
     self.assertIn('<td>a&lt;b</td><td>0.1235</td>', self.text)
 
   def test_all_links_lead_to_files_of_the_folder(self):

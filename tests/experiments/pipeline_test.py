@@ -14,8 +14,7 @@ from experiments import insertion, pipeline
 from frozen_graphs.errors import GraphError, UnsafeGraphError
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
-from tests import bank_testing, testing
-from transferability.affinity import cosine_affinity
+from tests import bank_testing, space_testing, testing
 from transferability.model_space import ModelSpace
 
 _METHODS = ('saliency', 'gradient_times_input', 'elrp')
@@ -117,7 +116,9 @@ class ProjectTest(PipelineTestCase):
     for method, maps in self.expected_maps().items():
       self.assertEqual(spaces[method].models, bank_testing.NAMES)
       np.testing.assert_allclose(
-        spaces[method].affinity(), cosine_affinity(np.stack(maps)), atol=1e-5
+        spaces[method].affinity(),
+        space_testing.mean_cosines(np.stack(maps)),
+        atol=1e-5,
       )
 
   def test_released_code_averages_over_channels_before_the_inverse(self):
@@ -127,7 +128,7 @@ class ProjectTest(PipelineTestCase):
       means = np.stack([values.mean(axis=-1) for values in maps])
       self.assertEqual(spaces[method].map_shape, (bank_testing.SIZE,) * 2)
       np.testing.assert_allclose(
-        spaces[method].affinity(), cosine_affinity(means), atol=1e-5
+        spaces[method].affinity(), space_testing.mean_cosines(means), atol=1e-5
       )
 
   def test_saved_maps_are_those_of_the_explainer(self):
@@ -272,7 +273,9 @@ class MapTransformTest(PipelineTestCase):
         (f'{method}@absolute+centred', centred),
       ):
         np.testing.assert_allclose(
-          spaces[name].affinity(), cosine_affinity(expected), atol=1e-5
+          spaces[name].affinity(),
+          space_testing.mean_cosines(expected),
+          atol=1e-5,
         )
 
   def test_only_a_transformed_space_says_so(self):
@@ -381,7 +384,7 @@ class BadMapTest(PipelineTestCase):
       self.assertEqual(spaces[method].kept_images.tolist(), kept)
       np.testing.assert_allclose(
         spaces[method].affinity(),
-        cosine_affinity(np.stack(maps)[:, kept]),
+        space_testing.mean_cosines(np.stack(maps)[:, kept]),
         atol=1e-5,
       )
 

@@ -60,7 +60,7 @@ class RunRecordTest(parameterized.TestCase):
     for finish in (True, False):
       self._run(finish, overwrite=True)
       with self.assertRaisesRegex(
-        ValueError, f'{self.output}.*--resume.*--overwrite.*--output'
+        ValueError, f'{self.output}.*`resume`.*`overwrite`.*`output`'
       ):
         self._record()
 
@@ -68,7 +68,7 @@ class RunRecordTest(parameterized.TestCase):
     self.output.mkdir()
     (self.output / 'thesis.txt').write_text('years of work')
     for kwargs in ({}, {'resume': True}, {'overwrite': True}):
-      with self.assertRaisesRegex(ValueError, 'not empty.*--output'):
+      with self.assertRaisesRegex(ValueError, 'not empty.*`output`'):
         self._record(**kwargs)
     self.assertTrue((self.output / 'thesis.txt').exists())
 
@@ -108,15 +108,15 @@ class RunRecordTest(parameterized.TestCase):
     self._run()
     flags = {**_FLAGS, 'epsilon': 0.1}
     with self.assertRaisesRegex(
-      ValueError, '--epsilon is 0.0001 there, but 0.1 now.*--overwrite'
+      ValueError, '`epsilon` is 0.0001 there, but 0.1 now.*`overwrite`'
     ):
       self._record(flags, resume=True)
 
   def test_resume_with_a_flag_less_or_more_names_it(self):
     self._run()
-    with self.assertRaisesRegex(ValueError, "--bank is 'mini' there.*None"):
+    with self.assertRaisesRegex(ValueError, "`bank` is 'mini' there.*None"):
       self._record({k: _FLAGS[k] for k in ('methods', 'epsilon')}, resume=True)
-    with self.assertRaisesRegex(ValueError, '--seed is None there, but 1'):
+    with self.assertRaisesRegex(ValueError, '`seed` is None there, but 1'):
       self._record({**_FLAGS, 'seed': 1}, resume=True)
 
   @parameterized.parameters(
@@ -125,7 +125,7 @@ class RunRecordTest(parameterized.TestCase):
   )
   def test_resume_with_a_changed_file_names_it(self, digests, name):
     self._run()
-    with self.assertRaisesRegex(ValueError, f'changed.*{name}.*--overwrite'):
+    with self.assertRaisesRegex(ValueError, f'changed.*{name}.*`overwrite`'):
       self._record(digests=digests, resume=True)
 
   def test_overwrite_leaves_nothing_of_the_old_run(self):

@@ -2,42 +2,12 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 from absl.testing import absltest
 
-from tests import bank_testing
+from experiments.selection import features
+from tests import bank_testing, command_testing
 from toolkit_basics import files
-
-_ROOT = pathlib.Path(__file__).parents[2]
-_DRIVER = """
-import contextlib, importlib, io, json, sys
-from unittest import mock
-from absl.testing import flagsaver
-from experiments import selection_cli
-from toolkit_basics import cli
-name, *commands = json.load(sys.stdin)
-module = importlib.import_module(f'experiments.run_{name}')
-results = []
-for kind, *arguments in commands:
-  out, err = io.StringIO(), io.StringIO()
-  extract = selection_cli.features.extract_all if kind == 'compute' else None
-  with (
-      flagsaver.flagsaver(),
-      contextlib.redirect_stdout(out),
-      contextlib.redirect_stderr(err),
-      mock.patch.object(selection_cli.features, 'extract_all', extract),
-  ):
-    sys.argv = [f'run_{name}', *arguments]
-    try:
-      module.main()
-      code = 0
-    except SystemExit as end:
-      code = end.code or 0
-  results.append([code, out.getvalue(), err.getvalue()])
-json.dump(results, sys.stdout)
-"""
 
 
 class RunSelectionTest(absltest.TestCase):
@@ -52,9 +22,6 @@ class RunSelectionTest(absltest.TestCase):
   def run_all(self, name, *commands):
     """Returns exit code, stdout and stderr of each command.
 
-    Entry points define flags of the same names, so each runs in a process of
-    its own.
-
     Args:
       name: Of the entry point.
       *commands: Whether to `compute` or to `look`, and further arguments.
@@ -68,16 +35,11 @@ class RunSelectionTest(absltest.TestCase):
       '--num_draws=20',
       '--batch_size=16',
     ]
-    process = subprocess.run(
-      [sys.executable, '-c', _DRIVER],
-      cwd=_ROOT,
-      input=json.dumps([name, *([c[0], *common, *c[1:]] for c in commands)]),
-      capture_output=True,
-      text=True,
-      check=False,
+    return command_testing.run_or_look(
+      f'experiments.run_{name}',
+      *(features, 'extract_all'),
+      *([kind, *common, *others] for kind, *others in commands),
     )
-    self.assertEqual(process.returncode, 0, process.stderr)
-    return json.loads(process.stdout)
 
   def test_models_compete_and_a_finished_run_is_shown_again(self):
     first, again, other, wrong, few = self.run_all(

@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 from absl.testing import absltest
 import cv2
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from tests import bank_testing, testing
+from experiments import pipeline
+from tests import bank_testing, command_testing, testing
 from transferability import similarity
 from transferability.model_space import ModelSpace
 
@@ -28,32 +31,6 @@ _BASELINES = [
   'symmetrised_oracle',
   'oracle',
 ]
-# Runs the entry point on many lists of arguments in one process, as TensorFlow
-# takes seconds to start.
-_DRIVER = """
-import contextlib, io, json, sys
-from absl.testing import flagsaver
-from experiments import pipeline, run_taskonomy
-from toolkit_basics import cli
-commands, may_compute = json.load(sys.stdin)
-if not may_compute:
-  pipeline.Explainer = None
-results = []
-for arguments in commands:
-  out, err = io.StringIO(), io.StringIO()
-  with (
-      flagsaver.flagsaver(),
-      contextlib.redirect_stdout(out),
-      contextlib.redirect_stderr(err),
-  ):
-    sys.argv = ['run_taskonomy', *arguments]
-    try:
-      cli.run(run_taskonomy.main)
-    except SystemExit as end:
-      code = end.code or 0
-  results.append([code, out.getvalue(), err.getvalue()])
-json.dump(results, sys.stdout)
-"""
 
 
 def _environment(cache):
@@ -94,17 +71,15 @@ class RunTaskonomyTestCase(absltest.TestCase):
 
   def drive(self, *commands, may_compute=True):
     """Returns (exit code, stdout, stderr) of each command."""
-    process = subprocess.run(
-      [sys.executable, '-c', _DRIVER],
-      cwd=_ROOT,
-      env=_environment(self.folder / 'cache'),
-      input=json.dumps([commands, may_compute]),
-      capture_output=True,
-      text=True,
-      check=False,
-    )
-    self.assertEqual(process.returncode, 0, process.stderr)
-    return json.loads(process.stdout)
+    kind = 'compute' if may_compute else 'look'
+    with mock.patch.dict(
+      os.environ, _environment(self.folder / 'cache'), clear=True
+    ):
+      return command_testing.run_or_look(
+        'experiments.run_taskonomy',
+        *(pipeline, 'Explainer'),
+        *([kind, *command] for command in commands),
+      )
 
   def command(self, *arguments):
     return [sys.executable, '-m', 'experiments.run_taskonomy', *arguments]
@@ -247,6 +222,7 @@ class RunTest(RunTaskonomyTestCase):
           hits += len({name for _, name in order[:k]} & set(relevant))
         self.assertEqual(found[method, k], (hits / (3 * k), hits / 9))
 
+  @pytest.mark.slow
   def test_killed_run_is_resumed_to_the_same_bytes(self):
     np.save(self.folder / 'images.npy', testing.images(150, 16))
 

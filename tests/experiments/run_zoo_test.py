@@ -4,46 +4,19 @@ import csv
 import json
 import pathlib
 import shutil
-import subprocess
-import sys
 
 from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
 
-from experiments import zoo_evaluation
+from experiments import pipeline, zoo_evaluation
 from taskonomy_models.zoo import table as zoo_bank
 from taskonomy_models.zoo.table import Row
-from tests import bank_testing, testing
+from tests import bank_testing, command_testing, testing
 from transferability import affinity as affinity_lib
 from transferability import grouping, map_transforms
 from transferability.model_space import ModelSpace
 
-_ROOT = pathlib.Path(__file__).parents[2]
-_DRIVER = """
-import contextlib, io, json, sys
-from unittest import mock
-from absl.testing import flagsaver
-from experiments import pipeline, run_zoo
-from toolkit_basics import cli
-results = []
-for kind, *arguments in json.load(sys.stdin):
-  out, err = io.StringIO(), io.StringIO()
-  explainer = pipeline.Explainer if kind == 'compute' else None
-  with (
-      flagsaver.flagsaver(),
-      contextlib.redirect_stdout(out),
-      contextlib.redirect_stderr(err),
-      mock.patch.object(pipeline, 'Explainer', explainer),
-  ):
-    sys.argv = ['run_zoo', *arguments]
-    try:
-      cli.run(run_zoo.main)
-    except SystemExit as end:
-      code = end.code or 0
-  results.append([code, out.getvalue(), err.getvalue()])
-json.dump(results, sys.stdout)
-"""
 _FAMILIES = {'alpha': 'a', 'beta': 'b', 'gamma': 'b', 'delta': 'a'}
 
 
@@ -89,14 +62,7 @@ class RunZooTestCase(parameterized.TestCase):
     bank_testing.write_json(self.bank, self.content)
 
   def run_zoo(self, *commands):
-    """Returns exit code, stdout and stderr of each command.
-
-    Entry points define flags of the same names, so they run in a process of
-    their own.
-
-    Args:
-      commands: Made by `arguments`.
-    """
+    """Returns exit code, stdout and stderr of each, made by `arguments`."""
     common = [
       f'--bank={self.bank}',
       f'--probe={self.folder / "images.npy"}',
@@ -104,18 +70,11 @@ class RunZooTestCase(parameterized.TestCase):
       '--batch_size=2',
       '--num_permutations=99',
     ]
-    process = subprocess.run(
-      [sys.executable, '-c', _DRIVER],
-      cwd=_ROOT,
-      input=json.dumps(
-        [[*command[:1], *common, *command[1:]] for command in commands]
-      ),
-      capture_output=True,
-      text=True,
-      check=False,
+    return command_testing.run_or_look(
+      'experiments.run_zoo',
+      *(pipeline, 'Explainer'),
+      *([kind, *common, *arguments] for kind, *arguments in commands),
     )
-    self.assertEqual(process.returncode, 0, process.stderr)
-    return json.loads(process.stdout)
 
   def arguments(self, *arguments, name='output', may_compute=True):
     kind = 'compute' if may_compute else 'look'

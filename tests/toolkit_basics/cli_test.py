@@ -1,111 +1,217 @@
-"""Tests of what all entry points share, with one that does nothing else."""
+"""Tests of what all commands share, with one that does nothing else."""
 
+import contextlib
+import io
+import os
 import pathlib
 import signal
 import subprocess
 import sys
 import textwrap
+from unittest import mock
 
 from absl.testing import absltest, parameterized
 
-_ROOT = pathlib.Path(__file__).parents[2]
-_ENTRY_POINT = textwrap.dedent('''
-  """An entry point of the tests."""
-  import os, signal
-  from absl import app, flags, logging
-  from toolkit_basics import cli
+from tests import command_testing
 
-  _KIND = flags.DEFINE_enum('kind', 'a', ['a', 'b'], 'Of something.')
-  _NUMBER = flags.DEFINE_integer('number', 1, 'Of it.', lower_bound=1)
-  _RAISE = flags.DEFINE_string('raise', None, 'A Python expression.')
+_COMMAND = textwrap.dedent('''
+  """A command of the tests.
 
-  def main(argv):
-    if len(argv) > 1:
-      raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-    if flags.FLAGS['raise'].value:
-      raise eval(flags.FLAGS['raise'].value)
+    python -m some.command SOURCE
+  """
+  from concurrent.futures import process
+  from absl import logging
+  import toolkit_basics.cli as cli
+
+  FLAGS = cli.Flags()
+  _KIND = FLAGS.enum('kind', 'a', ['a', 'b'], 'Which kind is meant.')
+  _NUMBER = FLAGS.integer('number', 1, 'How many there are.', lower_bound=1)
+  _SOME = FLAGS.some_of('some', ('x', 'y'), ('x',), 'Which are taken.')
+  _ANY = FLAGS.some_of('any', ('x', 'y'), (), 'Which more.', may_be_empty=True)
+  _FILE = FLAGS.path('file', None, 'A file.')
+  _FILES = FLAGS.paths('files', None, 'More files.')
+  _RAISE = FLAGS.string('raise', None, 'A Python expression.')
+  _LIST = FLAGS.bool('list', True, 'Whether there is a list.')
+  FLAGS.require(_KIND)
+
+  def main(source='nothing'):
+    if _RAISE.value:
+      raise eval(_RAISE.value)
     logging.info('some news')
-    print(f'{_KIND.value} {_NUMBER.value}')
+    print(source, *FLAGS.values(['list', 'raise']).values())
 
   if __name__ == '__main__':
-    cli.run(main)
+    cli.run(main, FLAGS)
 ''')
+_DEFAULTS = "a 1 ['x'] [] None None\n"
 
 
-class CliTest(parameterized.TestCase):
-  def _run(self, *arguments):
-    return subprocess.run(
-      [sys.executable, '-c', _ENTRY_POINT, *arguments],
-      cwd=_ROOT,
-      capture_output=True,
-      text=True,
-      check=False,
-    )
+class CliTestCase(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    folder = self.create_tempdir().full_path
+    pathlib.Path(folder, 'a_command.py').write_text(_COMMAND)
+    self.enter_context(mock.patch.object(sys, 'path', [folder, *sys.path]))
+    self.addCleanup(sys.modules.pop, 'a_command', None)
 
-  def _assert_one_line(self, result, *parts):
-    self.assertEqual(result.returncode, 1, result.stderr)
-    self.assertEmpty(result.stdout)
-    self.assertLen(result.stderr.splitlines(), 1, result.stderr)
-    self.assertStartsWith(result.stderr, 'Error: ')
+  def run_all(self, *commands, **options):
+    return command_testing.run('a_command', *commands, **options)
+
+  def run_one(self, *arguments, **options):
+    return self.run_all(arguments, **options)[0]
+
+  def assert_one_line(self, result, *parts):
+    code, out, err = result
+    self.assertEqual(code, 1, err)
+    self.assertEmpty(out)
+    self.assertLen(err.splitlines(), 1, err)
+    self.assertStartsWith(err, 'Error: ')
     for part in parts:
-      self.assertIn(part, result.stderr)
+      self.assertIn(part, err)
 
-  def test_main_gets_its_flags_and_news_are_shown(self):
-    result = self._run('--kind=b', '--number=3')
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assertEqual(result.stdout, 'b 3\n')
-    self.assertEqual(result.stderr, 'some news\n')
+
+class RunTest(CliTestCase):
+  def test_main_gets_its_arguments_and_flags(self):
+    code, out, err = self.run_one(
+      *('me', '--kind=b', '--number', '3', '--some=y,x', '--any=y')
+    )
+    self.assertEqual((code, err), (0, ''))
+    self.assertEqual(out, "me b 3 ['y', 'x'] ['y'] None None\n")
+
+  def test_flags_of_one_run_are_forgotten_by_the_next(self):
+    first, second = self.run_all(['--kind=b', '--any=x', '--file=f'], [])
+    self.assertEqual(first[1], "nothing b 1 ['x'] ['x'] f None\n")
+    self.assertEqual(second[1], f'nothing {_DEFAULTS}')
+
+  def test_the_home_folder_of_a_path_is_found(self):
+    home = os.path.expanduser('~')
+    _, out, _ = self.run_one('--file=~/a', '--files=~/b,c~')
+    self.assertEndsWith(out, f"{home}/a ['{home}/b', 'c~']\n")
 
   @parameterized.parameters(
     "ValueError('a wrong\\n  value')", "OSError('a wrong value')"
   )
   def test_error_of_the_user_is_one_line(self, error):
-    self._assert_one_line(self._run(f'--raise={error}'), 'a wrong value')
+    self.assert_one_line(self.run_one(f'--raise={error}'), 'a wrong value')
 
   def test_missing_file_is_named(self):
-    result = self._run("--raise=FileNotFoundError(2, 'None', '/no/file')")
-    self._assert_one_line(result, '/no/file')
+    result = self.run_one("--raise=FileNotFoundError(2, 'None', '/no/file')")
+    self.assert_one_line(result, '/no/file')
 
   def test_a_killed_worker_is_one_line(self):
-    result = self._run(
-      '--raise=__import__("concurrent.futures.process").futures.process'
-      '.BrokenProcessPool("killed")'
-    )
-    self._assert_one_line(result, 'lack of memory', 'killed')
+    result = self.run_one('--raise=process.BrokenProcessPool("killed")')
+    self.assert_one_line(result, 'lack of memory', 'killed')
 
   def test_debug_shows_where_an_error_came_from(self):
-    result = self._run("--raise=ValueError('a wrong value')", '--debug')
-    self.assertEqual(result.returncode, 1)
-    self.assertIn('Traceback', result.stderr)
-    self.assertIn('ValueError: a wrong value', result.stderr)
+    with self.assertRaisesRegex(ValueError, 'a wrong value'):
+      self.run_one("--raise=ValueError('a wrong value')", '--debug')
 
   def test_error_of_the_program_keeps_its_traceback(self):
-    result = self._run("--raise=KeyError('a bug')")
-    self.assertEqual(result.returncode, 1)
-    self.assertIn('Traceback', result.stderr)
+    with self.assertRaisesRegex(KeyError, 'a bug'):
+      self.run_one("--raise=KeyError('a bug')")
 
   @parameterized.parameters(
     ('--kind=c', 'kind', 'a|b'),
     ('--number=0', 'number', 'positive'),
     ('--number=many', 'number', 'many'),
     ('--kid=a', 'kid', 'kind'),
+    ('--some=', 'some', 'choose from x, y'),
+    ('--some=x,z', 'some', 'choose from x, y'),
+    ('--any=z', 'any', 'choose from x, y'),
+    ('--nolist=1', 'nolist'),
+    ('--kind', 'kind'),
   )
   def test_wrong_flag_is_one_line(self, flag, *parts):
-    self._assert_one_line(self._run(flag), *parts, '--help')
+    self.assert_one_line(self.run_one(flag), *parts, '--help')
 
-  def test_unexpected_argument_is_one_line(self):
-    self._assert_one_line(self._run('b'), "Unexpected arguments: ['b']")
+  def test_wrong_number_of_arguments_is_one_line(self):
+    self.assert_one_line(self.run_one('b', 'c'), "Unexpected arguments: ['c']")
+    module = sys.modules['a_command']
+    with mock.patch.object(module, 'main', lambda source, other: None):
+      self.assert_one_line(self.run_one('b'), 'OTHER is missing')
+      self.assert_one_line(self.run_one(), 'SOURCE is missing')
 
-  def test_help_lists_the_flags(self):
-    result = self._run('--help')
-    self.assertIn('--kind', result.stdout)
-    self.assertIn('An entry point of the tests.', result.stdout)
+  def test_missing_flags_are_named(self):
+    module = self.run_one() and sys.modules['a_command']
+    module.FLAGS.require(module._FILE)
+    self.assert_one_line(self.run_one(), '--file is needed')
+    module.FLAGS.require(module._FILES)
+    self.assert_one_line(self.run_one(), '--file and --files are needed')
+    self.assertEqual(self.run_one('--file=f', '--files=g')[0], 0)
+
+  @parameterized.parameters(
+    ('`kind` is wrong', '--kind is wrong'),
+    ("pass `kind='b'`", 'pass --kind=b'),
+    ('`number=3` or `list=True`', '--number=3 or --list'),
+    ('`relu` is no flag', '`relu` is no flag'),
+  )
+  def test_arguments_of_libraries_are_spelled_as_flags(self, text, expected):
+    result = self.run_one(f'--raise=ValueError({text!r})')
+    self.assert_one_line(result, expected)
+
+  def test_commands_are_called_as_this_one_was(self):
+    def spell(text):
+      return text.replace('python -m some.command', 'program some')
+
+    error = "--raise=ValueError('Use python -m some.command.')"
+    result = self.run_one(error, spell_commands=spell)
+    self.assert_one_line(result, 'Use program some.')
+    self.assertIn(
+      '  program some SOURCE', self.run_one('-h', spell_commands=spell)[1]
+    )
 
   def test_interrupt_ends_in_one_line(self):
-    result = self._run('--raise=KeyboardInterrupt()')
-    self.assertEqual(result.returncode, 128 + signal.SIGINT)
-    self.assertLen(result.stderr.splitlines(), 1)
-    self.assertIn('--resume', result.stderr)
+    code, _, err = self.run_one('--raise=KeyboardInterrupt()')
+    self.assertEqual(code, 128 + signal.SIGINT)
+    self.assertEqual(err, 'Interrupted.\n')
+    sys.modules['a_command'].FLAGS.bool('resume', False, 'Go on.')
+    _, _, err = self.run_one('--raise=KeyboardInterrupt()')
+    self.assertEqual(err, 'Interrupted; pass --resume to go on.\n')
+
+  def test_news_are_shown_in_a_process_of_its_own(self):
+    result = subprocess.run(
+      [sys.executable, '-c', _COMMAND, 'me'],
+      cwd=command_testing.ROOT,
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+    self.assertEqual(result.stdout, f'me {_DEFAULTS}')
+    self.assertEqual(result.stderr, 'some news\n')
+
+
+class HelpTest(CliTestCase):
+  @parameterized.parameters('--help', '-h', '--helpfull', '--helpshort')
+  def test_it_is_the_docstring_and_all_flags(self, flag):
+    code, out, err = self.run_one('--kind=b', flag)
+    self.assertEqual((code, err), (0, ''))
+    self.assertStartsWith(
+      out, 'A command of the tests.\n\n  python -m some.command SOURCE\n\nFlag'
+    )
+    text = ' '.join(out.split())
+    for part in (
+      '--kind Which kind is meant. There are: a, b. (default: a; required)',
+      '--number How many there are. (a positive integer; default: 1)',
+      '--some Which are taken. There are: x, y. (a comma separated list; '
+      'default: x)',
+      '--file A file. --files More files. (a comma separated list) --raise',
+      '--[no]list Whether there is a list. --[no]debug Show',
+    ):
+      self.assertIn(part, text)
+
+
+class SeparateTest(absltest.TestCase):
+  def test_commands_of_the_same_flags_do_not_meet(self):
+    modules = []
+    for _ in range(2):
+      modules.append({'__name__': 'a_command'})
+      exec(compile(_COMMAND, 'a_command', 'exec'), modules[-1])
+    first, second = (module['FLAGS'] for module in modules)
+    with contextlib.redirect_stderr(io.StringIO()):
+      first.parse(['--kind=b'])
+      second.parse([])
+    self.assertEqual(first.values()['kind'], 'b')
+    self.assertEqual(second.values()['kind'], 'a')
 
 
 if __name__ == '__main__':

@@ -23,12 +23,52 @@ class _Clock:
     return self.now
 
 
-class TrackTest(parameterized.TestCase):
+class ProgressTestCase(parameterized.TestCase):
   def setUp(self):
     super().setUp()
     self.clock = _Clock()
     self.enter_context(mock.patch.object(progress, 'time', self.clock))
 
+
+class BarTest(ProgressTestCase):
+  def test_all_steps_are_shown_however_they_are_counted(self):
+    stream = _Terminal()
+    with mock.patch.object(progress.sys, 'stderr', stream):
+      with progress.Bar(7, 'Projecting') as bar:
+        for steps in (1, 4, 2):
+          bar.advance(steps)
+    last = stream.getvalue().rstrip('\n').split('\r')[-1]
+    self.assertStartsWith(last, 'Projecting: 100%')
+    self.assertIn('7/7', last)
+
+  def test_elsewhere_a_line_a_minute_counts_the_steps(self):
+    with mock.patch.object(progress.sys, 'stderr', io.StringIO()):
+      with self.assertLogs('absl', 'INFO') as logs:
+        with progress.Bar(40, 'Projecting') as bar:
+          for steps in (5, 0, 15):
+            self.clock.now += 30.0
+            bar.advance(steps)
+          self.clock.now += 30.0
+          bar.advance(0)
+    self.assertEqual(
+      [record.getMessage() for record in logs.records],
+      [
+        'Projecting: 5 of 40, 0:07:00 left',
+        'Projecting: 20 of 40, 0:02:00 left',
+      ],
+    )
+
+  def test_it_is_closed_by_an_error(self):
+    stream = _Terminal()
+    with mock.patch.object(progress.sys, 'stderr', stream):
+      with self.assertRaisesRegex(ValueError, 'inside'):
+        with progress.Bar(2, 'Drawing') as bar:
+          bar.advance()
+          raise ValueError('inside')
+    self.assertEndsWith(stream.getvalue(), '\n')
+
+
+class TrackTest(ProgressTestCase):
   def _lines(self, iterable, seconds, **kwargs):
     """Returns the lines that are logged while items take `seconds` each."""
     with mock.patch.object(progress.sys, 'stderr', io.StringIO()):

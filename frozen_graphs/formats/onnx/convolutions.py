@@ -1,6 +1,6 @@
 """Convolutions of ONNX, over [N, H, W, C]."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 
 import numpy as np
@@ -23,43 +23,53 @@ from frozen_graphs.formats.onnx.windows import Window
 def _conv(
   node: Node, x: Operand, w: Operand, b: Operand | None = None
 ) -> Value:
-  x, kernel = as_value(x), known(w, 'the kernel')
-  group = node.get('group', 1)
-  window = onnx_windows.read_window(node, _kernel_size(node, kernel), x)
-  _check_channels(x, kernel.shape[1] * group)
-  if kernel.shape[0] % group:
-    raise ValueError(f'{kernel.shape[0]} channels in {group} groups')
-  if kernel.ndim == 3:
-    kernel = kernel[:, :, None]
+  x, kernel, group = as_value(x), known(w, 'the kernel'), node.get('group', 1)
+  _check(node, x, kernel, group, kernel.shape[1] * group)
+  window = onnx_windows.read_window(node, kernel.shape[2:], x)
+  convolve = _plain
+  if group > 1 and kernel.shape[1] == 1:
+    convolve, group = _depthwise, 1
 
   def function(images: tf.Tensor, window: Window) -> tf.Tensor:
     images = onnx_windows.pad(images, window.pads)
-    if group == 1:
-      result = _plain(images, kernel, window)
-    elif kernel.shape[1] == 1:
-      result = _depthwise(images, kernel, window)
-    else:
-      result = _grouped(images, kernel, window, group)
-    return _with_bias(result, b)
+    return _with_bias(_in_groups(images, kernel, window, group, convolve), b)
 
   return onnx_windows.over_images(x, window, function)
 
 
-def _kernel_size(node: Node, kernel: np.ndarray) -> Sequence[int]:
+def _check(
+  node: Node, x: Value, kernel: np.ndarray, group: int, channels: int
+) -> None:
   stated = node.get('kernel_shape')
   if stated is not None and tuple(stated) != kernel.shape[2:]:
     raise ValueError(
       f'kernel_shape={tuple(stated)}, but the kernel is {kernel.shape}'
     )
-  return kernel.shape[2:]
-
-
-def _check_channels(x: Value, expected: int) -> None:
-  if x.shape[1] not in (None, expected):
+  if x.shape[1] not in (None, channels):
     raise ValueError(
-      f'the input has {x.shape[1]} channels, but the kernel needs {expected}; '
+      f'the input has {x.shape[1]} channels, but the kernel needs {channels}; '
       'if the input is fed with its channels elsewhere, give layout='
     )
+  if kernel.shape[0] % group:
+    raise ValueError(f'{kernel.shape[0]} channels in {group} groups')
+
+
+def _in_groups(
+  images: tf.Tensor,
+  kernel: np.ndarray,
+  window: Window,
+  group: int,
+  convolve: Callable[[tf.Tensor, np.ndarray, Window], tf.Tensor],
+) -> tf.Tensor:
+  """Returns one convolution for each group: CPUs have no gradient of all."""
+  if kernel.ndim == 3:
+    kernel = kernel[:, :, None]
+  if group == 1:
+    return convolve(images, kernel, window)
+  parts = zip(
+    tf.split(images, group, axis=3), np.split(kernel, group), strict=True
+  )
+  return tf.concat([convolve(*part, window) for part in parts], axis=3)
 
 
 def _with_bias(images: tf.Tensor, bias: Operand | None) -> tf.Tensor:
@@ -103,45 +113,17 @@ def _depthwise(
   return result[:, ::high, ::wide] if drop else result
 
 
-def _grouped(
-  images: tf.Tensor, kernel: np.ndarray, window: Window, group: int
-) -> tf.Tensor:
-  """Returns one convolution for each group: CPUs have no gradient of all."""
-  return tf.concat(
-    [
-      _plain(part, part_kernel, window)
-      for part, part_kernel in zip(
-        tf.split(images, group, axis=3), np.split(kernel, group), strict=True
-      )
-    ],
-    axis=3,
-  )
-
-
 @register_op('ConvTranspose')
 def _conv_transpose(
   node: Node, x: Operand, w: Operand, b: Operand | None = None
 ) -> Value:
-  x, kernel = as_value(x), known(w, 'the kernel')
-  group = node.get('group', 1)
-  _check_channels(x, kernel.shape[0])
-  if kernel.shape[0] % group:
-    raise ValueError(f'{kernel.shape[0]} channels in {group} groups')
-  window = _transposed_window(node, _kernel_size(node, kernel), x)
-  kernel = _dilated(kernel, window.dilations)
-  if kernel.ndim == 3:
-    kernel = kernel[:, :, None]
+  x, kernel, group = as_value(x), known(w, 'the kernel'), node.get('group', 1)
+  _check(node, x, kernel, group, kernel.shape[0])
+  window = _transposed_window(node, kernel.shape[2:], x)
+  kernel = _dilated(kernel, window)
 
   def function(images: tf.Tensor, window: Window) -> tf.Tensor:
-    parts = [
-      _transposed(part, part_kernel, window)
-      for part, part_kernel in zip(
-        tf.split(images, group, axis=3) if group > 1 else [images],
-        np.split(kernel, group),
-        strict=True,
-      )
-    ]
-    result = tf.concat(parts, axis=3) if group > 1 else parts[0]
+    result = _in_groups(images, kernel, window, group, _transposed)
     return _with_bias(onnx_windows.pad(result, window.pads), b)
 
   return onnx_windows.over_images(x, window, function)
@@ -150,10 +132,7 @@ def _conv_transpose(
 def _transposed_window(node: Node, size: Sequence[int], x: Value) -> Window:
   """Returns the geometry with pads for the whole result, negative to crop."""
   auto = node.get('auto_pad', 'NOTSET')
-  plain = dataclasses.replace(
-    node, attributes={**node.attributes, 'auto_pad': 'NOTSET'}
-  )
-  window = onnx_windows.read_window(plain, size, x)
+  window = onnx_windows.read_window(node, size, x, auto='NOTSET')
   count = len(window.size)
   more = node.get('output_padding') or [0] * count
   wanted = node.get('output_shape')
@@ -178,15 +157,13 @@ def _transposed_window(node: Node, size: Sequence[int], x: Value) -> Window:
   return dataclasses.replace(window, pads=tuple(pads))
 
 
-def _dilated(kernel: np.ndarray, dilations: Sequence[int]) -> np.ndarray:
+def _dilated(kernel: np.ndarray, window: Window) -> np.ndarray:
   """Returns a kernel with zeros between its elements."""
-  extent = [
-    (k - 1) * d + 1 for k, d in zip(kernel.shape[2:], dilations, strict=True)
-  ]
-  if np.prod([*kernel.shape[:2], *extent], dtype=float) > MAX_ELEMENTS:
-    raise ValueError(f'dilations={list(dilations)} are absurd')
-  result = np.zeros((*kernel.shape[:2], *extent), kernel.dtype)
-  result[(..., *(slice(None, None, d) for d in dilations))] = kernel
+  shape = (*kernel.shape[:2], *window.extent)
+  if np.prod(shape, dtype=float) > MAX_ELEMENTS:
+    raise ValueError(f'dilations={list(window.dilations)} are absurd')
+  result = np.zeros(shape, kernel.dtype)
+  result[(..., *(slice(None, None, d) for d in window.dilations))] = kernel
   return result
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import functools
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -74,8 +75,7 @@ _OF_SIZES = ('Add', 'Sub', 'Mul', 'Div')
 
 @register_op(*_FUNCTIONS)
 def _arithmetic(node: Node, *operands: Operand) -> Operand:
-  of_arrays, of_tensors = _FUNCTIONS[node.op]
-  return _compute(node, of_arrays, of_tensors, *operands)
+  return _compute(node, *_FUNCTIONS[node.op], *operands)
 
 
 def _compute(node: Node, of_arrays, of_tensors, *operands: Operand) -> Operand:
@@ -115,37 +115,38 @@ _REPEATED = {
 
 @register_op(*_REPEATED)
 def _repeated(node: Node, *operands: Operand) -> Operand:
-  of_arrays, of_tensors = _REPEATED[node.op]
-  pair = functools.partial(_compute, node, of_arrays, of_tensors)
+  pair = functools.partial(_compute, node, *_REPEATED[node.op])
   result = functools.reduce(pair, operands)
   if node.op == 'Mean':
-    count = np.float32(len(operands))
-    result = _compute(node, np.divide, tf.realdiv, result, np.asarray(count))
+    count = np.asarray(np.float32(len(operands)))
+    result = _compute(node, np.divide, tf.realdiv, result, count)
   return result
+
+
+# Those of 16 and 64 bits are computed in 32 bits: they are to save memory.
+_CAST_TO = {
+  1: 'float32', 2: 'uint8', 3: 'int8', 4: 'uint16', 5: 'int16', 6: 'int32',
+  7: 'int64', 9: 'bool', 10: 'float32', 11: 'float32', 12: 'uint32',
+  13: 'uint64', 16: 'float32',
+}  # fmt: skip
 
 
 @register_op('Cast', irrelevant=('saturate', 'round_mode'))
 def _cast(node: Node, x: Operand) -> Operand:
-  # Of 16 and 64 bits, too, computed in 32 bits: it is done to save memory.
-  kinds = {1: 'float32', 10: 'float32', 11: 'float32', 16: 'float32'}
-  kinds |= {2: 'uint8', 3: 'int8', 5: 'int16', 6: 'int32', 7: 'int64'}
-  kinds |= {4: 'uint16', 9: 'bool', 12: 'uint32', 13: 'uint64'}
   target = node.get('to')
-  if target not in kinds:
+  if target not in _CAST_TO:
     raise ValueError(f'to={target} is no known type')
-  return _as_type(node, x, kinds[target])
+  return _as_type(x, _CAST_TO[target])
 
 
 @register_op('CastLike', irrelevant=('saturate', 'round_mode'))
 def _cast_like(node: Node, x: Operand, model: Operand) -> Operand:
-  if isinstance(model, Value):
-    return _as_type(node, x, model.tensor.dtype.name)
-  return _as_type(
-    node, x, 'int64' if model.dtype == object else model.dtype.name
-  )
+  like = model.tensor if isinstance(model, Value) else model
+  kind = like.dtype.name
+  return _as_type(x, 'int64' if kind == 'object' else kind)
 
 
-def _as_type(node: Node, x: Operand, kind: str) -> Operand:
+def _as_type(x: Operand, kind: str) -> Operand:
   if isinstance(x, np.ndarray) and x.dtype == object and 'int' in kind:
     return x  # Sizes have one type until they become tensors.
   if is_known(x):
@@ -172,39 +173,6 @@ def _dropout(
   return x
 
 
-def _activation(*ops: str, **options):
-  """Returns a decorator for f(node, tensor), a function of one tensor."""
-
-  def register(function: Callable) -> Callable:
-    @register_op(*ops, **options)
-    def on_operand(node: Node, x: Operand) -> Value:
-      return elementwise(functools.partial(function, node), x)
-
-    return function
-
-  return register
-
-
-_PLAIN = {
-  'Relu': tf.nn.relu,
-  'Sigmoid': tf.sigmoid,
-  'Tanh': tf.tanh,
-  'Softplus': tf.nn.softplus,
-  'Softsign': tf.nn.softsign,
-  'Erf': tf.math.erf,
-}
-
-
-@_activation(*_PLAIN)
-def _plain(node: Node, x: tf.Tensor) -> tf.Tensor:
-  return _PLAIN[node.op](x)
-
-
-@_activation('LeakyRelu')
-def _leaky_relu(node: Node, x: tf.Tensor) -> tf.Tensor:
-  return tf.nn.leaky_relu(x, node.get('alpha', 0.01))
-
-
 def _bent(x: tf.Tensor, negative: float, inside: float = 1.0) -> tf.Tensor:
   """Returns x where positive, else negative * (exp(x / inside) - 1)."""
   # The minimum keeps the branch that is not chosen from overflowing.
@@ -212,22 +180,11 @@ def _bent(x: tf.Tensor, negative: float, inside: float = 1.0) -> tf.Tensor:
   return tf.where(x > 0, x, negative * below)
 
 
-@_activation('Elu')
-def _elu(node: Node, x: tf.Tensor) -> tf.Tensor:
-  alpha = node.get('alpha', 1.0)
+def _elu(x: tf.Tensor, alpha: float) -> tf.Tensor:
   return tf.nn.elu(x) if alpha == 1.0 else _bent(x, alpha)
 
 
-@_activation('Celu')
-def _celu(node: Node, x: tf.Tensor) -> tf.Tensor:
-  alpha = node.get('alpha', 1.0)
-  return _bent(x, alpha, alpha)
-
-
-@_activation('Selu')
-def _selu(node: Node, x: tf.Tensor) -> tf.Tensor:
-  alpha = node.get('alpha', 1.6732632423543772)
-  gamma = node.get('gamma', 1.0507009873554805)
+def _selu(x: tf.Tensor, alpha: float, gamma: float) -> tf.Tensor:
   if math.isclose(alpha, 1.6732632, rel_tol=1e-6) and math.isclose(
     gamma, 1.050701, rel_tol=1e-6
   ):
@@ -235,46 +192,53 @@ def _selu(node: Node, x: tf.Tensor) -> tf.Tensor:
   return gamma * _bent(x, alpha)
 
 
-@_activation('ThresholdedRelu')
-def _thresholded_relu(node: Node, x: tf.Tensor) -> tf.Tensor:
-  return tf.where(x > node.get('alpha', 1.0), x, tf.zeros_like(x))
+def _thresholded_relu(x: tf.Tensor, alpha: float) -> tf.Tensor:
+  return tf.where(x > alpha, x, tf.zeros_like(x))
 
 
-@_activation('HardSigmoid')
-def _hard_sigmoid(node: Node, x: tf.Tensor) -> tf.Tensor:
-  line = node.get('alpha', 0.2) * x + node.get('beta', 0.5)
-  return tf.minimum(tf.maximum(line, 0.0), 1.0)
+def _hard_sigmoid(x: tf.Tensor, alpha: float, beta: float) -> tf.Tensor:
+  return tf.minimum(tf.maximum(alpha * x + beta, 0.0), 1.0)
 
 
-@_activation('HardSwish')
-def _hard_swish(node: Node, x: tf.Tensor) -> tf.Tensor:
-  return x * (tf.nn.relu6(x + 3.0) * (1 / 6))
+def _gelu(x: tf.Tensor, approximate: str) -> tf.Tensor:
+  if approximate not in ('none', 'tanh'):
+    raise ValueError(f'approximate={approximate!r} is not known')
+  return tf.nn.gelu(x, approximate=approximate == 'tanh')
 
 
-@_activation('Swish')
-def _swish(node: Node, x: tf.Tensor) -> tf.Tensor:
-  return x * tf.sigmoid(node.get('alpha', 1.0) * x)
+# Functions of a tensor and of attributes, and what these are by default.
+_ACTIVATIONS: dict[str, tuple[Callable, dict[str, Any]]] = {
+  'Relu': (tf.nn.relu, {}),
+  'Sigmoid': (tf.sigmoid, {}),
+  'Tanh': (tf.tanh, {}),
+  'Softplus': (tf.nn.softplus, {}),
+  'Softsign': (tf.nn.softsign, {}),
+  'Erf': (tf.math.erf, {}),
+  'LeakyRelu': (tf.nn.leaky_relu, {'alpha': 0.01}),
+  'Elu': (_elu, {'alpha': 1.0}),
+  'Celu': (lambda x, alpha: _bent(x, alpha, alpha), {'alpha': 1.0}),
+  'Selu': (_selu, {'alpha': 1.6732632423543772, 'gamma': 1.0507009873554805}),
+  'ThresholdedRelu': (_thresholded_relu, {'alpha': 1.0}),
+  'HardSigmoid': (_hard_sigmoid, {'alpha': 0.2, 'beta': 0.5}),
+  'HardSwish': (lambda x: x * (tf.nn.relu6(x + 3.0) * (1 / 6)), {}),
+  'Swish': (lambda x, alpha: x * tf.sigmoid(alpha * x), {'alpha': 1.0}),
+  'Gelu': (_gelu, {'approximate': 'none'}),
+  'Mish': (lambda x: x * tf.tanh(tf.nn.softplus(x)), {}),
+}
 
 
-@_activation('Gelu')
-def _gelu(node: Node, x: tf.Tensor) -> tf.Tensor:
-  form = node.get('approximate', 'none')
-  if form not in ('none', 'tanh'):
-    raise ValueError(f'approximate={form!r} is not known')
-  return tf.nn.gelu(x, approximate=form == 'tanh')
-
-
-@_activation('Mish')
-def _mish(node: Node, x: tf.Tensor) -> tf.Tensor:
-  return x * tf.tanh(tf.nn.softplus(x))
+@register_op(*_ACTIVATIONS)
+def _activation(node: Node, x: Operand) -> Value:
+  function, defaults = _ACTIVATIONS[node.op]
+  options = {name: node.get(name, value) for name, value in defaults.items()}
+  return elementwise(functools.partial(function, **options), x)
 
 
 @register_op('PRelu')
 def _prelu(node: Node, x: Operand, slope: Operand) -> Value:
-  def function(x: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
-    return tf.nn.relu(x) - slope * tf.nn.relu(-x)
-
-  return elementwise(function, x, slope)
+  return elementwise(
+    lambda x, slope: tf.nn.relu(x) - slope * tf.nn.relu(-x), x, slope
+  )
 
 
 @register_op('Clip')

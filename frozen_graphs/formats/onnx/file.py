@@ -1,6 +1,6 @@
 """Reads an ONNX file into plain Python and NumPy; runs nothing of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 import dataclasses
 import math
 import os
@@ -9,8 +9,9 @@ from typing import Any
 from google.protobuf.message import DecodeError
 import numpy as np
 
-from frozen_graphs import bounded_files
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats import converter
+from toolkit_basics import files
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 # Before opset 7, operands of different shapes were matched by attributes.
@@ -77,23 +78,6 @@ class OnnxGraph:
   outputs: tuple[str, ...]
 
 
-def require_onnx():
-  """Returns the `onnx` package.
-
-  Raises:
-    GraphError: If it is not installed.
-  """
-  try:
-    import onnx
-    import onnx.inliner
-  except ImportError as error:
-    raise GraphError(
-      'Reading ONNX files needs the package "onnx": '
-      "pip install 'attribution-transfer[onnx]' (or '.[onnx]')."
-    ) from error
-  return onnx
-
-
 def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
   """Reads a file, with weights that lie beside it.
 
@@ -103,11 +87,12 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
 
   Raises:
     GraphError: If the file is no ONNX model, is cut off or too large, follows
-      an unknown opset, or refers to files outside of its folder.
+      an unknown opset, or refers to files outside of its folder; or if the
+      package `onnx` is not installed.
     OSError: If it cannot be read.
   """
-  onnx = require_onnx()
-  content = bounded_files.read(path, max_bytes)
+  onnx = converter.require('onnx', of_format='ONNX')
+  content = files.read_bounded(path, max_bytes, GraphError)
   try:
     model = onnx.ModelProto.FromString(content)
   except DecodeError as error:
@@ -117,8 +102,12 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
   try:
     opset = _opset(model)
     if model.functions:
+      import onnx.inliner
+
       model = onnx.inliner.inline_local_functions(model)
-    return _graph(model.graph, opset, _Tensors(path, max_bytes - len(content)))
+    folder = os.path.realpath(os.path.dirname(os.path.abspath(path)))
+    reader = _OnnxReader(onnx, opset, folder, max_bytes - len(content))
+    return reader.graph(model.graph)
   except GraphError as error:
     raise GraphError(f'{path}: {error}') from error
 
@@ -148,65 +137,6 @@ def _check_texts(graph) -> None:
       raise GraphError(f'the name {text!r} is no text; the file is damaged.')
 
 
-def _graph(graph, opset: int, tensors: '_Tensors') -> OnnxGraph:
-  _check_texts(graph)
-  if graph.sparse_initializer:
-    raise GraphError('it has sparse weights, which are not supported.')
-  weights = {tensor.name: tensors.array(tensor) for tensor in graph.initializer}
-  inputs = {
-    value.name: _input(value)
-    for value in graph.input
-    if value.name not in weights
-  }
-  nodes = tuple(_node(node, opset, tensors) for node in graph.node)
-  known = {'', *weights, *inputs}
-  for node in nodes:
-    if missing := set(node.inputs) - known:
-      raise GraphError(
-        f'{node} needs {sorted(missing)}, which nothing before it computes; '
-        'the file is damaged.'
-      )
-    known.update(node.outputs)
-  outputs = tuple(value.name for value in graph.output)
-  if missing := set(outputs) - known:
-    raise GraphError(f'nothing computes the outputs {sorted(missing)}.')
-  return OnnxGraph(nodes, weights, inputs, outputs)
-
-
-def _input(value) -> Input:
-  onnx = require_onnx()
-  kind = value.type.tensor_type
-  if not kind.elem_type:
-    raise GraphError(f'the input {value.name!r} is no tensor.')
-  dtype = _computed(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
-  if not kind.HasField('shape'):
-    return Input(dtype, None)
-  dims = (d.dim_value for d in kind.shape.dim)
-  return Input(dtype, tuple(d if d > 0 else None for d in dims))
-
-
-def _node(node, opset: int, tensors: '_Tensors') -> Node:
-  op = node.op_type
-  if node.domain not in _STANDARD:
-    op = f'{node.domain}.{op}'
-  attributes = {}
-  for attribute in node.attribute:
-    attributes[attribute.name] = _value(attribute, tensors)
-  return Node(
-    op, node.name, tuple(node.input), tuple(node.output), attributes, opset
-  )
-
-
-def _value(attribute, tensors: '_Tensors') -> Any:
-  onnx = require_onnx()
-  if attribute.type == onnx.AttributeProto.TENSOR:
-    return tensors.array(attribute.t)
-  value = onnx.helper.get_attribute_value(attribute)
-  if isinstance(value, bytes):
-    return value.decode(errors='replace')
-  return value
-
-
 def _computed(dtype: np.dtype) -> np.dtype:
   """Returns the type that numbers of a type are computed in."""
   is_float = dtype.name in ('float16', 'bfloat16', 'float32', 'float64')
@@ -218,19 +148,73 @@ def _computed(dtype: np.dtype) -> np.dtype:
   return np.dtype(np.float32) if is_float else dtype
 
 
-class _Tensors:
-  """Decodes tensors, and reads the weights beside the file within a budget."""
+class _OnnxReader:
+  """Decodes one file, and reads the weights beside it within a budget."""
 
-  def __init__(self, path: str | os.PathLike, budget: int):
-    self._folder = os.path.realpath(os.path.dirname(os.path.abspath(path)))
+  def __init__(self, onnx, opset: int, folder: str, budget: int):
+    self._onnx = onnx
+    self._opset = opset
+    self._folder = folder
     self._budget = budget
 
-  def array(self, tensor) -> np.ndarray:
-    onnx = require_onnx()
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+  def graph(self, graph) -> OnnxGraph:
+    _check_texts(graph)
+    if graph.sparse_initializer:
+      raise GraphError('it has sparse weights, which are not supported.')
+    weights = {tensor.name: self._array(tensor) for tensor in graph.initializer}
+    inputs = {
+      value.name: self._input(value)
+      for value in graph.input
+      if value.name not in weights
+    }
+    nodes = tuple(map(self._node, graph.node))
+    known = {'', *weights, *inputs}
+    for node in nodes:
+      if missing := set(node.inputs) - known:
+        raise GraphError(
+          f'{node} needs {sorted(missing)}, which nothing before it computes; '
+          'the file is damaged.'
+        )
+      known.update(node.outputs)
+    outputs = tuple(value.name for value in graph.output)
+    if missing := set(outputs) - known:
+      raise GraphError(f'nothing computes the outputs {sorted(missing)}.')
+    return OnnxGraph(nodes, weights, inputs, outputs)
+
+  def _input(self, value) -> Input:
+    kind = value.type.tensor_type
+    if not kind.elem_type:
+      raise GraphError(f'the input {value.name!r} is no tensor.')
+    dtype = _computed(self._dtype(kind.elem_type))
+    if not kind.HasField('shape'):
+      return Input(dtype, None)
+    dims = (d.dim_value for d in kind.shape.dim)
+    return Input(dtype, tuple(d if d > 0 else None for d in dims))
+
+  def _node(self, node) -> Node:
+    op = node.op_type
+    if node.domain not in _STANDARD:
+      op = f'{node.domain}.{op}'
+    attributes = {a.name: self._value(a) for a in node.attribute}
+    inputs, outputs = tuple(node.input), tuple(node.output)
+    return Node(op, node.name, inputs, outputs, attributes, self._opset)
+
+  def _value(self, attribute) -> Any:
+    if attribute.type == self._onnx.AttributeProto.TENSOR:
+      return self._array(attribute.t)
+    value = self._onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+      return value.decode(errors='replace')
+    return value
+
+  def _dtype(self, kind: int) -> np.dtype:
+    return self._onnx.helper.tensor_dtype_to_np_dtype(kind)
+
+  def _array(self, tensor) -> np.ndarray:
+    if tensor.data_location == self._onnx.TensorProto.EXTERNAL:
       self._load_external(tensor)
     try:
-      array = onnx.numpy_helper.to_array(tensor)
+      array = self._onnx.numpy_helper.to_array(tensor)
     except (TypeError, ValueError, KeyError) as error:
       raise GraphError(
         f'the tensor {tensor.name!r} of shape {tuple(tensor.dims)} cannot be '
@@ -240,11 +224,11 @@ class _Tensors:
 
   def _load_external(self, tensor) -> None:
     """Moves a tensor's bytes from the file beside the model into it."""
-    onnx = require_onnx()
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    name, path = self._resolve(tensor.name, entries.get('location', ''))
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    expected = math.prod(tensor.dims) * dtype.itemsize
+    location = entries.get('location', '')
+    name = f'the weight {tensor.name!r} in the file {location!r}'
+    path = self._beside(name, location)
+    expected = math.prod(tensor.dims) * self._dtype(tensor.data_type).itemsize
     try:
       offset = int(entries.get('offset', 0))
       length = int(entries.get('length', expected))
@@ -264,12 +248,11 @@ class _Tensors:
     if len(content) != length:
       raise GraphError(f'{name} is cut off.')
     tensor.ClearField('external_data')
-    tensor.data_location = onnx.TensorProto.DEFAULT
+    tensor.data_location = self._onnx.TensorProto.DEFAULT
     tensor.raw_data = content
 
-  def _resolve(self, tensor: str, location: str) -> tuple[str, str]:
-    """Returns the description and path of a file with weights."""
-    name = f'the weight {tensor!r} in the file {location!r}'
+  def _beside(self, name: str, location: str) -> str:
+    """Returns the path of a file with weights, described by `name`."""
     path = os.path.realpath(os.path.join(self._folder, location))
     if (
       os.path.isabs(location)
@@ -282,20 +265,4 @@ class _Tensors:
       )
     if not os.path.isfile(path):
       raise GraphError(f'{name} is missing.')
-    return name, path
-
-
-def walk_back(graph: OnnxGraph, tensors: Iterable[str]) -> set[int]:
-  """Returns the numbers of the nodes that some tensors need."""
-  makers = {
-    name: i
-    for i, node in enumerate(graph.nodes)
-    for name in filter(None, node.outputs)
-  }
-  needed, stack = set(), list(tensors)
-  while stack:
-    number = makers.get(stack.pop())
-    if number is not None and number not in needed:
-      needed.add(number)
-      stack.extend(graph.nodes[number].inputs)
-  return needed
+    return path

@@ -15,16 +15,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import named_graph
 from frozen_graphs.errors import GraphError
-from frozen_graphs.formats.onnx import (
-  convolutions,  # noqa: F401 (registers operations)
-  elementwise,  # noqa: F401
-  reductions,  # noqa: F401
-  resize,  # noqa: F401
-  shapes,  # noqa: F401
-  windows,  # noqa: F401
-)
+from frozen_graphs.formats import converter
 from frozen_graphs.formats.onnx import file as onnx_file
 from frozen_graphs.formats.onnx import registry as onnx_registry
 from frozen_graphs.formats.onnx.values import Operand, Value, as_value
@@ -74,15 +66,16 @@ def load(
   try:
     if layout not in LAYOUTS:
       raise GraphError(f'layout must be one of {LAYOUTS}, not {layout!r}.')
-    converter = _Converter(graph, fixed_inputs or {}, image_size, layout)
-    graph_def, inputs, names = converter.convert(outputs)
+    graph_def, inputs, names = _OnnxConverter(
+      graph, fixed_inputs or {}, image_size, layout
+    ).convert(outputs)
   except GraphError as error:
     raise GraphError(f'{path}: {error}') from error
   return FrozenNetwork(graph_def, inputs, names, f'ONNX model {path}')
 
 
-class _Converter:
-  """Converts one file."""
+class _OnnxConverter(converter.Converter[str]):
+  """Converts one file; operands are by the names of tensors."""
 
   def __init__(
     self,
@@ -91,51 +84,26 @@ class _Converter:
     image_size: tuple[int, int] | None,
     layout: str,
   ):
-    self._graph = graph
-    self._named = named_graph.NamedGraph()
-    self._names, self._aliases = named_graph.choose(
-      [node.op for node in graph.nodes], [node.name for node in graph.nodes]
+    super().__init__(
+      graph.nodes,
+      [node.op for node in graph.nodes],
+      [node.name for node in graph.nodes],
+      {'': None, **graph.weights, **_fixed(graph, fixed_inputs)},
     )
+    self._graph = graph
     self._image_size = image_size
     self._layout = layout
-    self._operands: dict[str, Operand | None] = {'': None, **graph.weights}
-    self._operands |= self._fixed(fixed_inputs)
 
   def convert(self, outputs: Sequence[str] | None):
     """Returns the graph, and the names of its inputs and outputs."""
     wanted = self._graph.outputs
     if outputs is not None:
       wanted = [name for output in outputs for name in self._tensors(output)]
-    needed = onnx_file.walk_back(self._graph, wanted)
-    used = {n for i in needed for n in self._graph.nodes[i].inputs}
-    for name in sorted(self._graph.inputs, key=self._is_no_image):
-      if name not in self._operands and name in used.union(wanted):
-        self._operands[name] = self._input(name)
-    for number in sorted(needed):
-      self._add(number)
-    for name in dict.fromkeys(wanted):
-      operand = self._operand(name, 'The output')
-      with self._named.graph.as_default():
-        self._named.output(name, as_value(operand).in_onnx_order())
-    return self._named.finish()
-
-  def _fixed(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns inputs that are constants, checked."""
-    result = {}
-    for name, value in values.items():
-      if name not in self._graph.inputs:
-        raise GraphError(
-          f'it has no input {name!r}, but {sorted(self._graph.inputs)}.'
-        )
-      expected = self._graph.inputs[name]
-      result[name] = np.asarray(value, expected.dtype)
-      shape = expected.shape or result[name].shape
-      if not tf.TensorShape(shape).is_compatible_with(result[name].shape):
-        raise GraphError(
-          f'the input {name!r} has the shape {shape}, not that of its fixed '
-          f'value, {result[name].shape}.'
-        )
-    return result
+    inputs = self._graph.inputs
+    return self._convert(
+      sorted(inputs, key=lambda name: len(inputs[name].shape or ()) != 4),
+      wanted,
+    )
 
   def _tensors(self, name: str) -> Iterable[str]:
     """Returns the tensors that are called so, or that a node called so has."""
@@ -146,16 +114,12 @@ class _Converter:
         return list(filter(None, node.outputs))
     raise GraphError(f'it has no tensor or node {name!r}.')
 
-  def _is_no_image(self, name: str) -> bool:
-    shape = self._graph.inputs[name].shape
-    return shape is None or len(shape) != 4
-
-  def _input(self, name: str) -> Value:
+  def _input(self, key: str) -> Value:
     """Adds a Placeholder; of images it has the channels last."""
-    stated = self._graph.inputs[name]
+    stated = self._graph.inputs[key]
     shape = stated.shape
     if shape is None:
-      raise GraphError(f'the input {name!r} has no stated rank.')
+      raise GraphError(f'the input {key!r} has no stated rank.')
     order = tuple(range(len(shape)))
     if len(shape) == 4:
       channels = self._channels_axis(shape)
@@ -165,7 +129,7 @@ class _Converter:
         sizes = dict(zip(sides, self._image_size, strict=True))
         shape = [s or sizes.get(axis) for axis, s in enumerate(shape)]
     tensor = self._named.input(
-      name, tf.as_dtype(stated.dtype), [shape[axis] for axis in order]
+      key, tf.as_dtype(stated.dtype), [shape[axis] for axis in order]
     )
     return Value(tensor, order)
 
@@ -178,15 +142,16 @@ class _Converter:
   def _add(self, number: int) -> None:
     node = self._graph.nodes[number]
     operands = [self._operand(name, str(node)) for name in node.inputs]
-    with self._named.operation(
-      self._names[number], self._aliases[number]
-    ) as made:
+    with self._named_operation(number) as made:
       results = onnx_registry.convert(node, operands)
       values = [r for r in results if isinstance(r, Value)]
       if len(values) == len(results):
         made.extend(value.tensor for value in values)
-    for name, result in zip(node.outputs, results, strict=False):
-      self._operands[name] = result
+    self._operands |= dict(zip(node.outputs, results, strict=False))
+
+  def _output(self, key: str) -> tuple[str, tf.Tensor]:
+    operand = self._operand(key, 'The output')
+    return key, as_value(operand).in_onnx_order()
 
   def _operand(self, name: str, user: str) -> Operand | None:
     if name not in self._operands:
@@ -195,3 +160,22 @@ class _Converter:
         'has it for training only, or it is not supported.'
       )
     return self._operands[name]
+
+
+def _fixed(
+  graph: onnx_file.OnnxGraph, values: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+  """Returns inputs that are constants, checked."""
+  result = {}
+  for name, value in values.items():
+    if name not in graph.inputs:
+      raise GraphError(f'it has no input {name!r}, but {sorted(graph.inputs)}.')
+    expected = graph.inputs[name]
+    result[name] = np.asarray(value, expected.dtype)
+    shape = expected.shape or result[name].shape
+    if not tf.TensorShape(shape).is_compatible_with(result[name].shape):
+      raise GraphError(
+        f'the input {name!r} has the shape {shape}, not that of its fixed '
+        f'value, {result[name].shape}.'
+      )
+  return result

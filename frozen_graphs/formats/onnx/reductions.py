@@ -27,14 +27,6 @@ def _l2(x, axes, keepdims):
   return tf.sqrt(tf.reduce_sum(tf.square(x), axes, keepdims))
 
 
-def _sum_square(x, axes, keepdims):
-  return tf.reduce_sum(tf.square(x), axes, keepdims)
-
-
-def _log_sum(x, axes, keepdims):
-  return tf.math.log(tf.reduce_sum(x, axes, keepdims))
-
-
 _REDUCTIONS = {
   'ReduceMean': tf.reduce_mean,
   'ReduceSum': tf.reduce_sum,
@@ -43,8 +35,8 @@ _REDUCTIONS = {
   'ReduceProd': tf.reduce_prod,
   'ReduceL1': _l1,
   'ReduceL2': _l2,
-  'ReduceSumSquare': _sum_square,
-  'ReduceLogSum': _log_sum,
+  'ReduceSumSquare': lambda x, *axes: tf.reduce_sum(tf.square(x), *axes),
+  'ReduceLogSum': lambda x, *axes: tf.math.log(tf.reduce_sum(x, *axes)),
   'ReduceLogSumExp': tf.reduce_logsumexp,
 }
 _OF_ARRAYS = {
@@ -149,16 +141,18 @@ def _scaled(x: Value, scale: Operand, offset: Operand | None) -> Value:
   return result if offset is None else elementwise(tf.add, result, offset)
 
 
+def _scaled_by_channel(x: Value, scale: np.ndarray, offset: np.ndarray):
+  return _scaled(x, *(_for_channels(n, x.rank) for n in (scale, offset)))
+
+
 @register_op('InstanceNormalization')
 def _instance_normalization(
   node: Node, x: Operand, scale: Operand, offset: Operand
 ) -> Value:
   x = as_value(x)
   normalized = _normalized(x, range(2, x.rank), node.get('epsilon', 1e-5))
-  return _scaled(
-    normalized,
-    _for_channels(known(scale, 'scale'), x.rank),
-    _for_channels(known(offset, 'B'), x.rank),
+  return _scaled_by_channel(
+    normalized, known(scale, 'scale'), known(offset, 'B')
   )
 
 
@@ -192,9 +186,7 @@ def _group_normalization(
   scale, offset = known(scale, 'scale'), known(offset, 'bias')
   if len(scale) != channels:  # Opset 18 had one for each group.
     scale, offset = (np.repeat(n, channels // groups) for n in (scale, offset))
-  return _scaled(
-    result, _for_channels(scale, x.rank), _for_channels(offset, x.rank)
-  )
+  return _scaled_by_channel(result, scale, offset)
 
 
 @register_op('LpNormalization')
@@ -210,13 +202,11 @@ def _lp_normalization(node: Node, x: Operand) -> Value:
 @register_op('MatMul')
 def _matmul(node: Node, a: Operand, b: Operand) -> Operand:
   first, second = (as_value(o).in_onnx_order() for o in (a, b))
-  removed = []
-  if second.shape.rank == 1:
+  removed = [-1] * (second.shape.rank == 1) + [-2] * (first.shape.rank == 1)
+  if -1 in removed:
     second = second[:, None]
-    removed.append(-1)
-  if first.shape.rank == 1:
+  if -2 in removed:
     first = first[None]
-    removed.append(-2)
   result = tf.matmul(first, second)
   return Value.plain(tf.squeeze(result, removed) if removed else result)
 
@@ -242,11 +232,11 @@ def _gemm(
   if c is None or not beta:
     return Value.plain(result)
   if is_known(c):
-    c, beta = c * np.float32(beta), 1.0
-  summand = as_value(c)
-  if beta != 1:
-    summand = summand.with_axes(beta * summand.tensor)
-  return elementwise(tf.add, Value.plain(result), c if is_known(c) else summand)
+    c = c * np.float32(beta)
+  elif beta != 1:
+    c = as_value(c)
+    c = c.with_axes(beta * c.tensor)
+  return elementwise(tf.add, Value.plain(result), c)
 
 
 @register_op('Einsum')

@@ -8,16 +8,18 @@ that the function does not ask for is refused: it would be ignored.
 
 from collections.abc import Callable, Collection, Sequence
 
-import tensorflow as tf
-
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats import converter
 from frozen_graphs.formats.onnx.file import Node
 from frozen_graphs.formats.onnx.values import Operand, Value, boxed, settled
+from toolkit_basics.registry import Registry
 
 Function = Callable[..., Operand | tuple[Operand, ...]]
 
-_FUNCTIONS: dict[str, Function] = {}
-_IRRELEVANT: dict[str, frozenset[str]] = {}
+# Functions, and the attributes that do not change what a network computes.
+_OPERATIONS: Registry[tuple[Function, frozenset[str]]] = Registry(
+  'ONNX operation', __package__
+)
 
 _QUANTISED = frozenset({
   'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear',
@@ -37,10 +39,7 @@ def register_op(
 
   def register(function: Function) -> Function:
     for op in ops:
-      if op in _FUNCTIONS:
-        raise ValueError(f'The operation {op} is registered twice.')
-      _FUNCTIONS[op] = function
-      _IRRELEVANT[op] = frozenset(irrelevant)
+      _OPERATIONS.register(op)((function, frozenset(irrelevant)))
     return function
 
   return register
@@ -48,7 +47,7 @@ def register_op(
 
 def ops() -> tuple[str, ...]:
   """Returns the types that are known, sorted."""
-  return tuple(sorted(_FUNCTIONS))
+  return tuple(sorted(_OPERATIONS))
 
 
 def convert(
@@ -59,23 +58,12 @@ def convert(
   Raises:
     GraphError: If its type is not known, or it cannot be converted.
   """
-  function = _FUNCTIONS.get(node.op)
-  if function is None:
+  if node.op not in _OPERATIONS:
     raise GraphError(_unknown(node))
-  try:
+  function, irrelevant = _OPERATIONS.get(node.op)
+  with converter.explained(str(node)):
     results = function(node, *operands)
-  except (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-    tf.errors.OpError,
-  ) as error:
-    reason = ' '.join(str(error).split()) or type(error).__name__
-    raise GraphError(f'{node} cannot be converted: {reason}.') from error
-  ignored = set(node.attributes) - node.asked - _IRRELEVANT[node.op]
-  if ignored:
+  if ignored := set(node.attributes) - node.asked - irrelevant:
     raise GraphError(f'{node} has unknown attributes {sorted(ignored)}.')
   if not isinstance(results, tuple):
     results = (results,)

@@ -7,6 +7,7 @@ rows and columns, computed from the formulas of the standard
 """
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -25,7 +26,7 @@ from frozen_graphs.formats.onnx.values import (
 
 
 @dataclasses.dataclass(frozen=True)
-class _Side:
+class _ResizedSide:
   """How one side is resized: from `given` to `wanted`, times `scale`."""
 
   given: int | None
@@ -36,27 +37,23 @@ class _Side:
 @dataclasses.dataclass(frozen=True)
 class _Way:
   mode: str
-  coordinates: str
-  rounding: str
-  cubic: float
-  excludes_outside: bool
+  coordinates: str = 'asymmetric'
+  rounding: str = 'floor'
+  cubic: float = -0.75
+  excludes_outside: bool = False
 
 
 @register_op('Upsample')
 def _upsample(node: Node, x: Operand, scales: Operand | None = None) -> Value:
   """Of opset 7 and 9: nearest or linear with asymmetric coordinates."""
   scales = node.get('scales') if node.opset < 9 else known(scales, 'scales')
-  way = _Way(
-    _mode(node), 'asymmetric', 'floor', cubic=-0.75, excludes_outside=False
-  )
-  return _resized(as_value(x), list(scales), None, way)
+  return _resized(as_value(x), list(scales), None, _Way(_mode(node)))
 
 
 @register_op('Resize', irrelevant=('extrapolation_value',))
 def _resize(node: Node, x: Operand, *operands: Operand | None) -> Value:
   if node.opset < 11:
-    way = _Way(_mode(node), 'asymmetric', 'floor', -0.75, False)
-    return _resized(as_value(x), list(known(operands[0], 'scales')), None, way)
+    return _upsample(node, x, operands[0])
   way = _Way(
     _mode(node),
     node.get('coordinate_transformation_mode', 'half_pixel'),
@@ -113,22 +110,22 @@ def _resized(
 
 def _side(
   given: int | None, scales: list | None, sizes: list | None, axis: int
-) -> _Side:
+) -> _ResizedSide:
   if scales is not None:
     scale = float(scales[axis])
     if not 0 < scale < math.inf:
       raise ValueError(f'the scale {scale}')
     wanted = None if given is None else math.floor(given * scale)
-    return _Side(given, wanted, scale)
+    return _ResizedSide(given, wanted, scale)
   wanted = sizes[axis]
   if isinstance(wanted, tf.Tensor):
-    return _Side(given, None, math.nan)
+    return _ResizedSide(given, None, math.nan)
   scale = math.nan if given is None else int(wanted) / given
-  return _Side(given, int(wanted), scale)
+  return _ResizedSide(given, int(wanted), scale)
 
 
 def _native(
-  images: tf.Tensor, sides: list[_Side], sizes: list | None, way: _Way
+  images: tf.Tensor, sides: list[_ResizedSide], sizes: list | None, way: _Way
 ) -> tf.Tensor | None:
   """Returns the result where one operation of TensorFlow computes it."""
   options = _native_options(sides, way)
@@ -142,15 +139,13 @@ def _native(
     shape = tf.cast(tf.shape(images)[1:3], tf.float32)
     scales = tf.constant([side.scale for side in sides], tf.float32)
     target = tf.cast(tf.floor(shape * scales), tf.int32)
-  resize = (
-    tf.raw_ops.ResizeNearestNeighbor
-    if way.mode == 'nearest'
-    else tf.raw_ops.ResizeBilinear
-  )
+  resize = tf.raw_ops.ResizeBilinear
+  if way.mode == 'nearest':
+    resize = tf.raw_ops.ResizeNearestNeighbor
   return resize(images=images, size=target, **options)
 
 
-def _native_options(sides: list[_Side], way: _Way) -> dict | None:
+def _native_options(sides: list[_ResizedSide], way: _Way) -> dict | None:
   # TensorFlow divides sizes; the standard takes the scale that the file gives.
   divides = all(
     side.given is None
@@ -183,7 +178,9 @@ def _native_options(sides: list[_Side], way: _Way) -> dict | None:
   }.get(way.coordinates)
 
 
-def _summed(images: tf.Tensor, sides: list[_Side], way: _Way) -> tf.Tensor:
+def _summed(
+  images: tf.Tensor, sides: list[_ResizedSide], way: _Way
+) -> tf.Tensor:
   for axis, side in enumerate(sides, start=1):
     if side.scale == 1:
       continue
@@ -194,19 +191,20 @@ def _summed(images: tf.Tensor, sides: list[_Side], way: _Way) -> tf.Tensor:
       )
     if side.wanted > MAX_ELEMENTS:
       raise ValueError(f'the size {side.wanted}')
-    places, weights = _taps(side, way)
-    total = None
-    for place, weight in zip(places, weights, strict=True):
+    parts = []
+    for place, weight in zip(*_taps(side, way), strict=True):
       part = tf.gather(images, place, axis=axis)
       if not np.all(weight == 1):
         shape = [-1 if a == axis else 1 for a in range(4)]
         part = part * tf.constant(weight.reshape(shape), images.dtype)
-      total = part if total is None else total + part
-    images = total
+      parts.append(part)
+    images = functools.reduce(tf.add, parts)
   return images
 
 
-def _taps(side: _Side, way: _Way) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _taps(
+  side: _ResizedSide, way: _Way
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
   """Returns the positions that are summed, and their weights [wanted]."""
   position = _positions(side, way.coordinates)
   if way.mode == 'nearest':
@@ -234,7 +232,7 @@ def _taps(side: _Side, way: _Way) -> tuple[list[np.ndarray], list[np.ndarray]]:
   return limited, weights
 
 
-def _positions(side: _Side, coordinates: str) -> np.ndarray:
+def _positions(side: _ResizedSide, coordinates: str) -> np.ndarray:
   """Returns where in the given side the elements of the wanted one lie."""
   x = np.arange(side.wanted, dtype=np.float64)
   if coordinates == 'asymmetric':

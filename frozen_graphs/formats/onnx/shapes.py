@@ -23,15 +23,12 @@ from frozen_graphs.formats.onnx.values import (
 
 @register_op('Constant')
 def _constant(node: Node) -> Operand:
-  values = {
-    name: node.get(name)
-    for name in ('value', 'value_float', 'value_floats', 'value_int',
-                 'value_ints')
-  }  # fmt: skip
-  (name, value), *_ = [(n, v) for n, v in values.items() if v is not None]
-  if name == 'value':
+  if (value := node.get('value')) is not None:
     return value
-  return np.asarray(value, np.float32 if 'float' in name else np.int64)
+  for name in ('value_float', 'value_floats', 'value_int', 'value_ints'):
+    if (value := node.get(name)) is not None:
+      return np.asarray(value, np.float32 if 'float' in name else np.int64)
+  raise ValueError('it holds no numbers')
 
 
 @register_op('ConstantOfShape')
@@ -52,16 +49,18 @@ def _range(node: Node, *limits: Operand) -> Operand:
   return Value.plain(tf.range(*(as_value(limit).tensor for limit in limits)))
 
 
+def _dims(x: Operand) -> np.ndarray:
+  return x.dims() if isinstance(x, Value) else np.array(x.shape, np.int64)
+
+
 @register_op('Shape')
 def _shape(node: Node, x: Operand) -> np.ndarray:
-  dims = x.dims() if isinstance(x, Value) else np.array(x.shape, np.int64)
-  return dims[node.get('start', 0) : node.get('end')]
+  return _dims(x)[node.get('start', 0) : node.get('end')]
 
 
 @register_op('Size')
 def _size(node: Node, x: Operand) -> np.ndarray:
-  dims = x.dims() if isinstance(x, Value) else np.array(x.shape, np.int64)
-  return boxed(np.prod(dims))
+  return boxed(np.prod(_dims(x)))
 
 
 @register_op('Reshape')
@@ -69,15 +68,11 @@ def _reshape(node: Node, x: Operand, shape: Operand) -> Operand:
   copies_zero = not node.flag('allowzero')
   if isinstance(shape, Value):
     return Value.plain(tf.reshape(as_value(x).in_onnx_order(), shape.tensor))
-  target = list(shape)
-  if isinstance(x, np.ndarray):
-    given = list(x.shape)
-  else:
-    given = list(x.dims())
-  if copies_zero:
-    target = [
-      given[i] if _is(size, 0) else size for i, size in enumerate(target)
-    ]
+  given = list(_dims(x))
+  target = [
+    given[i] if copies_zero and _is(size, 0) else size
+    for i, size in enumerate(shape)
+  ]
   return _reshaped(x, given, target)
 
 
@@ -88,11 +83,11 @@ def _is(size, number: int) -> bool:
 def _reshaped(x: Operand, given: list, target: list) -> Operand:
   """Returns x in a shape of numbers and, where sizes are open, tensors."""
   unknown = [i for i, s in enumerate(target) if isinstance(s, tf.Tensor)]
-  inferred = [i for i, s in enumerate(target) if _is(s, -1)]
-  if not inferred and len(unknown) == 1:
-    target[unknown[0]] = -1
-  elif not inferred and not unknown and given[:1] == target[:1] == [1]:
-    target[0] = -1  # Images stay apart if more than one is fed at once.
+  if not any(_is(size, -1) for size in target):
+    if len(unknown) == 1:
+      target[unknown[0]] = -1
+    elif not unknown and given[:1] == target[:1] == [1]:
+      target[0] = -1  # Images stay apart if more than one is fed at once.
   if isinstance(x, np.ndarray):
     return x.reshape([int(size) for size in target])
   tensor = x.in_onnx_order()
@@ -127,7 +122,7 @@ def _squeeze(node: Node, x: Operand, axes: Operand | None = None) -> Operand:
 @register_op('Unsqueeze')
 def _unsqueeze(node: Node, x: Operand, axes: Operand | None = None) -> Operand:
   axes = _axes(node, axes, since=13)
-  rank = len(axes) + (x.rank if isinstance(x, Value) else x.ndim)
+  rank = len(axes) + len(x.shape)
   axes = sorted(normal_axis(axis, rank) for axis in axes)
   if isinstance(x, np.ndarray):
     return np.expand_dims(x, axes)
@@ -147,7 +142,7 @@ def _axes(node: Node, operand: Operand | None, since: int) -> list[int] | None:
 
 @register_op('Transpose')
 def _transpose(node: Node, x: Operand) -> Operand:
-  rank = x.rank if isinstance(x, Value) else x.ndim
+  rank = len(x.shape)
   perm = list(node.get('perm') or range(rank)[::-1])
   if sorted(perm) != list(range(rank)):
     raise ValueError(f'perm={perm} of {rank} dimensions')
@@ -190,21 +185,18 @@ def _split(
 
 
 @register_op('Slice')
-def _slice(
-  node: Node,
-  x: Operand,
-  starts: Operand | None = None,
-  ends: Operand | None = None,
-  axes: Operand | None = None,
-  steps: Operand | None = None,
-) -> Operand:
+def _slice(node: Node, x: Operand, *operands: Operand | None) -> Operand:
   if node.opset < 10:
     starts, ends = node.get('starts'), node.get('ends')
-    axes = node.get('axes') or range(len(starts))
+    axes, steps = node.get('axes'), None
   else:
+    starts, ends, axes, steps = (*operands, None, None)[:4]
     starts, ends = _positions(starts, 'starts'), _positions(ends, 'ends')
-    axes = range(len(starts)) if axes is None else integers(axes, 'axes')
-  steps = [1] * len(starts) if steps is None else integers(steps, 'steps')
+    axes, steps = (
+      o if o is None else integers(o, what)
+      for o, what in ((axes, 'axes'), (steps, 'steps'))
+    )
+  axes, steps = axes or range(len(starts)), steps or [1] * len(starts)
   slices = [slice(None)] * len(x.shape)
   for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
     slices[normal_axis(axis, len(slices))] = _python_slice(start, end, step)

@@ -46,17 +46,16 @@ class Window:
     )
 
 
-def sides(value: Value) -> tuple[int | None, ...]:
-  return value.shape[2:]
-
-
-def read_window(node: Node, size: Sequence[int], value: Value) -> Window:
+def read_window(
+  node: Node, size: Sequence[int], value: Value, auto: str | None = None
+) -> Window:
   """Returns the geometry that the attributes of a node describe.
 
   Args:
     node: A convolution or a pooling.
     size: Of the kernel.
     value: What the window slides over.
+    auto: Takes the place of the attribute auto_pad.
   """
   count = value.rank - 2
   if count not in (1, 2) or len(size) != count:
@@ -68,18 +67,16 @@ def read_window(node: Node, size: Sequence[int], value: Value) -> Window:
   dilations = node.get('dilations') or [1] * count
   pads = _numbers(node.get('pads') or [0] * (2 * count), 2 * count)
   window = Window(
-    _numbers(size, count),
-    _numbers(strides, count),
-    _numbers(dilations, count),
+    *(_numbers(n, count) for n in (size, strides, dilations)),
     tuple(zip(pads[:count], pads[count:], strict=True)),
   )
-  auto = node.get('auto_pad', 'NOTSET')
+  auto = auto or node.get('auto_pad', 'NOTSET')
   if auto in ('SAME_UPPER', 'SAME_LOWER'):
-    pads = _same_pads(window, sides(value), auto == 'SAME_UPPER')
-    window = dataclasses.replace(window, pads=pads)
-  elif auto == 'VALID':
-    window = dataclasses.replace(window, pads=((0, 0),) * count)
-  elif auto != 'NOTSET':
+    pads = _same_pads(window, value.shape[2:], auto == 'SAME_UPPER')
+    return dataclasses.replace(window, pads=pads)
+  if auto == 'VALID':
+    return dataclasses.replace(window, pads=((0, 0),) * count)
+  if auto != 'NOTSET':
     raise ValueError(f'auto_pad={auto!r} is not known')
   return window
 
@@ -130,14 +127,11 @@ def over_images(
 
 def pad(images: tf.Tensor, pads: Pads, value: float = 0.0) -> tf.Tensor:
   """Pads the sides of [N, H, W, C]; a negative number crops."""
-  if any(before < 0 or behind < 0 for before, behind in pads):
-    (top, bottom), (left, right) = pads
-    images = images[
-      :, max(0, -top) : min(0, bottom) or None,
-      max(0, -left) : min(0, right) or None,
-    ]  # fmt: skip
-    pads = tuple((max(0, before), max(0, behind)) for before, behind in pads)
-  if not any(before or behind for before, behind in pads):
+  if np.min(pads) < 0:
+    rows, columns = (slice(max(0, -a), min(0, b) or None) for a, b in pads)
+    images = images[:, rows, columns]
+    pads = np.maximum(pads, 0).tolist()
+  if not np.any(pads):
     return images
   return tf.pad(images, [(0, 0), *pads, (0, 0)], constant_values=value)
 
@@ -154,12 +148,9 @@ def _pooled(
     raise ValueError('pooling with dilations is not supported')
   more = [0] * len(window.size)
   if node.flag('ceil_mode'):
-    more = [_surplus(*side) for side in zip(
-      sides(x), window.size, window.strides, window.pads, strict=True
-    )]  # fmt: skip
-  if x.rank == 3:
-    more = [0, *more]
-  further = tuple((0, m) for m in more)
+    each = x.shape[2:], window.size, window.strides, window.pads
+    more = list(map(_surplus, *each))
+  further = tuple((0, m) for m in ([0, *more] if x.rank == 3 else more))
   return over_images(x, window, lambda images, w: function(images, w, further))
 
 
@@ -177,9 +168,7 @@ def _surplus(
 
 
 def _sum_of(first: Pads, second: Pads) -> Pads:
-  return tuple(
-    (a + c, b + d) for (a, b), (c, d) in zip(first, second, strict=True)
-  )
+  return np.add(first, second).tolist()
 
 
 @register_op('MaxPool', irrelevant=('storage_order',))
@@ -200,19 +189,19 @@ def _average_pool(node: Node, x: Operand) -> Value:
   counts_padding = node.flag('count_include_pad')
 
   def function(images: tf.Tensor, window: Window, further: Pads) -> tf.Tensor:
-    pads = _sum_of(window.pads, further)
+    if counts_padding:
+      images, pads = pad(images, window.pads), further
+    else:
+      pads = _sum_of(window.pads, further)
     averages = _mean(pad(images, pads), window)
-    counted = further if counts_padding else pads
-    if not any(before or behind for before, behind in counted):
+    if not np.any(pads):
       return averages
     # The mean over a window is of those elements only that count.
     sizes = tf.shape(images)
     ones = tf.ones(tf.stack([1, sizes[1], sizes[2], 1]))
     if images.shape[1:3].is_fully_defined():
       ones = tf.ones([1, *images.shape[1:3], 1])
-    if counts_padding:
-      ones = pad(ones, window.pads, 1.0)
-    return averages / _mean(pad(ones, counted), window)
+    return averages / _mean(pad(ones, pads), window)
 
   return _pooled(node, x, function)
 
@@ -247,9 +236,8 @@ def _local_response_normalization(node: Node, x: Operand) -> Value:
 
 @register_op('DepthToSpace')
 def _depth_to_space(node: Node, x: Operand) -> Value:
-  x, block = as_value(x), node.get('blocksize')
+  x, block, mode = as_value(x), node.get('blocksize'), node.get('mode', 'DCR')
   images = x.arranged(channels_last(4))
-  mode = node.get('mode', 'DCR')
   if mode == 'CRD':
     channels = np.arange(x.shape[1]).reshape(-1, block * block).T
     images = tf.gather(images, channels.reshape(-1), axis=3)

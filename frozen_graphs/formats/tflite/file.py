@@ -6,41 +6,32 @@ import functools
 import math
 import os
 import struct
+import types
 from typing import Any
 
 import numpy as np
 
-from frozen_graphs import bounded_files
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats import converter
+from toolkit_basics import files
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 _IDENTIFIER = b'TFL3'
 _DTYPES = {
-  'FLOAT16': np.float16,
-  'FLOAT32': np.float32,
-  'FLOAT64': np.float64,
-  'BOOL': np.bool_,
-  'INT8': np.int8,
-  'INT16': np.int16,
-  'INT32': np.int32,
-  'INT64': np.int64,
-  'UINT8': np.uint8,
-  'UINT16': np.uint16,
-  'UINT32': np.uint32,
-  'UINT64': np.uint64,
-}
+  name.upper(): np.dtype(name)
+  for name in (
+    'float16', 'float32', 'float64', 'bool', 'int8', 'int16', 'int32', 'int64',
+    'uint8', 'uint16', 'uint32', 'uint64',
+  )
+}  # fmt: skip
 _DAMAGES = (
-  AttributeError,
-  LookupError,
-  OverflowError,
-  TypeError,
-  ValueError,
+  AttributeError, LookupError, OverflowError, TypeError, ValueError,
   struct.error,
-)
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
-class Tensor:
+class TfliteTensor:
   """A tensor of the file.
 
   Attributes:
@@ -69,7 +60,7 @@ class Tensor:
         f'the tensor {self.name!r} is of type {self.kind}, which is not '
         'supported.'
       )
-    dtype = np.dtype(_DTYPES[self.kind])
+    dtype = _DTYPES[self.kind]
     return np.dtype(np.float32) if dtype.kind == 'f' else dtype
 
   @property
@@ -123,29 +114,18 @@ class TfliteGraph:
     outputs: Numbers of tensors.
   """
 
-  tensors: tuple[Tensor, ...]
+  tensors: tuple[TfliteTensor, ...]
   operators: tuple[Operator, ...]
   inputs: tuple[int, ...]
   outputs: tuple[int, ...]
 
 
-def require_tflite():
-  """Returns the package `tflite`, the bindings of the file format.
-
-  Raises:
-    GraphError: If it is not installed.
-  """
-  try:
-    import tflite
-  except ImportError as error:
-    raise GraphError(
-      'Reading TensorFlow Lite files needs the package "tflite": '
-      "pip install 'attribution-transfer[tflite]' (or '.[tflite]')."
-    ) from error
-  return tflite
+def _require_tflite() -> types.ModuleType:
+  """Returns the bindings of the file format."""
+  return converter.require('tflite', of_format='TensorFlow Lite')
 
 
-def names(enumeration: type) -> Mapping[int, str]:
+def _names(enumeration: type) -> Mapping[int, str]:
   """Returns the names of the numbers of an enumeration of `tflite`."""
   return {
     value: name
@@ -165,14 +145,14 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> TfliteGraph:
     GraphError: If the file is no model, is cut off, or is too large.
     OSError: If it cannot be read.
   """
-  tflite = require_tflite()
-  content = bounded_files.read(path, max_bytes)
+  tflite = _require_tflite()
+  content = files.read_bounded(path, max_bytes, GraphError)
   if content[4:8] != _IDENTIFIER:
     raise GraphError(
       f'{path} is no TensorFlow Lite model ({len(content)} bytes).'
     )
   try:
-    graph = _Reader(tflite, content).graph()
+    graph = _TfliteReader(tflite, content).graph()
     _check(graph)
   except GraphError as error:
     raise GraphError(f'{path}: {error}') from error
@@ -206,52 +186,51 @@ def _check(graph: TfliteGraph) -> None:
     raise GraphError('an input or output is missing; the file is damaged.')
 
 
-class _Reader:
+class _TfliteReader:
   """Decodes one file."""
 
   def __init__(self, tflite, content: bytes):
     self._tflite = tflite
     self._content = content
     self._model = tflite.Model.GetRootAs(content, 0)
-    self._types = names(tflite.TensorType)
-    self._ops = names(tflite.BuiltinOperator)
-    self._options = names(tflite.BuiltinOptions)
+    self._types = _names(tflite.TensorType)
+    self._ops = _names(tflite.BuiltinOperator)
+    self._options = _names(tflite.BuiltinOptions)
 
   def graph(self) -> TfliteGraph:
     if not self._model.SubgraphsLength():
       raise GraphError('it has no graph; the file is damaged.')
     main = self._model.Subgraphs(0)
     return TfliteGraph(
-      tuple(self._tensor(main.Tensors(i)) for i in range(main.TensorsLength())),
+      tuple(map(self._tensor, map(main.Tensors, range(main.TensorsLength())))),
       tuple(
-        self._operator(main.Operators(i)) for i in range(main.OperatorsLength())
+        map(self._operator, map(main.Operators, range(main.OperatorsLength())))
       ),
       _numbers(main, 'Inputs'),
       _numbers(main, 'Outputs'),
     )
 
-  def _tensor(self, tensor) -> Tensor:
+  def _tensor(self, tensor) -> TfliteTensor:
     name = (tensor.Name() or b'').decode(errors='replace')
     kind = self._types.get(tensor.Type(), str(tensor.Type()))
     if tensor.Sparsity() is not None:
       raise GraphError(f'the tensor {name!r} is sparse; that is not supported.')
     shape = _numbers(tensor, 'Shape')
     signature = _numbers(tensor, 'ShapeSignature') or shape
-    scale = zero = np.zeros(0)
-    axis = 0
-    if (quantization := tensor.Quantization()) is not None:
-      if quantization.ScaleLength():
-        scale = quantization.ScaleAsNumpy()
-        zero = np.zeros_like(scale, np.int64)
-        if quantization.ZeroPointLength():
-          zero = quantization.ZeroPointAsNumpy()
-        axis = quantization.QuantizedDimension()
+    scale, zero, axis = np.zeros(0), np.zeros(0), 0
+    quantization = tensor.Quantization()
+    if quantization is not None and quantization.ScaleLength():
+      scale = quantization.ScaleAsNumpy()
+      zero = np.zeros_like(scale, np.int64)
+      if quantization.ZeroPointLength():
+        zero = quantization.ZeroPointAsNumpy()
+      axis = quantization.QuantizedDimension()
     data = self._data(tensor.Buffer())
     array = None
     if len(data) or 0 in shape:
       array = _array(name, kind, shape, data)
     dims = tuple(size if size >= 0 else None for size in signature)
-    return Tensor(name, kind, dims, scale, zero, axis, array)
+    return TfliteTensor(name, kind, dims, scale, zero, axis, array)
 
   def _data(self, number: int) -> np.ndarray:
     """Returns the bytes of a buffer; those of large files lie behind it all."""
@@ -294,7 +273,7 @@ def _array(
   """Returns the value of a constant; None of a type that is not known."""
   if kind not in _DTYPES:
     return np.zeros(0)  # Refused where it is used.
-  dtype = np.dtype(_DTYPES[kind])
+  dtype = _DTYPES[kind]
   needed = math.prod(shape) * dtype.itemsize
   if len(data) != needed or min(shape, default=0) < 0:
     raise GraphError(
@@ -307,4 +286,4 @@ def _array(
 @functools.cache
 def activations() -> Mapping[int, str]:
   """Returns the names of activations that are fused into operations."""
-  return names(require_tflite().ActivationFunctionType)
+  return _names(_require_tflite().ActivationFunctionType)

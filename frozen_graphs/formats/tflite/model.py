@@ -18,13 +18,9 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import named_graph
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats import converter
 from frozen_graphs.formats.tflite import file as tflite_file
-from frozen_graphs.formats.tflite import (
-  layers,  # noqa: F401 (registers operations)
-  ops,  # noqa: F401
-)
 from frozen_graphs.formats.tflite import registry as tflite_registry
 from frozen_graphs.formats.tflite.registry import Operand
 from frozen_graphs.frozen import FrozenNetwork
@@ -61,7 +57,7 @@ def load(
   """
   graph = tflite_file.read(path, max_bytes)
   try:
-    graph_def, inputs, names = _Converter(graph).convert(outputs)
+    graph_def, inputs, names = _TfliteConverter(graph).convert(outputs)
   except GraphError as error:
     raise GraphError(f'{path}: {error}') from error
   return FrozenNetwork(
@@ -69,50 +65,27 @@ def load(
   )
 
 
-class _Converter:
-  """Converts one file."""
+class _TfliteConverter(converter.Converter[int]):
+  """Converts one file; operands are by the numbers of tensors."""
 
   def __init__(self, graph: tflite_file.TfliteGraph):
-    self._graph = graph
-    self._named = named_graph.NamedGraph()
-    self._names, self._aliases = named_graph.choose(
-      [tflite_registry.kind(o) for o in graph.operators],
+    super().__init__(
+      graph.operators,
+      [tflite_registry.kind(operator) for operator in graph.operators],
       [graph.tensors[o.outputs[0]].name for o in graph.operators],
+      {-1: None},
     )
-    self._operands: dict[int, Operand | None] = {-1: None}
+    self._graph = graph
 
   def convert(self, outputs: Sequence[str] | None):
     """Returns the graph, and the names of its inputs and outputs."""
     wanted = self._graph.outputs
     if outputs is not None:
       wanted = [self._tensor(output) for output in outputs]
-    needed = self._needed(wanted)
-    used = {n for i in needed for n in self._graph.operators[i].inputs}
-    for number in sorted(self._graph.inputs, key=self._is_no_image):
-      if number in used.union(wanted):
-        self._add_input(number)
-    for number in sorted(needed):
-      self._add(number)
-    for number in dict.fromkeys(wanted):
-      with self._named.graph.as_default():
-        tensor = tf.convert_to_tensor(self._operand(number))
-      self._named.output(self._graph.tensors[number].name, tensor)
-    return self._named.finish()
-
-  def _needed(self, tensors: Sequence[int]) -> set[int]:
-    """Returns the numbers of the operators that some tensors need."""
-    makers = {
-      number: i
-      for i, operator in enumerate(self._graph.operators)
-      for number in operator.outputs
-    }
-    needed, stack = set(), list(tensors)
-    while stack:
-      maker = makers.get(stack.pop())
-      if maker is not None and maker not in needed:
-        needed.add(maker)
-        stack.extend(self._graph.operators[maker].inputs)
-    return needed
+    inputs = sorted(
+      self._graph.inputs, key=lambda n: len(self._graph.tensors[n].shape) != 4
+    )
+    return self._convert(inputs, wanted)
 
   def _tensor(self, name: str) -> int:
     for number, tensor in enumerate(self._graph.tensors):
@@ -123,50 +96,39 @@ class _Converter:
         return operator.outputs[0]
     raise GraphError(f'it has no tensor {name!r}.')
 
-  def _is_no_image(self, number: int) -> bool:
-    return len(self._graph.tensors[number].shape) != 4
-
-  def _add_input(self, number: int) -> None:
-    tensor = self._graph.tensors[number]
-    self._refuse_quantised(tensor)
-    self._operands[number] = self._named.input(
+  def _input(self, key: int) -> tf.Tensor:
+    tensor = self._graph.tensors[key]
+    _refuse_quantised(tensor)
+    return self._named.input(
       tensor.name, tf.as_dtype(tensor.dtype), tensor.shape
     )
 
   def _add(self, number: int) -> None:
     operator = self._graph.operators[number]
     result = self._graph.tensors[operator.outputs[0]]
-    if operator.op in ('DEQUANTIZE', 'CAST'):
-      self._retype(operator, result, number)
-      return
-    for tensor in (*operator.inputs, *operator.outputs):
+    # What changes the type of weights alone may be given quantised ones.
+    retypes = operator.op in ('DEQUANTIZE', 'CAST')
+    checked = operator.inputs[:1] if retypes else (
+      *operator.inputs, *operator.outputs
+    )  # fmt: skip
+    for tensor in checked:
       if tensor >= 0:
-        self._refuse_quantised(self._graph.tensors[tensor])
+        _refuse_quantised(self._graph.tensors[tensor])
     operands = [self._operand(tensor) for tensor in operator.inputs]
-    with self._named.operation(
-      self._names[number], self._aliases[number]
-    ) as made:
-      results = tflite_registry.convert(operator, operands, result.name)
+    if retypes and isinstance(operands[0], np.ndarray):
+      self._operands[operator.outputs[0]] = operands[0].astype(result.dtype)
+      return
+    with self._named_operation(number) as made:
+      if retypes:
+        results = (tf.cast(operands[0], result.dtype),)
+      else:
+        results = tflite_registry.convert(operator, operands, result.name)
       made.extend(results)
     self._operands |= dict(zip(operator.outputs, results, strict=False))
 
-  def _retype(
-    self,
-    operator: tflite_file.Operator,
-    result: tflite_file.Tensor,
-    number: int,
-  ) -> None:
-    """Adds an operation that changes the type; constants change at once."""
-    self._refuse_quantised(self._graph.tensors[operator.inputs[0]])
-    value = self._operand(operator.inputs[0])
-    if isinstance(value, np.ndarray):
-      self._operands[operator.outputs[0]] = value.astype(result.dtype)
-      return
-    with self._named.operation(
-      self._names[number], self._aliases[number]
-    ) as made:
-      made.append(tf.cast(value, result.dtype))
-    self._operands[operator.outputs[0]] = made[0]
+  def _output(self, key: int) -> tuple[str, tf.Tensor]:
+    tensor = tf.convert_to_tensor(self._operand(key))
+    return self._graph.tensors[key].name, tensor
 
   def _operand(self, number: int) -> Operand | None:
     """Returns an operand, a constant as an array of the computed type."""
@@ -178,17 +140,18 @@ class _Converter:
         self._operands[number] = tensor.array.astype(tensor.dtype)
     return self._operands[number]
 
-  def _refuse_quantised(self, tensor: tflite_file.Tensor) -> None:
-    """Raises GraphError for activations that are integers; weights may be."""
-    if tensor.is_quantised and tensor.array is None:
-      raise GraphError(
-        f'the tensor {tensor.name!r} is quantised ({tensor.kind}). No gradient '
-        'flows through a quantised network; take the file of which at most '
-        'the weights are quantised.'
-      )
+
+def _refuse_quantised(tensor: tflite_file.TfliteTensor) -> None:
+  """Raises GraphError for activations that are integers; weights may be."""
+  if tensor.is_quantised and tensor.array is None:
+    raise GraphError(
+      f'the tensor {tensor.name!r} is quantised ({tensor.kind}). No gradient '
+      'flows through a quantised network; take the file of which at most '
+      'the weights are quantised.'
+    )
 
 
-def _dequantised(tensor: tflite_file.Tensor) -> np.ndarray:
+def _dequantised(tensor: tflite_file.TfliteTensor) -> np.ndarray:
   """Returns the weights that quantised ones stand for."""
   if tensor.kind not in ('INT8', 'UINT8', 'INT16', 'INT32'):
     raise GraphError(

@@ -1,6 +1,6 @@
-"""TensorFlow Lite's operations on elements, axes and shapes."""
+"""TensorFlow Lite's operations, as TensorFlow's functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -13,8 +13,24 @@ from frozen_graphs.formats.tflite.registry import (
   register_op,
 )
 
-# Operations without options that TensorFlow has as well.
-_SAME: dict[str, tuple[str, Callable]] = {
+_PADDINGS = ('SAME', 'VALID')  # In the order of the file format's numbers.
+
+
+def _number(operand: Operand) -> int:
+  return known(operand, 'the axis').item()
+
+
+def _between(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
+  return tf.minimum(tf.maximum(x, low), high)
+
+
+def _l2_normalized(x: tf.Tensor) -> tf.Tensor:
+  norm = tf.sqrt(tf.reduce_sum(tf.square(x), -1, keepdims=True))
+  return x / tf.maximum(norm, 1e-6)
+
+
+# The type of TensorFlow's operation, and a function of the operands.
+_PLAIN: Mapping[str, tuple[str, Callable]] = {
   'ADD': ('AddV2', tf.add),
   'ADD_N': ('AddN', lambda *x: tf.add_n(x)),
   'SUB': ('Sub', tf.subtract),
@@ -41,9 +57,14 @@ _SAME: dict[str, tuple[str, Callable]] = {
   'COS': ('Cos', tf.cos),
   'RELU': ('Relu', tf.nn.relu),
   'RELU6': ('Relu6', tf.nn.relu6),
+  'RELU_N1_TO_1': ('Minimum', lambda x: _between(x, -1.0, 1.0)),
+  'RELU_0_TO_1': ('Minimum', lambda x: _between(x, 0.0, 1.0)),
+  'PRELU': ('Sub', lambda x, a: tf.nn.relu(x) - a * tf.nn.relu(-x)),
+  'HARD_SWISH': ('Mul', lambda x: x * (tf.nn.relu6(x + 3.0) * (1 / 6))),
   'ELU': ('Elu', tf.nn.elu),
   'LOGISTIC': ('Sigmoid', tf.sigmoid),
   'TANH': ('Tanh', tf.tanh),
+  'L2_NORMALIZATION': ('RealDiv', _l2_normalized),
   'LOG_SOFTMAX': ('LogSoftmax', tf.nn.log_softmax),
   'EQUAL': ('Equal', tf.equal),
   'NOT_EQUAL': ('NotEqual', tf.not_equal),
@@ -64,63 +85,156 @@ _SAME: dict[str, tuple[str, Callable]] = {
   'BROADCAST_TO': ('BroadcastTo', tf.broadcast_to),
   'BROADCAST_ARGS': ('BroadcastArgs', tf.broadcast_dynamic_shape),
   'TRANSPOSE': ('Transpose', tf.transpose),
+  'EXPAND_DIMS': ('ExpandDims', lambda x, a: tf.expand_dims(x, _number(a))),
+  'SHAPE': ('Shape', tf.shape),
   'SLICE': ('Slice', tf.slice),
   'PAD': ('Pad', tf.pad),
+  'PADV2': ('PadV2', lambda x, p, v: tf.pad(x, p, constant_values=v)),
   'GATHER_ND': ('GatherNd', tf.gather_nd),
+  'ARG_MAX': ('ArgMax', lambda x, axis: tf.argmax(x, _number(axis))),
   'REVERSE_V2': ('ReverseV2', tf.reverse),
   'SPACE_TO_BATCH_ND': ('SpaceToBatchND', tf.space_to_batch),
   'BATCH_TO_SPACE_ND': ('BatchToSpaceND', tf.batch_to_space),
 }
 
 
-def _register_same(op: str, kind: str, function: Callable) -> None:
+def _register(
+  op: str,
+  kind: str,
+  function: Callable[..., tf.Tensor],
+  **options: str | tuple[str, object],
+) -> None:
+  """Makes an operation known that one of TensorFlow's functions computes.
+
+  Args:
+    op: Its type, as the file format calls it.
+    kind: The type of operation that TensorFlow has for it.
+    function: Of the operands, and of options.
+    **options: The file format's option for each argument of the function,
+      perhaps with the value that it has if a file states none.
+  """
+
   @register_op(op, kind)
   def convert(operator: Operator, *operands: Operand) -> tf.Tensor:
-    return function(*operands)
+    given = {
+      name: operator.get(*((o,) if isinstance(o, str) else o))
+      for name, o in options.items()
+    }
+    return function(*operands, **given)
 
 
-for _op, (_kind, _function) in _SAME.items():
-  _register_same(_op, _kind, _function)
+for _op, (_kind, _function) in _PLAIN.items():
+  _register(_op, _kind, _function)
 
 
-@register_op('PADV2', 'PadV2')
-def _pad(operator: Operator, x: Operand, pads: Operand, value: Operand):
-  return tf.pad(x, pads, constant_values=value)
+def _reduction(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+  return lambda x, axes, keepdims: function(
+    x, integers(axes, 'the axes'), keepdims=keepdims
+  )
 
 
-@register_op('MIRROR_PAD', 'MirrorPad')
-def _mirror_pad(operator: Operator, x: Operand, pads: Operand):
-  return tf.pad(x, pads, ('REFLECT', 'SYMMETRIC')[operator.get('Mode')])
+for _op, _kind, _function in (
+  ('MEAN', 'Mean', tf.reduce_mean),
+  ('SUM', 'Sum', tf.reduce_sum),
+  ('REDUCE_MAX', 'Max', tf.reduce_max),
+  ('REDUCE_MIN', 'Min', tf.reduce_min),
+  ('REDUCE_PROD', 'Prod', tf.reduce_prod),
+):
+  _register(_op, _kind, _reduction(_function), keepdims='KeepDims')
+
+for _op, _kind, _function in (
+  ('RESIZE_BILINEAR', 'ResizeBilinear', tf.raw_ops.ResizeBilinear),
+  (
+    'RESIZE_NEAREST_NEIGHBOR',
+    'ResizeNearestNeighbor',
+    tf.raw_ops.ResizeNearestNeighbor,
+  ),
+):
+  _register(
+    _op,
+    _kind,
+    lambda x, size, resize=_function, **options: resize(
+      images=x, size=size, **options
+    ),
+    align_corners='AlignCorners',
+    half_pixel_centers='HalfPixelCenters',
+  )
+
+_register('LEAKY_RELU', 'LeakyRelu', tf.nn.leaky_relu, alpha='Alpha')
+_register('GELU', 'Mul', tf.nn.gelu, approximate=('Approximate', False))
+_register(
+  'SOFTMAX',
+  'Softmax',
+  lambda x, beta: tf.nn.softmax(x if beta == 1 else beta * x),
+  beta=('Beta', 1.0),
+)
+_register(
+  'LOCAL_RESPONSE_NORMALIZATION',
+  'LRN',
+  tf.nn.local_response_normalization,
+  depth_radius='Radius',
+  bias='Bias',
+  alpha='Alpha',
+  beta='Beta',
+)
+_register(
+  'BATCH_MATMUL',
+  'BatchMatMulV2',
+  tf.matmul,
+  transpose_a=('AdjX', False),
+  transpose_b=('AdjY', False),
+)
+_register(
+  'MIRROR_PAD',
+  'MirrorPad',
+  lambda x, pads, mode: tf.pad(x, pads, ('REFLECT', 'SYMMETRIC')[mode]),
+  mode='Mode',
+)
+_register(
+  'CONCATENATION',
+  'ConcatV2',
+  lambda *parts, axis: tf.concat(parts, axis),
+  axis='Axis',
+)
+_register(
+  'PACK', 'Pack', lambda *parts, axis: tf.stack(parts, axis), axis='Axis'
+)
+_register(
+  'GATHER',
+  'GatherV2',
+  tf.gather,
+  axis=('Axis', 0),
+  batch_dims=('BatchDims', 0),
+)
+_register(
+  'DEPTH_TO_SPACE',
+  'DepthToSpace',
+  tf.nn.depth_to_space,
+  block_size='BlockSize',
+)
+_register(
+  'SPACE_TO_DEPTH',
+  'SpaceToDepth',
+  tf.nn.space_to_depth,
+  block_size='BlockSize',
+)
 
 
-_REDUCTIONS = {
-  'MEAN': ('Mean', tf.reduce_mean),
-  'SUM': ('Sum', tf.reduce_sum),
-  'REDUCE_MAX': ('Max', tf.reduce_max),
-  'REDUCE_MIN': ('Min', tf.reduce_min),
-  'REDUCE_PROD': ('Prod', tf.reduce_prod),
-}
-
-
-def _register_reduction(op: str, kind: str, function: Callable) -> None:
-  @register_op(op, kind)
-  def convert(operator: Operator, x: Operand, axes: Operand) -> tf.Tensor:
-    axes = integers(axes, 'the axes')
-    return function(x, axes, keepdims=operator.get('KeepDims'))
-
-
-for _op, (_kind, _function) in _REDUCTIONS.items():
-  _register_reduction(_op, _kind, _function)
-
-
-@register_op('ARG_MAX', 'ArgMax')
-def _arg_max(operator: Operator, x: Operand, axis: Operand) -> tf.Tensor:
-  return tf.argmax(x, known(axis, 'the axis').item())
-
-
-@register_op('CONCATENATION', 'ConcatV2')
-def _concatenation(operator: Operator, *parts: Operand) -> tf.Tensor:
-  return tf.concat(parts, operator.get('Axis'))
+@register_op('STRIDED_SLICE', 'StridedSlice')
+def _strided_slice(
+  operator: Operator, x: Operand, *limits: Operand
+) -> tf.Tensor:
+  if operator.get('Offset', False):
+    raise ValueError('ends that count from the begin are not supported')
+  masks = ('begin', 'end', 'ellipsis', 'new_axis', 'shrink_axis')
+  return tf.strided_slice(
+    x,
+    *limits,
+    **{
+      f'{mask}_mask': operator.get(f'{mask.title().replace("_", "")}Mask')
+      for mask in masks
+    },
+  )
 
 
 @register_op('SPLIT', 'Split')
@@ -135,41 +249,9 @@ def _split_v(operator: Operator, x: Operand, sizes: Operand, axis: Operand):
   return tuple(tf.split(x, integers(sizes, 'the sizes'), axis))
 
 
-@register_op('PACK', 'Pack')
-def _pack(operator: Operator, *parts: Operand) -> tf.Tensor:
-  return tf.stack(parts, operator.get('Axis'))
-
-
 @register_op('UNPACK', 'Unpack')
 def _unpack(operator: Operator, x: Operand):
   return tuple(tf.unstack(x, len(operator.outputs), operator.get('Axis')))
-
-
-@register_op('STRIDED_SLICE', 'StridedSlice')
-def _strided_slice(
-  operator: Operator, x: Operand, *limits: Operand
-) -> tf.Tensor:
-  if operator.get('Offset', False):
-    raise ValueError('ends that count from the begin are not supported')
-  return tf.strided_slice(
-    x,
-    *limits,
-    begin_mask=operator.get('BeginMask'),
-    end_mask=operator.get('EndMask'),
-    ellipsis_mask=operator.get('EllipsisMask'),
-    new_axis_mask=operator.get('NewAxisMask'),
-    shrink_axis_mask=operator.get('ShrinkAxisMask'),
-  )
-
-
-@register_op('GATHER', 'GatherV2')
-def _gather(operator: Operator, x: Operand, indices: Operand) -> tf.Tensor:
-  return tf.gather(
-    x,
-    indices,
-    axis=operator.get('Axis', 0),
-    batch_dims=operator.get('BatchDims', 0),
-  )
 
 
 @register_op('RESHAPE', 'Reshape')
@@ -196,41 +278,110 @@ def _squeeze(operator: Operator, x: Operand) -> tf.Tensor:
   return tf.squeeze(x, [int(axis) for axis in axes] or None)
 
 
-@register_op('EXPAND_DIMS', 'ExpandDims')
-def _expand_dims(operator: Operator, x: Operand, axis: Operand) -> tf.Tensor:
-  return tf.expand_dims(x, known(axis, 'the axis').item())
+def _strides(operator: Operator) -> tuple[int, int]:
+  return operator.get('StrideH'), operator.get('StrideW')
 
 
-@register_op('SHAPE', 'Shape')
-def _shape(operator: Operator, x: Operand) -> tf.Tensor:
-  return tf.shape(x)
+def _dilations(operator: Operator) -> tuple[int, int]:
+  return operator.get('DilationHFactor'), operator.get('DilationWFactor')
 
 
-@register_op('RESIZE_BILINEAR', 'ResizeBilinear')
-def _resize_bilinear(operator: Operator, x: Operand, size: Operand):
-  return tf.raw_ops.ResizeBilinear(
-    images=x,
-    size=size,
-    align_corners=operator.get('AlignCorners'),
-    half_pixel_centers=operator.get('HalfPixelCenters'),
+def _padding(operator: Operator) -> str:
+  return _PADDINGS[operator.get('Padding')]
+
+
+def _with_bias(x: tf.Tensor, bias: Operand | None) -> tf.Tensor:
+  return x if bias is None else tf.nn.bias_add(x, bias)
+
+
+@register_op('CONV_2D', 'Conv2D')
+def _conv(
+  operator: Operator, x: tf.Tensor, w: Operand, b: Operand | None = None
+) -> tf.Tensor:
+  kernel = known(w, 'the kernel').transpose(1, 2, 3, 0)
+  groups = x.shape[3] // kernel.shape[2]
+  if x.shape[3] != groups * kernel.shape[2] or kernel.shape[3] % groups:
+    raise ValueError(f'{x.shape[3]} channels for a kernel {kernel.shape}')
+  # One convolution for each group: CPUs have no gradient of all at once.
+  parts = [
+    tf.nn.conv2d(
+      part,
+      tf.constant(part_kernel),
+      _strides(operator),
+      _padding(operator),
+      dilations=_dilations(operator),
+    )
+    for part, part_kernel in zip(
+      tf.split(x, groups, axis=3) if groups > 1 else [x],
+      np.split(kernel, groups, axis=3),
+      strict=True,
+    )
+  ]
+  return _with_bias(tf.concat(parts, 3) if groups > 1 else parts[0], b)
+
+
+@register_op('DEPTHWISE_CONV_2D', 'DepthwiseConv2dNative')
+def _depthwise(
+  operator: Operator, x: tf.Tensor, w: Operand, b: Operand | None = None
+) -> tf.Tensor:
+  kernel = known(w, 'the kernel')[0]
+  strides = _strides(operator)
+  if len(set(strides)) > 1:
+    raise ValueError(f'different strides {strides} are not supported')
+  result = tf.nn.depthwise_conv2d(
+    x,
+    tf.constant(kernel.reshape(*kernel.shape[:2], x.shape[3], -1)),
+    [1, *strides, 1],
+    _padding(operator),
+    dilations=_dilations(operator),
   )
+  return _with_bias(result, b)
 
 
-@register_op('RESIZE_NEAREST_NEIGHBOR', 'ResizeNearestNeighbor')
-def _resize_nearest(operator: Operator, x: Operand, size: Operand):
-  return tf.raw_ops.ResizeNearestNeighbor(
-    images=x,
-    size=size,
-    align_corners=operator.get('AlignCorners'),
-    half_pixel_centers=operator.get('HalfPixelCenters'),
+@register_op('TRANSPOSE_CONV', 'Conv2DBackpropInput')
+def _transpose_conv(
+  operator: Operator,
+  shape: Operand,
+  w: Operand,
+  x: tf.Tensor,
+  b: Operand | None = None,
+) -> tf.Tensor:
+  kernel = known(w, 'the kernel').transpose(1, 2, 0, 3)
+  # As many images as there are, whatever the file was made for.
+  shape = tf.concat([tf.shape(x)[:1], tf.cast(shape[1:], tf.int32)], 0)
+  result = tf.nn.conv2d_transpose(
+    x, tf.constant(kernel), shape, _strides(operator), _padding(operator)
   )
+  return _with_bias(result, b)
 
 
-@register_op('DEPTH_TO_SPACE', 'DepthToSpace')
-def _depth_to_space(operator: Operator, x: Operand) -> tf.Tensor:
-  return tf.nn.depth_to_space(x, operator.get('BlockSize'))
+@register_op('FULLY_CONNECTED', 'MatMul')
+def _fully_connected(
+  operator: Operator, x: tf.Tensor, w: Operand, b: Operand | None = None
+) -> tf.Tensor:
+  if operator.get('WeightsFormat'):
+    raise ValueError('shuffled weights are not supported')
+  if isinstance(w, np.ndarray):
+    w = tf.constant(w.T)
+  else:
+    w = tf.transpose(w)
+  x = tf.convert_to_tensor(x)
+  if not operator.get('KeepNumDims') and x.shape.rank != 2:
+    x = tf.reshape(x, [-1, w.shape[0]])
+  result = tf.matmul(x, w)
+  return result if b is None else tf.add(result, b)
 
 
-@register_op('SPACE_TO_DEPTH', 'SpaceToDepth')
-def _space_to_depth(operator: Operator, x: Operand) -> tf.Tensor:
-  return tf.nn.space_to_depth(x, operator.get('BlockSize'))
+def _pool(operator: Operator, x: tf.Tensor, pool: Callable) -> tf.Tensor:
+  window = operator.get('FilterHeight'), operator.get('FilterWidth')
+  return pool(x, window, _strides(operator), _padding(operator))
+
+
+@register_op('AVERAGE_POOL_2D', 'AvgPool')
+def _average_pool(operator: Operator, x: tf.Tensor) -> tf.Tensor:
+  return _pool(operator, x, tf.nn.avg_pool2d)
+
+
+@register_op('MAX_POOL_2D', 'MaxPool')
+def _max_pool(operator: Operator, x: tf.Tensor) -> tf.Tensor:
+  return _pool(operator, x, tf.nn.max_pool2d)

@@ -12,21 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats import converter
 from frozen_graphs.formats.tflite import file as tflite_file
 from frozen_graphs.formats.tflite.file import Operator
+from toolkit_basics.registry import Registry
 
 Operand = tf.Tensor | np.ndarray
 Function = Callable[..., Operand | tuple[Operand, ...]]
 
-# For each operation its function, and the name its results are counted by.
-_FUNCTIONS: dict[str, tuple[Function, str]] = {}
-
-_ACTIVATIONS = {
-  'RELU': ('Relu', tf.nn.relu),
-  'RELU6': ('Relu6', tf.nn.relu6),
-  'RELU_N1_TO_1': ('Minimum', lambda x: tf.minimum(tf.maximum(x, -1.0), 1.0)),
-  'TANH': ('Tanh', tf.tanh),
-}
+# Functions, and the names that their results are counted by.
+_OPERATIONS: Registry[tuple[Function, str]] = Registry(
+  'operation of TensorFlow Lite', __package__
+)
 
 
 def register_op(op: str, kind: str) -> Callable[[Function], Function]:
@@ -38,9 +35,7 @@ def register_op(op: str, kind: str) -> Callable[[Function], Function]:
   """
 
   def register(function: Function) -> Function:
-    if op in _FUNCTIONS:
-      raise ValueError(f'The operation {op} is registered twice.')
-    _FUNCTIONS[op] = function, kind
+    _OPERATIONS.register(op)((function, kind))
     return function
 
   return register
@@ -48,15 +43,15 @@ def register_op(op: str, kind: str) -> Callable[[Function], Function]:
 
 def ops() -> tuple[str, ...]:
   """Returns the types that are known, sorted."""
-  return tuple(sorted(_FUNCTIONS))
+  return tuple(sorted(_OPERATIONS))
 
 
 def kind(operator: Operator) -> str:
   """Returns what an operator's results are counted by: its last operation."""
-  activation = _fused_activation(operator)
-  if activation in _ACTIVATIONS:
-    return _ACTIVATIONS[activation][0]
-  return _FUNCTIONS.get(operator.op, (None, operator.op))[1]
+  for op in (_fused_activation(operator), operator.op):
+    if op in _OPERATIONS:
+      return _OPERATIONS.get(op)[1]
+  return operator.op
 
 
 def _fused_activation(operator: Operator) -> str:
@@ -79,32 +74,19 @@ def convert(
   Raises:
     GraphError: If its type is not known, or it cannot be converted.
   """
-  if operator.op not in _FUNCTIONS:
+  described = f'the operation {operator.op} (which computes {where!r})'
+  if operator.op not in _OPERATIONS:
     raise GraphError(
-      f'the operation {operator.op} (which computes {where!r}) is not known. '
-      'If the encoder ends before it, convert that part alone: outputs=[name '
-      'of a tensor].'
+      f'{described} is not known. If the encoder ends before it, convert that '
+      'part alone: outputs=[name of a tensor].'
     )
   activation = _fused_activation(operator)
-  try:
-    results = _FUNCTIONS[operator.op][0](operator, *operands)
-    if activation in _ACTIVATIONS:
-      results = _ACTIVATIONS[activation][1](results)
+  with converter.explained(described):
+    results = _OPERATIONS.get(operator.op)[0](operator, *operands)
+    if activation in _OPERATIONS:
+      results = _OPERATIONS.get(activation)[0](operator, results)
     elif activation != 'NONE':
       raise ValueError(f'the activation {activation} is not known')
-  except (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-    tf.errors.OpError,
-  ) as error:
-    reason = ' '.join(str(error).split()) or type(error).__name__
-    raise GraphError(
-      f'the operation {operator.op} (which computes {where!r}) cannot be '
-      f'converted: {reason}.'
-    ) from error
   return results if isinstance(results, tuple) else (results,)
 
 

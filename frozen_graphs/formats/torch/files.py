@@ -9,6 +9,7 @@ see `torch_pickle`.
 from collections.abc import Callable
 import math
 import os
+import re
 import struct
 from typing import Any, BinaryIO
 import zipfile
@@ -21,7 +22,7 @@ from frozen_graphs.formats.torch.records import (
   BFLOAT16,
   SAVE_WEIGHTS,
   Storage,
-  Tensor,
+  TensorView,
 )
 
 MAX_BYTES = 4 * 2**30
@@ -109,11 +110,7 @@ def _open_zip(archive: zipfile.ZipFile, size: int) -> tuple[Any, _Reader]:
       )
   if sum(entry.file_size for entry in entries.values()) > size:
     raise GraphError('the entries of the zip archive overlap.')
-  pickles = [
-    name
-    for name in entries
-    if name.count('/') == 1 and name.endswith('/data.pkl')
-  ]
+  pickles = [name for name in entries if re.fullmatch('[^/]*/data.pkl', name)]
   if len(pickles) != 1:
     raise GraphError(
       'the zip archive has no single data.pkl, so torch.save did not write it.'
@@ -197,21 +194,15 @@ def _state_dict(content: Any) -> dict[str, Any]:
     inner = {
       key: value for key, value in content.items() if _holds_tensors(value)
     }
-    for key in _NESTED_KEYS:
-      if key in inner:
-        content = inner[key]
-        break
-    else:
-      if any(type(value) is Tensor for value in content.values()):
-        return content
-      if len(inner) != 1:
-        break
-      content = next(iter(inner.values()))
-  found = (
-    f'a dictionary of {[key for key in content if type(key) is str][:20]}'
-    if isinstance(content, dict)
-    else f'a {type(content).__name__}'
-  )
+    named = [key for key in _NESTED_KEYS if key in inner]
+    if not named and any(type(v) is TensorView for v in content.values()):
+      return content
+    if not named and len(inner) != 1:
+      break
+    content = inner[(named or list(inner))[0]]
+  found = f'a {type(content).__name__}'
+  if isinstance(content, dict):
+    found = f'a dictionary of {[k for k in content if type(k) is str][:20]}'
   raise GraphError(f'no state dict found, but {found}. {SAVE_WEIGHTS}')
 
 
@@ -220,7 +211,7 @@ def _holds_tensors(value: Any) -> bool:
   seen, stack = set(), [value]
   while stack:
     value = stack.pop()
-    if type(value) is Tensor:
+    if type(value) is TensorView:
       return seen != set()
     if type(value) is dict and id(value) not in seen:
       seen.add(id(value))
@@ -235,7 +226,7 @@ def _arrays(
   storages: dict[str, bytes] = {}
   arrays, total = {}, 0
   for name, tensor in tensors.items():
-    if type(tensor) is not Tensor or type(name) is not str:
+    if type(tensor) is not TensorView or type(name) is not str:
       continue
     try:
       total += math.prod(tensor.shape) * tensor.storage.dtype.itemsize
@@ -250,7 +241,7 @@ def _arrays(
   return arrays
 
 
-def _array(tensor: Tensor, content: bytes) -> np.ndarray:
+def _array(tensor: TensorView, content: bytes) -> np.ndarray:
   """Returns a tensor, given the bytes of the whole storage it is a view of."""
   storage = tensor.storage
   if len(content) != storage.size * storage.dtype.itemsize:
@@ -260,10 +251,10 @@ def _array(tensor: Tensor, content: bytes) -> np.ndarray:
     )
   if storage.start + storage.length > storage.size:
     raise GraphError(f'its part of storage {storage.key!r} goes beyond it.')
-  used = 0
-  if math.prod(tensor.shape):
-    steps = zip(tensor.shape, tensor.strides, strict=True)
-    used = 1 + sum((size - 1) * stride for size, stride in steps)
+  steps = zip(tensor.shape, tensor.strides, strict=True)
+  used = 1 + sum((size - 1) * stride for size, stride in steps)
+  if 0 in tensor.shape:
+    used = 0
   if tensor.offset + used > storage.length:
     raise GraphError(
       f'it reaches to element {tensor.offset + used} of a storage of '

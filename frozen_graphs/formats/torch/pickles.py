@@ -6,7 +6,7 @@ containers. A name in the file is looked up in the tables of `torch_records`; it
 is never imported, so that there is nothing to be called.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import pickletools
 from typing import Any, BinaryIO
 
@@ -30,6 +30,7 @@ _CONSTANTS: Mapping[str, Callable[[], Any]] = {
   'EMPTY_LIST': list,
   'EMPTY_DICT': dict,
 }
+_TUPLES = {'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}
 _NO_EFFECT = frozenset({'PROTO', 'FRAME', 'STOP'})
 
 
@@ -48,6 +49,8 @@ class _Machine:
       self.stack.append(argument)
     elif opcode in _CONSTANTS:
       self.stack.append(_CONSTANTS[opcode]())
+    elif opcode in _TUPLES:
+      self.stack.append(self._pop(_TUPLES[opcode]))
     elif method := getattr(self, f'_op_{opcode.lower()}', None):
       method(argument)
     elif opcode not in _NO_EFFECT:
@@ -55,6 +58,10 @@ class _Machine:
         f'it uses the pickle opcode {opcode}, which torch.save never writes '
         'for tensors; nothing of it was executed.'
       )
+
+  def _pop(self, count: int) -> tuple[Any, ...]:
+    """Takes some items from the stack, in the order they were put there."""
+    return tuple(self.stack.pop() for _ in range(count))[::-1]
 
   def _since_mark(self) -> list[Any]:
     items, self.stack = self.stack, self._marked.pop()
@@ -81,30 +88,19 @@ class _Machine:
     items = self._since_mark()
     self.stack.append(tuple(items))
 
-  def _op_tuple1(self, _) -> None:
-    self.stack.append((self.stack.pop(),))
-
-  def _op_tuple2(self, _) -> None:
-    b, a = (self.stack.pop() for _ in range(2))
-    self.stack.append((a, b))
-
-  def _op_tuple3(self, _) -> None:
-    c, b, a = (self.stack.pop() for _ in range(3))
-    self.stack.append((a, b, c))
-
   def _op_append(self, _) -> None:
-    self._extend([self.stack.pop()])
+    self._extend(self._pop(1))
 
   def _op_appends(self, _) -> None:
     self._extend(self._since_mark())
 
-  def _extend(self, items: list[Any]) -> None:
+  def _extend(self, items: Sequence[Any]) -> None:
     if type(self.stack[-1]) is not list:
       raise GraphError('it appends to what is no list.')
     self.stack[-1].extend(items)
 
   def _op_setitem(self, _) -> None:
-    value, key = (self.stack.pop() for _ in range(2))
+    key, value = self._pop(2)
     torch_records.set_item(self.stack[-1], key, value)
 
   def _op_setitems(self, _) -> None:
@@ -113,10 +109,7 @@ class _Machine:
       torch_records.set_item(self.stack[-1], key, value)
 
   def _op_global(self, text: str) -> None:
-    if (
-      text not in torch_records.CALLS
-      and text not in torch_records.STORAGE_NAMES
-    ):
+    if text not in {*torch_records.CALLS, *torch_records.STORAGE_NAMES}:
       raise GraphError(
         f'it asks for {text.replace(" ", ".")!r}, which is no part of a '
         'tensor or a plain container; it is refused, and nothing of the file '
@@ -125,13 +118,13 @@ class _Machine:
     self.stack.append(torch_records.Name(text))
 
   def _op_stack_global(self, _) -> None:
-    name, module = (self.stack.pop() for _ in range(2))
+    module, name = self._pop(2)
     if type(name) is not str or type(module) is not str:
       raise GraphError('it asks for a name that is no text.')
     self._op_global(f'{module} {name}')
 
   def _op_reduce(self, _) -> None:
-    arguments, name = (self.stack.pop() for _ in range(2))
+    name, arguments = self._pop(2)
     if (
       type(name) is not torch_records.Name
       or name.text not in torch_records.CALLS

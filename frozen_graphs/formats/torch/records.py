@@ -57,8 +57,8 @@ class Storage:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tensor:
-  """A view of a storage; offset and strides are in elements."""
+class TensorView:
+  """A tensor: a view of a storage; offset and strides are in elements."""
 
   storage: Storage
   offset: int
@@ -101,7 +101,7 @@ def _sizes(value: Any) -> tuple[int, ...]:
   return tuple(value)
 
 
-def _tensor(*arguments) -> Tensor:
+def _tensor(*arguments) -> TensorView:
   """`torch._utils._rebuild_tensor_v2`, and its predecessor."""
   storage, offset, shape, strides = arguments[:4]
   shape, strides = _sizes(shape), _sizes(strides)
@@ -111,23 +111,22 @@ def _tensor(*arguments) -> Tensor:
     or len(shape) != len(strides)
   ):
     raise GraphError('a tensor is not made of a storage, offset and shape.')
-  return Tensor(storage, offset, shape, strides)
+  return TensorView(storage, offset, shape, strides)
 
 
-def _parameter(tensor: Any, *_) -> Tensor:
+def _parameter(tensor: Any, *_) -> TensorView:
   """`torch._utils._rebuild_parameter`."""
-  if type(tensor) is not Tensor:
+  if type(tensor) is not TensorView:
     raise GraphError('a parameter is not made of a tensor.')
   return tensor
 
 
 def _ordered_dict(pairs: Any = None) -> dict:
   """`collections.OrderedDict`, empty or of pairs as Python 2 wrote it."""
-  result = {}
-  if pairs is None:
-    return result
+  pairs = [] if pairs is None else pairs
   if type(pairs) is not list:
     raise GraphError('an ordered dictionary is not made of pairs.')
+  result = {}
   for key, value in pairs:
     set_item(result, key, value)
   # So that one list cannot be made into many dictionaries, to fill the memory.
@@ -159,29 +158,23 @@ def set_item(container: Any, key: Any, value: Any) -> None:
 
 def storage_of(identity: Any) -> Storage:
   """Returns the storage of a persistent id, as `torch.save` writes them."""
-  if type(identity) is tuple and identity and identity[0] == 'module':
-    raise GraphError(
-      'it holds a whole model with its Python code, which is not run. '
-      + SAVE_WEIGHTS
-    )
-  if (
-    type(identity) is not tuple
-    or len(identity) not in (5, 6)
-    or identity[0] != 'storage'
-    or type(identity[1]) is not Name
-    or identity[1].text not in STORAGE_NAMES
-    or type(identity[2]) is not str
-    or not _is_size(identity[4])
-  ):
-    raise GraphError('it refers to something that is no storage of a tensor.')
-  _, name, key, _, size, *view = identity
-  start, length = 0, size
-  if view and view[0] is not None:
-    if (
-      type(view[0]) is not tuple
-      or len(view[0]) != 3
-      or not all(_is_size(number) for number in view[0][1:])
+  match identity:
+    case ('storage', Name(name), str(key), _, size, *view) if (
+      name in STORAGE_NAMES and _is_size(size) and len(view) < 2
     ):
+      pass
+    case ('module', *_):
+      raise GraphError(
+        'it holds a whole model with its Python code, which is not run. '
+        + SAVE_WEIGHTS
+      )
+    case _:
+      raise GraphError('it refers to something that is no storage of a tensor.')
+  match view:
+    case [] | [None]:
+      start, length = 0, size
+    case [(_, start, length)] if _is_size(start) and _is_size(length):
+      pass
+    case _:
       raise GraphError(f'the part of storage {key!r} is not described.')
-    _, start, length = view[0]
-  return Storage(key, STORAGE_NAMES[name.text], size, start, length)
+  return Storage(key, STORAGE_NAMES[name], size, start, length)

@@ -3,18 +3,17 @@
 import dataclasses
 import hashlib
 import os
-import pathlib
-import subprocess
-import sys
 import tempfile
 
 from absl.testing import absltest
 import numpy as np
+import pytest
 
 from experiments import mini_bank, transfers
 from taskonomy_models import bank as banks
 from taskonomy_models.mini import readouts
 from taskonomy_models.mini import training as mini_training
+from tests import command_testing
 from toolkit_basics import files, progress
 from transferability import oracle as oracle_lib
 
@@ -32,6 +31,7 @@ def _digests(folder):
   return digests
 
 
+@pytest.mark.slow
 class MiniBankTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
@@ -95,24 +95,16 @@ class MiniBankTest(absltest.TestCase):
     self.assertEqual(bank.oracle, os.path.join(self.bank, 'oracle.csv'))
 
     results = os.path.join(self.folder, 'recipes')
-    # Entry points define flags of the same names, so each runs in a process of
-    # its own.
-    process = subprocess.run(
+    ((code, _, err),) = command_testing.run(
+      'experiments.compare_recipes',
       [
-        sys.executable,
-        '-m',
-        'experiments.compare_recipes',
-        f'--bank_dirs={self.bank}',
+        f'--bank={self.bank}',
         f'--data_dir={self.data}',
         f'--output={results}',
         '--num_images=8',
       ],
-      cwd=pathlib.Path(__file__).parents[3],
-      capture_output=True,
-      text=True,
-      check=False,
     )
-    self.assertEqual(process.returncode, 0, process.stderr)
+    self.assertEqual(code, 0, err)
     header, *rows = files.read_csv(
       os.path.join(results, 'recipes_validation.csv')
     )

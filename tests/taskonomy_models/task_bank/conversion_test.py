@@ -2,26 +2,28 @@
 
 import csv
 import hashlib
-import io
 import json
 import pathlib
 import shutil
-import sys
 from unittest import mock
 
-from absl.testing import absltest, flagsaver, parameterized
+from absl.testing import absltest, parameterized
 import numpy as np
 
 from attribution.explainer import Explainer
 from experiments import evaluation
 from taskonomy_models import bank as banks
-from taskonomy_models import convert_task_bank
 from taskonomy_models.task_bank import conversion as task_bank_conversion
 from taskonomy_models.task_bank import download as task_bank_download
 from taskonomy_models.task_bank import encoder as task_bank_encoder
 from taskonomy_models.task_bank import release as task_bank
-from tests import bank_testing, task_bank_testing, testing, torch_testing
-from toolkit_basics import cli
+from tests import (
+  bank_testing,
+  command_testing,
+  task_bank_testing,
+  testing,
+  torch_testing,
+)
 from transferability.oracle import Oracle
 
 _TASKS = ('curvature', 'denoise', 'colorization', 'class_1000')
@@ -29,7 +31,7 @@ _TASKS = ('curvature', 'denoise', 'colorization', 'class_1000')
 
 def _write_pytorch(folder: pathlib.Path, task: str, seed: int = 0) -> str:
   """Writes random weights as a .pth file; returns its name."""
-  encoder = task_bank.ENCODERS[task]
+  encoder = task_bank.encoders()[task]
   rng = np.random.default_rng([seed, len(task)])
   state = {}
   for variable in task_bank_encoder.variables(encoder.channels):
@@ -83,7 +85,7 @@ class ConversionTest(_SmallTest):
       },
     )  # fmt: skip
     for encoder in bank.encoders:
-      known = task_bank.ENCODERS[encoder.name]
+      known = task_bank.encoders()[encoder.name]
       self.assertEqual(encoder.preprocessing, known.preprocessing)
       self.assertEqual(encoder.label, known.task.label)
       self.assertEqual(encoder.load().digest, encoder.sha256)
@@ -241,7 +243,7 @@ class ConversionTest(_SmallTest):
       self._convert(only=['edge2d'])
 
   def test_file_that_only_pretends_to_be_the_release_needs_a_flag(self):
-    released = task_bank.ENCODERS['curvature'].pytorch_files()[0].path
+    released = task_bank.encoders()['curvature'].pytorch_files()[0].path
     path = self.source / released
     (self.source / 'curvature_encoder.pth').rename(path)
     report = self._convert(only=['curvature'])
@@ -305,17 +307,10 @@ class EntryPointTest(_SmallTest):
 
   def _run(self, *arguments):
     """Returns exit code and what was printed."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-      flagsaver.flagsaver(),
-      mock.patch.object(sys, 'argv', ['convert_task_bank', *arguments]),
-      mock.patch.object(sys, 'stdout', out),
-      mock.patch.object(sys, 'stderr', err),
-    ):
-      try:
-        cli.run(convert_task_bank.main)
-      except SystemExit as end:
-        return end.code or 0, out.getvalue() + err.getvalue()
+    ((code, out, err),) = command_testing.run(
+      'taskonomy_models.convert_task_bank', arguments
+    )
+    return code, out + err
 
   def test_bank_is_written_where_it_is_looked_for(self):
     code, printed = self._run(f'--source={self.source}')

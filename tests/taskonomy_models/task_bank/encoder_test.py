@@ -123,7 +123,7 @@ class FullSizeTest(absltest.TestCase):
     )
     model.save(prefix)
     saved = {n: tuple(s) for n, s in tf.train.list_variables(prefix)}
-    encoder = task_bank.ENCODERS['class_1000']
+    encoder = task_bank.encoders()['class_1000']
     expected = {
       f'feedforward/{name}': variable.shape
       for name, variable in _by_name(3).items()

@@ -46,7 +46,7 @@ class _FolderTest(parameterized.TestCase):
 
 class FindTest(_FolderTest):
   def test_checkpoints_of_the_release(self):
-    names = list(task_bank.ENCODERS)
+    names = list(task_bank.encoders())
     self._touch_checkpoint(*(f'{n}/model.permanent-ckpt' for n in names))
     found = self._find()
     self.assertEqual(list(found), names)
@@ -55,11 +55,11 @@ class FindTest(_FolderTest):
       self.assertEqual(path, f'{name}/model.permanent-ckpt')
 
   def test_files_of_the_pytorch_release(self):
-    for encoder in task_bank.ENCODERS.values():
+    for encoder in task_bank.encoders().values():
       self._touch(encoder.pytorch_files()[0].path)
     self._touch(f'normal_decoder-{_SHA}.pth')
     found = task_bank_files.find(self.folder)
-    self.assertEqual(list(found.sources), list(task_bank.ENCODERS))
+    self.assertEqual(list(found.sources), list(task_bank.encoders()))
     for name, source in found.sources.items():
       self.assertEqual(source.encoder.name, name)
       self.assertEqual(source.stated, source.encoder.pytorch_sha256)
@@ -165,7 +165,7 @@ class ReadTest(_FolderTest):
       session.run(tf.compat.v1.global_variables_initializer())
       saver = tf.compat.v1.train.Saver()
       saver.save(session, str(prefix), write_state=False)
-    return Checkpoint(task_bank.ENCODERS[name], prefix)
+    return Checkpoint(task_bank.encoders()[name], prefix)
 
   def _values(self, prefix='', channels=3):
     rng = np.random.default_rng(0)
@@ -255,7 +255,7 @@ class DigestTest(_FolderTest):
     self.assertIn(task_bank_files.digest(source), digests)
 
   def test_only_a_released_name_obliges(self):
-    encoder = task_bank.ENCODERS['curvature']
+    encoder = task_bank.encoders()['curvature']
     released = encoder.pytorch_sha256
     path = pathlib.Path('x.pth')
     for stated, digest, expected in (

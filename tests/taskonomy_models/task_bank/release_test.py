@@ -12,11 +12,13 @@ from tests import testing
 class TaskBankTest(parameterized.TestCase):
   def test_all_tasks_of_the_paper_are_there_in_their_order(self):
     self.assertEqual(
-      list(task_bank.ENCODERS), [task.name for task in tasks.TASKS]
+      list(task_bank.encoders()), [task.name for task in tasks.TASKS]
     )
 
   def test_files_of_the_pytorch_release_are_named_for_their_digests(self):
-    files = [f for e in task_bank.ENCODERS.values() for f in e.pytorch_files()]
+    files = [
+      f for e in task_bank.encoders().values() for f in e.pytorch_files()
+    ]
     self.assertLen({file.sha256 for file in files}, 20)
     self.assertLen({file.path.split('-')[0] for file in files}, 20)
     for file in files:
@@ -36,11 +38,11 @@ class TaskBankTest(parameterized.TestCase):
   def test_some_names_and_digests_of_the_pytorch_release(
     self, task, name, digest
   ):
-    (file,) = task_bank.ENCODERS[task].pytorch_files()
+    (file,) = task_bank.encoders()[task].pytorch_files()
     self.assertStartsWith(file.path, f'{name}_encoder-{digest}')
 
   def test_files_of_the_tensorflow_release(self):
-    files = task_bank.ENCODERS['edge2d'].tensorflow_files()
+    files = task_bank.encoders()['edge2d'].tensorflow_files()
     self.assertEqual(
       [file.path for file in files],
       [
@@ -54,18 +56,18 @@ class TaskBankTest(parameterized.TestCase):
       )
 
   def test_one_encoder_sees_lightness_and_four_are_feed_forward(self):
-    grey = [e.name for e in task_bank.ENCODERS.values() if e.channels == 1]
+    grey = [e.name for e in task_bank.encoders().values() if e.channels == 1]
     self.assertEqual(grey, ['colorization'])
     self.assertEqual(
-      {e.name for e in task_bank.ENCODERS.values() if e.prefix},
+      {e.name for e in task_bank.encoders().values() if e.prefix},
       {'class_1000', 'class_places', 'room_layout', 'vanishing_point'},
     )
 
 
 class PreprocessingTest(parameterized.TestCase):
-  @parameterized.parameters(*task_bank.ENCODERS)
+  @parameterized.parameters(*task_bank.encoders())
   def test_text_is_canonical_and_fits_the_encoder(self, name):
-    encoder = task_bank.ENCODERS[name]
+    encoder = task_bank.encoders()[name]
     preprocessing = Preprocessing.parse(encoder.preprocessing)
     self.assertEqual(str(preprocessing), encoder.preprocessing)
     for shape in ((300, 411, 3), (256, 256, 3), (101, 100, 3)):
@@ -73,10 +75,10 @@ class PreprocessingTest(parameterized.TestCase):
         preprocessing.output_shape(shape), (256, 256, encoder.channels)
       )
 
-  @parameterized.parameters(*task_bank.ENCODERS)
+  @parameterized.parameters(*task_bank.encoders())
   def test_it_is_the_demos_written_out(self, name):
     image = testing.images(1, size=512)[0]
-    got = Preprocessing.parse(task_bank.ENCODERS[name].preprocessing)(
+    got = Preprocessing.parse(task_bank.encoders()[name].preprocessing)(
       image[None]
     )[0]
     # From 512 to 256 by bilinear interpolation: means of 2 x 2 pixels.

@@ -24,7 +24,7 @@ from taskonomy_models.task_bank import encoder as task_bank_encoder
 from taskonomy_models.task_bank import release as task_bank
 from tests import task_bank_testing
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 _TASK = {3: 'class_1000', 1: 'colorization'}
 
@@ -45,7 +45,7 @@ def _release():
 def _images(channels: int) -> np.ndarray:
   """Returns photographs as the encoder sees them, [4, 256, 256, channels]."""
   probe = probe_sets.load('photos', num_images=4, image_size=(256, 256), seed=1)
-  preprocessing = task_bank.ENCODERS[_TASK[channels]].preprocessing
+  preprocessing = task_bank.encoders()[_TASK[channels]].preprocessing
   return Preprocessing.parse(preprocessing)(probe.images)
 
 
@@ -142,7 +142,7 @@ class PyTorchTest(parameterized.TestCase):
   def test_every_unit_and_the_gradient_are_those_of_the_release(
     self, channels, zipped, wrap
   ):
-    encoder = task_bank.ENCODERS[_TASK[channels]]
+    encoder = task_bank.encoders()[_TASK[channels]]
     images = _images(channels)
     expected, gradient = _reference(_module(channels), images)
     network = task_bank_encoder.freeze(

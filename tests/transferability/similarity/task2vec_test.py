@@ -6,12 +6,15 @@ from scipy import special
 from scipy.spatial import distance as distances_lib
 
 from tests import measures_testing
+from transferability.measures import heads
 from transferability.similarity import task2vec
 
 
 def _head(features, labels, penalty=1e-2):
   scaled = features / np.sqrt(np.mean(features**2))
-  weights, probs = task2vec._fit_head(scaled, labels, penalty)
+  _, weights, probs = heads.fit(
+    scaled, labels, penalty, maxiter=200, ftol=1e-12, gtol=1e-8
+  )
   return scaled, weights, probs
 
 

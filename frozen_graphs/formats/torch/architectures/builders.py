@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 import os
-import types
 
 import numpy as np
 import tensorflow as tf
@@ -29,11 +28,6 @@ _BUILDERS: dict[str, Builder] = {
   'mobilenet_v2': mobilenet_v2.build,
 }
 _MAX_BYTES = 2**30
-
-
-def builders() -> types.MappingProxyType[str, Builder]:
-  """Returns the builders by name."""
-  return types.MappingProxyType(_BUILDERS)
 
 
 def load(path: str | os.PathLike, builder: str) -> FrozenNetwork:
@@ -64,9 +58,8 @@ def freeze(
 ) -> FrozenNetwork:
   """Returns a network with the input `input` and ends called as built."""
   with tf.Graph().as_default() as graph:
-    images = tf.compat.v1.placeholder(
-      tf.float32, [None, None, None, 3], 'input'
-    )
+    shape = [None, None, None, 3]
+    images = tf.compat.v1.placeholder(tf.float32, shape, 'input')
     try:
       ends = builder(images, weights)
     except (GraphError, ValueError) as error:

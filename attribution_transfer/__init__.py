@@ -1,0 +1,3 @@
+"""The transferability of networks from their attribution maps."""
+
+__version__ = '0.1.0'

@@ -1,0 +1,118 @@
+"""What readers of files share whose operations are converted one by one."""
+
+import abc
+from collections.abc import Hashable, Iterator, Sequence
+import contextlib
+import importlib
+import types
+from typing import Any, Generic, TypeVar
+
+import tensorflow as tf
+
+from frozen_graphs import named_graph, tensors
+from frozen_graphs.errors import GraphError
+
+Key = TypeVar('Key', bound=Hashable)
+
+
+def require(package: str, of_format: str) -> types.ModuleType:
+  """Returns a package that only one format needs.
+
+  Raises:
+    GraphError: If it is not installed.
+  """
+  try:
+    return importlib.import_module(package)
+  except ImportError as error:
+    raise GraphError(
+      f'Reading {of_format} files needs the package "{package}": pip install '
+      f"'attribution-transfer[{package}]' (or '.[{package}]')."
+    ) from error
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+  """Within it, an error tells that `what` cannot be converted, and why."""
+  try:
+    yield
+  except (
+    ArithmeticError, AttributeError, LookupError, TypeError, ValueError,
+    tf.errors.OpError,
+  ) as error:  # fmt: skip
+    reason = ' '.join(str(error).split()) or type(error).__name__
+    raise GraphError(f'{what} cannot be converted: {reason}.') from error
+
+
+class Converter(abc.ABC, Generic[Key]):
+  """Converts what the outputs of one file need.
+
+  The file's tensors are known by keys. Of each operation, `inputs` and
+  `outputs` are keys, and it comes after those that it needs.
+  """
+
+  def __init__(
+    self,
+    operations: Sequence[Any],
+    kinds: Sequence[str],
+    own_names: Sequence[str],
+    operands: dict[Key, Any],
+  ):
+    """Initializes the graph.
+
+    Args:
+      operations: Of the file.
+      kinds: What each of them is counted by.
+      own_names: What the file calls them, '' where it gives no name.
+      operands: What is known before anything is converted.
+    """
+    self._operations = operations
+    self._named = named_graph.NamedGraph()
+    self._names, self._aliases = named_graph.choose(kinds, own_names)
+    self._operands = operands
+
+  def _convert(
+    self, inputs: Sequence[Key], wanted: Sequence[Key]
+  ) -> tuple[tf.compat.v1.GraphDef, tuple[str, ...], tuple[str, ...]]:
+    """Returns the graph, and the names of its inputs and outputs.
+
+    Args:
+      inputs: Of the file, in the order in which those needed are added.
+      wanted: The outputs.
+    """
+    makers = {
+      key: number
+      for number, operation in enumerate(self._operations)
+      for key in operation.outputs
+    }
+    needed = tensors.reachable(
+      [makers[key] for key in wanted if key in makers],
+      lambda number: [
+        makers[key] for key in self._operations[number].inputs if key in makers
+      ],
+    )
+    used = {key for n in needed for key in self._operations[n].inputs}
+    for key in inputs:
+      if key in used.union(wanted) and key not in self._operands:
+        self._operands[key] = self._input(key)
+    for number in sorted(needed):
+      self._add(number)
+    for key in dict.fromkeys(wanted):
+      with self._named.graph.as_default():
+        self._named.output(*self._output(key))
+    return self._named.finish()
+
+  def _named_operation(self, number: int):
+    """Within it, nodes belong to an operation; see `NamedGraph.operation`."""
+    return self._named.operation(self._names[number], self._aliases[number])
+
+  @abc.abstractmethod
+  def _input(self, key: Key) -> Any:
+    """Returns an input, which it adds to the graph."""
+
+  @abc.abstractmethod
+  def _add(self, number: int) -> None:
+    """Adds an operation."""
+
+  @abc.abstractmethod
+  def _output(self, key: Key) -> tuple[str, tf.Tensor]:
+    """Returns the name and tensor of an output."""

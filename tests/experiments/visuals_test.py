@@ -1,0 +1,38 @@
+"""Tests that drawing shows how far it is."""
+
+import pathlib
+from unittest import mock
+
+from absl.testing import absltest
+
+from experiments import evaluation, visuals
+from tests import study_testing
+
+
+class VisualsTest(absltest.TestCase):
+  def test_progress_ends_when_the_last_figure_is_drawn(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    study = study_testing.make(folder, methods=('saliency', 'elrp'))
+    run = study.run()
+    found = evaluation.evaluate(study.bank, run.spaces, 'paper', {})
+    with (
+      mock.patch.object(visuals.progress, 'Bar') as bar,
+      mock.patch.object(visuals.figures, 'map_grid'),
+      mock.patch.object(visuals.figures, 'affinity_heat_map') as heat_map,
+      mock.patch.object(visuals.figures, 'task_tree'),
+      mock.patch.object(visuals.figures, 'precision_recall_curves') as curves,
+      mock.patch.object(visuals.summaries, 'write'),
+    ):
+      visuals.draw(study.bank, run.probe, run.spaces, found, folder, {})
+      visuals.draw_affinities(study.bank, run.probe, found, folder)
+    self.assertEqual(heat_map.call_count, 4)
+    self.assertEqual(curves.call_count, 2)
+    totals = [call.args[0] for call in bar.call_args_list]
+    self.assertEqual(totals, [10, 4])
+    advance = bar.return_value.__enter__.return_value.advance
+    self.assertEqual(advance.call_count, sum(totals))
+    self.assertTrue((folder / 'report.html').exists())
+
+
+if __name__ == '__main__':
+  absltest.main()
