@@ -57,6 +57,7 @@ setuptools.setup(
   install_requires=[
     'absl-py>=2.0',
     'h5py>=3.8',
+    'keras>=3.11.3',
     'matplotlib>=3.7',
     'numpy>=1.26',
     'opencv-python>=4.12',
@@ -67,6 +68,7 @@ setuptools.setup(
     'tensorboard>=2.18',
     'tensorflow>=2.18,<2.22',
     'tensorflow-hub>=0.16',
+    'tf-keras>=2.18,<2.22',
     'tqdm>=4.65',
   ],
   extras_require={
@@ -82,6 +84,7 @@ setuptools.setup(
       'nbformat>=5.7',
       'pillow>=10',
       'pytest>=8',
+      'pytest-xdist>=3',
       'selenium>=4.15',
       'setuptools>=77,<81',
       *_PHOTOS,
@@ -89,6 +92,6 @@ setuptools.setup(
       *_ONNX,
       *_TFLITE,
     ],
-    'dev': ['ruff==0.17.*'],
+    'dev': ['mypy==2.4.*', 'pre-commit>=4', 'ruff==0.17.*'],
   },
 )

@@ -6,7 +6,7 @@ thing, because both are linear in the gradient; for saliency it is not, see
 there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 
 import numpy as np
@@ -14,8 +14,7 @@ import tensorflow as tf
 
 from attribution import products
 from attribution.overrides import Rule
-
-_METHODS: dict[str, type['AttributionMethod']] = {}
+from toolkit_basics.registry import Registry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,41 +56,10 @@ class AttributionMethod:
     raise NotImplementedError
 
 
-def register_method(name: str) -> Callable[[type], type]:
-  """Returns a decorator that makes a method known by its flag value."""
-
-  def register(cls: type[AttributionMethod]) -> type[AttributionMethod]:
-    if name in _METHODS:
-      raise ValueError(f'There is an attribution method {name!r} already.')
-    cls.name = name
-    _METHODS[name] = cls
-    return cls
-
-  return register
-
-
-def names() -> tuple[str, ...]:
-  """Returns the registered names, in order of registration."""
-  return tuple(_METHODS)
-
-
-def create(name: str, **options) -> AttributionMethod:
-  """Returns the method `name`; `options` are its fields.
-
-  Raises:
-    ValueError: If there is no such method or option.
-  """
-  if name not in _METHODS:
-    raise ValueError(
-      f'No attribution method {name!r}; there are {", ".join(names())}.'
-    )
-  unknown = sorted(set(options) - _options(_METHODS[name]))
-  if unknown:
-    raise ValueError(
-      f'{name} has no option {", ".join(unknown)}; it has '
-      f'{", ".join(sorted(_options(_METHODS[name]))) or "none"}.'
-    )
-  return _METHODS[name](**options)
+_METHODS: Registry[type[AttributionMethod]] = Registry('attribution method')
+register_method = _METHODS.register_class  # A decorator: name by flag value.
+names = _METHODS.names
+create = _METHODS.create  # From a name, and options, which are its fields.
 
 
 def create_all(
@@ -102,19 +70,16 @@ def create_all(
   Raises:
     ValueError: If an option belongs to no registered method.
   """
-  known = set().union(*(_options(cls) for cls in _METHODS.values()))
-  unknown = sorted(set(options) - known)
-  if unknown:
+  known = set().union(*(_options(cls) for _, cls in _METHODS.items()))
+  if unknown := sorted(set(options) - known):
     raise ValueError(
       f'No attribution method has the option {", ".join(unknown)}; options '
       f'are {", ".join(sorted(known))}.'
     )
   created = []
   for name in method_names:
-    own = _options(_METHODS[name]) if name in _METHODS else ()
-    created.append(
-      create(name, **{k: v for k, v in options.items() if k in own})
-    )
+    own = _options(_METHODS.get(name)) & options.keys()
+    created.append(create(name, **{key: options[key] for key in own}))
   return tuple(created)
 
 

@@ -1,15 +1,14 @@
 """What an operation of the preprocessing language is, and which there are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import dataclasses
-import types
 
 import numpy as np
 
+from toolkit_basics.registry import Registry
+
 Shape = tuple[int, int, int]
 Number = int | float
-
-_OPERATIONS: dict[str, type['Operation']] = {}
 
 
 class PreprocessingError(ValueError):
@@ -54,22 +53,13 @@ def _literal(value) -> str:
   return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
-def register_operation(name: str) -> Callable[[type], type]:
-  """Returns a decorator that adds an operation to the language."""
-
-  def register(cls: type[Operation]) -> type[Operation]:
-    if name in _OPERATIONS:
-      raise ValueError(f'There is a preprocessing operation {name!r} already.')
-    cls.name = name
-    _OPERATIONS[name] = cls
-    return cls
-
-  return register
+_OPERATIONS: Registry[type[Operation]] = Registry('preprocessing operation')
+register_operation = _OPERATIONS.register_class
 
 
 def operations() -> Mapping[str, type[Operation]]:
   """Returns the registered operations by name, sorted."""
-  return types.MappingProxyType(dict(sorted(_OPERATIONS.items())))
+  return dict(sorted(_OPERATIONS.items()))
 
 
 def require(condition: bool, reason: str) -> None:

@@ -6,7 +6,6 @@ start (imports, data) before it. The plain implementations, in
 `textbook_measures`, are called on the same data; their scores must agree.
 """
 
-from collections.abc import Callable
 import multiprocessing
 import resource
 import time
@@ -50,7 +49,7 @@ def make_inputs(n: int, d: int, c: int, cs: int, seed: int = 0) -> Inputs:
 def _call(name: str, textbook: bool, inputs: Inputs) -> float:
   if textbook:
     needs = measures.info(name).needs
-    function: Callable[..., float] = textbook_measures.MEASURES[name]
+    function = getattr(textbook_measures, name)
     return float(function(*(inputs[need] for need in needs)))
   return measures.score(name, **inputs)
 
@@ -83,9 +82,8 @@ def main() -> None:
   print('measure             score      seconds  GB before  GB peak')
   for name in _MEASURES.value:
     for textbook in (False, True):
-      if textbook and (
-        not _TEXTBOOK.value or name not in textbook_measures.MEASURES
-      ):
+      there = _TEXTBOOK.value and hasattr(textbook_measures, name)
+      if textbook and not there:
         continue
       label = '  textbook' if textbook else name
       value, seconds, before, peak = _in_new_process(name, textbook, shape)

@@ -8,7 +8,6 @@ timed on a few pairs and multiplied; their scores must agree.
 
 import itertools
 import time
-import warnings
 
 import numpy as np
 
@@ -51,7 +50,7 @@ def _plain(
   name: str, networks: dict[str, np.ndarray], pairs: int
 ) -> tuple[float, float]:
   """Returns seconds for a pair, and the largest difference of scores."""
-  function = textbook_similarities.SIMILARITIES[name]
+  function = getattr(textbook_similarities, name)
   chosen = list(itertools.islice(itertools.combinations(networks, 2), pairs))
   start = time.process_time()
   plain = [function(networks[a], networks[b]) for a, b in chosen]
@@ -61,7 +60,6 @@ def _plain(
 
 
 def main() -> None:
-  warnings.simplefilter('ignore')  # That there are more units than images.
   networks = make_networks(_NETWORKS.value, _IMAGES.value, _UNITS.value)
   number = len(networks) * (len(networks) - 1) // 2
   print(

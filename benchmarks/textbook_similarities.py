@@ -1,9 +1,8 @@
 """Similarities as their formulas read, to be timed beside the package's.
 
-Each takes two representations and computes everything anew.
+Each has the name of the measure, takes two representations and computes
+everything anew.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
@@ -76,14 +75,3 @@ def rsa(x: np.ndarray, y: np.ndarray) -> float:
 def depara_edge(x: np.ndarray, y: np.ndarray) -> float:
   edges = [distance.pdist(v - v.mean(axis=0), 'cosine') for v in (x, y)]
   return stats.spearmanr(*edges).statistic
-
-
-SIMILARITIES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-  'cka': cka,
-  'cka_debiased': cka_debiased,
-  'dds': dds,
-  'depara_edge': depara_edge,
-  'pwcca': pwcca,
-  'rsa': rsa,
-  'svcca': svcca,
-}

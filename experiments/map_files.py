@@ -17,7 +17,7 @@ class MapFile:
   def __init__(self, path: pathlib.Path, num_images: int):
     self._path = path
     self._num_images = num_images
-    self._partial = path.with_name(f'{path.name}.partial')
+    self._partial = path.with_name(f'.{path.name}.partial')
 
   @property
   def is_started(self) -> bool:
@@ -42,6 +42,11 @@ class MapFile:
       with open(self._partial, 'rb') as file:
         os.fsync(file.fileno())
       os.replace(self._partial, self._path)
+
+  def delete(self) -> None:
+    """Deletes the file, finished or not."""
+    for path in (self._path, self._partial):
+      path.unlink(missing_ok=True)
 
   def _create(self, shape: tuple[int, ...]) -> None:
     self._path.parent.mkdir(parents=True, exist_ok=True)

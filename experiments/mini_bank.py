@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 import concurrent.futures
 import dataclasses
-import json
 import multiprocessing
 import os
 
@@ -58,13 +57,6 @@ def one_thread() -> None:
   tf.config.experimental.enable_op_determinism()
 
 
-def _write_json(path: str, content) -> None:
-  with open(path + '.partial', 'w', encoding='utf-8') as file:
-    json.dump(content, file, indent=2)
-    file.write('\n')
-  os.replace(path + '.partial', path)
-
-
 def train_task(
   name: str,
   recipe: mini_training.Recipe,
@@ -91,7 +83,7 @@ def train_task(
   graph_def = mini_network.freeze(encoder, IMAGE_SIZE)
   content = graph_def.SerializeToString(deterministic=True)
   files.write_atomically(os.path.join(output, f'{name}.pb'), content)
-  _write_json(os.path.join(output, f'{name}.json'), results)
+  files.write_json(os.path.join(output, f'{name}.json'), results)
   return name
 
 
@@ -150,7 +142,7 @@ def train_bank(
         f'{output} holds networks trained by {found}, not by {settings}; '
         'choose another `output`.'
       )
-  _write_json(recipe_path, settings)
+  files.write_json(recipe_path, settings)
   build_data(data_folder, sizes, workers, progress)
   missing = [
     name
@@ -168,8 +160,7 @@ def train_bank(
 
 def recipe_of(bank: str) -> dict:
   """Returns how a bank was trained: the fields of its recipe, and `data`."""
-  with open(os.path.join(bank, 'recipe.json'), encoding='utf-8') as file:
-    return json.load(file)
+  return files.read_json(os.path.join(bank, 'recipe.json'))
 
 
 def data_sizes(bank: str) -> DataSizes:
@@ -189,8 +180,7 @@ def write_bank(output: str) -> None:
     path = os.path.join(output, f'{task.name}.json')
     if not os.path.exists(path):
       continue
-    with open(path, encoding='utf-8') as file:
-      losses = json.load(file)
+    losses = files.read_json(path)
     test, constant = losses['test_loss'], losses['constant_loss']
     rows.append((task.name, test, constant, test / constant, losses['seconds']))
     encoder = Encoder(

@@ -41,7 +41,7 @@ def space(flags: cli.Flags) -> cli.Flag[str]:
     'space',
     None,
     'Where the networks are: the folder of a run, of its model_space/, or of '
-    'one method of it.',
+    'one space of it.',
   )
   flags.require(added)
   return added
@@ -196,16 +196,33 @@ class Probe:
     """The set's name, or that of its file, as a part of a file's name."""
     return re.sub(r'[^\w.-]', '_', pathlib.Path(self._probe.value).stem)
 
-  def load(self, side: int) -> probe_sets.ProbeSet:
+  def load(self, image_size: tuple[int, int]) -> probe_sets.ProbeSet:
     return probe_sets.load(
       self._probe.value,
       probe_dir=self._probe_dir.value,
       num_images=self._num_images.value,
-      image_size=(side, side),
+      image_size=image_size,
       seed=self.seed.value,
       on_bad_image=self._on_bad_image.value,
       progress=progress.track,
     )
+
+
+class SpaceProbe:
+  """The flags of the images that spaces were made with."""
+
+  def __init__(self, flags: cli.Flags):
+    means = "; by default those of the spaces' run"
+    self._flags = (
+      probe(flags, None, means),
+      probe_dir(flags),
+      num_images(flags, None, means=means),
+      seed(flags, None),
+    )
+
+  def values(self) -> tuple[Any, ...]:
+    """Returns probe set, folder, number and seed, None where not given."""
+    return tuple(flag.value for flag in self._flags)
 
 
 class Record:

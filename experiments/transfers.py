@@ -106,9 +106,8 @@ def represent(
           for i in range(0, len(images), _BATCH)
         ]
       )
-      with open(path + '.partial', 'wb') as file:
+      with files.replacing(path) as file:
         np.save(file, values)
-      os.replace(path + '.partial', path)
 
 
 def _losses_path(folder: str, target: str, num_images: int, seed: int) -> str:
@@ -154,9 +153,8 @@ def transfer(
   readout.train(features[:, held_out], labels[held_out])
   losses = {split: readout.score(*load(split)) for split in EVALUATION_SPLITS}
   path = _losses_path(output, target, num_images, seed)
-  with open(path + '.partial', 'wb') as file:
+  with files.replacing(path) as file:
     np.savez(file, **losses)
-  os.replace(path + '.partial', path)
 
 
 def measure(

@@ -2,6 +2,13 @@
 
 from collections.abc import Iterator
 import contextlib
+import re
+
+# Where an error of Keras begins to repeat what it was given, and where it tells
+# what went wrong.
+_REPEATS = re.compile(r' ((Call a|A)rguments received|Full object config)')
+_CALLED = re.compile(r'Exception encountered when calling (\S.*?)\. (?=\S)')
+_REASON = 'Exception encountered: '
 
 
 class GraphError(ValueError):
@@ -26,3 +33,17 @@ def about(what: object) -> Iterator[None]:
     is_plain = type(error).__init__ is ValueError.__init__
     kind = type(error) if is_plain else ValueError
     raise kind(f'{what}: {error}') from error
+
+
+def brief(error: BaseException, most: int = 120) -> str:
+  """Returns one sentence of an error of another library.
+
+  Args:
+    error: Its message may have any length, and any number of lines.
+    most: The most characters to return.
+  """
+  text = ' '.join(str(error).split()) or type(error).__name__
+  text = text.rpartition(_REASON)[2]
+  text = _CALLED.sub(r'\1: ', _REPEATS.split(text)[0])
+  text = re.split(r'(?<=\.) ', text)[0].rstrip('.')
+  return f'{text}.' if len(text) < most else f'{text[: most - 4]} ...'

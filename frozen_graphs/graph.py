@@ -5,7 +5,6 @@ Nothing here runs the graph or gives it to TensorFlow.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import hashlib
 import os
 
 from google.protobuf import text_format
@@ -13,7 +12,6 @@ from google.protobuf.message import DecodeError
 import tensorflow as tf
 
 from frozen_graphs import (
-  bounded_files,
   control_flow,
   graph_ends,
   inference,
@@ -26,6 +24,7 @@ from frozen_graphs import (
   unfusing,
 )
 from frozen_graphs.errors import GraphError
+from toolkit_basics import files
 
 GraphDef = tf.compat.v1.GraphDef
 NodeDef = tf.compat.v1.NodeDef
@@ -87,7 +86,7 @@ def read(
       f'{path} is a folder; a frozen graph is one file (a SavedModel has to '
       'be frozen first).'
     )
-  content = bounded_files.read(path, max_bytes)
+  content = files.read_bounded(path, max_bytes, GraphError)
   try:
     graph_def = _parse(
       content, is_text=str(path).endswith(('txt', '.prototxt'))
@@ -101,7 +100,7 @@ def read(
     ) from error
   except GraphError as error:
     raise GraphError(f'{path}: {error}') from error
-  return graph_def, hashlib.sha256(content).hexdigest()
+  return graph_def, files.sha256(content)
 
 
 def _parse(content: bytes, is_text: bool) -> GraphDef:

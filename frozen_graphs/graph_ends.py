@@ -78,6 +78,8 @@ def find(nodes: Mapping[str, NodeDef], name: str) -> tuple[str, int]:
 def _ending(nodes: Mapping[str, NodeDef], end: str) -> str:
   """Returns the only node whose name has an end, or that end if none has."""
   found = sorted(name for name in nodes if name.endswith(f'/{end}'))
+  # A layer of a model in a model.
+  found = found or sorted(n for n in nodes if n.endswith(f'/{end}_out'))
   if len(found) > 1:
     more = ' ...' if len(found) > 5 else ''
     raise GraphError(

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 import functools
-import hashlib
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from frozen_graphs.errors import GraphError, about
 from frozen_graphs.frozen import FrozenNetwork
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.passes import Passes
+from toolkit_basics import files
 
 _LISTED = 12
 T = TypeVar('T')
@@ -83,7 +83,7 @@ class Network:
     if self.frozen.digest:
       return self.frozen.digest
     content = self.graph_def.SerializeToString(deterministic=True)
-    return hashlib.sha256(content).hexdigest()
+    return files.sha256(content)
 
   @property
   def input_tensor(self) -> str:

@@ -7,7 +7,6 @@ A probe set is a registered name ('taskonomy', 'indoor', 'coco', 'photos',
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
-import hashlib
 import json
 import numbers
 import os
@@ -18,6 +17,8 @@ import numpy as np
 import pooch
 
 from probe_data import errors, image_files, images, noise, photographs
+from toolkit_basics import files as file_lib
+from toolkit_basics.registry import Registry
 
 # The folder that holds a folder for each named set, where no --probe_dir is.
 ENVIRONMENT_VARIABLE = 'ATTRIBUTION_TRANSFER_PROBE_DIR'
@@ -50,7 +51,7 @@ class ProbeSet:
   def digest(self) -> str:
     """SHA-256 (hexadecimal) over the ids and digests of all images."""
     content = json.dumps([self.ids, self.digests]).encode()
-    return hashlib.sha256(content).hexdigest()
+    return file_lib.sha256(content)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,29 +66,31 @@ class Request:
   on_bad_image: str
   progress: Callable[..., Iterable[Any]]
 
-
-_LOADERS: dict[str, Callable[[Request], ProbeSet]] = {}
-
-
-def register_probe_set(name: str) -> Callable:
-  """Registers a loader, Request -> ProbeSet, under the name of a probe set."""
-
-  def decorate(loader: Callable[[Request], ProbeSet]) -> Callable:
-    if name in _LOADERS:
-      raise ValueError(f'Probe set {name!r} is registered already.')
-    _LOADERS[name] = loader
-    return loader
-
-  return decorate
+  def __post_init__(self):
+    if not self.name or self.probe_dir == '':
+      raise errors.ProbeSetError(
+        f'The probe set {self.name!r} or its probe_dir {self.probe_dir!r} is '
+        "empty; say '.' for the current folder."
+      )
+    if self.on_bad_image not in ON_BAD_IMAGE:
+      raise errors.ProbeSetError(
+        f'on_bad_image is {self.on_bad_image!r}, but must be one of '
+        f'{ON_BAD_IMAGE}.'
+      )
 
 
-def names() -> tuple[str, ...]:
-  """Returns the registered probe sets."""
-  return tuple(_LOADERS)
+# Pictures, uint8 [num_images, height, width, 3], with their names; and what
+# makes them of their number, their height and width, and a seed.
+Drawn = tuple[np.ndarray, Sequence[str]]
+Draw = Callable[[int, tuple[int, int], int], Drawn]
+
+_LOADERS: Registry[Callable[[Request], ProbeSet]] = Registry('probe set')
+register_probe_set = _LOADERS.register
+names = _LOADERS.names
 
 
 def load(
-  probe: str | os.PathLike[str],
+  probe: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | np.ndarray,
   *,
   probe_dir: str | os.PathLike[str] | None = None,
   num_images: int = 1000,
@@ -103,6 +106,7 @@ def load(
       following links, without hidden files), of a .txt file with one path a
       line (relative to its folder), or of a .npy file with uint8 [N, H, W, 3].
       A name goes before a folder of that name: say './coco' for the folder.
+      From Python also a list of paths of images, or an array of such uint8.
     probe_dir: Where the photographs of 'taskonomy', 'indoor' or 'coco' are: in
       a folder of that name in it, or if there is none, in itself.
     num_images: How many to draw at random (without repetition) from a set that
@@ -121,8 +125,9 @@ def load(
     ProbeSetError: If an argument has no meaning, nothing is found (the message
       says what to put where), or files are unreadable.
   """
+  is_path = isinstance(probe, str | os.PathLike)
   request = Request(
-    name=os.fspath(probe),
+    name=os.fspath(probe) if is_path else 'images',
     probe_dir=None if probe_dir is None else os.fspath(probe_dir),
     num_images=_positive(num_images, 'num_images'),
     image_size=_checked_size(image_size),
@@ -130,17 +135,10 @@ def load(
     on_bad_image=on_bad_image,
     progress=progress or _no_progress,
   )
-  if not request.name or request.probe_dir == '':
-    raise errors.ProbeSetError(
-      f'The probe set {request.name!r} or its probe_dir {request.probe_dir!r} '
-      "is empty; say '.' for the current folder."
-    )
-  if on_bad_image not in ON_BAD_IMAGE:
-    raise errors.ProbeSetError(
-      f'on_bad_image is {on_bad_image!r}, but must be one of {ON_BAD_IMAGE}.'
-    )
+  if not is_path:
+    return _load_object(request, probe)
   if request.name in _LOADERS:
-    return _LOADERS[request.name](request)
+    return _LOADERS.get(request.name)(request)
   if request.probe_dir is not None:
     raise errors.ProbeSetError(
       f'probe_dir={request.probe_dir!r} is only for named probe sets, but the '
@@ -224,43 +222,39 @@ for _name in ('taskonomy', 'indoor', 'coco'):
 # Sets that are made here.
 
 
-@register_probe_set('photos')
-def _load_photos(request: Request) -> ProbeSet:
-  _refuse_probe_dir(request)
-  pictures, ids = photographs.crops(
-    request.num_images, request.image_size, request.seed
-  )
-  return _probe_set(request, pictures, ids)
+def register_made(name: str) -> Callable[[Draw], Draw]:
+  """Returns a decorator that registers a function which makes a probe set."""
+
+  def add(draw: Draw) -> Draw:
+    def load_made(request: Request) -> ProbeSet:
+      if request.probe_dir is not None:
+        raise errors.ProbeSetError(
+          f'Probe set {name!r} is made by this project, so that '
+          f'probe_dir={request.probe_dir!r} has no meaning for it; leave it '
+          'out, or give the folder itself as the probe set.'
+        )
+      drawn = draw(request.num_images, request.image_size, request.seed)
+      return _probe_set(request, *drawn)
+
+    register_probe_set(name)(load_made)
+    return draw
+
+  return add
 
 
-@register_probe_set('noise')
-def _load_noise(request: Request) -> ProbeSet:
-  _refuse_probe_dir(request)
-  pictures, ids = noise.pictures(
-    request.num_images, request.image_size, request.seed
-  )
-  return _probe_set(request, pictures, ids)
+register_made('photos')(photographs.crops)
+register_made('noise')(noise.pictures)
 
 
-@register_probe_set('scenes')
-def _load_scenes(request: Request) -> ProbeSet:
-  _refuse_probe_dir(request)
+@register_made('scenes')
+def _scenes(num_images: int, image_size: tuple[int, int], seed: int) -> Drawn:
   from probe_data import scenes  # The renderer is imported only if needed.
 
-  size = max(request.image_size)
-  pictures, ids = scenes.probe_images(request.num_images, size, request.seed)
-  if request.image_size != (size, size):
-    pictures = np.stack([images.fit(p, request.image_size) for p in pictures])
-  return _probe_set(request, pictures, ids)
-
-
-def _refuse_probe_dir(request: Request) -> None:
-  if request.probe_dir is not None:
-    raise errors.ProbeSetError(
-      f'Probe set {request.name!r} is made by this project, so that '
-      f'probe_dir={request.probe_dir!r} has no meaning for it; leave it out, '
-      'or give the folder itself as the probe set.'
-    )
+  size = max(image_size)
+  pictures, ids = scenes.probe_images(num_images, size, seed)
+  if image_size != (size, size):
+    pictures = np.stack([images.fit(p, image_size) for p in pictures])
+  return pictures, ids
 
 
 # Paths.
@@ -304,6 +298,18 @@ def _load_files(
   return _probe_set(request, sample.pictures, sample.names, sample.skipped)
 
 
+def _load_object(
+  request: Request, probe: np.ndarray | Sequence[str | os.PathLike[str]]
+) -> ProbeSet:
+  if isinstance(probe, np.ndarray):
+    return _fitted(request, probe, 'The array of images', 'image')
+  names = [os.fspath(path) for path in probe]
+  files = {name: os.fspath(_expanded(name)) for name in names}
+  if not files:
+    raise errors.ProbeSetError('The list of images is empty.')
+  return _load_files(request, files, pathlib.Path())
+
+
 def _load_array(request: Request, path: pathlib.Path) -> ProbeSet:
   try:
     array = np.load(path, mmap_mode='r', allow_pickle=False)
@@ -315,14 +321,21 @@ def _load_array(request: Request, path: pathlib.Path) -> ProbeSet:
     raise errors.ProbeSetError(
       f'{path} is an archive of arrays, not one .npy array.'
     )
+  return _fitted(request, array, str(path), path.name)
+
+
+def _fitted(
+  request: Request, array: np.ndarray, where: str, name: str
+) -> ProbeSet:
+  """Returns a sample of an array of images, cropped and resized."""
   if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
     raise errors.ProbeSetError(
-      f'{path} holds {array.dtype} {list(array.shape)}, but images must be '
+      f'{where} holds {array.dtype} {list(array.shape)}, but images must be '
       'uint8 [num_images, height, width, 3] (RGB).'
     )
   if not array.size:
     raise errors.ProbeSetError(
-      f'{path} holds no images: its shape is {array.shape}.'
+      f'{where} holds no images: its shape is {array.shape}.'
     )
   rng = np.random.default_rng(request.seed)
   chosen = np.sort(rng.permutation(len(array))[: request.num_images])
@@ -331,7 +344,7 @@ def _load_array(request: Request, path: pathlib.Path) -> ProbeSet:
     total=len(chosen),
     description=f'Reading {request.name}',
   )
-  ids = tuple(f'{path.name}[{i}]' for i in chosen)
+  ids = tuple(f'{name}[{i}]' for i in chosen)
   return _probe_set(request, np.stack(list(pictures)), ids)
 
 
@@ -346,6 +359,6 @@ def _probe_set(
     name=request.name,
     images=pictures,
     ids=tuple(ids),
-    digests=tuple(hashlib.sha256(p.tobytes()).hexdigest() for p in pictures),
+    digests=tuple(file_lib.sha256(p.tobytes()) for p in pictures),
     skipped=skipped,
   )

@@ -107,13 +107,11 @@ class Hits:
   local: np.ndarray
 
 
-def _to_local(vectors: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-  """Rotates [3, K or 1, P] by -yaw about the vertical: [3, K, P]."""
-  cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+def _turned(vectors: np.ndarray, cos: np.ndarray, sin: np.ndarray):
+  """Rotates [3, ...] about the vertical by minus the angle of cos and sin."""
   x, y, z = vectors
-  return np.stack(
-    [cos * x + sin * y, cos * y - sin * x, np.broadcast_to(z, (cos * y).shape)]
-  )
+  u, v = cos * x + sin * y, cos * y - sin * x
+  return np.stack([u, v, np.broadcast_to(z, u.shape)])
 
 
 def _safe(divisor: np.ndarray) -> np.ndarray:
@@ -180,9 +178,10 @@ def entry_depths(
     if shape == SPHERE:
       depths[rows] = _sphere_entry(offset, heading, chosen.half[:, :1])
     else:
+      turn = np.cos(chosen.yaw)[:, None], np.sin(chosen.yaw)[:, None]
       depths[rows] = _ENTRY[shape](
-        _to_local(offset, chosen.yaw),
-        _to_local(heading, chosen.yaw),
+        _turned(offset, *turn),
+        _turned(heading, *turn),
         chosen.half.T[:, :, None],
       )
   return depths
@@ -256,23 +255,9 @@ def cast(
   yaw = solids.yaw[rows]
   cos, sin = np.cos(yaw), np.sin(yaw)
   offset = point[hits] - solids.center[rows]
-  local[hits] = np.stack(
-    [
-      cos * offset[:, 0] + sin * offset[:, 1],
-      cos * offset[:, 1] - sin * offset[:, 0],
-      offset[:, 2],
-    ],
-    axis=1,
-  )
+  local[hits] = _turned(offset.T, cos, sin).T
   own, face[hits] = _surface(local[hits], solids.half[rows], solids.shape[rows])
-  normal[hits] = np.stack(
-    [
-      cos * own[:, 0] - sin * own[:, 1],
-      sin * own[:, 0] + cos * own[:, 1],
-      own[:, 2],
-    ],
-    axis=1,
-  )
+  normal[hits] = _turned(own.T, cos, -sin).T
   return Hits(depth, solid, face, point, normal, local)
 
 

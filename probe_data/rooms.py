@@ -12,15 +12,6 @@ from probe_data.textures import Look
 
 STUFF = ('wall', 'floor', 'ceiling', 'window', 'door', 'picture', 'rug')
 CLASSES = STUFF + furniture.CLASSES
-ROOM_TYPES = (
-  'bedroom',
-  'living_room',
-  'kitchen',
-  'bathroom',
-  'office',
-  'corridor',
-)
-
 FIELD_OF_VIEW = np.deg2rad(70)
 
 # Hue (degrees), saturation and value of a room type's walls and floor, its
@@ -51,6 +42,10 @@ _ROOMS = {
     dict(plant=3, ball=2, cabinet=1, chair=1, lamp=1),
   ),
 }
+ROOM_TYPES = tuple(_ROOMS)
+_WALLPAPERS = np.array(
+  [textures.SOLID] * 2 + [textures.NOISE, textures.STRIPES, textures.BRICK]
+)
 
 # Hue, saturation, value and texture of each class: colour follows from the
 # class, so that colorization is a task that can be learned.
@@ -113,23 +108,9 @@ class Scene:
 
 def _room_looks(rng, room_type) -> list[Look]:
   wall, floor, kinds = _ROOMS[room_type][0]
-  paper = int(
-    rng.choice(
-      [
-        textures.SOLID,
-        textures.SOLID,
-        textures.NOISE,
-        textures.STRIPES,
-        textures.BRICK,
-      ]
-    )
-  )
-  walls = textures.draw_look(rng, *wall, paper)
+  walls = textures.draw_look(rng, *wall, int(rng.choice(_WALLPAPERS)))
   return [
-    walls,
-    walls,
-    walls,
-    walls,
+    *[walls] * 4,
     textures.draw_look(rng, *floor, int(rng.choice(kinds))),
     textures.draw_look(rng, wall[0], wall[1] * 0.3, 0.93, textures.SOLID),
   ]

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 import concurrent.futures
-import json
 import multiprocessing
 import os
+import pathlib
 import shutil
 
 import numpy as np
@@ -66,11 +66,11 @@ def build(
     Read-only memory maps: `image`, uint8 RGB [N, S, S, 3], and the labels of
     each task as `scene_labels.labelled_images` gives them.
   """
-  target = os.path.join(folder, folder_name(split, num_images, size, seed))
-  if not os.path.exists(os.path.join(target, 'done.json')):
-    partial = target + '.partial'
+  name = folder_name(split, num_images, size, seed)
+  target = os.path.join(folder, name)
+  if not os.path.exists(target):
+    partial = os.path.join(folder, f'.{name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(target, ignore_errors=True)
     os.makedirs(partial)
     _allocate(partial, num_images, size)
     seeds = [scenes.scene_seed(split, i, seed) for i in range(num_images)]
@@ -89,13 +89,8 @@ def build(
         )
       for job in finished:
         job.result()
-    with open(os.path.join(partial, 'done.json'), 'w') as file:
-      json.dump({'split': split, 'seed': seed, 'images': num_images}, file)
     os.replace(partial, target)
   return {
-    entry.removesuffix('.npy'): np.load(
-      os.path.join(target, entry), mmap_mode='r'
-    )
-    for entry in sorted(os.listdir(target))
-    if entry.endswith('.npy')
+    path.stem: np.load(path, mmap_mode='r')
+    for path in sorted(pathlib.Path(target).glob('*.npy'))
   }

@@ -21,7 +21,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import fcntl
-import hashlib
 import json
 import os
 import pathlib
@@ -96,10 +95,9 @@ class Bank:
     return tuple(encoder.name for encoder in self.encoders)
 
   @property
-  def groups(self) -> Mapping[str, str] | None:
-    """Group of each encoder, or None if one has none."""
-    groups = {encoder.name: encoder.group for encoder in self.encoders}
-    return None if None in groups.values() else groups
+  def groups(self) -> dict[str, str]:
+    """Group of each encoder that has one."""
+    return {e.name: e.group for e in self.encoders if e.group is not None}
 
   def digests(self) -> dict[str, Any]:
     """Returns the sha256 of each file that the bank consists of.
@@ -112,17 +110,13 @@ class Bank:
       ValueError: If a graph is not the one that the bank describes.
     """
     graphs = {name: self.network(name).digest for name in self.names}
-    bank = self.folder and _digest(os.path.join(self.folder, _FILE))
+    bank = self.folder and files.sha256(os.path.join(self.folder, _FILE))
     tables = {name: getattr(self, name) for name in _TABLES}
     return {
       'bank': bank or None,
       'graphs': graphs,
-      **{name: path and _digest(path) for name, path in tables.items()},
+      **{name: path and files.sha256(path) for name, path in tables.items()},
     }
-
-
-def _digest(path: str) -> str:
-  return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
 def task_bank_folder() -> pathlib.Path:
@@ -340,7 +334,7 @@ class Folder:
     if found is None or not provenance.items() <= found.items():
       return False
     path = self.graph(name)
-    return path.is_file() and _digest(str(path)) == found.get('graph_sha256')
+    return path.is_file() and files.sha256(path) == found.get('graph_sha256')
 
   def check_free(self, name: str, overwrite: bool = False) -> None:
     """Raises BankError if the bank cannot take an encoder of a name."""
@@ -386,14 +380,14 @@ class Folder:
       encoder = dataclasses.replace(
         encoder,
         graph=str(self.graph(encoder.name)),
-        sha256=hashlib.sha256(graph).hexdigest(),
+        sha256=files.sha256(graph),
       )
       entries = {each.name: each for each in self.bank().encoders}
       entries[encoder.name] = encoder
       if provenance is not None:
         known = self.provenance()
         known[encoder.name] = {**provenance, 'graph_sha256': encoder.sha256}
-        _write_json(self.path / _SOURCES, known)
+        files.write_json(self.path / _SOURCES, known)
       self._write(tuple(entries.values()), changes)
     return encoder
 
@@ -414,7 +408,7 @@ class Folder:
   def _write(self, encoders: Sequence[Encoder], changes: Mapping) -> None:
     known = {key: value for key, value in changes.items() if value is not None}
     bank = dataclasses.replace(self.bank(), encoders=encoders, **known)
-    _write_json(self.path / _FILE, _described(bank, self.path))
+    files.write_json(self.path / _FILE, _described(bank, self.path))
 
   @contextlib.contextmanager
   def _locked(self) -> Iterator[None]:
@@ -458,8 +452,3 @@ def _described(bank: Bank, folder: pathlib.Path) -> dict[str, Any]:
       'image_size': bank.image_size,
     }
   )
-
-
-def _write_json(path: pathlib.Path, content: object) -> None:
-  text = json.dumps(content, indent=2) + '\n'
-  files.write_atomically(path, text.encode())

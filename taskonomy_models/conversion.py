@@ -16,7 +16,7 @@ from attribution.explainer import Explainer
 from attribution.preprocessing import Preprocessing
 import frozen_graphs
 from frozen_graphs.errors import GraphError
-from taskonomy_models.bank import Folder
+from taskonomy_models.bank import Folder, check_name
 from taskonomy_models.encoder import Encoder
 
 _SIDE = 224  # Of the picture that a network is tried on, if nothing says.
@@ -69,7 +69,7 @@ def convert(
   """
   folder = Folder(output)
   folder.check_free(name, overwrite)
-  t = _parsed(preprocessing)
+  _parsed(preprocessing)
   network = frozen_graphs.load(
     source,
     input=input,
@@ -78,22 +78,54 @@ def convert(
     constants=constants,
     **options,
   )
+  encoder = encoder_of(
+    network,
+    preprocessing,
+    name=name,
+    label=label,
+    group=group,
+    image_size=image_size,
+  )
+  return folder.add(
+    encoder, encoder.graph, overwrite=overwrite, image_size=image_size
+  )
+
+
+def encoder_of(
+  network: frozen_graphs.Network,
+  preprocessing: str | None,
+  *,
+  name: str,
+  label: str | None = None,
+  group: str | None = None,
+  image_size: int | None = None,
+) -> Encoder:
+  """Returns a network as an encoder in memory, tried on a picture.
+
+  Args:
+    network: With its representation.
+    preprocessing: T, from an image to the input.
+    name: Of the encoder.
+    label: As shown in figures; default: the name.
+    group: Colour of its leaf in the similarity tree.
+    image_size: Side of the picture.
+
+  Raises:
+    ValueError: If T is missing or does not fit, or the network cannot be
+      explained.
+  """
+  check_name(name)
+  t = _parsed(preprocessing)
   check_shape(network, t, image_size)
   _try(network, t, image_size)
-  encoder = Encoder(
+  return Encoder(
     name=name,
-    graph='',
+    graph=network.subgraph.graph_def(),
     input_tensor=network.subgraph.input_tensor,
     representation_tensor=network.subgraph.representation_tensor,
     preprocessing=str(t),
     label=label or name,
     group=group,
-  )
-  return folder.add(
-    encoder,
-    network.subgraph.graph_def(),
-    overwrite=overwrite,
-    image_size=image_size,
   )
 
 

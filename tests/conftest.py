@@ -1,8 +1,28 @@
-"""Lets pytest run the absl tests, with temporary folders that it tidies up."""
+"""Lets pytest run the absl tests, several at once, and tidies up after them."""
+
+import os
 
 from absl import flags
 from absl.testing import absltest
 import pytest
+
+# Each holds TensorFlow: a gigabyte and more.
+_MOST_PROCESSES = 4
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+  """Returns 0, for no other process than this, if single files are named.
+
+  Else one for each core. pytest-xdist itself would count those of the machine,
+  and not those that this process may use.
+  """
+  if all('.py' in argument for argument in config.args):
+    return 0
+  if hasattr(os, 'sched_getaffinity'):
+    cores = len(os.sched_getaffinity(0))
+  else:
+    cores = os.cpu_count() or 1
+  return min(cores, _MOST_PROCESSES)
 
 
 @pytest.fixture(scope='session', autouse=True)

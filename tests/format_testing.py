@@ -65,13 +65,19 @@ def assert_same(actual, expected, tolerance: float = TOLERANCE) -> None:
     np.testing.assert_allclose(a, e, 0, tolerance * scale, err_msg=what)
 
 
-def randomised(model: tf.keras.Model, seed: int = 0) -> tf.keras.Model:
-  """Returns the model with all weights drawn anew; variances are positive."""
+def randomised(model, seed: int = 0):
+  """Returns the model with all weights drawn anew; variances are positive.
+
+  Args:
+    model: A tf.keras.Model or a tf_keras.Model; it is changed.
+    seed: Of the weights.
+  """
   rng = np.random.default_rng(seed)
   for variable in model.weights:
-    if variable.dtype.startswith('float'):
+    if tf.as_dtype(variable.dtype).is_floating:
       value = rng.normal(0, 0.4, tuple(variable.shape))
-      if 'variance' in variable.path or 'gamma' in variable.path:
+      name = getattr(variable, 'path', variable.name)
+      if 'variance' in name or 'gamma' in name:
         value = 0.5 + np.abs(value)
       variable.assign(value.astype(np.float32))
   return model

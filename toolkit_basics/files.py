@@ -1,32 +1,43 @@
-"""Tables as CSV, and files that are either whole or absent."""
+"""Files: whole or absent, of bounded size, with their digests; CSV and JSON."""
 
-import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+import contextlib
 import csv
+import hashlib
 import io
+import json
 import os
 import pathlib
+from typing import Any, BinaryIO
 
 Path = str | os.PathLike[str]
 
-# For each target its sources, best first, without the target itself.
-Rankings = Mapping[str, tuple[str, ...]]
 
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+  """Opens a file that takes the place of `path` when the block ends.
 
-def write_atomically(path: Path, data: bytes) -> None:
-  """Writes a temporary file beside `path`, flushes it, then renames it."""
+  Until then it has a temporary name beside `path`, .NAME.PROCESS.partial. If
+  the block raises, nothing is left of it, and `path` is as it was.
+  """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}.partial')
   try:
     with open(temporary, 'wb') as file:
-      file.write(data)
+      yield file
       file.flush()
       os.fsync(file.fileno())
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
   sync_folder(path.parent)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+  """Writes a file that is never seen in part; missing folders are made."""
+  with replacing(path) as file:
+    file.write(data)
 
 
 def sync_folder(folder: Path) -> None:
@@ -36,6 +47,52 @@ def sync_folder(folder: Path) -> None:
     os.fsync(descriptor)
   finally:
     os.close(descriptor)
+
+
+def read_bounded(
+  path: Path, max_bytes: int, error: type[ValueError] = ValueError
+) -> bytes:
+  """Returns the content of a file of others, which may be of any size.
+
+  Args:
+    path: Of the file.
+    max_bytes: A larger file is refused before it is read.
+    error: What is raised then.
+  """
+  size = os.path.getsize(path)
+  if size > max_bytes:
+    raise error(f'{path} has {size} bytes, more than the {max_bytes} allowed.')
+  with open(path, 'rb') as file:
+    return file.read(max_bytes + 1)
+
+
+def sha256(*contents: Path | bytes | memoryview) -> str:
+  """Returns the SHA-256 of files and of bytes, one after the other, in hex."""
+  digest = hashlib.sha256()
+  for content in contents:
+    if not isinstance(content, str | os.PathLike):
+      digest.update(content)
+      continue
+    with open(content, 'rb') as file:
+      while block := file.read(2**20):
+        digest.update(block)
+  return digest.hexdigest()
+
+
+def write_json(path: Path, content: Any) -> None:
+  write_atomically(path, (json.dumps(content, indent=2) + '\n').encode())
+
+
+def read_json(path: Path) -> Any:
+  """Returns the content of a JSON file.
+
+  Raises:
+    ValueError: If it is not JSON in UTF-8; the message names the file.
+  """
+  try:
+    return json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+  except ValueError as error:
+    raise ValueError(f'{path}: not JSON in UTF-8 ({error}).') from error
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
@@ -61,47 +118,6 @@ def read_csv(path: Path) -> list[list[str]]:
   if not rows:
     raise ValueError(f'{path}: the table is empty; a header row is expected.')
   return rows
-
-
-def write_rankings(path: Path, rankings: Rankings) -> None:
-  """Writes rankings as CSV: target, rank_1, rank_2, ..."""
-  width = max(map(len, rankings.values()), default=0)
-  header = ['target', *(f'rank_{k}' for k in range(1, width + 1))]
-  write_csv(path, [header, *([t, *row] for t, row in rankings.items())])
-
-
-def read_rankings(path: Path) -> dict[str, tuple[str, ...]]:
-  """Reads rankings from CSV; rank_0, the target itself, may be there too."""
-  header, *rows = read_csv(path)
-  with_self = 'rank_0' in header
-  ranks = range(0 if with_self else 1, len(header) - (1 if with_self else 0))
-  expected = ['target', *(f'rank_{k}' for k in ranks)]
-  if header != expected or len(header) < 2:
-    raise ValueError(
-      f'{path}: the header is {header}; expected target, rank_1, rank_2, ...'
-    )
-  ranking = {}
-  for target, *row in rows:
-    if target in ranking:
-      raise ValueError(f'{path}: target {target!r} has two rows.')
-    if len(row) != len(header) - 1 or '' in (target, *row):
-      raise ValueError(
-        f'{path}: the row of target {target!r} is {row}, but the header has '
-        f'{len(header) - 1} ranks.'
-      )
-    if with_self and row[0] != target:
-      raise ValueError(
-        f'{path}: rank_0 of target {target!r} is {row[0]!r}; it must be the '
-        'target itself.'
-      )
-    ranking[target] = tuple(row[with_self:])
-  return ranking
-
-
-def duplicates(names: Iterable[str]) -> list[str]:
-  """Returns the names that occur more than once, sorted."""
-  counts = collections.Counter(names)
-  return sorted(name for name, count in counts.items() if count > 1)
 
 
 def _cell(value: object) -> object:

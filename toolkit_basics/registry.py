@@ -1,9 +1,10 @@
 """One registry for everything that is chosen by a name."""
 
 from collections.abc import Callable, Iterator
+import dataclasses
 import importlib
 import pkgutil
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar('T')
 
@@ -29,13 +30,27 @@ class Registry(Generic[T]):
     """Returns a decorator, or function, that adds its argument as `name`.
 
     Raises:
-      ValueError: If the name is taken by something else.
+      ValueError: If the name is taken.
     """
 
     def add(entry: T) -> T:
-      if self._entries.setdefault(name, entry) is not entry:
-        raise ValueError(f'Two entries: {self._kind} {name!r}.')
+      if name in self._entries:
+        raise ValueError(f'The {self._kind} {name!r} is there already.')
+      self._entries[name] = entry
       return entry
+
+    return add
+
+  def register_class(
+    self, name: str, /, **attributes: Any
+  ) -> Callable[[type], type]:
+    """Returns a decorator of a class, which gets `name` and the attributes."""
+
+    def add(cls: type) -> type:
+      self.register(name)(cls)
+      for key, value in {'name': name, **attributes}.items():
+        setattr(cls, key, value)
+      return cls
 
     return add
 
@@ -51,10 +66,31 @@ class Registry(Generic[T]):
       )
     return self._entries[name]
 
+  def create(self, name: str, /, **options: Any) -> Any:
+    """Returns an instance of an entry that is a dataclass.
+
+    Args:
+      name: Of the entry.
+      **options: Its fields.
+
+    Raises:
+      ValueError: If there is no such entry, or it has no such option.
+    """
+    cls = self.get(name)
+    known = [field.name for field in dataclasses.fields(cls)]
+    if unknown := sorted(set(options) - set(known)):
+      raise ValueError(
+        f'{name} has no option {", ".join(unknown)}; it has '
+        f'{", ".join(known) or "none"}.'
+      )
+    return cls(**options)
+
   def names(self) -> tuple[str, ...]:
+    """Returns all names, in the order of registration."""
     return tuple(self._found())
 
   def items(self) -> tuple[tuple[str, T], ...]:
+    """Returns names and entries, in the order of registration."""
     return tuple(self._found().items())
 
   def __contains__(self, name: object) -> bool:
@@ -68,9 +104,13 @@ class Registry(Generic[T]):
 
   def _found(self) -> dict[str, T]:
     if self._package is not None:
-      package, self._package = importlib.import_module(self._package), None
-      for module in sorted(
-        m.name for m in pkgutil.iter_modules(package.__path__)
-      ):
-        importlib.import_module(f'{package.__name__}.{module}')
+      # Forgotten first: a module may look up others while it is imported.
+      name, self._package = self._package, None
+      try:
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(package.__path__):
+          importlib.import_module(f'{name}.{module.name}')
+      except BaseException:
+        self._package = name  # What is missing is missed the next time too.
+        raise
     return self._entries

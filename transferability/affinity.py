@@ -5,49 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from toolkit_basics import files
-
-
-def cosine_affinity(
-  maps: np.ndarray, names: Sequence[str] | None = None
-) -> np.ndarray:
-  """Returns the mean cosine similarity of each pair of models (1 / d, Eq. 1).
-
-  This is the small, in-memory form; `ModelSpace.affinity` is the one for many
-  or large models.
-
-  Args:
-    maps: [num_models, num_images, ...], of any real type.
-    names: Names of the models, for error messages.
-
-  Returns:
-    Symmetric float64 [num_models, num_models] in [-1, 1], with a unit diagonal.
-
-  Raises:
-    ValueError: If a map is all zero or not finite; the message names the model
-      and the image.
-  """
-  maps = np.asarray(maps)
-  if maps.ndim < 3 or not maps.size:
-    raise ValueError(
-      f'Maps have shape {maps.shape}; expected [models, images, ...] and no '
-      'empty dimension.'
-    )
-  num_models, num_images = maps.shape[:2]
-  names = range(num_models) if names is None else names
-  total = np.zeros((num_models, num_models))
-  for image in range(num_images):
-    rows = maps[:, image].reshape(num_models, -1)
-    unit, bad = unit_rows(rows)
-    if bad:
-      model, reason = next(iter(bad.items()))
-      raise ValueError(
-        f'Model {names[model]!r}, image {image}: the attribution map '
-        f'{reason}, so it has no direction.'
-      )
-    total += unit @ unit.T
-  mean = np.clip((total + total.T) / (2 * num_images), -1, 1)
-  np.fill_diagonal(mean, 1.0)
-  return mean
+from transferability.ranking_files import duplicates
 
 
 def mean_cosine(image_cosines: np.ndarray) -> np.ndarray:
@@ -187,7 +145,7 @@ def load_table(
   header, *rows = files.read_csv(path)
   names, row_names = tuple(header[1:]), tuple(row[0] for row in rows)
   for kind in (names, row_names):
-    if repeated := files.duplicates(kind):
+    if repeated := duplicates(kind):
       raise ValueError(f'{path}: {repeated} are named more than once.')
   matrix = np.empty((len(rows), len(names)))
   for i, row in enumerate(rows):

@@ -144,30 +144,6 @@ def adjusted_rand_index(a: Sequence[Hashable], b: Sequence[Hashable]) -> float:
   return float((pairs - expected) / (largest - expected))
 
 
-def purity(clusters: Sequence[Hashable], groups: Sequence[Hashable]) -> float:
-  """Returns the share of models in the majority group of their cluster."""
-  table = _contingency(clusters, groups)
-  return float(table.max(axis=1).sum() / table.sum())
-
-
-def nearest_neighbour_rate(
-  affinity: np.ndarray, groups: Sequence[Hashable]
-) -> float:
-  """Returns the share of models whose most similar other is of their group.
-
-  Of equally similar models the first counts.
-  """
-  others = np.array(affinity, np.float64)
-  if others.shape != (len(groups), len(groups)) or len(groups) < 2:
-    raise ValueError(
-      f'An affinity of shape {others.shape} does not fit {len(groups)} groups.'
-    )
-  np.fill_diagonal(others, -np.inf)
-  nearest = np.argmax(others, axis=1)
-  same = [groups[i] == group for i, group in zip(nearest, groups, strict=True)]
-  return float(np.mean(same))
-
-
 def _contingency(a: Sequence[Hashable], b: Sequence[Hashable]) -> np.ndarray:
   """Counts how many models are in group i of one and j of the other."""
   if len(a) != len(b) or not len(a):

@@ -37,8 +37,8 @@ def cosines(
     ModelSpaceError: If a stored row does not match its record.
   """
   same = [p.model for p in rows] == [p.model for p in columns]
-  left = [_Reader(point) for point in rows]
-  right = left if same else [_Reader(point) for point in columns]
+  left = [_CheckedRows(point) for point in rows]
+  right = left if same else [_CheckedRows(point) for point in columns]
   row_bytes = 8 * left[0].rows.shape[1]
   step = max(1, memory_bytes // (row_bytes * (len(left) + len(right))))
   for start in range(0, len(images), step):
@@ -56,7 +56,7 @@ def block_size(num_models: int, row_size: int, memory_bytes: int) -> int:
   return max(1, min(num_models, fitting))
 
 
-class _Reader:
+class _CheckedRows:
   """Reads rows of a point that match their records."""
 
   def __init__(self, point: points.Point):
@@ -74,7 +74,7 @@ class _Reader:
 
 
 def _whole_numbers(
-  readers: Sequence[_Reader], images: np.ndarray
+  readers: Sequence[_CheckedRows], images: np.ndarray
 ) -> np.ndarray:
   """Returns float64 [images, models, row size]."""
   result = np.empty((len(images), len(readers), readers[0].rows.shape[1]))

@@ -18,24 +18,18 @@ import math
 
 import numpy as np
 
+from toolkit_basics.registry import Registry
 from transferability import permutations
-from transferability.permutations import Outcome, Statistic
+from transferability.permutations import PermutationOutcome, Statistic
 
 # From (affinity, pairs) to a statistic of labellings.
-_STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], Statistic]] = {}
+_STATISTICS: Registry[Callable[[np.ndarray, np.ndarray], Statistic]] = Registry(
+  'statistic'
+)
+statistics = _STATISTICS.names
 
 
-def statistics() -> tuple[str, ...]:
-  """Returns the names of the statistics."""
-  return tuple(_STATISTICS)
-
-
-def _register(function):
-  _STATISTICS[function.__name__] = function
-  return function
-
-
-@_register
+@_STATISTICS.register('nearest_neighbour_rate')
 def nearest_neighbour_rate(affinity: np.ndarray, pairs: np.ndarray):
   """Share of models whose most similar other one has their label.
 
@@ -54,7 +48,7 @@ def nearest_neighbour_rate(affinity: np.ndarray, pairs: np.ndarray):
   return value
 
 
-@_register
+@_STATISTICS.register('mean_average_precision')
 def mean_average_precision(affinity: np.ndarray, pairs: np.ndarray):
   """Mean over models of the average precision of their ranking.
 
@@ -78,7 +72,7 @@ def mean_average_precision(affinity: np.ndarray, pairs: np.ndarray):
   return value
 
 
-@_register
+@_STATISTICS.register('within_minus_between')
 def within_minus_between(affinity: np.ndarray, pairs: np.ndarray):
   """Mean affinity of pairs of one label, less that of all other pairs."""
   upper = np.triu(pairs, 1)
@@ -106,7 +100,7 @@ def permutation_test(
   pairs: np.ndarray | None = None,
   num_permutations: int = 9999,
   seed: int = 0,
-) -> Outcome:
+) -> PermutationOutcome:
   """Tests whether models of one label stand together.
 
   Args:
@@ -122,16 +116,13 @@ def permutation_test(
     ValueError: If the shapes do not fit, or the statistic is unknown.
   """
   affinity, pairs = _checked(affinity, len(labels), pairs)
-  if statistic not in _STATISTICS:
-    raise ValueError(
-      f'No statistic {statistic!r}; there are {", ".join(_STATISTICS)}.'
-    )
+  chosen = _STATISTICS.get(statistic)
   codes = _codes(labels)
   groups = _codes(strata) if strata is not None else np.zeros_like(codes)
   if len(groups) != len(codes):
     raise ValueError(f'{len(groups)} strata for {len(codes)} models.')
   return permutations.test(
-    _STATISTICS[statistic](affinity, pairs),
+    chosen(affinity, pairs),
     codes,
     groups,
     num_permutations,
@@ -200,7 +191,7 @@ def groups(
     # Every other model by itself: only pairs of this label count as equal.
     alone = np.where(inside, -1, np.arange(len(labels)))[None]
     scores = {
-      name: float(_STATISTICS[name](affinity, pairs)(alone)[0])
+      name: float(_STATISTICS.get(name)(affinity, pairs)(alone)[0])
       for name in ('nearest_neighbour_rate', 'mean_average_precision')
     }
     own = pairs & inside[:, None] & inside

@@ -14,41 +14,36 @@ from collections.abc import Callable
 
 import numpy as np
 
+from toolkit_basics.registry import Registry
+
 NONE = 'none'
 _POOLED = 32  # Cells in each direction.
 
 # From maps [N, H, W] or [N, H, W, C] to maps of the same rank.
 Step = Callable[[np.ndarray], np.ndarray]
-_STEPS: dict[str, Step] = {}
+_STEPS: Registry[Step] = Registry('step of a map transform')
+steps = _STEPS.names
 
 
-def _register(name: str) -> Callable[[Step], Step]:
-  def register(step: Step) -> Step:
-    _STEPS[name] = step
-    return step
-
-  return register
-
-
-@_register('absolute')
+@_STEPS.register('absolute')
 def _absolute(maps: np.ndarray) -> np.ndarray:
   """|map|: how much a pixel matters, not in which direction."""
   return np.abs(maps)
 
 
-@_register('root')
+@_STEPS.register('root')
 def _root(maps: np.ndarray) -> np.ndarray:
   """sign(map) sqrt(|map|): few large values no longer decide alone."""
   return np.sign(maps) * np.sqrt(np.abs(maps))
 
 
-@_register('grey')
+@_STEPS.register('grey')
 def _grey(maps: np.ndarray) -> np.ndarray:
   """The mean over channels, with its sign."""
   return maps.mean(axis=3, keepdims=True) if maps.ndim == 4 else maps
 
 
-@_register('pooled')
+@_STEPS.register('pooled')
 def _pooled(maps: np.ndarray) -> np.ndarray:
   """Means over 32 x 32 equal cells; a smaller map stays as it is."""
   for axis in (1, 2):
@@ -58,7 +53,7 @@ def _pooled(maps: np.ndarray) -> np.ndarray:
   return maps
 
 
-@_register('centred')
+@_STEPS.register('centred')
 def _centred(maps: np.ndarray) -> np.ndarray:
   """Less the map's own mean: the cosine becomes a correlation."""
   return maps - maps.mean(axis=tuple(range(1, maps.ndim)), keepdims=True)
@@ -74,11 +69,6 @@ def _cells(length: int, cells: int) -> np.ndarray | None:
     edges[:-1, None], pixels
   )
   return np.maximum(overlap, 0) * cells / length
-
-
-def steps() -> tuple[str, ...]:
-  """Returns the names of the steps."""
-  return tuple(_STEPS)
 
 
 def check(text: str) -> None:
@@ -112,7 +102,7 @@ def apply(text: str, maps: np.ndarray) -> np.ndarray:
     return maps
   maps = maps.astype(np.float64)
   for name in text.split('+'):
-    maps = _STEPS[name](maps)
+    maps = _STEPS.get(name)(maps)
   return maps
 
 

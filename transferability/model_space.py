@@ -15,7 +15,6 @@ often a process was killed on the way.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-import json
 import os
 import pathlib
 from typing import Any
@@ -31,6 +30,7 @@ from transferability.points import (
   SettingsError,
   Writer,
 )
+from transferability.ranking_files import duplicates
 
 __all__ = [
   'BadMapError',
@@ -209,6 +209,15 @@ class ModelSpace:
       (self._dropped / str(image)).touch()
     files.sync_folder(self._dropped)
 
+  def restore_images(self, images: Iterable[int]) -> None:
+    """Takes images that were dropped into use again.
+
+    Only for images that were dropped since all models were finished: they have
+    their rows.
+    """
+    for image in images:
+      (self._dropped / str(int(image))).unlink(missing_ok=True)
+
   @property
   def dropped_images(self) -> np.ndarray:
     """Sorted indices of the images left out, int64."""
@@ -336,7 +345,7 @@ class ModelSpace:
   def _finished(self, models: Sequence[str]) -> list[points.Point]:
     if not len(models):
       raise ModelSpaceError(f'{self.folder}: no finished model.')
-    if repeated := files.duplicates(models):
+    if repeated := duplicates(models):
       raise ModelSpaceError(f'{repeated} are given more than once.')
     found = [self._existing(model) for model in models]
     for point in found:
@@ -358,7 +367,7 @@ def _read_header(folder: pathlib.Path) -> dict[str, Any]:
   if not path.exists():
     raise FileNotFoundError(f'{folder}: no model space ({path} is missing).')
   try:
-    header = json.loads(path.read_text(encoding='utf-8'))
+    header = files.read_json(path)
     if header['format'] != _FORMAT:
       raise ModelSpaceError(
         f'{path}: format {header["format"]!r}; this version reads {_FORMAT}.'

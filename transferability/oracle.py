@@ -13,8 +13,9 @@ import itertools
 import numpy as np
 
 from toolkit_basics import files
-from toolkit_basics.files import Rankings
 from transferability import affinity as affinities
+from transferability import ranking_files
+from transferability.ranking_files import Rankings, duplicates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Oracle:
     Raises:
       ValueError: If a row does not rank every other source once.
     """
-    ranking = files.read_rankings(path)
+    ranking = ranking_files.read(path)
     targets = tuple(ranking)
     names = itertools.chain(targets, *ranking.values())
     sources, affinity = tuple(dict.fromkeys(names)), None
@@ -99,20 +100,26 @@ class Oracle:
       raise ValueError(f'{path}: {error}') from error
 
   @classmethod
+  @functools.cache
   def taskonomy(cls) -> 'Oracle':
     """Returns the measured transfers of Taskonomy (Zamir et al., CVPR 2018).
 
     18 targets, 20 sources, first-order transfers trained with 16k images; the
     ground truth of the paper.
     """
-    return _taskonomy()
+    folder = importlib.resources.files('transferability') / 'data'
+    with (
+      importlib.resources.as_file(folder / 'ranking_18x20.csv') as path,
+      importlib.resources.as_file(folder / 'affinity_16k_18x20.csv') as values,
+    ):
+      return cls.load(path, values)
 
   def save(
     self, path: files.Path, affinity_path: files.Path | None = None
   ) -> None:
     """Writes the ranking as `load` reads it, and the affinities on request."""
     ranking = {target: self.ranking[target] for target in self.targets}
-    files.write_rankings(path, ranking)
+    ranking_files.write(path, ranking)
     if affinity_path is not None:
       if self.affinity is None:
         raise ValueError(f'{affinity_path}: the oracle has no affinities.')
@@ -280,20 +287,31 @@ def stability(oracles: Sequence[Oracle], num_relevant: int = 5) -> Stability:
 
 
 def row_spearman(a: Sequence[str], b: Sequence[str]) -> float:
-  """Returns the rank correlation of two orders of the same sources.
-
-  NaN for fewer than two sources.
-  """
-  if len(a) < 2:
-    return float('nan')
+  """Returns the rank correlation of two orders of the same sources."""
   position = {name: i for i, name in enumerate(b)}
-  squares = sum((i - position[name]) ** 2 for i, name in enumerate(a))
-  return 1 - 6 * squares / (len(a) * (len(a) ** 2 - 1))
+  ranks = np.array([position[name] for name in a])
+  return float(rank_correlation(ranks))
+
+
+def rank_correlation(ranks: np.ndarray) -> np.ndarray:
+  """Returns Spearman's correlation of ranks 0, 1, ... with their order.
+
+  Args:
+    ranks: Integers [..., n], each of 0 to n - 1 once along the last axis.
+
+  Returns:
+    float64 [...]; NaN for fewer than two ranks.
+  """
+  n = ranks.shape[-1]
+  if n < 2:
+    return np.full(ranks.shape[:-1], np.nan)
+  squares = np.sum((ranks - np.arange(n)) ** 2, axis=-1)
+  return 1 - 6 * squares / (n * (n * n - 1))
 
 
 def _check_names(targets: Sequence[str], sources: Sequence[str]) -> None:
   for what, names in (('target', targets), ('source', sources)):
-    if repeated := files.duplicates(names):
+    if repeated := duplicates(names):
       raise ValueError(
         f'{what.capitalize()}s named more than once: {repeated}.'
       )
@@ -311,7 +329,7 @@ def _check_ranking(
 ) -> None:
   if target in row:
     raise ValueError(f'target {target!r} is ranked as a source of itself.')
-  if repeated := files.duplicates(row):
+  if repeated := duplicates(row):
     raise ValueError(f'target {target!r} ranks {repeated} more than once.')
   if unknown := sorted(set(row) - set(sources)):
     raise ValueError(f'target {target!r} ranks unknown sources {unknown}.')
@@ -320,13 +338,3 @@ def _check_ranking(
       f'target {target!r} does not rank {missing}; every row must rank all '
       'other sources.'
     )
-
-
-@functools.cache
-def _taskonomy() -> Oracle:
-  folder = importlib.resources.files('transferability') / 'data'
-  with (
-    importlib.resources.as_file(folder / 'ranking_18x20.csv') as ranking,
-    importlib.resources.as_file(folder / 'affinity_16k_18x20.csv') as affinity,
-  ):
-    return Oracle.load(ranking, affinity)

@@ -15,7 +15,7 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class PermutationOutcome:
   """What a permutation test found.
 
   Attributes:
@@ -39,7 +39,7 @@ def test(
   strata: np.ndarray,
   num_permutations: int,
   seed: int,
-) -> Outcome:
+) -> PermutationOutcome:
   """Tests a statistic of labels against exchanging them within strata.
 
   If there are few different labellings, all of them are evaluated, else random
@@ -63,10 +63,12 @@ def test(
   if not is_exact:
     values = np.append(values, observed)
   if math.isnan(observed):
-    return Outcome(math.nan, math.nan, math.nan, len(values), is_exact)
+    return PermutationOutcome(
+      math.nan, math.nan, math.nan, len(values), is_exact
+    )
   # Sums in another order than the observed one's may differ in the last bits.
   close = np.isclose(values, observed, rtol=1e-9, atol=1e-12)
-  return Outcome(
+  return PermutationOutcome(
     observed,
     float(np.nanmean(values)),
     float(np.mean(close | ~(values < observed))),

@@ -8,7 +8,6 @@ even after a power failure a row that was lost is known by its record.
 
 from collections.abc import Mapping, Sequence
 import contextlib
-import json
 import math
 import os
 import pathlib
@@ -121,7 +120,7 @@ class Point:
     """
     path = self._folder / 'manifest.json'
     try:
-      entry = json.loads(path.read_text(encoding='utf-8'))
+      entry = files.read_json(path)
       complete = {'model', 'sequence', 'manifest'} <= entry.keys()
     except (ValueError, AttributeError) as error:
       raise ModelSpaceError(f'{path}: not a manifest ({error}).') from error

@@ -5,17 +5,17 @@ ranked by affinity; relevant are the oracle's five best sources. The target
 itself is excluded by index, never by its position in the order.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 
 import numpy as np
 
 from transferability.oracle import (
   Oracle,
-  Rankings,
   ranking_from_affinity,
   row_spearman,
 )
+from transferability.ranking_files import Rankings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ def rank_sources(
 ) -> dict[str, tuple[str, ...]]:
   """Ranks all other models for each target, the most similar first.
 
-  Equal affinities stand in the order of `names`; `tied_sources` tells where.
+  Equal affinities stand in the order of `names`.
 
   Args:
     affinity: [num_models, num_models]; the diagonal is ignored, and so are
@@ -64,28 +64,6 @@ def rank_sources(
   """
   rows = _target_rows(affinity, names, targets)
   return ranking_from_affinity(rows, targets, names)
-
-
-def tied_sources(
-  affinity: np.ndarray, names: Sequence[str], targets: Sequence[str]
-) -> dict[str, list[tuple[str, ...]]]:
-  """Returns the groups of sources that have exactly the same affinity.
-
-  Targets without ties are left out, so an empty result means a ranking that
-  the affinity alone decides.
-  """
-  ties = {}
-  for target, row in zip(
-    targets, _target_rows(affinity, names, targets), strict=True
-  ):
-    groups: dict[float, list[str]] = {}
-    for name, value in zip(names, row.tolist(), strict=True):
-      if name != target:
-        groups.setdefault(value, []).append(name)
-    tied = [tuple(group) for group in groups.values() if len(group) > 1]
-    if tied:
-      ties[target] = tied
-  return ties
 
 
 def precision_recall(
@@ -131,19 +109,14 @@ def mean_spearman(rankings: Rankings, oracle: Oracle) -> float:
   return float(np.mean(list(spearman(rankings, oracle).values())))
 
 
-def priority(oracle: Oracle, include_self: bool = True) -> dict[str, float]:
+def priority(oracle: Oracle) -> dict[str, float]:
   """Returns each source's mean rank over the targets; lower is better.
 
-  Args:
-    oracle: The measured ranking.
-    include_self: Whether a target counts as its own source of rank 0, as in
-      the paper (footnote 4).
+  A target counts as its own source of rank 0, as in the paper (footnote 4).
   """
   ranks: dict[str, list[int]] = {source: [] for source in oracle.sources}
   for target in oracle.targets:
-    if include_self:
-      ranks[target].append(0)
-    for rank, source in enumerate(oracle.ranking[target], 1):
+    for rank, source in enumerate((target, *oracle.ranking[target])):
       ranks[source].append(rank)
   return {
     source: float(np.mean(row)) if row else float('nan')
@@ -180,53 +153,6 @@ def correlation_priority_curve(
   )
 
 
-def permutation_p_value(
-  affinity: np.ndarray,
-  names: Sequence[str],
-  oracle: Oracle,
-  *,
-  k: int | None = 5,
-  num_relevant: int = 5,
-  groups: Mapping[str, str] | None = None,
-  num_permutations: int = 10_000,
-  seed: int = 0,
-) -> float:
-  """Returns how often shuffled task labels agree with the oracle as well.
-
-  The tasks are relabelled: rows and columns of the affinity are permuted
-  together, which keeps its whole structure but who is who.
-
-  Args:
-    affinity: [num_models, num_models].
-    names: Names of the models, the same as the oracle's sources.
-    oracle: The measured ranking.
-    k: The statistic is P@k, or the mean Spearman correlation if None.
-    num_relevant: How many of the oracle's best sources are relevant.
-    groups: If given, tasks change places within their group only: the p-value
-      then says whether the affinity knows more than the groups.
-    num_permutations: Number of random relabellings.
-    seed: Seed of the relabellings.
-
-  Returns:
-    (1 + relabellings at least as good) / (1 + num_permutations).
-  """
-  _check_models(names, oracle)
-  if k is not None and not 1 <= k < len(names):
-    raise ValueError(f'P@{k} of {len(names)} models; K is 1 to N - 1.')
-  statistic = _rank_products if k is None else _hits
-  values = _p_values(
-    affinity,
-    names,
-    oracle,
-    statistic,
-    count_relevant(oracle, num_relevant),
-    groups,
-    num_permutations,
-    seed,
-  )
-  return float(values[0 if k is None else k - 1])
-
-
 def precision_p_values(
   affinity: np.ndarray,
   names: Sequence[str],
@@ -237,62 +163,49 @@ def precision_p_values(
   num_permutations: int = 10_000,
   seed: int = 0,
 ) -> np.ndarray:
-  """Returns `permutation_p_value` of P@K for K = 1, ..., N - 1, all at once."""
-  return _p_values(
-    affinity,
-    names,
-    oracle,
-    _hits,
-    count_relevant(oracle, num_relevant),
-    groups,
-    num_permutations,
-    seed,
-  )
+  """Returns how often shuffled task labels agree with the oracle as well.
 
+  The tasks are relabelled: rows and columns of the affinity are permuted
+  together, which keeps its whole structure but who is who.
 
-def _hits(
-  truth: np.ndarray, predicted: np.ndarray, num_relevant: int
-) -> np.ndarray:
-  """Returns the relevant sources among the first K = 1, ..., N - 1."""
-  relevant = (truth > 0) & (truth <= num_relevant)
-  counts = np.bincount(predicted[relevant], minlength=truth.shape[1])
-  return np.cumsum(counts[1:])
+  Args:
+    affinity: [num_models, num_models].
+    names: Names of the models, the same as the oracle's sources.
+    oracle: The measured ranking.
+    num_relevant: How many of the oracle's best sources are relevant.
+    groups: If given, tasks change places within their group only: the p-values
+      then say whether the affinity knows more than the groups.
+    num_permutations: Number of random relabellings.
+    seed: Seed of the relabellings.
 
-
-def _rank_products(
-  truth: np.ndarray, predicted: np.ndarray, num_relevant: int
-) -> np.ndarray:
-  """Returns the only part of the rank correlation that relabelling changes.
-
-  The rank 0 of the task itself adds nothing to it.
+  Returns:
+    float64 [num_models - 1], for K = 1, 2, ...: (1 + relabellings whose P@K is
+    at least as high) / (1 + num_permutations).
   """
-  del num_relevant
-  return np.sum(truth * predicted, keepdims=True).ravel()
-
-
-def _p_values(
-  affinity: np.ndarray,
-  names: Sequence[str],
-  oracle: Oracle,
-  statistic: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
-  num_relevant: int,
-  groups: Mapping[str, str] | None,
-  num_permutations: int,
-  seed: int,
-) -> np.ndarray:
-  _check_models(names, oracle)
+  if set(names) != set(oracle.sources):
+    raise ValueError(
+      f'The models {sorted(names)} are not the sources of the oracle '
+      f'{sorted(oracle.sources)}.'
+    )
   truth = ranks_of(oracle.ranking, oracle.targets, names)
+  relevant = (truth > 0) & (truth <= count_relevant(oracle, num_relevant))
   predicted = ranks_of(rank_sources(affinity, names, names), names, names)
   rows = np.array([list(names).index(target) for target in oracle.targets])
-  observed = statistic(truth, predicted[rows], num_relevant)
+  observed = _hits(relevant, predicted[rows])
   rng = np.random.default_rng(seed)
   labels = None if groups is None else [groups[name] for name in names]
   as_good = np.zeros(len(observed))
   for _ in range(num_permutations):
     order = _relabelling(rng, len(names), labels)
     relabelled = predicted[np.ix_(order[rows], order)]
-    as_good += statistic(truth, relabelled, num_relevant) >= observed
+    as_good += _hits(relevant, relabelled) >= observed
   return (1 + as_good) / (1 + num_permutations)
+
+
+def _hits(relevant: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+  """Returns the relevant sources among the first K = 1, ..., N - 1."""
+  counts = np.bincount(predicted[relevant], minlength=predicted.shape[1])
+  return np.cumsum(counts[1:])
 
 
 def ranks_of(
@@ -330,14 +243,6 @@ def _target_rows(
   if unknown := [target for target in targets if target not in names]:
     raise ValueError(f'Targets that are no models: {unknown}; {list(names)}.')
   return affinity[[list(names).index(target) for target in targets]]
-
-
-def _check_models(names: Sequence[str], oracle: Oracle) -> None:
-  if set(names) != set(oracle.sources):
-    raise ValueError(
-      f'The models {sorted(names)} are not the sources of the oracle '
-      f'{sorted(oracle.sources)}.'
-    )
 
 
 def _check_rankings(rankings: Rankings, oracle: Oracle) -> None:

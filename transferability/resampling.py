@@ -6,13 +6,13 @@ All measures that are given the same seed see the same draws, so that they can
 be compared draw by draw.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
 
 import numpy as np
 
 from transferability import ranking
-from transferability.oracle import Oracle
+from transferability.oracle import Oracle, rank_correlation
 
 _BLOCK_BYTES = 2**27
 
@@ -112,7 +112,7 @@ def score(
   for start in range(0, len(drawn), step):
     ranked = _truth_in_order(drawn[start : start + step, rows], rows, truth)
     hits.append(np.cumsum(ranked <= count, axis=-1).sum(axis=1))
-    correlations.append(_spearman(ranked).mean(axis=1))
+    correlations.append(rank_correlation(ranked - 1).mean(axis=1))
   hits = np.concatenate(hits).astype(np.float64)
   k = np.arange(1, hits.shape[1] + 1)
   return Draws(
@@ -141,60 +141,9 @@ def _truth_in_order(
   return np.take_along_axis(truth[None].repeat(len(values), 0), order, axis=-1)
 
 
-def _spearman(ranked: np.ndarray) -> np.ndarray:
-  """Returns the rank correlation of ranks 1, 2, ... with `ranked`'s last axis.
-
-  Without ties it is 1 - 6 * sum of squared differences / (n (n^2 - 1)).
-  """
-  n = ranked.shape[-1]
-  if n < 2:
-    return np.full(ranked.shape[:-1], np.nan)
-  differences = ranked - np.arange(1, n + 1)
-  return 1 - 6 * np.sum(differences**2, axis=-1) / (n * (n * n - 1))
-
-
 def interval(values: np.ndarray, level: float = 0.95) -> np.ndarray:
   """Returns the percentile interval of draws, float64 [2, ...]: low, high."""
   if not 0 < level < 1:
     raise ValueError(f'A level of {level}; it must lie in (0, 1).')
   tail = (1 - level) / 2
   return np.quantile(values, [tail, 1 - tail], axis=0)
-
-
-def share_better(first: np.ndarray, second: np.ndarray) -> float:
-  """Returns in how many draws `first` is better; equal ones count half.
-
-  About 0.5 says that the images do not tell the two apart; 0.975 or more that
-  the 95 % interval of the difference leaves out zero.
-  """
-  first, second = np.asarray(first), np.asarray(second)
-  if first.shape != second.shape:
-    raise ValueError(f'{first.shape} and {second.shape} draws are no pairs.')
-  return float(np.mean((first > second) + 0.5 * (first == second)))
-
-
-def score_all(
-  image_cosines: Mapping[str, np.ndarray],
-  names: Sequence[str],
-  oracle: Oracle,
-  num_draws: int = 1000,
-  seed: int = 0,
-) -> dict[str, Draws]:
-  """Returns the scores of several measures over the same draws.
-
-  Args:
-    image_cosines: By measure, [images, num_models, num_models], of the same
-      images in the same order.
-    names: Names of the models.
-    oracle: The measured ranking.
-    num_draws: How often the images are drawn.
-    seed: Seed of the draws.
-  """
-  counts = {len(values) for values in image_cosines.values()}
-  if len(counts) != 1:
-    raise ValueError(f'Measures of different numbers of images: {counts}.')
-  shares = weights(counts.pop(), num_draws, seed)
-  return {
-    name: score(affinities(values, shares), names, oracle)
-    for name, values in image_cosines.items()
-  }

@@ -5,7 +5,6 @@ import dataclasses
 import math
 import time
 
-from absl import logging
 import numpy as np
 
 from transferability import measures
@@ -84,7 +83,6 @@ def score(
       found = sign * measures.score_pool(plain, models, **options)
     except (ImportError, ValueError) as error:
       problems[name] = ' '.join(str(error).split())
-      logging.warning('%s is left out: %s', name, problems[name])
       found = [math.nan] * len(models)
     seconds[name] = time.perf_counter() - started
     values[name] = dict(zip(features, map(float, found), strict=True))

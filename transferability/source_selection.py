@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, sparse
 
-from toolkit_basics import files
+from transferability.ranking_files import duplicates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Transfer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Selection:
+class SourceChoice:
   """An optimal choice.
 
   Attributes:
@@ -67,7 +67,7 @@ def select_sources(
   budget: float,
   costs: Mapping[str, float] | None = None,
   importance: Mapping[str, float] | None = None,
-) -> Selection:
+) -> SourceChoice:
   """Chooses sources, and one transfer into each target.
 
   Targets are those of the transfers; all of them are served. Choices of equal
@@ -111,7 +111,7 @@ def select_sources(
     used = cheaper[0]
   served = [transfers[i] for i in used]
   sources = sorted({name for transfer in served for name in transfer.sources})
-  return Selection(
+  return SourceChoice(
     tuple(sources),
     {transfer.target: transfer for transfer in served},
     float(values[used].sum()),
@@ -146,7 +146,7 @@ def first_order_transfers(
   targets = names if targets is None else list(targets)
   sources = names if sources is None else list(sources)
   for given in (names, targets, sources):
-    if repeated := files.duplicates(given):
+    if repeated := duplicates(given):
       raise ValueError(f'{repeated} are named more than once.')
     if unknown := [name for name in given if name not in names]:
       raise ValueError(f'No models of these names: {unknown}; {names}.')

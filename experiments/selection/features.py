@@ -7,8 +7,6 @@ feature extraction and nothing else.
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
-import hashlib
-import io
 import json
 import os
 import pathlib
@@ -116,9 +114,8 @@ def extract(
     seconds = time.perf_counter() - started
   if not np.isfinite(values).all():
     raise ValueError(f'{candidate.name}: features are not finite.')
-  content = io.BytesIO()
-  np.save(content, values)
-  files.write_atomically(path, content.getvalue())
+  with files.replacing(path) as file:
+    np.save(file, values)
   text = json.dumps({'digest': digest, 'seconds': seconds}) + '\n'
   files.write_atomically(record, text.encode())
   return Features(values, seconds)
@@ -147,9 +144,9 @@ def _digest(
     encoder.input_tensor,
     encoder.representation_tensor,
     encoder.preprocessing,
-    hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
+    files.sha256(np.ascontiguousarray(images).data),
     grid,
     batch_size,
     tf.__version__,
   ]
-  return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+  return files.sha256(json.dumps(content).encode())

@@ -7,7 +7,6 @@ images.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -108,7 +107,7 @@ def compute(
   known = _read(folder, bank)
   if known is not None:
     return known
-  digests = tuple(hashlib.sha256(i.tobytes()).hexdigest() for i in images)
+  digests = tuple(files.sha256(i.tobytes()) for i in images)
   probe = ProbeSet(
     _NAME, images, tuple(f'image {i}' for i in range(len(images))), digests
   )

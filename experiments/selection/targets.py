@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 import dataclasses
-import hashlib
 import os
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from probe_data import furniture, image_files, scene_dataset
+from probe_data import furniture, image_files, images, scene_dataset
+from toolkit_basics import files
 
 _MIN_TRAIN = 8  # Images of a class; those of rarer ones are left out.
 _MIN_TEST = 2
@@ -62,12 +62,12 @@ class Data:
 
   def digest(self) -> str:
     """Returns a digest of images and labels."""
-    content = hashlib.sha256(np.ascontiguousarray(self.images))
+    content = [np.ascontiguousarray(self.images).data]
     for name, target in self.targets.items():
-      content.update(f'{name} {self.num_train} {target.network}'.encode())
+      content.append(f'{name} {self.num_train} {target.network}'.encode())
       for values in (target.labels, target.rows, target.values):
-        content.update(b'' if values is None else values.tobytes())
-    return content.hexdigest()
+        content.append(b'' if values is None else values.tobytes())
+    return files.sha256(*content)
 
 
 def quantise(values: ArrayLike, num_classes: int, num_train: int) -> np.ndarray:
@@ -164,7 +164,7 @@ def scenes(
   names: Iterable[str],
   num_train: int,
   num_test: int,
-  image_size: int,
+  image_size: tuple[int, int],
   *,
   num_classes: int = 10,
   workers: int = 1,
@@ -181,7 +181,7 @@ def scenes(
     names: Of SCENE_TARGETS.
     num_train: Scenes to score and train on.
     num_test: Scenes to test on.
-    image_size: Side of the pictures.
+    image_size: Height and width of the pictures.
     num_classes: Of quantised numbers.
     workers: Processes that render.
     progress: See `scene_dataset.build`.
@@ -191,7 +191,7 @@ def scenes(
       os.fspath(folder),
       split,
       number,
-      image_size,
+      max(image_size),
       workers=workers,
       progress=progress,
     )
@@ -215,14 +215,17 @@ def scenes(
       )
     else:
       raise ValueError(f'No target {name!r}; choose from {SCENE_TARGETS}.')
-  return Data(both['image'], num_train, found)
+  pictures = both['image']
+  if pictures.shape[1:3] != tuple(image_size):
+    pictures = np.stack([images.fit(p, image_size) for p in pictures])
+  return Data(pictures, num_train, found)
 
 
 def class_folders(
   train_dir: str | os.PathLike,
   test_dir: str | os.PathLike | None,
   num_images: int,
-  image_size: int,
+  image_size: tuple[int, int],
   *,
   test_share: float = 0.3,
   seed: int = 0,
@@ -235,7 +238,7 @@ def class_folders(
     test_dir: The same for test images; if None, a share of each class in
       `train_dir` is set aside.
     num_images: At most, of each of the two folders.
-    image_size: Side that images are cropped and resized to.
+    image_size: Height and width that images are cropped and resized to.
     test_share: See `test_dir`.
     seed: Of the draws.
     progress: Wraps the decoded images.
@@ -244,7 +247,7 @@ def class_folders(
     ValueError: If there are fewer than two classes, images outside of a class,
       or classes that were not trained on.
   """
-  names, pictures, files = [], [], []
+  names, pictures, classes = [], [], []
   for folder in (train_dir, test_dir):
     if folder is None:
       continue
@@ -253,20 +256,20 @@ def class_folders(
     found = image_files.sample(
       image_files.find(folder),
       num_images=num_images,
-      image_size=(image_size, image_size),
+      image_size=image_size,
       seed=seed,
       on_bad_image='skip',
       progress=progress,
       where=os.fspath(folder),
     )
     pictures.append(found.pictures)
-    files.append([_class_of(name, folder) for name in found.names])
-  names = sorted(set(files[0]))
-  if unknown := sorted(set().union(*files[1:]) - set(names)):
+    classes.append([_class_of(name, folder) for name in found.names])
+  names = sorted(set(classes[0]))
+  if unknown := sorted(set().union(*classes[1:]) - set(names)):
     raise ValueError(
       f'{test_dir} has classes that {train_dir} lacks: {unknown[:5]}.'
     )
-  labels = [np.array([names.index(c) for c in part]) for part in files]
+  labels = [np.array([names.index(c) for c in part]) for part in classes]
   if test_dir is None:
     train, test = _split(labels[0], test_share, seed)
     images = pictures[0][np.concatenate([train, test])]

@@ -6,12 +6,13 @@ import importlib
 import pathlib
 
 from experiments.study import Finding, Study
+from toolkit_basics.registry import Registry
 
 Function = Callable[[Study, pathlib.Path], Finding]
 
 # Module in this package: title, and where in the paper or its reviews. The
 # modules are imported when they are asked for: each brings its own figures.
-_STUDIES = {
+_TEXTS = {
   'map_grids': (
     'Attribution maps by networks and methods',
     'Figure 2 and section 4.2.1',
@@ -88,17 +89,8 @@ class Entry:
     return importlib.import_module(f'experiments.studies.{self.name}').conduct
 
 
-def names() -> tuple[str, ...]:
-  """Returns the names of all studies, in the order of the paper."""
-  return tuple(_STUDIES)
-
-
-def get(name: str) -> Entry:
-  """Returns a study.
-
-  Raises:
-    ValueError: If there is none of that name.
-  """
-  if name not in _STUDIES:
-    raise ValueError(f'No study is named {name!r}; there are {names()}.')
-  return Entry(name, *_STUDIES[name])
+_STUDIES: Registry[Entry] = Registry('study')
+for _name, _texts in _TEXTS.items():
+  _STUDIES.register(_name)(Entry(_name, *_texts))
+names = _STUDIES.names
+get = _STUDIES.get

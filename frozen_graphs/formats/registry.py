@@ -81,8 +81,8 @@ def of(source: object, name: str | None = None) -> Format:
         return entry
     raise GraphError(
       f'{type(source).__module__}.{type(source).__qualname__} is neither a '
-      'path nor a model of Keras. Save other modules and models with '
-      'tf.saved_model.save, and pass the folder.'
+      'path nor a model of Keras (tf.keras or tf_keras). Save other modules '
+      'and models with tf.saved_model.save, and pass the folder.'
     )
   for entry in formats:
     if entry.matches(source):

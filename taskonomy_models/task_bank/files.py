@@ -9,7 +9,6 @@ NAME is the task's name in either release.
 from collections.abc import Iterator, Mapping
 import contextlib
 import dataclasses
-import hashlib
 import os
 import pathlib
 import re
@@ -22,13 +21,13 @@ from frozen_graphs.formats.torch import files as torch_files
 from taskonomy_models.task_bank import encoder as task_bank_encoder
 from taskonomy_models.task_bank import release as task_bank
 from taskonomy_models.task_bank.release import TaskEncoder
+from toolkit_basics import files
 
 _MAX_DEPTH = 4
 _INDEX = '.index'
 _TORCH_FILE = re.compile(
   r'(?P<name>\w+?)(_encoder)?(-(?P<digest>[0-9a-f]{64}))?\.(pth|pt)'
 )
-_DIGEST_BLOCK = 2**22
 _NO_TASK = 'it is not named for a task'
 _SEVERAL_IMAGES = 'its task sees several images or parts at once'
 
@@ -146,12 +145,7 @@ Source = Checkpoint | TorchFile
 
 def digest(source: Source) -> str:
   """Returns the sha256 of a source's file, or of all its files in turn."""
-  result = hashlib.sha256()
-  for path in source.files():
-    with open(path, 'rb') as file:
-      while block := file.read(_DIGEST_BLOCK):
-        result.update(block)
-  return result.hexdigest()
+  return files.sha256(*source.files())
 
 
 @dataclasses.dataclass(frozen=True)

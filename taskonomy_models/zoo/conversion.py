@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 import dataclasses
-import hashlib
 import json
 import pathlib
 import time
@@ -19,6 +18,7 @@ from frozen_graphs.errors import GraphError, UnsupportedOpError
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.zoo.networks import Package, ZooNetwork
 from taskonomy_models.zoo.table import Row
+from toolkit_basics import files as file_lib
 
 _LINEAR = frozenset().union(
   operations.LINEAR,
@@ -43,7 +43,7 @@ def definition(network: ZooNetwork, package: Package) -> str:
     network.representation,
     network.preprocessing,
   )
-  return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+  return file_lib.sha256(json.dumps(parts).encode())[:16]
 
 
 def load(network: ZooNetwork, files: pathlib.Path) -> frozen_graphs.Network:

@@ -5,7 +5,6 @@ wheels only, and a file counts only once its digest is the known one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-import hashlib
 import os
 import pathlib
 import shutil
@@ -14,8 +13,8 @@ import tempfile
 
 from taskonomy_models.zoo import networks as zoo
 from taskonomy_models.zoo.networks import Package
+from toolkit_basics import files
 
-_BLOCK = 2**20
 _SECONDS = 3600
 _GIVE_UP_AFTER = 2  # Failures of a registry in a row.
 _OPTIONS = {
@@ -33,15 +32,6 @@ class PackageError(ValueError):
   """A package that cannot be had, or is not what it should be."""
 
 
-def digest(path: pathlib.Path) -> str:
-  """Returns the sha256 of a file, read in blocks."""
-  result = hashlib.sha256()
-  with open(path, 'rb') as file:
-    while block := file.read(_BLOCK):
-      result.update(block)
-  return result.hexdigest()
-
-
 def is_there(package: Package, folder: pathlib.Path) -> bool:
   """Returns whether a package's file is in a folder.
 
@@ -56,7 +46,7 @@ def is_there(package: Package, folder: pathlib.Path) -> bool:
 
 
 def _check_digest(package: Package, path: pathlib.Path) -> None:
-  found = digest(path)
+  found = files.sha256(path)
   if found != package.sha256:
     raise PackageError(
       f'{path} has the sha256 {found}, but {package.name} {package.version} '

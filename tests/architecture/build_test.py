@@ -1,5 +1,8 @@
 """Tests that BUILD files and setup.py say what the modules import."""
 
+import ast
+import collections
+from collections.abc import Set
 import os
 import pathlib
 import re
@@ -8,11 +11,13 @@ import sys
 from typing import Any
 from unittest import mock
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 import setuptools
 
-from tests import build_files, image_testing
+from tests import image_testing, module_graph
+from tests.module_graph import ROOT
 
+_PACKAGES = tuple(p for p in module_graph.packages() if '.' not in p)
 # Of modules that need more than a plain installation: the extras they name.
 _EXTRAS = {
   'frozen_graphs.formats.onnx.file': ('onnx',),
@@ -21,59 +26,143 @@ _EXTRAS = {
 }
 
 
-class CheckoutTest(absltest.TestCase):
-  """Of the files of this project."""
+class BuildTest(parameterized.TestCase):
+  """Of the BUILD file of each package, and of the root's."""
 
-  def test_targets_are_exactly_the_modules_and_their_imports(self):
-    lines = build_files.differences()
-    self.assertEmpty(
-      lines, '\nRun python -m tests.build_files --write:\n' + '\n'.join(lines)
-    )
+  @parameterized.parameters(*_PACKAGES)
+  def test_library_is_the_folder_and_its_dependencies_are_the_imports(self, p):
+    (library,) = _targets(ROOT / p / 'BUILD', 'py_library')
+    self.assertEqual(library['name'], p)
+    self.assertEqual(library['srcs'], ['**/*.py'])
+    expected = _labels(module_graph.modules())[p]
+    self.assertEqual(library['deps'], sorted(expected, key=_label_order))
+
+  @parameterized.parameters(*_PACKAGES)
+  def test_library_has_every_data_file(self, package):
+    (library,) = _targets(ROOT / package / 'BUILD', 'py_library')
+    found = set()
+    for pattern in library.get('data', ()):
+      if not pattern.startswith('//'):
+        matches = (ROOT / package).glob(pattern.replace('**', '**/*'))
+        found |= {path for path in matches if path.is_file()}
+    self.assertEqual(found, set(_data_files(package)))
+
+  def test_each_folder_of_tests_has_a_target(self):
+    (folders,) = [
+      ast.literal_eval(node.iter)
+      for node in ast.walk(ast.parse((ROOT / 'tests' / 'BUILD').read_text()))
+      if isinstance(node, ast.comprehension)
+    ]
+    inits = (ROOT / 'tests').glob('*/__init__.py')
+    self.assertEqual(folders, sorted(init.parent.name for init in inits))
+
+
+class SetupTest(absltest.TestCase):
+  """Of setup.py, and of the lock for Bazel."""
 
   def test_every_imported_distribution_is_declared(self):
     declared = _declared_distributions()
-    packages = set(build_files.packages())
-    for module in build_files.modules():
+    for module in module_graph.modules():
       groups = ['install_requires']
       if module.package == 'tests':
         groups.append('test')
       groups += _EXTRAS.get(module.name, ())
       allowed = set().union(*(declared[group] for group in groups))
       for name in module.imports:
-        if name.split('.')[0] not in packages:
+        if module_graph.top(name) not in _PACKAGES:
           with self.subTest(module=module.name):
-            self.assertIn(build_files.distribution(name), allowed)
+            self.assertIn(module_graph.distribution(name), allowed)
 
   def test_every_package_but_the_tests_and_benchmarks_is_installed(self):
-    packages = set(build_files.packages()) - {'tests', 'benchmarks'}
+    packages = {
+      package
+      for package in module_graph.packages()
+      if module_graph.top(package) not in ('tests', 'benchmarks')
+    }
     self.assertEqual(set(_setup_arguments()['packages']), packages)
 
   def test_every_data_file_is_installed(self):
     patterns = _setup_arguments()['package_data']
-    for package, rules in build_files.targets().items():
-      folder = build_files.ROOT.joinpath(*package.split('.'))
-      (data,) = (rule.data for rule in rules if rule.srcs == ('__init__.py',))
-      for path in (p for pattern in data for p in folder.glob(pattern)):
-        if path.is_file() and package != 'tests':
-          name = path.relative_to(folder)
-          with self.subTest(package=package, file=str(name)):
-            self.assertTrue(
-              any(name.match(p) for p in patterns.get(package, ()))
-            )
+    for package in set(_PACKAGES) - {'tests'}:
+      for path in _data_files(package):
+        name = path.relative_to(ROOT / package)
+        with self.subTest(package=package, file=str(name)):
+          self.assertTrue(any(name.match(p) for p in patterns.get(package, ())))
 
   def test_lock_for_bazel_has_every_declared_distribution(self):
-    lock = (build_files.ROOT / 'requirements_lock.txt').read_text()
+    lock = (ROOT / 'requirements_lock.txt').read_text()
     locked = set(re.findall(r'^([\w-]+)==', lock, re.MULTILINE))
     declared = _declared_distributions()
     self.assertContainsSubset(
       declared['install_requires'] | declared['test'], locked
     )
 
+  def test_versions_of_linters_are_the_same_everywhere(self):
+    hooks = (ROOT / '.pre-commit-config.yaml').read_text()
+    dev = _setup_arguments()['extras_require']['dev']
+    pins = re.findall(r"'([\w-]+==[\w.*]+)'", hooks)
+    self.assertContainsSubset(pins, dev)
+    buildifier = r'@bazel/buildifier@[\d.]+'
+    self.assertEqual(
+      re.findall(buildifier, hooks),
+      re.findall(buildifier, (ROOT / '.ci' / 'run').read_text()),
+    )
+
+
+def _targets(path: pathlib.Path, kind: str) -> list[dict[str, Any]]:
+  """Returns the attributes of a BUILD file's targets of a kind.
+
+  A glob is the list of its patterns.
+  """
+  targets = []
+  for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == kind:
+      text = {k.arg: ast.unparse(k.value) for k in node.keywords}
+      targets.append(
+        {
+          name: eval(value, {'__builtins__': {}, 'glob': list})
+          for name, value in text.items()
+        }
+      )
+  return targets
+
+
+def _labels(modules: tuple[module_graph.Module, ...]) -> dict[str, set[str]]:
+  """Returns the labels that each package depends on."""
+  imports = collections.defaultdict(set)
+  for module in modules:
+    imports[module.package] |= {module_graph.top(n) for n in module.imports}
+  return {
+    package: {_label(name, imports.keys()) for name in names - {package}}
+    for package, names in imports.items()
+  }
+
+
+def _label(name: str, packages: Set[str]) -> str:
+  if name in packages:
+    return f'//{name}'
+  return '@pip//' + module_graph.distribution(name).replace('-', '_')
+
+
+def _label_order(label: str) -> tuple[bool, str]:
+  return label.startswith('@'), label
+
+
+def _data_files(package: str) -> list[pathlib.Path]:
+  """Returns the files of a package that are no modules."""
+  return [
+    path
+    for path in (ROOT / package).rglob('*')
+    if path.is_file()
+    and path.name != 'BUILD'
+    and path.suffix not in ('.py', '.pyc')
+  ]
+
 
 def _setup_arguments() -> dict[str, Any]:
   """Returns what setup.py calls setuptools.setup with."""
   folder = os.getcwd()
-  os.chdir(build_files.ROOT)  # Packages are looked for there.
+  os.chdir(ROOT)  # Packages are looked for there.
   try:
     with mock.patch.object(setuptools, 'setup') as setup:
       runpy.run_path('setup.py')
@@ -95,179 +184,83 @@ def _declared_distributions() -> dict[str, set[str]]:
   }
 
 
-class _TreeTestCase(absltest.TestCase):
-  """Has an empty folder to write modules into."""
+class ModuleGraphTest(absltest.TestCase):
+  """Of what the tests above and those of the layers are based on."""
 
   def setUp(self):
     super().setUp()
     self.root = pathlib.Path(self.create_tempdir().full_path)
 
-  def write(self, files: dict[str, str]) -> None:
+  def _modules(self, files: dict[str, str]) -> tuple[module_graph.Module, ...]:
     for name, text in files.items():
       image_testing.write(self.root, name, text.encode())
+    return module_graph.modules(self.root)
 
-  def targets(self, package: str) -> dict[str, build_files.Target]:
-    return {rule.name: rule for rule in build_files.targets(self.root)[package]}
+  def _imports(self, files: dict[str, str]) -> dict[str, set[str]]:
+    return {m.name: set(m.imports) for m in self._modules(files)}
 
-
-class TargetsTest(_TreeTestCase):
-  def test_targets_of_a_written_out_example(self):
-    self.write(
-      {
-        'a/__init__.py': '',
-        'a/one.py': 'import os\nimport numpy as np\nimport cv2\n',
-        'a/two.py': 'from a import one\nfrom a.one import np\n',
-        'a/b/__init__.py': '',
-        'a/b/deep.py': 'import a.one\nfrom absl import app\n',
-        'c/__init__.py': '',
-        'c/run.py': (
-          'from a import two\nfrom a.b import deep\n'
-          "if __name__ == '__main__':\n  import tqdm\n"
-        ),
-        'c/two_test.py': (
-          "from c import run\nimport a\nif __name__ == '__main__':\n  pass\n"
-        ),
-        'loose/no_package.py': 'import c.run',
-      }
-    )
-    target = build_files.Target
+  def test_imports_and_labels_of_a_written_out_example(self):
+    files = {
+      'a/__init__.py': '',
+      'a/one.py': 'import os\nimport numpy as np\nimport cv2\n',
+      'a/two.py': 'from a import one\nfrom a.one import np\n',
+      'a/b/__init__.py': '',
+      'a/b/deep.py': 'import a.one\nfrom absl import app\n',
+      'c/__init__.py': '',
+      'c/run.py': (
+        'from a import two\nfrom a.b import deep\n'
+        "if __name__ == '__main__':\n  import tqdm\n"
+      ),
+      'loose/no_package.py': 'import c.run',
+    }
+    modules = self._modules(files)
     self.assertEqual(
-      build_files.targets(self.root),
+      {m.name: set(m.imports) for m in modules},
       {
-        'a': (
-          target('py_library', 'a', ('__init__.py',)),
-          target(
-            'py_library',
-            'one',
-            ('one.py',),
-            ('@pip//numpy', '@pip//opencv_python'),
-          ),
-          target('py_library', 'two', ('two.py',), (':one',)),
-        ),
-        'a.b': (
-          target('py_library', 'b', ('__init__.py',)),
-          target(
-            'py_library', 'deep', ('deep.py',), ('//a:one', '@pip//absl_py')
-          ),
-        ),
-        'c': (
-          target('py_library', 'c', ('__init__.py',)),
-          target(
-            'py_binary',
-            'run',
-            ('run.py',),
-            ('//a:two', '//a/b:deep', '@pip//tqdm'),
-          ),
-          target('py_test', 'two_test', ('two_test.py',), (':run', '//a')),
-        ),
+        'a': set(),
+        'a.one': {'numpy', 'cv2'},
+        'a.two': {'a.one'},
+        'a.b': set(),
+        'a.b.deep': {'a.one', 'absl'},
+        'c': set(),
+        'c.run': {'a.two', 'a.b.deep', 'tqdm'},
+      },
+    )
+    self.assertEqual([m.name for m in modules if m.is_command()], ['c.run'])
+    self.assertEqual(
+      _labels(modules),
+      {
+        'a': {'@pip//absl_py', '@pip//numpy', '@pip//opencv_python'},
+        'c': {'//a', '@pip//tqdm'},
       },
     )
 
   def test_relative_imports_are_followed(self):
-    self.write(
+    imports = self._imports(
       {
         'a/__init__.py': '',
         'a/one.py': '',
-        'a/b/__init__.py': '',
+        'a/b/__init__.py': 'from . import two',
         'a/b/two.py': 'from . import three\nfrom .. import one\n',
         'a/b/three.py': 'from ..one import x\nfrom .two import y\n',
       }
     )
-    rules = self.targets('a.b')
-    self.assertEqual(rules['two'].deps, (':three', '//a:one'))
-    self.assertEqual(rules['three'].deps, (':two', '//a:one'))
+    self.assertEqual(imports['a.b'], {'a.b.two'})
+    self.assertEqual(imports['a.b.two'], {'a.b.three', 'a.one'})
+    self.assertEqual(imports['a.b.three'], {'a.b.two', 'a.one'})
 
-  def test_imports_inside_of_functions_count(self):
-    self.write(
-      {
-        'a/__init__.py': '',
-        'a/one.py': 'def f():\n  import tensorflow_hub as hub\n',
-      }
+  def test_imports_inside_of_functions_count_but_come_later(self):
+    (module,) = self._modules(
+      {'a/__init__.py': 'import tqdm\ndef f():\n  import tensorflow_hub as h\n'}
     )
-    self.assertEqual(self.targets('a')['one'].deps, ('@pip//tensorflow_hub',))
+    self.assertEqual(module.imports, {'tensorflow_hub', 'tqdm'})
+    self.assertEqual(module.at_import, {'tqdm'})
 
-  def test_data_belongs_to_the_package_and_its_modules_depend_on_it(self):
-    self.write(
-      {
-        'a/__init__.py': '',
-        'a/one.py': '',
-        'a/graphs/x.pb': '',
-        'a/table.csv': '',
-        'a/BUILD': '',
-        'a/__pycache__/one.pyc': '',
-        'a/b/__init__.py': '',
-      }
-    )
-    rules = self.targets('a')
-    self.assertEqual(rules['a'].data, ('*.csv', 'graphs/**'))
-    self.assertEqual(rules['a'].deps, ())
-    self.assertEqual(rules['one'].data, ())
-    self.assertEqual(rules['one'].deps, (':a',))
-
-
-class DifferencesTest(_TreeTestCase):
-  def setUp(self):
-    super().setUp()
-    self.write(
-      {
-        'a/__init__.py': '',
-        'a/one.py': 'import numpy',
-        'a/two.py': 'from a import one\nimport cv2, tqdm\n',
-        'a/data/x.csv': '',
-      }
-    )
-    build_files.write(self.root)
-
-  def _differences(self) -> str:
-    return '\n'.join(build_files.differences(self.root))
-
-  def test_written_files_do_not_differ(self):
-    self.assertEqual(self._differences(), '')
-
-  def test_written_files_are_parsed_to_their_targets(self):
-    text = (self.root / 'a/BUILD').read_text()
-    self.assertEqual(
-      build_files.parse(text), build_files.targets(self.root)['a']
-    )
-
-  def test_new_import_is_a_difference(self):
-    self.write({'a/one.py': 'import numpy, scipy'})
-    self.assertRegex(self._differences(), 'a/BUILD: one is .*pip//scipy')
-
-  def test_import_that_is_gone_is_a_difference(self):
-    self.write({'a/one.py': ''})
-    self.assertIn('a/BUILD: one is', self._differences())
-
-  def test_new_module_is_a_difference(self):
-    self.write({'a/three.py': ''})
-    self.assertIn('a/BUILD: three is None', self._differences())
-
-  def test_module_that_is_gone_is_a_difference(self):
-    (self.root / 'a/two.py').unlink()
-    self.assertRegex(self._differences(), 'a/BUILD: two is .* must be None')
-
-  def test_missing_file_is_a_difference(self):
-    (self.root / 'a/BUILD').unlink()
-    self.assertIn('a/BUILD: one is None', self._differences())
-
-  def test_other_layout_is_a_difference(self):
-    path = self.root / 'a/BUILD'
-    path.write_text(path.read_text() + '\n')
-    self.assertIn('not as it is written', self._differences())
-
-  def test_unknown_attribute_is_an_error(self):
-    with self.assertRaisesRegex(ValueError, 'py_library.*flaky'):
-      build_files.parse('py_library(name = "a", srcs = [], flaky = 1)')
-
-
-class DistributionTest(absltest.TestCase):
   def test_renamed_distributions_are_not_of_the_standard_library(self):
-    for name in build_files.DISTRIBUTIONS:
+    for name in module_graph.DISTRIBUTIONS:
       self.assertNotIn(name, sys.stdlib_module_names)
-
-  def test_name_is_mapped_or_kept(self):
-    self.assertEqual(build_files.distribution('cv2'), 'opencv-python')
-    self.assertEqual(build_files.distribution('numpy'), 'numpy')
+    self.assertEqual(module_graph.distribution('cv2'), 'opencv-python')
+    self.assertEqual(module_graph.distribution('numpy'), 'numpy')
 
 
 if __name__ == '__main__':

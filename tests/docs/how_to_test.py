@@ -17,10 +17,10 @@ from absl.testing import absltest
 import numpy as np
 import pytest
 
-from tests import build_files
+from tests import module_graph
 from transferability import affinity
 
-_DOCS = build_files.ROOT / 'docs'
+_DOCS = module_graph.ROOT / 'docs'
 _PAGES = tuple(sorted(_DOCS.glob('adding_a*.md')))
 # What a page asks for: a file, or a block to be run.
 _STEP = re.compile(
@@ -62,10 +62,10 @@ class Checkout:
 
   def __init__(self, folder: pathlib.Path):
     self.folder = folder / 'checkout'
-    for name in build_files.packages():
+    for name in module_graph.packages():
       if '.' not in name:
         skipped = shutil.ignore_patterns('__pycache__')
-        source = build_files.ROOT / name
+        source = module_graph.ROOT / name
         shutil.copytree(source, self.folder / name, ignore=skipped)
     programs = folder / 'bin'
     programs.mkdir()
@@ -105,13 +105,19 @@ class Checkout:
 
     Args:
       page: Its name.
-      python: Run after the page's own Python, in the same process.
+      python: Run after the page's last Python, in the same process.
 
     Returns:
-      What each block of commands printed, and then the Python.
+      What each block of commands or Python printed, in the order of the page.
     """
     text = (_DOCS / page).read_text(encoding='utf-8')
     printed, program = [], []
+
+    def run_program():
+      if program:
+        printed.append(self.run('python', '-c', '\n'.join(program)))
+        program.clear()
+
     for what, name, language, block in _STEP.findall(text):
       path = self.folder / name
       if what == 'Write':
@@ -120,13 +126,14 @@ class Checkout:
       elif what:
         path.write_text(path.read_text() + '\n\n' + block, encoding='utf-8')
       elif language == 'bash':
+        run_program()
         printed.append(self.run('bash', '-euc', block))
       else:
         assert language == 'python', language
         program.append(block)
-    if program:
-      code = '\n'.join([*program, python])
-      printed.append(self.run('python', '-c', code))
+    if python:
+      program.append(python)
+    run_program()
     return printed
 
   def affinity(self, run: str, method: str) -> tuple[np.ndarray, list[str]]:
@@ -138,7 +145,8 @@ class PagesTest(absltest.TestCase):
   def test_there_is_a_page_for_each_thing_to_add(self):
     names = [path.stem.split('_', 2)[2] for path in _PAGES]
     self.assertContainsSubset(
-      ['activation', 'measure', 'method', 'network', 'probe_set'], names
+      ['activation', 'format', 'measure', 'method', 'network', 'probe_set'],
+      names,
     )
 
   def test_a_page_is_no_longer_than_two_screens_without_its_blocks(self):
@@ -147,13 +155,18 @@ class PagesTest(absltest.TestCase):
         text = re.sub(r'```.*?```', '', path.read_text(), flags=re.DOTALL)
         self.assertLess(len(text.splitlines()), 80)
 
-  def test_files_that_pages_name_are_there(self):
-    for path in _PAGES:
+  def test_files_and_modules_that_pages_name_are_there(self):
+    for path in (*_DOCS.glob('*.md'), module_graph.ROOT / 'README.md'):
       text = path.read_text(encoding='utf-8')
       written = set(re.findall(r'Write\s+`([\w./]+)`', text))
-      for name in set(re.findall(r'`(\w+/[\w./]+\.\w+)`', text)) - written:
-        with self.subTest(page=path.name, file=name):
-          self.assertTrue((build_files.ROOT / name).exists())
+      names = set(re.findall(r'`((?:\w+/)+[\w.]+\.\w+)`', text)) - written
+      modules = re.findall(r'python -m ((?:\w+\.)+\w+)', text)
+      names |= {f'{module.replace(".", "/")}.py' for module in modules}
+      for name in names:
+        folder, *_ = name.split('/')
+        if (module_graph.ROOT / folder).exists():
+          with self.subTest(page=path.name, file=name):
+            self.assertTrue((module_graph.ROOT / name).exists())
 
 
 @pytest.mark.slow
@@ -202,8 +215,14 @@ class FollowedTest(absltest.TestCase):
     self.assertEqual(list(names), ['depth', 'edges'])
     self.assertBetween(matrix[0, 1], -1, 0.99)
 
+  def test_format_of_the_page_is_found_and_converted(self):
+    shape, converted, tested = self.checkout.follow('adding_a_format.md')
+    self.assertIn('(5, 16)', shape)
+    self.assertIn('digits', converted)
+    self.assertRegex(tested, r'\b2 passed')
+
   def test_measures_of_the_page_score_and_rank(self):
-    run, scores = self.checkout.follow('adding_a_measure.md')
+    scores, run = self.checkout.follow('adding_a_measure.md')
     self.assertRegex(run, r'\ndistance_correlation +[01]\.\d+')
     good, bad = map(float, scores.split())
     self.assertGreater(good, bad + 0.1)

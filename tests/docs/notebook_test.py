@@ -15,9 +15,9 @@ import nbclient
 import nbformat
 import pytest
 
-from tests import build_files
+from tests import module_graph
 
-_PATH = build_files.ROOT / 'notebooks' / 'reproduce.ipynb'
+_PATH = module_graph.ROOT / 'notebooks' / 'reproduce.ipynb'
 # As papermill does it: a cell after the one that has the tag `parameters`.
 _PARAMETERS = 'NUM_IMAGES = 3'
 # Runs last, and prints the runs that the notebook's TensorBoard serves.
@@ -65,7 +65,7 @@ class ExecutedTest(absltest.TestCase):
     temporary = tempfile.TemporaryDirectory()
     cls.addClassCleanup(temporary.cleanup)
     folder = pathlib.Path(temporary.name)
-    search = os.pathsep.join([str(build_files.ROOT), *filter(None, sys.path)])
+    search = os.pathsep.join([str(module_graph.ROOT), *filter(None, sys.path)])
     commands = os.pathsep.join(
       [str(pathlib.Path(sys.executable).parent), os.environ['PATH']]
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from absl.testing import absltest
+import pytest
 
 from attribution.preprocessing import Preprocessing
 from frozen_graphs.formats import registry
@@ -61,6 +62,7 @@ class OwnNetworkTest(absltest.TestCase):
       self.assertRegex(printed, rf'(?m)^{name} +[-<]?\d')
     self.assertIn('rank_of_mine', printed)
 
+  @pytest.mark.slow
   def test_python_places_a_model_in_less_than_twelve_lines(self):
     (block,) = _blocks(_PAGE, 'python')
     lines = [line for line in block.splitlines() if line.strip()]
@@ -77,6 +79,7 @@ class OwnNetworkTest(absltest.TestCase):
       banks.load(os.fspath(self.folder / 'my_bank')).names, ('mine',)
     )
 
+  @pytest.mark.slow
   def test_shell_places_a_file_with_two_commands(self):
     (block,) = _blocks(_PAGE, 'bash')
     self.assertLen(block.strip().splitlines(), 2)

@@ -8,6 +8,7 @@ import re
 import tempfile
 
 from absl.testing import absltest
+import pytest
 
 from tests import mini_run_testing
 
@@ -16,6 +17,7 @@ _README = (_ROOT / 'README.md').read_text(encoding='utf-8')
 
 
 class ReadmeTest(absltest.TestCase):
+  @pytest.mark.slow
   def test_its_python_runs(self):
     blocks = re.findall(r'```python\n(.*?)```', _README, re.DOTALL)
     self.assertGreaterEqual(len(blocks), 2)
@@ -50,6 +52,7 @@ class ReadmeTest(absltest.TestCase):
     declared = set(re.findall(r"'([a-z0-9-]+)[\[>=]", setup))
     tools = {'pytest', 'hypothesis', 'pillow', 'setuptools', 'ruff'}
     tools |= {'ipykernel', 'nbclient', 'nbformat'}
+    tools |= {'mypy', 'pre-commit', 'pytest-xdist'}
     section = _README.split('## Dependencies')[1]
     for name in declared - tools:
       self.assertIn(name, section)

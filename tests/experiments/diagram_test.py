@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import figures
-from tests import bank_testing, build_files, command_testing, testing
+from tests import bank_testing, command_testing, module_graph, testing
 from transferability.clustering import task_similarity_tree
 
 _LABELS = ('Depth', 'Normals', 'Edges', 'Points_$x$', 'Scene')
@@ -151,7 +151,7 @@ class CommandTest(absltest.TestCase):
     self.assertTrue(output.with_suffix('.pdf').exists())
 
   def test_the_picture_of_the_docs_is_not_too_large(self):
-    path = build_files.ROOT / 'docs' / 'images' / 'figure_1.png'
+    path = module_graph.ROOT / 'docs' / 'images' / 'figure_1.png'
     self.assertLess(path.stat().st_size, 300_000)
     self.assertGreater(cv2.imread(str(path)).shape[1], 1500)
 

@@ -14,6 +14,7 @@ from unittest import mock
 from absl.testing import absltest
 import cv2
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from experiments import pipeline
@@ -221,6 +222,7 @@ class RunTest(RunTaskonomyTestCase):
           hits += len({name for _, name in order[:k]} & set(relevant))
         self.assertEqual(found[method, k], (hits / (3 * k), hits / 9))
 
+  @pytest.mark.slow
   def test_killed_run_is_resumed_to_the_same_bytes(self):
     np.save(self.folder / 'images.npy', testing.images(150, 16))
 

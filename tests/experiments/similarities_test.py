@@ -13,7 +13,8 @@ from attribution.explainer import Explainer
 from experiments import evaluation, pipeline, similarities
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
-from tests import bank_testing, browser_testing, report_test, testing
+from tests import bank_testing, browser_testing, testing
+from tests.experiments import report_test
 from transferability import similarity
 
 _METHODS = ('saliency', 'gradient_times_input')
@@ -111,10 +112,10 @@ class KeptTest(SimilaritiesTestCase):
     expected = bank_testing.tree_bytes(self.output)
     pipeline.representation_path(self.output, 'beta').unlink()
     with mock.patch.object(
-      pipeline.explainers, 'Explainer', side_effect=Explainer
+      pipeline, 'Explainer', side_effect=Explainer
     ) as built:
       self.project()
-    names = [call.kwargs['name'] for call in built.call_args_list]
+    names = [call.args[0].name for call in built.call_args_list]
     self.assertEqual(names, ['beta'])
     self.assertEqual(bank_testing.tree_bytes(self.output), expected)
 

@@ -45,7 +45,7 @@ class EveryStudyTest(StudiesTestCase):
       self.assertNotEmpty(_rows(folder / table))
 
   def test_an_unknown_study_is_refused(self):
-    with self.assertRaisesRegex(ValueError, "No study is named 'figure9'"):
+    with self.assertRaisesRegex(ValueError, "No study 'figure9'"):
       registry.get('figure9')
 
 

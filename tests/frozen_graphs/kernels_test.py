@@ -12,7 +12,7 @@ import tensorflow as tf
 from attribution.explainer import Explainer
 from frozen_graphs import graph, kernels
 from frozen_graphs.errors import GraphError
-from tests import build_files, testing
+from tests import module_graph, testing
 
 TENSORS = {
   'input_tensor': 'input:0',
@@ -341,7 +341,7 @@ class OneDnnTest(parameterized.TestCase):
     subprocess.run(
       [sys.executable, '-c', _SCRIPT, path],
       check=True,
-      cwd=build_files.ROOT,
+      cwd=module_graph.ROOT,
       env={**os.environ, 'TF_ENABLE_ONEDNN_OPTS': setting},
       capture_output=True,
     )

@@ -291,7 +291,7 @@ class ProbeSetTest(_FolderTestCase):
 
 class RegisterTest(absltest.TestCase):
   def test_name_cannot_be_registered_twice(self):
-    with self.assertRaisesRegex(ValueError, "'coco' is registered"):
+    with self.assertRaisesRegex(ValueError, "'coco' is there already"):
       probe_sets.register_probe_set('coco')(lambda request: None)
 
 

@@ -40,10 +40,10 @@ class SceneDatasetTest(absltest.TestCase):
 
   def test_one_that_was_cut_off_is_rendered_anew(self):
     name = scene_dataset.folder_name('test', 2, 16)
-    os.makedirs(os.path.join(self.folder, name + '.partial'))
+    os.makedirs(os.path.join(self.folder, f'.{name}.partial'))
     data = scene_dataset.build(self.folder, 'test', 2, 16)
     self.assertEqual(data['image'].shape, (2, 16, 16, 3))
-    self.assertNotIn(name + '.partial', os.listdir(self.folder))
+    self.assertNotIn(f'.{name}.partial', os.listdir(self.folder))
 
   def test_data_cannot_be_changed_by_accident(self):
     with self.assertRaises(ValueError):

@@ -1,5 +1,6 @@
 """Tests of tables and of files that are whole or absent."""
 
+import hashlib
 import os
 import pathlib
 from unittest import mock
@@ -48,24 +49,43 @@ class FilesTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'a.csv'):
       files.read_csv(self.path)
 
-  def test_rankings_come_back(self):
-    rankings = {'a': ('b', 'c'), 'b': ('c', 'a')}
-    files.write_rankings(self.path, rankings)
-    self.assertEqual(files.read_rankings(self.path), rankings)
+  def test_what_is_not_whole_has_a_hidden_name(self):
+    with files.replacing(self.path) as file:
+      file.write(b'half')
+      self.assertEqual(
+        os.listdir(self.path.parent), [f'.a.csv.{os.getpid()}.partial']
+      )
+    self.assertEqual(os.listdir(self.path.parent), ['a.csv'])
 
-  @parameterized.parameters(
-    ('source,rank_1\na,b\n', 'header'),
-    ('target,rank_2\na,b\n', 'header'),
-    ('target\na\n', 'header'),
-    ('target,rank_1\na,b\na,c\n', 'two rows'),
-    ('target,rank_1,rank_2\na,b\n', "target 'a'"),
-    ('target,rank_1,rank_2\na,b,\n', "target 'a'"),
-    ('target,rank_0,rank_1\na,b,c\n', 'rank_0'),
-  )
-  def test_a_malformed_ranking_is_refused(self, text, message):
-    self.path.write_text(text)
-    with self.assertRaisesRegex(ValueError, message):
-      files.read_rankings(self.path)
+  def test_a_block_that_raises_leaves_no_file(self):
+    with self.assertRaises(KeyError):
+      with files.replacing(self.path) as file:
+        file.write(b'half')
+        raise KeyError
+    self.assertEqual(os.listdir(self.path.parent), [])
+
+  def test_a_file_of_just_the_size_allowed_is_read(self):
+    self.path.write_bytes(b'12345')
+    self.assertEqual(files.read_bounded(self.path, 5), b'12345')
+    for error in (ValueError, UnicodeError):
+      with self.assertRaisesRegex(error, 'a.csv has 5 bytes, more than the 4'):
+        files.read_bounded(self.path, 4, error)
+    with self.assertRaises(FileNotFoundError):
+      files.read_bounded(self.path.with_name('b'), 4)
+
+  def test_digest_is_that_of_files_and_bytes_in_turn(self):
+    self.path.write_bytes(b'ab')
+    expected = hashlib.sha256(b'ababcd').hexdigest()
+    for path in (self.path, str(self.path)):
+      self.assertEqual(files.sha256(path, b'ab', memoryview(b'cd')), expected)
+
+  def test_json_comes_back_and_what_is_none_is_refused_with_its_path(self):
+    files.write_json(self.path, {'a': [1, 'é']})
+    self.assertEqual(files.read_json(self.path), {'a': [1, 'é']})
+    for data in (b'{', b'"\xff"'):
+      self.path.write_bytes(data)
+      with self.assertRaisesRegex(ValueError, 'a.csv: not JSON'):
+        files.read_json(self.path)
 
 
 if __name__ == '__main__':

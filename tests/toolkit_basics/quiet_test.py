@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from absl.testing import absltest
+import pytest
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _IMPORT = """
@@ -50,10 +51,12 @@ class QuietTest(absltest.TestCase):
   def test_tensorflow_starts_without_a_word(self):
     self.assertEqual(_stderr(_IMPORT), 'said by the program\n')
 
+  @pytest.mark.slow
   def test_who_asks_for_the_messages_gets_them(self):
     with_messages = _stderr(_IMPORT, TF_CPP_MIN_LOG_LEVEL='0')
     self.assertGreater(len(with_messages.splitlines()), 1)
 
+  @pytest.mark.slow
   def test_who_asks_for_errors_gets_only_those(self):
     *errors, last = _stderr(_IMPORT, TF_CPP_MIN_LOG_LEVEL='2').splitlines()
     self.assertEqual(last, 'said by the program')

@@ -1,4 +1,4 @@
-"""Tests of the in-memory affinity, Eq. 1's distance and matrix files."""
+"""Tests of unit rows, Eq. 1's distance, hubs and matrix files."""
 
 import pathlib
 
@@ -8,64 +8,32 @@ import numpy as np
 from transferability import affinity
 
 
-def _maps(seed=0, models=4, images=6, shape=(5, 3, 2)):
-  rng = np.random.default_rng(seed)
-  return rng.normal(size=(models, images, *shape)) + 0.3
+class UnitRowsTest(parameterized.TestCase):
+  def test_rows_are_divided_by_their_norms(self):
+    rows = np.random.default_rng(0).normal(size=(4, 30))
+    unit, bad = affinity.unit_rows(rows)
+    norms = np.sqrt([row @ row for row in rows])
+    np.testing.assert_allclose(unit, rows / norms[:, None], rtol=1e-14)
+    self.assertEmpty(bad)
 
-
-class CosineAffinityTest(parameterized.TestCase):
-  def test_it_is_equation_1_written_out(self):
-    maps = _maps()
-    for i in range(4):
-      for j in range(4):
-        cosines = [
-          np.sum(a * b) / np.sqrt(np.sum(a * a) * np.sum(b * b))
-          for a, b in zip(maps[i], maps[j], strict=True)
-        ]
-        np.testing.assert_allclose(
-          affinity.cosine_affinity(maps)[i, j], np.mean(cosines), rtol=1e-13
-        )
-
-  def test_it_is_symmetric_with_unit_diagonal_and_bounded(self):
-    maps = np.repeat(_maps(models=2), 2, axis=0)
-    maps[3] *= -1
-    result = affinity.cosine_affinity(maps)
-    np.testing.assert_array_equal(result, result.T)
-    np.testing.assert_array_equal(np.diag(result), 1)
-    self.assertLessEqual(np.abs(result).max(), 1)
-    self.assertAlmostEqual(result[2, 3], -1, places=14)
-
-  def test_positive_scales_of_single_maps_do_not_matter(self):
-    maps = _maps()
-    scales = np.exp(np.random.default_rng(1).normal(size=(4, 6, 1, 1, 1)) * 9)
-    np.testing.assert_allclose(
-      affinity.cosine_affinity(maps * scales),
-      affinity.cosine_affinity(maps),
-      atol=1e-14,
-    )
-
-  @parameterized.parameters(1e-200, 1e200)
+  @parameterized.parameters(1e-200, 1e-3, 1e200)
   def test_squares_neither_vanish_nor_overflow(self, scale):
-    maps = _maps()
+    rows = np.random.default_rng(0).normal(size=(4, 30))
     np.testing.assert_allclose(
-      affinity.cosine_affinity(maps * scale),
-      affinity.cosine_affinity(maps),
-      atol=1e-14,
+      affinity.unit_rows(rows * scale)[0],
+      affinity.unit_rows(rows)[0],
+      atol=1e-15,
     )
 
-  @parameterized.parameters(
-    (0.0, 'all zero'), (np.nan, 'not finite'), (np.inf, 'not finite')
-  )
-  def test_a_map_without_direction_is_refused_by_name(self, value, reason):
-    maps = _maps()
-    maps[2, 3] = value
-    with self.assertRaisesRegex(ValueError, f"'c', image 3.*{reason}"):
-      affinity.cosine_affinity(maps, 'abcd')
-
-  @parameterized.parameters((3, 4), (0, 2, 3), (2, 0, 3))
-  def test_other_shapes_are_refused(self, *shape):
-    with self.assertRaisesRegex(ValueError, 'shape'):
-      affinity.cosine_affinity(np.ones(shape))
+  def test_a_row_without_direction_is_zero_and_said_why(self):
+    rows = np.ones((4, 5))
+    rows[1] = 0
+    rows[2, 3] = np.nan
+    rows[3, 0] = -np.inf
+    unit, bad = affinity.unit_rows(rows)
+    reason = 'is not finite'
+    self.assertEqual(bad, {1: 'is all zero', 2: reason, 3: reason})
+    self.assertFalse(unit[1:].any())
 
   def test_a_unit_row_does_not_depend_on_the_other_rows(self):
     rows = np.random.default_rng(0).normal(size=(9, 1001)).astype(np.float32)

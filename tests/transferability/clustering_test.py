@@ -11,14 +11,14 @@ from scipy.cluster import hierarchy
 from scipy.spatial import distance
 from sklearn import metrics
 
+from tests import space_testing
 from toolkit_basics import files
-from transferability import affinity as affinities
 from transferability import clustering
 
 
 def _affinity(size=9, seed=0):
   maps = np.random.default_rng(seed).normal(size=(size, 4, 30)) + 0.5
-  return affinities.cosine_affinity(maps)
+  return space_testing.mean_cosines(maps)
 
 
 def _names(size=9):
@@ -197,20 +197,9 @@ class AgreementTest(parameterized.TestCase):
     error = np.std(values) / math.sqrt(2000)
     self.assertLess(abs(np.mean(values)), 4 * error)
 
-  def test_purity_counts_majorities(self):
-    self.assertEqual(clustering.purity([0, 0, 0, 1, 1], 'aabbb'), 0.8)
-    self.assertEqual(clustering.purity([0, 0], 'ab'), 0.5)
-
-  def test_the_nearest_neighbour_rate_leaves_the_model_itself_out(self):
-    affinity = np.array([[1, 0.9, 0.1], [0.9, 1, 0.2], [0.1, 0.2, 1]])
-    self.assertEqual(clustering.nearest_neighbour_rate(affinity, 'xxy'), 2 / 3)
-    self.assertEqual(clustering.nearest_neighbour_rate(affinity, 'xyz'), 0)
-
   def test_what_does_not_fit_is_refused(self):
     with self.assertRaisesRegex(ValueError, '2 and 3 models'):
       clustering.adjusted_rand_index('ab', 'abc')
-    with self.assertRaisesRegex(ValueError, '3 groups'):
-      clustering.nearest_neighbour_rate(np.eye(2), 'abc')
 
 
 class TwoTreesTest(absltest.TestCase):

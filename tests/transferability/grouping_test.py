@@ -6,7 +6,7 @@ import math
 from absl.testing import absltest, parameterized
 import numpy as np
 
-from transferability import clustering, grouping, permutations
+from transferability import grouping, permutations
 
 
 def _affinity(n, seed=0):
@@ -116,7 +116,7 @@ class GroupingTest(parameterized.TestCase):
     exact = grouping.permutation_test(affinity, labels, 'within_minus_between')
     self.assertTrue(exact.is_exact)
     codes = np.array([0] * 5 + [1] * 5)
-    statistic = grouping._STATISTICS['within_minus_between'](
+    statistic = grouping._STATISTICS.get('within_minus_between')(
       affinity, _all_pairs(10)
     )
     with absltest.mock.patch.object(permutations, '_MAX_EXACT', 0):
@@ -157,11 +157,14 @@ class GroupingTest(parameterized.TestCase):
     self.assertTrue(math.isnan(outcome.value))
     self.assertTrue(math.isnan(outcome.p_value))
 
-  def test_rate_is_that_of_the_clustering_module_if_no_label_is_single(self):
+  def test_rate_is_the_share_of_models_whose_nearest_other_is_of_their_label(
+    self,
+  ):
     affinity, labels = _affinity(12, 5), 'abcabcabcabc'
+    others = affinity - 9 * np.eye(12)
+    same = [labels[i] == labels[j] for i, j in enumerate(others.argmax(axis=1))]
     self.assertAlmostEqual(
-      grouping.permutation_test(affinity, labels).value,
-      clustering.nearest_neighbour_rate(affinity, labels),
+      grouping.permutation_test(affinity, labels).value, np.mean(same)
     )
 
   def test_arrangements_are_all_different_and_as_many_as_counted(self):

@@ -3,8 +3,8 @@
 from absl.testing import absltest, parameterized
 import numpy as np
 
+from tests import space_testing
 from transferability import map_transforms
-from transferability.affinity import cosine_affinity
 
 
 def _maps(n=3, side=96, channels=3, seed=0):
@@ -82,7 +82,7 @@ class StepsTest(parameterized.TestCase):
     maps = _maps(side=8)
     centred = map_transforms.apply('centred', maps)
     np.testing.assert_allclose(
-      cosine_affinity(centred[:, None])[0, 1],
+      space_testing.mean_cosines(centred[:, None])[0, 1],
       np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1],
     )
 
@@ -109,7 +109,7 @@ class CommonMapTest(absltest.TestCase):
     cosines = np.einsum('ijk,ljk->jil', unit, unit)
     np.testing.assert_allclose(
       map_transforms.affinity_without_common_map(cosines),
-      cosine_affinity(unit - unit.mean(axis=0)),
+      space_testing.mean_cosines(unit - unit.mean(axis=0)),
       atol=1e-12,
     )
 

@@ -7,9 +7,9 @@ from absl.testing import absltest, parameterized
 import numpy as np
 
 from tests import taskonomy_testing
-from toolkit_basics import files
 from transferability import affinity as affinities
 from transferability import oracle as oracle_lib
+from transferability import ranking_files
 from transferability.oracle import Oracle
 
 
@@ -50,7 +50,7 @@ class TaskonomyTest(absltest.TestCase):
     oracle = Oracle.taskonomy()
     folder = importlib.resources.files('transferability') / 'data'
     with importlib.resources.as_file(folder / 'ranking_18x20.csv') as path:
-      published = files.read_rankings(path)
+      published = ranking_files.read(path)
     derived = oracle_lib.ranking_from_affinity(
       oracle.affinity, oracle.targets, oracle.sources
     )

@@ -22,7 +22,7 @@ _ROOT = pathlib.Path(__file__).parents[2]
 # system, above all) made by the modules under test, and dies before one.
 _CHILD = textwrap.dedent("""
   import os, signal, sys
-  from tests import points_test
+  from tests.transferability import points_test
 
   folder, models, limit = sys.argv[1], sys.argv[2].split(), int(sys.argv[3])
   calls = 0

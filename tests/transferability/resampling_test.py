@@ -102,21 +102,6 @@ class ScoreTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'do not fit the sources'):
       resampling.score(np.ones((1, 3, 3)), 'abc', _oracle())
 
-  def test_measures_see_the_same_draws(self):
-    cosines = _cosines()
-    scores = resampling.score_all(
-      {'one': cosines, 'scaled': 3 * cosines}, _NAMES, _oracle(), 20
-    )
-    np.testing.assert_array_equal(
-      scores['one'].precision, scores['scaled'].precision
-    )
-
-  def test_measures_of_different_images_are_refused(self):
-    with self.assertRaisesRegex(ValueError, 'different numbers of images'):
-      resampling.score_all(
-        {'a': _cosines(3), 'b': _cosines(4)}, _NAMES, _oracle()
-      )
-
 
 class IntervalTest(parameterized.TestCase):
   def test_bootstrap_interval_of_a_mean_is_that_of_the_normal_law(self):
@@ -137,13 +122,6 @@ class IntervalTest(parameterized.TestCase):
   def test_a_level_that_is_no_share_is_refused(self, level):
     with self.assertRaisesRegex(ValueError, 'level'):
       resampling.interval(np.zeros(3), level)
-
-  def test_ties_count_half(self):
-    self.assertEqual(resampling.share_better([1, 2, 3], [1, 1, 4]), 0.5)
-
-  def test_unpaired_draws_are_refused(self):
-    with self.assertRaisesRegex(ValueError, 'no pairs'):
-      resampling.share_better([1, 2], [1])
 
 
 if __name__ == '__main__':

@@ -19,7 +19,6 @@ def _pool(terms: np.ndarray) -> np.ndarray:
 
 @register(
   'etran',
-  needs=('features', 'labels'),
   cost='O(n d C)',
   reference='Gholami et al., ICCV 2023, arXiv 2308.02027',
   invariances=('rotation', 'shift'),
@@ -34,24 +33,28 @@ def etran(
   percent: float = 0.5,
   highest: bool = False,
 ) -> float:
-  """Returns one of ETran's two terms.
+  """Returns one of ETran's two terms; higher is better.
+
+  lda = 1/n sum_i softmax_c(m_c x_i - |m_c|^2 / 2 + log p_c) at c = y_i, in
+  [0, 1]: the mean posterior of the true class, where a class is a unit Gaussian
+  at its mean m_c, of a share p_c of the samples; that is what the released
+  discriminant analysis comes to. energy = mean over some rows i of
+  log sum_j exp(x_ij), any real number; the released code applies it to the
+  features x instead of the logits.
 
   ETran itself is 0.85 lda + 0.15 energy, each scaled to [0, 1] over the models
-  of a pool: `measures.score_pool`. One model by itself has no such score.
+  of a pool: `measures.score_pool` (Gholami et al., ICCV 2023). One model by
+  itself has no such score.
 
   Args:
     features: [n, d].
     labels: [n].
-    term: `lda`: the mean posterior of the true class, where a class is a unit
-      Gaussian at its mean; that is what the released discriminant analysis
-      comes to. `energy`: the mean over some rows of log sum exp of the
-      features, to which the released code applies it instead of the logits.
+    term: `lda` or `energy`.
     percent: Of the rows, those with the lowest energy that are averaged, in
       steps of 0.1, as in the released code; but one row at least.
     highest: Whether to average the rows with the highest energy instead.
   """
-  if term not in TERMS:
-    raise ValueError(f'term={term!r} is none of {TERMS}.')
+  samples.check_option('term', term, TERMS)
   if not 0 < percent <= 100:
     raise ValueError(f'percent={percent} is not in (0, 100].')
   features, labels = samples.check(features, labels)

@@ -12,7 +12,6 @@ _MIN_VARIANCE = 1e-4
 
 @register(
   'gbc',
-  needs=('features', 'labels'),
   cost='O(n d + C^2 d)',
   reference='Pandy et al., CVPR 2022, arXiv 2111.12780',
   invariances=('shift',),
@@ -24,23 +23,28 @@ def gbc(
   covariance: str = 'spherical',
   num_components: int | None = None,
 ) -> float:
-  """Returns minus the sum of exp(-D) over ordered pairs of classes.
+  """Returns GBC (Pandy et al., CVPR 2022); higher is better.
 
-  D is the Bhattacharyya distance of two classes; the score is in
-  [-C (C - 1), 0]. Variances of a feature in a class are 1e-4 or more, so that
-  only of features which vary more is the score invariant to rotations.
+  Minus the sum over ordered pairs of classes a, b of exp(-D_ab), which is in
+  [-C (C - 1), 0], where
+
+    D_ab = sum_j [(m_aj - m_bj)^2 / (8 v_j) + log(v_j / sqrt(v_aj v_bj)) / 2]
+
+  is Bhattacharyya's distance of Gaussians with the classes' means m and
+  variances v_a, v_b, and v = (v_a + v_b) / 2. Variances of a feature in a class
+  are 1e-4 or more, so that only of features which vary more is the score
+  invariant to rotations.
 
   Args:
     features: [n, d].
     labels: [n].
-    covariance: `spherical`: one variance for each class, whose logarithms
-      count once in D and not d times, as in the released code. `diagonal`: one
-      for each feature; depends on rotations.
+    covariance: `spherical`: one variance for each class, the mean over its
+      features, whose logarithm counts once in D and not d times, as in the
+      released code. `diagonal`: one for each feature; depends on rotations.
     num_components: Principal components to keep first, 64 in the paper; by
       default features are taken as they are.
   """
-  if covariance not in COVARIANCES:
-    raise ValueError(f'covariance={covariance!r} is none of {COVARIANCES}.')
+  samples.check_option('covariance', covariance, COVARIANCES)
   features, labels = samples.check(features, labels)
   if num_components is not None:
     if not 1 <= num_components <= min(features.shape):

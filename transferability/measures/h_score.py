@@ -9,7 +9,6 @@ from transferability.measures.registry import register
 
 @register(
   'h_score',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='Bao et al., ICIP 2019',
   invariances=('rotation', 'scale', 'shift', 'linear'),
@@ -21,10 +20,11 @@ def h_score(
   tolerance: float | None = None,
   ridge: float = 0.0,
 ) -> float:
-  """Returns tr(pinv(cov(F)) cov(M)), in [0, min(C - 1, rank F)].
+  """Returns the H-score (Bao et al., ICIP 2019); higher is better.
 
-  M holds for each sample the mean feature vector of its class. As soon as the
-  centred features have rank n - 1, the score is C - 1 whatever they are.
+  tr(pinv(cov(F)) cov(M)), in [0, min(C - 1, rank F)], where M holds for each
+  sample the mean feature vector of its class: E[F | Y]. As soon as the centred
+  features have rank n - 1, the score is C - 1 whatever they are.
 
   Args:
     features: [n, d].

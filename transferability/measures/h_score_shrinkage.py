@@ -11,16 +11,17 @@ from transferability.measures.registry import register
 
 @register(
   'h_score_shrinkage',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='Ibrahim et al., arXiv 2110.06893',
   invariances=('rotation', 'scale', 'shift'),
 )
 def h_score_shrinkage(features: ArrayLike, labels: ArrayLike) -> float:
-  """Returns (1 - a) tr(inv(S_a) cov(M)), S_a the Ledoit-Wolf covariance.
+  """Returns the shrunk H-score (Ibrahim et al., arXiv 2110.06893).
 
-  S_a = (1 - a) S + a tr(S) / d I divides by n, cov(M) by n - 1, as in the
-  released code. Constant features score 0.
+  (1 - a) tr(inv(S_a) cov(M)), 0 or more; higher is better. M holds for each
+  sample the mean of its class; S_a = (1 - a) S + a tr(S) / d I is Ledoit and
+  Wolf's covariance, a in [0, 1] theirs. S divides by n, cov(M) by n - 1, as in
+  the released code. Constant features score 0.
 
   Args:
     features: [n, d].

@@ -11,7 +11,6 @@ _BLOCK = 2**25  # Distances at a time: 256 MB.
 
 @register(
   'knn',
-  needs=('features', 'labels'),
   cost='O(n^2 d)',
   reference='Bolya et al., NeurIPS 2021, arXiv 2111.06977 (baseline)',
   invariances=('rotation', 'scale', 'shift'),
@@ -24,6 +23,9 @@ def knn(
   percent: bool = False,
 ) -> float:
   """Returns the share of samples whose nearest others have their label.
+
+  1/n sum_i [y_i = vote of the k samples nearest to x_i, itself left out], in
+  [0, 1]; higher is better. A baseline of Bolya et al., NeurIPS 2021.
 
   Args:
     features: [n, d], compared by Euclidean distance.

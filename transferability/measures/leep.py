@@ -14,8 +14,11 @@ from transferability.measures.registry import register
   reference='Nguyen et al., ICML 2020, arXiv 2002.12462',
 )
 def leep(source_probs: ArrayLike, labels: ArrayLike) -> float:
-  """Returns the mean log of the expected empirical prediction; at most 0.
+  """Returns LEEP (Nguyen et al., ICML 2020), at most 0; higher is better.
 
+  1/n sum_i log sum_z p(y_i | z) P_iz: the log likelihood of the labels if a
+  source class z is drawn from the model's probabilities P, and then a label
+  from p(y | z) = (sum of P_iz over i with y_i = y) / (sum of P_iz over all i).
   A source class that no sample has any probability of is left out.
 
   Args:

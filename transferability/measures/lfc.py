@@ -12,7 +12,6 @@ NORMS = ('frobenius', 'spectral')
 
 @register(
   'lfc',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='Deshpande et al., arXiv 2102.00084',
   invariances=('rotation', 'scale'),
@@ -20,11 +19,11 @@ NORMS = ('frobenius', 'spectral')
 def lfc(
   features: ArrayLike, labels: ArrayLike, *, norm: str = 'frobenius'
 ) -> float:
-  """Returns <T, K> / (|T| |K|), with Frobenius norms in [-1, 1].
+  """Returns LFC (Deshpande et al., arXiv 2102.00084); higher is better.
 
-  T = F F^T, of features that are not centred, and K, 1 for two samples of one
-  class and -1 for others, both [n, n] less their overall means. Neither is
-  ever built.
+  <T, K> / (|T| |K|), with Frobenius norms in [-1, 1]: T = F F^T, of features
+  that are not centred, and K, 1 for two samples of one class and -1 for others,
+  both [n, n] less their overall means. Neither is ever built.
 
   Args:
     features: [n, d].
@@ -32,8 +31,7 @@ def lfc(
     norm: `frobenius`, or `spectral`, which public re-implementations use (and
       which does not bound the score by 1).
   """
-  if norm not in NORMS:
-    raise ValueError(f'norm={norm!r} is none of {NORMS}.')
+  samples.check_option('norm', norm, NORMS)
   features, labels = samples.check(features, labels, min_classes=2)
   size = len(labels)
   mean = features.mean(axis=0)

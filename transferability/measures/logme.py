@@ -35,11 +35,9 @@ class _Form:
   last_ratio: bool = False
 
 
-_MARGINAL = _Form(last_ratio=True)
-_RELEASED = _Form(all_dimensions=False)
 _FORMS = {
-  'marginal': _MARGINAL,
-  'released': _RELEASED,
+  'marginal': _Form(last_ratio=True),
+  'released': _Form(all_dimensions=False),
   'icml': _Form(floor_in_evidence=True, tolerance=1e-2),
   'tllib': _Form(floor=0.0, tolerance=1e-2),
 }
@@ -64,7 +62,6 @@ class Evidence:
 
 @register(
   'logme',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='You et al., ICML 2021, arXiv 2102.11005',
   optimisation_free=False,
@@ -77,7 +74,19 @@ def logme(
   form: str = 'corrected',
   regression: bool = False,
 ) -> float:
-  """Returns the maximum log evidence per sample, averaged over the targets.
+  """Returns LogME (You et al., ICML 2021), in nats; higher is better.
+
+  The mean over targets t, one for each class (1 for its samples, else 0), of
+  the log evidence per sample of a linear model t = F w + noise,
+
+    1/n log p(t | F) = 1/n [n/2 log(b / (2 pi)) + d/2 log a
+      - 1/2 log det(a I + b F^T F) - b/2 |t - F m|^2 - a/2 |m|^2],
+
+  any real number, where a is the precision of the prior of w and b that of the
+  noise, and m = b (a I + b F^T F)^-1 F^T t the mean of w. They are looked for
+  at its maximum, by at most eleven rounds of a = g / |m|^2 and
+  b = (n - g) / |t - F m|^2 with g = sum_k b s_k^2 / (a + b s_k^2), s the
+  singular values of F.
 
   Args:
     features: [n, d]; not centred, no bias.
@@ -104,8 +113,7 @@ def fit(
   regression: bool = False,
 ) -> tuple[Evidence, ...]:
   """Returns the evidence of each class or target; arguments as of `logme`."""
-  if form not in FORMS:
-    raise ValueError(f'form={form!r} is none of {FORMS}.')
+  samples.check_option('form', form, FORMS)
   features = samples.check_features(features)
   if not features.any():
     raise ValueError('All features are zero, which explain nothing.')
@@ -170,38 +178,33 @@ def _maximise(
   """
   num_samples, size = shape
   outside = max(0.0, norm - projected @ projected)
+
+  def quadratic_terms(ratio: float) -> tuple[float, float]:
+    """Returns |m|^2 and |t - F m|^2 where alpha / beta = ratio."""
+    weights = (squares * projected**2 / (ratio + squares) ** 2).sum()
+    residual = (projected**2 / (1 + squares / ratio) ** 2).sum()
+    return weights, residual + outside
+
   alpha = beta = 1.0
   for _ in range(_MAX_ROUNDS):
     ratio = alpha / beta
     effective = (squares / (squares + ratio)).sum()
-    weights, residual = _quadratic_terms(squares, projected, ratio)
-    residual += outside
+    weights, residual = quadratic_terms(ratio)
     alpha = effective / (weights + form.floor)
     beta = (num_samples - effective) / (residual + form.floor)
     if abs(alpha / beta - ratio) / ratio <= form.tolerance:
       break
   if form.last_ratio:
-    weights, residual = _quadratic_terms(squares, projected, alpha / beta)
-    residual += outside
+    weights, residual = quadratic_terms(alpha / beta)
   dimensions = size if form.all_dimensions else min(shape)
   floor = form.floor if form.floor_in_evidence else 0.0
   log_det = np.log(alpha + beta * squares).sum()
   log_det += (dimensions - len(squares)) * np.log(alpha)
-  value = (
-    size * np.log(alpha)
-    + num_samples * np.log(beta)
+  evidence = (
+    num_samples * np.log(beta / (2 * np.pi))
+    + size * np.log(alpha)
     - log_det
     - beta * (residual + floor)
     - alpha * (weights + floor)
-    - num_samples * np.log(2 * np.pi)
-  ) / (2 * num_samples)
-  return Evidence(float(alpha), float(beta), float(value))
-
-
-def _quadratic_terms(
-  squares: np.ndarray, projected: np.ndarray, ratio: float
-) -> tuple[float, float]:
-  """Returns |m|^2 and, within the features' span, |t - F m|^2."""
-  weights = (squares * projected**2 / (ratio + squares) ** 2).sum()
-  residual = (projected**2 / (1 + squares / ratio) ** 2).sum()
-  return float(weights), float(residual)
+  ) / 2
+  return Evidence(float(alpha), float(beta), float(evidence / num_samples))

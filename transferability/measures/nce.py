@@ -20,7 +20,10 @@ def nce(
   soft: bool = False,
   smoothing: float = 0.0,
 ) -> float:
-  """Returns -H(Y | Z) in nats, in [-log C, 0].
+  """Returns NCE (Tran et al., ICCV 2019), in [-log C, 0]; higher is better.
+
+  -H(Y | Z) = sum over y, z of p(y, z) log(p(y, z) / p(z)), in nats, of the
+  empirical distribution of labels y and source labels z.
 
   Args:
     source_probs: [n, Cs], rows sum to 1; a source label is the most probable

@@ -22,7 +22,6 @@ def _pool(terms: np.ndarray) -> np.ndarray:
 
 @register(
   'ncti',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='Wang et al., ICCV 2023',
   invariances=('rotation', 'shift'),
@@ -30,23 +29,27 @@ def _pool(terms: np.ndarray) -> np.ndarray:
   terms=TERMS,
 )
 def ncti(features: ArrayLike, labels: ArrayLike, *, term: str = 'ncc') -> float:
-  """Returns one of NCTI's three terms.
+  """Returns one of NCTI's three terms (Wang et al., ICCV 2023).
 
-  NCTI itself is ncc + seli - vc, each scaled to [0, 1] over the models of a
-  pool: `measures.score_pool`. One model by itself has no such score.
+  A discriminant analysis, its covariances S shrunk to (1 - a) S + a tr(S) / d I
+  with a = exp(-the sum of the 32 largest variances), gives projections Z [n,
+  C - 1] and posteriors P [n, C]. With |.|_* for the sum of singular values:
+
+    ncc = 1/n sum_i P_i,y_i, in [0, 1]: the nearest class centre
+    seli = |Z|_*, 0 or more: the simplex-encoded-label interpolation
+    vc = log sum_c |P of the samples of c|_*: the variability collapse
+
+  NCTI itself is ncc + seli - vc, higher is better, each scaled to [0, 1] over
+  the models of a pool: `measures.score_pool`. One model by itself has no such
+  score.
 
   Args:
     features: [n, d]; 64 principal components are kept, or as many as there
       are (with fewer, the released code raises).
     labels: [n], of two or more classes.
-    term: `ncc`: the mean posterior of the true class in a shrunk discriminant
-      analysis (the nearest class centre). `seli`: the nuclear norm of the
-      centred projections (the simplex-encoded-label interpolation). `vc`: the
-      logarithm of the classes' summed nuclear norms of posteriors (the
-      variability collapse), for which less is better.
+    term: `ncc`, `seli`, or `vc`, of which less is better.
   """
-  if term not in TERMS:
-    raise ValueError(f'term={term!r} is none of {TERMS}.')
+  samples.check_option('term', term, TERMS)
   features, labels = samples.check(features, labels, min_classes=2)
   scores, variances = linear_algebra.principal_components(
     samples.centre(features), min(_NUM_COMPONENTS, *features.shape)

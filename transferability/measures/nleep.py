@@ -10,7 +10,6 @@ from transferability.measures.registry import register
 
 @register(
   'nleep',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d)), and O(n K q^2) a round of EM',
   reference='Li et al., CVPR 2021, arXiv 2011.11200',
   optimisation_free=False,
@@ -26,7 +25,10 @@ def nleep(
   seed: int = 0,
   log: bool = True,
 ) -> float:
-  """Returns LEEP of a mixture's posteriors, fitted to principal components.
+  """Returns N-LEEP (Li et al., CVPR 2021), at most 0; higher is better.
+
+  1/n sum_i log sum_k p(y_i | k) p(k | x_i): LEEP with the posteriors of K
+  Gaussians, fitted to principal components, in the place of source classes.
 
   Args:
     features: [n, d].
@@ -58,21 +60,22 @@ def nleep(
   features, labels = samples.check(features, labels)
   size = len(labels)
   num_clusters = min(components_per_class * (labels.max() + 1), size)
-  centred = samples.centre(features)
-  largest = min(features.shape)
+  most = min(features.shape)
   if budget is not None:
-    largest = min(largest, int(np.sqrt(budget / (size * num_clusters))))
-  scores, variances = linear_algebra.principal_components(
-    centred, max(1, largest)
-  )
-  explained = np.cumsum(variances) * (size - 1)
-  wanted = variance * np.einsum('ij,ij->', centred, centred)
-  count = 1 + int(np.searchsorted(explained, wanted, 'right'))
+    most = min(most, int(np.sqrt(budget / (size * num_clusters))))
+  components = _components(features, variance, max(1, most))
   values = []
   for i in range(num_seeds):
-    probs = estimators.mixture_posteriors(
-      scores[:, :count], num_clusters, seed + i
-    )
+    probs = estimators.mixture_posteriors(components, num_clusters, seed + i)
     predictions = expected_predictions(probs, labels)
     values.append((np.log(predictions) if log else predictions).mean())
   return float(np.mean(values))
+
+
+def _components(features: np.ndarray, variance: float, most: int) -> np.ndarray:
+  """Returns the principal components that keep a share, or `most`: [n, q]."""
+  centred = samples.centre(features)
+  scores, variances = linear_algebra.principal_components(centred, most)
+  explained = np.cumsum(variances) * (len(features) - 1)
+  wanted = variance * np.einsum('ij,ij->', centred, centred)
+  return scores[:, : 1 + int(np.searchsorted(explained, wanted, 'right'))]

@@ -2,20 +2,18 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
-from transferability.measures import samples
+from transferability.measures import heads, samples
 from transferability.measures.registry import register
 
 FORMS = ('gauss', 'dirichlet', 'gamma')
-_MAX_ITERATIONS = 100
 _NUM_ROUNDS = 10
 _FLOOR = 1e-10
 
 
 @register(
   'pactran',
-  needs=('features', 'labels'),
   needs_of_form={
     'dirichlet': ('source_probs', 'labels'),
     'gamma': ('source_probs', 'labels'),
@@ -35,22 +33,30 @@ def pactran(
   optimum: bool = False,
   alpha: float = 1.0,
 ) -> float:
-  """Returns a bound on the loss of a new head; less is better.
+  """Returns a bound on the loss of a new head, in nats; lower is better.
+
+  PACTran (Ding et al., ECCV 2022, arXiv 2203.05126). With the form `gauss`
+
+    min_W [-1/n sum_i log p_i,y_i + |W|^2 / (2 f n)]
+    + 50 C / n log(1 + f n / (d C) sum_i (|x_i|^2 + 1) sum_c p_ic (1 - p_ic))
+
+  where p_i = softmax(W x_i + b) is a linear head of the centred features x and
+  f the factor: the optimum, and a penalty for its curvature. Otherwise
+  -1 / (n C) max_q E_q[log p(labels, classes z, table) - log q], for a head that
+  draws a source class z_i from the source probabilities, and a label from that
+  class's column of a random table; q factorises, and is updated ten times
+  (`gamma`: up to constants).
 
   Args:
     inputs: Features [n, d]; source probabilities [n, Cs] if the form is not
       `gauss`.
     labels: [n].
-    form: `gauss`: the optimum of mean cross-entropy + |W|^2 / (2 factor n) of
-      a linear head on centred features, and a penalty for its curvature.
-      `dirichlet`, `gamma`: variational bounds for a head that maps source
-      classes to target classes.
+    form: `gauss`; `dirichlet` or `gamma`, after the prior of the table.
     factor: Of the Gaussian prior; 0.1, 1 and 10 in the paper.
     optimum: Whether to return the optimum without the penalty.
     alpha: Total weight of the Dirichlet or Gamma prior.
   """
-  if form not in FORMS:
-    raise ValueError(f'form={form!r} is none of {FORMS}.')
+  samples.check_option('form', form, FORMS)
   for name, value in (('factor', factor), ('alpha', alpha)):
     if not 0 < value < np.inf:
       raise ValueError(f'{name}={value} is not a positive number.')
@@ -102,47 +108,16 @@ def _gauss(
   num_samples, size = centred.shape
   num_classes = int(labels.max()) + 1
   strength = factor * num_samples
-  loss, probs = _fit_head(centred, labels, num_classes, strength)
+  loss, _, probs = heads.fit(
+    centred, labels, 1 / strength, maxiter=100, ftol=1e-6, gtol=1e-6
+  )
   if optimum:
     return loss
   # The trace of the diagonal Hessian, of weights and of biases.
   moments = (centred**2).sum(axis=1) + 1
-  parameters = size * num_classes
-  trace = moments @ (probs * (1 - probs)).sum(axis=1) + parameters / strength
-  inverse_variance = trace * strength / parameters + _FLOOR
-  prior_variance = 100 * factor / size
-  penalty = parameters / strength * prior_variance
-  return float(loss + 0.5 * penalty * np.log(inverse_variance))
-
-
-def _fit_head(
-  centred: np.ndarray, labels: np.ndarray, num_classes: int, strength: float
-) -> tuple[float, np.ndarray]:
-  """Returns the least loss, and the head's posteriors [n, C] there."""
-  num_samples, size = centred.shape
-  rows = np.arange(num_samples)
-
-  def posteriors(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    head = flat.reshape(size + 1, num_classes)
-    logs = special.log_softmax(centred @ head[:-1] + head[-1], axis=1)
-    return head, logs, np.exp(logs)
-
-  def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-    head, logs, errors = posteriors(flat)
-    loss = -logs[rows, labels].mean() + (head[:-1] ** 2).sum() / (2 * strength)
-    errors[rows, labels] -= 1
-    errors /= num_samples
-    gradient = np.empty_like(head)
-    gradient[:-1] = centred.T @ errors + head[:-1] / strength
-    gradient[-1] = errors.sum(axis=0)
-    return float(loss), gradient.ravel()
-
-  result = optimize.minimize(
-    objective,
-    np.zeros((size + 1) * num_classes),
-    method='L-BFGS-B',
-    jac=True,
-    tol=1e-6,
-    options={'maxiter': _MAX_ITERATIONS},
+  trace = moments @ (probs * (1 - probs)).sum(axis=1)
+  # The variance of the prior, 100 f / d, is the released code's.
+  penalty = 50 * num_classes / num_samples
+  return float(
+    loss + penalty * np.log1p(strength / (size * num_classes) * trace)
   )
-  return float(result.fun), posteriors(result.x)[2]

@@ -15,7 +15,6 @@ _MAX_STEPS = 6
 
 @register(
   'ped',
-  needs=('features', 'labels'),
   cost='O(n d^2 + d^3 + C^2 d)',
   reference='Li et al., ICCV 2023, arXiv 2308.15074',
   optimisation_free=False,
@@ -34,9 +33,12 @@ def ped(
 ) -> float:
   """Returns SFDA or LogME of features whose classes repelled each other.
 
-  Classes are balls with the mean and the spread of their standardised
-  features. While balls overlap, each is moved away from the others by what a
-  force as large as the overlap does in one time step.
+  A class c is a ball around the mean m_c of its standardised features, of the
+  radius r_c = reach sqrt(sum_j var_cj). In each step all samples of c move by
+  the sum over the other classes b of dt^2 / 2 max(0, r_b + r_c - |m_c - m_b|)
+  u_bc, u_bc the unit vector from m_b to m_c: what a force as large as the
+  overlap does in a time dt. Higher is better; ranges are those of SFDA, [0, 1],
+  and LogME (Li et al., ICCV 2023, arXiv 2308.15074).
 
   Args:
     features: [n, d].
@@ -51,8 +53,7 @@ def ped(
     exit_ratio: Steps end when classes move less than this share of what they
       moved in the first step, or after six.
   """
-  if measure not in MEASURES:
-    raise ValueError(f'measure={measure!r} is none of {MEASURES}.')
+  samples.check_option('measure', measure, MEASURES)
   features, labels = samples.check(features, labels, min_classes=2)
   general = features
   if general_features is not None:

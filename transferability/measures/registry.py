@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from toolkit_basics.registry import Registry
+
 INPUTS = ('features', 'labels', 'source_probs')
 
-_MEASURES: dict[str, 'Measure'] = {}
+Function = Callable[..., float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +22,13 @@ class Measure:
   Attributes:
     name: As in `score`.
     function: Returns the score; takes `needs`, then its options by keyword.
-    needs: Which of INPUTS it takes.
-    needs_of_form: The same for values of its option `form` that need others.
-    higher_is_better: Whether a larger score, as returned, predicts better
-      transfer.
     cost: Operations, of n samples with d features, C classes and Cs source
       classes.
     reference: Where it was published.
+    needs: Which of INPUTS it takes, in this order.
+    needs_of_form: The same for values of its option `form` that need others.
+    higher_is_better: Whether a larger score, as returned, predicts better
+      transfer.
     optimisation_free: Whether it is a closed formula: nothing is iterated
       until it converges.
     invariances: Of 'rotation', 'scale', 'shift' and 'linear' (any invertible
@@ -39,13 +41,13 @@ class Measure:
   """
 
   name: str
-  function: Callable[..., float]
-  needs: tuple[str, ...]
-  higher_is_better: bool
+  function: Function
   cost: str
   reference: str
+  needs: tuple[str, ...] = ('features', 'labels')
+  higher_is_better: bool = True
   optimisation_free: bool = True
-  invariances: frozenset[str] = frozenset()
+  invariances: tuple[str, ...] = ()
   needs_of_form: Mapping[str, tuple[str, ...]] = dataclasses.field(
     default_factory=dict
   )
@@ -67,52 +69,28 @@ class Measure:
     }
 
 
-def register(
-  name: str,
-  *,
-  needs: Sequence[str],
-  cost: str,
-  reference: str,
-  higher_is_better: bool = True,
-  optimisation_free: bool = True,
-  invariances: Sequence[str] = (),
-  needs_of_form: Mapping[str, tuple[str, ...]] | None = None,
-  pool: Callable[[np.ndarray], np.ndarray] | None = None,
-  terms: Sequence[str] = (),
-) -> Callable[[Callable[..., float]], Callable[..., float]]:
-  """Returns a decorator that makes a function a measure; see `Measure`."""
+_MEASURES: Registry[Measure] = Registry('measure', 'transferability.measures')
+info = _MEASURES.get
 
-  def add(function: Callable[..., float]) -> Callable[..., float]:
-    if name in _MEASURES:
-      raise ValueError(f'There is a measure {name!r} already.')
-    _MEASURES[name] = Measure(
-      name,
-      function,
-      tuple(needs),
-      higher_is_better,
-      cost,
-      reference,
-      optimisation_free,
-      frozenset(invariances),
-      needs_of_form or {},
-      pool,
-      tuple(terms),
-    )
+
+def register(name: str, **facts: Any) -> Callable[[Function], Function]:
+  """Returns a decorator that makes a function a measure.
+
+  Args:
+    name: Of the measure.
+    **facts: The other fields of `Measure`.
+  """
+
+  def add(function: Function) -> Function:
+    _MEASURES.register(name)(Measure(name, function, **facts))
     return function
 
   return add
 
 
 def names() -> tuple[str, ...]:
-  """Returns the names of all measures."""
+  """Returns the names of all measures, sorted."""
   return tuple(sorted(_MEASURES))
-
-
-def info(name: str) -> Measure:
-  """Returns what is known of a measure."""
-  if name not in _MEASURES:
-    raise ValueError(f'No measure is named {name!r}; there are {names()}.')
-  return _MEASURES[name]
 
 
 def score(

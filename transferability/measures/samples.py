@@ -1,6 +1,6 @@
 """Checks of what measures are given, and sums over classes."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -65,6 +65,12 @@ def check(
   return features, labels
 
 
+def check_option(name: str, value: str, known: Collection[str]) -> None:
+  """Raises ValueError if an option has a value that is not known."""
+  if value not in known:
+    raise ValueError(f'{name}={value!r} is none of {tuple(known)}.')
+
+
 def check_source_probs(source_probs: ArrayLike) -> np.ndarray:
   """Returns probabilities as float64 [n, Cs].
 
@@ -75,7 +81,7 @@ def check_source_probs(source_probs: ArrayLike) -> np.ndarray:
   probs = _shaped(source_probs, 'source_probs', 'Cs probabilities')
   if _are_probabilities(probs):
     return probs
-  _check_range(probs, 'source_probs')
+  check_range(probs, 'source_probs')
   if probs.min() < 0:
     row, column = np.unravel_index(np.argmin(probs), probs.shape)
     raise ValueError(
@@ -107,7 +113,7 @@ def _are_probabilities(rows: np.ndarray) -> bool:
 
 def _matrix(values: ArrayLike, name: str, columns: str) -> np.ndarray:
   values = _shaped(values, name, columns)
-  _check_range(values, name)
+  check_range(values, name)
   return values
 
 
@@ -127,7 +133,8 @@ def _shaped(values: ArrayLike, name: str, columns: str) -> np.ndarray:
   return np.asarray(values, np.float64)
 
 
-def _check_range(values: np.ndarray, name: str) -> None:
+def check_range(values: np.ndarray, name: str) -> None:
+  """Raises ValueError unless [n, d] is finite, as are its squares."""
   largest = max(values.max(), -values.min())
   if not np.isfinite(largest):
     bad = ~np.isfinite(values)

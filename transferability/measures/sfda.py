@@ -10,17 +10,21 @@ from transferability.measures.registry import register
 
 @register(
   'sfda',
-  needs=('features', 'labels'),
   cost='O(n d^2 + d^3)',
   reference='Shao et al., ECCV 2022, arXiv 2207.03036',
   invariances=('shift',),
 )
 def sfda(features: ArrayLike, labels: ArrayLike) -> float:
-  """Returns the mean posterior of the true class, in [0, 1].
+  """Returns SFDA (Shao et al., ECCV 2022), in [0, 1]; higher is better.
 
-  A first discriminant analysis tells how sure each sample's class is; samples
-  that are not are moved to the mean of the other classes, and a second one, as
-  strongly shrunk, is scored. No logarithm is taken, as in the released code.
+  1/n sum_i P_i,y_i, with P_ic = softmax_c(m_c S_a^-1 x_i
+  - m_c S_a^-1 m_c / 2 + log p_c): the mean posterior of the true class among
+  Gaussians of the classes' means m_c, shares p_c and one covariance
+  S_a = (1 - a) S + a tr(S) / d I, S that within classes, with the shrinkage
+  a = exp(-5 largest eigenvalue of S). A first analysis tells how sure each
+  sample's class is: s_i = softmax_c(P_ic) at y_i. Each x_i then moves to
+  s_i x_i + (1 - s_i) (mean of the other classes' means), and a second analysis
+  of the same a is scored. No logarithm is taken, as in the released code.
 
   Args:
     features: [n, d].
@@ -41,11 +45,6 @@ def sfda(features: ArrayLike, labels: ArrayLike) -> float:
   within = _within(mixed, labels)
   posteriors = _posteriors(mixed, labels, within, shrinkage)
   return float(posteriors[rows, labels].mean())
-
-
-def first_shrinkage(features: ArrayLike, labels: ArrayLike) -> float:
-  """Returns how much of the identity is mixed into the scatter, in [0, 1]."""
-  return _shrinkage(_within(*samples.check(features, labels, min_classes=2)))
 
 
 def _within(features: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -41,7 +41,6 @@ class _Spectra:
 
 @register(
   'transrate',
-  needs=('features', 'labels'),
   cost='O(n d min(n, d))',
   reference='Huang et al., ICML 2022, arXiv 2106.09362',
   invariances=('rotation', 'shift'),
@@ -55,11 +54,11 @@ def transrate(
   unit_trace: bool | None = None,
   per_rank: bool | None = None,
 ) -> float:
-  """Returns R(Z, epsilon) - R(Z, epsilon | labels), in nats.
+  """Returns TransRate (Huang et al., ICML 2022), in nats; higher is better.
 
-  R(Z, epsilon) = 1/2 log det(I + Z^T Z / (n epsilon)) of centred features Z
-  [n, d] is the rate of coding them up to a distortion; given the labels it is
-  the mean over classes, weighted by n_c / n, with n_c for n inside.
+  R(Z) - sum_c n_c / n R(Z_c), 0 or more in the paper's form, where R(Z) =
+  1/2 log det(I + Z^T Z / (n epsilon)) of centred features Z [n, d] is the rate
+  of coding them up to a distortion, and Z_c holds the n_c rows of a class.
 
   Args:
     features: [n, d].
@@ -81,8 +80,7 @@ def transrate(
     ValueError: Also if an option is unknown in that form, or a row of features
       that is to be scaled is zero.
   """
-  if form not in FORMS:
-    raise ValueError(f'form={form!r} is none of {FORMS}.')
+  samples.check_option('form', form, FORMS)
   if not 0 < epsilon < np.inf:
     raise ValueError(f'epsilon={epsilon} is not a positive number.')
   of_authors = form in ('experiments', 'projected')

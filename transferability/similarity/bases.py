@@ -50,19 +50,8 @@ def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
   return np.clip(linalg.svdvals(first.T @ second), 0, 1)
 
 
-def chance_level(k1: int, k2: int, samples: int) -> float:
-  """Returns the mean squared correlation of unrelated directions.
-
-  Expected of Gaussian data: max(k1, k2) / (samples - 1). A mean correlation
-  near its root says nothing.
-  """
-  if min(k1, k2) < 1 or samples < 2:
-    raise ValueError(f'{k1} and {k2} directions of {samples} samples.')
-  return min(1.0, max(k1, k2) / (samples - 1))
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
-class Layer:
+class FeatureMaps:
   """A convolutional layer as features of images, or of places in images.
 
   Attributes:

@@ -23,18 +23,19 @@ _COST = 'O(n d min(n, d)) a network, O(min(n^2, n d^2)) a pair'
 )
 @dataclasses.dataclass(frozen=True)
 class Cka(Similarity):
-  """Centred kernel alignment, in [0, 1], biased upwards for few images.
+  """Centred kernel alignment, in [0, 1]; higher is more similar.
 
-  <K, L> / (|K| |L|) of the centred kernel matrices; for the linear kernel
-  |Y^T X|^2 / (|X^T X| |Y^T Y|) of centred features. The RBF kernel has half
-  the median distance as its width.
+  <H K H, H L H> / (|H K H| |H L H|) with Frobenius norms and H = I - 1/n, of
+  the kernel matrices K of X [n, d1] and L of Y [n, d2]. Linear: K = X X^T,
+  which makes it |Y^T X|^2 / (|X^T X| |Y^T Y|) of centred features. RBF:
+  K_ij = exp(-|x_i - x_j|^2 / (2 s^2)), s half of the median distance. Biased
+  upwards for few images (Kornblith et al., ICML 2019).
   """
 
   kernel: str = 'linear'
 
   def __post_init__(self):
-    if self.kernel not in KERNELS:
-      raise ValueError(f'kernel={self.kernel!r} is none of {KERNELS}.')
+    samples.check_option('kernel', self.kernel, KERNELS)
 
   def prepare(self, x: np.ndarray) -> Centred | np.ndarray:
     if self.kernel == 'linear':
@@ -58,7 +59,13 @@ class Cka(Similarity):
 )
 @dataclasses.dataclass(frozen=True)
 class DebiasedCka(Cka):
-  """CKA with the debiased HSIC: about 0 for unrelated networks, may be less."""
+  """CKA of unbiased products, in [-1, 1]; about 0 for unrelated networks.
+
+  h(K, L) / sqrt(h(K, K) h(L, L)), with the kernel matrices of CKA after their
+  diagonal was set to 0 and, up to a factor, Song et al.'s (JMLR 2012)
+  h(K, L) = tr(K L) + 1K1 1L1 / ((n - 1) (n - 2)) - 2 1KL1 / (n - 2), where 1
+  stands for vectors of ones. Higher is more similar (Kornblith et al., 2019).
+  """
 
   def prepare(self, x: np.ndarray) -> Centred | np.ndarray:
     if self.kernel == 'linear':

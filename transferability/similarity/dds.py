@@ -49,12 +49,6 @@ NORMALISATIONS = {
   'group': lambda x: _groups(x, 2),
 }
 _OF_LAYERS = ('batch', 'instance', 'layer', 'group')
-_SYNONYMS = {
-  'znorm': 'z_norm',
-  'z-norm': 'z_norm',
-  'centering': 'centring',
-  'lap': 'laplacian',
-}
 
 
 @register(
@@ -65,26 +59,22 @@ _SYNONYMS = {
 )
 @dataclasses.dataclass(frozen=True)
 class Dds(Similarity):
-  """The debiased CKA of a kernel or distance matrix, of normalised features.
+  """Duality diagram similarity, in [-1, 1]; higher is more similar.
 
-  A distance matrix is used as if it were one of inner products, as the authors
-  do. `batch`, `instance`, `layer` and `group` normalisation (of two groups)
-  want convolutional layers [n, h, w, c].
+  The formula of `cka_debiased` for K_ij = k(f(x)_i, f(x)_j), where f normalises
+  the features of x [n, d] and k is a kernel: `linear` a b, `rbf`, `laplacian`
+  exp(-|a - b|_1 / d), or a distance, which is used as if it were a product, as
+  the authors do: `pearson` 1 - r, `cosine` 1 - cos, `euclidean` |a - b|
+  (Dwivedi et al., ECCV 2020). `batch`, `instance`, `layer` and `group`
+  normalisation (of two groups) want convolutional layers [n, h, w, c].
   """
 
   kernel: str = 'laplacian'
-  normalisation: str | None = 'z_norm'
+  normalisation: str = 'z_norm'
 
   def __post_init__(self):
-    for field, known in (
-      ('kernel', KERNELS),
-      ('normalisation', NORMALISATIONS),
-    ):
-      value = str(getattr(self, field)).lower()
-      value = _SYNONYMS.get(value, value)
-      if value not in known:
-        raise ValueError(f'{field}={value!r} is none of {tuple(known)}.')
-      object.__setattr__(self, field, value)
+    samples.check_option('kernel', self.kernel, KERNELS)
+    samples.check_option('normalisation', self.normalisation, NORMALISATIONS)
 
   def prepare(self, x: np.ndarray) -> np.ndarray:
     if self.normalisation in _OF_LAYERS and x.ndim != 4:

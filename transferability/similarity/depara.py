@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from transferability.measures import samples
-from transferability.similarity import kernels, triangles
+from transferability.similarity import kernels
 from transferability.similarity.registry import Similarity, register
 
 # The weight of the edges that the authors chose for each set of probe images.
@@ -20,10 +20,12 @@ LAMBDAS = {'taskonomy': 0.25, 'coco': 0.03, 'indoor': 0.27}
 )
 @dataclasses.dataclass(frozen=True)
 class DeparaEdge(Similarity):
-  """Spearman's correlation of cosine distances between images, in [-1, 1].
+  """DEPARA's edges, in [-1, 1]; higher is more similar.
 
-  Features are centred, as where networks are compared; the authors leave that
-  out (`centred=False`) where they select layers.
+  Spearman's correlation over pairs i < j of images of 1 - cos(x_i, x_j) and
+  1 - cos(y_i, y_j), rows of features [n, d1] and [n, d2]. Features are centred,
+  as where networks are compared; the authors leave that out (`centred=False`)
+  where they select layers (Song et al., CVPR 2020).
   """
 
   centred: bool = True
@@ -32,7 +34,7 @@ class DeparaEdge(Similarity):
     x = kernels.rows(x)
     if self.centred:
       x = samples.centre(x)
-    return triangles.ranks(kernels.cosine(x))
+    return kernels.ranks(kernels.cosine(x))
 
   def compare(self, first: np.ndarray, second: np.ndarray) -> float:
     return kernels.inner(first, second)

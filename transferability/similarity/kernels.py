@@ -1,6 +1,7 @@
-"""Kernels and distances of images, and inner products of such matrices."""
+"""Kernels and distances of images, their ranks, and products of such."""
 
 import numpy as np
+from scipy import stats
 from scipy.spatial import distance
 
 _BANDWIDTH = 0.5  # Of the RBF kernel, a share of the median distance.
@@ -102,6 +103,28 @@ def unit(matrix: np.ndarray, size: float) -> np.ndarray:
   return matrix / norm
 
 
+def ranks(dissimilarities: np.ndarray) -> np.ndarray:
+  """Returns standardised ranks of the entries below the diagonal.
+
+  Their inner product with another network's is Spearman's correlation, with
+  mean ranks for equal entries.
+
+  Args:
+    dissimilarities: Symmetric [n, n], of the order of 1.
+
+  Returns:
+    float64 [n (n - 1) / 2].
+  """
+  lower = dissimilarities[np.tril_indices(len(dissimilarities), -1)]
+  # What is equal but for the order of additions gets one rank.
+  values = stats.rankdata(np.round(lower, 12))
+  values -= values.mean()
+  norm = np.linalg.norm(values)
+  if not norm > 0:
+    raise ValueError('All pairs of images are equally similar.')
+  return values / norm
+
+
 def inner(first: np.ndarray, second: np.ndarray) -> float:
-  """Returns the sum of products of two matrices' entries."""
+  """Returns the sum of products of entries, of matrices or of ranks."""
   return float(np.vdot(first, second))

@@ -13,7 +13,7 @@ _EQUAL = 1e-9  # Correlations that differ by less are of one subspace.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Side:
+class _Directions:
   """A network: its basis [n, k], and the features in it [k, d]."""
 
   basis: np.ndarray
@@ -30,12 +30,14 @@ class _Side:
 )
 @dataclasses.dataclass(frozen=True)
 class Pwcca(Similarity):
-  """The mean canonical correlation with projection weights, in [0, 1].
+  """Projection-weighted canonical correlation; higher is more similar.
 
-  Nothing is truncated but directions without variance. A direction's weight is
-  how much of the features it holds, the sum over features of the magnitude of
-  its inner product with each. The weights are those of the side with fewer
-  directions (of x if both have as many): the other's are not unique.
+  sum_i w_i r_i / sum_i w_i, in [0, 1], of the canonical correlations r_i of
+  features X [n, d1] and Y [n, d2], with w_i = sum_j |<h_i, x_j>|: how much of
+  the centred features x_j, columns of X, the i-th canonical direction h_i of X
+  holds. Nothing is truncated but directions without variance. X is the side
+  with fewer directions (the first if both have as many): weights of the other
+  are not unique (Morcos et al., NeurIPS 2018).
 
   Directions of equal correlations are not unique either, and with more
   directions than images several correlations are 1: of those the principal
@@ -44,12 +46,12 @@ class Pwcca(Similarity):
   Layers [n, h, w, c] are averaged over places.
   """
 
-  def prepare(self, x: np.ndarray) -> _Side:
+  def prepare(self, x: np.ndarray) -> _Directions:
     x = x.mean(axis=(1, 2)) if x.ndim == 4 else x
     basis = bases.basis(x)[0]
-    return _Side(basis, basis.T @ samples.centre(x))
+    return _Directions(basis, basis.T @ samples.centre(x))
 
-  def compare(self, first: _Side, second: _Side) -> float:
+  def compare(self, first: _Directions, second: _Directions) -> float:
     if first.basis.shape[1] > second.basis.shape[1]:
       first, second = second, first
     if first.basis.shape[1] == len(first.basis) - 1:

@@ -1,14 +1,14 @@
 """Similarity measures by name; what each network costs is paid once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-_MEASURES: dict[str, type['Similarity']] = {}
-_LARGEST = 1e100
+from toolkit_basics.registry import Registry
+from transferability.measures import samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Similarity:
   lowest = -1.0
   cost = ''
   reference = ''
-  invariances: ClassVar[frozenset[str]] = frozenset()
+  invariances = ()
 
   def prepare(self, x: np.ndarray) -> Any:
     """Returns what `compare` needs of one network.
@@ -58,48 +58,17 @@ class Similarity:
     return min(max(value, self.lowest), 1.0)
 
 
-def register(name: str, **attributes) -> Callable[[type], type]:
-  """Returns a decorator that makes a class a measure; see `Similarity`."""
-
-  def add(cls: type[Similarity]) -> type[Similarity]:
-    if name in _MEASURES:
-      raise ValueError(f'There is a similarity {name!r} already.')
-    cls.name = name
-    for key, value in attributes.items():
-      setattr(cls, key, frozenset(value) if key == 'invariances' else value)
-    _MEASURES[name] = cls
-    return cls
-
-  return add
+_MEASURES: Registry[type[Similarity]] = Registry(
+  'similarity', 'transferability.similarity'
+)
+register = _MEASURES.register_class
+info = _MEASURES.get
+create = _MEASURES.create
 
 
 def names() -> tuple[str, ...]:
-  """Returns the names of all measures."""
+  """Returns the names of all measures, sorted."""
   return tuple(sorted(_MEASURES))
-
-
-def info(name: str) -> type[Similarity]:
-  """Returns the class of a measure.
-
-  Raises:
-    ValueError: If there is none of that name.
-  """
-  if name not in _MEASURES:
-    raise ValueError(f'No similarity is named {name!r}; there are {names()}.')
-  return _MEASURES[name]
-
-
-def create(name: str, **options) -> Similarity:
-  """Returns a measure with options.
-
-  Raises:
-    ValueError: If there is no such measure or option.
-  """
-  cls = info(name)
-  known = [field.name for field in dataclasses.fields(cls)]
-  if unknown := sorted(set(options) - set(known)):
-    raise ValueError(f'{name} has no option {unknown}; it has {known}.')
-  return cls(**options)
 
 
 def check(x: ArrayLike, what: str = 'x') -> np.ndarray:
@@ -121,15 +90,7 @@ def check(x: ArrayLike, what: str = 'x') -> np.ndarray:
   if not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
     raise ValueError(f'{what} has dtype {x.dtype}; give real numbers.')
   x = x.astype(np.float64)
-  if not np.isfinite(x).all():
-    image = int(np.argwhere(~np.isfinite(x))[0][0])
-    raise ValueError(f'{what} is not finite for image {image}.')
-  largest = np.abs(x).max()
-  if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
-    raise ValueError(
-      f'The largest value of {what} is {largest:g}; squares of such numbers '
-      'are out of the range of float64. Scale them.'
-    )
+  samples.check_range(x.reshape(len(x), -1), what)
   if (x == x[:1]).all():
     raise ValueError(f'{what} is the same for all images.')
   return x

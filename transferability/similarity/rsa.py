@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from transferability.measures import samples
-from transferability.similarity import kernels, triangles
+from transferability.similarity import kernels
 from transferability.similarity.registry import Similarity, register
 
 
@@ -17,11 +17,13 @@ from transferability.similarity.registry import Similarity, register
 )
 @dataclasses.dataclass(frozen=True)
 class Rsa(Similarity):
-  """Spearman's correlation of 1 - Pearson between images, in [-1, 1].
+  """Representation similarity analysis, in [-1, 1]; higher is more similar.
 
-  Column means are removed before images are correlated. `standardise` also
-  divides columns by their standard deviation, as one public re-implementation
-  does.
+  Spearman's correlation over pairs i < j of images of 1 - r(x_i, x_j) and
+  1 - r(y_i, y_j), r Pearson's correlation of rows of features [n, d1] and
+  [n, d2] whose column means were removed. `standardise` also divides columns by
+  their standard deviation, as one public re-implementation does (Dwivedi and
+  Roig, CVPR 2019).
   """
 
   standardise: bool = False
@@ -33,7 +35,7 @@ class Rsa(Similarity):
       x = x / np.where(deviation > 0, deviation, 1)
     if x.shape[1] < 2:
       raise ValueError('RSA correlates images over features; 1 is too few.')
-    return triangles.ranks(kernels.pearson(x))
+    return kernels.ranks(kernels.pearson(x))
 
   def compare(self, first: np.ndarray, second: np.ndarray) -> float:
     return kernels.inner(first, second)

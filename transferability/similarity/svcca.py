@@ -1,12 +1,26 @@
 """SVCCA: canonical correlations of what carries most of the variance."""
 
 import dataclasses
-import warnings
+import functools
+import logging
 
 import numpy as np
 
+from transferability.measures import samples
 from transferability.similarity import bases
+from transferability.similarity.bases import FeatureMaps
 from transferability.similarity.registry import Similarity, register
+
+
+@functools.cache  # Once for a shape, not for each network.
+def _warn_of_chance(images: int, features: int) -> None:
+  logging.getLogger(__name__).warning(
+    'SVCCA of %d features and %d images: with as many directions as images all '
+    'correlations are near 1, whatever the networks are. Use more images, or '
+    'channels as features.',
+    features,
+    images,
+  )
 
 
 @register(
@@ -18,11 +32,12 @@ from transferability.similarity.registry import Similarity, register
 )
 @dataclasses.dataclass(frozen=True)
 class Svcca(Similarity):
-  """The mean canonical correlation of truncated features, in [0, 1].
+  """Mean canonical correlation of truncated features; higher is more similar.
 
-  The smallest number of singular directions that holds `kept` of the variance
-  is kept of each side; the score is the mean of all their correlations, of
-  which there are as many as the smaller side has directions.
+  1/k sum_i s_i(U^T V), in [0, 1], s_i the k = min(k1, k2) singular values of
+  the product: U [n, k1] and V [n, k2] hold the left singular vectors of the
+  centred features [n, d1] and [n, d2], of each side the fewest that reach the
+  share `kept` of the variance (Raghu et al., NeurIPS 2017).
 
   A convolutional layer [n, h, w, c] has c features; every place in an image is
   a sample if both layers have the same size, otherwise places are averaged.
@@ -39,31 +54,25 @@ class Svcca(Similarity):
   def __post_init__(self):
     if not 0 < self.kept <= 1:
       raise ValueError(f'kept is {self.kept}, but must be in (0, 1].')
-    if self.keep not in bases.KEEP:
-      raise ValueError(f'keep={self.keep!r} is none of {bases.KEEP}.')
+    samples.check_option('keep', self.keep, bases.KEEP)
 
-  def prepare(self, x: np.ndarray) -> np.ndarray | bases.Layer:
+  def prepare(self, x: np.ndarray) -> np.ndarray | FeatureMaps:
     if x.ndim == 4 and not self.flatten:
-      return bases.Layer(x, self.kept, self.keep)
+      return FeatureMaps(x, self.kept, self.keep)
     x = x.reshape(len(x), -1)
     if x.shape[1] >= len(x):
-      warnings.warn(
-        f'SVCCA of {x.shape[1]} features and {len(x)} images: with as many '
-        'directions as images all correlations are near 1, whatever the '
-        'networks are. Use more images, or channels as features.',
-        stacklevel=3,
-      )
+      _warn_of_chance(len(x), x.shape[1])
     return bases.basis(x, self.kept, self.keep)[0]
 
   def compare(
-    self, first: np.ndarray | bases.Layer, second: np.ndarray | bases.Layer
+    self, first: np.ndarray | FeatureMaps, second: np.ndarray | FeatureMaps
   ) -> float:
-    if isinstance(first, bases.Layer) and isinstance(second, bases.Layer):
-      same = first.values.shape[:3] == second.values.shape[:3]
-      kind = 'places' if same else 'pooled'
-      first, second = getattr(first, kind), getattr(second, kind)
+    kind = 'pooled'
+    if isinstance(first, FeatureMaps) and isinstance(second, FeatureMaps):
+      if first.values.shape[:3] == second.values.shape[:3]:
+        kind = 'places'
     first, second = (
-      side.pooled if isinstance(side, bases.Layer) else side
+      getattr(side, kind) if isinstance(side, FeatureMaps) else side
       for side in (first, second)
     )
     return float(bases.correlations(first, second).mean())

@@ -10,15 +10,10 @@ Here are the parts that need no network: the Fisher information of given
 gradients, that of the last filters in closed form, and the distances.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
 
-from transferability.measures import samples
-
-_MAX_ITERATIONS = 200
+from transferability.measures import heads, samples
 
 
 def diagonal_fisher(gradients: ArrayLike, probs: ArrayLike) -> np.ndarray:
@@ -90,7 +85,9 @@ def embed(
     raise ValueError(f'The penalty is {penalty}; give more than 0.')
   scale = np.sqrt(np.mean(features**2)) or 1.0
   features = features / scale
-  weights, probs = _fit_head(features, labels, penalty)
+  _, weights, probs = heads.fit(
+    features, labels, penalty, maxiter=200, ftol=1e-12, gtol=1e-8
+  )
   variance = probs @ (weights**2).T - (probs @ weights.T) ** 2
   return (features**2 * np.maximum(variance, 0)).mean(axis=0)
 
@@ -134,26 +131,6 @@ def asymmetric_distance(
   return distance(x, y) - alpha * distance(x, trivial)
 
 
-def distances(
-  embeddings: Mapping[str, ArrayLike],
-) -> tuple[tuple[str, ...], np.ndarray]:
-  """Returns the distance of each pair of tasks.
-
-  Returns:
-    Names; symmetric float64 [tasks, tasks], the diagonal 0.
-  """
-  names = tuple(embeddings)
-  result = np.zeros((len(names), len(names)))
-  for i, first in enumerate(names):
-    for j, second in enumerate(names[:i]):
-      try:
-        value = distance(embeddings[first], embeddings[second])
-      except ValueError as error:
-        raise ValueError(f'{first} (x) and {second} (y): {error}') from error
-      result[i, j] = result[j, i] = value
-  return names, result
-
-
 def _check(embedding: ArrayLike, name: str) -> np.ndarray:
   embedding = np.asarray(embedding, np.float64)
   if embedding.ndim != 1:
@@ -168,34 +145,3 @@ def _check(embedding: ArrayLike, name: str) -> np.ndarray:
   if not embedding.any():
     raise ValueError(f'The embedding {name} is all zero: nothing matters.')
   return embedding
-
-
-def _fit_head(
-  features: np.ndarray, labels: np.ndarray, penalty: float
-) -> tuple[np.ndarray, np.ndarray]:
-  """Returns weights [d, C] and posteriors [n, C] of softmax regression."""
-  (number, size), num_classes = features.shape, int(labels.max()) + 1
-  rows = np.arange(number)
-
-  def posteriors(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    head = flat.reshape(size + 1, num_classes)
-    return head, special.log_softmax(features @ head[:-1] + head[-1], axis=1)
-
-  def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-    head, logs = posteriors(flat)
-    loss = penalty / 2 * (head[:-1] ** 2).sum() - logs[rows, labels].mean()
-    errors = np.exp(logs)
-    errors[rows, labels] -= 1
-    gradient = np.vstack([features.T @ errors, errors.sum(axis=0)]) / number
-    gradient[:-1] += penalty * head[:-1]
-    return float(loss), gradient.ravel()
-
-  result = optimize.minimize(
-    objective,
-    np.zeros((size + 1) * num_classes),
-    method='L-BFGS-B',
-    jac=True,
-    options={'maxiter': _MAX_ITERATIONS, 'ftol': 1e-12, 'gtol': 1e-8},
-  )
-  head, logs = posteriors(result.x)
-  return head[:-1], np.exp(logs)

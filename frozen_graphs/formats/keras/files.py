@@ -2,163 +2,169 @@
 
 A model's file can hold code: a Lambda layer is Python bytecode, and a class is
 named by any module of Python, which Keras imports. So a file's configuration is
-read first, and refused unless it names nothing but layers of Keras itself.
+read first, and refused unless it names nothing but parts of Keras itself. What
+was read is a copy that nobody else can change, and that copy is what is loaded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+import contextlib
 import json
 import os
 import pathlib
 import re
+import tempfile
+import types
+from typing import Any
 import zipfile
 
 import tensorflow as tf
 
-from frozen_graphs.errors import GraphError, UnsafeGraphError
+from frozen_graphs.errors import GraphError, brief
+from frozen_graphs.formats.keras import checks
+from toolkit_basics import files
 
 SUFFIXES = ('.keras', '.h5', '.hdf5')
 _MAX_CONFIG_BYTES = 2**28
-# Modules of Keras, old and new, that only define parts of networks.
-_MODULES = re.compile(
-  r'keras(\.src)?(\.engine|\.legacy)?(\.(activations|constraints|'
-  r'dtype_policies|initializers|layers|losses|metrics|models|ops|optimizers|'
-  r'random|regularizers|functional|sequential|training|mixed_precision)'
-  r'(\.\w+)*)?|builtins'
-)
-# Layers that networks of keras.applications have for themselves.
-_OF_APPLICATIONS = frozenset({
-  ('convnext', 'LayerScale'), ('convnext', 'StochasticDepth'),
-  ('inception_resnet_v2', 'CustomScaleLayer'),
-})  # fmt: skip
-_APPLICATIONS = re.compile(r'keras\.(?:src\.)?applications\.(\w+)')
-# They hold Python code or pickles, or read other files when they are loaded.
-_REFUSED = {
-  'Lambda': 'holds Python code',
-  '__lambda__': 'holds Python code',
-  'FlaxLayer': 'holds Python code',
-  'JaxLayer': 'holds Python code',
-  'TorchModuleWrapper': 'holds a pickle',
-  'TFSMLayer': 'loads another file',
-  'StringLookup': 'may read another file',
-  'IntegerLookup': 'may read another file',
-  'TextVectorization': 'may read another file',
-}
-_BUILT_IN = re.compile(r'[A-Za-z_]\w*')
+_HDF5 = b'\x89HDF\r\n\x1a\n'
 
 
-def load_model(path: str | os.PathLike) -> tf.keras.Model:
+def load_model(path: str | os.PathLike):
   """Returns the model of a .keras or .h5 file.
+
+  Returns:
+    A tf.keras.Model, or a tf_keras.Model if Keras 2 wrote the file.
 
   Raises:
     UnsafeGraphError: If the file holds code, or classes that are not Keras's.
-    GraphError: If it is damaged, or holds weights only.
+    GraphError: If it is damaged, too large, or holds weights only.
     OSError: If it cannot be read.
   """
   path = pathlib.Path(path)
   if not path.is_file():
     raise FileNotFoundError(f'There is no file {path}.')
+  content = files.read_bounded(path, checks.MAX_BYTES, GraphError)
+  with tempfile.TemporaryDirectory() as folder:
+    copy = pathlib.Path(folder, 'copy')
+    copy.write_bytes(content)
+    try:
+      # Keras chooses how to read a file by its suffix.
+      if content.startswith(_HDF5) or not zipfile.is_zipfile(copy):
+        copy = copy.rename(copy.with_suffix('.h5'))
+        config, version = _described(_read_hdf5, copy)
+      else:
+        copy = copy.rename(copy.with_suffix('.keras'))
+        config, version = _described(_read_zip, copy)
+      checks.check_config(config)
+      keras = _library(version)
+      with building(keras):
+        return keras.models.load_model(copy, compile=False, safe_mode=True)
+    except GraphError as error:
+      raise type(error)(f'{path}: {error}') from error
+
+
+def _library(version: str) -> types.ModuleType:
+  """Returns the Keras that reads what a version of Keras wrote."""
+  if re.match(r'[3-9]|\d\d', version):
+    return tf.keras
+  import tf_keras
+
+  return tf_keras
+
+
+@contextlib.contextmanager
+def building(keras: types.ModuleType) -> Iterator[None]:
+  """Within it, Keras may build a model of a configuration of others.
+
+  Weights are bounded, tf-keras ends, and every error of Keras is a GraphError.
+  """
+  size = 0
+
+  def create(create_next, **options):
+    nonlocal size
+    shape = tf.TensorShape(options.get('shape'))
+    size += 4 * (shape.num_elements() or 0)
+    if size > checks.MAX_BYTES:
+      raise GraphError('its weights take more than 2 GiB.')
+    return create_next(**options)
+
+  class Functional:
+    @staticmethod
+    def from_config(config, custom_objects=None):
+      config = {**config, 'layers': _Finite(config['layers'])}
+      return keras.Model.from_config(config, custom_objects)
+
+  finite = {'Functional': Functional, 'Model': Functional}
   try:
-    config = _config(path)
-    _check(config)
-  except GraphError as error:
-    raise type(error)(f'{path}: {error}') from error
-  try:
-    return tf.keras.models.load_model(path, compile=False, safe_mode=True)
+    with (
+      tf.variable_creator_scope(create),
+      keras.utils.custom_object_scope({} if keras is tf.keras else finite),
+    ):
+      yield
+  except GraphError:
+    raise
   except Exception as error:  # Keras raises all kinds, also its layers' own.
-    reason = ' '.join(str(error).split())
-    raise GraphError(f'{path}: Keras cannot load it: {reason}') from error
-
-
-def _config(path: pathlib.Path) -> dict:
-  """Returns the configuration in a file."""
-  text = _from_zip(path) if zipfile.is_zipfile(path) else _from_hdf5(path)
-  try:
-    config = json.loads(text)
-  except (ValueError, RecursionError) as error:
-    raise GraphError(f'its configuration is not JSON: {error}') from error
-  if not isinstance(config, dict):
-    raise GraphError('its configuration does not describe a model.')
-  return config
-
-
-def _from_zip(path: pathlib.Path) -> str:
-  try:
-    with zipfile.ZipFile(path) as archive:
-      if archive.getinfo('config.json').file_size > _MAX_CONFIG_BYTES:
-        raise GraphError('its configuration is too large.')
-      return archive.read('config.json').decode('utf-8')
-  except (KeyError, zipfile.BadZipFile, UnicodeDecodeError) as error:
     raise GraphError(
-      f'it is no model of Keras, or is damaged: {error}'
+      f'Keras cannot load it: {brief(error)} {checks.WAY_OUT}'
     ) from error
 
 
-def _from_hdf5(path: pathlib.Path) -> str:
+class _Finite(list):
+  """Layers, through which tf-keras goes until all could be called."""
+
+  def __init__(self, layers: list):
+    super().__init__(layers)
+    calls = sum(len(layer['inbound_nodes']) for layer in layers)
+    self._passes = calls + 2  # Each but the first calls one.
+
+  def __iter__(self):
+    self._passes -= 1
+    if self._passes < 0:
+      raise GraphError('some layers take what no layer before them returns.')
+    return super().__iter__()
+
+
+def _described(read: Callable, path: pathlib.Path) -> tuple[Any, str]:
+  """Returns a model's configuration, and its version of Keras."""
+  try:
+    text, version = read(path)
+    if not text:
+      raise GraphError(
+        'it holds weights only, and no network. Build the network in Python, '
+        'load the weights into it with load_weights, and convert that.'
+      )
+    if len(text) > _MAX_CONFIG_BYTES:
+      raise GraphError('its configuration is too large.')
+    return json.loads(text), str(version)
+  except GraphError:
+    raise
+  except Exception as error:  # Files can be damaged in every way.
+    raise GraphError(
+      f'it is no model of Keras, or is damaged: {brief(error)}'
+    ) from error
+
+
+def _read_hdf5(path: pathlib.Path) -> tuple[str | bytes, str]:
   import h5py
 
-  try:
-    with h5py.File(path, 'r') as file:
-      text = file.attrs.get('model_config')
-  except OSError as error:
-    raise GraphError(
-      f'it is no model of Keras, or is damaged: {error}'
-    ) from error
-  if text is None:
-    raise GraphError(
-      'it holds weights only, and no network. Build the network in Python, '
-      'load the weights into it with load_weights, and convert that.'
+  with h5py.File(path, 'r') as file:
+    checks.check_hdf5(file)
+    text, version = (
+      file.attrs.get(key, '') for key in ('model_config', 'keras_version')
     )
-  return text.decode('utf-8') if isinstance(text, bytes) else str(text)
+  return text, version.decode() if isinstance(version, bytes) else version
 
 
-def _check(config: dict) -> None:
-  """Raises UnsafeGraphError unless a configuration names Keras's layers."""
-  for entry in _objects(config):
-    name, module = entry.get('class_name'), entry.get('module')
-    if not isinstance(name, str):
-      continue
-    if name in _REFUSED:
-      raise UnsafeGraphError(
-        f'the layer {_name_of(entry)!r} ({name}) {_REFUSED[name]}; such a file '
-        'is refused. If you trust it, load it in Python, replace the layer, '
-        'and convert the model object.'
-      )
-    if module is not None and not _is_of_keras(str(module), name):
-      raise UnsafeGraphError(
-        f'{name} ({_name_of(entry)!r}) is from the module {module!r}, which is '
-        'not a part of Keras; such a file is refused. If you trust it, load it '
-        'in Python with custom_objects, and convert the model object.'
-      )
-    if module == 'builtins' and not (
-      name == 'function' and _BUILT_IN.fullmatch(str(entry.get('config')))
-    ):
-      raise UnsafeGraphError(
-        f'the configuration names {name!r} of Python itself; it is refused.'
-      )
+def _read_zip(path: pathlib.Path) -> tuple[bytes, str]:
+  import h5py
 
-
-def _is_of_keras(module: str, name: str) -> bool:
-  application = _APPLICATIONS.fullmatch(module)
-  if application:
-    return (application[1], name) in _OF_APPLICATIONS
-  return bool(_MODULES.fullmatch(module))
-
-
-def _objects(value) -> Iterator[dict]:
-  """Yields every JSON object within a value."""
-  stack = [value]
-  while stack:
-    value = stack.pop()
-    if isinstance(value, dict):
-      yield value
-      stack.extend(value.values())
-    elif isinstance(value, list):
-      stack.extend(value)
-
-
-def _name_of(entry: dict) -> str:
-  config = entry.get('config')
-  name = entry.get('name') or (
-    config.get('name') if isinstance(config, dict) else None
-  )
-  return str(name or '')
+  with zipfile.ZipFile(path) as archive:
+    if sum(m.file_size for m in archive.infolist()) > checks.MAX_BYTES:
+      raise GraphError('its parts take more than 2 GiB.')
+    if 'model.weights.h5' in archive.namelist():
+      with (
+        archive.open('model.weights.h5') as weights,
+        h5py.File(weights, 'r') as file,
+      ):
+        checks.check_hdf5(file)
+    version = json.loads(archive.read('metadata.json'))['keras_version']
+    return archive.read('config.json'), version

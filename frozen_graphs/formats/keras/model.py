@@ -1,21 +1,26 @@
 """Loads a Keras model: an object in memory, or a .keras or .h5 file.
 
 The model is traced in inference mode with its weights as constants. What each
-layer returns can be named as a representation.
+layer returns can be named as a representation. A model is of Keras 3
+(tf.keras) or of Keras 2 (tf_keras), which is imported only if it is needed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Sequence
 import contextlib
 import functools
+import operator
 import os
 import pathlib
 import re
+import sys
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from frozen_graphs import control_flow, graph_ends, variables
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, brief
 from frozen_graphs.formats.keras import files as keras_files
 from frozen_graphs.frozen import FrozenNetwork
 
@@ -33,15 +38,23 @@ def matches(path: str | os.PathLike) -> bool:
 
 
 def accepts(source: object) -> bool:
-  """Returns whether `source` is a model in memory."""
-  return isinstance(source, tf.keras.Model)
+  """Returns whether an object is a model of Keras 3 or of Keras 2."""
+  return isinstance(source, _classes('Model'))
 
 
-def load(source: tf.keras.Model | str | os.PathLike) -> FrozenNetwork:
+def _classes(name: str) -> tuple[type, ...]:
+  """Returns a class of Keras 3, and that of Keras 2 if an object can be one."""
+  libraries = [tf.keras]
+  if 'tf_keras' in sys.modules:
+    libraries.append(sys.modules['tf_keras'])
+  return tuple(operator.attrgetter(name)(keras) for keras in libraries)
+
+
+def load(source: Any) -> FrozenNetwork:
   """Loads a Keras model.
 
   Args:
-    source: A model, or a file of one.
+    source: A tf.keras.Model, a tf_keras.Model, or the path of a file of one.
 
   Returns:
     The network. An input has the name of its input layer. What the layer `name`
@@ -54,52 +67,82 @@ def load(source: tf.keras.Model | str | os.PathLike) -> FrozenNetwork:
     OSError: If the file cannot be read.
   """
   origin = 'object'
-  if not isinstance(source, tf.keras.Model):
+  if not accepts(source):
     origin = os.fspath(source)
     source = keras_files.load_model(source)
-  graph_def, inputs, outputs = _trace(source)
-  return FrozenNetwork(
-    graph_def=graph_def,
-    inputs=graph_ends.images_first(graph_def.node, inputs),
-    outputs=outputs,
-    source=f'Keras model {origin} ({source.name})',
-  )
+  return freeze(source, f'Keras model {origin} ({source.name})')
 
 
-def _trace(
-  model: tf.keras.Model,
-) -> tuple[tf.compat.v1.GraphDef, list[str], tuple[str, ...]]:
-  """Returns the graph of a model, and the names of its inputs and outputs."""
+def freeze(model: Any, source: str) -> FrozenNetwork:
+  """Returns the network of a Keras model; see `load`."""
   specifications = _inputs(model)
   taps: _Taps = []
-  outputs = []
+  results = []
 
   @tf.function(autograph=False)
   def function(fed):
-    results = tf.nest.flatten(model(fed, training=False))
-    named = _name(taps)
-    outputs.extend(
-      named.get(id(tensor)) or tf.identity(tensor, name=f'output_{number}').name
-      for number, tensor in enumerate(results)
-    )
+    for tensor in tf.nest.flatten(model(fed, training=False)):
+      known = tf.is_symbolic_tensor(tensor)
+      results.append(tensor if known else tf.identity(tensor))
+    return results
 
   try:
     with _recording(model, taps):
       traced = function.get_concrete_function(specifications)
   except Exception as error:  # A layer's own code may raise anything.
-    reason = ' '.join(str(error).split())
     raise GraphError(
-      f'The Keras model {model.name!r} cannot be traced for inference: {reason}'
+      f'The Keras model {model.name!r} cannot be traced for inference: '
+      f'{brief(error, 200)}'
     ) from error
   count = len(tf.nest.flatten(specifications))
   inputs = [tensor.name for tensor in traced.inputs[:count]]
-  return _frozen(traced), inputs, tuple(outputs)
+  named, outputs = _named(taps, results, traced.graph)
+  graph_def = _frozen(traced, named)
+  return FrozenNetwork(
+    graph_def=graph_def,
+    inputs=graph_ends.images_first(graph_def.node, inputs),
+    outputs=outputs,
+    source=source,
+  )
 
 
-def _frozen(traced) -> tf.compat.v1.GraphDef:
-  """Returns a concrete function's graph; what it captured becomes constants."""
+def _named(
+  taps: _Taps, results: Sequence[tf.Tensor], graph: tf.Graph
+) -> tuple[list[NodeDef], tuple[str, ...]]:
+  """Returns nodes that name what layers return, and the outputs' names."""
+  taken = {op.name for op in graph.get_operations()}
+  uses, nodes, names = Counter(), [], {}
+  taps = [(f'{_allowed(path)}_out', tensor) for path, tensor in taps]
+  tapped = {id(tensor) for _, tensor in taps}
+  taps += [
+    (f'output_{number}', tensor)
+    for number, tensor in enumerate(results)
+    if id(tensor) not in tapped
+  ]
+  for base, tensor in taps:
+    if tensor.graph is not graph:  # But in a loop's body.
+      continue
+    name = base
+    while name in taken:
+      uses[base] += 1
+      name = f'{base}_{uses[base]}'
+    taken.add(name)
+    nodes.append(NodeDef(op='Identity', name=name, input=[tensor.name]))
+    nodes[-1].attr['T'].type = tensor.dtype.as_datatype_enum
+    names[id(tensor)] = f'{name}:0'
+  return nodes, tuple(names[id(tensor)] for tensor in results)
+
+
+def _frozen(traced, more: Sequence[NodeDef]) -> tf.compat.v1.GraphDef:
+  """Returns a concrete function's graph; what it captured becomes constants.
+
+  Args:
+    traced: The function.
+    more: Nodes to add.
+  """
   graph_def = traced.graph.as_graph_def()
   nodes = {node.name: node for node in graph_def.node}
+  graph_def.node.extend(more)
   captured = traced.captured_inputs
   inputs = traced.inputs[len(traced.inputs) - len(captured) :]
   by_handle = {id(v.handle): v for v in traced.variables}
@@ -129,15 +172,15 @@ def _become_variable(node: NodeDef, value: np.ndarray) -> None:
   node.attr['shape'].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
 
 
-def _inputs(model: tf.keras.Model):
+def _inputs(model: Any):
   """Returns what the model is called with, as tf.TensorSpec."""
   if getattr(model, 'inputs', None):
     names = {
       id(layer.output): layer.name
       for layer in model.layers
-      if isinstance(layer, tf.keras.layers.InputLayer)
+      if isinstance(layer, _classes('layers.InputLayer'))
     }
-    is_chain = isinstance(model, tf.keras.Sequential)
+    is_chain = isinstance(model, _classes('Sequential'))
     return tf.nest.map_structure(
       lambda t: tf.TensorSpec(
         t.shape, t.dtype, _allowed(names.get(id(t), t.name))
@@ -156,36 +199,34 @@ def _inputs(model: tf.keras.Model):
 
 
 @contextlib.contextmanager
-def _recording(model: tf.keras.Model, taps: _Taps) -> Iterator[None]:
+def _recording(model: Any, taps: _Taps) -> Iterator[None]:
   """Within it, what the layers of a model return is added to `taps`."""
-  layers = dict(_layers(model, ''))
+  found = dict(layers(model))
   own = {}
   try:
-    for path, layer in layers.items():
+    for path, layer in found.items():
       own[path] = layer.__dict__.get('call')
       layer.call = _recorded(layer.call, path, taps)
     yield
   finally:
     for path, call in own.items():
       if call is None:
-        del layers[path].call
+        del found[path].call
       else:
-        layers[path].call = call
+        found[path].call = call
 
 
-def _layers(
-  model: tf.keras.Model, prefix: str
-) -> Iterator[tuple[str, tf.keras.layers.Layer]]:
-  """Yields paths and layers, each layer once."""
+def layers(model: Any) -> Iterator[tuple[str, Any]]:
+  """Yields paths and layers of a model and of models in it, each layer once."""
   seen = {id(model)}
-  stack = [(prefix, model)]
+  stack = [('', model)]
   while stack:
     prefix, model = stack.pop()
     for layer in model.layers:
       if id(layer) not in seen:
         seen.add(id(layer))
         yield f'{prefix}{layer.name}', layer
-        if isinstance(layer, tf.keras.Model):
+        if accepts(layer):
           stack.append((f'{prefix}{layer.name}/', layer))
 
 
@@ -193,25 +234,14 @@ def _recorded(call, path: str, taps: _Taps):
   @functools.wraps(call)
   def recorded(*args, **kwargs):
     result = call(*args, **kwargs)
-    tensors = [t for t in tf.nest.flatten(result) if isinstance(t, tf.Tensor)]
+    tensors = [t for t in tf.nest.flatten(result) if tf.is_symbolic_tensor(t)]
     taps.extend((path, tensor) for tensor in tensors)
     return result
 
   return recorded
 
 
-def _name(taps: _Taps) -> Mapping[int, str]:
-  """Names what layers return; returns the names by the tensors' ids."""
-  names = {}
-  for path, tensor in taps:
-    if (
-      tensor.graph is tf.compat.v1.get_default_graph()
-    ):  # Not in a loop's body.
-      tap = tf.identity(tensor, name=f'{_allowed(path)}_out')
-      names[id(tensor)] = tap.name
-  return names
-
-
 def _allowed(name: str) -> str:
+  """Returns a name that TensorFlow allows."""
   name = _NOT_IN_NAMES.sub('_', name)
   return name if re.match(r'[A-Za-z0-9.]', name) else f'x{name}'

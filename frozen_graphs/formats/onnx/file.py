@@ -9,9 +9,9 @@ from typing import Any
 from google.protobuf.message import DecodeError
 import numpy as np
 
-from frozen_graphs import bounded_files
 from frozen_graphs.errors import GraphError, about
 from frozen_graphs.formats import converter
+from toolkit_basics import files
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 # Before opset 7, operands of different shapes were matched by attributes.
@@ -92,7 +92,7 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
     OSError: If it cannot be read.
   """
   onnx = converter.require('onnx', of_format='ONNX')
-  content = bounded_files.read(path, max_bytes)
+  content = files.read_bounded(path, max_bytes, GraphError)
   try:
     model = onnx.ModelProto.FromString(content)
   except DecodeError as error:

@@ -8,8 +8,8 @@ import pathlib
 import re
 from typing import Any
 
-from frozen_graphs import bounded_files
 from frozen_graphs.errors import GraphError
+from toolkit_basics import files
 
 GRAPH_MODEL = 'graph-model'
 LAYERS_MODEL = 'layers-model'
@@ -82,7 +82,7 @@ def read(
       f'There is no {path}; pass the {_FILE} of a TensorFlow.js model, or the '
       'folder it is in.'
     )
-  text = bounded_files.read(path, max_bytes)
+  text = files.read_bounded(path, max_bytes, GraphError)
   try:
     content = json.loads(text.decode('utf-8'))
   except (ValueError, RecursionError) as error:

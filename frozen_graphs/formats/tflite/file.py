@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from frozen_graphs import bounded_files
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats import converter
+from toolkit_basics import files
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 _IDENTIFIER = b'TFL3'
@@ -146,7 +146,7 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> TfliteGraph:
     OSError: If it cannot be read.
   """
   tflite = _require_tflite()
-  content = bounded_files.read(path, max_bytes)
+  content = files.read_bounded(path, max_bytes, GraphError)
   if content[4:8] != _IDENTIFIER:
     raise GraphError(
       f'{path} is no TensorFlow Lite model ({len(content)} bytes).'

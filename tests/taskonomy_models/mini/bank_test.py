@@ -7,6 +7,7 @@ import tempfile
 
 from absl.testing import absltest
 import numpy as np
+import pytest
 
 from experiments import mini_bank, transfers
 from taskonomy_models import bank as banks
@@ -30,6 +31,7 @@ def _digests(folder):
   return digests
 
 
+@pytest.mark.slow
 class MiniBankTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):

@@ -24,7 +24,7 @@ from taskonomy_models.task_bank import encoder as task_bank_encoder
 from taskonomy_models.task_bank import release as task_bank
 from tests import task_bank_testing
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 _TASK = {3: 'class_1000', 1: 'colorization'}
 

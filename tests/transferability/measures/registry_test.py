@@ -8,8 +8,8 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 import numpy as np
 
-from tests import build_files, measures_testing
-from transferability import measures
+from tests import measures_testing, module_graph
+from transferability import measures, similarity
 
 _NAMES = (
   'etran',
@@ -101,7 +101,7 @@ class RegistryTest(parameterized.TestCase):
     self.assertGreater(measures.score('transrate', **inputs), 0)
 
   def test_an_unknown_name_is_refused(self):
-    with self.assertRaisesRegex(ValueError, "'leap'.*'leep'"):
+    with self.assertRaisesRegex(ValueError, "'leap'.* leep"):
       measures.score('leap')
 
   def test_an_unknown_option_is_refused(self):
@@ -302,7 +302,7 @@ class WithoutScikitLearnTest(absltest.TestCase):
       "assert 'sklearn' not in sys.modules"
     )
     subprocess.run(
-      [sys.executable, '-c', code], check=True, cwd=build_files.ROOT
+      [sys.executable, '-c', code], check=True, cwd=module_graph.ROOT
     )
 
   def test_measures_that_need_it_say_how_to_install_it(self):
@@ -315,24 +315,60 @@ class WithoutScikitLearnTest(absltest.TestCase):
       self.assertGreater(measures.score('parc', **inputs), 0)
 
 
-class DocumentationTest(absltest.TestCase):
-  def test_table_has_a_row_for_every_measure(self):
-    text = (build_files.ROOT / 'docs' / 'measures.md').read_text('utf-8')
-    rows = {}
-    for line in text.splitlines():
-      if match := re.match(r'\| `(\w+)` \|', line):
-        cells = [cell.strip() for cell in line.strip('|').split('|')]
-        rows.setdefault(match[1], cells)
+class DocumentationTest(parameterized.TestCase):
+  @parameterized.parameters(*_NAMES)
+  def test_docstring_says_shapes_direction_and_source(self, name):
+    measure = measures.info(name)
+    text = ' '.join(measure.function.__doc__.split())
+    direction = 'higher' if measure.higher_is_better else 'lower'
+    self.assertRegex(text, f'(?i){direction} is better')
+    self.assertRegex(text, r'\[n, (d|Cs)\]')
+    self.assertIn(measure.reference.split(',')[0], text)
+
+  def test_rows_of_the_table_are_what_measures_are_registered_as(self):
+    rows = {row[0].strip('`'): row for row in _rows() if row[0][0] == '`'}
     self.assertEqual(tuple(sorted(rows)), _NAMES)
-    for name, cells in rows.items():
-      with self.subTest(name):
-        measure = measures.info(name)
-        self.assertEqual(cells[1], ', '.join(measure.needs))
-        direction = 'higher' if measure.higher_is_better else 'lower'
-        self.assertEqual(cells[2], direction)
-        self.assertEqual(cells[3], measure.cost)
-        self.assertEqual(cells[4], measure.reference)
-        self.assertEqual(cells[7] == 'yes', measure.optimisation_free)
+    for name, row in rows.items():
+      measure = measures.info(name)
+      # A model that was trained without labels has features, no classes.
+      general = 'no' if 'source_probs' in measure.needs else 'yes'
+      expected = [
+        ', '.join(measure.needs),
+        'higher' if measure.higher_is_better else 'lower',
+        measure.cost,
+        measure.reference,
+        'yes',
+        'no, a linear head' if name == 'pactran' else 'yes',
+        'yes' if measure.optimisation_free else 'no',
+        general,
+        general,
+        '`transferability.measures`',
+      ]
+      self.assertEqual(row[1:], expected, name)
+
+  def test_rows_of_other_methods_are_whole_and_name_what_is_there(self):
+    rows = [row for row in _rows() if row[0][0] != '`']
+    names = 'Attribution maps|Taskonomy|Task2Vec|RSA|DEPARA|DS'.split('|')
+    self.assertEqual(
+      [row[0] for row in rows], [*names, 'Zhang et al.', 'Tong et al.']
+    )
+    for row in rows:
+      for answer in row[5:10]:
+        self.assertIn(answer.split(',')[0], ('yes', 'no', '?'), row[0])
+      for name in re.findall(r'`([^`]+)`', row[10]):
+        if name.endswith('.py'):
+          self.assertTrue((module_graph.ROOT / name).exists(), name)
+        elif name != 'depara':
+          self.assertIn(name, similarity.names())
+
+
+def _rows() -> list[list[str]]:
+  """Returns the cells of the table of methods in docs/measures.md."""
+  text = (module_graph.ROOT / 'docs' / 'measures.md').read_text('utf-8')
+  table = text[text.index('| measure | needs |') :].split('\n\n')[0]
+  rows = [line.strip('| ').split(' | ') for line in table.splitlines()[2:]]
+  assert {len(row) for row in rows} == {11}
+  return rows
 
 
 if __name__ == '__main__':

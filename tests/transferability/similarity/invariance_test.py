@@ -2,14 +2,13 @@
 
 import dataclasses
 import re
-import warnings
 
 from absl.testing import absltest, parameterized
 import hypothesis
 from hypothesis import strategies
 import numpy as np
 
-from tests import build_files, measures_testing
+from tests import measures_testing, module_graph
 from transferability import similarity
 
 _NAMES = similarity.names()
@@ -40,12 +39,6 @@ def _pair(shape, seed):
 
 
 class InvarianceTest(parameterized.TestCase):
-  def setUp(self):
-    super().setUp()
-    context = warnings.catch_warnings()
-    self.enter_context(context)
-    warnings.simplefilter('ignore')  # More features than images.
-
   def _same(self, name, pair, changed, **options):
     np.testing.assert_allclose(
       similarity.score(name, *changed, **options),
@@ -170,11 +163,22 @@ class RegistryTest(parameterized.TestCase):
       similarity.create(name).invariances, similarity.info(name).invariances
     )
 
+  @parameterized.parameters(*_NAMES)
+  def test_docstring_says_range_shapes_direction_and_source(self, name):
+    measure = similarity.info(name)
+    text = ' '.join(measure.__doc__.split())
+    for part in (
+      f'[{measure.lowest:g}, 1]',
+      'igher is more similar',
+      measure.reference.split(',')[0],
+    ):
+      self.assertIn(part, text)
+
   def test_options_can_be_given_in_their_order(self):
     self.assertEqual(similarity.info('cka')('rbf').kernel, 'rbf')
 
   def test_table_of_the_docs_is_that_of_the_code(self):
-    text = (build_files.ROOT / 'docs' / 'similarity.md').read_text('utf-8')
+    text = (module_graph.ROOT / 'docs' / 'similarity.md').read_text('utf-8')
     rows = {}
     for line in text.splitlines():
       if match := re.match(r'\| `(\w+)` \|', line):

@@ -1,7 +1,6 @@
 """Tests that hold for every similarity of representations, and of each."""
 
 import pathlib
-import warnings
 
 from absl.testing import absltest, parameterized
 import numpy as np
@@ -19,6 +18,11 @@ _DDS_KERNELS = {
   'pearson': 'pearson',
   'euclidean': 'euclidean',
   'cosine': 'cosine',
+}
+_DDS_NORMALISATIONS = {
+  'None': 'none',
+  'centering': 'centring',
+  'znorm': 'z_norm',
 }
 # Key of a reference value, measure, options, relative tolerance.
 _REFERENCES = (
@@ -56,11 +60,11 @@ _REFERENCES = (
     (
       f'ref/dds/{short}__{norm}',
       'dds',
-      {'kernel': kernel, 'normalisation': norm},
+      {'kernel': kernel, 'normalisation': normalisation},
       1e-8,
     )
     for short, kernel in _DDS_KERNELS.items()
-    for norm in ('None', 'centering', 'znorm')
+    for norm, normalisation in _DDS_NORMALISATIONS.items()
   ),
 )
 
@@ -86,9 +90,7 @@ class ReferenceTest(parameterized.TestCase):
         self.skipTest(f'{case} has no {key}.')
       x, y = (data[f'in/features{side}'] for side in ('', '_b'))
       expected = np.ravel(data[key])[0]
-    with warnings.catch_warnings():
-      warnings.simplefilter('ignore')  # Of more features than images.
-      actual = similarity.score(name, x, y, **options)
+    actual = similarity.score(name, x, y, **options)
     np.testing.assert_allclose(actual, expected, rtol)
 
   def test_known_answers_that_the_authors_of_cka_print(self):
@@ -166,7 +168,7 @@ class EveryMeasureTest(parameterized.TestCase):
   @parameterized.product(
     name=similarity.names(),
     wrong=(
-      (np.full((9, 3), np.nan), 'not finite for image 0'),
+      (np.full((9, 3), np.nan), r'\[0, 0\] is nan'),
       (np.ones((9, 3)), 'the same for all images'),
       (np.ones((2, 3)), 'at least 3'),
       (np.ones((9, 3, 3)), r'shape \(9, 3, 3\)'),
@@ -189,9 +191,9 @@ class EveryMeasureTest(parameterized.TestCase):
 
   def test_unknown_names_and_options_are_refused(self):
     x, y = _pair()
-    with self.assertRaisesRegex(ValueError, "No similarity is named 'ccka'"):
+    with self.assertRaisesRegex(ValueError, "No similarity 'ccka'"):
       similarity.score('ccka', x, y)
-    with self.assertRaisesRegex(ValueError, r"no option \['keep'\]"):
+    with self.assertRaisesRegex(ValueError, 'no option keep'):
       similarity.score('cka', x, y, keep=2)
     for name, options in (
       ('svcca', {'keep': 'most'}),
@@ -243,9 +245,11 @@ class SvccaTest(parameterized.TestCase):
   def test_more_features_than_images_are_chance_and_warned_of(self):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(20, 4, 4, 5)), rng.normal(size=(20, 4, 4, 5))
-    with self.assertWarnsRegex(UserWarning, '80 features and 20 images'):
+    with self.assertLogs('transferability', 'WARNING') as logs:
       score = similarity.score('svcca', x, y, flatten=True, kept=1)
     self.assertAlmostEqual(score, 1)
+    (message,) = logs.output  # One, not one for each network.
+    self.assertIn('80 features and 20 images', message)
 
   def test_kept_directions_reach_the_share_and_not_one_more(self):
     x = np.diag([3.0, 2.0, 1.0, 0.0, 0.0]) @ np.ones((5, 5))

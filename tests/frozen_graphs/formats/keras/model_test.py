@@ -5,8 +5,9 @@ import dataclasses
 from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
-from frozen_graphs import control_flow, graph
+from frozen_graphs import control_flow, graph, graph_ends
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.keras import model as keras_model
 from tests import format_testing
@@ -61,6 +62,33 @@ def _preprocessing() -> tf.keras.Model:
     L.Conv2D(4, 3, name='conv'),
     L.PReLU(name='prelu'),
   ])  # fmt: skip
+
+
+def _keras_2() -> tf_keras.Model:
+  layers = tf_keras.layers
+  part = tf_keras.Sequential(
+    [layers.Conv2D(3, 3, padding='same', name='conv'), layers.ReLU()],
+    name='part',
+  )
+  inputs = tf_keras.Input((16, 16, 3), name='image')
+  x = layers.Average(name='mean')([part(part(inputs)), inputs])
+  x = layers.Dropout(0.5)(layers.BatchNormalization()(x)) * 2.0
+  return tf_keras.Model(inputs, tf.nn.tanh(x))
+
+
+class _Subclassed2(tf_keras.Model):
+  def __init__(self):
+    super().__init__()
+    self.conv = tf_keras.layers.Conv2D(4, 3, name='conv')
+
+  def call(self, x):
+    return tf.nn.relu(self.conv(x))
+
+
+def _subclassed_2() -> tf_keras.Model:
+  model = _Subclassed2()
+  model(np.zeros((1, 16, 16, 3), np.float32))
+  return model
 
 
 class _Scaled(tf.keras.Model):
@@ -124,6 +152,8 @@ class KerasModelTest(parameterized.TestCase):
     ('nested', _nested),
     ('preprocessing', _preprocessing),
     ('subclassed', _subclassed),
+    ('keras_2', _keras_2),
+    ('subclassed_2', _subclassed_2),
     ('conditional', lambda: _model_with(_Conditional())),
   )
   def test_frozen_network_computes_what_the_model_does(self, build):
@@ -179,6 +209,34 @@ class KerasModelTest(parameterized.TestCase):
     ):
       actual, _ = format_testing.run(network, images, name)
       np.testing.assert_allclose(actual, expected, 1e-5, 1e-6)
+
+  def test_layers_of_keras_2_are_named_in_the_same_way(self):
+    model = format_testing.randomised(_keras_2())
+    network = keras_model.load(model)
+    self.assertEqual(network.inputs, ('image:0',))
+    part = model.get_layer('part')
+    images = format_testing.images()
+    for name, expected in (
+      ('part_out:0', part(images)),
+      ('part/conv_out:0', part.get_layer('conv')(images)),
+      ('part_out_1:0', part(part(images))),
+    ):
+      actual, _ = format_testing.run(network, images, name)
+      np.testing.assert_allclose(actual, expected, 1e-5, 1e-6)
+
+  def test_layer_of_a_model_in_a_model_is_found_by_its_own_name(self):
+    nodes = {n.name: n for n in keras_model.load(_nested()).graph_def.node}
+    self.assertEqual(
+      graph_ends.full_name(nodes, 'relu'),
+      graph_ends.full_name(nodes, 'part/relu'),
+    )
+
+  def test_names_that_are_taken_are_counted_on(self):
+    inputs = tf.keras.Input((16, 16, 3), name='a_out')
+    model = tf.keras.Model(inputs, L.ReLU(name='a')(inputs * -1))
+    network = keras_model.load(model)
+    self.assertEqual(network.inputs, ('a_out:0',))
+    self.assertEqual(network.outputs, ('a_out_1:0',))
 
   def test_batch_and_size_stay_open(self):
     model = format_testing.randomised(_residual())

@@ -1,10 +1,12 @@
 """Tests of layers models of TensorFlow.js: how layers make a network."""
 
+import json
 import pathlib
 
 from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
 from attribution.explainer import Explainer
 from frozen_graphs.errors import GraphError
@@ -38,7 +40,9 @@ def _layer(kind: str, name: str, *inbound, **config) -> dict:
 
 
 def _input(name: str, sides=(16, 16, 3)) -> dict:
-  return _layer('InputLayer', name, batch_input_shape=[None, *sides])
+  layer = _layer('InputLayer', name, batch_input_shape=[None, *sides])
+  del layer['config']['trainable']
+  return layer
 
 
 def _convolution(name: str, *inbound, **config) -> dict:
@@ -186,41 +190,73 @@ class NetworkTest(LayersModelTestCase):
     )
 
   def test_keras_agrees_about_a_whole_classifier(self):
-    layers = tf.keras.layers
-    keras = tf.keras.Sequential(
-      [
-        layers.Input((16, 16, 3)),
-        layers.ZeroPadding2D(((0, 1), (0, 1)), name='pad'),
-        layers.Conv2D(4, 3, strides=2, use_bias=False, name='conv'),
-        layers.BatchNormalization(name='bn'),
-        layers.ReLU(6.0, name='relu'),
-        layers.DepthwiseConv2D(3, padding='same', name='depthwise'),
-        layers.MaxPooling2D(2, name='pool'),
-        layers.Flatten(name='flatten'),
-        layers.Dense(5, activation='softmax', name='dense'),
-      ]
-    )
+    layers = tf_keras.layers
+    keras = tf_keras.Sequential([
+      layers.Input((16, 16, 3), name='image'),
+      layers.ZeroPadding2D(((0, 1), (0, 1)), name='pad'),
+      layers.Conv2D(4, 3, strides=2, use_bias=False, name='conv'),
+      layers.BatchNormalization(name='bn'),
+      layers.ReLU(6.0, name='relu'),
+      layers.DepthwiseConv2D(3, padding='same', name='depthwise'),
+      layers.SeparableConv2D(6, 3, activation='hard_sigmoid', name='separable'),
+      layers.Conv2DTranspose(4, 3, strides=2, name='transposed'),
+      layers.PReLU(shared_axes=[1, 2], name='prelu'),
+      layers.GroupNormalization(2, name='group'),
+      layers.UpSampling2D(2, interpolation='bilinear', name='up'),
+      layers.MaxPooling2D(2, name='pool'),
+      layers.Reshape((-1, 4), name='reshape'),
+      layers.Dense(5, activation='softmax', name='dense'),
+    ])  # fmt: skip
     rng = np.random.default_rng(0)
-    weights, described = {}, []
-    for layer in keras.layers:
-      config = {k: v for k, v in layer.get_config().items() if k != 'dtype'}
-      described.append({'class_name': type(layer).__name__, 'config': config})
-      for variable in layer.weights:
-        value = rng.uniform(0.1, 1, variable.shape).astype(np.float32)
-        variable.assign(value)
-        name = variable.name
-        if layer.name == 'depthwise' and name == 'kernel':
-          name = 'depthwise_kernel'  # So it is called in Keras 2.
-        weights[f'{layer.name}/{name}'] = value
-    described[0]['config']['batch_input_shape'] = [None, 16, 16, 3]
-    network = self.load(_sequential(*described), weights)
+    weights = {}
+    for variable in keras.weights:
+      value = rng.uniform(0.1, 1, variable.shape).astype(np.float32)
+      variable.assign(value)
+      weights[variable.name.partition(':')[0]] = value
+    network = self.load(json.loads(keras.to_json()), weights)
     images = rng.normal(size=(3, 16, 16, 3)).astype(np.float32)
     np.testing.assert_allclose(
-      tfjs_testing.run(network, 'dense_out:0', {network.inputs[0]: images}),
+      tfjs_testing.run(network, 'dense_out:0', {'image:0': images}),
       keras(images, training=False),
       1e-4,
       1e-6,
     )
+
+  @parameterized.parameters(
+    ('hardSigmoid', lambda x: np.clip(0.2 * x + 0.5, 0, 1)),
+    (
+      'gelu_new',
+      lambda x: (
+        x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+      ),
+    ),
+  )
+  def test_activations_of_tensorflow_js(self, name, formula):
+    layer = _layer(
+      'Activation', 'a', activation=name, batch_input_shape=[None, 5]
+    )
+    x = np.random.default_rng(0).normal(0, 2, (3, 5)).astype(np.float32)
+    network = self.load(_sequential(layer), {})
+    actual = tfjs_testing.run(network, 'a_out:0', {'a_input:0': x})
+    np.testing.assert_allclose(actual, formula(x), 1e-5, 1e-6)
+
+  @parameterized.parameters(2, 3, 4, 8)
+  def test_pixels_are_shuffled(self, n):
+    layer = _layer(
+      f'PixelShuffle{n}x',
+      'shuffle',
+      scale=n,
+      batch_input_shape=[None, 3, 2, 2 * n * n],
+    )
+    x = np.random.default_rng(0).random((2, 3, 2, 2 * n * n), np.float32)
+    network = self.load(_sequential(layer), {})
+    actual = tfjs_testing.run(network, 'shuffle_out:0', {'shuffle_input:0': x})
+    for i in range(n):  # Pixel (i, j) of each n x n block.
+      for j in range(n):
+        start = (i * n + j) * 2
+        np.testing.assert_array_equal(
+          actual[:, i::n, j::n], x[..., start : start + 2]
+        )
 
   def test_folder_and_file_both_match_and_others_do_not(self):
     path = self.write(_residual(), {})
@@ -314,7 +350,7 @@ class StructureTest(LayersModelTestCase):
       'trunk_out:0',
       'head_out:0',
     )
-    self.assertEqual(network.inputs, ('trunk/backbone/inner_input:0',))
+    self.assertEqual(network.inputs, ('trunk_input:0',))
     features = tf.nn.relu(_apply(weights, 'inner_conv', x))
     for actual in values[:3]:
       np.testing.assert_allclose(actual, features, 1e-4, 1e-4)
@@ -323,7 +359,9 @@ class StructureTest(LayersModelTestCase):
 
   def test_a_model_used_twice_has_two_sets_of_names(self):
     weights = _weights('conv')
-    inner = _sequential(_convolution('conv'), name='tower')
+    inner = _sequential(
+      _convolution('conv', batch_input_shape=[None, 16, 16, 3]), name='tower'
+    )
     model = _model(
       [
         _input('image'),
@@ -332,15 +370,15 @@ class StructureTest(LayersModelTestCase):
           'name': 'tower',
           'inbound_nodes': [
             [['image', 0, 0, {}]],
-            [['tower', 0, 0, {}]],
+            [['tower', 1, 0, {}]],  # The first use of it is that by itself.
           ],
         },
       ],
       ['image'],
-      [('tower', 1, 0)],
+      [('tower', 2, 0)],
     )
     _, x, values = self.run_on_noise(
-      model, weights, 'tower/conv_out:0', 'tower_1/conv_out:0', 'tower_out_1:0'
+      model, weights, 'tower/conv_out:0', 'tower/conv_out_1:0', 'tower_out_1:0'
     )
     once = _apply(weights, 'conv', x)
     np.testing.assert_allclose(values[0], once, 1e-4, 1e-4)
@@ -363,7 +401,7 @@ class StructureTest(LayersModelTestCase):
       [
         _input('image'),
         {**inner, 'name': 'split', 'inbound_nodes': [[['image', 0, 0, {}]]]},
-        _layer('Add', 'sum', [('split', 0, 0), ('split', 0, 1)]),
+        _layer('Add', 'sum', [('split', 1, 0), ('split', 1, 1)]),
       ],
       ['image'],
       ['sum'],
@@ -391,15 +429,6 @@ class StructureTest(LayersModelTestCase):
     expected = _apply(weights, 'head/one', _apply(weights, 'one', x))
     np.testing.assert_allclose(values[0], expected, 1e-4, 1e-4)
 
-  @parameterized.parameters(
-    ('my layer', 'my_layer'), ('a:b', 'a_b'), ('_a', 'layer_a'), ('A', 'A')
-  )
-  def test_names_that_tensorflow_does_not_allow(self, name, expected):
-    model = _sequential(_layer('ReLU', name, batch_input_shape=[None, 2]))
-    network = self.load(model, {})
-    self.assertEqual(network.outputs, (f'{expected}_out:0',))
-    self.assertEqual(network.inputs, (f'{expected}_input:0',))
-
   def test_names_that_differ_in_case_only(self):
     model = _sequential(
       _layer('ReLU', 'Block', batch_input_shape=[None, 2]),
@@ -413,7 +442,7 @@ class StructureTest(LayersModelTestCase):
     )
     self.assertEqual(network.outputs, ('block_out_out:0',))
 
-  @parameterized.parameters({}, {'training': False}, {'mask': None})
+  @parameterized.parameters({}, {'training': False})
   def test_arguments_of_a_call_that_change_nothing(self, **arguments):
     model = _residual()
     model['config']['layers'][1]['inbound_nodes'][0][0][3] = arguments
@@ -428,11 +457,16 @@ class RefusalTest(LayersModelTestCase):
 
   def test_unknown_layer_by_its_name(self):
     self.refuses(
+      self.changed(4, class_name='Mine'),
+      _weights('F_1', 'F_2'),
+      "'multiply_beta' is of the class 'Mine', which is not known",
+    )
+
+  def test_layer_that_holds_code(self):
+    self.refuses(
       self.changed(4, class_name='Lambda'),
       _weights('F_1', 'F_2'),
-      "'multiply_beta'",
-      'Lambda',
-      'register_layer',
+      "'multiply_beta' (Lambda) holds Python code",
     )
 
   def test_missing_weight(self):
@@ -445,26 +479,34 @@ class RefusalTest(LayersModelTestCase):
 
   def test_weights_of_no_layer(self):
     weights = _weights('F_1', 'F_2', 'F_3')
-    self.refuses(_residual(), weights, "'F_3'", 'belong to no layer')
+    self.refuses(_residual(), weights, "'F_3/kernel'", 'belong to no layer')
 
   def test_weights_that_may_be_of_two_layers(self):
     weights = _weights('a/F_1', 'b/F_1', 'F_2')
-    self.refuses(_residual(), weights, "'a/F_1'", "'b/F_1'")
+    self.refuses(_residual(), weights, "'a/F_1/kernel'", "'b/F_1/kernel'")
+
+  def test_weight_of_another_shape(self):
+    weights = _weights('F_1', 'F_2')
+    weights['F_2/bias'] = weights['F_2/bias'][:2]
+    self.refuses(_residual(), weights, "'bias' of shape (3,)", '(2,)')
+
+  @parameterized.parameters(('FDF', 0), ('absent', 0), ('F_1', 0))
+  def test_input_that_never_comes(self, name, use):
+    model = self.changed(1, inbound_nodes=[[[name, use, 0, {}]]])
+    self.refuses(model, _weights('F_1', 'F_2'))
 
   def test_layers_in_a_circle(self):
     model = self.changed(1, inbound_nodes=[[['FDF', 0, 0, {}]]])
-    self.refuses(model, _weights('F_1', 'F_2'), "'F_1'", "'FDF'")
+    self.refuses(model, _weights('F_1', 'F_2'), 'take what no layer before')
 
   def test_output_that_is_no_layer(self):
     model = _residual()
     model['config']['output_layers'] = [['absent', 0, 0]]
-    self.refuses(model, _weights('F_1', 'F_2'), "'absent'")
+    self.refuses(model, _weights('F_1', 'F_2'))
 
   @parameterized.parameters(
-    {'inbound_nodes': [[['LR', 0, 0, {'training': True}]]]},
     {'inbound_nodes': [[['LR', 0, 0, {'scale': 2}]]]},
     {'inbound_nodes': [[['LR', 0]]]},
-    {'inbound_nodes': [[['LR', True, 0]]]},
     {'inbound_nodes': [{'args': [], 'kwargs': {}}]},
     {'inbound_nodes': 3},
     {'config': None},
@@ -477,30 +519,35 @@ class RefusalTest(LayersModelTestCase):
 
   def test_two_layers_of_one_name(self):
     model = _sequential(
-      _layer('ReLU', 'a b', batch_input_shape=[None, 2]),
-      _layer('ReLU', 'a_b'),
+      _layer('ReLU', 'twice', batch_input_shape=[None, 2]),
+      _layer('ReLU', 'twice'),
     )
-    self.refuses(model, {}, "'a_b'")
+    self.refuses(model, {}, 'unique names')
+
+  @parameterized.parameters('my layer', 'a:b', '_a')
+  def test_names_that_tensorflow_does_not_allow(self, name):
+    model = _sequential(_layer('ReLU', name, batch_input_shape=[None, 2]))
+    self.refuses(model, {}, f"'{name}/' is not a valid")
 
   @parameterized.parameters(
-    (None,), ([],), ([None],), ([None, -3, 4],), (['a', 3],), ([None, 2.5],)
+    (None,), ([],), ([None, -3, 4],), (['a', 3],), ([None, 2.5],)
   )
   def test_input_without_a_shape(self, shape):
     model = _sequential(_layer('ReLU', 'first', batch_input_shape=shape))
-    self.refuses(model, {}, "'first'")
+    self.refuses(model, {})
 
   def test_input_of_an_unknown_type(self):
     layer = _layer('ReLU', 'first', batch_input_shape=[None, 2], dtype='odd')
-    self.refuses(_sequential(layer), {}, "'first'", 'odd')
+    self.refuses(_sequential(layer), {}, 'odd')
 
   @parameterized.parameters(
     ({'class_name': 'Graph', 'config': {}}, 'Graph'),
     ({'class_name': 'Functional'}, 'config'),
-    ({'class_name': 'Functional', 'config': {'layers': 3}}, 'layers'),
-    ({'class_name': 'Sequential', 'config': []}, 'no layers'),
-    ({'class_name': 'Sequential', 'config': [3]}, 'class_name'),
-    ({'class_name': 'Sequential', 'config': 3}, 'layers'),
-    (3, 'class_name'),
+    ({'class_name': 'Functional', 'config': {'layers': 3}}, 'iterable'),
+    ({'class_name': 'Sequential', 'config': []}, 'shape of its input'),
+    ({'class_name': 'Sequential', 'config': [3]}, 'int'),
+    ({'class_name': 'Sequential', 'config': 3}, 'int'),
+    (3, 'does not describe a model'),
   )
   def test_model_that_is_none(self, model, fragment):
     topology = {'keras_version': '2.10.0', 'model_config': model}
@@ -515,6 +562,14 @@ class RefusalTest(LayersModelTestCase):
     for number in range(40):
       model = _sequential(model, name=f'model{number}')
     self.refuses(model, {}, 'nested')
+
+  def test_models_that_are_called_too_often(self):
+    model = _sequential(_layer('ReLU', 'relu', batch_input_shape=[None, 2]))
+    for _ in range(14):
+      uses = [[['in', 0, 0, {}]], [['inner', 1, 0, {}]]] * 2
+      inner = {**model, 'name': 'inner', 'inbound_nodes': uses}
+      model = _model([_input('in', [2]), inner], ['in'], [('inner', 2, 0)])
+    self.refuses(model, {}, 'call more than')
 
   def test_missing_shard_is_named_once_with_the_file(self):
     path = self.write(_residual(), _weights('F_1', 'F_2'), shard_bytes=10**6)
