@@ -13,6 +13,7 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from toolkit_basics import progress
 from transferability.model_space import ModelSpace
+from transferability.ranking import PrecisionRecall
 
 _EXAMPLES = 5
 _DRAWING = 'Drawing figures'
@@ -29,15 +30,10 @@ def example_maps(
 
   A map averaged over channels gets one channel.
   """
-  shape = (
-    space.map_shape if len(space.map_shape) == 3 else (*space.map_shape, 1)
-  )
-  return np.stack(
-    [
-      np.asarray(space.rows(name)[images], np.float32).reshape(-1, *shape)
-      for name in names
-    ]
-  )
+  height, width, *channels = space.map_shape
+  rows = [np.asarray(space.rows(name)[images], np.float32) for name in names]
+  shape = len(names), len(images), height, width, *(channels or [1])
+  return np.stack(rows).reshape(shape)
 
 
 def _labels(bank: Bank) -> tuple[list[str], list[str | None]]:
@@ -93,6 +89,15 @@ def _draw_affinities(
     bar.advance()
 
 
+def _draw_curves(
+  path: pathlib.Path, kind: str, curves: Mapping[str, PrecisionRecall]
+) -> None:
+  if curves:
+    figures.precision_recall_curves(path, curves, kind)
+  for suffix in () if curves else ('.png', '.pdf'):  # Of other networks.
+    path.with_suffix(suffix).unlink(missing_ok=True)
+
+
 def draw(
   bank: Bank,
   probe: ProbeSet,
@@ -135,11 +140,7 @@ def draw(
       bar.advance()
     _draw_affinities(bank, probe, evaluation, output, bar)
     for kind in kinds:
-      path = folder / f'{kind}.png'
-      if curves:
-        figures.precision_recall_curves(path, curves, kind)
-      for suffix in () if curves else ('.png', '.pdf'):  # Of other networks.
-        path.with_suffix(suffix).unlink(missing_ok=True)
+      _draw_curves(folder / f'{kind}.png', kind, curves)
       bar.advance()
     report.write(
       folder.parent / 'report.html',
