@@ -5,7 +5,7 @@ A study is one experiment: a function of a `Study`, registered by name in
 spaces, which are computed when the first of them asks.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import functools
 import json
@@ -77,6 +77,33 @@ class Finding:
   headline: str
   notes: tuple[str, ...] = ()
   files: tuple[str, ...] = ()
+
+
+class Results:
+  """Writes what a study found into its folder, and remembers what it wrote."""
+
+  def __init__(self, folder: pathlib.Path):
+    self._folder = folder
+    self._figures: list[str] = []
+    self._tables: list[str] = []
+
+  @property
+  def files(self) -> tuple[str, ...]:
+    """What was written, figures first."""
+    return (*self._figures, *self._tables)
+
+  def draw(self, name: str, figure: Callable[..., None], *content, **options):
+    """Draws one of `figures`, given what comes behind its path."""
+    figure(self._folder / name, *content, **options)
+    self._figures.append(name)
+
+  def table(self, name: str, header: Sequence, rows: Iterable[Sequence]):
+    files.write_csv(self._folder / name, [header, *rows])
+    self._tables.append(name)
+
+  def matrix(self, name: str, matrix: np.ndarray, names: Sequence[str]):
+    affinity.save_matrix(self._folder / name, matrix, names)
+    self._tables.append(name)
 
 
 class Run:
