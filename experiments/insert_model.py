@@ -23,29 +23,27 @@ _AS_THE_RUN = "; by default those of the spaces' run"
 
 FLAGS = cli.Flags()
 _SPACE = shared_flags.space(FLAGS)
-_GRAPH = FLAGS.path('graph', None, "File of the network's frozen graph.")
+_GRAPH = FLAGS.path('graph', "File of the network's frozen graph.")
 _INPUT = FLAGS.string(
-  'input', None, 'Name of the tensor that takes the images, as input:0.'
+  'input', 'Name of the tensor that takes the images, as input:0.'
 )
 _REPRESENTATION = FLAGS.string(
-  'representation', None, 'Name of the tensor of the representation.'
+  'representation', 'Name of the tensor of the representation.'
 )
 _PREPROCESSING = FLAGS.string(
   'preprocessing',
-  None,
   "What is done to images first, as 'resize(224) | range(-1, 1)'. Nothing "
   'can find out whether it is right.',
 )
 _BANK = shared_flags.bank(FLAGS, None, ' It replaces the four flags above.')
 _NAME = FLAGS.string(
   'name',
-  None,
   'What the network is called; by default as its file, or as the only one of '
   'the bank.',
 )
 _PROBE = shared_flags.probe(FLAGS, None, _AS_THE_RUN)
 _PROBE_DIR = shared_flags.probe_dir(FLAGS)
-_NUM_IMAGES = shared_flags.num_images(FLAGS, None, means=_AS_THE_RUN)
+_NUM_IMAGES = shared_flags.num_images(FLAGS, None, more=_AS_THE_RUN)
 _SEED = shared_flags.seed(FLAGS, None)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)

@@ -9,7 +9,7 @@ from experiments import insertion, shared_flags
 
 FLAGS = cli.Flags()
 _SPACE = shared_flags.space(FLAGS)
-_NAME = FLAGS.string('name', None, 'What the network is called.')
+_NAME = FLAGS.string('name', 'What the network is called.')
 FLAGS.require(_NAME)
 
 

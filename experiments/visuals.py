@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments import evaluation as evaluations
 from experiments import figures, report, summaries
-from experiments.evaluation import Evaluation
+from experiments.evaluation import Evaluation, load_oracle
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from toolkit_basics import progress
 from transferability.model_space import ModelSpace
 
 _EXAMPLES = 5
-_DRAWING = 'Drawing figures'
 _TREE_AXIS = {
   'paper': '1 - affinity',
   'released_code': 'distance of affinity rows',
@@ -47,26 +45,14 @@ def _groups(bank: Bank) -> list[str | None] | None:
   return [encoder.group for encoder in bank.encoders]
 
 
-def draw_affinities(
-  bank: Bank,
-  probe: ProbeSet,
-  evaluation: Evaluation,
-  output: str | os.PathLike,
-) -> None:
-  """Writes heat map and tree of each affinity to `figures/`."""
-  with progress.Bar(2 * len(evaluation.affinities), _DRAWING) as bar:
-    _draw_affinities(bank, probe, evaluation, output, bar)
-
-
 def _draw_affinities(
   bank: Bank,
   probe: ProbeSet,
   evaluation: Evaluation,
-  output: str | os.PathLike,
+  folder: pathlib.Path,
   bar: progress.Bar,
 ) -> None:
-  folder = pathlib.Path(output) / 'figures'
-  folder.mkdir(parents=True, exist_ok=True)
+  """Writes heat map and tree of each affinity."""
   labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
   shown_as = pathlib.Path(probe.name).name
   for method, matrix in evaluation.affinities.items():
@@ -98,6 +84,7 @@ def draw(
   evaluation: Evaluation,
   output: str | os.PathLike,
   settings: Mapping[str, object],
+  more: Evaluation | None = None,
 ) -> None:
   """Writes `figures/`, `report.html` and `tensorboard/`.
 
@@ -108,6 +95,7 @@ def draw(
     evaluation: Of these spaces.
     output: Folder of the run.
     settings: Flags, shown in TensorBoard.
+    more: Another evaluation, of which only the affinities are drawn.
   """
   output = pathlib.Path(output)
   folder = output / 'figures'
@@ -125,13 +113,16 @@ def draw(
   }
   curves = {name: score.curve for name, score in evaluation.scores.items()}
   kinds = ('precision', 'recall') if curves else ()
-  steps = len(spaces) + 2 * len(evaluation.affinities) + len(kinds) + 2
-  with progress.Bar(steps, _DRAWING) as bar:
+  evaluations = [evaluation] if more is None else [evaluation, more]
+  steps = len(spaces) + len(kinds) + 2
+  steps += sum(2 * len(each.affinities) for each in evaluations)
+  with progress.Bar(steps, 'Drawing figures') as bar:
     for method, maps in shared['maps'].items():
       path = folder / f'maps_{method}.png'
       figures.map_grid(path, shared['images'], maps, shared['labels'], method)
       bar.advance()
-    _draw_affinities(bank, probe, evaluation, output, bar)
+    for each in evaluations:
+      _draw_affinities(bank, probe, each, folder, bar)
     for kind in kinds:
       path = folder / f'{kind}.png'
       figures.precision_recall_curves(path, curves, kind)
@@ -155,7 +146,7 @@ def _write_report(
   output: pathlib.Path,
   shared: Mapping[str, Any],
 ) -> None:
-  oracle = evaluations.load_oracle(bank)
+  oracle = load_oracle(bank)
   relevant = {}
   if oracle is not None:
     relevant = {target: oracle.relevant(target) for target in oracle.targets}
