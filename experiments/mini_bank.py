@@ -81,7 +81,8 @@ def train_task(
     task_number=_TASK_NAMES.index(name),
   )
   graph_def = mini_network.freeze(encoder, IMAGE_SIZE)
-  mini_network.save_graph(graph_def, os.path.join(output, f'{name}.pb'))
+  content = graph_def.SerializeToString(deterministic=True)
+  files.write_atomically(os.path.join(output, f'{name}.pb'), content)
   files.write_json(os.path.join(output, f'{name}.json'), results)
   return name
 

@@ -30,9 +30,8 @@ def write(
   title: str,
   lead: str,
   labels: Sequence[str],
-  groups: Sequence[str | None] | None,
+  groups: Sequence[str | None],
   evaluation: evaluations.Evaluation,
-  relevant: Mapping[str, Sequence[str]],
   images: np.ndarray,
   maps: Mapping[str, np.ndarray],
   settings: Mapping[str, object],
@@ -45,9 +44,9 @@ def write(
     title: Of the page.
     lead: A sentence below the title.
     labels: Labels of the models.
-    groups: Groups of the models; None if unknown.
-    evaluation: Affinities, rankings, trees and scores.
-    relevant: The best sources of each target by the oracle; empty without one.
+    groups: Groups of the models, None where unknown.
+    evaluation: Affinities, rankings, trees and scores of the models; targets
+      without relevant sources are said to be so.
     images: uint8 [n, H, W, 3], those of the gallery.
     maps: For each method the maps of these images, [num_models, n, h, w, C].
     settings: Of the run.
@@ -56,10 +55,10 @@ def write(
   content = {
     **_found(evaluation),
     'labels': list(labels),
-    'groups': list(groups or [None] * len(labels)),
+    'groups': list(groups),
     'group_colors': _group_colors(groups),
-    'relevant': relevant,
-    'num_targets': len(relevant),
+    'relevant': evaluation.relevant,
+    'num_targets': len(evaluation.relevant),
     'tree_axis': tree_axis,
     'gallery': {
       name: _gallery(images, values) for name, values in maps.items()
@@ -120,8 +119,8 @@ def _without_nan(value: Any) -> Any:
   return value
 
 
-def _group_colors(groups: Sequence[str | None] | None) -> dict[str, str]:
-  colors = figures.group_colors(groups or ())
+def _group_colors(groups: Sequence[str | None]) -> dict[str, str]:
+  colors = figures.group_colors(groups)
   return {group: color for group, color in colors.items() if group}
 
 

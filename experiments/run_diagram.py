@@ -12,9 +12,7 @@ import numpy as np
 import toolkit_basics.cli as cli
 from attribution import methods
 from experiments import figures, pipeline, shared_flags, visuals
-from probe_data import probe_sets
 from taskonomy_models import bank as banks
-from toolkit_basics import progress
 from transferability import clustering
 
 FLAGS = cli.Flags()
@@ -44,13 +42,7 @@ def main() -> None:
   chosen = {encoder.name: encoder for encoder in bank.encoders}
   encoders = tuple(chosen[name] for name in dict.fromkeys(_NETWORKS.value))
   bank = dataclasses.replace(bank, encoders=encoders)
-  side = pipeline.probe_size(bank)
-  probe = probe_sets.load(
-    _PROBE.value,
-    num_images=_NUM_IMAGES.value,
-    image_size=(side, side),
-    progress=progress.track,
-  )
+  probe = pipeline.load_probe(bank, _PROBE.value, num_images=_NUM_IMAGES.value)
   projection = pipeline.Projection(pipeline.method_objects([_METHOD.value]))
   with tempfile.TemporaryDirectory() as folder:
     (space,) = pipeline.project(bank, probe, projection, folder).values()

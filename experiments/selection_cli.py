@@ -192,7 +192,7 @@ class Selection:
     )
 
   def _load_data(self, bank: Bank) -> Data:
-    side = self._image_size.value or pipeline.probe_size(bank)
+    size = pipeline.probe_size(bank, self._image_size.value)
     if self._train_dir.value is None:
       if self._test_dir.value is not None:
         raise ValueError('--test_dir has no meaning without --train_dir.')
@@ -201,7 +201,7 @@ class Selection:
         self._targets.value,
         self._num_train.value,
         self._num_test.value,
-        side,
+        size,
         num_classes=self._num_classes.value,
         workers=self._workers.value,
         progress=progress.track,
@@ -210,7 +210,7 @@ class Selection:
       self._train_dir.value,
       self._test_dir.value,
       self._num_train.value,
-      side,
+      size,
       progress=progress.track,
     )
 

@@ -33,7 +33,7 @@ def bank(flags: Flags, default: str | None = 'mini', more: str = '') -> Flag:
 
 def space(flags: Flags) -> Flag[str]:
   added = flags.path(
-    'space', 'Folder of a run, of its model_space/, or of one method of it.'
+    'space', 'Folder of a run, of its model_space/, or of one space of it.'
   )
   flags.require(added)
   return added
@@ -141,16 +141,33 @@ class Probe:
     """The set's name, or that of its file, as a part of a file's name."""
     return re.sub(r'[^\w.-]', '_', pathlib.Path(self._probe.value).stem)
 
-  def load(self, side: int) -> probe_sets.ProbeSet:
+  def load(self, image_size: tuple[int, int]) -> probe_sets.ProbeSet:
     return probe_sets.load(
       self._probe.value,
       probe_dir=self._probe_dir.value,
       num_images=self._num_images.value,
-      image_size=(side, side),
+      image_size=image_size,
       seed=self.seed.value,
       on_bad_image=self._on_bad_image.value,
       progress=progress.track,
     )
+
+
+class SpaceProbe:
+  """The flags of the images that spaces were made with."""
+
+  def __init__(self, flags: Flags):
+    more = "; by default those of the spaces' run"
+    self._flags = (
+      probe(flags, None, more),
+      probe_dir(flags),
+      num_images(flags, None, more=more),
+      seed(flags, None),
+    )
+
+  def values(self) -> tuple[Any, ...]:
+    """Returns probe set, folder, number and seed, None where not given."""
+    return tuple(flag.value for flag in self._flags)
 
 
 class Record:

@@ -17,7 +17,6 @@ from absl import logging
 import numpy as np
 
 from experiments import evaluation, pipeline, run_record, similarities
-from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
@@ -140,6 +139,7 @@ class Study:
     settings: See `Settings`.
     bank: The models.
     device: For example '/GPU:0'; None is TensorFlow's choice.
+    image_size: Height and width of the probe images.
     second: The study of the second bank, or this one if there is none.
     merged: The study of both banks at once; it shares the runs of `second`, so
       that no network is projected twice at one size of the images.
@@ -152,28 +152,34 @@ class Study:
     device: str | None = None,
     track: Callable[..., Iterable] = progress.track,
     bank: Bank | None = None,
+    image_size: tuple[int, int] | None = None,
   ):
     self.output, self.settings = pathlib.Path(output), settings
     self.bank = banks.load(settings.bank) if bank is None else bank
     self.device, self.track = device, track
+    self.image_size = image_size or pipeline.probe_size(
+      self.bank, settings.image_size
+    )
     self.run = functools.cache(self._run)
     self.second, self.merged = self, self
     if settings.second_bank is not None:
       second = banks.load(settings.second_bank)
       merged = banks.merge(self.bank, second)
-      side = settings.image_size or max(
-        pipeline.probe_size(bank) for bank in (self.bank, second)
-      )
-      self.second = self._of(pipeline.resized(second, side), side)
-      self.merged = self._of(pipeline.resized(merged, side), side)
+      sizes = self.image_size, pipeline.probe_size(second, settings.image_size)
+      height, width = map(max, zip(*sizes, strict=True))
+      self.second = self._of(second, (height, width))
+      self.merged = self._of(merged, (height, width))
 
-  def _of(self, bank: Bank, side: int) -> 'Study':
+  def _of(self, bank: Bank, image_size: tuple[int, int]) -> 'Study':
     """Returns a study of other models under the same settings."""
-    settings = dataclasses.replace(
-      self.settings, second_bank=None, image_size=side
+    return Study(
+      self.output / 'second',
+      dataclasses.replace(self.settings, second_bank=None),
+      self.device,
+      self.track,
+      pipeline.resized(bank, image_size),
+      image_size,
     )
-    folder = self.output / 'second'
-    return Study(folder, settings, self.device, self.track, bank)
 
   @property
   def method(self) -> str:
@@ -185,10 +191,9 @@ class Study:
     return [encoder.label for encoder in self.bank.encoders]
 
   @property
-  def groups(self) -> list[str] | None:
-    """The group of each model, or None if one has none."""
-    groups = self.bank.groups
-    return None if groups is None else list(groups.values())
+  def groups(self) -> list[str | None]:
+    """The group of each model, None where it has none."""
+    return [encoder.group for encoder in self.bank.encoders]
 
   @functools.cached_property
   def oracle(self) -> Oracle | None:
@@ -227,15 +232,15 @@ class Study:
   def probe_set(self, name: str) -> ProbeSet:
     """Loads one of the probe sets."""
     settings = self.settings
-    side = settings.image_size or pipeline.probe_size(self.bank)
     own = name in ('taskonomy', 'indoor', 'coco')
-    return probe_sets.load(
+    return pipeline.load_probe(
+      self.bank,
       name,
+      self.image_size,
+      self.track,
       probe_dir=settings.probe_dir if own else None,
       num_images=settings.num_images,
-      image_size=(side, side),
       seed=settings.seed,
-      progress=self.track,
     )
 
   def _run(self, name: str | None = None) -> Run:

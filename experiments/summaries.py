@@ -33,8 +33,7 @@ def write(
   folder: str | os.PathLike[str],
   *,
   labels: Sequence[str],
-  groups: Sequence[str | None] | None,
-  methods: Sequence[str],
+  groups: Sequence[str | None],
   images: np.ndarray,
   maps: Mapping[str, np.ndarray],
   affinities: Mapping[str, np.ndarray],
@@ -46,10 +45,9 @@ def write(
   Args:
     folder: Result folder, which holds nothing else.
     labels: Labels of the models.
-    groups: Groups of the models; None if unknown.
-    methods: Names of the attribution methods.
+    groups: Groups of the models, None where unknown.
     images: uint8 [n, H, W, 3], the images to show.
-    maps: For each method the maps of these images, float32
+    maps: For each attribution method the maps of these images, float32
       [num_models, n, H, W, C]. The image's number is the step.
     affinities: For each method the affinity, [num_models, num_models].
     precision_recall: Curves of methods and baselines by name; K is the step.
@@ -57,14 +55,14 @@ def write(
   """
   folder = pathlib.Path(folder)
   labels = [_one_line(label) for label in labels]
-  groups = [_one_line(group or '') for group in groups or [''] * len(labels)]
+  groups = [_one_line(group or '') for group in groups]
   temporary, replaced = (
     folder.with_name(f'.{folder.name}.{suffix}') for suffix in ('new', 'old')
   )
   for left_by_a_killed_run in (temporary, replaced):
     shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
   try:
-    for method in methods:
+    for method in maps:
       run = temporary / method
       title = f'Affinity: {figures.method_label(method)}'
       with _writer(run):

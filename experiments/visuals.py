@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 import os
 import pathlib
-from typing import Any
 
+from absl import logging
 import numpy as np
 
 from experiments import figures, report, summaries
-from experiments.evaluation import Evaluation, load_oracle
+from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from toolkit_basics import progress
@@ -39,10 +39,13 @@ def example_maps(
   )
 
 
-def _groups(bank: Bank) -> list[str | None] | None:
-  if bank.groups is None:
-    return None
-  return [encoder.group for encoder in bank.encoders]
+def _labels(bank: Bank) -> tuple[list[str], list[str | None]]:
+  """Returns label and group of each model; says which have no group."""
+  if without := [e.label for e in bank.encoders if e.group is None]:
+    if bank.groups:
+      logging.info('No group, so drawn in grey: %s.', ', '.join(without))
+  labels = [encoder.label for encoder in bank.encoders]
+  return labels, [encoder.group for encoder in bank.encoders]
 
 
 def _draw_affinities(
@@ -53,7 +56,7 @@ def _draw_affinities(
   bar: progress.Bar,
 ) -> None:
   """Writes heat map and tree of each affinity."""
-  labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
+  labels, groups = _labels(bank)
   shown_as = pathlib.Path(probe.name).name
   for method, matrix in evaluation.affinities.items():
     tree, label = evaluation.trees[method], figures.method_label(method)
@@ -97,13 +100,13 @@ def draw(
     settings: Flags, shown in TensorBoard.
     more: Another evaluation, of which only the affinities are drawn.
   """
-  output = pathlib.Path(output)
-  folder = output / 'figures'
+  folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
+  labels, groups = _labels(bank)
   shown = next(iter(spaces.values())).kept_images[:_EXAMPLES]
   shared = {
-    'labels': [encoder.label for encoder in bank.encoders],
-    'groups': _groups(bank),
+    'labels': labels,
+    'groups': groups,
     'images': probe.images[shown],
     'maps': {
       method: example_maps(space, evaluation.names, shown)
@@ -112,26 +115,35 @@ def draw(
     'settings': settings,
   }
   curves = {name: score.curve for name, score in evaluation.scores.items()}
-  kinds = ('precision', 'recall') if curves else ()
+  kinds = ('precision', 'recall')
   evaluations = [evaluation] if more is None else [evaluation, more]
   steps = len(spaces) + len(kinds) + 2
   steps += sum(2 * len(each.affinities) for each in evaluations)
   with progress.Bar(steps, 'Drawing figures') as bar:
     for method, maps in shared['maps'].items():
       path = folder / f'maps_{method}.png'
-      figures.map_grid(path, shared['images'], maps, shared['labels'], method)
+      figures.map_grid(path, shared['images'], maps, labels, method)
       bar.advance()
     for each in evaluations:
       _draw_affinities(bank, probe, each, folder, bar)
     for kind in kinds:
       path = folder / f'{kind}.png'
-      figures.precision_recall_curves(path, curves, kind)
+      if curves:
+        figures.precision_recall_curves(path, curves, kind)
+      for suffix in () if curves else ('.png', '.pdf'):  # Of other networks.
+        path.with_suffix(suffix).unlink(missing_ok=True)
       bar.advance()
-    _write_report(bank, probe, evaluation, output, shared)
+    report.write(
+      folder.parent / 'report.html',
+      title=f'{bank.name} on {pathlib.Path(probe.name).name}',
+      lead=_lead(bank, probe, evaluation),
+      evaluation=evaluation,
+      tree_axis=_TREE_AXIS[evaluation.protocol],
+      **shared,
+    )
     bar.advance()
     summaries.write(
-      output / 'tensorboard',
-      methods=list(spaces),
+      folder.parent / 'tensorboard',
       affinities=evaluation.affinities,
       precision_recall=curves,
       **shared,
@@ -139,26 +151,10 @@ def draw(
     bar.advance()
 
 
-def _write_report(
-  bank: Bank,
-  probe: ProbeSet,
-  evaluation: Evaluation,
-  output: pathlib.Path,
-  shared: Mapping[str, Any],
-) -> None:
-  oracle = load_oracle(bank)
-  relevant = {}
-  if oracle is not None:
-    relevant = {target: oracle.relevant(target) for target in oracle.targets}
-  report.write(
-    output / 'report.html',
-    title=f'{bank.name} on {pathlib.Path(probe.name).name}',
-    lead=(
-      f'{len(bank.encoders)} networks, {len(probe)} images, protocol '
-      f'{evaluation.protocol}.'
-    ),
-    evaluation=evaluation,
-    relevant=relevant,
-    tree_axis=_TREE_AXIS[evaluation.protocol],
-    **shared,
-  )
+def _lead(bank: Bank, probe: ProbeSet, evaluation: Evaluation) -> str:
+  lead = f'{len(bank.encoders)} networks, {len(probe)} images, protocol '
+  lead += f'{evaluation.protocol}.'
+  if evaluation.unscored:
+    names = ', '.join(evaluation.unscored)
+    lead += f' Not scored, as the oracle does not know them: {names}.'
+  return lead

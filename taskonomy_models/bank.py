@@ -95,10 +95,9 @@ class Bank:
     return tuple(encoder.name for encoder in self.encoders)
 
   @property
-  def groups(self) -> Mapping[str, str] | None:
-    """Group of each encoder, or None if one has none."""
-    groups = {encoder.name: encoder.group for encoder in self.encoders}
-    return None if None in groups.values() else groups
+  def groups(self) -> dict[str, str]:
+    """Group of each encoder that has one."""
+    return {e.name: e.group for e in self.encoders if e.group is not None}
 
   def digests(self) -> dict[str, Any]:
     """Returns the sha256 of each file that the bank consists of.

@@ -178,10 +178,12 @@ def legend(figure: Figure, handles, labels, left: float, **options) -> Legend:
 def group_legend(
   figure: Figure, colors: Mapping[str | None, str], left: float
 ) -> None:
-  """Adds a row with an entry per group below the title."""
+  """Adds a row with an entry per group below the title, that of none last."""
   named = {group: color for group, color in colors.items() if group}
   if not named:
     return
+  if len(named) < len(colors):
+    named['no group'] = _NO_GROUP_COLOR
   handles = [
     Line2D([], [], marker='o', linestyle='', markersize=8, color=color)
     for color in named.values()

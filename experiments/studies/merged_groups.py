@@ -32,7 +32,9 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
   sides += [study.second.bank.name] * (len(matrix) - number)
   if len(set(sides)) == 1:  # Banks may have the same name.
     sides = ['first'] * number + ['second'] * (len(matrix) - number)
-  groups = merged.groups or sides
+  groups = [
+    group or side for group, side in zip(merged.groups, sides, strict=True)
+  ]
   tree = clustering.task_similarity_tree(matrix, run.names)
   label = figures.method_label(method)
   figures.affinity_heat_map(
@@ -78,8 +80,9 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     f'{outcomes["group"].p_value:.4f}).',
     (
       'All networks see the same images, and their maps are compared at '
-      f'{merged.settings.image_size} pixels a side. Cosines of maps of very '
-      'different networks are tiny: their order informs, the numbers do not.',
+      f'{" x ".join(map(str, merged.image_size))} pixels. Cosines of maps of '
+      'very different networks are tiny: their order informs, the numbers do '
+      'not. A network without a task group counts as one of its bank.',
     ),
     (
       'affinity.png',

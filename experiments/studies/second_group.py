@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from experiments import figures
+from experiments import evaluation, figures
 from experiments.studies import similarity_matrices
 from experiments.study import Finding, Study
 from toolkit_basics import files
@@ -54,13 +54,9 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     ('pearson', pearson),
     ('spearman', spearman),
   ]
-  if study.groups is not None:
-    count = len(set(study.groups))
+  if groups := study.bank.groups:
     rows += [
-      (
-        f'rand_index_{name}',
-        clustering.adjusted_rand_index(tree.clusters(count), study.groups),
-      )
+      (f'rand_index_{name}', evaluation.rand_index(tree, groups))
       for name, tree in trees.items()
     ]
   files.write_csv(
