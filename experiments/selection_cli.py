@@ -61,6 +61,25 @@ class Selection:
       scene_targets: Default of --targets.
     """
     self._bank = shared_flags.bank(flags)
+    self._add_data(flags, scene_targets)
+    self._grid = flags.integer(
+      'grid',
+      'Features are averaged over a grid of so many cells a side; 1 is global '
+      'average pooling.',
+      grid,
+      lower_bound=1,
+    )
+    self._measures = flags.list(
+      'measures', 'Which label-based measures compete.', scoring.names()
+    )
+    self._add_truth(flags)
+    self._batch_size = shared_flags.batch_size(flags)
+    self._device = shared_flags.device(flags)
+    self._data_dir = shared_flags.data_dir(flags)
+    self._workers = shared_flags.workers(flags)
+    self._record = shared_flags.Record(flags, f'results/{name}')
+
+  def _add_data(self, flags: cli.Flags, scene_targets: Sequence[str]) -> None:
     self._train_dir = flags.path(
       'train_dir',
       'Your labelled images, a folder for each class; by default scenes.',
@@ -89,16 +108,8 @@ class Selection:
       lower_bound=2,
     )
     self._image_size = shared_flags.image_size(flags)
-    self._grid = flags.integer(
-      'grid',
-      'Features are averaged over a grid of so many cells a side; 1 is global '
-      'average pooling.',
-      grid,
-      lower_bound=1,
-    )
-    self._measures = flags.list(
-      'measures', 'Which label-based measures compete.', scoring.names()
-    )
+
+  def _add_truth(self, flags: cli.Flags) -> None:
     self._seeds = flags.integer(
       'seeds', 'How often each readout is trained.', 2, lower_bound=1
     )
@@ -119,11 +130,6 @@ class Selection:
       1000,
       lower_bound=10,
     )
-    self._batch_size = shared_flags.batch_size(flags)
-    self._device = shared_flags.device(flags)
-    self._data_dir = shared_flags.data_dir(flags)
-    self._workers = shared_flags.workers(flags)
-    self._record = shared_flags.Record(flags, f'results/{name}')
 
   def options(self) -> dict[str, Any]:
     """Returns how images are computed: `batch_size` and `device`."""

@@ -13,6 +13,7 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from toolkit_basics import progress
 from transferability.model_space import ModelSpace
+from transferability.ranking import PrecisionRecall
 
 _EXAMPLES = 5
 _TREE_AXIS = {
@@ -80,6 +81,19 @@ def _draw_affinities(
     bar.advance()
 
 
+def _draw_curves(
+  curves: Mapping[str, PrecisionRecall], folder: pathlib.Path, bar: progress.Bar
+) -> None:
+  """Writes precision and recall; removes those of other networks if none."""
+  for kind in ('precision', 'recall'):
+    path = folder / f'{kind}.png'
+    if curves:
+      figures.precision_recall_curves(path, curves, kind)
+    for suffix in () if curves else ('.png', '.pdf'):
+      path.with_suffix(suffix).unlink(missing_ok=True)
+    bar.advance()
+
+
 def draw(
   bank: Bank,
   probe: ProbeSet,
@@ -104,21 +118,15 @@ def draw(
   folder.mkdir(parents=True, exist_ok=True)
   labels, groups = _labels(bank)
   shown = next(iter(spaces.values())).kept_images[:_EXAMPLES]
-  shared = {
-    'labels': labels,
-    'groups': groups,
-    'images': probe.images[shown],
-    'maps': {
-      method: example_maps(space, evaluation.names, shown)
-      for method, space in spaces.items()
-    },
-    'settings': settings,
+  shared = {'labels': labels, 'groups': groups, 'settings': settings}
+  shared['images'] = probe.images[shown]
+  shared['maps'] = {
+    method: example_maps(space, evaluation.names, shown)
+    for method, space in spaces.items()
   }
   curves = {name: score.curve for name, score in evaluation.scores.items()}
-  kinds = ('precision', 'recall')
   evaluations = [evaluation] if more is None else [evaluation, more]
-  steps = len(spaces) + len(kinds) + 2
-  steps += sum(2 * len(each.affinities) for each in evaluations)
+  steps = len(spaces) + 2 * sum(len(e.affinities) for e in evaluations) + 4
   with progress.Bar(steps, 'Drawing figures') as bar:
     for method, maps in shared['maps'].items():
       path = folder / f'maps_{method}.png'
@@ -126,13 +134,7 @@ def draw(
       bar.advance()
     for each in evaluations:
       _draw_affinities(bank, probe, each, folder, bar)
-    for kind in kinds:
-      path = folder / f'{kind}.png'
-      if curves:
-        figures.precision_recall_curves(path, curves, kind)
-      for suffix in () if curves else ('.png', '.pdf'):  # Of other networks.
-        path.with_suffix(suffix).unlink(missing_ok=True)
-      bar.advance()
+    _draw_curves(curves, folder, bar)
     report.write(
       folder.parent / 'report.html',
       title=f'{bank.name} on {pathlib.Path(probe.name).name}',
