@@ -29,15 +29,10 @@ def example_maps(
 
   A map averaged over channels gets one channel.
   """
-  shape = (
-    space.map_shape if len(space.map_shape) == 3 else (*space.map_shape, 1)
-  )
-  return np.stack(
-    [
-      np.asarray(space.rows(name)[images], np.float32).reshape(-1, *shape)
-      for name in names
-    ]
-  )
+  height, width, *channels = space.map_shape
+  rows = [np.asarray(space.rows(name)[images], np.float32) for name in names]
+  shape = len(names), len(images), height, width, *(channels or [1])
+  return np.stack(rows).reshape(shape)
 
 
 def _labels(bank: Bank) -> tuple[list[str], list[str | None]]:
