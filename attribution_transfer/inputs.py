@@ -126,8 +126,9 @@ def images(
   if size is None and bank is not None:
     size = pipeline.probe_size(bank)
   if size is None:
-    is_array = isinstance(source, np.ndarray) and source.ndim == 4
-    size = source.shape[1:3] if is_array else (256, 256)
+    size = (256, 256)
+    if isinstance(source, np.ndarray) and source.ndim == 4:
+      size = source.shape[1:3]
   return probe_sets.load(
     source, num_images=num_images, image_size=size, seed=seed
   )

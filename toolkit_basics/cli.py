@@ -87,7 +87,7 @@ class Flags:
   ) -> Flag[str]:
     """Defines a flag that is one of some names."""
     values = self._values
-    flag = absl_flags.DEFINE_enum(name, default, choices, '', values)
+    flag: Any = absl_flags.DEFINE_enum(name, default, choices, '', values)
     values[name].help = f'{help} There are: {", ".join(choices)}.'
     return flag
 
@@ -233,7 +233,7 @@ def run(
   arguments = sys.argv[1:] if arguments is None else list(arguments)
   flags.spell_commands = spell_commands
   if set(arguments) & set(_HELP):
-    doc = sys.modules[main.__module__].__doc__.strip()
+    doc = (sys.modules[main.__module__].__doc__ or '').strip()
     print(f'{spell_commands(doc)}\n\nFlags:\n{flags.help()}')
     return
   try:
