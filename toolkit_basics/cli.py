@@ -220,7 +220,7 @@ def run(
   arguments = sys.argv[1:] if arguments is None else list(arguments)
   flags.spell_commands = spell_commands
   if set(arguments) & set(_HELP):
-    doc = sys.modules[main.__module__].__doc__.strip()
+    doc = (sys.modules[main.__module__].__doc__ or '').strip()
     print(f'{spell_commands(doc)}\n\nFlags:\n{flags.help()}')
     return
   try:
