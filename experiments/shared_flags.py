@@ -117,11 +117,13 @@ def epsilon(flags: cli.Flags) -> cli.Flag[float]:
   )
 
 
-def batch_size(flags: cli.Flags, default: int = 50) -> cli.Flag[int]:
+def batch_size(flags: cli.Flags, default: int | None = 50) -> cli.Flag[int]:
+  means = '' if default else ' By default as many as of the other networks.'
   return flags.integer(
     'batch_size',
     default,
-    'How many images go through a network at once: fewer take less memory.',
+    f'How many images go through a network at once: fewer take less memory.'
+    f'{means}',
     lower_bound=1,
   )
 
