@@ -40,7 +40,7 @@ _NAME = FLAGS.string(
   'the bank.',
 )
 _PROBE = shared_flags.SpaceProbe(FLAGS)
-_BATCH_SIZE = shared_flags.batch_size(FLAGS)
+_BATCH_SIZE = shared_flags.batch_size(FLAGS, None)
 _DEVICE = shared_flags.device(FLAGS)
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 

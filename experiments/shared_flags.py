@@ -83,8 +83,11 @@ def epsilon(flags: Flags) -> Flag[float]:
   return flags.float('epsilon', help, 1e-4, lower_bound=0.0)
 
 
-def batch_size(flags: Flags, default: int = 50) -> Flag[int]:
-  help = 'How many images a network gets at once: fewer take less memory.'
+def batch_size(flags: Flags, default: int | None = 50) -> Flag[int]:
+  more = '' if default else ' By default as many as of the other networks.'
+  help = (
+    f'How many images a network gets at once: fewer take less memory.{more}'
+  )
   return flags.integer('batch_size', help, default, lower_bound=1)
 
 
