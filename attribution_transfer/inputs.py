@@ -41,7 +41,7 @@ def network(
     name: Unique in its bank; default: what the source is called.
     label: As shown in figures; default: the name.
     group: Of its task, for colours; None if unknown.
-    **options: Of `frozen_graphs.load`: `input`, `format`, `constants`, and those
+    **options: Of `frozen_graphs.load`: `input`, `format`, `constants`, those
       of the format.
 
   Raises:
@@ -115,8 +115,9 @@ def images(
   if size is None and bank is not None:
     size = pipeline.probe_size(bank)
   if size is None:
-    is_array = isinstance(source, np.ndarray) and source.ndim == 4
-    size = source.shape[1:3] if is_array else (256, 256)
+    size = (256, 256)
+    if isinstance(source, np.ndarray) and source.ndim == 4:
+      size = source.shape[1:3]
   return probe_sets.load(
     source, num_images=num_images, image_size=size, seed=seed
   )

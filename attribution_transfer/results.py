@@ -86,7 +86,7 @@ class Placement(_Table):
   """
 
   name: str
-  by_space: Mapping[str, list[Sequence[Any]]]
+  by_space: Mapping[str, Sequence[Sequence[Any]]]
 
   def rows(self) -> list[Sequence[Any]]:
     """Returns the rows of all spaces, each with the name of its space."""

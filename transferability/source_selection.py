@@ -98,6 +98,7 @@ def select_sources(
   best = program.solve(scaled, np.zeros(len(tasks)))
   if best is None:
     cheapest = program.solve(np.zeros(len(values)), -prices, limited=False)
+    assert cheapest is not None  # Nothing limits it.
     least = prices[cheapest[1]].sum()
     raise ValueError(
       f'No choice serves all {len(targets)} targets with a budget of '
