@@ -112,7 +112,7 @@ class NamedGraph:
     """Returns the graph, and the names of its inputs and outputs."""
     graph_def = self.graph.as_graph_def(add_shapes=True)
     nodes = {node.name: node for node in graph_def.node}
-    names = _Names()
+    names = _NewNames()
     if 'input' in nodes:
       names.reserve('input')
     for name, tensor in self._inputs.items():
@@ -137,7 +137,7 @@ class NamedGraph:
     return result, inputs, tuple(f'{name}:0' for name in outputs)
 
 
-class _Names:
+class _NewNames:
   """New names of nodes, none given twice."""
 
   def __init__(self):
@@ -172,7 +172,7 @@ class _Names:
       node.input[i] = f'{control}{self.of(name)}{colon}{number}'
 
 
-def _name_results(made: _Made, names: _Names) -> list[NodeDef]:
+def _name_results(made: _Made, names: _NewNames) -> list[NodeDef]:
   """Names the node of the results; returns the nodes that takes."""
   op = made.tensors[0].op if made.tensors else None
   if op and op.name.startswith(made.scope):
@@ -182,7 +182,7 @@ def _name_results(made: _Made, names: _Names) -> list[NodeDef]:
   return _identities(made.name, made, names)
 
 
-def _identities(name: str, made: _Made, names: _Names) -> list[NodeDef]:
+def _identities(name: str, made: _Made, names: _NewNames) -> list[NodeDef]:
   """Returns nodes that give the results another name."""
   return [
     _identity(names.reserve(f'{name}/output_{i}' if i else name), tensor)
