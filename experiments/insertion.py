@@ -102,11 +102,22 @@ def load_probe(spaces: Spaces, probe: Probe = _AS_THE_RUN) -> ProbeSet:
 
 def projection(
   spaces: Spaces,
-  batch_size: int,
+  batch_size: int | None = None,
   device: str | None = None,
   on_bad_map: str = 'error',
 ) -> pipeline.Projection:
-  """Returns how the models of spaces were projected."""
+  """Returns how the models of spaces were projected.
+
+  Args:
+    spaces: By name.
+    batch_size: Images computed at once; None: as of the first model.
+    device: For example '/GPU:0'; None is TensorFlow's choice.
+    on_bad_map: See `pipeline.Projection`.
+  """
+  first = next(iter(spaces.values()))
+  if batch_size is None:
+    names = first.models
+    batch_size = first.manifest(names[0])['batch_size'] if names else 50
   settings = [space.settings for space in spaces.values()]
   options = {each['method']: each['options'] for each in settings}
   transforms = [
@@ -179,7 +190,7 @@ def insert(
   folder: str | os.PathLike,
   encoder: Encoder,
   probe: Probe = _AS_THE_RUN,
-  batch_size: int = 50,
+  batch_size: int | None = None,
   device: str | None = None,
   on_bad_map: str = 'error',
 ) -> dict[str, ModelSpace]:

@@ -5,7 +5,6 @@ representation] and checked against the list of allowed operations, T must make
 inputs that fit, and the gradient on a picture must be finite and not zero.
 """
 
-from collections.abc import Mapping
 import math
 import os
 
@@ -27,37 +26,26 @@ def convert(
   output: str | os.PathLike,
   *,
   name: str,
-  representation: str | None = None,
   preprocessing: str | None = None,
-  input: str | None = None,
   label: str | None = None,
   group: str | None = None,
   image_size: int | None = None,
-  format: str | None = None,
-  constants: Mapping[str, object] | None = None,
   overwrite: bool = False,
   **options,
 ) -> Encoder:
   """Writes a network into a bank, which is made if there is none.
 
   Args:
-    source: A Keras model, a path, or a handle of TensorFlow Hub; see
-      `frozen_graphs.load`, which gets `input`, `representation`, `format`,
-      `constants` and the options.
+    source: A Keras model, a path, or a handle of TensorFlow Hub.
     output: Folder of the bank; gets NAME.pb and an entry in bank.json.
     name: Of the encoder.
-    representation: A tensor of the network, or a layer of a Keras model. An
-      end of a tensor's name is enough, if no other has it.
     preprocessing: T, from an image to the input, for example
       'resize(224) | range(-1, 1)'.
-    input: The tensor of the images; default: the network's first input.
     label: As shown in figures; default: the name.
     group: Colour of its leaf in the similarity tree.
     image_size: Side of probe images that suits the bank.
-    format: Of the source; default: what its name says.
-    constants: Values of other inputs, by their names.
     overwrite: Replace the bank's network of that name, if there is one.
-    **options: Of the format, such as `signature` or `tags`.
+    **options: Of `frozen_graphs.load`, such as `representation` and `input`.
 
   Returns:
     The entry.
@@ -69,17 +57,9 @@ def convert(
   """
   folder = Folder(output)
   folder.check_free(name, overwrite)
-  _parsed(preprocessing)
-  network = frozen_graphs.load(
-    source,
-    input=input,
-    representation=representation,
-    format=format,
-    constants=constants,
-    **options,
-  )
+  _parsed(preprocessing)  # Before anything is loaded.
   encoder = encoder_of(
-    network,
+    frozen_graphs.load(source, **options),
     preprocessing,
     name=name,
     label=label,

@@ -54,7 +54,7 @@ class InsertionTestCase(parameterized.TestCase):
 
   def insert(self, encoder, probe=None, **options):
     probe = probe or insertion.Probe(seed=3)
-    return insertion.insert(self.run_, encoder, probe, 4, **options)
+    return insertion.insert(self.run_, encoder, probe, **options)
 
   def models(self):
     return {
@@ -100,11 +100,13 @@ class SpacesTest(InsertionTestCase):
     with mock.patch.object(pipeline, 'Explainer', side_effect=AssertionError):
       self.insert(self.new())
 
-  def test_epsilon_is_that_of_the_space(self):
+  def test_epsilon_and_batches_are_those_of_the_space(self):
     spaces = insertion.open_spaces(self.run_)
-    how = {m.name: m for m in insertion.projection(spaces, 4).methods}
-    self.assertEqual(set(how), {'saliency', 'elrp'})
-    self.assertEqual(how['elrp'].epsilon, 1e-3)
+    how = insertion.projection(spaces)
+    methods = {method.name: method for method in how.methods}
+    self.assertEqual(set(methods), {'saliency', 'elrp'})
+    self.assertEqual(methods['elrp'].epsilon, 1e-3)
+    self.assertEqual(how.batch_size, 4)
 
   def test_placement_ranks_the_model_among_the_sources_of_each_target(self):
     space = self.insert(self.new())['elrp']

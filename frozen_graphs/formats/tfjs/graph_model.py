@@ -12,7 +12,7 @@ from google.protobuf import json_format
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import tensors, unfusing
+from frozen_graphs import graph, tensors, unfusing
 from frozen_graphs.errors import GraphError, about
 from frozen_graphs.formats.tfjs import files as tfjs_files
 from frozen_graphs.formats.tfjs import weights as tfjs_weights
@@ -57,7 +57,7 @@ def load(source: str | os.PathLike) -> FrozenNetwork:
   with about(model.path):
     _fill_constants(graph_def, weights)
     nodes = unfusing.unfuse(graph_def.node)
-    _check_complete(nodes)
+    graph.check_complete(nodes)
   del graph_def.node[:]
   graph_def.node.extend(nodes)
   signature = _signature(model)
@@ -124,22 +124,6 @@ def _is_empty(tensor) -> bool:
   has_values = fields - {'dtype', 'tensor_shape', 'version_number'}
   elements = tf.TensorShape(tensor.tensor_shape).num_elements()
   return elements != 0 and not has_values
-
-
-def _check_complete(nodes: Iterable[NodeDef]) -> None:
-  """Raises GraphError for nodes of one name, and for missing ones."""
-  names = set()
-  for node in nodes:
-    if node.name in names:
-      raise GraphError(f'Several nodes have the name {node.name!r}.')
-    names.add(node.name)
-  for node in nodes:
-    for name in node.input:
-      if tensors.split(name)[0] not in names:
-        raise GraphError(
-          f'Node {node.name!r} needs {name!r}, which is missing; the file is '
-          'damaged.'
-        )
 
 
 def _signature(model: tfjs_files.Model) -> Mapping:
