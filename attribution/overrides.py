@@ -183,11 +183,7 @@ def mark_activations(
   if unknown:
     raise UnsupportedOpError(_unknown_message(unknown))
   if nonlinear and not entries and not operands:
-    raise UnsupportedOpError(
-      f'No activation to override, although the graph is not linear: '
-      f'{_listing(nonlinear)}. Use the method gradient_times_input, which '
-      'needs none.'
-    )
+    raise UnsupportedOpError(_no_activation_message(nonlinear))
   return _insert_marks(subgraph, entries, operands), ruled
 
 
@@ -264,6 +260,14 @@ def _unknown_message(unknown: list[str]) -> str:
     'attribution.overrides.register_activation, choose a representation '
     'before these operations, or use a method that needs no rule: '
     'saliency, gradient_times_input, integrated_gradients.'
+  )
+
+
+def _no_activation_message(nonlinear: list[str]) -> str:
+  return (
+    f'No activation to override, although the graph is not linear: '
+    f'{_listing(nonlinear)}. Use the method gradient_times_input, which needs '
+    'none.'
   )
 
 

@@ -24,18 +24,17 @@ from transferability import oracle as oracle_lib
 from transferability import ranking
 
 FLAGS = cli.Flags()
-_BANKS = FLAGS.paths('bank', None, 'Folders of mini banks, with commas.')
+_BANKS = FLAGS.paths('bank', 'Folders of mini banks, with commas.')
 _ORACLE_DIR = FLAGS.path(
   'oracle_dir',
-  None,
   'Folder of the bank whose oracle is the truth; by default the first one.',
 )
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _SPLIT = FLAGS.enum(
   'split',
-  'validation',
-  ['validation', 'test'],
   'Scenes that are projected, and on which the oracle was measured.',
+  ['validation', 'test'],
+  'validation',
 )
 _NUM_IMAGES = shared_flags.num_images(FLAGS, 300)
 _OUTPUT = shared_flags.output(FLAGS, 'work/recipes', 'a folder')

@@ -21,23 +21,21 @@ from taskonomy_models.encoder import Encoder
 
 FLAGS = cli.Flags()
 _SPACE = shared_flags.space(FLAGS)
-_GRAPH = FLAGS.path('graph', None, "File of the network's frozen graph.")
+_GRAPH = FLAGS.path('graph', "File of the network's frozen graph.")
 _INPUT = FLAGS.string(
-  'input', None, 'Name of the tensor that takes the images, as input:0.'
+  'input', 'Name of the tensor that takes the images, as input:0.'
 )
 _REPRESENTATION = FLAGS.string(
-  'representation', None, 'Name of the tensor of the representation.'
+  'representation', 'Name of the tensor of the representation.'
 )
 _PREPROCESSING = FLAGS.string(
   'preprocessing',
-  None,
   "What is done to images first, as 'resize(224) | range(-1, 1)'. Nothing "
   'can find out whether it is right.',
 )
 _BANK = shared_flags.bank(FLAGS, None, ' It replaces the four flags above.')
 _NAME = FLAGS.string(
   'name',
-  None,
   'What the network is called; by default as its file, or as the only one of '
   'the bank.',
 )

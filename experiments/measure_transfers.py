@@ -15,15 +15,15 @@ from taskonomy_models.mini import building, transfers
 from toolkit_basics import progress
 
 FLAGS = cli.Flags()
-_BANK = FLAGS.path('bank', 'work/mini_bank', 'Folder of the trained bank.')
+_BANK = FLAGS.path('bank', 'Folder of the trained bank.', 'work/mini_bank')
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _NUM_TRAIN = FLAGS.list(
   'num_train',
-  ['2000', '200'],
   'Numbers of training pictures; for each the transfers are measured.',
+  ['2000', '200'],
 )
 _SEEDS = FLAGS.integer(
-  'seeds', 3, 'How often each readout is trained.', lower_bound=1
+  'seeds', 'How often each readout is trained.', 3, lower_bound=1
 )
 _WORKERS = shared_flags.workers(FLAGS)
 

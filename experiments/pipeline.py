@@ -4,8 +4,10 @@ The unit of work is one model and one range of images, aligned to batches, so
 that a resumed run computes the very batches an uninterrupted one does.
 """
 
+import collections
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
+import itertools
 import os
 import pathlib
 import time
@@ -413,7 +415,6 @@ def project(
   """
   output = pathlib.Path(output)
   check(bank, projection, probe.images.shape[1:])
-  observer = observer or Observer()
   spaces = {
     name: ModelSpace.create(
       output / 'model_space' / name,
@@ -429,25 +430,31 @@ def project(
     _Model(encoder, bank.networks, projection, spaces, output)
     for encoder in bank.encoders
   ]
+  _project_models(models, probe.images, track, observer or Observer())
+  return spaces
+
+
+def _project_models(
+  models: Sequence[_Model],
+  images: np.ndarray,
+  track: Callable[..., Iterable],
+  observer: Observer,
+) -> None:
+  """Projects models one after the other, with one bar of progress for all."""
   work = [(model, model.missing()) for model in models]
-  batches = track(
-    [(model, start) for model, starts in work for start in starts],
-    description='Projecting models',
-  )
-  remaining = iter(batches)
+  every = [start for _, starts in work for start in starts]
+  remaining = iter(track(every, description='Projecting models'))
   for model, starts in work:
-    # One explainer at a time; the progress of all models is one bar.
-    left = _starts(remaining, len(starts))
+    left = itertools.islice(remaining, len(starts))
     try:
       if starts:
-        model.project(probe.images, left, observer)
+        model.project(images, left, observer)
       model.finish()
     except ValueError as error:
       observer.failed(model.encoder, error)
       model.remove()
-      for _ in left:
-        pass
-  return spaces
+      collections.deque(left, maxlen=0)
+  next(remaining, None)  # The last one is done, too.
 
 
 def project_encoder(
@@ -486,12 +493,6 @@ def project_encoder(
     batches = track(starts, description=description)
     model.project(probe.images, batches, observer or Observer())
   model.finish()
-
-
-def _starts(remaining: Iterable, number: int) -> Iterable[int]:
-  for _ in range(number):
-    _, start = next(remaining)
-    yield start
 
 
 def dropped_images(spaces: Mapping[str, ModelSpace]) -> list[str]:

@@ -11,7 +11,7 @@ from experiments import insertion, shared_flags
 
 FLAGS = cli.Flags()
 _SPACE = shared_flags.space(FLAGS)
-_NAME = FLAGS.string('name', None, 'What the network is called.')
+_NAME = FLAGS.string('name', 'What the network is called.')
 _PROBE = shared_flags.SpaceProbe(FLAGS)
 FLAGS.require(_NAME)
 

@@ -234,11 +234,10 @@ def _write_zoo(run: Run) -> None:
       if space.settings.get('map_transform', map_transforms.NONE) == transform
     }
     rest = zoo_evaluation.only(found, found.affinities.keys() - shown.keys())
-    visuals.draw_affinities(bank, run.probe, rest, output)
     found = dataclasses.replace(
       zoo_evaluation.only(found, shown),
       relevant=evaluation.relevant_sources(
         evaluation.load_oracle(bank, known_only=True)
       ),
     )
-    visuals.draw(bank, run.probe, shown, found, output, flags)
+    visuals.draw(bank, run.probe, shown, found, output, flags, rest)

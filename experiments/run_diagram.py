@@ -29,9 +29,9 @@ _NETWORKS = shared_flags.networks(
   'three or more',
 )
 _PROBE = shared_flags.probe(FLAGS, 'scenes')
-_NUM_IMAGES = shared_flags.num_images(FLAGS, 200, lower_bound=3)
+_NUM_IMAGES = shared_flags.num_images(FLAGS, 200, least=3)
 _METHOD = FLAGS.enum(
-  'method', 'elrp', methods.names(), 'How attribution maps are made.'
+  'method', 'How attribution maps are made.', methods.names(), 'elrp'
 )
 
 

@@ -26,17 +26,17 @@ _IMAGE_SIZE = shared_flags.image_size(FLAGS)
 _METHODS = shared_flags.methods(FLAGS)
 _SIMILARITIES = FLAGS.some_of(
   'similarities',
+  'Similarities of the representations to show beside the methods.',
   similarities.names(),
   (),
-  'Similarities of the representations to show beside the methods.',
   may_be_empty=True,
 )
 _PROTOCOL = FLAGS.enum(
   'protocol',
-  'paper',
-  pipeline.PROTOCOLS,
   'Whether maps are compared as the paper says, or as the code that its '
   'authors released does.',
+  pipeline.PROTOCOLS,
+  'paper',
 )
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
@@ -44,13 +44,13 @@ _DEVICE = shared_flags.device(FLAGS)
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 _SPACE_DTYPE = FLAGS.enum(
   'space_dtype',
-  'float16',
-  ['float16', 'float32'],
   'How the numbers of the model space are stored: float32 takes twice the '
   'room.',
+  ['float16', 'float32'],
+  'float16',
 )
 _SAVE_MAPS = FLAGS.bool(
-  'save_maps', False, 'Also write the maps to maps/<method>/<network>.npy.'
+  'save_maps', 'Also write the maps to maps/<method>/<network>.npy.'
 )
 _RECORD = shared_flags.Record(FLAGS, 'results/taskonomy-PROBE')
 

@@ -34,18 +34,21 @@ ON_BAD_MODEL = ('error', 'skip')
 
 FLAGS = cli.Flags()
 _BANK = FLAGS.path(
-  'bank', None, 'Folder of the networks; by default where fetch_zoo puts them.'
+  'bank', 'Folder of the networks; by default where fetch_zoo puts them.'
 )
 _PROBE = shared_flags.Probe(FLAGS, 'photos', 100)
 _IMAGE_SIZE = FLAGS.integer(
   'image_size',
-  224,
   'Height and width to which images, and with them maps, are brought.',
+  224,
   lower_bound=8,
 )
 _METHODS = shared_flags.methods(FLAGS)
 _MAP_TRANSFORM = FLAGS.list(
   'map_transform',
+  f'What is done to maps before they are compared: {map_transforms.NONE} (the '
+  f'paper), or steps joined by + of {", ".join(map_transforms.steps())}. All '
+  'that are given are evaluated; the maps of the first are shown.',
   [
     map_transforms.NONE,
     'pooled',
@@ -53,25 +56,22 @@ _MAP_TRANSFORM = FLAGS.list(
     'absolute+pooled+centred',
     'absolute+root+pooled',
   ],
-  f'What is done to maps before they are compared: {map_transforms.NONE} (the '
-  f'paper), or steps joined by + of {", ".join(map_transforms.steps())}. All '
-  'that are given are evaluated; the maps of the first are shown.',
 )
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS, 4)
 _DEVICE = shared_flags.device(FLAGS)
-_NUM_PERMUTATIONS = FLAGS.integer(
+FLAGS.integer(  # It is read off the run's record, in `results`.
   'num_permutations',
-  9999,
   'How often each test permutes the labels of the networks.',
+  9999,
   lower_bound=1,
 )
 _ON_BAD_MODEL = FLAGS.enum(
   'on_bad_model',
-  'error',
-  ON_BAD_MODEL,
   'What happens if a method refuses a network: the command stops and names '
   'it, or leaves it out of all methods.',
+  ON_BAD_MODEL,
+  'error',
 )
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/zoo-PROBE')

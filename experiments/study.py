@@ -5,7 +5,7 @@ A study is one experiment: a function of a `Study`, registered by name in
 spaces, which are computed when the first of them asks.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import functools
 import os
@@ -19,7 +19,7 @@ from experiments import evaluation, pipeline, run_record, similarities
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
-from toolkit_basics import memo, progress
+from toolkit_basics import files, memo, progress
 from transferability import affinity
 from transferability.model_space import ModelSpace
 from transferability.oracle import Oracle
@@ -76,6 +76,33 @@ class Finding:
   headline: str
   notes: tuple[str, ...] = ()
   files: tuple[str, ...] = ()
+
+
+class Results:
+  """Writes what a study found into its folder, and remembers what it wrote."""
+
+  def __init__(self, folder: pathlib.Path):
+    self._folder = folder
+    self._figures: list[str] = []
+    self._tables: list[str] = []
+
+  @property
+  def files(self) -> tuple[str, ...]:
+    """What was written, figures first."""
+    return (*self._figures, *self._tables)
+
+  def draw(self, name: str, figure: Callable[..., None], *content, **options):
+    """Draws one of `figures`, given what comes behind its path."""
+    figure(self._folder / name, *content, **options)
+    self._figures.append(name)
+
+  def table(self, name: str, header: Sequence, rows: Iterable[Sequence]):
+    files.write_csv(self._folder / name, [header, *rows])
+    self._tables.append(name)
+
+  def matrix(self, name: str, matrix: np.ndarray, names: Sequence[str]):
+    affinity.save_matrix(self._folder / name, matrix, names)
+    self._tables.append(name)
 
 
 class Run:
@@ -286,10 +313,10 @@ class Study:
     kept = memo.Memo(folder)
     known = None if again else kept.find(_FINDING, key)
     if known is not None:
-      files = tuple(known['files'])
-      if all((folder / file).exists() for file in files):
+      written = tuple(known['files'])
+      if all((folder / file).exists() for file in written):
         logging.info('%s: conducted before.', name)
-        return Finding(known['headline'], tuple(known['notes']), files)
+        return Finding(known['headline'], tuple(known['notes']), written)
     finding = function(self, folder)
     kept.keep(_FINDING, key, dataclasses.asdict(finding))
     return finding

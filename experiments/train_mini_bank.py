@@ -22,20 +22,20 @@ _OUTPUT = shared_flags.output(FLAGS, 'work/mini_bank', 'the folder of the bank')
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _STEPS = FLAGS.integer(
   'steps',
-  _DEFAULT.steps,
   'In how many steps each network is trained.',
+  _DEFAULT.steps,
   lower_bound=1,
 )
 _NOISE = FLAGS.float(
   'noise',
-  _DEFAULT.noise,
   'Largest standard deviation of the noise on training pictures in [-1, 1].',
+  _DEFAULT.noise,
   lower_bound=0.0,
 )
 _COMMON_START = FLAGS.bool(
   'common_start',
-  _DEFAULT.common_start,
   'All encoders start from the same random weights.',
+  _DEFAULT.common_start,
 )
 _SEED = shared_flags.seed(FLAGS, _DEFAULT.seed)
 _WORKERS = shared_flags.workers(FLAGS)

@@ -13,9 +13,9 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from toolkit_basics import progress
 from transferability.model_space import ModelSpace
+from transferability.ranking import PrecisionRecall
 
 _EXAMPLES = 5
-_DRAWING = 'Drawing figures'
 _TREE_AXIS = {
   'paper': '1 - affinity',
   'released_code': 'distance of affinity rows',
@@ -29,15 +29,10 @@ def example_maps(
 
   A map averaged over channels gets one channel.
   """
-  shape = (
-    space.map_shape if len(space.map_shape) == 3 else (*space.map_shape, 1)
-  )
-  return np.stack(
-    [
-      np.asarray(space.rows(name)[images], np.float32).reshape(-1, *shape)
-      for name in names
-    ]
-  )
+  height, width, *channels = space.map_shape
+  rows = [np.asarray(space.rows(name)[images], np.float32) for name in names]
+  shape = len(names), len(images), height, width, *(channels or [1])
+  return np.stack(rows).reshape(shape)
 
 
 def _labels(bank: Bank) -> tuple[list[str], list[str | None]]:
@@ -49,26 +44,14 @@ def _labels(bank: Bank) -> tuple[list[str], list[str | None]]:
   return labels, [encoder.group for encoder in bank.encoders]
 
 
-def draw_affinities(
-  bank: Bank,
-  probe: ProbeSet,
-  evaluation: Evaluation,
-  output: str | os.PathLike,
-) -> None:
-  """Writes heat map and tree of each affinity to `figures/`."""
-  with progress.Bar(2 * len(evaluation.affinities), _DRAWING) as bar:
-    _draw_affinities(bank, probe, evaluation, output, bar)
-
-
 def _draw_affinities(
   bank: Bank,
   probe: ProbeSet,
   evaluation: Evaluation,
-  output: str | os.PathLike,
+  folder: pathlib.Path,
   bar: progress.Bar,
 ) -> None:
-  folder = pathlib.Path(output) / 'figures'
-  folder.mkdir(parents=True, exist_ok=True)
+  """Writes heat map and tree of each affinity."""
   labels, groups = _labels(bank)
   shown_as = pathlib.Path(probe.name).name
   for method, matrix in evaluation.affinities.items():
@@ -93,6 +76,19 @@ def _draw_affinities(
     bar.advance()
 
 
+def _draw_curves(
+  curves: Mapping[str, PrecisionRecall], folder: pathlib.Path, bar: progress.Bar
+) -> None:
+  """Writes precision and recall; removes those of other networks if none."""
+  for kind in ('precision', 'recall'):
+    path = folder / f'{kind}.png'
+    if curves:
+      figures.precision_recall_curves(path, curves, kind)
+    for suffix in () if curves else ('.png', '.pdf'):
+      path.with_suffix(suffix).unlink(missing_ok=True)
+    bar.advance()
+
+
 def draw(
   bank: Bank,
   probe: ProbeSet,
@@ -100,6 +96,7 @@ def draw(
   evaluation: Evaluation,
   output: str | os.PathLike,
   settings: Mapping[str, object],
+  more: Evaluation | None = None,
 ) -> None:
   """Writes `figures/`, `report.html` and `tensorboard/`.
 
@@ -110,37 +107,29 @@ def draw(
     evaluation: Of these spaces.
     output: Folder of the run.
     settings: Flags, shown in TensorBoard.
+    more: Another evaluation, of which only the affinities are drawn.
   """
   folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
   labels, groups = _labels(bank)
   shown = next(iter(spaces.values())).kept_images[:_EXAMPLES]
-  shared = {
-    'labels': labels,
-    'groups': groups,
-    'images': probe.images[shown],
-    'maps': {
-      method: example_maps(space, evaluation.names, shown)
-      for method, space in spaces.items()
-    },
-    'settings': settings,
+  shared = {'labels': labels, 'groups': groups, 'settings': settings}
+  shared['images'] = probe.images[shown]
+  shared['maps'] = {
+    method: example_maps(space, evaluation.names, shown)
+    for method, space in spaces.items()
   }
   curves = {name: score.curve for name, score in evaluation.scores.items()}
-  kinds = ('precision', 'recall')
-  steps = len(spaces) + 2 * len(evaluation.affinities) + len(kinds) + 2
-  with progress.Bar(steps, _DRAWING) as bar:
+  evaluations = [evaluation] if more is None else [evaluation, more]
+  steps = len(spaces) + 2 * sum(len(e.affinities) for e in evaluations) + 4
+  with progress.Bar(steps, 'Drawing figures') as bar:
     for method, maps in shared['maps'].items():
       path = folder / f'maps_{method}.png'
       figures.map_grid(path, shared['images'], maps, labels, method)
       bar.advance()
-    _draw_affinities(bank, probe, evaluation, output, bar)
-    for kind in kinds:
-      path = folder / f'{kind}.png'
-      if curves:
-        figures.precision_recall_curves(path, curves, kind)
-      for suffix in () if curves else ('.png', '.pdf'):  # Of other networks.
-        path.with_suffix(suffix).unlink(missing_ok=True)
-      bar.advance()
+    for each in evaluations:
+      _draw_affinities(bank, probe, each, folder, bar)
+    _draw_curves(curves, folder, bar)
     report.write(
       folder.parent / 'report.html',
       title=f'{bank.name} on {pathlib.Path(probe.name).name}',

@@ -29,7 +29,10 @@ def about(what: object) -> Iterator[None]:
   try:
     yield
   except ValueError as error:
-    raise type(error)(f'{what}: {error}') from error
+    # Those of Unicode and JSON cannot be made of a message alone.
+    is_plain = type(error).__init__ is ValueError.__init__
+    kind = type(error) if is_plain else ValueError
+    raise kind(f'{what}: {error}') from error
 
 
 def brief(error: BaseException, most: int = 120) -> str:

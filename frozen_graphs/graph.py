@@ -3,6 +3,7 @@
 Nothing here runs the graph or gives it to TensorFlow.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 import dataclasses
 import os
@@ -91,7 +92,7 @@ def read(
     graph_def = _parse(
       content, is_text=str(path).endswith(('txt', '.prototxt'))
     )
-    _check_complete(graph_def)
+    check_complete(graph_def.node)
   except (DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
     reason = ' '.join(str(error).split())
     raise GraphError(
@@ -109,16 +110,17 @@ def _parse(content: bytes, is_text: bool) -> GraphDef:
   return GraphDef.FromString(content)
 
 
-def _check_complete(graph_def: GraphDef) -> None:
+def check_complete(nodes: Sequence[NodeDef]) -> None:
   """Raises GraphError for what a cut-off file leaves behind."""
-  if not graph_def.node:
+  if not nodes:
     raise GraphError(
       'no nodes found; the file is empty, cut off, or not a frozen GraphDef.'
     )
-  names = {node.name for node in graph_def.node}
-  if len(names) != len(graph_def.node):
-    raise GraphError('several nodes have the same name.')
-  for node in graph_def.node:
+  names = Counter(node.name for node in nodes)
+  name, count = names.most_common(1)[0]
+  if count > 1:
+    raise GraphError(f'several nodes have the same name, {name!r}.')
+  for node in nodes:
     for name in node.input:
       if tensors.split(name)[0] not in names:
         raise GraphError(

@@ -112,7 +112,7 @@ class NamedGraph:
     """Returns the graph, and the names of its inputs and outputs."""
     graph_def = self.graph.as_graph_def(add_shapes=True)
     nodes = {node.name: node for node in graph_def.node}
-    names = _Names()
+    names = _NewNames()
     if 'input' in nodes:
       names.reserve('input')
     for name, tensor in self._inputs.items():
@@ -125,9 +125,8 @@ class NamedGraph:
       outputs.append(names.reserve(legal(name)))
       extra.append(_identity(outputs[-1], tensor))
     for made in self._made:
-      if made.tensors and made.alias and not names.is_taken(made.alias):
-        names.reserve(made.alias)
-        extra += _aliases(made)
+      if made.alias and not names.is_taken(made.alias):
+        extra += _identities(made.alias, made, names)
     for made in self._made:
       names.rename_below(made, nodes)
     result = tf.compat.v1.GraphDef(versions=graph_def.versions)
@@ -138,7 +137,7 @@ class NamedGraph:
     return result, inputs, tuple(f'{name}:0' for name in outputs)
 
 
-class _Names:
+class _NewNames:
   """New names of nodes, none given twice."""
 
   def __init__(self):
@@ -173,30 +172,22 @@ class _Names:
       node.input[i] = f'{control}{self.of(name)}{colon}{number}'
 
 
-def _name_results(made: _Made, names: _Names) -> list[NodeDef]:
+def _name_results(made: _Made, names: _NewNames) -> list[NodeDef]:
   """Names the node of the results; returns the nodes that takes."""
-  if not made.tensors:
-    return []
-  op = made.tensors[0].op
-  is_own = op.name.startswith(made.scope)
-  if is_own and list(made.tensors) == list(op.outputs):
-    names.rename(op.name, made.name)
-    return []
+  op = made.tensors[0].op if made.tensors else None
+  if op and op.name.startswith(made.scope):
+    if list(made.tensors) == list(op.outputs):
+      names.rename(op.name, made.name)
+      return []
+  return _identities(made.name, made, names)
+
+
+def _identities(name: str, made: _Made, names: _NewNames) -> list[NodeDef]:
+  """Returns nodes that give the results another name."""
   return [
-    _identity(names.reserve(_numbered(made.name, i)), tensor)
+    _identity(names.reserve(f'{name}/output_{i}' if i else name), tensor)
     for i, tensor in enumerate(made.tensors)
   ]
-
-
-def _aliases(made: _Made) -> list[NodeDef]:
-  return [
-    _identity(_numbered(made.alias, i), tensor)
-    for i, tensor in enumerate(made.tensors)
-  ]
-
-
-def _numbered(name: str, number: int) -> str:
-  return f'{name}/output_{number}' if number else name
 
 
 def _identity(name: str, tensor: tf.Tensor) -> NodeDef:

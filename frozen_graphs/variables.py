@@ -97,22 +97,17 @@ def _needed(nodes: Mapping[str, NodeDef], outputs: Iterable[str]) -> list[str]:
 
   Control inputs do not count, and the value of a variable is not computed.
   """
-  needed = {}
-  stack = [
-    tensors.split(graph_ends.full_name(nodes, name))[0] for name in outputs
-  ]
-  while stack:
-    name = stack.pop()
-    if name in needed:
-      continue
+
+  def sources(name: str) -> list[str]:
     if name not in nodes:
       raise GraphError(f'The node {name!r} is missing; the graph is damaged.')
-    needed[name] = True
-    if nodes[name].op == 'ReadVariableOp':
-      handle = _handle(nodes, nodes[name])
-      stack.append(handle or tensors.split(nodes[name].input[0])[0])
-    else:
-      stack.extend(source for source, _ in tensors.data_inputs(nodes[name]))
+    node = nodes[name]
+    if node.op == 'ReadVariableOp':
+      return [_handle(nodes, node) or tensors.split(node.input[0])[0]]
+    return [source for source, _ in tensors.data_inputs(node)]
+
+  ends = [graph_ends.find(nodes, name)[0] for name in outputs]
+  needed = tensors.reachable(ends, sources)
   return [name for name in nodes if name in needed]
 
 

@@ -90,7 +90,7 @@ names = _LOADERS.names
 
 
 def load(
-  probe: str | os.PathLike[str],
+  probe: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | np.ndarray,
   *,
   probe_dir: str | os.PathLike[str] | None = None,
   num_images: int = 1000,
@@ -106,6 +106,7 @@ def load(
       following links, without hidden files), of a .txt file with one path a
       line (relative to its folder), or of a .npy file with uint8 [N, H, W, 3].
       A name goes before a folder of that name: say './coco' for the folder.
+      From Python also a list of paths of images, or an array of such uint8.
     probe_dir: Where the photographs of 'taskonomy', 'indoor' or 'coco' are: in
       a folder of that name in it, or if there is none, in itself.
     num_images: How many to draw at random (without repetition) from a set that
@@ -124,8 +125,9 @@ def load(
     ProbeSetError: If an argument has no meaning, nothing is found (the message
       says what to put where), or files are unreadable.
   """
+  is_path = isinstance(probe, str | os.PathLike)
   request = Request(
-    name=os.fspath(probe),
+    name=os.fspath(probe) if is_path else 'images',
     probe_dir=None if probe_dir is None else os.fspath(probe_dir),
     num_images=_positive(num_images, 'num_images'),
     image_size=_checked_size(image_size),
@@ -133,6 +135,8 @@ def load(
     on_bad_image=on_bad_image,
     progress=progress or _no_progress,
   )
+  if not is_path:
+    return _load_object(request, probe)
   if request.name in _LOADERS:
     return _LOADERS.get(request.name)(request)
   if request.probe_dir is not None:
@@ -294,6 +298,18 @@ def _load_files(
   return _probe_set(request, sample.pictures, sample.names, sample.skipped)
 
 
+def _load_object(
+  request: Request, probe: np.ndarray | Sequence[str | os.PathLike[str]]
+) -> ProbeSet:
+  if isinstance(probe, np.ndarray):
+    return _fitted(request, probe, 'The array of images', 'image')
+  names = [os.fspath(path) for path in probe]
+  files = {name: os.fspath(_expanded(name)) for name in names}
+  if not files:
+    raise errors.ProbeSetError('The list of images is empty.')
+  return _load_files(request, files, pathlib.Path())
+
+
 def _load_array(request: Request, path: pathlib.Path) -> ProbeSet:
   try:
     array = np.load(path, mmap_mode='r', allow_pickle=False)
@@ -305,14 +321,21 @@ def _load_array(request: Request, path: pathlib.Path) -> ProbeSet:
     raise errors.ProbeSetError(
       f'{path} is an archive of arrays, not one .npy array.'
     )
+  return _fitted(request, array, str(path), path.name)
+
+
+def _fitted(
+  request: Request, array: np.ndarray, where: str, name: str
+) -> ProbeSet:
+  """Returns a sample of an array of images, cropped and resized."""
   if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
     raise errors.ProbeSetError(
-      f'{path} holds {array.dtype} {list(array.shape)}, but images must be '
+      f'{where} holds {array.dtype} {list(array.shape)}, but images must be '
       'uint8 [num_images, height, width, 3] (RGB).'
     )
   if not array.size:
     raise errors.ProbeSetError(
-      f'{path} holds no images: its shape is {array.shape}.'
+      f'{where} holds no images: its shape is {array.shape}.'
     )
   rng = np.random.default_rng(request.seed)
   chosen = np.sort(rng.permutation(len(array))[: request.num_images])
@@ -321,7 +344,7 @@ def _load_array(request: Request, path: pathlib.Path) -> ProbeSet:
     total=len(chosen),
     description=f'Reading {request.name}',
   )
-  ids = tuple(f'{path.name}[{i}]' for i in chosen)
+  ids = tuple(f'{name}[{i}]' for i in chosen)
   return _probe_set(request, np.stack(list(pictures)), ids)
 
 

@@ -5,7 +5,6 @@ representation] and checked against the list of allowed operations, T must make
 inputs that fit, and the gradient on a picture must be finite and not zero.
 """
 
-from collections.abc import Mapping
 import math
 import os
 
@@ -16,7 +15,7 @@ from attribution.explainer import Explainer
 from attribution.preprocessing import Preprocessing
 import frozen_graphs
 from frozen_graphs.errors import GraphError
-from taskonomy_models.bank import Folder
+from taskonomy_models.bank import Folder, check_name
 from taskonomy_models.encoder import Encoder
 
 _SIDE = 224  # Of the picture that a network is tried on, if nothing says.
@@ -27,37 +26,26 @@ def convert(
   output: str | os.PathLike,
   *,
   name: str,
-  representation: str | None = None,
   preprocessing: str | None = None,
-  input: str | None = None,
   label: str | None = None,
   group: str | None = None,
   image_size: int | None = None,
-  format: str | None = None,
-  constants: Mapping[str, object] | None = None,
   overwrite: bool = False,
   **options,
 ) -> Encoder:
   """Writes a network into a bank, which is made if there is none.
 
   Args:
-    source: A Keras model, a path, or a handle of TensorFlow Hub; see
-      `frozen_graphs.load`, which gets `input`, `representation`, `format`,
-      `constants` and the options.
+    source: A Keras model, a path, or a handle of TensorFlow Hub.
     output: Folder of the bank; gets NAME.pb and an entry in bank.json.
     name: Of the encoder.
-    representation: A tensor of the network, or a layer of a Keras model. An
-      end of a tensor's name is enough, if no other has it.
     preprocessing: T, from an image to the input, for example
       'resize(224) | range(-1, 1)'.
-    input: The tensor of the images; default: the network's first input.
     label: As shown in figures; default: the name.
     group: Colour of its leaf in the similarity tree.
     image_size: Side of probe images that suits the bank.
-    format: Of the source; default: what its name says.
-    constants: Values of other inputs, by their names.
     overwrite: Replace the bank's network of that name, if there is one.
-    **options: Of the format, such as `signature` or `tags`.
+    **options: Of `frozen_graphs.load`, such as `representation` and `input`.
 
   Returns:
     The entry.
@@ -69,31 +57,55 @@ def convert(
   """
   folder = Folder(output)
   folder.check_free(name, overwrite)
-  t = _parsed(preprocessing)
-  network = frozen_graphs.load(
-    source,
-    input=input,
-    representation=representation,
-    format=format,
-    constants=constants,
-    **options,
+  _parsed(preprocessing)  # Before anything is loaded.
+  encoder = encoder_of(
+    frozen_graphs.load(source, **options),
+    preprocessing,
+    name=name,
+    label=label,
+    group=group,
+    image_size=image_size,
   )
+  return folder.add(
+    encoder, encoder.graph, overwrite=overwrite, image_size=image_size
+  )
+
+
+def encoder_of(
+  network: frozen_graphs.Network,
+  preprocessing: str | None,
+  *,
+  name: str,
+  label: str | None = None,
+  group: str | None = None,
+  image_size: int | None = None,
+) -> Encoder:
+  """Returns a network as an encoder in memory, tried on a picture.
+
+  Args:
+    network: With its representation.
+    preprocessing: T, from an image to the input.
+    name: Of the encoder.
+    label: As shown in figures; default: the name.
+    group: Colour of its leaf in the similarity tree.
+    image_size: Side of the picture.
+
+  Raises:
+    ValueError: If T is missing or does not fit, or the network cannot be
+      explained.
+  """
+  check_name(name)
+  t = _parsed(preprocessing)
   check_shape(network, t, image_size)
   _try(network, t, image_size)
-  encoder = Encoder(
+  return Encoder(
     name=name,
-    graph='',
+    graph=network.subgraph.graph_def(),
     input_tensor=network.subgraph.input_tensor,
     representation_tensor=network.subgraph.representation_tensor,
     preprocessing=str(t),
     label=label or name,
     group=group,
-  )
-  return folder.add(
-    encoder,
-    network.subgraph.graph_def(),
-    overwrite=overwrite,
-    image_size=image_size,
   )
 
 
@@ -132,8 +144,8 @@ def _side(network: frozen_graphs.Network, image_size: int | None) -> int:
 def _try(
   network: frozen_graphs.Network, t: Preprocessing, image_size: int | None
 ) -> None:
-  """Raises GraphError unless a picture has a gradient that can be a map."""
-  if not _is_usable(network, t, 'saliency', image_size):
+  """Raises GraphError unless pictures have gradients that can be maps."""
+  if fault(network, t, 'saliency', image_size):
     raise GraphError(
       f'{network.name}: the gradient of {network.representation_tensor!r} with '
       f'respect to {network.input_tensor!r} is zero or not finite on a '
@@ -142,23 +154,27 @@ def _try(
     )
 
 
-def _is_usable(
+def fault(
   network: frozen_graphs.Network,
   t: str | Preprocessing,
   method: str,
   image_size: int | None = None,
-) -> bool:
-  """Returns whether the map of a picture is finite and not zero."""
-  side = _side(network, image_size)
-  coarse = np.random.default_rng(0).integers(
-    0, 256, (1, math.ceil(side / 8), math.ceil(side / 8), 3), np.uint8
-  )
-  picture = coarse.repeat(8, axis=1).repeat(8, axis=2)[:, :side, :side]
+) -> str:
+  """Returns what is wrong with the maps of two pictures; '' if nothing is."""
+  side, rng = _side(network, image_size), np.random.default_rng(0)
+  total = np.zeros((2, side, side, 3))
+  for cell in (8, 16, 32, 64):  # Amplitudes fall as in photographs.
+    cells = math.ceil(side / cell)
+    coarse = rng.uniform(-1, 1, (2, cells, cells, 3)) * np.sqrt(cell / 8)
+    total += coarse.repeat(cell, 1).repeat(cell, 2)[:, :side, :side]
+  pictures = np.clip(128 + 30 * total, 0, 255).astype(np.uint8)
   with Explainer(
     network, preprocessing=t, methods=(method,), batch_size=1
   ) as explainer:
-    found = explainer.explain(picture).maps[method]
-  return bool(np.all(np.isfinite(found)) and np.any(found))
+    maps = explainer.explain(pictures).maps[method]
+  if not np.all(np.isfinite(maps)):
+    return 'the map is not finite'
+  return '' if all(map(np.any, maps)) else 'the map is zero'
 
 
 def describe(encoder: Encoder) -> str:
@@ -167,7 +183,7 @@ def describe(encoder: Encoder) -> str:
   try:
     _, ruled = overrides.marked(network)
     rules = ', '.join(f'{kind} {n}' for kind, n in sorted(ruled.items()))
-    if not _is_usable(network, encoder.preprocessing, 'elrp'):
+    if fault(network, encoder.preprocessing, 'elrp'):
       rules += (
         '; ITS MAP OF A PICTURE IS ZERO OR NOT FINITE (does the network have '
         'trained weights?), use other methods'

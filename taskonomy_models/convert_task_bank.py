@@ -18,34 +18,31 @@ from toolkit_basics import progress
 
 FLAGS = cli.Flags()
 _SOURCE = FLAGS.path(
-  'source', None, 'Folder of the checkpoints or .pth files that you have.'
+  'source', 'Folder of the checkpoints or .pth files that you have.'
 )
 _DOWNLOAD = FLAGS.enum(
   'download',
-  None,
-  task_bank_download.RELEASES,
   'Fetch this release first (2 GB for PyTorch), into --download_dir.',
+  task_bank_download.RELEASES,
 )
 _DOWNLOAD_DIR = FLAGS.path(
   'download_dir',
-  None,
   "Folder of what is fetched; by default one in the user's cache.",
 )
 _OUTPUT = FLAGS.path(
-  'output', None, 'Folder of the bank; by default where --bank=task_bank looks.'
+  'output', 'Folder of the bank; by default where --bank=task_bank looks.'
 )
 _TASKS = FLAGS.list(
-  'tasks', [], 'Only the encoders of these tasks, as curvature,rgb2depth.'
+  'tasks', 'Only the encoders of these tasks, as curvature,rgb2depth.', []
 )
 _WEIGHTS_TYPE = FLAGS.enum(
   'weights_type',
-  'float32',
-  task_bank_encoder.WEIGHTS_TYPES,
   'How the graphs store their kernels; float16 takes half the room.',
+  task_bank_encoder.WEIGHTS_TYPES,
+  'float32',
 )
 _ALLOW_UNKNOWN_DIGESTS = FLAGS.bool(
   'allow_unknown_digests',
-  False,
   'Also take a .pth file that is not the released one its name says.',
 )
 

@@ -27,26 +27,24 @@ from toolkit_basics import progress
 FLAGS = cli.Flags()
 _OUTPUT = FLAGS.path(
   'output',
-  None,
   "Folder of the bank; by default one in the user's cache, as for run_zoo.",
 )
 _GROUP = FLAGS.string(
   'group',
-  'default',
   'Which networks are fetched: default, tests (a few small ones), all, or one '
   'of the groups that --list shows.',
+  'default',
 )
-_NETWORKS = FLAGS.list('networks', [], 'Networks by name, instead of a group.')
+_NETWORKS = FLAGS.list('networks', 'Networks by name, instead of a group.', [])
 _PACKAGES_DIR = FLAGS.path(
   'packages_dir',
-  None,
   "Folder of the packages' files; by default packages, in that of the bank.",
 )
 _OVERWRITE = FLAGS.bool(
-  'overwrite', False, 'Convert networks again that the bank has already.'
+  'overwrite', 'Convert networks again that the bank has already.'
 )
 _LIST = FLAGS.bool(
-  'list', False, 'Show the networks and their licences; fetch nothing.'
+  'list', 'Show the networks and their licences; fetch nothing.'
 )
 
 

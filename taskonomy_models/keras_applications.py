@@ -18,28 +18,25 @@ from toolkit_basics import progress
 
 FLAGS = cli.Flags()
 _OUTPUT = FLAGS.path(
-  'output', None, 'Folder of the bank; it is made if it is not there.'
+  'output', 'Folder of the bank; it is made if it is not there.'
 )
 _NETWORKS = FLAGS.some_of(
   'networks',
-  tuple(keras_networks.NETWORKS),
-  tuple(keras_networks.NETWORKS),
   'Which networks are brought into the bank.',
+  tuple(keras_networks.NETWORKS),
+  tuple(keras_networks.NETWORKS),
 )
 _WEIGHTS = FLAGS.enum(
   'weights',
-  'imagenet',
-  keras_networks.WEIGHTS,
   'Whether the networks are those trained on ImageNet, or untrained.',
+  keras_networks.WEIGHTS,
+  'imagenet',
 )
 _SEED = FLAGS.integer(
-  'seed',
-  0,
-  'Random weights are the same for the same number.',
-  lower_bound=0,
+  'seed', 'Random weights are the same for the same number.', 0, lower_bound=0
 )
 _OVERWRITE = FLAGS.bool(
-  'overwrite', False, 'Convert networks again that the bank has already.'
+  'overwrite', 'Convert networks again that the bank has already.'
 )
 FLAGS.require(_OUTPUT)
 

@@ -44,7 +44,7 @@ def _read_array(path: pathlib.Path) -> np.ndarray:
   return np.load(path, mmap_mode='r')
 
 
-def _write_arrays(path: pathlib.Path, values: Mapping[str, np.ndarray]) -> None:
+def _write_arrays(path: pathlib.Path, values: Mapping[str, Any]) -> None:
   with files.replacing(path) as file:
     np.savez(file, **values)
 
@@ -68,9 +68,9 @@ def digest(key: Any) -> str:
 
 def _plain(value: Any) -> Any:
   if isinstance(value, np.ndarray):
-    content = hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
+    content = hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()
     return [value.dtype.str, value.shape, content]
-  if dataclasses.is_dataclass(value):
+  if dataclasses.is_dataclass(value) and not isinstance(value, type):
     return dataclasses.asdict(value)
   raise TypeError(f'{value!r} cannot be a part of a key.')
 

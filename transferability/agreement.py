@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 
 from transferability import resampling
 
-STATISTICS = ('pearson', 'kendall', 'weighted_tau')
 _MAX_EXACT = 5040  # Orders of 7 candidates; of more, this many are drawn.
 _MIN_VALID = 0.5  # Share of draws that must have two different values.
 
@@ -80,6 +79,7 @@ _FUNCTIONS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
   'kendall': kendall,
   'weighted_tau': weighted_tau,
 }
+STATISTICS = tuple(_FUNCTIONS)
 
 
 def compare(

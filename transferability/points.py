@@ -154,7 +154,7 @@ class Point:
     """Makes rows that do not match their records unfinished again."""
     rows, records = self.rows(), self.records()
     recorded = np.flatnonzero(records)
-    lost = [i for i in recorded if record(rows[i]) != records[i]]
+    lost = [int(i) for i in recorded if record(rows[i]) != records[i]]
     self._store_records(lost, np.zeros(len(lost), '<u8'))
 
   def sync(self) -> None:
@@ -243,7 +243,7 @@ class Writer:
       maps[pending].reshape(len(pending), math.prod(self._map_shape))
     )
     self._refuse({start + int(pending[i]): why for i, why in bad.items()})
-    self._point.store(start + pending, rows)
+    self._point.store((start + pending).tolist(), rows)
 
   def finish(self) -> None:
     """Makes the rows durable, against a power failure too.
@@ -278,7 +278,7 @@ class Writer:
 
 def record(row: np.ndarray) -> int:
   """Returns the record of a finished row; never 0."""
-  return _RECORDED + zlib.crc32(np.ascontiguousarray(row))
+  return _RECORDED + zlib.crc32(np.ascontiguousarray(row).data)
 
 
 def dropped_images(folder: pathlib.Path) -> list[int]:

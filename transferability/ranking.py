@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transferability.oracle import (
   Oracle,
@@ -37,7 +38,7 @@ class PrecisionRecall:
 
   @classmethod
   def from_hits(
-    cls, hits: Sequence[float], num_targets: int, num_relevant: int = 5
+    cls, hits: ArrayLike, num_targets: int, num_relevant: int = 5
   ) -> 'PrecisionRecall':
     """Makes the curves of the hits at K = 1, 2, ..."""
     hits = np.asarray(hits, np.float64)

@@ -46,7 +46,7 @@ class Transfer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Selection:
+class SourceChoice:
   """An optimal choice.
 
   Attributes:
@@ -67,7 +67,7 @@ def select_sources(
   budget: float,
   costs: Mapping[str, float] | None = None,
   importance: Mapping[str, float] | None = None,
-) -> Selection:
+) -> SourceChoice:
   """Chooses sources, and one transfer into each target.
 
   Targets are those of the transfers; all of them are served. Choices of equal
@@ -98,6 +98,7 @@ def select_sources(
   best = program.solve(scaled, np.zeros(len(tasks)))
   if best is None:
     cheapest = program.solve(np.zeros(len(values)), -prices, limited=False)
+    assert cheapest is not None  # Nothing limits it.
     least = prices[cheapest[1]].sum()
     raise ValueError(
       f'No choice serves all {len(targets)} targets with a budget of '
@@ -111,7 +112,7 @@ def select_sources(
     used = cheaper[0]
   served = [transfers[i] for i in used]
   sources = sorted({name for transfer in served for name in transfer.sources})
-  return Selection(
+  return SourceChoice(
     tuple(sources),
     {transfer.target: transfer for transfer in served},
     float(values[used].sum()),

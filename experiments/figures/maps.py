@@ -17,7 +17,10 @@ _GAP = 4  # Pixels between the panels of a map grid, at the least.
 
 
 def map_panels(
-  images: np.ndarray, maps: np.ndarray, overlay: bool = False
+  images: np.ndarray,
+  maps: np.ndarray,
+  overlay: bool = False,
+  is_signed: bool | None = None,
 ) -> np.ndarray:
   """Renders each image beside the attribution maps of all models.
 
@@ -30,6 +33,7 @@ def map_panels(
     maps: [num_models, n, h, w, C]; drawn as large as the images.
     overlay: Whether the map is laid over the grey image: the larger a value,
       the less of the image shows.
+    is_signed: Whether maps, perhaps others too, have negative values.
 
   Returns:
     uint8 [n, H, num_models * (W + gap) + W, 3].
@@ -39,7 +43,7 @@ def map_panels(
   """
   images, maps = np.asarray(images), np.asarray(maps)
   _check_maps(images, maps)
-  is_signed = _is_signed(maps)
+  is_signed = _is_signed(maps) if is_signed is None else is_signed
   height, width = images.shape[1:3]
   gap = np.full((height, _gap(width), 3), 255, np.uint8)
   rows = []
@@ -78,11 +82,12 @@ def map_grid(
     overlay: Whether the maps are laid over the images.
   """
   style.check_length('labels', labels, len(maps))
-  panels = map_panels(images, maps, overlay)
-  image_width = np.shape(images)[2]
-  pitch = image_width + _gap(image_width)
+  is_signed, image_width = _is_signed(maps), np.shape(images)[2]
   bands = np.array_split(np.arange(len(maps)), -(-len(maps) // _MAX_COLUMNS))
-  mosaics = [_mosaic(panels, band, pitch) for band in bands]
+  mosaics = [
+    _mosaic(map_panels(images, maps[band], overlay, is_signed), image_width)
+    for band in bands
+  ]
   columns = len(bands[0]) + 1
   width = min(1.6 * columns, max(10.2, 0.45 * columns))  # Inches, as all below.
   inch = width / mosaics[0].shape[1]
@@ -99,7 +104,7 @@ def map_grid(
     shown = ['Image', *(labels[i] for i in band)]
     _column_labels(axes, shown, image_width, is_upright)
   style.title(figure, f'Attribution maps: {style.method_label(method)}', 0.2)
-  _map_caption(figure, _is_signed(maps), 0.2, overlay)
+  _map_caption(figure, is_signed, 0.2, overlay)
   style.save(figure, path)
 
 
@@ -108,27 +113,12 @@ def _gap(width: int) -> int:
   return max(_GAP, width // 16)
 
 
-def _mosaic(panels: np.ndarray, band: np.ndarray, pitch: int) -> np.ndarray:
-  """Returns the images and the maps of some models, a row for each image.
-
-  Args:
-    panels: As `map_panels` returns.
-    band: Indices of the models, consecutive.
-    pitch: Pixels from panel to panel.
-  """
-  count, rows, width, _ = panels.shape
-  image = width % pitch  # The last panel has no gap behind it.
-  gap = pitch - image
-  first, last = (band[0] + 1) * pitch - gap, (band[-1] + 1) * pitch + image
-  strips = np.concatenate(
-    [panels[:, :, :image], panels[:, :, first:last]], axis=2
-  )
-  mosaic = np.full(
-    (count * (rows + gap) - gap, strips.shape[2], 3), 255, np.uint8
-  )
-  for j, strip in enumerate(strips):
-    mosaic[j * (rows + gap) :][:rows] = strip
-  return mosaic
+def _mosaic(panels: np.ndarray, image_width: int) -> np.ndarray:
+  """Returns what `map_panels` does, a row for each image."""
+  gap = _gap(image_width)
+  below = [(0, 0), (0, gap), (0, 0), (0, 0)]
+  rows = np.pad(panels, below, constant_values=255)
+  return rows.reshape(-1, *panels.shape[2:])[:-gap]
 
 
 def _column_labels(

@@ -21,9 +21,10 @@ from frozen_graphs import (
   tensors,
   variables,
 )
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, about
 from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
+from toolkit_basics import files
 
 NodeDef = tf.compat.v1.NodeDef
 
@@ -87,7 +88,7 @@ def load(
       'holds weights only: load them into the network in Python, and convert '
       'that, or save it as a SavedModel.'
     )
-  try:
+  with about(prefix):
     graph_def = control_flow.fold(_read(meta_path).graph_def, constants)
     stored = variables.stored_variables(graph_def)
     inputs = graph_ends.placeholders(graph_def.node)
@@ -102,8 +103,6 @@ def load(
     graph_def = variables.prune(graph_def, outputs)
     values = stored_values.reader(prefix, stored)
     graph_def = variables.freeze(graph_def, values)
-  except GraphError as error:
-    raise type(error)(f'{prefix}: {error}') from error
   kept = {node.name for node in graph_def.node}
   return FrozenNetwork(
     graph_def=graph_def,
@@ -114,10 +113,9 @@ def load(
 
 
 def _read(path: pathlib.Path):
-  if path.stat().st_size > _MAX_BYTES:
-    raise GraphError(f'{path.name} is larger than {_MAX_BYTES} bytes.')
+  content = files.read_bounded(path, _MAX_BYTES, GraphError)
   try:
-    meta_graph = tf.compat.v1.MetaGraphDef.FromString(path.read_bytes())
+    meta_graph = tf.compat.v1.MetaGraphDef.FromString(content)
   except DecodeError as error:
     raise GraphError(f'{path.name} is damaged or cut off: {error}') from error
   if not meta_graph.graph_def.node:

@@ -110,9 +110,9 @@ def train_task(
     task_number=_TASK_NAMES.index(name),
   )
   graph_def = mini_network.freeze(encoder, IMAGE_SIZE)
-  path = os.path.join(output, f'{name}.pb')
-  mini_network.save_graph(graph_def, path)
-  results = {**results, 'graph_sha256': files.sha256(path)}
+  content = graph_def.SerializeToString(deterministic=True)
+  files.write_atomically(os.path.join(output, f'{name}.pb'), content)
+  results = {**results, 'graph_sha256': files.sha256(content)}
   memo.Memo(output).keep(name, _key(name, recipe, scenes), results)
 
 

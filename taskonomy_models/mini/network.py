@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from taskonomy_models.mini import tasks as mini_tasks
-from toolkit_basics import files
 
 REPRESENTATION_CHANNELS = 8
 STRIDE = 8
@@ -165,8 +164,3 @@ def freeze(encoder: tf.keras.Model, size: int) -> tf.compat.v1.GraphDef:
   graph_def = graph.as_graph_def()
   _half_precision(graph_def)
   return graph_def
-
-
-def save_graph(graph_def: tf.compat.v1.GraphDef, path: str) -> None:
-  content = graph_def.SerializeToString(deterministic=True)
-  files.write_atomically(path, content)

@@ -6,7 +6,6 @@ comparison fair.
 """
 
 import dataclasses
-import math
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +16,6 @@ from taskonomy_models.mini import training as mini_training
 _HIDDEN_DENSE = 48
 _HIDDEN_VECTOR = 64
 _CELL = 4  # Side of the block of label pixels that one unit position predicts.
-_EVALUATION_BATCH = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,14 +140,12 @@ class Readouts:
     self, representations: np.ndarray, labels: np.ndarray
   ) -> np.ndarray:
     """Returns the loss of each source on each picture, float [S, N]."""
-    losses = []
-    for start in range(0, len(labels), _EVALUATION_BATCH):
-      rows = slice(start, start + _EVALUATION_BATCH)
-      losses.append(
-        self._score(
-          self._inputs(representations[:, rows]), tf.constant(labels[rows])
-        ).numpy()
+    losses = [
+      self._score(
+        self._inputs(representations[:, rows]), tf.constant(labels[rows])
       )
+      for rows in mini_training.slices(len(labels))
+    ]
     return np.concatenate(losses, axis=1)
 
   def predict(self, representations: np.ndarray) -> np.ndarray:
@@ -162,8 +158,7 @@ class Readouts:
     """
     sources, number = representations.shape[:2]
     parts = []
-    for start in range(0, number, _EVALUATION_BATCH):
-      rows = slice(start, start + _EVALUATION_BATCH)
+    for rows in mini_training.slices(number):
       outputs = self._outputs(self._inputs(representations[:, rows]), None)
       parts.append(tf.reshape(outputs, (sources, -1, *outputs.shape[1:])))
     outputs = np.concatenate(parts, axis=1)
@@ -186,14 +181,11 @@ class Readouts:
     best = np.full(len(self._representations), np.inf)
     kept = [variable.numpy() for variable in self._variables]
     every = max(recipe.steps // recipe.checkpoints, 1)
-    size = min(recipe.batch_size, len(self._labels))
-    order = np.zeros(0, int)
+    number = len(self._labels)
+    drawn = mini_training.batches(rng, number, min(recipe.batch_size, number))
     for step in range(recipe.steps):
-      if len(order) < size:
-        order = rng.permutation(len(self._labels))
-      rows, order = np.split(order, [size])
-      rate = recipe.learning_rate * 0.5
-      rate *= 1 + math.cos(math.pi * step / recipe.steps)
+      rows = next(drawn)
+      rate = recipe.learning_rate * mini_training.cosine(step, recipe.steps)
       self._step(
         self._inputs(self._representations[:, rows]),
         tf.constant(self._labels[rows]),

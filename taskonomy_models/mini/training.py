@@ -6,7 +6,7 @@ choices make them comparable, one random initialisation shared by all tasks,
 and noise on every training picture.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import dataclasses
 import math
 import time
@@ -47,8 +47,30 @@ class Recipe:
   def rate(self, step: int) -> float:
     """Returns the learning rate of a step, counted from 0."""
     warm = min(1.0, (step + 1) / self.warm_up)
-    cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
-    return self.learning_rate * warm * cosine
+    return self.learning_rate * warm * cosine(step, self.steps)
+
+
+def cosine(step: int, steps: int) -> float:
+  """Falls from 1 to 0 over the steps of a training."""
+  return 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def batches(
+  rng: np.random.Generator, number: int, size: int
+) -> Iterator[np.ndarray]:
+  """Yields the rows of batches without an end, each round in a new order."""
+  order = np.zeros(0, int)
+  while True:
+    if len(order) < size:
+      order = rng.permutation(number)
+    rows, order = np.split(order, [size])
+    yield rows
+
+
+def slices(number: int) -> Iterator[slice]:
+  """Yields the rows that are evaluated at once."""
+  for start in range(0, number, _EVALUATION_BATCH):
+    yield slice(start, start + _EVALUATION_BATCH)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,33 +143,38 @@ def constant_outputs(
   return np.log((counts + 1) / (counts + 1).sum()).astype(np.float32)
 
 
-def _evaluate(task, forward, loss, data: Data, preprocess, seed: int):
-  """Returns the loss of each picture; noise as the task defines it."""
-  rng = np.random.default_rng(seed)
-  losses = []
-  for start in range(0, len(data.images), _EVALUATION_BATCH):
-    rows = slice(start, start + _EVALUATION_BATCH)
-    inputs = preprocess(data.images[rows])
-    if task.noise:
-      noise = rng.normal(0, task.noise, inputs.shape)
-      inputs = inputs + noise.astype(np.float32)
-    outputs = forward(tf.constant(inputs))
-    losses.append(loss(tf.constant(data.labels[rows]), outputs).numpy())
-  return np.concatenate(losses)
-
-
 class _Trainer:
-  """The graph of one training step, traced once."""
+  """One network in training; its step is traced once."""
 
-  def __init__(self, task, recipe, encoder, decoder, loss, side):
-    self._task, self._recipe = task, recipe
-    self._encoder, self._decoder, self._loss = encoder, decoder, loss
+  def __init__(self, task, recipe, training: Data, preprocess, seed: int):
+    self._task, self._recipe, self._seed = task, recipe, seed
+    self._preprocess = preprocess
+    side = training.images.shape[1]
+    channels = preprocess(training.images[:1]).shape[-1]
+    self.encoder = mini_network.build_encoder(channels)
+    start = recipe.seed if recipe.common_start else seed
+    mini_network.initialise(self.encoder, start)
+    stride = mini_network.STRIDE
+    self._decoder = mini_network.build_decoder(task, side // stride)
+    self._loss = loss_function(task, training.labels)
     self._optimizer = tf.keras.optimizers.Adam(recipe.learning_rate)
-    self._variables = encoder.trainable_variables + decoder.trainable_variables
+    self._variables = [
+      *self.encoder.trainable_variables,
+      *self._decoder.trainable_variables,
+    ]
     self._optimizer.build(self._variables)
     visible = 1 - _central(side, 1) if task.masked else 1.0
     self._visible = tf.constant(visible, tf.float32)
-    self.step = tf.function(self._step)
+    self._traced = tf.function(self._step)
+
+  def step(self, data: Data, step: int) -> tf.Tensor:
+    """Learns from a batch; returns its loss."""
+    return self._traced(
+      tf.constant(self._preprocess(data.images)),
+      tf.constant(data.labels),
+      tf.constant(self._recipe.rate(step), tf.float32),
+      tf.constant([self._seed, 2 * step], tf.int32),
+    )
 
   def _noise(self, inputs, seed):
     shape = tf.shape(inputs)
@@ -164,11 +191,37 @@ class _Trainer:
       inputs = self._noise(inputs, seed)
     self._optimizer.learning_rate.assign(rate)
     with tf.GradientTape() as tape:
-      outputs = self._decoder(self._encoder(inputs, training=True))
+      outputs = self._decoder(self.encoder(inputs, training=True))
       loss = tf.reduce_mean(self._loss(labels, outputs))
     gradients = tape.gradient(loss, self._variables)
     self._optimizer.apply(gradients, self._variables)
     return loss
+
+  def evaluate(self, data: Data) -> float:
+    """Returns the mean loss of pictures; noise as the task defines it."""
+
+    @tf.function(reduce_retracing=True)
+    def forward(inputs):
+      return self._decoder(self.encoder(inputs, training=False), training=False)
+
+    rng = np.random.default_rng(self._seed)
+    losses = []
+    for rows in slices(len(data.images)):
+      inputs = self._preprocess(data.images[rows])
+      if self._task.noise:
+        noise = rng.normal(0, self._task.noise, inputs.shape)
+        inputs = inputs + noise.astype(np.float32)
+      outputs = forward(tf.constant(inputs))
+      losses.append(self._loss(tf.constant(data.labels[rows]), outputs).numpy())
+    return float(np.concatenate(losses).mean())
+
+  def constant_loss(self, constant: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the mean loss of outputs that are the same for all pictures."""
+    shape = labels.shape
+    if self._task.classes:
+      shape = (*shape, self._task.outputs)
+    outputs = tf.broadcast_to(constant, shape)
+    return float(tf.reduce_mean(self._loss(tf.constant(labels), outputs)))
 
 
 def train(
@@ -200,31 +253,16 @@ def train(
     FloatingPointError: If the loss is no longer finite.
   """
   started = time.monotonic()
-  own_seed = recipe.seed * 1000 + task_number + 1
-  tf.keras.utils.set_random_seed(own_seed)
-  side = training.images.shape[1]
-  channels = preprocess(training.images[:1]).shape[-1]
-  encoder = mini_network.build_encoder(channels)
-  mini_network.initialise(
-    encoder, recipe.seed if recipe.common_start else own_seed
-  )
-  decoder = mini_network.build_decoder(task, side // mini_network.STRIDE)
-  loss = loss_function(task, training.labels)
-  trainer = _Trainer(task, recipe, encoder, decoder, loss, side)
-
-  rng = np.random.default_rng(own_seed)
-  order = np.zeros(0, int)
+  seed = recipe.seed * 1000 + task_number + 1
+  tf.keras.utils.set_random_seed(seed)
+  trainer = _Trainer(task, recipe, training, preprocess, seed)
+  rng = np.random.default_rng(seed)
+  drawn = batches(rng, len(training.images), recipe.batch_size)
   recent = []
   for step in progress(range(recipe.steps), description=task.name):
-    if len(order) < recipe.batch_size:
-      order = rng.permutation(len(training.images))
-    rows, order = np.split(order, [recipe.batch_size])
-    rows = np.sort(rows)
+    rows = np.sort(next(drawn))
     value = trainer.step(
-      tf.constant(preprocess(training.images[rows])),
-      tf.constant(training.labels[rows]),
-      tf.constant(recipe.rate(step), tf.float32),
-      tf.constant([own_seed, 2 * step], tf.int32),
+      Data(training.images[rows], training.labels[rows]), step
     )
     recent = [*recent[-49:], value]
     if step % 100 == 99 and not np.isfinite(value):
@@ -232,21 +270,10 @@ def train(
         f'{task.name}: the loss is {float(value)} at step {step}. '
         'Train with a lower learning rate.'
       )
-
-  @tf.function(reduce_retracing=True)
-  def forward(inputs):
-    return decoder(encoder(inputs, training=False), training=False)
-
-  test_losses = _evaluate(task, forward, loss, test, preprocess, own_seed)
   constant = constant_outputs(task, training.labels)
-  shape = (len(test.images), *test.labels.shape[1:])
-  shape = shape if not task.classes else (*shape, task.outputs)
-  constant_losses = loss(
-    tf.constant(test.labels), tf.broadcast_to(constant, shape)
-  )
-  return encoder, {
-    'test_loss': float(test_losses.mean()),
-    'constant_loss': float(tf.reduce_mean(constant_losses)),
+  return trainer.encoder, {
+    'test_loss': trainer.evaluate(test),
+    'constant_loss': trainer.constant_loss(constant, test.labels),
     'train_loss': float(np.mean(recent)),
     'seconds': time.monotonic() - started,
   }

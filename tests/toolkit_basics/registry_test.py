@@ -1,6 +1,7 @@
 """Tests of the registry of what is chosen by a name."""
 
 import dataclasses
+import importlib
 import pathlib
 import sys
 
@@ -82,14 +83,14 @@ class PackageTest(absltest.TestCase):
       del sys.modules[name]
 
   def test_modules_are_imported_at_the_first_look_up(self):
-    import shelf
+    shelf = importlib.import_module('shelf')
 
     self.assertNotIn('shelf.a', sys.modules)
     self.assertEqual(shelf.BOOKS.items(), (('a', 'a.py'), ('b', 'b.py')))
 
   def test_a_module_that_fails_fails_every_time(self):
     (self.folder / 'shelf' / 'c.py').write_text('import no_such_package\n')
-    import shelf
+    shelf = importlib.import_module('shelf')
 
     for _ in range(2):
       with self.assertRaisesRegex(ImportError, 'no_such_package'):

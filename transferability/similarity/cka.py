@@ -1,6 +1,7 @@
 """CKA: how well the similarities between images agree."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -42,9 +43,7 @@ class Cka(Similarity):
       return Centred(x)
     return kernels.centred(kernels.rbf(samples.centre(kernels.rows(x))))
 
-  def compare(
-    self, first: Centred | np.ndarray, second: Centred | np.ndarray
-  ) -> float:
+  def compare(self, first: Any, second: Any) -> float:
     if self.kernel == 'linear':
       return first.product(second) / np.sqrt(first.own * second.own)
     return kernels.inner(first, second)
@@ -74,9 +73,7 @@ class DebiasedCka(Cka):
       return centred
     return kernels.unbiased(kernels.rbf(samples.centre(kernels.rows(x))))
 
-  def compare(
-    self, first: Centred | np.ndarray, second: Centred | np.ndarray
-  ) -> float:
+  def compare(self, first: Any, second: Any) -> float:
     if self.kernel == 'linear':
       scale = np.sqrt(first.unbiased_own * second.unbiased_own)
       return first.unbiased_product(second) / scale

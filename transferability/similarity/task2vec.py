@@ -10,8 +10,6 @@ Here are the parts that need no network: the Fisher information of given
 gradients, that of the last filters in closed form, and the distances.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -131,26 +129,6 @@ def asymmetric_distance(
   if not np.isfinite(alpha):
     raise ValueError(f'alpha is {alpha}.')
   return distance(x, y) - alpha * distance(x, trivial)
-
-
-def distances(
-  embeddings: Mapping[str, ArrayLike],
-) -> tuple[tuple[str, ...], np.ndarray]:
-  """Returns the distance of each pair of tasks.
-
-  Returns:
-    Names; symmetric float64 [tasks, tasks], the diagonal 0.
-  """
-  names = tuple(embeddings)
-  result = np.zeros((len(names), len(names)))
-  for i, first in enumerate(names):
-    for j, second in enumerate(names[:i]):
-      try:
-        value = distance(embeddings[first], embeddings[second])
-      except ValueError as error:
-        raise ValueError(f'{first} (x) and {second} (y): {error}') from error
-      result[i, j] = result[j, i] = value
-  return names, result
 
 
 def _check(embedding: ArrayLike, name: str) -> np.ndarray:

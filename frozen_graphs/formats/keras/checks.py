@@ -78,8 +78,8 @@ def check_config(config: Any) -> None:
       continue
     what = f'{_name_of(entry)[:60]!r} ({str(entry["class_name"])[:60]})'
     # Keras looks for the second where a module does not have the first.
-    names = [entry['class_name'], entry.get('registered_name')]
-    names = [str(name).rpartition('>')[2] for name in names if name is not None]
+    names = [entry['class_name'], entry.get('registered_name') or 'None']
+    names = [str(name).rpartition('>')[2] for name in names]
     for name in names:
       if name in _REFUSED:
         raise UnsafeGraphError(

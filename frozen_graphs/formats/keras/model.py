@@ -112,7 +112,7 @@ def _named(
   """Returns nodes that name what layers return, and the outputs' names."""
   taken = {op.name for op in graph.get_operations()}
   uses, nodes, names = Counter(), [], {}
-  taps = [(f'{allowed(path)}_out', tensor) for path, tensor in taps]
+  taps = [(f'{_allowed(path)}_out', tensor) for path, tensor in taps]
   tapped = {id(tensor) for _, tensor in taps}
   taps += [
     (f'output_{number}', tensor)
@@ -183,7 +183,7 @@ def _inputs(model: Any):
     is_chain = isinstance(model, _classes('Sequential'))
     return tf.nest.map_structure(
       lambda t: tf.TensorSpec(
-        t.shape, t.dtype, allowed(names.get(id(t), t.name))
+        t.shape, t.dtype, _allowed(names.get(id(t), t.name))
       ),
       model.inputs[0] if is_chain else model.input,
     )
@@ -241,7 +241,7 @@ def _recorded(call, path: str, taps: _Taps):
   return recorded
 
 
-def allowed(name: str) -> str:
+def _allowed(name: str) -> str:
   """Returns a name that TensorFlow allows."""
   name = _NOT_IN_NAMES.sub('_', name)
   return name if re.match(r'[A-Za-z0-9.]', name) else f'x{name}'

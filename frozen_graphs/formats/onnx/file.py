@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 import numpy as np
 
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, about
 from frozen_graphs.formats import converter
 from toolkit_basics import files
 
@@ -99,7 +99,7 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
     raise GraphError(
       f'{path} is no ONNX model, or is cut off ({len(content)} bytes).'
     ) from error
-  try:
+  with about(path):
     opset = _opset(model)
     if model.functions:
       import onnx.inliner
@@ -108,8 +108,6 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
     folder = os.path.realpath(os.path.dirname(os.path.abspath(path)))
     reader = _OnnxReader(onnx, opset, folder, max_bytes - len(content))
     return reader.graph(model.graph)
-  except GraphError as error:
-    raise GraphError(f'{path}: {error}') from error
 
 
 def _opset(model) -> int:

@@ -15,7 +15,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, about
 from frozen_graphs.formats import converter
 from frozen_graphs.formats.onnx import file as onnx_file
 from frozen_graphs.formats.onnx import registry as onnx_registry
@@ -63,14 +63,12 @@ def load(
     OSError: If it cannot be read.
   """
   graph = onnx_file.read(path, max_bytes)
-  try:
+  with about(path):
     if layout not in LAYOUTS:
       raise GraphError(f'layout must be one of {LAYOUTS}, not {layout!r}.')
     graph_def, inputs, names = _OnnxConverter(
       graph, fixed_inputs or {}, image_size, layout
     ).convert(outputs)
-  except GraphError as error:
-    raise GraphError(f'{path}: {error}') from error
   return FrozenNetwork(graph_def, inputs, names, f'ONNX model {path}')
 
 

@@ -12,8 +12,8 @@ from google.protobuf import json_format
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import tensors, unfusing
-from frozen_graphs.errors import GraphError
+from frozen_graphs import graph, tensors, unfusing
+from frozen_graphs.errors import GraphError, about
 from frozen_graphs.formats.tfjs import files as tfjs_files
 from frozen_graphs.formats.tfjs import weights as tfjs_weights
 from frozen_graphs.frozen import FrozenNetwork
@@ -54,12 +54,10 @@ def load(source: str | os.PathLike) -> FrozenNetwork:
       f'{model.path}: "modelTopology" is not a GraphDef in JSON: {error}'
     ) from error
   weights = tfjs_weights.decode(model)
-  try:
+  with about(model.path):
     _fill_constants(graph_def, weights)
     nodes = unfusing.unfuse(graph_def.node)
-    _check_complete(nodes)
-  except GraphError as error:
-    raise GraphError(f'{model.path}: {error}') from error
+    graph.check_complete(nodes)
   del graph_def.node[:]
   graph_def.node.extend(nodes)
   signature = _signature(model)
@@ -128,22 +126,6 @@ def _is_empty(tensor) -> bool:
   return elements != 0 and not has_values
 
 
-def _check_complete(nodes: Iterable[NodeDef]) -> None:
-  """Raises GraphError for nodes of one name, and for missing ones."""
-  names = set()
-  for node in nodes:
-    if node.name in names:
-      raise GraphError(f'Several nodes have the name {node.name!r}.')
-    names.add(node.name)
-  for node in nodes:
-    for name in node.input:
-      if tensors.split(name)[0] not in names:
-        raise GraphError(
-          f'Node {node.name!r} needs {name!r}, which is missing; the file is '
-          'damaged.'
-        )
-
-
 def _signature(model: tfjs_files.Model) -> Mapping:
   """Returns the description of inputs and outputs, empty if there is none."""
   metadata = model.content.get('userDefinedMetadata')
@@ -160,25 +142,21 @@ def _named(signature: Mapping, key: str, nodes: Iterable[NodeDef]) -> list[str]:
   known = {node.name for node in nodes}
   names = []
   for entry in entries.values() if isinstance(entries, dict) else ():
-    name = entry.get('name') if isinstance(entry, dict) else None
-    if isinstance(name, str) and tensors.split(name)[0] in known:
-      names.append('{}:{}'.format(*tensors.split(name)))
+    match entry:
+      case {'name': str(name)} if tensors.split(name)[0] in known:
+        names.append('{}:{}'.format(*tensors.split(name)))
   return names
 
 
 def _inputs(nodes: Iterable[NodeDef], signature: Mapping) -> tuple[str, ...]:
   """Returns the tensors that can be fed, those that can be images first."""
   placeholders = {n.name: n for n in nodes if n.op == 'Placeholder'}
-  names = [
-    name
-    for name in _named(signature, 'inputs', nodes)
-    if tensors.split(name)[0] in placeholders
-  ]
+  named = _named(signature, 'inputs', nodes)
+  names = [name for name in named if tensors.split(name)[0] in placeholders]
   names += [f'{name}:0' for name in placeholders]
 
   def is_no_image(name: str) -> bool:
-    attributes = placeholders[tensors.split(name)[0]].attr
-    shape = attributes['shape'].shape
+    shape = placeholders[tensors.split(name)[0]].attr['shape'].shape
     return shape.unknown_rank or len(shape.dim) != 4
 
   return tuple(sorted(dict.fromkeys(names), key=is_no_image))

@@ -18,7 +18,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, about
 from frozen_graphs.formats import converter
 from frozen_graphs.formats.tflite import file as tflite_file
 from frozen_graphs.formats.tflite import registry as tflite_registry
@@ -56,10 +56,8 @@ def load(
     OSError: If it cannot be read.
   """
   graph = tflite_file.read(path, max_bytes)
-  try:
+  with about(path):
     graph_def, inputs, names = _TfliteConverter(graph).convert(outputs)
-  except GraphError as error:
-    raise GraphError(f'{path}: {error}') from error
   return FrozenNetwork(
     graph_def, inputs, names, f'TensorFlow Lite model {path}'
   )

@@ -16,7 +16,7 @@ import zipfile
 
 import numpy as np
 
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, about
 from frozen_graphs.formats.torch import pickles as torch_pickle
 from frozen_graphs.formats.torch.records import (
   BFLOAT16,
@@ -60,7 +60,7 @@ def load_state_dict(
       for anything but tensors and plain containers; nothing in it is executed.
     OSError: If it cannot be read.
   """
-  try:
+  with about(os.fspath(path)):
     size = os.path.getsize(path)
     if size > max_bytes:
       raise GraphError(
@@ -73,8 +73,6 @@ def load_state_dict(
         return _load_zip(file, size, max_bytes)
       content, read = _open_legacy(file, size)
       return _arrays(_state_dict(content), read, max_bytes)
-  except GraphError as error:
-    raise GraphError(f'{os.fspath(path)}: {error}') from error
 
 
 def _load_zip(
@@ -228,7 +226,7 @@ def _arrays(
   for name, tensor in tensors.items():
     if type(tensor) is not TensorView or type(name) is not str:
       continue
-    try:
+    with about(f'variable {name!r}'):
       total += math.prod(tensor.shape) * tensor.storage.dtype.itemsize
       if total > max_bytes:
         raise GraphError(f'the tensors exceed the {max_bytes} bytes allowed.')
@@ -236,8 +234,6 @@ def _arrays(
       if key not in storages:
         storages[key] = read(tensor.storage)
       arrays[name] = _array(tensor, storages[key])
-    except GraphError as error:
-      raise GraphError(f'variable {name!r}: {error}') from error
   return arrays
 
 

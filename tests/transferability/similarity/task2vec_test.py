@@ -126,11 +126,6 @@ class DistanceTest(parameterized.TestCase):
       for seed, informative in enumerate(([0, 1, 2], [0, 1, 2], [7, 8, 9]))
     )
     self.assertLess(task2vec.distance(a, b), task2vec.distance(a, c))
-    names, matrix = task2vec.distances({'a': a, 'b': b, 'c': c})
-    self.assertEqual(names, ('a', 'b', 'c'))
-    self.assertEqual(matrix[0, 2], task2vec.distance(a, c))
-    np.testing.assert_array_equal(matrix, matrix.T)
-    np.testing.assert_array_equal(np.diag(matrix), 0)
 
   def test_a_source_far_from_trivial_is_nearer(self):
     x, y, trivial = np.random.default_rng(0).uniform(size=(3, 9))
@@ -153,8 +148,6 @@ class DistanceTest(parameterized.TestCase):
   def test_what_is_no_embedding_is_refused(self, message, y):
     with self.assertRaisesRegex(ValueError, message):
       task2vec.distance([1, 2], y)
-    with self.assertRaisesRegex(ValueError, f'second .*{message[:4]}|entries'):
-      task2vec.distances({'first': [1, 2], 'second': y})
 
   def test_gradients_must_fit_the_probabilities(self):
     probs = np.full((4, 2), 0.5)

@@ -1,0 +1,129 @@
+"""What is done with networks and images."""
+
+from collections.abc import Sequence
+import contextlib
+import os
+import tempfile
+
+from attribution.explainer import Explainer
+from attribution_transfer import inputs
+from attribution_transfer.results import Comparison, Maps, Placement, Ranking
+from experiments import evaluation, insertion, pipeline
+from taskonomy_models.bank import Bank
+from taskonomy_models.encoder import Encoder
+
+_METHODS = ('elrp',)
+
+
+def explain(
+  network: Encoder,
+  images: inputs.Images,
+  methods: Sequence[str] = _METHODS,
+  *,
+  batch_size: int = 32,
+) -> Maps:
+  """Returns the attribution maps of a network.
+
+  Args:
+    network: What `attribution_transfer.network` returns.
+    images: See `attribution_transfer.images`.
+    methods: Of 'saliency', 'gradient_times_input', 'elrp' and others that are
+      registered; all share one forward pass.
+    batch_size: Images computed at once.
+
+  Returns:
+    Maps, float32 [n, height, width, 3] in the coordinates of the images.
+
+  Raises:
+    ValueError: If the network cannot be explained.
+  """
+  probe = inputs.images(images, bank=Bank('bank', (network,)))
+  with Explainer(
+    network.load(),
+    preprocessing=network.preprocessing,
+    methods=list(methods),
+    batch_size=batch_size,
+  ) as explainer:
+    found = explainer.explain(probe.images)
+  return Maps(network.name, probe.ids, probe.images, dict(found.maps))
+
+
+def compare(
+  bank: Bank | Sequence[Encoder],
+  images: inputs.Images = 'scenes',
+  methods: Sequence[str] = _METHODS,
+  *,
+  num_images: int = 200,
+  batch_size: int = 50,
+  output: str | os.PathLike | None = None,
+) -> Comparison:
+  """Returns how much the networks of a bank look at the same things.
+
+  Args:
+    bank: Two networks or more.
+    images: See `attribution_transfer.images`.
+    methods: Attribution methods; an affinity matrix for each.
+    num_images: How many images to draw from a source that has more.
+    batch_size: Images computed at once.
+    output: A folder that keeps the model spaces: what is there already is not
+      computed again. Default: nothing is kept.
+
+  Raises:
+    ValueError: If a network cannot be explained; the message names it.
+  """
+  if not isinstance(bank, Bank):
+    bank = inputs.bank(bank)
+  probe = inputs.images(images, num_images=num_images, bank=bank)
+  projection = pipeline.Projection(
+    pipeline.method_objects(methods), batch_size=batch_size
+  )
+  with contextlib.ExitStack() as stack:
+    if output is None:
+      output = stack.enter_context(tempfile.TemporaryDirectory())
+    spaces = pipeline.project(bank, probe, projection, output)
+    found = evaluation.evaluate(bank, spaces)
+  return Comparison(bank, found)
+
+
+def rank(
+  target: str,
+  bank: Bank | Sequence[Encoder],
+  images: inputs.Images = 'scenes',
+  method: str = 'elrp',
+  **options,
+) -> Ranking:
+  """Returns the other networks as sources for a target, the best first.
+
+  Args:
+    target: Name of the network of the target task, one of the bank.
+    bank: Two networks or more.
+    images: See `attribution_transfer.images`.
+    method: An attribution method.
+    **options: Of `compare`.
+
+  Raises:
+    ValueError: If there is no such network, or one cannot be explained.
+  """
+  return compare(bank, images, [method], **options).rank(target, method)
+
+
+def insert(
+  run: str | os.PathLike, network: Encoder, *, batch_size: int = 50
+) -> Placement:
+  """Places one more network among those of a run; the others stay.
+
+  Args:
+    run: The folder of a run, or of `compare`'s output.
+    network: What `attribution_transfer.network` returns.
+    batch_size: Images computed at once.
+
+  Raises:
+    ValueError: If the network does not fit the run's model spaces.
+    FileNotFoundError: If there is no model space.
+  """
+  spaces = insertion.insert(run, network, batch_size=batch_size)
+  placements = {
+    name: insertion.placement(space, network.name)
+    for name, space in spaces.items()
+  }
+  return Placement(network.name, placements)

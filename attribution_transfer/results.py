@@ -1,0 +1,247 @@
+"""What comes out, to be read, saved, or computed with."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from experiments import figures
+from experiments.evaluation import Evaluation, format_table
+from taskonomy_models.bank import Bank
+from toolkit_basics import files
+
+Path = str | os.PathLike
+_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class _Table:
+  """Rows under a header."""
+
+  def rows(self) -> list[Sequence[Any]]:
+    """Returns the rows, a header first."""
+    raise NotImplementedError
+
+  def to_dict(self) -> list[dict[str, Any]]:
+    """Returns a dictionary for each row."""
+    header, *rows = self.rows()
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+  def to_csv(self, path: Path) -> None:
+    """Writes the rows."""
+    files.write_csv(path, self.rows())
+
+  def _title(self) -> str:
+    raise NotImplementedError
+
+  def __repr__(self) -> str:
+    header, *rows = self.rows()
+    text = [
+      [f'{value:.4f}' if isinstance(value, float) else value for value in row]
+      for row in rows
+    ]
+    return f'{self._title()}\n{format_table([header, *text])}'
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Ranking(_Table):
+  """The sources for one target.
+
+  Attributes:
+    target: Name of a network.
+    method: Attribution method.
+    sources: Names, the best first.
+    affinities: Mean cosine of the maps of target and source, in [-1, 1].
+  """
+
+  target: str
+  method: str
+  sources: tuple[str, ...]
+  affinities: tuple[float, ...]
+
+  @property
+  def best(self) -> str:
+    return self.sources[0]
+
+  def rows(self) -> list[Sequence[Any]]:
+    """Returns (rank, source, affinity), a header first."""
+    pairs = zip(self.sources, self.affinities, strict=True)
+    ranked = [(rank, *pair) for rank, pair in enumerate(pairs, start=1)]
+    return [('rank', 'source', 'affinity'), *ranked]
+
+  def _title(self) -> str:
+    return f'Sources for {self.target}, by {self.method}:'
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Placement(_Table):
+  """Where an inserted network stands among the others.
+
+  Attributes:
+    name: Of the network.
+    by_space: For each model space a table, a header first; see
+      `experiments.insertion.placement`.
+  """
+
+  name: str
+  by_space: Mapping[str, Sequence[Sequence[Any]]]
+
+  def rows(self) -> list[Sequence[Any]]:
+    """Returns the rows of all spaces, each with the name of its space."""
+    tables = list(self.by_space.items())
+    header = ('space', *tables[0][1][0])
+    return [header] + [(s, *row) for s, table in tables for row in table[1:]]
+
+  def _title(self) -> str:
+    return f'{self.name} among the others, the nearest first:'
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Comparison:
+  """The affinities of a bank's networks, and what follows from them.
+
+  Attributes:
+    bank: The networks.
+    evaluation: Affinities, rankings, trees; scores if the bank has an oracle.
+  """
+
+  bank: Bank
+  evaluation: Evaluation
+
+  @property
+  def names(self) -> tuple[str, ...]:
+    """The networks, in the order of rows and columns."""
+    return self.evaluation.names
+
+  @property
+  def methods(self) -> tuple[str, ...]:
+    return tuple(self.evaluation.affinities)
+
+  def affinity(self, method: str | None = None) -> np.ndarray:
+    """Returns the mean cosines, float64 [n, n] in [-1, 1], symmetric."""
+    return self.evaluation.affinities[self._method(method)]
+
+  def rank(self, target: str, method: str | None = None) -> Ranking:
+    """Returns the other networks as sources for one of them."""
+    if target not in self.names:
+      raise ValueError(f'No network {target!r}; there are {list(self.names)}.')
+    method = self._method(method)
+    row = self.affinity(method)[self.names.index(target)]
+    order = [
+      index
+      for index in np.argsort(-row, kind='stable')
+      if self.names[index] != target
+    ]
+    return Ranking(
+      target,
+      method,
+      tuple(self.names[index] for index in order),
+      tuple(float(row[index]) for index in order),
+    )
+
+  def to_dict(self) -> dict[str, dict[str, dict[str, float]]]:
+    """Returns the affinities by method, target and source."""
+    return {
+      method: {
+        target: dict(zip(self.names, map(float, row), strict=True))
+        for target, row in zip(self.names, matrix, strict=True)
+      }
+      for method, matrix in self.evaluation.affinities.items()
+    }
+
+  def to_csv(self, path: Path, method: str | None = None) -> None:
+    """Writes a table of affinities, with names in the first row and column."""
+    rows = [('name', *self.names)]
+    matrix = self.affinity(method)
+    rows += [(name, *row) for name, row in zip(self.names, matrix, strict=True)]
+    files.write_csv(path, rows)
+
+  def plot_affinity(self, path: Path, method: str | None = None) -> None:
+    """Draws the matrix as a heat map (.png or .pdf)."""
+    method = self._method(method)
+    order = self.evaluation.trees[method].leaf_order
+    figures.affinity_heat_map(
+      path, self.affinity(method), self._labels(), order, method, self._groups()
+    )
+
+  def plot_tree(self, path: Path, method: str | None = None) -> None:
+    """Draws the task similarity tree (.png or .pdf)."""
+    method = self._method(method)
+    tree = self.evaluation.trees[method]
+    figures.task_tree(path, tree, self._labels(), self._groups(), method)
+
+  def _labels(self) -> list[str]:
+    return [encoder.label for encoder in self.bank.encoders]
+
+  def _groups(self) -> list[str | None]:
+    return [encoder.group for encoder in self.bank.encoders]
+
+  def _method(self, method: str | None) -> str:
+    if method is None:
+      return self.methods[-1]
+    if method not in self.methods:
+      raise ValueError(f'No method {method!r}; there are {list(self.methods)}.')
+    return method
+
+  def __repr__(self) -> str:
+    lines = [
+      f'{len(self.names)} networks by {self._method(None)}; the nearest:'
+    ]
+    for name in self.names:
+      ranking = self.rank(name)
+      pairs = zip(ranking.sources, ranking.affinities, strict=True)
+      shown = [f'{source} {value:.3f}' for source, value in pairs]
+      lines.append(f'  {name}: {", ".join(shown[:_SHOWN])}')
+    return '\n'.join(lines)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Maps:
+  """The attribution maps of one network.
+
+  Attributes:
+    name: Of the network.
+    ids: Of the images.
+    images: uint8 [n, height, width, 3].
+    maps: By method, float32 [n, height, width, 3].
+  """
+
+  name: str
+  ids: tuple[str, ...]
+  images: np.ndarray
+  maps: Mapping[str, np.ndarray]
+
+  def __getitem__(self, method: str) -> np.ndarray:
+    return self.maps[method]
+
+  def to_dict(self) -> dict[str, np.ndarray]:
+    """Returns the maps by method."""
+    return dict(self.maps)
+
+  def to_csv(self, path: Path) -> None:
+    """Writes the sum of each map and of its absolute values."""
+    rows = [
+      (method, name, float(values.sum()), float(np.abs(values).sum()))
+      for method, maps in self.maps.items()
+      for name, values in zip(self.ids, maps, strict=True)
+    ]
+    header = ('method', 'image', 'sum', 'absolute_sum')
+    files.write_csv(path, [header, *rows])
+
+  def plot(self, path: Path, number: int = 8) -> None:
+    """Draws images and maps, a row for each method (.png or .pdf)."""
+    shown = {m: values[:number] for m, values in self.maps.items()}
+    figures.map_grid(
+      path,
+      self.images[:number],
+      np.stack(list(shown.values())),
+      list(shown),
+      'attribution',
+    )
+
+  def __repr__(self) -> str:
+    shape = 'x'.join(map(str, self.images.shape[1:3]))
+    methods = ', '.join(self.maps)
+    return f'<Maps of {self.name}: {len(self.ids)} images {shape}, {methods}>'

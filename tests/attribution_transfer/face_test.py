@@ -1,0 +1,173 @@
+"""Tests of the public face: names, what each does, and errors in Python."""
+
+import csv
+import os
+import pathlib
+import subprocess
+import sys
+
+from absl.testing import absltest
+import numpy as np
+import tensorflow as tf
+
+import attribution_transfer as at
+from tests import bank_testing, testing
+
+_T = 'range(-1, 1)'
+
+
+def _model(name, filters=4, seed=0):
+  tf.keras.utils.set_random_seed(seed)
+  layers = tf.keras.layers
+  return tf.keras.Sequential(
+    [
+      tf.keras.Input((16, 16, 3)),
+      layers.Conv2D(filters, 3, activation='relu', name='conv'),
+      layers.Conv2D(filters, 3, activation='relu', name='last'),
+    ],
+    name=name,
+  )
+
+
+class NamesTest(absltest.TestCase):
+  def test_public_names_are_these(self):
+    self.assertEqual(
+      at.__all__,
+      [
+        'Comparison', 'Maps', 'Placement', 'Ranking', '__version__', 'bank',
+        'compare', 'explain', 'images', 'insert', 'network', 'rank',
+      ],
+    )  # fmt: skip
+    for name in at.__all__:
+      self.assertIsNotNone(getattr(at, name))
+    self.assertEqual(dir(at), at.__all__)
+    with self.assertRaisesRegex(AttributeError, "no attribute 'nothing'"):
+      at.nothing  # noqa: B018
+
+  def test_importing_it_imports_no_tensorflow(self):
+    code = (
+      'import sys, attribution_transfer as at; at.__version__\n'
+      'assert "tensorflow" not in sys.modules'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)
+
+  def test_it_says_that_it_is_typed(self):
+    folder = pathlib.Path(at.__file__).parent
+    self.assertTrue((folder / 'py.typed').exists())
+
+
+class FaceTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path)
+    self.pictures = testing.images(6, 16)
+
+  def _shelf(self):
+    return at.bank(
+      [
+        at.network(
+          _model(name, seed=seed), representation='last', preprocessing=_T
+        )
+        for seed, name in enumerate(('one', 'two', 'three'))
+      ]
+    )
+
+  def test_models_in_memory_are_compared_without_a_folder(self):
+    self.addCleanup(os.chdir, os.getcwd())
+    os.chdir(self.folder)
+    result = at.compare(self._shelf(), self.pictures, ['saliency', 'elrp'])
+    self.assertEqual(result.names, ('one', 'two', 'three'))
+    self.assertEqual(result.methods, ('saliency', 'elrp'))
+    matrix = result.affinity('saliency')
+    np.testing.assert_allclose(np.diag(matrix), 1, atol=1e-3)
+    np.testing.assert_array_equal(matrix, matrix.T)
+    self.assertEqual(result.to_dict()['elrp']['one']['one'], 1.0)
+    self.assertIn('3 networks by elrp', repr(result))
+    self.assertEmpty(os.listdir(self.folder))
+
+  def test_ranking_is_the_order_of_a_row(self):
+    result = at.compare(self._shelf(), self.pictures)
+    ranking = result.rank('one')
+    row = dict(zip(result.names, result.affinity()[0], strict=True))
+    expected = sorted(('two', 'three'), key=lambda name: -row[name])
+    self.assertEqual(list(ranking.sources), expected)
+    self.assertEqual(ranking.best, expected[0])
+    self.assertEqual(ranking.to_dict()[0]['affinity'], row[expected[0]])
+    self.assertIn('Sources for one, by elrp', repr(ranking))
+    again = at.rank('one', self._shelf(), self.pictures)
+    self.assertEqual(again.sources, ranking.sources)
+    ranking.to_csv(self.folder / 'ranking.csv')
+    with open(self.folder / 'ranking.csv', newline='') as file:
+      self.assertEqual(next(csv.reader(file)), ['rank', 'source', 'affinity'])
+
+  def test_tables_and_pictures_are_written(self):
+    result = at.compare(self._shelf(), self.pictures)
+    result.to_csv(self.folder / 'affinity.csv')
+    result.plot_tree(self.folder / 'tree.png')
+    result.plot_affinity(self.folder / 'affinity.png')
+    for name in ('affinity.csv', 'tree.png', 'affinity.png'):
+      self.assertGreater((self.folder / name).stat().st_size, 50)
+
+  def test_maps_are_those_of_the_method(self):
+    network = at.network(_model('x'), representation='last', preprocessing=_T)
+    maps = at.explain(network, self.pictures, ['gradient_times_input', 'elrp'])
+    self.assertEqual(maps['elrp'].shape, (6, 16, 16, 3))
+    self.assertGreater(np.abs(maps['elrp']).max(), 0)
+    self.assertEqual(
+      repr(maps), '<Maps of x: 6 images 16x16, gradient_times_input, elrp>'
+    )
+    maps.plot(self.folder / 'maps.png', number=3)
+    maps.to_csv(self.folder / 'maps.csv')
+    self.assertGreater((self.folder / 'maps.png').stat().st_size, 50)
+
+  def test_network_is_inserted_among_those_of_a_comparison(self):
+    bank_testing.write(self.folder / 'bank')
+    shelf = at.bank(self.folder / 'bank')
+    images = at.images('scenes', num_images=4, bank=shelf)
+    at.compare(shelf, images, output=self.folder / 'run')
+    network = at.network(_model('new'), representation='last', preprocessing=_T)
+    placement = at.insert(self.folder / 'run', network)
+    self.assertLen(placement.to_dict(), len(shelf.encoders))
+    self.assertIn('new among the others', repr(placement))
+
+  def test_images_come_from_arrays_lists_and_folders(self):
+    from PIL import Image
+
+    (self.folder / 'photos').mkdir()
+    paths = []
+    for number, picture in enumerate(self.pictures):
+      paths.append(self.folder / 'photos' / f'{number}.png')
+      Image.fromarray(picture).save(paths[-1])
+    of_array = at.images(self.pictures).images
+    np.testing.assert_array_equal(of_array, self.pictures)
+    for source in (paths, self.folder / 'photos'):
+      found = at.images(source, size=(16, 16)).images
+      np.testing.assert_array_equal(found, self.pictures)
+    self.assertEqual(
+      at.images('scenes', num_images=2).images.shape[1:3], (256,) * 2
+    )
+
+  def test_errors_speak_of_arguments(self):
+    for arguments, message in (
+      ({'representation': 'last', 'preprocessing': ''}, 'preprocessing is not'),
+      ({'representation': 'no', 'preprocessing': _T}, "no tensor 'no'"),
+      ({'representation': 'last', 'preprocessing': 'x('}, "'x\\('|x\\("),
+    ):
+      with self.assertRaisesRegex(ValueError, message) as caught:
+        at.network(_model('x'), **arguments)
+      self.assertNotIn('--', str(caught.exception))
+    one = at.network(_model('x'), representation='last', preprocessing=_T)
+    with self.assertRaisesRegex(ValueError, "more than once: .'x'"):
+      at.bank([one, one])
+    with self.assertRaisesRegex(ValueError, '1 encoder'):
+      at.compare([one], self.pictures)
+    with self.assertRaisesRegex(ValueError, "No network 'y'; there are"):
+      at.rank('y', self._shelf(), self.pictures)
+    with self.assertRaisesRegex(ValueError, 'list of images is empty'):
+      at.images([])
+    with self.assertRaisesRegex(ValueError, r'array of images holds float64'):
+      at.images(np.zeros((2, 4, 4, 3)))
+
+
+if __name__ == '__main__':
+  absltest.main()
