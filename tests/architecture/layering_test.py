@@ -18,7 +18,10 @@ FLOORS = {
   'transferability': (1, ''),
   'probe_data': (1, ''),
   'attribution': (2, 'frozen_graphs'),
-  'taskonomy_models': (3, 'frozen_graphs attribution transferability.oracle'),
+  'taskonomy_models': (
+    3,
+    'frozen_graphs attribution probe_data transferability.oracle',
+  ),
   'experiments': (4, 'all below'),
   'attribution_transfer': (5, 'all below'),
   'benchmarks': (5, 'all below'),
