@@ -305,7 +305,7 @@ def _prune(
     inputs = [follow(tensor) for tensor in tensors.data_inputs(nodes[name])]
     missing = [n for n, _ in inputs if n not in kept]
     if not missing:
-      kept[name] = _cleaned(nodes[name], inputs)
+      kept[name] = cleaned(nodes[name], inputs)
       path.discard(stack.pop())
       continue
     if name in path:
@@ -317,7 +317,7 @@ def _prune(
   return kept, f'{target[0]}:{target[1]}'
 
 
-def _cleaned(node: NodeDef, inputs: Sequence[tuple[str, int]]) -> NodeDef:
+def cleaned(node: NodeDef, inputs: Sequence[tuple[str, int]]) -> NodeDef:
   """Returns a copy without what belongs to the process that made the graph.
 
   Attributes with a leading underscore are hints and bindings, among them

@@ -46,6 +46,32 @@ def reachable(
   return found
 
 
+def in_order(
+  needs: Mapping[str, Iterable[str]],
+  admits: Callable[[str], bool] = lambda name: True,
+) -> Iterator[str]:
+  """Yields names after all that they need; those in loops are left out.
+
+  Args:
+    needs: By name.
+    admits: Whether one, and so what needs it, is to be among them.
+  """
+  waiting = {name: set(needed) for name, needed in needs.items()}
+  consumers = {}
+  for name, needed in waiting.items():
+    for source in needed:
+      consumers.setdefault(source, []).append(name)
+  ready = [name for name, needed in waiting.items() if not needed]
+  while ready:
+    name = ready.pop()
+    if admits(name):
+      yield name
+      for consumer in consumers.get(name, ()):
+        waiting[consumer].discard(name)
+        if not waiting[consumer]:
+          ready.append(consumer)
+
+
 def resolve(nodes: Mapping[str, NodeDef], tensor: str) -> tuple[str, int]:
   """Returns (node, number) of a tensor, which may be named without `:0`.
 

@@ -5,7 +5,7 @@ files, computes gradients and writes checkpoints. Only what the representation
 is computed from is kept, and nothing is run.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 import os
 import pathlib
 import re
@@ -132,7 +132,11 @@ def _ends(named: Mapping[str, NodeDef]) -> list[str]:
   fed = {name.rpartition(':')[0] for name in graph_ends.placeholders(nodes)}
   fed |= {node.name for node in nodes if node.op == 'IteratorGetNext'}
   allowed = set()
-  for name in _in_order(named):
+  needs = {
+    name: {s for s, _ in tensors.data_inputs(node)} & named.keys()
+    for name, node in named.items()
+  }
+  for name in tensors.in_order(needs):
     node = named[name]
     sources = [source for source, _ in tensors.data_inputs(node)]
     usable = node.op in safety.ALLOWED or node.op in _STATE
@@ -148,26 +152,6 @@ def _ends(named: Mapping[str, NodeDef]) -> list[str]:
       'tensor of the images as input, and a representation.'
     )
   return list(ends)
-
-
-def _in_order(named: Mapping[str, NodeDef]) -> Iterable[str]:
-  """Yields nodes after those they take; those in loops are left out."""
-  waiting = {
-    name: len({s for s, _ in tensors.data_inputs(node)} & named.keys())
-    for name, node in named.items()
-  }
-  consumers = {}
-  for name, node in named.items():
-    for source in {s for s, _ in tensors.data_inputs(node)}:
-      consumers.setdefault(source, []).append(name)
-  ready = [name for name, count in waiting.items() if not count]
-  while ready:
-    name = ready.pop()
-    yield name
-    for consumer in consumers.get(name, ()):
-      waiting[consumer] -= 1
-      if not waiting[consumer]:
-        ready.append(consumer)
 
 
 registry.register(registry.Format('checkpoint', load, matches))

@@ -11,7 +11,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import op_definitions, operations, safety, session
+from frozen_graphs import graph, op_definitions, operations, safety, session
 from frozen_graphs import tensors as tensor_names
 from frozen_graphs.errors import GraphError
 
@@ -59,36 +59,24 @@ def usable(
     The nodes, and counts of reasons why others are not among them.
   """
   allowed = safety.ALLOWED.union(operations.activations())
-  consumers = consumers_of(nodes)
-  missing, reasons = {}, {}
+  reasons = {}
   # What the tensor is computed from, which feeding it replaces.
   behind = tensor_names.reachable(
     _producers(nodes[source[0]]), lambda name: _producers(nodes[name])
   )
-  ready = []
-  for name, node in nodes.items():
-    needed = {n for n, i in tensor_names.data_inputs(node) if (n, i) != source}
-    missing[name] = needed
-    if not needed:
-      ready.append(name)
-  kept = {}
-  while ready:
-    name = ready.pop()
-    if name in kept:
-      continue
-    node = nodes[name]
-    if reason := _reason_against(node, allowed, source):
-      if name in behind or node.op == 'NoOp':
-        continue
+  needs = {
+    name: [t[0] for t in tensor_names.data_inputs(node) if t != source]
+    for name, node in nodes.items()
+  }
+
+  def admits(name: str) -> bool:
+    reason = _reason_against(nodes[name], allowed, source)
+    if reason and name not in behind and nodes[name].op != 'NoOp':
       reasons[reason] = reasons.get(reason, 0) + 1
-      continue
-    kept[name] = node
-    for consumer in consumers.get(name, ()):
-      if name in missing[consumer]:
-        missing[consumer].discard(name)
-        if not missing[consumer]:
-          ready.append(consumer)
-  return kept, reasons
+    return not reason
+
+  kept = tensor_names.in_order(needs, admits)
+  return {name: nodes[name] for name in kept}, reasons
 
 
 def _producers(node: NodeDef) -> list[str]:
@@ -227,11 +215,11 @@ def _shapes(
 ) -> dict[Tensor, tuple[int, ...]]:
   """Returns shapes of float tensors; raises ValueError if it is no graph."""
   graph_def, fed = _graph_def(nodes, source, input_shape, kind)
-  with tf.Graph().as_default() as graph:
+  with tf.Graph().as_default() as imported:
     tf.import_graph_def(graph_def, name='')
     shapes, open_ones = {source: input_shape}, []
     for name in carriers:
-      for tensor in graph.get_operation_by_name(name).outputs:
+      for tensor in imported.get_operation_by_name(name).outputs:
         if not tensor.dtype.is_floating:
           continue
         key = (name, tensor.value_index)
@@ -240,19 +228,20 @@ def _shapes(
         elif tensor.shape.rank is None or tensor.shape.rank in (2, 3, 4):
           open_ones.append((key, tensor))
     if open_ones:
-      shapes |= _run(graph, fed, open_ones, input_shape)
+      shapes |= _run(imported, fed, open_ones, input_shape)
   return shapes
 
 
-def _run(graph, fed: str, wanted, shape) -> dict[Tensor, tuple[int, ...]]:
+def _run(imported, fed: str, wanted, shape) -> dict[Tensor, tuple[int, ...]]:
   """Returns the shapes that tensors have in one run; those that run."""
-  placeholder = graph.get_tensor_by_name(fed)
+  placeholder = imported.get_tensor_by_name(fed)
   kind = placeholder.dtype.as_numpy_dtype
   noise = np.random.default_rng(0).uniform(size=shape).astype(kind)
   found = {}
   queue = [list(wanted)]
   runs = 0
-  with tf.compat.v1.Session(graph=graph, config=session.config()) as running:
+  options = {'graph': imported, 'config': session.config()}
+  with tf.compat.v1.Session(**options) as running:
     while queue and runs < 64:  # Halves what fails: some parts may not run.
       part = queue.pop()
       runs += 1
@@ -287,16 +276,10 @@ def _graph_def(
   placeholder.attr['shape'].shape.CopyFrom(tf.TensorShape(shape).as_proto())
   graph_def = tf.compat.v1.GraphDef(node=[placeholder])
   for name, node in nodes.items():
-    if node.op == 'Placeholder' and name == source[0]:
-      continue
-    copy = graph_def.node.add(op=node.op, name=name)
-    copy.input.extend(
-      f'{fed}:0' if t == source else name_of(t)
-      for t in tensor_names.data_inputs(node)
-    )
-    for key, value in node.attr.items():
-      if not key.startswith('_'):
-        copy.attr[key].CopyFrom(value)
+    if node.op != 'Placeholder' or name != source[0]:
+      given = tensor_names.data_inputs(node)
+      inputs = [(fed, 0) if t == source else t for t in given]
+      graph_def.node.append(graph.cleaned(node, inputs))
   return graph_def, f'{fed}:0'
 
 

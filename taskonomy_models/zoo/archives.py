@@ -59,13 +59,9 @@ def extract(
         written[name] = _write(folder / name, open_member, size)
         matched |= hits
   except (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    EOFError,
-    OSError,
-    zlib.error,
+    tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error,
     NotImplementedError,
-  ) as error:
+  ) as error:  # fmt: skip
     if getattr(error, 'errno', None):  # Of the file system, not the archive.
       raise
     raise ArchiveError(f'{archive}: not a whole package: {error}') from error
@@ -89,21 +85,13 @@ def _members(
       for info in file.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)
         is_file = not info.is_dir() and kind in (0, stat.S_IFREG)
-        yield (
-          info.filename,
-          info.file_size,
-          is_file,
-          functools.partial(file.open, info),
-        )
+        open_member = functools.partial(file.open, info)
+        yield info.filename, info.file_size, is_file, open_member
   else:
     with tarfile.open(archive, 'r:*') as file:
       for info in file:
-        yield (
-          info.name,
-          info.size,
-          info.isreg(),
-          functools.partial(file.extractfile, info),
-        )
+        open_member = functools.partial(file.extractfile, info)
+        yield info.name, info.size, info.isreg(), open_member
 
 
 def _write(
