@@ -60,7 +60,7 @@ def open_spaces(folder: str | os.PathLike) -> dict[str, ModelSpace]:
       f'No model space in {folder}; pass the folder of a run, its model_space/ '
       'or one method of it.'
     )
-  spaces = [ModelSpace.open(path) for path in found]
+  spaces = [ModelSpace(path) for path in found]
   return {space.settings['method']: space for space in spaces}
 
 
