@@ -129,9 +129,8 @@ class Explainer:
   @property
   def summary(self) -> Summary:
     """What was found in the graph."""
-    return Summary(
-      dict(self.network.operations), dict(self._ruled), self._passes.batching
-    )
+    found = dict(self.network.operations), dict(self._ruled)
+    return Summary(*found, self._passes.batching)
 
   @property
   def batch_size(self) -> int:
@@ -174,8 +173,7 @@ class Explainer:
       GraphError: If TensorFlow cannot run the graph on them.
     """
     images = np.atleast_1d(images)
-    maps = {method.name: [] for method in self.methods}
-    representations = []
+    maps, representations = {m.name: [] for m in self.methods}, []
     if len(images):
       self._passes.prove(self._preprocess(images[:1]))
     # No images at all still meet the check of T, which refuses them.
@@ -198,8 +196,7 @@ class Explainer:
       inputs = self.preprocessing(images)
     except PreprocessingError as error:
       raise PreprocessingError(f'{self.name}: {error}') from error
-    expected = self.input_shape
-    actual = inputs.shape[1:]
+    expected, actual = self.input_shape, inputs.shape[1:]
     if any(e not in (None, a) for e, a in zip(expected, actual, strict=True)):
       raise PreprocessingError(
         f'{self.name}: the encoder takes inputs of shape {expected}, but '
@@ -228,13 +225,7 @@ class Explainer:
   def _mean_gradient(
     self, method: AttributionMethod, inputs: np.ndarray, known: np.ndarray
   ) -> np.ndarray:
-    """Returns the mean gradient over the method's points, one at a time.
-
-    Args:
-      method: Says at which points.
-      inputs: [N, ...].
-      known: The gradient at `inputs`.
-    """
+    """Returns the mean gradient over a method's points; `known` at `inputs`."""
     total, count = np.zeros(inputs.shape, np.float64), 0
     for point in method.points(inputs):
       if point is inputs:
@@ -274,9 +265,7 @@ def _as_methods(
   created = [
     methods_lib.create(m) if isinstance(m, str) else m for m in methods
   ]
-  if len({method.name for method in created}) != len(created):
-    names = ', '.join(method.name for method in created)
-    raise ValueError(f'A method is asked for twice: {names}.')
-  if per_unit:
-    created = [m.for_each_unit() for m in created]
-  return tuple(created)
+  names = [method.name for method in created]
+  if len(set(names)) != len(names):
+    raise ValueError(f'A method is asked for twice: {", ".join(names)}.')
+  return tuple(m.for_each_unit() if per_unit else m for m in created)

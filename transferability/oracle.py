@@ -88,12 +88,9 @@ class Oracle:
           f'do not cover the targets and sources of {path}.'
         )
       sources = tuple(name for name in columns if name in set(sources))
-      affinity = affinity[
-        np.ix_(
-          [rows.index(target) for target in targets],
-          [columns.index(source) for source in sources],
-        )
-      ]
+      row_numbers = [rows.index(target) for target in targets]
+      column_numbers = [columns.index(source) for source in sources]
+      affinity = affinity[np.ix_(row_numbers, column_numbers)]
     try:
       return cls(targets, sources, ranking, affinity)
     except ValueError as error:
@@ -133,11 +130,7 @@ class Oracle:
 
   def only(self, target: str) -> 'Oracle':
     """Returns the oracle of one target, with all sources."""
-    row = None
-    if self.affinity is not None:
-      row = self.affinity[[self.targets.index(target)]]
-    ranking = {target: self.ranking[target]}
-    return Oracle((target,), self.sources, ranking, row)
+    return self._part((target,), self.sources)
 
   def restrict(self, names: Sequence[str]) -> 'Oracle':
     """Returns the oracle of these sources, in this order.
@@ -153,16 +146,21 @@ class Oracle:
         f'The oracle does not know {unknown}; it ranks {list(self.sources)}.'
       )
     targets = tuple(name for name in names if name in self.targets)
+    return self._part(targets, names)
+
+  def _part(
+    self, targets: tuple[str, ...], sources: tuple[str, ...]
+  ) -> 'Oracle':
     ranking = {
-      target: tuple(name for name in self.ranking[target] if name in names)
+      target: tuple(name for name in self.ranking[target] if name in sources)
       for target in targets
     }
     affinity = self.affinity
     if affinity is not None:
       rows = [self.targets.index(target) for target in targets]
-      columns = [self.sources.index(name) for name in names]
+      columns = [self.sources.index(name) for name in sources]
       affinity = affinity[np.ix_(rows, columns)]
-    return Oracle(targets, names, ranking, affinity)
+    return Oracle(targets, sources, ranking, affinity)
 
 
 def ranking_from_affinity(

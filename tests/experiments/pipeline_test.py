@@ -282,7 +282,7 @@ class MapTransformTest(PipelineTestCase):
     self.project(self.projection(map_transforms=('none', 'absolute')))
     folder = self.output / 'model_space'
     settings = {
-      name: ModelSpace.open(folder / name).settings
+      name: ModelSpace(folder / name).settings
       for name in ('elrp', 'elrp@absolute')
     }
     self.assertNotIn('map_transform', settings['elrp'])

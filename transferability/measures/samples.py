@@ -17,7 +17,9 @@ def check_features(features: ArrayLike) -> np.ndarray:
     ValueError: If they are no finite numbers of that shape, n < 2, or squares
       overflow or vanish.
   """
-  return _matrix(features, 'features', 'd features')
+  features = _shaped(features, 'features', 'd features')
+  check_range(features, 'features')
+  return features
 
 
 def check_labels(labels: ArrayLike, num_samples: int) -> np.ndarray:
@@ -109,12 +111,6 @@ def _are_probabilities(rows: np.ndarray) -> bool:
     if not (np.abs(block @ ones - 1) <= 1e-3).all() or block.min() < 0:
       return False
   return True
-
-
-def _matrix(values: ArrayLike, name: str, columns: str) -> np.ndarray:
-  values = _shaped(values, name, columns)
-  check_range(values, name)
-  return values
 
 
 def _shaped(values: ArrayLike, name: str, columns: str) -> np.ndarray:

@@ -43,8 +43,11 @@ class Similarity:
     raise NotImplementedError
 
   def compare(self, first: Any, second: Any) -> float:
-    """Returns the similarity of two prepared networks; more is more similar."""
-    raise NotImplementedError
+    """Returns the similarity of two prepared networks; more is more similar.
+
+    By default the inner product of two arrays.
+    """
+    return float(np.vdot(first, second))
 
   def bounded(self, first: Any, second: Any) -> float:
     """Returns `compare` without what rounding adds beyond its bounds.
