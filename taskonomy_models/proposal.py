@@ -24,15 +24,7 @@ from taskonomy_models import conversion
 
 _METHODS = ('gradient_times_input', 'elrp')
 _MAX_TRIED = 8  # Candidates, until one can be explained.
-_LINEAR = frozenset().union(
-  operations.LINEAR,
-  operations.LINEAR_IN_FIRST,
-  operations.STATIC,
-  operations.PASS_THROUGH,
-  {'Const', 'Placeholder', 'Fill', 'Range', 'Prod'},
-)
-
-
+_LINEAR = conversion.LINEAR | {'Fill', 'Range', 'Prod'}
 _PRODUCTS = {
   products.GATE: 'operands held constant, as gates',
   products.HALF: 'operands that get half of the relevance',
@@ -229,7 +221,7 @@ def _try(
   network: frozen_graphs.Network, preprocessing: str, method: str
 ) -> str:
   try:
-    return conversion.fault(network, preprocessing, method) or 'ok'
+    return conversion.tried(network, preprocessing, method).fault or 'ok'
   except ValueError as error:
     return ' '.join(str(error).split())
 
@@ -266,9 +258,8 @@ def _rules(
     for name, number in ruled.items()
   } | of_products
   for kind in counts:
-    if kind in nonlinear or kind in _LINEAR or kind in operations.BILINEAR:
-      continue
-    nonlinear[kind] = _way_of(kind, refusal)
+    if kind not in nonlinear and kind not in _LINEAR:
+      nonlinear[kind] = _way_of(kind, refusal)
   return dict(counts.most_common()), nonlinear, refusal
 
 

@@ -56,7 +56,8 @@ def extract(
           raise ArchiveError(
             f'{archive.name}: {name!r} is there twice, or too large'
           )
-        written[name] = _write(folder / name, open_member, size)
+        written[name] = folder / name
+        _write(written[name], open_member, size)
         matched |= hits
   except (
     tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error,
@@ -85,18 +86,18 @@ def _members(
       for info in file.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)
         is_file = not info.is_dir() and kind in (0, stat.S_IFREG)
-        open_member = functools.partial(file.open, info)
-        yield info.filename, info.file_size, is_file, open_member
+        read = functools.partial(file.open, info)
+        yield info.filename, info.file_size, is_file, read
   else:
     with tarfile.open(archive, 'r:*') as file:
       for info in file:
-        open_member = functools.partial(file.extractfile, info)
-        yield info.name, info.size, info.isreg(), open_member
+        read = functools.partial(file.extractfile, info)
+        yield info.name, info.size, info.isreg(), read
 
 
 def _write(
   path: pathlib.Path, open_member: Callable[[], IO[bytes]], size: int
-) -> pathlib.Path:
+) -> None:
   path.parent.mkdir(parents=True, exist_ok=True)
   with open_member() as stream, open(path, 'wb') as file:
     left = size
@@ -105,4 +106,3 @@ def _write(
       left -= len(block)
     if left:
       raise EOFError(f'{path.name} ends too early')
-  return path
