@@ -150,17 +150,17 @@ def mark_activations(
   entries = {c.end: c.entry for c in found}
   target = subgraph.representation_tensor.rpartition(':')[0]
 
-  def plan_and_reach(rule: str) -> tuple[products.Plan, set[str]]:
+  def plan_and_reach(rule: str) -> tuple[dict, set[str]]:
     names = {c.end: c.name for c in found}
-    plan = products.plan(nodes, carriers, names, rule)
-    return plan, _reached({**carriers, **plan.flow}, entries, target)
+    operands, flow = products.plan(nodes, carriers, names, rule)
+    return operands, _reached({**carriers, **flow}, entries, target)
 
-  plan, reached = plan_and_reach(product_rule)
+  operands, reached = plan_and_reach(product_rule)
   # Only a signal has to have a rule, whatever becomes of gates.
   _, signals = plan_and_reach(products.RULES[0])
   ruled = Counter(c.name for c in found if c.end in reached)
   entries = {end: entry for end, entry in entries.items() if end in reached}
-  operands = {o: kind for o, kind in plan.operands.items() if o[0] in reached}
+  operands = {o: kind for o, kind in operands.items() if o[0] in reached}
   ruled.update(operands.values())
   unknown, nonlinear = [], []
   for name, inputs in carriers.items():

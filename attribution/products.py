@@ -64,26 +64,12 @@ PRODUCTS = operations.BILINEAR.union(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
-  """Which operands of products relevance does not simply pass.
-
-  Attributes:
-    operands: By node and number of the operand, GATE, NORMALISER or HALF.
-    flow: By node, for those that do not pass relevance to all of their
-      operands that depend on the input: those that it does pass it to.
-  """
-
-  operands: Mapping[tuple[str, int], str]
-  flow: Mapping[str, tuple[Tensor, ...]]
-
-
 def plan(
   nodes: Mapping[str, NodeDef],
   carriers: Mapping[str, tuple[Tensor, ...]],
   activations: Mapping[str, str],
   rule: str,
-) -> Plan:
+) -> tuple[dict[tuple[str, int], str], dict[str, tuple[Tensor, ...]]]:
   """Returns how relevance passes the products of a graph.
 
   Args:
@@ -91,6 +77,12 @@ def plan(
     carriers: For each node that depends on the input, the inputs that do.
     activations: Names of composite activations by the nodes they end in.
     rule: One of RULES.
+
+  Returns:
+    What operands of products are that relevance does not simply pass, GATE,
+    NORMALISER or HALF, by node and number of the operand; and, by node, of
+    those that do not pass relevance to all of their operands that depend on
+    the input, the ones that they do pass it to.
   """
   if rule not in RULES:
     raise ValueError(f'Unknown rule for products {rule!r}; known are {RULES}.')
@@ -116,7 +108,7 @@ def plan(
           for i, tensor in enumerate(tensors.data_inputs(node))
           if tensor in carriers[name] and kinds.get(i) not in CONSTANT
         )
-  return Plan(operands, flow)
+  return operands, flow
 
 
 def is_power(node: NodeDef, nodes: Mapping[str, NodeDef]) -> bool:

@@ -38,8 +38,8 @@ from taskonomy_models.encoder import Encoder
 from taskonomy_models.networks import Networks
 from toolkit_basics import progress
 from transferability import map_transforms
-from transferability.model_space import BadMapError, ModelSpace
-from transferability.points import Writer
+from transferability.model_space import ModelSpace
+from transferability.points import BadMapError, Writer
 
 __all__ = [
   'ON_BAD_MAP',

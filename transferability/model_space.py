@@ -25,21 +25,8 @@ from toolkit_basics import files
 from transferability import gram, points
 from transferability import settings as settings_lib
 from transferability.affinity import mean_cosine
-from transferability.points import (
-  BadMapError,
-  ModelSpaceError,
-  SettingsError,
-  Writer,
-)
+from transferability.points import ModelSpaceError, SettingsError, Writer
 from transferability.ranking_files import duplicates
-
-__all__ = [
-  'BadMapError',
-  'ModelSpace',
-  'ModelSpaceError',
-  'SettingsError',
-  'Writer',
-]
 
 DTYPES = ('float32', 'float16')
 _HEADER = 'space.json'

@@ -255,21 +255,15 @@ def ahp_affinity(rates: np.ndarray) -> np.ndarray:
   return principal / principal.sum()
 
 
-@dataclasses.dataclass(frozen=True)
-class Stability:
-  """How much oracles of different seeds agree, averaged over their pairs.
+def stability(
+  oracles: Sequence[Oracle], num_relevant: int = 5
+) -> tuple[float, float]:
+  """Compares oracles of the same targets and sources, two or more.
 
-  Attributes:
-    spearman: Mean rank correlation of a target's row.
-    overlap: Mean share of relevant sources in common.
+  Returns:
+    Of the rows of targets, the mean rank correlation and the mean share of
+    relevant sources in common, over the pairs of oracles.
   """
-
-  spearman: float
-  overlap: float
-
-
-def stability(oracles: Sequence[Oracle], num_relevant: int = 5) -> Stability:
-  """Compares oracles of the same targets and sources, two or more."""
   if len(oracles) < 2:
     raise ValueError('The stability of an oracle needs two or more of them.')
   correlations, overlaps = [], []
@@ -281,7 +275,7 @@ def stability(oracles: Sequence[Oracle], num_relevant: int = 5) -> Stability:
       relevant = a.relevant(target, num_relevant)
       common = set(relevant) & set(b.relevant(target, num_relevant))
       overlaps.append(len(common) / len(relevant))
-  return Stability(float(np.mean(correlations)), float(np.mean(overlaps)))
+  return float(np.mean(correlations)), float(np.mean(overlaps))
 
 
 def row_spearman(a: Sequence[str], b: Sequence[str]) -> float:
