@@ -101,18 +101,12 @@ class Explainer:
       preprocessing = Preprocessing.parse(preprocessing)
     self.preprocessing = preprocessing
     self.methods = _as_methods(methods, per_unit)
-    if not isinstance(graph, frozen_graphs.Network):
-      ends = {'input': input_tensor, 'representation': representation_tensor}
-      with about(name):
-        graph = frozen_graphs.load(graph, name=name, **ends)
-    elif representation_tensor or input_tensor:
-      tensor = representation_tensor or graph.representation_tensor
-      graph = graph.at(tensor, input_tensor)
-    self.network, self.name = graph, graph.name
-    subgraph, ruled = graph.subgraph, {}
+    self.network = _as_network(graph, input_tensor, representation_tensor, name)
+    self.name = self.network.name
+    subgraph, ruled = self.network.subgraph, {}
     if any(method.rule for method in self.methods):
       rule = methods_lib.product_rule(self.methods)
-      subgraph, ruled = overrides.marked(graph, rule)
+      subgraph, ruled = overrides.marked(self.network, rule)
     with about(self.name):
       self._passes = frozen_graphs.Passes(
         subgraph,
@@ -255,6 +249,19 @@ class Explainer:
 
   def __exit__(self, *exception) -> None:
     self.close()
+
+
+def _as_network(
+  graph, input_tensor: str | None, representation: str | None, name: str
+) -> frozen_graphs.Network:
+  if not isinstance(graph, frozen_graphs.Network):
+    with about(name):
+      return frozen_graphs.load(
+        graph, input=input_tensor, representation=representation, name=name
+      )
+  if representation or input_tensor:
+    return graph.at(representation or graph.representation_tensor, input_tensor)
+  return graph
 
 
 def _as_methods(

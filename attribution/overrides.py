@@ -37,6 +37,12 @@ _OPERAND_GRADIENTS = {
 _PASS_RELEVANCE = operations.LINEAR.union(
   operations.WINNER_TAKES_ALL, {'Maximum', 'Minimum'}
 )
+_NO_RULE = (
+  'No rule for {}. Register an activation with '
+  'attribution.overrides.register_activation, choose a representation before '
+  'these operations, or use a method that needs no rule: saliency, '
+  'gradient_times_input, integrated_gradients.'
+)
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
 
 _rule: contextvars.ContextVar[Rule | None] = contextvars.ContextVar(
@@ -117,7 +123,7 @@ def _half_gradient(_, gradient: tf.Tensor) -> tf.Tensor:
 
 
 def marked(
-  network: Network, product_rule: str = 'gates_constant'
+  network: Network, product_rule: str = products.RULES[0]
 ) -> tuple[graph.SubGraph, Mapping[str, int]]:
   """Returns `mark_activations` of a network's graph, which is done once."""
   with about(network.name):
@@ -128,7 +134,7 @@ def marked(
 
 
 def mark_activations(
-  subgraph: graph.SubGraph, product_rule: str = 'gates_constant'
+  subgraph: graph.SubGraph, product_rule: str = products.RULES[0]
 ) -> tuple[graph.SubGraph, Mapping[str, int]]:
   """Returns the graph with its activations marked, and how many of each.
 
@@ -177,12 +183,7 @@ def mark_activations(
     elif node.op in operations.WINNER_TAKES_ALL | op_types:
       nonlinear.append(_describe(node, inputs))
   if unknown:
-    raise UnsupportedOpError(
-      f'No rule for {_listing(unknown)}. Register an activation with '
-      'attribution.overrides.register_activation, choose a representation '
-      'before these operations, or use a method that needs no rule: '
-      'saliency, gradient_times_input, integrated_gradients.'
-    )
+    raise UnsupportedOpError(_NO_RULE.format(_listing(unknown)))
   if nonlinear and not entries and not operands:
     raise UnsupportedOpError(_no_activation_message(nonlinear))
   return _insert_marks(subgraph, entries, operands), ruled
