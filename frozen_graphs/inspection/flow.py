@@ -4,6 +4,7 @@ TensorFlow gets only nodes that are allowed, and that need nothing but the
 input; what lies behind loops, further inputs or unknown operations is left out.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import re
@@ -11,12 +12,12 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import graph, op_definitions, operations, safety, session
+from frozen_graphs import op_definitions, operations, safety, session
 from frozen_graphs import tensors as tensor_names
 from frozen_graphs.errors import GraphError
+from frozen_graphs.tensors import Tensor
 
 NodeDef = tf.compat.v1.NodeDef
-Tensor = tuple[str, int]
 
 _MAX_DROPPED = 40  # Nodes that TensorFlow does not take.
 
@@ -48,7 +49,7 @@ class Flow:
 
 def usable(
   nodes: Mapping[str, NodeDef], source: Tensor
-) -> tuple[dict[str, NodeDef], dict[str, int]]:
+) -> tuple[dict[str, NodeDef], Counter[str]]:
   """Returns what is computed from a tensor and constants, in order.
 
   Args:
@@ -58,29 +59,24 @@ def usable(
   Returns:
     The nodes, and counts of reasons why others are not among them.
   """
-  allowed = safety.ALLOWED.union(operations.activations())
-  reasons = {}
+  allowed = safety.allowed()
+  kept, reasons = {}, Counter()
   # What the tensor is computed from, which feeding it replaces.
   behind = tensor_names.reachable(
-    _producers(nodes[source[0]]), lambda name: _producers(nodes[name])
+    tensor_names.producers(nodes[source[0]]),
+    lambda name: tensor_names.producers(nodes[name]),
   )
-  needs = {
-    name: [t[0] for t in tensor_names.data_inputs(node) if t != source]
-    for name, node in nodes.items()
-  }
-
-  def admits(name: str) -> bool:
-    reason = _reason_against(nodes[name], allowed, source)
-    if reason and name not in behind and nodes[name].op != 'NoOp':
-      reasons[reason] = reasons.get(reason, 0) + 1
-    return not reason
-
-  kept = tensor_names.in_order(needs, admits)
-  return {name: nodes[name] for name in kept}, reasons
-
-
-def _producers(node: NodeDef) -> list[str]:
-  return [name for name, _ in tensor_names.data_inputs(node)]
+  for name in tensor_names.in_order(nodes, source):
+    node = nodes[name]
+    given = tensor_names.data_inputs(node)
+    if not all(t == source or t[0] in kept for t in given):
+      continue
+    reason = _reason_against(node, allowed, source)
+    if reason is None:
+      kept[name] = node
+    elif name not in behind and node.op != 'NoOp':
+      reasons[reason] += 1
+  return kept, reasons
 
 
 def _reason_against(node: NodeDef, allowed, source: Tensor) -> str | None:
@@ -88,20 +84,9 @@ def _reason_against(node: NodeDef, allowed, source: Tensor) -> str | None:
     return f'a further input ({node.name})'
   if node.op not in allowed:
     return f'the operation {node.op}'
-  if node.op in operations.BATCH_NORM and (
-    'is_training' not in node.attr or node.attr['is_training'].b
-  ):
+  if operations.is_training_norm(node):
     return 'batch normalization in training mode'
   return None
-
-
-def consumers_of(nodes: Mapping[str, NodeDef]) -> dict[str, list[str]]:
-  """Returns by name the nodes that take data from a node."""
-  consumers = {}
-  for name, node in nodes.items():
-    for producer in set(_producers(node)):
-      consumers.setdefault(producer, []).append(name)
-  return consumers
 
 
 def dependent(
@@ -145,7 +130,7 @@ def trace(
   carriers = dependent(kept, source)
   if not carriers:
     raise GraphError(
-      f'Nothing can be computed from {name_of(source)!r} alone'
+      f'Nothing can be computed from {tensor_names.name_of(source)!r} alone'
       + (f': there is {", ".join(sorted(reasons))}.' if reasons else '.')
     )
   kept = _needed(kept, carriers, source)
@@ -165,14 +150,10 @@ def trace(
       kept = _without(kept, culprit)
       carriers = dependent(kept, source)
       reason = f'a {nodes[culprit].op} that TensorFlow does not take'
-      reasons[reason] = reasons.get(reason, 0) + 1
+      reasons[reason] += 1
   return Flow(
     source, tuple(input_shape), kept, carriers, shapes, reasons, dropped
   )
-
-
-def name_of(tensor: Tensor) -> str:
-  return f'{tensor[0]}:{tensor[1]}'
 
 
 def _needed(kept, carriers, source) -> dict[str, NodeDef]:
@@ -199,7 +180,7 @@ def _without(nodes: Mapping[str, NodeDef], culprit: str) -> dict[str, NodeDef]:
   """Returns the nodes without one and all that need it."""
   gone, kept = {culprit}, {}
   for name, node in nodes.items():
-    if name in gone or not gone.isdisjoint(_producers(node)):
+    if name in gone or not gone.isdisjoint(tensor_names.producers(node)):
       gone.add(name)
     else:
       kept[name] = node
@@ -268,18 +249,14 @@ def _graph_def(
   kind: tf.DType,
 ) -> tuple[tf.compat.v1.GraphDef, str]:
   """Returns the nodes behind a Placeholder of a shape, and its tensor."""
-  fed = 'inspected_input'
-  while fed in nodes:
-    fed += '_'
-  placeholder = NodeDef(op='Placeholder', name=fed)
-  placeholder.attr['dtype'].type = kind.as_datatype_enum
-  placeholder.attr['shape'].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+  fed = tensor_names.unused_name('inspected_input', nodes)
+  placeholder = tensor_names.placeholder(fed, kind, shape)
   graph_def = tf.compat.v1.GraphDef(node=[placeholder])
   for name, node in nodes.items():
     if node.op != 'Placeholder' or name != source[0]:
       given = tensor_names.data_inputs(node)
       inputs = [(fed, 0) if t == source else t for t in given]
-      graph_def.node.append(graph.cleaned(node, inputs))
+      graph_def.node.append(tensor_names.cleaned(node, inputs))
   return graph_def, f'{fed}:0'
 
 
