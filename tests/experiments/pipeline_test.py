@@ -30,8 +30,10 @@ def _killed_after(number):
 
   def track(iterable, **kwargs):
     del kwargs
-    yield from itertools.islice(iterable, number)
-    raise _Killed
+    items = list(iterable)
+    yield from items[:number]
+    if items[number:]:
+      raise _Killed
 
   return track
 
