@@ -7,9 +7,9 @@ figures and page of the run are then written anew.
 
 from collections.abc import Iterator, Mapping
 import contextlib
-import dataclasses
 import os
 import pathlib
+from typing import Any
 
 from absl import logging
 import numpy as np
@@ -26,19 +26,6 @@ from transferability import map_transforms
 from transferability.model_space import ModelSpace
 
 Spaces = Mapping[str, ModelSpace]
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-  """Which images a space was made with; None where its run says so."""
-
-  probe: str | None = None
-  probe_dir: str | None = None
-  num_images: int | None = None
-  seed: int | None = None
-
-
-_AS_THE_RUN = Probe()
 
 
 def open_spaces(folder: str | os.PathLike) -> dict[str, ModelSpace]:
@@ -66,8 +53,15 @@ def open_spaces(folder: str | os.PathLike) -> dict[str, ModelSpace]:
   return {path.resolve().name: ModelSpace(path) for path in found}
 
 
-def load_probe(spaces: Spaces, probe: Probe = _AS_THE_RUN) -> ProbeSet:
+def load_probe(
+  spaces: Spaces, given: Mapping[str, Any] | None = None
+) -> ProbeSet:
   """Loads the images that spaces were made with, and checks that they are.
+
+  Args:
+    spaces: By name.
+    given: Which images; of `probe`, `probe_dir`, `num_images` and `seed` what
+      the run of the spaces does not say, or says wrongly.
 
   Raises:
     ValueError: If they are others, or it is not known which they are.
@@ -76,14 +70,12 @@ def load_probe(spaces: Spaces, probe: Probe = _AS_THE_RUN) -> ProbeSet:
   record = results.record_of(space)
   known = {
     'probe': space.settings['probe_set'],
+    'probe_dir': None,
     'num_images': space.num_images,
     'seed': 0,
-    **({} if record is None else record.flags),
   }
-  values = {
-    name: known.get(name) if value is None else value
-    for name, value in dataclasses.asdict(probe).items()
-  }
+  flags = {} if record is None else record.flags
+  values = {n: flags.get(n, v) for n, v in known.items()} | dict(given or {})
   height, width, _ = space.settings['image_shape']
   loaded = probe_sets.load(
     values.pop('probe'),
@@ -189,7 +181,7 @@ def _all_or_nothing(
 def insert(
   folder: str | os.PathLike,
   encoder: Encoder,
-  probe: Probe = _AS_THE_RUN,
+  probe: Mapping[str, Any] | None = None,
   batch_size: int | None = None,
   device: str | None = None,
   on_bad_map: str = 'error',
@@ -230,7 +222,9 @@ def insert(
 
 
 def remove(
-  folder: str | os.PathLike, name: str, probe: Probe = _AS_THE_RUN
+  folder: str | os.PathLike,
+  name: str,
+  probe: Mapping[str, Any] | None = None,
 ) -> list[str]:
   """Removes a network from the spaces of a folder.
 
@@ -239,7 +233,7 @@ def remove(
   Args:
     folder: See `open_spaces`.
     name: Of the network.
-    probe: The images of the run, of which some are shown on its page.
+    probe: Which images; see `load_probe`. Some are shown on the run's page.
 
   Returns:
     The spaces it was in.

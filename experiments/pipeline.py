@@ -488,11 +488,7 @@ def project_encoder(
   model = _Model(
     encoder, bank.networks, projection, spaces, pathlib.Path(output)
   )
-  if starts := model.missing():
-    description = f'Projecting {encoder.name}'
-    batches = track(starts, description=description)
-    model.project(probe.images, batches, observer or Observer())
-  model.finish()
+  _project_models([model], probe.images, track, observer or Observer())
 
 
 def dropped_images(spaces: Mapping[str, ModelSpace]) -> list[str]:

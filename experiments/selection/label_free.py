@@ -104,6 +104,13 @@ def compute(
     device: For example '/GPU:0'; None is TensorFlow's choice.
     track: Shows progress.
   """
+  projection = pipeline.Projection(
+    pipeline.method_objects(methods),
+    batch_size=batch_size,
+    device=device,
+    keep_representations=True,
+    on_bad_map='drop_image',
+  )
   key = {
     'encoders': [described(e, bank.network(e.name)) for e in bank.encoders],
     'names': bank.names,
@@ -114,7 +121,7 @@ def compute(
   found = memo.Memo(pathlib.Path(output) / 'label_free').recall(
     'matrices',
     key,
-    lambda: _computed(bank, images, output, methods, batch_size, device, track),
+    lambda: _computed(bank, images, output, projection, track),
   )
   values = {name: np.array(m) for name, m in found['values'].items()}
   return Matrices(bank.names, values, found['seconds'])
@@ -124,23 +131,14 @@ def _computed(
   bank: Bank,
   images: np.ndarray,
   output: str | os.PathLike,
-  methods: Sequence[str],
-  batch_size: int,
-  device: str | None,
+  projection: pipeline.Projection,
   track: Callable[..., Iterable],
 ) -> dict[str, Any]:
   """Returns values and seconds of `Matrices`, as JSON."""
-  digests = tuple(files.sha256(i.tobytes()) for i in images)
-  probe = ProbeSet(
-    _NAME, images, tuple(f'image {i}' for i in range(len(images))), digests
-  )
-  projection = pipeline.Projection(
-    pipeline.method_objects(methods),
-    batch_size=batch_size,
-    device=device,
-    keep_representations=True,
-    on_bad_map='drop_image',
-  )
+  ids = tuple(f'image {i}' for i in range(len(images)))
+  digests = tuple(files.sha256(image.tobytes()) for image in images)
+  probe = ProbeSet(_NAME, images, ids, digests)
+  methods = [method.name for method in projection.methods]
   clock = _Clock()
   chosen = [
     name
