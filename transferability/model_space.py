@@ -190,7 +190,7 @@ class ModelSpace:
     self._dropped.mkdir(exist_ok=True)
     for image in images:
       (self._dropped / str(image)).touch()
-    files.sync_folder(self._dropped)
+    files.sync(self._dropped)
 
   @property
   def dropped_images(self) -> np.ndarray:

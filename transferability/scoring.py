@@ -96,11 +96,11 @@ def transrate_sweep(
   epsilons: Sequence[float] = EPSILONS,
 ) -> dict[str, dict[float, dict[str, float]]]:
   """Returns TransRate by form, epsilon and candidate."""
-  score = functools.partial(measures.score, 'transrate', labels=labels)
+  transrate = functools.partial(measures.score, 'transrate', labels=labels)
   return {
     form: {
       epsilon: {
-        name: score(features=values, form=form, epsilon=epsilon)
+        name: transrate(features=values, form=form, epsilon=epsilon)
         for name, values in features.items()
       }
       for epsilon in epsilons
