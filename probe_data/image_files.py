@@ -18,6 +18,25 @@ _NUM_THREADS = min(8, os.cpu_count() or 1)
 _MAX_LISTED = 10  # Unreadable files that one message names.
 
 
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+  """Which of many files are drawn, and what becomes of them.
+
+  Attributes:
+    num_images: How many, or all that can be read if those are fewer.
+    image_size: Height and width, see `images.fit`.
+    seed: Of the draw.
+    on_bad_image: 'skip' or 'error'.
+    progress: Wraps the iterable of pictures, see `probe_sets.load`.
+  """
+
+  num_images: int
+  image_size: tuple[int, int]
+  seed: int
+  on_bad_image: str
+  progress: Callable[..., Iterable[Any]]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
   """Pictures of some of many files.
@@ -110,16 +129,7 @@ def read_list(path: str | os.PathLike[str]) -> dict[str, str]:
   return files
 
 
-def sample(
-  files: dict[str, str],
-  *,
-  num_images: int,
-  image_size: tuple[int, int],
-  seed: int,
-  on_bad_image: str,
-  progress: Callable[..., Iterable[Any]],
-  where: str,
-) -> Sample:
+def sample(files: dict[str, str], drawing: Drawing, where: str) -> Sample:
   """Decodes files drawn at random, others in place of unreadable ones.
 
   The order of drawing depends only on the seed and the sorted names, the order
@@ -127,31 +137,27 @@ def sample(
 
   Args:
     files: The path of each file by its name.
-    num_images: How many, or all that can be read if those are fewer.
-    image_size: Height and width, see `images.fit`.
-    seed: Of the draw.
-    on_bad_image: 'skip' or 'error'.
-    progress: Wraps the iterable of pictures, see `probe_sets.load`.
+    drawing: What is wanted of them.
     where: The folder or list, for messages.
 
   Raises:
     ProbeSetError: If no file can be read, or one cannot and that is an error.
   """
-  names = sorted(files)
-  drawn = [
-    names[i] for i in np.random.default_rng(seed).permutation(len(names))
-  ]
+  names, wanted = sorted(files), drawing.num_images
+  rng = np.random.default_rng(drawing.seed)
+  drawn = [names[i] for i in rng.permutation(len(names))]
   skipped: dict[str, str] = {}
-  pictures = _decode_until(
-    num_images, drawn, files, image_size, skipped, on_bad_image == 'error'
+  pictures = drawing.progress(
+    _decode_until(drawing, drawn, files, skipped),
+    total=min(wanted, len(drawn)),
+    description='Decoding images',
   )
-  total = min(num_images, len(drawn))
-  found = dict(progress(pictures, total=total, description='Decoding images'))
+  found = dict(pictures)
   if skipped:
-    _report(skipped, on_bad_image, len(found), where)
-  if len(found) < num_images:
+    _report(skipped, drawing.on_bad_image, len(found), where)
+  if len(found) < wanted:
     logging.info(
-      '%s has %d images of the %d asked for.', where, len(found), num_images
+      '%s has %d images of the %d asked for.', where, len(found), wanted
     )
   order = sorted(found)
   return Sample(
@@ -162,22 +168,20 @@ def sample(
 
 
 def _decode_until(
-  num_images: int,
+  drawing: Drawing,
   drawn: Sequence[str],
   files: dict[str, str],
-  image_size: tuple[int, int],
   skipped: dict[str, str],
-  stop_at_skipped: bool,
 ) -> Iterator[tuple[str, np.ndarray]]:
   """Yields name and picture until there are enough; adds to `skipped`."""
 
   def read(name: str) -> np.ndarray | ImageFileError:
     try:
-      return images.fit(images.read(files[name]), image_size)
+      return images.fit(images.read(files[name]), drawing.image_size)
     except ImageFileError as error:
       return error
 
-  position, missing = 0, num_images
+  position, missing = 0, drawing.num_images
   with futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
     while missing and position < len(drawn):
       batch = drawn[position : position + missing]
@@ -188,7 +192,7 @@ def _decode_until(
         else:
           missing -= 1
           yield name, picture
-      if skipped and stop_at_skipped:
+      if skipped and drawing.on_bad_image == 'error':
         return
 
 

@@ -55,16 +55,11 @@ class ProbeSet:
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class Request(image_files.Drawing):
   """What a loader of a registered probe set is asked for; see `load`."""
 
   name: str
   probe_dir: str | None
-  num_images: int
-  image_size: tuple[int, int]
-  seed: int
-  on_bad_image: str
-  progress: Callable[..., Iterable[Any]]
 
   def __post_init__(self):
     if not self.name or self.probe_dir == '':
@@ -278,13 +273,7 @@ def _load_files(
   request: Request, files: dict[str, str], where: pathlib.Path
 ) -> ProbeSet:
   sample = image_files.sample(
-    files,
-    num_images=request.num_images,
-    image_size=request.image_size,
-    seed=request.seed,
-    on_bad_image=request.on_bad_image,
-    progress=request.progress,
-    where=f'Probe set {request.name!r} ({where})',
+    files, request, f'Probe set {request.name!r} ({where})'
   )
   return _probe_set(request, sample.pictures, sample.names, sample.skipped)
 

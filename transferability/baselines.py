@@ -96,20 +96,16 @@ def symmetrised_oracle(oracle: Oracle, method: str = 'rank_mean') -> np.ndarray:
   Returns:
     float64 [sources, sources].
   """
+  if method not in SYMMETRISATIONS:
+    raise ValueError(f'{method!r} is none of {SYMMETRISATIONS}.')
+  directed = oracle.affinity
   if method == 'rank_mean':
     directed = -ranks_of(oracle.ranking, oracle.targets, oracle.sources)
-    square = _square(oracle, directed)
-  elif method in SYMMETRISATIONS:
-    square = _square(oracle, _affinity(oracle))
-    if method == 'row_normalised_mean':
-      square /= np.nansum(square, axis=1, keepdims=True)
-  else:
-    raise ValueError(f'{method!r} is none of {SYMMETRISATIONS}.')
-  both = np.stack([square, square.T])
-  known = np.isfinite(both)
-  total = np.where(known, both, 0.0).sum(axis=0)
-  count = known.sum(axis=0)
-  return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+  square = _square(oracle, directed)
+  if method == 'row_normalised_mean':
+    square /= np.nansum(square, axis=1, keepdims=True)
+  opposite = np.where(np.isfinite(square.T), square.T, square)
+  return (np.where(np.isfinite(square), square, opposite) + opposite) / 2
 
 
 def transposed_oracle(oracle: Oracle) -> np.ndarray:
@@ -117,7 +113,7 @@ def transposed_oracle(oracle: Oracle) -> np.ndarray:
 
   float64 [sources, sources]; NaN where neither was measured.
   """
-  square = _square(oracle, _affinity(oracle))
+  square = _square(oracle, oracle.affinity)
   return np.where(np.isfinite(square.T), square.T, square)
 
 
@@ -225,16 +221,12 @@ def _tiers(
   return [*tiers, set(groups.values()).difference(*tiers)]
 
 
-def _affinity(oracle: Oracle) -> np.ndarray:
-  if oracle.affinity is None:
+def _square(oracle: Oracle, directed: np.ndarray | None) -> np.ndarray:
+  """Spreads [targets, sources] over [sources, sources]; NaN elsewhere."""
+  if directed is None:
     raise ValueError(
       'This needs the affinities of the oracle, but it has only a ranking.'
     )
-  return oracle.affinity
-
-
-def _square(oracle: Oracle, directed: np.ndarray) -> np.ndarray:
-  """Spreads [targets, sources] over [sources, sources]; NaN elsewhere."""
   square = np.full((len(oracle.sources),) * 2, np.nan)
   square[[oracle.sources.index(target) for target in oracle.targets]] = directed
   np.fill_diagonal(square, np.nan)

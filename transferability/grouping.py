@@ -64,10 +64,7 @@ def mean_average_precision(affinity: np.ndarray, pairs: np.ndarray):
     precision = np.cumsum(relevant, axis=2) / places
     number = relevant.sum(axis=2)
     average = _ratio((precision * relevant).sum(axis=2), number)
-    counted = number > 0
-    return _ratio(
-      np.where(counted, average, 0).sum(axis=1), counted.sum(axis=1)
-    )
+    return _ratio(np.nansum(average, axis=1), (number > 0).sum(axis=1))
 
   return value
 
@@ -75,8 +72,7 @@ def mean_average_precision(affinity: np.ndarray, pairs: np.ndarray):
 @_STATISTICS.register('within_minus_between')
 def within_minus_between(affinity: np.ndarray, pairs: np.ndarray):
   """Mean affinity of pairs of one label, less that of all other pairs."""
-  upper = np.triu(pairs, 1)
-  rows, columns = np.nonzero(upper)
+  rows, columns = np.nonzero(np.triu(pairs, 1))
   values = affinity[rows, columns]
 
   def value(labels: np.ndarray) -> np.ndarray:
@@ -121,13 +117,8 @@ def permutation_test(
   groups = _codes(strata) if strata is not None else np.zeros_like(codes)
   if len(groups) != len(codes):
     raise ValueError(f'{len(groups)} strata for {len(codes)} models.')
-  return permutations.test(
-    chosen(affinity, pairs),
-    codes,
-    groups,
-    num_permutations,
-    seed,
-  )
+  value = chosen(affinity, pairs)
+  return permutations.test(value, codes, groups, num_permutations, seed)
 
 
 def _checked(

@@ -190,7 +190,7 @@ class ModelSpace:
     self._dropped.mkdir(exist_ok=True)
     for image in images:
       (self._dropped / str(image)).touch()
-    files.sync_folder(self._dropped)
+    files.sync(self._dropped)
 
   def restore_images(self, images: Iterable[int]) -> None:
     """Takes images that were dropped into use again.

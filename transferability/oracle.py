@@ -189,12 +189,11 @@ def ranking_from_affinity(
   ranking = {}
   for target, row in zip(targets, affinity, strict=True):
     order = [i for i in np.argsort(-row, kind='stable') if sources[i] != target]
-    for i in order:
-      if not np.isfinite(row[i]):
-        raise ValueError(
-          f'The affinity of source {sources[i]!r} to target {target!r} is '
-          f'{row[i]}.'
-        )
+    if bad := [i for i in order if not np.isfinite(row[i])]:
+      raise ValueError(
+        f'The affinity of source {sources[bad[0]]!r} to target {target!r} is '
+        f'{row[bad[0]]}.'
+      )
     ranking[target] = tuple(sources[i] for i in order)
   return ranking
 
@@ -218,11 +217,8 @@ def win_rates(losses: np.ndarray) -> np.ndarray:
     raise ValueError(
       f'Losses of shape {losses.shape} must be finite [sources, images].'
     )
-  rates = np.empty((len(losses), len(losses)))
-  for i, loss in enumerate(losses):
-    rates[i] = np.mean(loss < losses, axis=1) / 2
-    rates[i] += np.mean(loss <= losses, axis=1) / 2
-  return rates
+  wins, with_ties = losses[:, None] < losses, losses[:, None] <= losses
+  return (wins.mean(axis=2) + with_ties.mean(axis=2)) / 2
 
 
 def ahp_affinity(rates: np.ndarray) -> np.ndarray:
@@ -238,12 +234,8 @@ def ahp_affinity(rates: np.ndarray) -> np.ndarray:
     float64 [num_sources], positive, of sum 1.
   """
   rates = np.asarray(rates, np.float64)
-  if (
-    rates.ndim != 2
-    or not rates.size
-    or rates.shape != rates.T.shape
-    or not np.allclose(rates + rates.T, 1)
-  ):
+  square = rates.ndim == 2 and rates.shape[0] == rates.shape[1] > 0
+  if not square or not np.allclose(rates + rates.T, 1):
     raise ValueError('Win rates must be square, with rates + rates.T = 1.')
   clipped = np.clip(rates, 0.001, 0.999)
   ratios = clipped / clipped.T

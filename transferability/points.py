@@ -97,7 +97,7 @@ class Point:
       _create_array(new / 'finished.npy', self._shape[:1], np.dtype('<u8'))
       files.write_atomically(new / 'manifest.json', settings.to_bytes(entry))
       os.rename(new, self._folder)
-      files.sync_folder(models)
+      files.sync(models)
     except OSError:
       # Another process may have been faster; its folder is as good as ours.
       if not self.exists():
@@ -160,8 +160,7 @@ class Point:
   def sync(self) -> None:
     """Makes rows and records durable."""
     for name in ('rows.npy', 'finished.npy'):
-      with open(self._folder / name, 'rb') as file:
-        os.fsync(file.fileno())
+      files.sync(self._folder / name)
 
   def _store_records(self, images: Sequence[int], records: np.ndarray) -> None:
     path = self._folder / 'finished.npy'
@@ -293,8 +292,7 @@ def _create_array(
 ) -> None:
   """Makes a .npy file of zeros, which takes no space until it is written."""
   np.lib.format.open_memmap(path, mode='w+', dtype=dtype, shape=shape)
-  with open(path, 'rb') as file:
-    os.fsync(file.fileno())
+  files.sync(path)
 
 
 def _overwrite(

@@ -180,12 +180,7 @@ def precision_p_values(
     float64 [num_models - 1], for K = 1, 2, ...: (1 + relabellings whose P@K is
     at least as high) / (1 + num_permutations).
   """
-  if set(names) != set(oracle.sources):
-    raise ValueError(
-      f'The models {sorted(names)} are not the sources of the oracle '
-      f'{sorted(oracle.sources)}.'
-    )
-  truth = ranks_of(oracle.ranking, oracle.targets, names)
+  truth = true_ranks(oracle, names)
   relevant = (truth > 0) & (truth <= count_relevant(oracle, num_relevant))
   predicted = ranks_of(rank_sources(affinity, names, names), names, names)
   rows = np.array([list(names).index(target) for target in oracle.targets])
@@ -216,6 +211,16 @@ def ranks_of(
     for rank, source in enumerate(rankings[target], 1):
       row[index[source]] = rank
   return ranks
+
+
+def true_ranks(oracle: Oracle, names: Sequence[str]) -> np.ndarray:
+  """Returns the oracle's ranks [targets, names], which must be its sources."""
+  if sorted(names) != sorted(oracle.sources):
+    raise ValueError(
+      f'The models {sorted(names)} are not the sources of the oracle '
+      f'{sorted(oracle.sources)}.'
+    )
+  return ranks_of(oracle.ranking, oracle.targets, names)
 
 
 def _target_rows(

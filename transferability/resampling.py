@@ -99,13 +99,12 @@ def score(
     oracle: The measured ranking.
     num_relevant: How many of the oracle's best sources are relevant.
   """
-  if set(names) != set(oracle.sources) or drawn.shape[1:] != (len(names),) * 2:
+  if drawn.shape[1:] != (len(names),) * 2:
     raise ValueError(
-      f'Affinities of shape {drawn.shape[1:]} of {list(names)} do not fit the '
-      f'sources of the oracle, {list(oracle.sources)}.'
+      f'Affinities of shape {drawn.shape[1:]} do not fit {list(names)}.'
     )
   count = ranking.count_relevant(oracle, num_relevant)
-  truth = ranking.ranks_of(oracle.ranking, oracle.targets, names)
+  truth = ranking.true_ranks(oracle, names)
   rows = [list(names).index(target) for target in oracle.targets]
   step = max(1, _BLOCK_BYTES // (8 * len(rows) * len(names)))
   hits, correlations = [], []
