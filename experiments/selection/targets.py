@@ -247,8 +247,7 @@ def class_folders(
     ValueError: If there are fewer than two classes, images outside of a class,
       or classes that were not trained on.
   """
-  sides = (image_size, image_size)
-  drawing = image_files.Drawing(num_images, sides, seed, 'skip', progress)
+  drawing = image_files.Drawing(num_images, image_size, seed, 'skip', progress)
   names, pictures, classes = [], [], []
   for folder in (train_dir, test_dir):
     if folder is None:
