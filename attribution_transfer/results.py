@@ -11,6 +11,7 @@ from experiments import figures
 from experiments.evaluation import Evaluation, format_table
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
+from transferability import affinity
 
 Path = str | os.PathLike
 _SHOWN = 5
@@ -153,10 +154,7 @@ class Comparison:
 
   def to_csv(self, path: Path, method: str | None = None) -> None:
     """Writes a table of affinities, with names in the first row and column."""
-    rows = [('name', *self.names)]
-    matrix = self.affinity(method)
-    rows += [(name, *row) for name, row in zip(self.names, matrix, strict=True)]
-    files.write_csv(path, rows)
+    affinity.save_matrix(path, self.affinity(method), self.names)
 
   def plot_affinity(self, path: Path, method: str | None = None) -> None:
     """Draws the matrix as a heat map (.png or .pdf)."""

@@ -21,13 +21,10 @@ from attribution.explainer import Explainer
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from experiments.map_files import MapFile
-from experiments.projection import (
-  ON_BAD_MAP,
-  PROTOCOLS,
-  Observer,
-  Projection,
-  space_name,
-)
+from experiments.projection import ON_BAD_MAP as ON_BAD_MAP
+from experiments.projection import PROTOCOLS as PROTOCOLS
+from experiments.projection import Observer, Projection
+from experiments.projection import space_name as space_name
 from frozen_graphs import session
 from frozen_graphs.errors import about
 from frozen_graphs.network import Network
@@ -40,26 +37,6 @@ from toolkit_basics import progress
 from transferability import map_transforms
 from transferability.model_space import ModelSpace
 from transferability.points import BadMapError, Writer
-
-__all__ = [
-  'ON_BAD_MAP',
-  'PROTOCOLS',
-  'Observer',
-  'Projection',
-  'check',
-  'check_encoder',
-  'dropped_images',
-  'load_probe',
-  'method_objects',
-  'probe_size',
-  'project',
-  'project_encoder',
-  'refusals',
-  'representation_path',
-  'resized',
-  'space_name',
-]
-
 
 _REPRESENTATION = ' representation'  # No method can have this name.
 

@@ -56,8 +56,8 @@ class Network(contextlib.AbstractContextManager):
     self.inputs, self.outputs = frozen.inputs, frozen.outputs
     self.source, self.graph_def = frozen.source, frozen.graph_def
     self._input, self._representation = input, representation
-
     self._forward: Passes | None = None
+    self._built_for: tuple[int, str | None] | None = None
     self._derived: dict[Hashable, Any] = {}
 
   def __repr__(self) -> str:
@@ -185,7 +185,6 @@ class Network(contextlib.AbstractContextManager):
     inputs: np.ndarray,
     batch_size: int = 32,
     device: str | None = None,
-    track: Callable = iter,
   ) -> np.ndarray:
     """Returns the representations of inputs, [n, ...], batch by batch.
 
@@ -194,14 +193,15 @@ class Network(contextlib.AbstractContextManager):
         one.
       batch_size: Inputs computed at once.
       device: For example '/GPU:0'; default: TensorFlow's choice.
-      track: Wraps the starts of the batches, to show progress.
 
     Raises:
       GraphError: If TensorFlow cannot run the graph on them.
     """
-    if self._forward is None:
+    if self._built_for != (batch_size, device):
+      self.close()
       self._forward = self.passes(batch_size=batch_size, device=device)
-    results = _batch_by_batch(self._forward, inputs, track)
+      self._built_for = batch_size, device
+    results = _batch_by_batch(self._forward, inputs)
     return np.concatenate([result.representation for result in results])
 
   def gradients(
@@ -227,17 +227,15 @@ class Network(contextlib.AbstractContextManager):
     """Frees what TensorFlow holds; the network can be run again."""
     if self._forward is not None:
       self._forward.close()
-      self._forward = None
+      self._forward = self._built_for = None
 
   def __exit__(self, *exception) -> None:
     self.close()
 
 
-def _batch_by_batch(
-  passes: Passes, inputs: np.ndarray, track: Callable = iter
-) -> Iterator[Result]:
+def _batch_by_batch(passes: Passes, inputs: np.ndarray) -> Iterator[Result]:
   passes.prove(inputs[:1])
-  for start in track(range(0, len(inputs), passes.batch_size)):
+  for start in range(0, len(inputs), passes.batch_size):
     yield passes.run(inputs[start : start + passes.batch_size])
 
 
