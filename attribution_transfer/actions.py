@@ -115,7 +115,7 @@ def insert(
   Args:
     run: The folder of a run, or of `compare`'s output.
     network: What `attribution_transfer.network` returns.
-    batch_size: Images computed at once; default: as of the others.
+    batch_size: Images computed at once; default: as for the others.
 
   Raises:
     ValueError: If the network does not fit the run's model spaces.

@@ -91,8 +91,8 @@ class Placement(_Table):
   def rows(self) -> list[Sequence[Any]]:
     """Returns the rows of all spaces, each with the name of its space."""
     tables = list(self.by_space.items())
-    header = ('space', *tables[0][1][0])
-    return [header] + [(s, *row) for s, table in tables for row in table[1:]]
+    header = (*tables[0][1][0], 'space')
+    return [header] + [(*row, s) for s, table in tables for row in table[1:]]
 
   def _title(self) -> str:
     return f'{self.name} among the others, the nearest first:'

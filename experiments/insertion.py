@@ -50,7 +50,7 @@ def open_spaces(folder: str | os.PathLike) -> dict[str, ModelSpace]:
       f'No model space in {folder}; pass the folder of a run, its model_space/ '
       'or one space of it.'
     )
-  return {path.resolve().name: ModelSpace.open(path) for path in found}
+  return {path.resolve().name: ModelSpace(path) for path in found}
 
 
 def load_probe(

@@ -38,8 +38,8 @@ from taskonomy_models.encoder import Encoder
 from taskonomy_models.networks import Networks
 from toolkit_basics import progress
 from transferability import map_transforms
-from transferability.model_space import BadMapError, ModelSpace
-from transferability.points import Writer
+from transferability.model_space import ModelSpace
+from transferability.points import BadMapError, Writer
 
 __all__ = [
   'ON_BAD_MAP',
@@ -442,10 +442,10 @@ def _project_models(
 ) -> None:
   """Projects models one after the other, with one bar of progress for all."""
   work = [(model, model.missing()) for model in models]
-  every = [start for _, starts in work for start in starts]
+  every = [(model, start) for model, starts in work for start in starts]
   remaining = iter(track(every, description='Projecting models'))
   for model, starts in work:
-    left = itertools.islice(remaining, len(starts))
+    left = (start for _, start in itertools.islice(remaining, len(starts)))
     try:
       if starts:
         model.project(images, left, observer)

@@ -27,15 +27,12 @@ from experiments import (
 )
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
-from taskonomy_models.zoo import networks as zoo
 from transferability import map_transforms
 
 ON_BAD_MODEL = ('error', 'skip')
 
 FLAGS = cli.Flags()
-_BANK = FLAGS.path(
-  'bank', 'Folder of the networks; by default where fetch_zoo puts them.'
-)
+_BANK = FLAGS.path('bank', 'Folder of the networks, as fetch_zoo makes it.')
 _PROBE = shared_flags.Probe(FLAGS, 'photos', 100)
 _IMAGE_SIZE = FLAGS.integer(
   'image_size',
@@ -75,6 +72,7 @@ _ON_BAD_MODEL = FLAGS.enum(
 )
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/zoo-PROBE')
+FLAGS.require(_BANK)
 
 _MAY_CHANGE = ('device', 'on_bad_map', 'on_bad_model')
 
@@ -100,7 +98,7 @@ def _usable(bank: Bank, projection: pipeline.Projection) -> tuple[Bank, dict]:
 
 
 def main() -> None:
-  bank = banks.load(_BANK.value or str(zoo.default_folder()))
+  bank = banks.load(_BANK.value)
   projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
     batch_size=_BATCH_SIZE.value,

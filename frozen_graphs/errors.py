@@ -35,6 +35,23 @@ def about(what: object) -> Iterator[None]:
     raise kind(f'{what}: {error}') from error
 
 
+@contextlib.contextmanager
+def explaining(message: str, *kinds: type[Exception]) -> Iterator[None]:
+  """Turns errors of other libraries into a GraphError: a message, and theirs.
+
+  Args:
+    message: What could not be done.
+    *kinds: Of errors; a GraphError stays as it is.
+  """
+  try:
+    yield
+  except GraphError:
+    raise
+  except kinds as error:
+    reason = ' '.join(str(error).split()) or type(error).__name__
+    raise GraphError(f'{message}: {reason.rstrip(".")}.') from error
+
+
 def brief(error: BaseException, most: int = 120) -> str:
   """Returns one sentence of an error of another library.
 

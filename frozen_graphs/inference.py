@@ -5,8 +5,9 @@ import re
 
 import tensorflow as tf
 
-from frozen_graphs import control_flow, operations, tensors
+from frozen_graphs import graph_ends, operations, tensors
 from frozen_graphs.errors import GraphError, UnsafeGraphError
+from frozen_graphs.tensors import Tensor
 
 NodeDef = tf.compat.v1.NodeDef
 
@@ -14,12 +15,9 @@ _RANDOM = re.compile(
   r'(Stateless)?(Random|TruncatedNormal|ParameterizedTruncatedNormal|'
   r'Multinomial|Stateful(Uniform|StandardNormal|TruncatedNormal|Random)).*'
 )
-_FED = frozenset({'Placeholder', 'PlaceholderWithDefault'})
 
 
-def check(
-  nodes: Mapping[str, NodeDef], start: tuple[str, int], end: tuple[str, int]
-) -> None:
+def check(nodes: Mapping[str, NodeDef], start: Tensor, end: Tensor) -> None:
   """Raises GraphError if what happens between two tensors is not fixed.
 
   Args:
@@ -28,7 +26,7 @@ def check(
     end: The representation.
   """
   for node in _between(nodes, start, end):
-    if node.op in control_flow.CONTROL_FLOW:
+    if node.op in operations.CONTROL_FLOW:
       raise UnsafeGraphError(
         f'The representation depends on {node.op} (node {node.name!r}): a '
         'loop, or a choice whose condition is only known while the network '
@@ -45,15 +43,14 @@ def check(
       raise UnsafeGraphError(
         f'The representation depends on random numbers, of node {node.name!r} '
         f'({node.op}): the network is in training mode, with dropout or '
-        f'noise{_switch(nodes, node)}. Save it for inference.'
+        f'noise{_hint(nodes.values())}. Save it for inference.'
       )
 
 
 def check_batch_norms(nodes: Iterable[NodeDef]) -> None:
   """Raises GraphError if images would influence each other."""
   for node in nodes:
-    is_training = 'is_training' not in node.attr or node.attr['is_training'].b
-    if node.op in operations.BATCH_NORM and is_training:
+    if operations.is_training_norm(node):
       raise GraphError(
         f'Batch normalization {node.name!r} is in training mode, where the '
         'images of a batch influence each other; freeze the graph for '
@@ -63,14 +60,15 @@ def check_batch_norms(nodes: Iterable[NodeDef]) -> None:
 
 def _between(nodes: Mapping[str, NodeDef], start, end) -> Iterator[NodeDef]:
   """Yields the nodes that a tensor is computed from, none before `start`."""
-  seen, stack = set(), [end]
-  while stack:
-    tensor = stack.pop()
-    if tensor == start or tensor[0] in seen or tensor[0] not in nodes:
-      continue
-    seen.add(tensor[0])
-    yield nodes[tensor[0]]
-    stack.extend(tensors.data_inputs(nodes[tensor[0]]))
+
+  def is_behind(tensor: Tensor) -> bool:
+    return tensor != start and tensor[0] in nodes
+
+  found = tensors.reachable(
+    filter(is_behind, [end]),
+    lambda t: filter(is_behind, tensors.data_inputs(nodes[t[0]])),
+  )
+  yield from (nodes[name] for name in dict.fromkeys(name for name, _ in found))
 
 
 def _asking(nodes: Mapping[str, NodeDef], node: NodeDef) -> str:
@@ -81,30 +79,17 @@ def _asking(nodes: Mapping[str, NodeDef], node: NodeDef) -> str:
     inputs = list(tensors.data_inputs(node))[1:2]
   else:
     inputs = list(tensors.data_inputs(node))[:1]
-  names = [
-    each.name
-    for tensor in inputs
-    for each in _between(nodes, None, tensor)
-    if each.op in _FED and _is_switch(each)
-  ]
-  return _hint(names)
+  return _hint(n for tensor in inputs for n in _between(nodes, None, tensor))
 
 
-def _switch(nodes: Mapping[str, NodeDef], node: NodeDef) -> str:
+def _hint(nodes: Iterable[NodeDef]) -> str:
   """Returns a hint at placeholders that say whether a network is trained."""
-  del node
-  return _hint([
-    each.name
-    for each in nodes.values()
-    if each.op in _FED and _is_switch(each)
-  ])  # fmt: skip
-
-
-def _is_switch(node: NodeDef) -> bool:
-  return node.attr['dtype'].type == tf.bool.as_datatype_enum
-
-
-def _hint(names: list[str]) -> str:
+  names = [
+    node.name
+    for node in nodes
+    if node.op in graph_ends.FED
+    and node.attr['dtype'].type == tf.bool.as_datatype_enum
+  ]
   if not names:
     return ''
   return (

@@ -45,16 +45,7 @@ _PURE = frozenset({
   'TruncateDiv', 'TruncateMod', 'Unique', 'Where', 'Xlogy',
 })  # fmt: skip
 
-ALLOWED = _PURE.union(
-  operations.LINEAR,
-  operations.BILINEAR,
-  operations.LINEAR_IN_FIRST,
-  operations.LINEAR_IN,
-  operations.WINNER_TAKES_ALL,
-  operations.STATIC,
-  operations.PASS_THROUGH,
-  operations.ELEMENTWISE,
-)
+ALLOWED = _PURE.union(operations.KEEPS_GRADIENT, operations.ELEMENTWISE)
 
 _VARIABLES = frozenset({
   'Variable', 'VariableV2', 'VarHandleOp', 'ReadVariableOp', 'Assign',

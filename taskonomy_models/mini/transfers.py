@@ -273,7 +273,7 @@ def stability_table(bank: str, plan: TransferPlan) -> list[tuple]:
   rows = [('comparison', 'spearman', 'overlap', 'lowest', 'lowest_target')]
 
   def compare(name, chosen):
-    stability = oracles.stability(chosen)
+    spearman, overlap = oracles.stability(chosen)
     first, second = chosen[0], chosen[-1]
     lowest = {
       target: oracles.row_spearman(
@@ -282,9 +282,7 @@ def stability_table(bank: str, plan: TransferPlan) -> list[tuple]:
       for target in first.targets
     }
     worst = min(lowest, key=lowest.get)
-    rows.append(
-      (name, stability.spearman, stability.overlap, lowest[worst], worst)
-    )
+    rows.append((name, spearman, overlap, lowest[worst], worst))
 
   def derive(number, split='test', seeds=None):
     return derive_oracle(bank, plan, number, split, seeds)

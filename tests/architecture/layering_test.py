@@ -158,7 +158,7 @@ def _work(body: list[ast.stmt]) -> Iterator[str]:
     )
     if isinstance(node, ast.For | ast.With) or is_typing:
       yield from _work(node.body)
-    elif isinstance(node, ast.Assign | ast.AnnAssign):
+    elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
       targets = getattr(node, 'targets', None) or [node.target]
       if any(isinstance(target, ast.Subscript) for target in targets):
         yield ast.unparse(node)

@@ -156,7 +156,7 @@ def _project(
     projected = right.T @ (features.T @ targets) / np.sqrt(squares)[:, None]
     return squares, projected
   left, values, _ = linalg.svd(features, full_matrices=False)
-  kept = values > values[0] * max(features.shape) * np.finfo(np.float64).eps
+  kept = values > values[0] * linear_algebra.rounding(features)
   return values[kept] ** 2, left[:, kept].T @ targets
 
 
