@@ -159,9 +159,9 @@ def _has(space: ModelSpace, name: str) -> bool:
 
 @contextlib.contextmanager
 def _all_or_nothing(
-  spaces: Spaces, name: str, output: pathlib.Path
+  spaces: Spaces, name: str, record: RunRecord | None
 ) -> Iterator[None]:
-  """Leaves spaces as they were if the block raises."""
+  """Leaves spaces, and their run, as they were if the block raises."""
   before = [
     (space, _has(space, name), space.dropped_images)
     for space in spaces.values()
@@ -173,8 +173,8 @@ def _all_or_nothing(
       space.restore_images(np.setdiff1d(space.dropped_images, dropped))
       if not was_there and _has(space, name):
         space.remove(name)
-    if not any(was_there for _, was_there, _ in before):
-      results.delete_arrays(output, name)
+    if record and not any(was_there for _, was_there, _ in before):
+      results.delete_arrays(record.output, name)
     raise
 
 
@@ -203,15 +203,14 @@ def insert(
   record = results.complete(spaces)
   how = projection(spaces, batch_size, device, on_bad_map)
   bank = _fitted(encoder, how, spaces)
-  images = load_probe(spaces, probe)
-  # Where maps and representations go; without a record none are kept.
-  output = pathlib.Path() if record is None else record.output
-  observer = None
+  output, observer = pathlib.Path(), None  # Nothing is kept without a run.
   if record is not None:
     results.networks(record, spaces)  # An error in the bank is found here.
+    output = record.output
     if record.noted('kind') == 'zoo':
       observer = results.Measured(output)
-  with _all_or_nothing(spaces, encoder.name, output):
+  images = load_probe(spaces, probe)
+  with _all_or_nothing(spaces, encoder.name, record):
     pipeline.project_encoder(
       bank, images, how, spaces, output, observer=observer
     )

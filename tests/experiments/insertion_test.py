@@ -8,6 +8,7 @@ from unittest import mock
 
 from absl.testing import absltest, parameterized
 import numpy as np
+import pytest
 
 from experiments import insertion, pipeline, results, run_record
 from taskonomy_models import bank as banks
@@ -243,6 +244,7 @@ class RunTestCase(InsertionTestCase):
     return json.loads(found)
 
 
+@pytest.mark.slow
 class DrawnRunTest(RunTestCase):
   draws = True
   options = {'save_maps': True, 'keep_representations': True}
