@@ -37,19 +37,12 @@ _GRID = np.linspace(-7.9, 7.9, 80)
 
 @dataclasses.dataclass(frozen=True)
 class Composite:
-  """An activation f made of several nodes.
+  """An activation f made of several nodes."""
 
-  Attributes:
-    name: Of the registered function, or the op types it is made of.
-    entry: The tensor z.
-    end: Name of the node that computes f(z).
-    nodes: Names of all nodes of f, `end` among them.
-  """
-
-  name: str
-  entry: Tensor
-  end: str
-  nodes: frozenset[str]
+  name: str  # Of the registered function, or the op types it is made of.
+  entry: Tensor  # The tensor z.
+  end: str  # Name of the node that computes f(z).
+  nodes: frozenset[str]  # Names of all nodes of f, `end` among them.
 
 
 def find(

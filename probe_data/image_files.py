@@ -20,35 +20,23 @@ _MAX_LISTED = 10  # Unreadable files that one message names.
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-  """Which of many files are drawn, and what becomes of them.
+  """Which of many files are drawn, and what becomes of them."""
 
-  Attributes:
-    num_images: How many, or all that can be read if those are fewer.
-    image_size: Height and width, see `images.fit`.
-    seed: Of the draw.
-    on_bad_image: 'skip' or 'error'.
-    progress: Wraps the iterable of pictures, see `probe_sets.load`.
-  """
-
-  num_images: int
-  image_size: tuple[int, int]
-  seed: int
-  on_bad_image: str
+  num_images: int  # Or all that can be read if those are fewer.
+  image_size: tuple[int, int]  # Height and width, see `images.fit`.
+  seed: int  # Of the draw.
+  on_bad_image: str  # 'skip' or 'error'.
+  # Wraps the iterable of pictures, see `probe_sets.load`.
   progress: Callable[..., Iterable[Any]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-  """Pictures of some of many files.
+  """Pictures of some of many files."""
 
-  Attributes:
-    pictures: uint8 [num_images, height, width, 3], RGB.
-    names: The file of each picture.
-    skipped: Name and reason of each unreadable file that was drawn.
-  """
-
-  pictures: np.ndarray
-  names: tuple[str, ...]
+  pictures: np.ndarray  # uint8 [num_images, height, width, 3], RGB.
+  names: tuple[str, ...]  # The file of each picture.
+  # Name and reason of each unreadable file that was drawn.
   skipped: tuple[tuple[str, str], ...]
 
 

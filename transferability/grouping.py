@@ -147,25 +147,15 @@ def _codes(labels: Sequence[Hashable]) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-  """How one label's models stand together.
-
-  Attributes:
-    label: The label.
-    size: Number of its models.
-    within: Mean affinity of its pairs; NaN for one model.
-    between: Mean affinity of its models with all others.
-    nearest_neighbour_rate: Share of its models whose nearest is one of it.
-    mean_average_precision: Of its models' rankings.
-    p_value: Of within - between, over choices of as many models.
-  """
+  """How one label's models stand together."""
 
   label: Hashable
-  size: int
-  within: float
-  between: float
-  nearest_neighbour_rate: float
-  mean_average_precision: float
-  p_value: float
+  size: int  # Number of its models.
+  within: float  # Mean affinity of its pairs; NaN for one model.
+  between: float  # Mean affinity of its models with all others.
+  nearest_neighbour_rate: float  # Share whose nearest is of the label.
+  mean_average_precision: float  # Of its models' rankings.
+  p_value: float  # Of within - between, over choices of as many models.
 
 
 def groups(

@@ -17,21 +17,13 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class PermutationOutcome:
-  """What a permutation test found.
+  """What a permutation test found."""
 
-  Attributes:
-    value: Of the statistic; NaN if there is nothing to compare.
-    expected: Its mean over the labellings.
-    p_value: Share of labellings with at least this value; NaN with `value`.
-    labellings: How many were evaluated, the observed one among them.
-    is_exact: Whether these are all there are.
-  """
-
-  value: float
-  expected: float
-  p_value: float
-  labellings: int
-  is_exact: bool
+  value: float  # Of the statistic; NaN if there is nothing to compare.
+  expected: float  # Its mean over the labellings.
+  p_value: float  # Share of labellings with at least this value, or NaN.
+  labellings: int  # How many were evaluated, the observed one among them.
+  is_exact: bool  # Whether these are all there are.
 
 
 def test(

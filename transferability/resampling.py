@@ -19,17 +19,11 @@ _BLOCK_BYTES = 2**27
 
 @dataclasses.dataclass(frozen=True)
 class Draws:
-  """Scores of an affinity for each draw of the images.
+  """Scores of an affinity for each draw of the images."""
 
-  Attributes:
-    precision: float64 [draws, K], P@K for K = 1, 2, ...
-    recall: float64 [draws, K].
-    spearman: float64 [draws], mean rank correlation with the oracle's rows.
-  """
-
-  precision: np.ndarray
-  recall: np.ndarray
-  spearman: np.ndarray
+  precision: np.ndarray  # float64 [draws, K], P@K for K = 1, 2, ...
+  recall: np.ndarray  # float64 [draws, K].
+  spearman: np.ndarray  # [draws], mean rank correlation with the oracle's rows.
 
 
 def weights(num_images: int, num_draws: int, seed: int = 0) -> np.ndarray:
