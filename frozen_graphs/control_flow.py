@@ -6,6 +6,7 @@ one branch is ever taken, and the graph is what it would be without the other.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+import functools
 import types
 
 import numpy as np
@@ -116,50 +117,32 @@ def _bypass_groups(nodes: Iterable[NodeDef]) -> None:
         node.input[position] = tensors.name_of(tensor)
 
 
-def constant(
-  nodes: Mapping[str, NodeDef],
-  tensor: Tensor,
-  steps: int = _MAX_STEPS,
-  known: dict[Tensor, np.ndarray | None] | None = None,
-) -> np.ndarray | None:
-  """Returns the value of a tensor if that is known before a graph is run.
+def constant(nodes: Mapping[str, NodeDef], tensor: Tensor) -> np.ndarray | None:
+  """Returns the value of a tensor if that is known before a graph is run."""
 
-  Args:
-    nodes: By name.
-    tensor: Name of its node, and its number.
-    steps: How far to look.
-    known: Of tensors that were looked at on the way, which may be many times.
-  """
-  known = {} if known is None else known
-  if tensor not in known:
-    known[tensor] = _computed(nodes, tensor, steps, known)
-  return known[tensor]
+  @functools.cache  # The same tensor may be met many times on the way.
+  def value(tensor: Tensor, steps: int) -> np.ndarray | None:
+    node = nodes.get(tensor[0])
+    if node is None or not steps:
+      return None
+    if node.op == 'Const':
+      return tf.make_ndarray(node.attr['value'].tensor)
+    if node.op in _ALWAYS_TRUE:
+      return np.array(True)
+    inputs = list(tensors.data_inputs(node))
+    if node.op in operations.PASS_THROUGH and tensor[1] < len(inputs):
+      return value(inputs[tensor[1]], steps - 1)
+    if node.op not in (*_FUNCTIONS, 'Cast'):
+      return None
+    values = [value(each, steps - 1) for each in inputs]
+    if any(each is None for each in values):
+      return None
+    if node.op == 'Cast':
+      kind = tf.as_dtype(node.attr['DstT'].type)
+      return values[0].astype(kind.as_numpy_dtype)
+    return np.asarray(_FUNCTIONS[node.op](*values))
 
-
-def _computed(
-  nodes: Mapping[str, NodeDef],
-  tensor: Tensor,
-  steps: int,
-  known: dict[Tensor, np.ndarray | None],
-) -> np.ndarray | None:
-  node = nodes.get(tensor[0])
-  if node is None or not steps:
-    return None
-  if node.op == 'Const':
-    return tf.make_ndarray(node.attr['value'].tensor)
-  if node.op in _ALWAYS_TRUE:
-    return np.array(True)
-  inputs = list(tensors.data_inputs(node))
-  if node.op in operations.PASS_THROUGH and tensor[1] < len(inputs):
-    return constant(nodes, inputs[tensor[1]], steps - 1, known)
-  if node.op not in (*_FUNCTIONS, 'Cast'):
-    return None
-  values = [constant(nodes, each, steps - 1, known) for each in inputs]
-  if any(value is None for value in values):
-    return None
-  if node.op == 'Cast':
-    return values[0].astype(tf.as_dtype(node.attr['DstT'].type).as_numpy_dtype)
-  return np.asarray(_FUNCTIONS[node.op](*values))
+  return value(tensor, _MAX_STEPS)
 
 
 def _known(nodes: Mapping[str, NodeDef], predicate: Tensor) -> bool | None:

@@ -8,6 +8,7 @@ import re
 # what went wrong.
 _REPEATS = re.compile(r' ((Call a|A)rguments received|Full object config)')
 _CALLED = re.compile(r'Exception encountered when calling (\S.*?)\. (?=\S)')
+_MAX_REASON = 1000
 _REASON = 'Exception encountered: '
 
 
@@ -49,6 +50,8 @@ def explaining(message: str, *kinds: type[Exception]) -> Iterator[None]:
     raise
   except kinds as error:
     reason = ' '.join(str(error).split()) or type(error).__name__
+    if len(reason) > _MAX_REASON:
+      reason = f'{reason[:_MAX_REASON]} ...'
     raise GraphError(f'{message}: {reason.rstrip(".")}.') from error
 
 

@@ -15,7 +15,6 @@ import tensorflow as tf
 from frozen_graphs import (
   control_flow,
   graph_ends,
-  inference,
   kernels,
   op_definitions,
   operations,
@@ -151,7 +150,7 @@ def extract(
   nodes = _plain_nodes(graph_def)
   source = graph_ends.find(nodes, input_tensor)
   target = graph_ends.find(nodes, representation_tensor)
-  inference.check(nodes, source, target)
+  safety.refuse_open_choices(nodes, source, target)
   placeholder, shape = graph_ends.placeholder_for(nodes, source)
   kept, representation = _prune(nodes, source, target, placeholder)
   if not any(
@@ -163,7 +162,7 @@ def extract(
     )
   safety.refuse_unknown(kept.values())
   kept = kernels.rewrite(kept)
-  inference.check_batch_norms(kept.values())
+  safety.refuse_training_norms(kept.values())
   precision.widen(kept.values())
   return SubGraph(
     nodes=kept,

@@ -92,14 +92,8 @@ def _ending(nodes: Mapping[str, NodeDef], end: str) -> str:
 def cut_at(graph_def: GraphDef, name: str) -> tuple[GraphDef, str]:
   """Returns the graph with a Placeholder in place of a tensor, and its name.
 
-  What the tensor was computed from is still there, but not needed any more.
-
-  Args:
-    graph_def: A graph without function calls; it is not changed.
-    name: Of the tensor.
-
-  Raises:
-    GraphError: If there is no such tensor.
+  What the tensor was computed from is still there, but not needed any more. The
+  graph has no function calls; it is not changed.
   """
   nodes = {node.name: node for node in graph_def.node}
   source = find(nodes, name)

@@ -60,9 +60,7 @@ def in_order(
 ) -> Iterator[str]:
   """Yields nodes after those they take; those in loops are left out.
 
-  Args:
-    nodes: By name.
-    source: A tensor that is fed, so that nothing has to come before it.
+  Nothing has to come before a source, which is fed.
   """
   following = consumers(nodes)
   waiting = {
@@ -83,12 +81,7 @@ def in_order(
 def reachable(
   starts: Iterable[T], following: Callable[[T], Iterable[T]]
 ) -> KeysView[T]:
-  """Returns all that is reached from some things, with these, as it is found.
-
-  Args:
-    starts: Names of nodes, or anything else.
-    following: Returns what one of them leads to.
-  """
+  """Returns all that some things lead to, with these, as it is found."""
   found, stack = {}, list(starts)
   while stack:
     item = stack.pop()
@@ -106,11 +99,7 @@ def follow(
 ) -> Tensor:
   """Returns where a tensor comes from, left of nodes that pass it on.
 
-  Args:
-    nodes: By name.
-    tensor: Where to begin.
-    kinds: Types of the nodes that pass tensors on.
-    source: Where to end at the latest.
+  These are nodes of some kinds; a source is where to end at the latest.
   """
   seen = set()
   while tensor != source and tensor not in seen:

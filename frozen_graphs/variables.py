@@ -24,16 +24,9 @@ _MAX_BYTES = 2**31 - 2**20  # Of a GraphDef, less what is not weights.
 
 
 def prune(graph_def: GraphDef, outputs: Sequence[str]) -> GraphDef:
-  """Returns the part of a graph that computes `outputs`.
+  """Returns the part of a graph without function calls that computes `outputs`.
 
   Control inputs do not count, and the value of a variable is not computed.
-
-  Args:
-    graph_def: A graph without function calls; it is not changed.
-    outputs: Names of tensors.
-
-  Raises:
-    GraphError: If there is no such tensor.
   """
   nodes = {node.name: node for node in graph_def.node}
 
@@ -107,12 +100,9 @@ def _handle(nodes: Mapping[str, NodeDef], node: NodeDef) -> str | None:
 
 
 def stored_variables(graph_def: GraphDef) -> dict[str, Stored]:
-  """Returns where variables are stored, as the graph's restore nodes say.
+  """Returns where variables are stored, as a whole graph's restore nodes say.
 
   A variable that they do not tell of is stored under its own name.
-
-  Args:
-    graph_def: A whole graph without function calls.
   """
   nodes = {node.name: node for node in graph_def.node}
   stored = {}

@@ -52,12 +52,7 @@ def usable(
 ) -> tuple[dict[str, NodeDef], Counter[str]]:
   """Returns what is computed from a tensor and constants, in order.
 
-  Args:
-    nodes: All nodes, functions inlined.
-    source: What is fed; what it is computed from does not matter.
-
-  Returns:
-    The nodes, and counts of reasons why others are not among them.
+  And counts of reasons why others, functions inlined, are not among them.
   """
   allowed = safety.allowed()
   kept, reasons = {}, Counter()

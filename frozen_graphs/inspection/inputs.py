@@ -78,11 +78,7 @@ class InputCandidate:
 
 
 def candidates(nodes: Mapping[str, NodeDef]) -> list[InputCandidate]:
-  """Returns what images could be fed to; those with most behind them first.
-
-  Args:
-    nodes: Of the graph, by name, functions inlined.
-  """
+  """Returns what images could be fed to; those with most behind them first."""
   found = {}
   for node in nodes.values():
     if node.op in graph_ends.FED:
@@ -94,11 +90,7 @@ def candidates(nodes: Mapping[str, NodeDef]) -> list[InputCandidate]:
 
 
 def of_tensor(nodes: Mapping[str, NodeDef], name: str) -> InputCandidate:
-  """Returns what is known of a tensor that somebody chose as the input.
-
-  Raises:
-    GraphError: If there is no such tensor.
-  """
+  """Returns what is known of a tensor that somebody chose as the input."""
   return _candidate(nodes, tensor_names.resolve(nodes, name))
 
 

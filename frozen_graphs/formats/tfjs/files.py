@@ -62,13 +62,9 @@ def read(
 ) -> Model:
   """Returns the model of `source`, a model.json or its folder.
 
-  Args:
-    source: A path.
-    expected: GRAPH_MODEL or LAYERS_MODEL.
-    max_bytes: A larger file is refused before it is read.
-
   Raises:
-    GraphError: If it is no TensorFlow.js model of the expected format.
+    GraphError: If it is no model of the expected format (GRAPH_MODEL or
+      LAYERS_MODEL), or larger than `max_bytes`.
     OSError: If it cannot be read.
   """
   path = _find(source)
