@@ -56,7 +56,11 @@ def write(
     **_found(evaluation),
     'labels': list(labels),
     'groups': list(groups),
-    'group_colors': _group_colors(groups),
+    'group_colors': {
+      group: color
+      for group, color in figures.group_colors(groups).items()
+      if group
+    },
     'relevant': evaluation.relevant,
     'num_targets': len(evaluation.relevant),
     'tree_axis': tree_axis,
@@ -119,21 +123,14 @@ def _without_nan(value: Any) -> Any:
   return value
 
 
-def _group_colors(groups: Sequence[str | None]) -> dict[str, str]:
-  colors = figures.group_colors(groups)
-  return {group: color for group, color in colors.items() if group}
-
-
 def _curve(score: evaluations.Score) -> dict[str, list[float]]:
   values = {}
   for kind in ('precision', 'recall'):
     values[kind] = getattr(score.curve, kind).tolist()
     if score.draws is not None:
-      low, high = resampling.interval(getattr(score.draws, kind))
-      values[f'{kind}_low'], values[f'{kind}_high'] = (
-        low.tolist(),
-        high.tolist(),
-      )
+      ends = resampling.interval(getattr(score.draws, kind))
+      for name, end in zip(('low', 'high'), ends, strict=True):
+        values[f'{kind}_{name}'] = end.tolist()
   if score.p_values is not None:
     values['p_value'] = score.p_values.tolist()
   return values
@@ -153,8 +150,6 @@ def _gallery(images: np.ndarray, maps: np.ndarray) -> list[str]:
 
 def _shrunk(panel: np.ndarray) -> np.ndarray:
   side = min(_PANEL, max(panel.shape[:2]))
-  if panel.shape[:2] == (side, side):
-    return panel
   return cv2.resize(panel, (side, side), interpolation=cv2.INTER_AREA)
 
 

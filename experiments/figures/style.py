@@ -112,27 +112,30 @@ def frame(
   axes.set_ylabel(y_label, fontsize=size, color=INK)
 
 
+def without_ticks(axes: Axes, **spines) -> None:
+  axes.set_xticks([])
+  axes.set_yticks([])
+  axes.spines[:].set(**spines)
+
+
+def text(axes: Axes, x: float, y: float, text: str, size: float, **options):
+  """Writes a text at a place in the axes."""
+  options = {'color': INK, 'parse_math': False} | options
+  axes.text(x, y, text, fontsize=size, **options)
+
+
 def note(
   axes: Axes,
   text: str,
   place: tuple[float, float],
   offset: tuple[float, float],
   size: float,
-  color: str = INK,
   **options,
 ) -> None:
   """Writes a text at a distance, in points, from a place in the axes."""
-  axes.annotate(
-    text,
-    place,
-    offset,
-    textcoords='offset points',
-    fontsize=size,
-    color=color,
-    parse_math=False,
-    annotation_clip=False,
-    **options,
-  )
+  options = {'color': INK, 'parse_math': False} | options
+  options |= {'textcoords': 'offset points', 'annotation_clip': False}
+  axes.annotate(text, place, offset, fontsize=size, **options)
 
 
 def text_width(texts: Sequence[str], size: float) -> float:
