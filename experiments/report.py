@@ -55,7 +55,11 @@ def write(
     **_found(evaluation),
     'labels': list(labels),
     'groups': list(groups),
-    'group_colors': _group_colors(groups),
+    'group_colors': {
+      group: color
+      for group, color in figures.group_colors(groups).items()
+      if group
+    },
     'relevant': evaluation.relevant,
     'num_targets': len(evaluation.relevant),
     'tree_axis': tree_axis,
@@ -140,8 +144,6 @@ def _gallery(images: np.ndarray, maps: np.ndarray) -> list[str]:
 
 def _shrunk(panel: np.ndarray) -> np.ndarray:
   side = min(_PANEL, max(panel.shape[:2]))
-  if panel.shape[:2] == (side, side):
-    return panel
   return cv2.resize(panel, (side, side), interpolation=cv2.INTER_AREA)
 
 

@@ -4,7 +4,6 @@ python -m experiments.run_diagram --output=docs/images/figure_1.png
 """
 
 import dataclasses
-import pathlib
 import tempfile
 
 import numpy as np
@@ -49,10 +48,8 @@ def main() -> None:
     affinity = space.affinity(bank.names)
     shown = np.arange(3)
     maps = visuals.example_maps(space, bank.names, shown)
-  output = pathlib.Path(_OUTPUT.value)
-  output.parent.mkdir(parents=True, exist_ok=True)
   figures.method_diagram(
-    output,
+    _OUTPUT.value,
     probe.images[shown],
     maps,
     affinity,
@@ -60,7 +57,7 @@ def main() -> None:
     [encoder.label for encoder in encoders],
     [encoder.group for encoder in encoders],
   )
-  print(f'Written: {output}')
+  print(f'Written: {_OUTPUT.value}')
 
 
 if __name__ == '__main__':

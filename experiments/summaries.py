@@ -64,16 +64,23 @@ def write(
   try:
     for method in maps:
       run = temporary / method
-      title = f'Affinity: {figures.method_label(method)}'
       with _writer(run):
-        _write_maps(labels, images, maps[method])
-        _write_affinity(title, labels, groups, affinities[method])
+        description = f'From left to right: the image, {", ".join(labels)}.'
+        for step, panels in enumerate(figures.map_panels(images, maps[method])):
+          tf.summary.image(
+            'attribution_maps', panels[None], step, description=description
+          )
+        _write_affinity(method, labels, groups, affinities[method])
       _write_points(run, labels, groups, affinities[method])
     for name, curve in precision_recall.items():
       with _writer(temporary / 'precision_recall' / name):
-        _write_curve(curve)
+        for field, tag in _CURVES.items():
+          for k, value in zip(curve.k, getattr(curve, field), strict=True):
+            tf.summary.scalar(tag, value, int(k))
     with _writer(temporary / 'settings'):
-      _write_settings(settings)
+      rows = [('Setting', 'Value'), ('---', '---'), *settings.items()]
+      lines = [f'| {_cell(name)} | {_cell(value)} |' for name, value in rows]
+      tf.summary.text('settings', '\n'.join(lines), 0)
     if folder.exists():
       folder.rename(replaced)
     temporary.rename(folder)
@@ -113,24 +120,15 @@ def _writer(run: pathlib.Path) -> Iterator[None]:
     writer.close()
 
 
-def _write_maps(
-  labels: Sequence[str], images: np.ndarray, maps: np.ndarray
-) -> None:
-  description = f'From left to right: the image, {", ".join(labels)}.'
-  for step, panels in enumerate(figures.map_panels(images, maps)):
-    tf.summary.image(
-      'attribution_maps', panels[None], step, description=description
-    )
-
-
 def _write_affinity(
-  title: str,
+  method: str,
   labels: Sequence[str],
   groups: Sequence[str],
   affinity: np.ndarray,
 ) -> None:
   """Writes the affinity as an image, in the order of the tree's leaves."""
   order = task_similarity_tree(affinity, labels).leaf_order
+  title = f'Affinity: {figures.method_label(method)}'
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder, 'affinity.png')
     figures.affinity_heat_map(path, affinity, labels, order, title, groups)
@@ -150,20 +148,6 @@ def _write_points(
   named = zip(labels, (group or '-' for group in groups), strict=True)
   _write_tsv(run / 'metadata.tsv', [['label', 'group'], *named])
   (run / 'projector_config.pbtxt').write_text(_PROJECTOR_CONFIG)
-
-
-def _write_curve(curve: PrecisionRecall) -> None:
-  for field, tag in _CURVES.items():
-    for k, value in zip(curve.k, getattr(curve, field), strict=True):
-      tf.summary.scalar(tag, value, int(k))
-
-
-def _write_settings(settings: Mapping[str, object]) -> None:
-  """Writes the settings as a table in Markdown."""
-  rows = ['| Setting | Value |', '| --- | --- |']
-  for name, value in settings.items():
-    rows.append(f'| {_cell(name)} | {_cell(value)} |')
-  tf.summary.text('settings', '\n'.join(rows), 0)
 
 
 def _cell(value: object) -> str:

@@ -34,8 +34,8 @@ def main(graph: str) -> None:
   network = frozen_graphs.load(graph)
   proposal = proposals.propose(
     network,
-    input_tensor=_INPUT.value,
-    representation_tensor=_REPRESENTATION.value,
+    input=_INPUT.value,
+    representation=_REPRESENTATION.value,
     name=_NAME.value or pathlib.Path(graph).resolve().stem,
     source=graph,
   )

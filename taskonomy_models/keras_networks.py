@@ -60,24 +60,19 @@ class KerasNetwork:
     return f'resize({self.size}) | {_MODES[self.mode]}'
 
 
-def _resnet(function: str) -> KerasNetwork:
-  return KerasNetwork(function, 'resnet', 'caffe', 'conv5_block3_out')
-
-
 def _mobilenet(width: float) -> KerasNetwork:
-  end, title = 'conv_pw_13_relu', f'MobileNet {width:g}'
-  options = {'alpha': width}
-  return KerasNetwork(
-    'MobileNet', 'mobilenet', 'tf', end, options=options, title=title
-  )
+  options, title = {'alpha': width}, f'MobileNet {width:g}'
+  kind = 'MobileNet', 'mobilenet', 'tf', 'conv_pw_13_relu'
+  return KerasNetwork(*kind, options=options, title=title)
 
 
+_RESNET = 'resnet', 'caffe', 'conv5_block3_out'
 _NETWORKS = {
   'vgg16': KerasNetwork('VGG16', 'vgg16', 'caffe', 'block5_pool'),
   'vgg19': KerasNetwork('VGG19', 'vgg19', 'caffe', 'block5_pool'),
-  'resnet50': _resnet('ResNet50'),
-  'resnet101': _resnet('ResNet101'),
-  'resnet152': _resnet('ResNet152'),
+  'resnet50': KerasNetwork('ResNet50', *_RESNET),
+  'resnet101': KerasNetwork('ResNet101', *_RESNET),
+  'resnet152': KerasNetwork('ResNet152', *_RESNET),
   'inception_v3': KerasNetwork(
     'InceptionV3', 'inception_v3', 'tf', 'mixed10', 299
   ),

@@ -52,9 +52,8 @@ def map_panels(
     for model_maps in maps:
       values = _scaled(model_maps[j])
       if values.shape != (height, width):
-        values = cv2.resize(
-          values, (width, height), interpolation=cv2.INTER_AREA
-        )
+        size = width, height
+        values = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
       panel = _over(image, values) if overlay else _render(values, is_signed)
       row += [gap, panel]
     rows.append(np.concatenate(row, axis=1))
@@ -129,18 +128,10 @@ def _column_labels(
 ) -> None:
   gap = _gap(image_width)
   for i, label in enumerate(labels):
-    axes.text(
-      i * (image_width + gap) + image_width / 2,
-      -gap,
-      label,
-      rotation=90 if is_upright else 0,
-      ha='center',
-      va='bottom',
-      fontsize=9,
-      color=style.INK,
-      fontweight='normal' if i else 'bold',
-      parse_math=False,
-    )
+    x = i * (image_width + gap) + image_width / 2
+    look = {'ha': 'center', 'va': 'bottom', 'rotation': 90 * is_upright}
+    weight = 'normal' if i else 'bold'
+    style.text(axes, x, -gap, label, 9, fontweight=weight, **look)
 
 
 def _check_maps(images: np.ndarray, maps: np.ndarray) -> None:
@@ -161,10 +152,6 @@ def _is_signed(maps: np.ndarray) -> bool:
   return bool(np.min(maps) < 0)
 
 
-def _map_colors(is_signed: bool) -> matplotlib.colors.Colormap:
-  return matplotlib.colormaps['RdBu_r' if is_signed else 'inferno']
-
-
 def _scaled(attribution_map: np.ndarray) -> np.ndarray:
   """Returns a map [h, w, C] summed over channels, float64 [h, w] in [-1, 1]."""
   values = attribution_map.sum(axis=-1, dtype=np.float64)
@@ -175,9 +162,9 @@ def _scaled(attribution_map: np.ndarray) -> np.ndarray:
 
 def _render(values: np.ndarray, is_signed: bool) -> np.ndarray:
   """Colours a scaled map [h, w]; returns uint8 [h, w, 3]."""
-  if is_signed:
-    values = (values + 1) / 2
-  return _map_colors(is_signed)(values, bytes=True)[..., :3]
+  colors = matplotlib.colormaps['RdBu_r' if is_signed else 'inferno']
+  values = (values + 1) / 2 if is_signed else values
+  return colors(values, bytes=True)[..., :3]
 
 
 def _over(image: np.ndarray, values: np.ndarray) -> np.ndarray:

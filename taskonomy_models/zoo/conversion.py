@@ -88,19 +88,9 @@ def convert(
     label=network.label,
     group=network.group,
   )
-  row = _row(network, package, loaded, trial)
-  return encoder, subgraph.graph_def(), row
-
-
-def _row(
-  network: ZooNetwork,
-  package: Package,
-  loaded: frozen_graphs.Network,
-  trial: conversion.Trial,
-) -> Row:
-  types = [node.op for node in loaded.subgraph.nodes.values()]
+  types = [node.op for node in subgraph.nodes.values()]
   ruled, rules = _rules(loaded)
-  return Row(
+  row = Row(
     network=network.name,
     **{name: getattr(network, name) for name in _OF_NETWORK},
     package=f'{package.name} {package.version}',
@@ -111,10 +101,11 @@ def _row(
     nonlinear=sum(kind not in conversion.LINEAR for kind in types),
     ruled=ruled,
     rules=rules,
-    parameters=_parameters(loaded.subgraph.nodes),
+    parameters=_parameters(subgraph.nodes),
     seconds=round(trial.seconds, 3),
     definition=definition(network, package),
   )
+  return encoder, subgraph.graph_def(), row
 
 
 def _rules(loaded: frozen_graphs.Network) -> tuple[int, str]:
