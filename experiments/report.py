@@ -125,11 +125,6 @@ def _without_nan(value: Any) -> Any:
   return value
 
 
-def _group_colors(groups: Sequence[str | None]) -> dict[str, str]:
-  colors = figures.group_colors(groups)
-  return {group: color for group, color in colors.items() if group}
-
-
 def _gallery(images: np.ndarray, maps: np.ndarray) -> list[str]:
   """Returns for each image a strip: the image, then the map of each model."""
   panels = [images] + [
