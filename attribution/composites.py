@@ -71,7 +71,8 @@ def find(
       # keeps the steps before the activation out of it.
       is_single = len(inside) == 1 and nodes[end].op in activations
       name = None if is_single else names.find(entry, inside)
-      if name is None and number == 0 and _is_join(nodes[end], carriers[end]):
+      is_join = nodes[end].op in _JOINS and len(carriers[end]) > 1
+      if name is None and number == 0 and is_join:
         bends = any(_bends(nodes[n], carriers[n], known) for n in inside)
         name = '+'.join(sorted(types)) if bends else None
       if name is not None and taken.isdisjoint(inside):
@@ -88,10 +89,6 @@ def _bends(
   if node.op in ('Select', 'SelectV2'):  # A fixed choice is linear.
     return next(tensors.data_inputs(node)) in inputs
   return node.op in known
-
-
-def _is_join(node: NodeDef, branches: tuple[Tensor, ...]) -> bool:
-  return node.op in _JOINS and len(branches) > 1
 
 
 def _cones(end, nodes, carriers, order) -> Iterator[tuple[Tensor, tuple]]:

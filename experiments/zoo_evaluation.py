@@ -113,7 +113,7 @@ def affinities(
     cosines = space.image_cosines(names)
     yield name, space.affinity(names)
     if len(names) > 2:
-      removed = map_transforms.affinity_without_common_map(cosines)
+      removed = map_transforms.cosines_without_common_map(cosines).mean(0)
       yield f'{name}@{REMOVED}', removed
 
 

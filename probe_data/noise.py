@@ -14,15 +14,9 @@ _COLOUR = 0.3  # Amplitude of each channel's own part to the common one.
 def pictures(
   num_images: int, image_size: tuple[int, int], seed: int = 0
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-  """Returns pictures and their names.
+  """Returns pictures, uint8 [num_images, *image_size, 3], and their names.
 
-  Args:
-    num_images: How many; picture i is the same however many there are.
-    image_size: Height and width.
-    seed: Of the phases.
-
-  Returns:
-    uint8 [num_images, height, width, 3] and a name for each.
+  Picture i is the same however many there are.
   """
   height, width = image_size
   result = np.empty((num_images, height, width, 3), np.uint8)

@@ -141,10 +141,7 @@ def entry_depths(
 ) -> np.ndarray:
   """Returns where each ray enters each solid, [K, P]; 1e6 where it misses.
 
-  Args:
-    origin: World coordinates, [1 or P, 3].
-    direction: World directions, [P, 3].
-    solids: K solids.
+  Rays start at `origin`, [1 or P, 3], and go in `direction`, [P, 3].
   """
   depths = np.full((len(solids.shape), len(direction)), _FAR, np.float32)
   for shape in (BOX, SPHERE, CYLINDER):
@@ -170,10 +167,7 @@ def room_exit(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns depth [P] and face [P] where rays leave the box [0, room].
 
-  Args:
-    origin: World coordinates inside the box, [1, 3].
-    direction: World directions, [P, 3].
-    room: Extent of the box, metres, [3].
+  Rays start at `origin`, [1, 3], inside of it and go in `direction`, [P, 3].
   """
   target = np.where(np.signbit(direction), 0, room)
   depths = (target - origin) / _safe(direction)
@@ -203,13 +197,10 @@ def _surface(local: np.ndarray, half: np.ndarray, shape: np.ndarray):
 def cast(
   origin: np.ndarray, direction: np.ndarray, room: np.ndarray, solids: Solids
 ) -> Hits:
-  """Returns what rays from inside the room meet first.
+  """Returns what rays inside of a room, which spans [0, room], meet first.
 
-  Args:
-    origin: World coordinates of the camera, [3], inside the room.
-    direction: World directions, float32 [P, 3], of any length.
-    room: Extent of the room, which spans [0, room], [3].
-    solids: What stands in it.
+  Rays start at `origin`, [3], and go in `direction`, float32 [P, 3], which may
+  be of any length.
   """
   origin = np.asarray(origin, np.float32)[None]
   room = np.asarray(room, np.float32)

@@ -36,11 +36,6 @@ def grey(image: np.ndarray) -> np.ndarray:
   return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
-def lightness_and_color(image: np.ndarray) -> np.ndarray:
-  """CIE Lab of RGB in [0, 1]; L in [0, 100], a and b in about [-100, 100]."""
-  return cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2LAB)
-
-
 def _smooth(values: np.ndarray, sigma: float) -> np.ndarray:
   return cv2.GaussianBlur(values, (0, 0), sigma)
 
@@ -159,12 +154,6 @@ def _room_layout(scene: rooms.Scene) -> np.ndarray:
   return np.log(np.concatenate([walls, heights])).astype(np.float32)
 
 
-def _vanishing_point(camera) -> np.ndarray:
-  return np.array(
-    [np.cos(4 * camera.yaw), np.sin(4 * camera.yaw), camera.pitch], np.float32
-  )
-
-
 def _largest_object(scene: rooms.Scene, rendering: scenes.Rendering) -> int:
   """Class of the object that covers most samples, at least 1 %."""
   seen = rendering.instance[rendering.instance >= 0]
@@ -217,7 +206,8 @@ def dense_labels(
     ),
     'keypoint2d': _shrink(_corner_strength(grey(image)), size),
     'keypoint3d': _shrink(_corner_strength(geometry), size),
-    'colorization': lightness_and_color(picture)[..., 1:] / 100,
+    # CIE Lab, with a and b in about [-100, 100].
+    'colorization': cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[..., 1:] / 100,
     'reshade': _shrink(-(normal * ray).sum(axis=-1), size),
     'rgb2depth': _shrink(np.log(rendering.depth), size),
     'rgb2mist': _shrink(np.log(distance), size),
@@ -240,9 +230,11 @@ def labels(
   metres), vanishing_point float32 [3], class_1000 (class of the largest
   object, `NO_OBJECT` for none) and class_places (room type) as int64 scalars.
   """
+  yaw, pitch = scene.camera.yaw, scene.camera.pitch
+  direction = [np.cos(4 * yaw), np.sin(4 * yaw), pitch]
   vectors = {
     'room_layout': _room_layout(scene),
-    'vanishing_point': _vanishing_point(scene.camera),
+    'vanishing_point': np.array(direction, np.float32),
     'class_1000': np.int64(_largest_object(scene, rendering)),
     'class_places': np.int64(rooms.ROOM_TYPES.index(scene.room_type)),
   }

@@ -186,15 +186,9 @@ def images(seeds: Iterable[int], size: int) -> np.ndarray:
 def probe_images(
   num_images: int, size: int, seed: int = 0
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-  """Returns pictures of the test split and the name of each.
+  """Returns pictures of the test split, and their names.
 
-  Args:
-    num_images: How many.
-    size: Side in pixels.
-    seed: Which scenes, in [0, 100).
-
-  Returns:
-    uint8 RGB [num_images, size, size, 3], and their names.
+  uint8 RGB [num_images, size, size, 3]; `seed`, in [0, 100), chooses scenes.
   """
   seeds = [scene_seed('test', index, seed) for index in range(num_images)]
   return images(seeds, size), tuple(f'scene-{value}' for value in seeds)

@@ -233,17 +233,15 @@ def run(
   _show_news()
   try:
     main(*others)
-  except (ValueError, OSError) as error:
+  except (ValueError, OSError, BrokenExecutor) as error:
     if flags.debug:
       raise
+    if isinstance(error, BrokenExecutor):
+      _fail(
+        'A worker process was killed, most likely for lack of memory; free '
+        f'some, or use fewer workers, and run the command again. ({error})'
+      )
     _fail(flags.in_words_of_user(str(error)))
-  except BrokenExecutor as error:
-    if flags.debug:
-      raise
-    _fail(
-      'A worker process was killed, most likely for lack of memory; free '
-      f'some, or use fewer workers, and run the command again. ({error})'
-    )
   except KeyboardInterrupt:
     advice = '; pass --resume to go on' if 'resume' in flags else ''
     print(f'Interrupted{advice}.', file=sys.stderr)

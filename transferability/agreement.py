@@ -23,24 +23,18 @@ _MIN_VALID = 0.5  # Share of draws that must have two different values.
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-  """How scores and performances agree; NaN where that is not defined.
+  """How scores and performances agree; NaN where that is not defined."""
 
-  Attributes:
-    values: By statistic, in [-1, 1].
-    low: Lower end of the 95 % interval of each.
-    high: Upper end.
-    p_value: Share of the orders of the candidates whose weighted tau is as
-      large or larger; exact for at most 7 candidates.
-    best_found: Performance of the candidate with the best score, as a share of
-      the way from the worst to the best: 1 is the best, 0 the worst.
-    draws: float64 [num_draws], the weighted tau of each draw.
-  """
-
-  values: dict[str, float]
-  low: dict[str, float]
-  high: dict[str, float]
+  values: dict[str, float]  # By statistic, in [-1, 1].
+  low: dict[str, float]  # Lower end of the 95 % interval of each.
+  high: dict[str, float]  # Upper end.
+  # Share of the orders of the candidates whose weighted tau is as large or
+  # larger; exact for at most 7 candidates.
   p_value: float
+  # Performance of the candidate with the best score, as a share of the way from
+  # the worst to the best: 1 is the best, 0 the worst.
   best_found: float
+  # float64 [num_draws], the weighted tau of each draw.
   draws: np.ndarray = dataclasses.field(compare=False, repr=False)
 
 

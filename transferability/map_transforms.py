@@ -157,8 +157,3 @@ def cosines_without_common_map(cosines: np.ndarray) -> np.ndarray:
     np.fill_diagonal(values, 1.0)
     result[image] = values
   return result
-
-
-def affinity_without_common_map(cosines: np.ndarray) -> np.ndarray:
-  """Returns the mean over the images of `cosines_without_common_map`."""
-  return cosines_without_common_map(cosines).mean(axis=0)

@@ -16,17 +16,13 @@ _SWEEP_FORMS = ('paper', 'experiments')
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-  """Of the candidates for one target.
+  """Of the candidates for one target."""
 
-  Attributes:
-    values: By measure and candidate; larger is better for all, NaN where a
-      measure is not defined.
-    seconds: By measure, all candidates together.
-    problems: By measure, why values are missing.
-  """
-
+  # By measure and candidate; larger is better for all, NaN where a measure is
+  # not defined.
   values: Mapping[str, Mapping[str, float]]
-  seconds: Mapping[str, float]
+  seconds: Mapping[str, float]  # By measure, all candidates together.
+  # By measure, why values are missing.
   problems: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 

@@ -109,7 +109,7 @@ class CommonMapTest(absltest.TestCase):
     unit = maps / np.linalg.norm(maps, axis=2, keepdims=True)
     cosines = np.einsum('ijk,ljk->jil', unit, unit)
     np.testing.assert_allclose(
-      map_transforms.affinity_without_common_map(cosines),
+      map_transforms.cosines_without_common_map(cosines).mean(axis=0),
       space_testing.mean_cosines(unit - unit.mean(axis=0)),
       atol=1e-12,
     )
@@ -120,17 +120,17 @@ class CommonMapTest(absltest.TestCase):
     unit = maps / np.linalg.norm(maps, axis=2, keepdims=True)
     cosines = np.einsum('ijk,ljk->jil', unit, unit)
     self.assertGreater(cosines.min(), 0.9)
-    found = map_transforms.affinity_without_common_map(cosines)
+    found = map_transforms.cosines_without_common_map(cosines).mean(axis=0)
     self.assertLess(np.mean(found - np.eye(6)), 0)
 
   def test_a_model_that_is_the_mean_of_all_is_refused(self):
     cosines = np.ones((1, 3, 3))
     with self.assertRaisesRegex(ValueError, 'Image 0'):
-      map_transforms.affinity_without_common_map(cosines)
+      map_transforms.cosines_without_common_map(cosines).mean(axis=0)
 
   def test_one_model_is_refused(self):
     with self.assertRaisesRegex(ValueError, 'two or more'):
-      map_transforms.affinity_without_common_map(np.ones((2, 1, 1)))
+      map_transforms.cosines_without_common_map(np.ones((2, 1, 1)))
 
 
 class QuantiseTest(parameterized.TestCase):

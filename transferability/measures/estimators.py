@@ -8,15 +8,9 @@ import numpy as np
 def mixture_posteriors(
   values: np.ndarray, num_clusters: int, seed: int
 ) -> np.ndarray:
-  """Returns posteriors under a Gaussian mixture of full covariances.
+  """Returns posteriors [n, K] of [n, q] in a mixture of K full Gaussians.
 
-  Args:
-    values: [n, q].
-    num_clusters: K.
-    seed: Of its initialisation.
-
-  Returns:
-    float64 [n, K].
+  `seed` is that of its initialisation.
   """
   try:
     from sklearn import exceptions, mixture

@@ -26,15 +26,10 @@ def gram_eigenvalues(values: np.ndarray) -> np.ndarray:
 def gram_svd(
   values: np.ndarray, tolerance: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the squared singular values and the right singular vectors.
+  """Returns squared singular values and right singular vectors of [n, d].
 
-  Args:
-    values: [n, d].
-    tolerance: Squared singular values up to this share of the largest count as
-      zero; by default the rounding of the Gram matrix, max(n, d) * 2.2e-16.
-
-  Returns:
-    float64 [k], descending, without zeros; and [d, k].
+  float64 [k], descending, without zeros, and [d, k]. Squared values up to the
+  share `tolerance` of the largest, by default that of rounding, are zeros.
   """
   if tolerance is None:
     tolerance = rounding(values)
@@ -49,15 +44,10 @@ def gram_svd(
 def principal_components(
   centred: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the leading principal components of samples.
+  """Returns the `count` leading principal components of centred samples [n, d].
 
-  Args:
-    centred: [n, d], of zero mean.
-    count: How many; at most min(n, d).
-
-  Returns:
-    Scores, float64 [n, count], and their variances (dividing by n - 1),
-    descending.
+  Scores, float64 [n, count], and their variances (dividing by n - 1),
+  descending.
   """
   rows, columns = centred.shape
   last = min(rows, columns) - 1

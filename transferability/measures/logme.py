@@ -158,12 +158,8 @@ def _maximise(
 ) -> Evidence:
   """Maximises the evidence over alpha and beta by fixed-point rounds.
 
-  Args:
-    squares: Squared singular values, [k].
-    projected: The target in the left singular vectors, [k].
-    norm: Its squared norm.
-    shape: (n, d).
-    form: The variant.
+  The target of squared norm `norm` is `projected` on the left singular vectors
+  of features of `shape` (n, d), `squares` being the squared singular values.
   """
   num_samples, size = shape
   outside = max(0.0, norm - projected @ projected)

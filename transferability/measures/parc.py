@@ -109,9 +109,7 @@ def _pairs(
 def _spearman(values: np.ndarray, low: np.ndarray) -> float:
   """Returns Spearman's correlation with a variable of two values.
 
-  Args:
-    values: Real numbers; they are sorted in place.
-    low: Where the variable has the lower of its two values.
+  The variable is lower where `low` is true. `values` are sorted in place.
   """
   size = len(values)
   inside = values[low]

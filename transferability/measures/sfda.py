@@ -93,11 +93,8 @@ def class_posteriors(
 ) -> np.ndarray:
   """Returns softmax_c(F w_c - m_c w_c / 2 + log p_c), float64 [n, C].
 
-  Args:
-    features: F, [n, d].
-    labels: [n]; the priors p_c are their shares.
-    means: m_c, [C, d].
-    weights: w_c in columns, [d, C].
+  Of features F [n, d], means m_c [C, d] and weights w_c, the columns of [d, C];
+  the priors p_c are the shares of the labels.
   """
   bias = np.log(np.bincount(labels) / len(labels))
   bias -= np.einsum('cd,dc->c', means, weights) / 2

@@ -16,15 +16,9 @@ def basis(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns the leading left singular vectors of the centred features.
 
-  Args:
-    x: [n, d].
-    kept: The share that the vectors must reach; 1 keeps all that are not
-      rounding.
-    keep: What it is a share of: the sum of the squared singular values
-      (`variance`), or of themselves.
-
-  Returns:
-    float64 [n, k], orthonormal, and the singular values, [k].
+  float64 [n, k], orthonormal, and the singular values, [k]. They are as many
+  as reach the share `kept` of the sum of the squared singular values (if `keep`
+  is 'variance'), or of themselves; 1 keeps all that are not rounding.
 
   Raises:
     ValueError: If the features are the same for all samples.

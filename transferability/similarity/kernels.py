@@ -113,16 +113,10 @@ def unit(matrix: np.ndarray, size: float) -> np.ndarray:
 
 
 def ranks(dissimilarities: np.ndarray) -> np.ndarray:
-  """Returns standardised ranks of the entries below the diagonal.
+  """Returns standardised ranks of the entries below the diagonal of [n, n].
 
   Their inner product with another network's is Spearman's correlation, with
-  mean ranks for equal entries.
-
-  Args:
-    dissimilarities: Symmetric [n, n], of the order of 1.
-
-  Returns:
-    float64 [n (n - 1) / 2].
+  mean ranks for equal entries. The dissimilarities are of the order of 1.
   """
   lower = dissimilarities[np.tril_indices(len(dissimilarities), -1)]
   # What is equal but for the order of additions gets one rank.
