@@ -45,7 +45,6 @@ class FeatureMap:
   """What is known of the first tensor of a node.
 
   Attributes:
-    node: Name of the node.
     shape: Of the tensor.
     layout: NHWC, NCHW or TOKENS.
     ends_block: Whether a layer or block ends here: an activation, a sum or
@@ -53,7 +52,6 @@ class FeatureMap:
     weighted: How many weighted layers the longest way from the input has.
   """
 
-  node: str
   shape: tuple[int, ...]
   layout: str
   ends_block: bool
@@ -82,8 +80,7 @@ def find(flow: Flow) -> dict[str, FeatureMap]:
   batch = flow.input_shape[0]
   for name in flow.carriers:
     origin = _origin(flow.carriers[name], origins)
-    layout = _layout(flow, name, layouts, origin)
-    layouts[name] = layout
+    layouts[name] = layout = _layout(flow, name, layouts, origin)
     if layout in (NHWC, NCHW):
       origin = flow.shapes[name, 0] if layout == NHWC else None
     origins[name] = origin
@@ -91,9 +88,7 @@ def find(flow: Flow) -> dict[str, FeatureMap]:
     if layout is None or shape is None or shape[0] != batch:
       continue
     if len(shape) == (3 if layout == TOKENS else 4):
-      result[name] = FeatureMap(
-        name, shape, layout, name in ends, weighted[name]
-      )
+      result[name] = FeatureMap(shape, layout, name in ends, weighted[name])
   return result
 
 
