@@ -190,7 +190,7 @@ def _fold_switches(nodes: Iterable[NodeDef]) -> None:
         node.input[:] = [tensors.name_of(data)] * 2
         node.attr.clear()
         node.attr['T'].list.type.extend([kind] * 2)
-  gone = _dead_nodes(named, dead)
+  gone = _dead_nodes(named, dead) if dead else set()
   for node in nodes:
     if node.op in _MERGES and node.name not in gone:
       inputs = [(text, tensors.split(text)) for text in node.input]

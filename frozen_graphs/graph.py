@@ -24,6 +24,7 @@ from frozen_graphs import (
   unfusing,
 )
 from frozen_graphs.errors import GraphError, about, explaining
+from frozen_graphs.graph_ends import Shape
 from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 from toolkit_basics import files
 
@@ -51,7 +52,7 @@ class SubGraph:
   input_tensor: str
   representation_tensor: str
   input_type: tf.DType
-  input_shape: tuple[int | None, ...] | None
+  input_shape: Shape
   versions: object
 
   def graph_def(self) -> GraphDef:
