@@ -14,10 +14,9 @@ import tensorflow as tf
 
 from frozen_graphs import functions, graph_ends, operations, tensors
 from frozen_graphs.errors import GraphError, explaining
-from frozen_graphs.tensors import Tensor
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
 
 
 _IFS = frozenset({'If', 'StatelessIf'})
@@ -117,7 +116,7 @@ def _bypass_groups(nodes: Iterable[NodeDef]) -> None:
         node.input[position] = tensors.name_of(tensor)
 
 
-def constant(nodes: Mapping[str, NodeDef], tensor: Tensor) -> np.ndarray | None:
+def constant(nodes: Nodes, tensor: Tensor) -> np.ndarray | None:
   """Returns the value of a tensor if that is known before a graph is run."""
 
   @functools.cache  # The same tensor may be met many times on the way.
@@ -145,7 +144,7 @@ def constant(nodes: Mapping[str, NodeDef], tensor: Tensor) -> np.ndarray | None:
   return value(tensor, _MAX_STEPS)
 
 
-def _known(nodes: Mapping[str, NodeDef], predicate: Tensor) -> bool | None:
+def _known(nodes: Nodes, predicate: Tensor) -> bool | None:
   value = constant(nodes, predicate)
   return bool(value.flat[0]) if value is not None and value.size == 1 else None
 
@@ -191,7 +190,7 @@ def _fold_switches(nodes: Iterable[NodeDef]) -> None:
         node.input[:] = [tensors.name_of(data)] * 2
         node.attr.clear()
         node.attr['T'].list.type.extend([kind] * 2)
-  gone = _dead_nodes(named, dead)
+  gone = _dead_nodes(named, dead) if dead else set()
   for node in nodes:
     if node.op in _MERGES and node.name not in gone:
       inputs = [(text, tensors.split(text)) for text in node.input]
@@ -207,7 +206,7 @@ def _fold_switches(nodes: Iterable[NodeDef]) -> None:
         del node.attr['N']
 
 
-def _dead_nodes(named: Mapping[str, NodeDef], dead: set[Tensor]) -> set[str]:
+def _dead_nodes(named: Nodes, dead: set[Tensor]) -> set[str]:
   """Returns the nodes that are dead where some tensors are."""
   consumers = {}
   for node in named.values():

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from frozen_graphs import op_definitions, unfusing
 from frozen_graphs.errors import GraphError
+from frozen_graphs.tensors import NodeDef
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
 
 _CALLS = ('PartitionedCall', 'StatefulPartitionedCall')
 # Functions may call each other; a small file could unfold without an end.

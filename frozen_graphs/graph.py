@@ -4,7 +4,7 @@ Nothing here runs the graph or gives it to TensorFlow.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
 import os
 
@@ -24,11 +24,11 @@ from frozen_graphs import (
   unfusing,
 )
 from frozen_graphs.errors import GraphError, about, explaining
-from frozen_graphs.tensors import Tensor
+from frozen_graphs.graph_ends import Shape
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 from toolkit_basics import files
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
 
 _MAX_BYTES = 2**31 - 1  # What a protocol buffer can hold.
 
@@ -48,11 +48,11 @@ class SubGraph:
     versions: The versions of the graph the nodes are from.
   """
 
-  nodes: Mapping[str, NodeDef]
+  nodes: Nodes
   input_tensor: str
   representation_tensor: str
   input_type: tf.DType
-  input_shape: tuple[int | None, ...] | None
+  input_shape: Shape
   versions: object
 
   def graph_def(self) -> GraphDef:
@@ -228,7 +228,7 @@ def first_floats(subgraph: SubGraph) -> list[str]:
 
 
 def _prune(
-  nodes: Mapping[str, NodeDef],
+  nodes: Nodes,
   source: Tensor | None,
   target: Tensor,
   placeholder: NodeDef | None,

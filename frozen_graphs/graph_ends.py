@@ -1,15 +1,14 @@
 """Where a graph begins and ends, if nothing but the graph tells."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
 from frozen_graphs import op_definitions, tensors
 from frozen_graphs.errors import GraphError
-from frozen_graphs.tensors import Tensor
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
 
 FED = frozenset({'Placeholder', 'PlaceholderWithDefault'})
 Shape = tuple[int | None, ...] | None  # None where it is open.
@@ -52,12 +51,12 @@ def unused(nodes: Iterable[NodeDef]) -> tuple[str, ...]:
   )
 
 
-def full_name(nodes: Mapping[str, NodeDef], name: str) -> str:
+def full_name(nodes: Nodes, name: str) -> str:
   """Returns the whole name of a tensor; see `find`."""
   return tensors.name_of(find(nodes, name))
 
 
-def find(nodes: Mapping[str, NodeDef], name: str) -> Tensor:
+def find(nodes: Nodes, name: str) -> Tensor:
   """Returns (node, number) of a tensor of which the end, or a layer, is given.
 
   Args:
@@ -75,7 +74,7 @@ def find(nodes: Mapping[str, NodeDef], name: str) -> Tensor:
   return tensors.resolve(nodes, f'{node}{given}')
 
 
-def _ending(nodes: Mapping[str, NodeDef], end: str) -> str:
+def _ending(nodes: Nodes, end: str) -> str:
   """Returns the only node whose name has an end, or that end if none has."""
   found = sorted(name for name in nodes if name.endswith(f'/{end}'))
   # A layer of a model in a model.
@@ -111,9 +110,7 @@ def cut_at(graph_def: GraphDef, name: str) -> tuple[GraphDef, str]:
   return cut, fed
 
 
-def placeholder_for(
-  nodes: Mapping[str, NodeDef], source: Tensor
-) -> tuple[NodeDef, Shape]:
+def placeholder_for(nodes: Nodes, source: Tensor) -> tuple[NodeDef, Shape]:
   """Returns a Placeholder in place of a tensor, and the shape it states."""
   node, shape = nodes[source[0]], stated_shape(nodes, source)
   name = node.name
@@ -123,7 +120,7 @@ def placeholder_for(
   return tensors.placeholder(name, kind, shape), shape
 
 
-def stated_shape(nodes: Mapping[str, NodeDef], tensor: Tensor) -> Shape:
+def stated_shape(nodes: Nodes, tensor: Tensor) -> Shape:
   """Returns the shape of a tensor as a graph states it, if it does."""
   node, number = nodes[tensor[0]], tensor[1]
   if node.op in FED and 'shape' in node.attr:

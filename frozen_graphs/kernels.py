@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from frozen_graphs import op_definitions, operations, tensors
 from frozen_graphs.errors import explaining
+from frozen_graphs.tensors import NodeDef, Nodes
 
-NodeDef = tf.compat.v1.NodeDef
 # From the tensors that a node takes to its first.
 Body = Callable[..., tf.Tensor]
 
@@ -34,7 +34,7 @@ _SIZES = {'Conv2DBackpropInput': 0, 'DepthwiseConv2dNativeBackpropInput': 0}
 _DILATED = frozenset({'Conv2D', 'DepthwiseConv2dNative'})
 
 
-def rewrite(nodes: Mapping[str, NodeDef]) -> dict[str, NodeDef]:
+def rewrite(nodes: Nodes) -> dict[str, NodeDef]:
   """Returns nodes that compute the same; a result keeps its node's name.
 
   Args:
@@ -64,7 +64,7 @@ def _is_channels_first(node: NodeDef) -> bool:
   return _value(node, 'data_format').s == b'NCHW'
 
 
-def _body(node: NodeDef, nodes: Mapping[str, NodeDef]) -> Body | None:
+def _body(node: NodeDef, nodes: Nodes) -> Body | None:
   """Returns what to compute in place of a node, None to leave it."""
   is_first = _is_channels_first(node)
   if node.op in operations.BATCH_NORM:
@@ -80,7 +80,7 @@ def _body(node: NodeDef, nodes: Mapping[str, NodeDef]) -> Body | None:
   return _transposed(node, body) if is_first and body else body
 
 
-def _is_batch_of_one(node: NodeDef, nodes: Mapping[str, NodeDef]) -> bool:
+def _is_batch_of_one(node: NodeDef, nodes: Nodes) -> bool:
   """Returns whether the input of a node is reshaped to [1, ...]."""
   reshape = nodes[tensors.producers(node)[0]]
   if reshape.op != 'Reshape':
@@ -208,9 +208,7 @@ def _normalization(node: NodeDef) -> Body:
   return compute
 
 
-def _spliced(
-  node: NodeDef, body: Body, nodes: Mapping[str, NodeDef]
-) -> list[NodeDef]:
+def _spliced(node: NodeDef, body: Body, nodes: Nodes) -> list[NodeDef]:
   """Returns the nodes of `body`, named below the node, and last its result."""
   given = {f'operand_{i}': t for i, t in enumerate(tensors.data_inputs(node))}
   message = f'Node {node.name!r} ({node.op}) cannot be rewritten'

@@ -17,8 +17,7 @@ import re
 import tensorflow as tf
 
 from frozen_graphs import tensors
-
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs.tensors import NodeDef
 
 _PORT = re.compile(r':\d+$')
 _NO_NAME = re.compile(r'[^A-Za-z0-9_./\\>-]')
@@ -150,7 +149,9 @@ class _NewNames:
   def also(self, name: str, tensor: tf.Tensor) -> str:
     """Gives a tensor a further name, which it returns."""
     name = self.reserve(legal(name))
-    self.extra.append(_identity(name, tensor))
+    self.extra.append(identity(name, tensor))
+    shape = self.extra[-1].attr['_output_shapes'].list.shape.add()
+    shape.CopyFrom(tensor.shape.as_proto())
     return name
 
   def name_results(self, made: _Made) -> None:
@@ -182,10 +183,8 @@ class _NewNames:
       node.input[i] = f'{control}{self.new.get(name, name)}{colon}{number}'
 
 
-def _identity(name: str, tensor: tf.Tensor) -> NodeDef:
-  """Returns an Identity of a tensor that still has its old name."""
+def identity(name: str, tensor: tf.Tensor) -> NodeDef:
+  """Returns a node that gives a tensor a further name."""
   node = NodeDef(op='Identity', name=name, input=[tensor.name])
   node.attr['T'].type = tensor.dtype.as_datatype_enum
-  shape = node.attr['_output_shapes'].list.shape.add()
-  shape.CopyFrom(tensor.shape.as_proto())
   return node

@@ -14,6 +14,7 @@ from frozen_graphs import operations, session
 from frozen_graphs.errors import GraphError, about
 from frozen_graphs.frozen import FrozenNetwork
 from frozen_graphs.graph import SubGraph
+from frozen_graphs.graph_ends import Shape
 from frozen_graphs.passes import Passes, Result
 from toolkit_basics import files
 
@@ -171,7 +172,7 @@ class Network(contextlib.AbstractContextManager):
     }
 
   @property
-  def representation_shape(self) -> tuple[int | None, ...] | None:
+  def representation_shape(self) -> Shape:
     """Of the representation, [N, ...], None if the graph does not tell it."""
     graph_def = self.subgraph.graph_def()
     return session.static_shape(graph_def, self.subgraph.representation_tensor)

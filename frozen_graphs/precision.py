@@ -9,8 +9,7 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from frozen_graphs import tensors
-
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs.tensors import NodeDef
 
 _HALF = frozenset({
   tf.float16.as_datatype_enum, tf.bfloat16.as_datatype_enum,

@@ -7,7 +7,7 @@ may hold only operations on an allow-list, and must be a fixed function of an
 image: without choices, loops and chance.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 import math
 import re
 
@@ -15,9 +15,7 @@ import tensorflow as tf
 
 from frozen_graphs import graph_ends, operations, tensors
 from frozen_graphs.errors import GraphError, UnsafeGraphError
-from frozen_graphs.tensors import Tensor
-
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 # Operations that reach outside the process or run code which is not the
 # graph's. This list only makes the error clear: what keeps an operation out
@@ -67,22 +65,19 @@ _MAX_CONSTANT_ELEMENTS = 2**30
 
 def refuse_dangerous(graph_def: tf.compat.v1.GraphDef) -> None:
   """Raises UnsafeGraphError if any node or function reaches outside."""
-  for node in graph_def.node:
-    _refuse_reaching_outside(node, f'node {node.name!r}')
+  parts = [('', graph_def.node)]
   for function in graph_def.library.function:
-    for node in function.node_def:
-      _refuse_reaching_outside(
-        node, f'node {node.name!r} of function {function.signature.name!r}'
-      )
-
-
-def _refuse_reaching_outside(node: NodeDef, where: str) -> None:
-  if reaches_outside(node.op):
-    raise UnsafeGraphError(
-      f'The graph holds the operation {node.op} ({where}), which reaches '
-      'outside the computation of a network; it is refused. Freeze the '
-      'encoder alone, without this node.'
+    parts.append(
+      (f' of function {function.signature.name!r}', function.node_def)
     )
+  for where, nodes in parts:
+    for node in nodes:
+      if reaches_outside(node.op):
+        raise UnsafeGraphError(
+          f'The graph holds the operation {node.op} (node {node.name!r}{where}'
+          '), which reaches outside the computation of a network; it is '
+          'refused. Freeze the encoder alone, without this node.'
+        )
 
 
 def reaches_outside(op_type: str) -> bool:
@@ -120,9 +115,7 @@ def refuse_unknown(nodes: Iterable[NodeDef]) -> None:
     )
 
 
-def refuse_open_choices(
-  nodes: Mapping[str, NodeDef], start: Tensor, end: Tensor
-) -> None:
+def refuse_open_choices(nodes: Nodes, start: Tensor, end: Tensor) -> None:
   """Raises GraphError if what happens between two tensors is not fixed.
 
   Args:
@@ -163,7 +156,7 @@ def refuse_training_norms(nodes: Iterable[NodeDef]) -> None:
       )
 
 
-def _between(nodes: Mapping[str, NodeDef], start, end) -> Iterator[NodeDef]:
+def _between(nodes: Nodes, start, end) -> Iterator[NodeDef]:
   """Yields the nodes that a tensor is computed from, none before `start`."""
 
   def is_behind(tensor: Tensor) -> bool:
@@ -176,7 +169,7 @@ def _between(nodes: Mapping[str, NodeDef], start, end) -> Iterator[NodeDef]:
   yield from (nodes[name] for name in dict.fromkeys(name for name, _ in found))
 
 
-def _asking(nodes: Mapping[str, NodeDef], node: NodeDef) -> str:
+def _asking(nodes: Nodes, node: NodeDef) -> str:
   """Returns a hint at the placeholder that a conditional asks."""
   if 'While' in node.op or node.op == 'Merge':
     inputs = []

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from frozen_graphs.errors import GraphError, explaining
 from frozen_graphs.graph import SubGraph
+from frozen_graphs.graph_ends import Shape
 
 
 def import_graph(subgraph: SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
@@ -24,9 +25,7 @@ def import_graph(subgraph: SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
   return source, representation
 
 
-def static_shape(
-  graph_def: tf.compat.v1.GraphDef, tensor: str
-) -> tuple[int | None, ...] | None:
+def static_shape(graph_def: tf.compat.v1.GraphDef, tensor: str) -> Shape:
   """Returns the shape of a tensor as far as the graph tells it, None if not."""
   with tf.Graph().as_default():
     try:
@@ -36,9 +35,7 @@ def static_shape(
   return None if result.shape.rank is None else tuple(result.shape)
 
 
-def static_shapes(
-  subgraph: SubGraph, names: Sequence[str]
-) -> list[tuple[int | None, ...] | None]:
+def static_shapes(subgraph: SubGraph, names: Sequence[str]) -> list[Shape]:
   """Returns the shapes of the first results of nodes, None where unknown."""
   with tf.Graph().as_default() as graph:
     import_graph(subgraph)

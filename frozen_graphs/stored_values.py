@@ -12,8 +12,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from frozen_graphs.errors import GraphError, explaining
-
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs.tensors import NodeDef
 
 # What TensorFlow's reader of checkpoints raises, besides its own errors.
 _READ_ERRORS = (

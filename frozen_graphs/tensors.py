@@ -18,6 +18,7 @@ from frozen_graphs import op_definitions
 from frozen_graphs.errors import GraphError
 
 NodeDef = tf.compat.v1.NodeDef
+Nodes = Mapping[str, NodeDef]  # By name.
 Tensor = tuple[str, int]  # Name of a node, and which of its tensors.
 T = TypeVar('T')
 
@@ -46,7 +47,7 @@ def producers(node: NodeDef) -> list[str]:
   return [name for name, _ in data_inputs(node)]
 
 
-def consumers(nodes: Mapping[str, NodeDef]) -> dict[str, list[str]]:
+def consumers(nodes: Nodes) -> dict[str, list[str]]:
   """Returns by name the nodes that take data from a node."""
   found: dict[str, list[str]] = {}
   for name, node in nodes.items():
@@ -55,9 +56,7 @@ def consumers(nodes: Mapping[str, NodeDef]) -> dict[str, list[str]]:
   return found
 
 
-def in_order(
-  nodes: Mapping[str, NodeDef], source: Tensor | None = None
-) -> Iterator[str]:
+def in_order(nodes: Nodes, source: Tensor | None = None) -> Iterator[str]:
   """Yields nodes after those they take; those in loops are left out.
 
   Nothing has to come before a source, which is fed.
@@ -92,7 +91,7 @@ def reachable(
 
 
 def follow(
-  nodes: Mapping[str, NodeDef],
+  nodes: Nodes,
   tensor: Tensor,
   kinds: Collection[str],
   source: Tensor | None = None,
@@ -155,7 +154,7 @@ def cleaned(node: NodeDef, inputs: Sequence[Tensor]) -> NodeDef:
   return copy
 
 
-def resolve(nodes: Mapping[str, NodeDef], tensor: str) -> Tensor:
+def resolve(nodes: Nodes, tensor: str) -> Tensor:
   """Returns (node, number) of a tensor, which may be named without `:0`.
 
   Raises:
@@ -181,7 +180,7 @@ def resolve(nodes: Mapping[str, NodeDef], tensor: str) -> Tensor:
   return name, number
 
 
-def _closest(name: str, nodes: Mapping[str, NodeDef]) -> list[str]:
+def _closest(name: str, nodes: Nodes) -> list[str]:
   """Returns up to five tensor names that may have been meant."""
   names = [n for n, node in nodes.items() if node.op not in ('Const', 'NoOp')]
   last = name.rsplit('/', 1)[-1]

@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from frozen_graphs import tensors
 from frozen_graphs.errors import GraphError
-
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs.tensors import NodeDef
 
 _WINDOW = ('T', 'strides', 'padding', 'explicit_paddings', 'data_format')
 # For each fused operation the plain one, and the attributes it takes over.

@@ -5,7 +5,7 @@ restore and initialisation operations. Here the nodes of a graph that stand for
 variables become constants; `stored_values` reads their values.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,10 +13,9 @@ import tensorflow as tf
 from frozen_graphs import control_flow, graph_ends, operations, tensors
 from frozen_graphs.errors import GraphError
 from frozen_graphs.stored_values import Stored
-from frozen_graphs.tensors import Tensor
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
 _VARIABLES = frozenset({'Variable', 'VariableV2', 'VarHandleOp'})
 _ASSIGNMENTS = frozenset({'Assign', 'AssignVariableOp'})
 
@@ -89,11 +88,11 @@ def freeze(
   return frozen
 
 
-def _follow(nodes: Mapping[str, NodeDef], tensor: Tensor) -> Tensor:
+def _follow(nodes: Nodes, tensor: Tensor) -> Tensor:
   return tensors.follow(nodes, tensor, operations.PASS_THROUGH)
 
 
-def _handle(nodes: Mapping[str, NodeDef], node: NodeDef) -> str | None:
+def _handle(nodes: Nodes, node: NodeDef) -> str | None:
   """Returns the variable that a node takes first, if it does."""
   name = _follow(nodes, next(tensors.data_inputs(node), ('', 0)))[0]
   return name if name in nodes and nodes[name].op in _VARIABLES else None
@@ -123,7 +122,7 @@ def stored_variables(graph_def: GraphDef) -> dict[str, Stored]:
   return stored
 
 
-def _read_constant(node: NodeDef, nodes: Mapping[str, NodeDef]) -> None:
+def _read_constant(node: NodeDef, nodes: Nodes) -> None:
   handle = _handle(nodes, node)
   if handle is None:
     raise GraphError(

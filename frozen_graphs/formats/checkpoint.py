@@ -24,9 +24,8 @@ from frozen_graphs import (
 from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
+from frozen_graphs.tensors import Nodes
 from toolkit_basics import files
-
-NodeDef = tf.compat.v1.NodeDef
 
 _META = '.meta'
 _INDEX = '.index'
@@ -120,7 +119,7 @@ def _read(path: pathlib.Path):
   return meta_graph
 
 
-def _ends(named: Mapping[str, NodeDef]) -> list[str]:
+def _ends(named: Nodes) -> list[str]:
   """Returns where the part of a training graph ends that a network may hold.
 
   That are the tensors computed from something fed by allowed operations alone.

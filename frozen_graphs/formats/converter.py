@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from frozen_graphs import named_graph, tensors
 from frozen_graphs.errors import GraphError, explaining
+from frozen_graphs.frozen import FrozenNetwork
 
 Key = TypeVar('Key', bound=Hashable)
 
@@ -75,13 +76,15 @@ class Converter(abc.ABC, Generic[Key]):
     inputs: Mapping[Key, Sequence[int | None] | None],
     outputs: Sequence[Key],
     names: Sequence[str] | None,
-  ) -> tuple[tf.compat.v1.GraphDef, tuple[str, ...], tuple[str, ...]]:
-    """Returns the graph, and the names of its inputs and outputs.
+    source: str,
+  ) -> FrozenNetwork:
+    """Returns the network.
 
     Args:
       inputs: Of the file, with their shapes; what can be images comes first.
       outputs: Of the file.
       names: What is wanted in place of the outputs, if not None.
+      source: Format and origin.
     """
     wanted = outputs
     if names is not None:
@@ -106,7 +109,7 @@ class Converter(abc.ABC, Generic[Key]):
     for key in dict.fromkeys(wanted):
       with self._named.graph.as_default():
         self._named.output(*self._output(key))
-    return self._named.finish()
+    return FrozenNetwork(*self._named.finish(), source)
 
   def _named_operation(self, number: int):
     """Within it, nodes belong to an operation; see `NamedGraph.operation`."""

@@ -15,9 +15,7 @@ import tensorflow as tf
 from frozen_graphs import op_definitions, operations, safety, session
 from frozen_graphs import tensors as tensor_names
 from frozen_graphs.errors import GraphError
-from frozen_graphs.tensors import Tensor
-
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 _MAX_DROPPED = 40  # Nodes that TensorFlow does not take.
 
@@ -40,7 +38,7 @@ class Flow:
 
   source: Tensor
   input_shape: tuple[int, ...]
-  nodes: Mapping[str, NodeDef]
+  nodes: Nodes
   carriers: Mapping[str, tuple[Tensor, ...]]
   shapes: Mapping[Tensor, tuple[int, ...]]
   left_out: Mapping[str, int]
@@ -48,7 +46,7 @@ class Flow:
 
 
 def usable(
-  nodes: Mapping[str, NodeDef], source: Tensor
+  nodes: Nodes, source: Tensor
 ) -> tuple[dict[str, NodeDef], Counter[str]]:
   """Returns what is computed from a tensor and constants, in order.
 
@@ -84,9 +82,7 @@ def _reason_against(node: NodeDef, allowed, source: Tensor) -> str | None:
   return None
 
 
-def dependent(
-  nodes: Mapping[str, NodeDef], source: Tensor
-) -> dict[str, tuple[Tensor, ...]]:
+def dependent(nodes: Nodes, source: Tensor) -> dict[str, tuple[Tensor, ...]]:
   """Returns, by node that depends on a tensor, the inputs that do.
 
   Nodes that pass on what they are given are left out: those that take it from
@@ -110,9 +106,7 @@ def dependent(
   return carriers
 
 
-def trace(
-  nodes: Mapping[str, NodeDef], source: Tensor, input_shape: Sequence[int]
-) -> Flow:
+def trace(nodes: Nodes, source: Tensor, input_shape: Sequence[int]) -> Flow:
   """Returns the flow from a tensor, with shapes for an input of a shape.
 
   Shapes that TensorFlow does not infer are found by one run on noise.
@@ -142,7 +136,11 @@ def trace(
         raise GraphError(
           f'TensorFlow cannot import the graph: {reason}'
         ) from error
-      kept = _without(kept, culprit)
+      consumers = tensor_names.consumers(kept)
+      gone = tensor_names.reachable(
+        [culprit], lambda name, of=consumers: of.get(name, ())
+      )
+      kept = {name: node for name, node in kept.items() if name not in gone}
       carriers = dependent(kept, source)
       reason = f'a {nodes[culprit].op} that TensorFlow does not take'
       reasons[reason] += 1
@@ -162,7 +160,7 @@ def _needed(kept, carriers, source) -> dict[str, NodeDef]:
   return {name: node for name, node in kept.items() if name in needed}
 
 
-def _culprit(message: str, nodes: Mapping[str, NodeDef]) -> str | None:
+def _culprit(message: str, nodes: Nodes) -> str | None:
   for pattern in (r"[Nn]ode '([^']+)'", r'\{\{node ([^}]+)\}\}', r"'([^']+)'"):
     for name in re.findall(pattern, message):
       name = name.removeprefix('import/')
@@ -171,60 +169,51 @@ def _culprit(message: str, nodes: Mapping[str, NodeDef]) -> str | None:
   return None
 
 
-def _without(nodes: Mapping[str, NodeDef], culprit: str) -> dict[str, NodeDef]:
-  """Returns the nodes without one and all that need it."""
-  gone, kept = {culprit}, {}
-  for name, node in nodes.items():
-    if name in gone or not gone.isdisjoint(tensor_names.producers(node)):
-      gone.add(name)
-    else:
-      kept[name] = node
-  return kept
-
-
 def _shapes(
-  nodes: Mapping[str, NodeDef],
+  nodes: Nodes,
   carriers: Mapping[str, tuple[Tensor, ...]],
   source: Tensor,
   input_shape: tuple[int, ...],
   kind: tf.DType,
 ) -> dict[Tensor, tuple[int, ...]]:
   """Returns shapes of float tensors; raises ValueError if it is no graph."""
-  graph_def, fed = _graph_def(nodes, source, input_shape, kind)
-  with tf.Graph().as_default() as imported:
+  name = tensor_names.unused_name('inspected_input', nodes)
+  placeholder = tensor_names.placeholder(name, kind, input_shape)
+  graph_def = tf.compat.v1.GraphDef(node=[placeholder])
+  for node in nodes.values():
+    if node.op != 'Placeholder' or node.name != source[0]:
+      given = tensor_names.data_inputs(node)
+      inputs = [(name, 0) if t == source else t for t in given]
+      graph_def.node.append(tensor_names.cleaned(node, inputs))
+  with tf.Graph().as_default() as graph:
     tf.import_graph_def(graph_def, name='')
+    fed = graph.get_tensor_by_name(f'{name}:0')
     shapes, open_ones = {source: input_shape}, []
-    for name in carriers:
-      for tensor in imported.get_operation_by_name(name).outputs:
+    for carrier in carriers:
+      for tensor in graph.get_operation_by_name(carrier).outputs:
         if not tensor.dtype.is_floating:
           continue
-        key = (name, tensor.value_index)
+        key = (carrier, tensor.value_index)
         if tensor.shape.is_fully_defined():
           shapes[key] = tuple(tensor.shape.as_list())
         elif tensor.shape.rank is None or tensor.shape.rank in (2, 3, 4):
           open_ones.append((key, tensor))
     if open_ones:
-      shapes |= _run(imported, fed, open_ones, input_shape)
+      shapes |= _run(fed, open_ones)
   return shapes
 
 
-def _run(imported, fed: str, wanted, shape) -> dict[Tensor, tuple[int, ...]]:
+def _run(fed: tf.Tensor, wanted: list) -> dict[Tensor, tuple[int, ...]]:
   """Returns the shapes that tensors have in one run; those that run."""
-  placeholder = imported.get_tensor_by_name(fed)
-  kind = placeholder.dtype.as_numpy_dtype
-  noise = np.random.default_rng(0).uniform(size=shape).astype(kind)
-  found = {}
-  queue = [list(wanted)]
-  runs = 0
-  options = {'graph': imported, 'config': session.config()}
-  with tf.compat.v1.Session(**options) as running:
+  noise = np.random.default_rng(0).uniform(size=fed.shape)
+  fed_noise = {fed: noise.astype(fed.dtype.as_numpy_dtype)}
+  found, queue, runs = {}, [wanted], 0
+  with tf.compat.v1.Session(config=session.config()) as running:
     while queue and runs < 64:  # Halves what fails: some parts may not run.
       part = queue.pop()
       runs += 1
       try:
-        values = running.run(
-          [tf.shape(tensor) for _, tensor in part], {placeholder: noise}
-        )
+        values = running.run([tf.shape(t) for _, t in part], fed_noise)
       except (tf.errors.OpError, ValueError):
         if len(part) > 1:
           middle = len(part) // 2
@@ -235,24 +224,6 @@ def _run(imported, fed: str, wanted, shape) -> dict[Tensor, tuple[int, ...]]:
         for (key, _), value in zip(part, values, strict=True)
       }
   return found
-
-
-def _graph_def(
-  nodes: Mapping[str, NodeDef],
-  source: Tensor,
-  shape: Sequence[int],
-  kind: tf.DType,
-) -> tuple[tf.compat.v1.GraphDef, str]:
-  """Returns the nodes behind a Placeholder of a shape, and its tensor."""
-  fed = tensor_names.unused_name('inspected_input', nodes)
-  placeholder = tensor_names.placeholder(fed, kind, shape)
-  graph_def = tf.compat.v1.GraphDef(node=[placeholder])
-  for name, node in nodes.items():
-    if node.op != 'Placeholder' or name != source[0]:
-      given = tensor_names.data_inputs(node)
-      inputs = [(fed, 0) if t == source else t for t in given]
-      graph_def.node.append(tensor_names.cleaned(node, inputs))
-  return graph_def, f'{fed}:0'
 
 
 def ancestors(

@@ -12,9 +12,7 @@ from frozen_graphs import tensors as tensor_names
 from frozen_graphs.errors import GraphError
 from frozen_graphs.graph_ends import Shape
 from frozen_graphs.inspection import flow as flows
-from frozen_graphs.tensors import Tensor
-
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 WEIGHTED = frozenset({
   'Conv2D', 'DepthwiseConv2dNative', 'Conv2DBackpropInput', 'MatMul',
@@ -77,7 +75,7 @@ class InputCandidate:
       yield ((batch, count, *spatial) if first else (batch, *spatial, count))
 
 
-def candidates(nodes: Mapping[str, NodeDef]) -> list[InputCandidate]:
+def candidates(nodes: Nodes) -> list[InputCandidate]:
   """Returns what images could be fed to; those with most behind them first."""
   found = {}
   for node in nodes.values():
@@ -89,14 +87,12 @@ def candidates(nodes: Mapping[str, NodeDef]) -> list[InputCandidate]:
   )
 
 
-def of_tensor(nodes: Mapping[str, NodeDef], name: str) -> InputCandidate:
+def of_tensor(nodes: Nodes, name: str) -> InputCandidate:
   """Returns what is known of a tensor that somebody chose as the input."""
   return _candidate(nodes, tensor_names.resolve(nodes, name))
 
 
-def _of_placeholder(
-  nodes: Mapping[str, NodeDef], node: NodeDef
-) -> Iterator[InputCandidate]:
+def _of_placeholder(nodes: Nodes, node: NodeDef) -> Iterator[InputCandidate]:
   candidate = _candidate(nodes, (node.name, 0))
   if node.op == 'PlaceholderWithDefault' and (
     candidate.shape is None or len(candidate.shape) != 4
@@ -124,7 +120,7 @@ def _of_placeholder(
 
 
 def _candidate(
-  nodes: Mapping[str, NodeDef], source: Tensor, stands_for: str = ''
+  nodes: Nodes, source: Tensor, stands_for: str = ''
 ) -> InputCandidate:
   node = nodes[source[0]]
   kind = op_definitions.output_types(node)[source[1]]
@@ -187,7 +183,7 @@ def _is_plain_way(nodes, source: Tensor, node: NodeDef) -> bool:
 
 
 def count_weights(
-  nodes: Mapping[str, NodeDef], carriers: Mapping[str, tuple[Tensor, ...]]
+  nodes: Nodes, carriers: Mapping[str, tuple[Tensor, ...]]
 ) -> int:
   """Returns how many numbers the constants hold that meet the images."""
 
@@ -257,9 +253,7 @@ def _is_float(nodes, tensor: Tensor) -> bool:
   return op_definitions.output_types(nodes[tensor[0]])[tensor[1]] in _FLOATS
 
 
-def trace(
-  nodes: Mapping[str, NodeDef], candidate: InputCandidate
-) -> flows.Flow:
+def trace(nodes: Nodes, candidate: InputCandidate) -> flows.Flow:
   """Returns the flow from an input, for the first shape that suits the graph.
 
   Raises:

@@ -31,22 +31,18 @@ _OF_APPLICATIONS = (
 )
 # They hold Python code or pickles, call any method, or read other files.
 _REFUSED = {
-  'Lambda': 'holds Python code',
-  '__lambda__': 'holds Python code',
-  '__typespec__': 'names a type of Python',
-  'FlaxLayer': 'holds Python code',
-  'JaxLayer': 'holds Python code',
-  'TorchModuleWrapper': 'holds a pickle',
-  'TFSMLayer': 'loads another file',
-  'DenseFeatures': 'may read another file',
-  'SequenceFeatures': 'may read another file',
-  'StringLookup': 'may read another file',
-  'IntegerLookup': 'may read another file',
-  'TextVectorization': 'may read another file',
-  'ClassMethod': 'calls what it names',
-  'InstanceMethod': 'calls what it names',
-  'InstanceProperty': 'calls what it names',
-  'TensorFlowOpLayer': 'holds a graph of its own',
+  name: reason
+  for reason, names in (
+    ('holds Python code', 'Lambda __lambda__ FlaxLayer JaxLayer'),
+    ('names a type of Python', '__typespec__'),
+    ('holds a pickle', 'TorchModuleWrapper'),
+    ('loads another file', 'TFSMLayer'),
+    ('may read another file', 'DenseFeatures SequenceFeatures'),
+    ('may read another file', 'StringLookup IntegerLookup TextVectorization'),
+    ('calls what it names', 'ClassMethod InstanceMethod InstanceProperty'),
+    ('holds a graph of its own', 'TensorFlowOpLayer'),
+  )
+  for name in names.split()
 }
 # Layers of Keras 2 that call a function of TensorFlow, and those that compute.
 _CALLS = ('TFOpLambda', 'SlicingOpLambda')

@@ -18,13 +18,19 @@ from typing import Any
 
 import tensorflow as tf
 
-from frozen_graphs import control_flow, graph_ends, tensors, variables
+from frozen_graphs import (
+  control_flow,
+  graph_ends,
+  named_graph,
+  tensors,
+  variables,
+)
 from frozen_graphs.errors import GraphError, brief
 from frozen_graphs.formats.keras import files as keras_files
 from frozen_graphs.frozen import FrozenNetwork
+from frozen_graphs.tensors import NodeDef
 
 _NOT_IN_NAMES = re.compile(r'[^A-Za-z0-9_./-]')
-NodeDef = tf.compat.v1.NodeDef
 
 # Layers' results, in the order of their computation: name and tensor.
 _Taps = list[tuple[str, tf.Tensor]]
@@ -126,8 +132,7 @@ def _named(
       uses[base] += 1
       name = f'{base}_{uses[base]}'
     taken.add(name)
-    nodes.append(NodeDef(op='Identity', name=name, input=[tensor.name]))
-    nodes[-1].attr['T'].type = tensor.dtype.as_datatype_enum
+    nodes.append(named_graph.identity(name, tensor))
     names[id(tensor)] = f'{name}:0'
   return nodes, tuple(names[id(tensor)] for tensor in results)
 

@@ -67,10 +67,9 @@ def load(
     if layout not in LAYOUTS:
       raise GraphError(f'layout must be one of {LAYOUTS}, not {layout!r}.')
     shapes = {name: entry.shape for name, entry in graph.inputs.items()}
-    graph_def, inputs, names = _OnnxConverter(
+    return _OnnxConverter(
       graph, fixed_inputs or {}, image_size, layout
-    ).convert(shapes, graph.outputs, outputs)
-  return FrozenNetwork(graph_def, inputs, names, f'ONNX model {path}')
+    ).convert(shapes, graph.outputs, outputs, f'ONNX model {path}')
 
 
 class _OnnxConverter(converter.Converter[str]):

@@ -52,8 +52,16 @@ def convert(
   Raises:
     GraphError: If its type is not known, or it cannot be converted.
   """
+  if node.op in _QUANTISED:
+    raise GraphError(
+      f'{node} belongs to a quantised network, through which no gradient '
+      'flows; take the file with floating-point weights.'
+    )
   if node.op not in _OPERATIONS:
-    raise GraphError(_unknown(node))
+    raise GraphError(
+      f'{node} is of a type that is not known. If the encoder ends before it, '
+      'convert that part alone: outputs=[name of a node or tensor].'
+    )
   function, irrelevant = _OPERATIONS.get(node.op)
   with converter.explained(str(node)):
     results = function(node, *operands)
@@ -63,16 +71,4 @@ def convert(
     results = (results,)
   return tuple(
     r if isinstance(r, Value) else settled(boxed(r)) for r in results
-  )
-
-
-def _unknown(node: Node) -> str:
-  if node.op in _QUANTISED:
-    return (
-      f'{node} belongs to a quantised network, through which no gradient '
-      'flows; take the file with floating-point weights.'
-    )
-  return (
-    f'{node} is of a type that is not known. If the encoder ends before it, '
-    'convert that part alone: outputs=[name of a node or tensor].'
   )

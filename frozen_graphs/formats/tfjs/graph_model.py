@@ -18,9 +18,9 @@ from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats.tfjs import files as tfjs_files
 from frozen_graphs.formats.tfjs import weights as tfjs_weights
 from frozen_graphs.frozen import FrozenNetwork
+from frozen_graphs.tensors import NodeDef
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
 
 
 def matches(path: str | os.PathLike) -> bool:

@@ -58,12 +58,9 @@ def load(
   graph = tflite_file.read(path, max_bytes)
   with about(path):
     shapes = {number: graph.tensors[number].shape for number in graph.inputs}
-    graph_def, inputs, names = _TfliteConverter(graph).convert(
-      shapes, graph.outputs, outputs
+    return _TfliteConverter(graph).convert(
+      shapes, graph.outputs, outputs, f'TensorFlow Lite model {path}'
     )
-  return FrozenNetwork(
-    graph_def, inputs, names, f'TensorFlow Lite model {path}'
-  )
 
 
 class _TfliteConverter(converter.Converter[int]):
