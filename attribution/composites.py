@@ -14,6 +14,7 @@ Affine steps before `z`, such as a bias or a batch normalization, stay outside:
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -36,19 +37,12 @@ _GRID = np.linspace(-7.9, 7.9, 80)
 
 @dataclasses.dataclass(frozen=True)
 class Composite:
-  """An activation f made of several nodes.
+  """An activation f made of several nodes."""
 
-  Attributes:
-    name: Of the registered function, or the op types it is made of.
-    entry: The tensor z.
-    end: Name of the node that computes f(z).
-    nodes: Names of all nodes of f, `end` among them.
-  """
-
-  name: str
-  entry: Tensor
-  end: str
-  nodes: frozenset[str]
+  name: str  # Of the registered function, or the op types it is made of.
+  entry: Tensor  # The tensor z.
+  end: str  # Name of the node that computes f(z).
+  nodes: frozenset[str]  # Names of all nodes of f, `end` among them.
 
 
 def find(
@@ -123,29 +117,17 @@ class _Names:
 
   def __init__(self, nodes: Mapping[str, NodeDef], named: Mapping):
     self._nodes = nodes
+    self._scalar = functools.cache(lambda name: _scalar(nodes[name]))
     with np.errstate(all='ignore'):
-      self._expected = {name: f(_GRID) for name, f in named.items()}
-    self._scalars: dict[str, float | None] = {}
-    self._known: dict[tuple, str | None] = {}
+      expected = {name: function(_GRID) for name, function in named.items()}
+    self._name = functools.cache(functools.partial(_name, expected))
 
   def find(self, entry: Tensor, inside: Sequence[str]) -> str | None:
     """Returns the name of the function of `entry` that a cone computes."""
     if {self._nodes[name].op for name in inside} <= _AFFINE:
       return None
     steps = self._steps(entry, inside)
-    if steps is None:
-      return None
-    if steps not in self._known:
-      values = _evaluate(steps)
-      self._known[steps] = next(
-        (
-          name
-          for name, expected in self._expected.items()
-          if np.allclose(values, expected, rtol=1e-5, atol=1e-6)
-        ),
-        None,
-      )
-    return self._known[steps]
+    return None if steps is None else self._name(steps)
 
   def _steps(self, entry: Tensor, inside: Sequence[str]) -> tuple | None:
     """Returns an expression, or None where it differs between elements.
@@ -157,23 +139,24 @@ class _Names:
     steps = []
     for name in inside:
       node = self._nodes[name]
-      operands = []
-      for tensor in tensors.data_inputs(node):
-        if tensor in places:
-          operands.append((places[tensor],))
-          continue
-        value = self._scalar(tensor[0])
-        if value is None:
-          return None
-        operands.append(value)
+      operands = [
+        (places[tensor],) if tensor in places else self._scalar(tensor[0])
+        for tensor in tensors.data_inputs(node)
+      ]
+      if None in operands:
+        return None
       places[name, 0] = len(places)
       steps.append((node.op, *operands))
     return tuple(steps)
 
-  def _scalar(self, name: str) -> float | None:
-    if name not in self._scalars:
-      self._scalars[name] = _scalar(self._nodes[name])
-    return self._scalars[name]
+
+def _name(known: Mapping[str, np.ndarray], steps: tuple) -> str | None:
+  """Returns the name of the function that an expression computes, if any."""
+  values = _evaluate(steps)
+  for name, expected in known.items():
+    if np.allclose(values, expected, rtol=1e-5, atol=1e-6):
+      return name
+  return None
 
 
 def _evaluate(steps: tuple) -> np.ndarray:

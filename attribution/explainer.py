@@ -101,18 +101,12 @@ class Explainer:
       preprocessing = Preprocessing.parse(preprocessing)
     self.preprocessing = preprocessing
     self.methods = _as_methods(methods, per_unit)
-    if not isinstance(graph, frozen_graphs.Network):
-      ends = {'input': input_tensor, 'representation': representation_tensor}
-      with about(name):
-        graph = frozen_graphs.load(graph, name=name, **ends)
-    elif representation_tensor or input_tensor:
-      tensor = representation_tensor or graph.representation_tensor
-      graph = graph.at(tensor, input_tensor)
-    self.network, self.name = graph, graph.name
-    subgraph, ruled = graph.subgraph, {}
+    self.network = _as_network(graph, input_tensor, representation_tensor, name)
+    self.name = self.network.name
+    subgraph, ruled = self.network.subgraph, {}
     if any(method.rule for method in self.methods):
       rule = methods_lib.product_rule(self.methods)
-      subgraph, ruled = overrides.marked(graph, rule)
+      subgraph, ruled = overrides.marked(self.network, rule)
     with about(self.name):
       self._passes = frozen_graphs.Passes(
         subgraph,
@@ -129,9 +123,8 @@ class Explainer:
   @property
   def summary(self) -> Summary:
     """What was found in the graph."""
-    return Summary(
-      dict(self.network.operations), dict(self._ruled), self._passes.batching
-    )
+    found = dict(self.network.operations), dict(self._ruled)
+    return Summary(*found, self._passes.batching)
 
   @property
   def batch_size(self) -> int:
@@ -174,8 +167,7 @@ class Explainer:
       GraphError: If TensorFlow cannot run the graph on them.
     """
     images = np.atleast_1d(images)
-    maps = {method.name: [] for method in self.methods}
-    representations = []
+    maps, representations = {m.name: [] for m in self.methods}, []
     if len(images):
       self._passes.prove(self._preprocess(images[:1]))
     # No images at all still meet the check of T, which refuses them.
@@ -198,8 +190,7 @@ class Explainer:
       inputs = self.preprocessing(images)
     except PreprocessingError as error:
       raise PreprocessingError(f'{self.name}: {error}') from error
-    expected = self.input_shape
-    actual = inputs.shape[1:]
+    expected, actual = self.input_shape, inputs.shape[1:]
     if any(e not in (None, a) for e, a in zip(expected, actual, strict=True)):
       raise PreprocessingError(
         f'{self.name}: the encoder takes inputs of shape {expected}, but '
@@ -228,13 +219,7 @@ class Explainer:
   def _mean_gradient(
     self, method: AttributionMethod, inputs: np.ndarray, known: np.ndarray
   ) -> np.ndarray:
-    """Returns the mean gradient over the method's points, one at a time.
-
-    Args:
-      method: Says at which points.
-      inputs: [N, ...].
-      known: The gradient at `inputs`.
-    """
+    """Returns the mean gradient over a method's points; `known` at `inputs`."""
     total, count = np.zeros(inputs.shape, np.float64), 0
     for point in method.points(inputs):
       if point is inputs:
@@ -266,6 +251,19 @@ class Explainer:
     self.close()
 
 
+def _as_network(
+  graph, input_tensor: str | None, representation: str | None, name: str
+) -> frozen_graphs.Network:
+  if not isinstance(graph, frozen_graphs.Network):
+    with about(name):
+      return frozen_graphs.load(
+        graph, input=input_tensor, representation=representation, name=name
+      )
+  if representation or input_tensor:
+    return graph.at(representation or graph.representation_tensor, input_tensor)
+  return graph
+
+
 def _as_methods(
   methods: Sequence[str | AttributionMethod], per_unit: bool
 ) -> tuple[AttributionMethod, ...]:
@@ -274,9 +272,7 @@ def _as_methods(
   created = [
     methods_lib.create(m) if isinstance(m, str) else m for m in methods
   ]
-  if len({method.name for method in created}) != len(created):
-    names = ', '.join(method.name for method in created)
-    raise ValueError(f'A method is asked for twice: {names}.')
-  if per_unit:
-    created = [m.for_each_unit() for m in created]
-  return tuple(created)
+  names = [method.name for method in created]
+  if len(set(names)) != len(names):
+    raise ValueError(f'A method is asked for twice: {", ".join(names)}.')
+  return tuple(m.for_each_unit() if per_unit else m for m in created)

@@ -1,11 +1,12 @@
 """Operations of the preprocessing language that change where pixels are."""
 
+from collections.abc import Sequence
 import dataclasses
 
 import cv2
 import numpy as np
 
-from attribution.preprocessing_registry import (
+from attribution.preprocessing_operations import (
   Number,
   Operation,
   Shape,
@@ -42,25 +43,30 @@ class _Sized(Operation):
     return self.height, self.width
 
 
-class _Window(Operation):
-  """Takes a window of the image; the inverse pads the map with zeros."""
+def _centre(shape: Shape, sides: Sequence[int]) -> tuple[slice, slice, slice]:
+  """Returns where the central height x width pixels of images are."""
+  height, width = sides[:2]
+  top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+  return np.s_[:, top : top + height, left : left + width]
 
-  def window(self, shape: Shape) -> tuple[slice, slice]:
-    """Returns the rows and columns that are kept."""
+
+class _Window(Operation):
+  """Takes the centre of the image; the inverse pads the map with zeros."""
+
+  def sides(self, shape: Shape) -> tuple[int, int]:
+    """Returns how many rows and columns are kept."""
     raise NotImplementedError
 
   def output_shape(self, shape: Shape) -> Shape:
-    rows, columns = self.window(shape)
-    return rows.stop - rows.start, columns.stop - columns.start, shape[2]
+    return *self.sides(shape), shape[2]
 
   def forward(self, images: np.ndarray) -> np.ndarray:
-    rows, columns = self.window(images.shape[1:])
-    return images[:, rows, columns]
+    shape = images.shape[1:]
+    return images[_centre(shape, self.sides(shape))]
 
   def inverse(self, maps: np.ndarray, shape: Shape) -> np.ndarray:
-    rows, columns = self.window(shape)
     padded = np.zeros((len(maps), *shape), np.float32)
-    padded[:, rows, columns] = maps
+    padded[_centre(shape, self.sides(shape))] = maps
     return padded
 
 
@@ -80,11 +86,11 @@ class CenterCrop(_Window):
   def arguments(self) -> tuple:
     return () if self.fraction == 1 else (self.fraction,)
 
-  def window(self, shape: Shape) -> tuple[slice, slice]:
+  def sides(self, shape: Shape) -> tuple[int, int]:
     # 0.29 * 200 is 57.99999999999999.
-    half = int(self.fraction * min(shape[:2]) / 2 + 1e-9)
-    require(half > 0, f'no square to crop from {shape[:2]}')
-    return tuple(slice(n // 2 - half, n // 2 + half) for n in shape[:2])
+    side = 2 * int(self.fraction * min(shape[:2]) / 2 + 1e-9)
+    require(side > 0, f'no square to crop from {shape[:2]}')
+    return side, side
 
 
 @register_operation('crop')
@@ -92,14 +98,31 @@ class CenterCrop(_Window):
 class Crop(_Sized, _Window):
   """The central height x width pixels (a square if only one is given)."""
 
-  def window(self, shape: Shape) -> tuple[slice, slice]:
-    sides = (self.height, self.width)
+  def sides(self, shape: Shape) -> tuple[int, int]:
     require(
-      all(side <= n for side, n in zip(sides, shape[:2], strict=True)),
+      self.height <= shape[0] and self.width <= shape[1],
       f'no {self.height} x {self.width} pixels to crop from {shape[:2]}',
     )
-    starts = [(n - side) // 2 for side, n in zip(sides, shape[:2], strict=True)]
-    return tuple(slice(a, a + n) for a, n in zip(starts, sides, strict=True))
+    return self.height, self.width
+
+
+@register_operation('mask_center')
+@dataclasses.dataclass(frozen=True)
+class MaskCenter(Operation):
+  """Sets the central part, `fraction` of each side, to `value`."""
+
+  fraction: Number = 0.5
+  value: Number = 0
+
+  def __post_init__(self):
+    require(0 < self.fraction <= 1, 'fraction must lie in (0, 1]')
+
+  def forward(self, images: np.ndarray) -> np.ndarray:
+    masked = images.copy()
+    shape = images.shape[1:]
+    sides = [round(n * self.fraction) for n in shape[:2]]
+    masked[_centre(shape, sides)] = self.value
+    return masked
 
 
 @register_operation('pad_to_square')
@@ -117,22 +140,14 @@ class PadToSquare(Operation):
     side = max(shape[:2])
     return side, side, shape[2]
 
-  def _window(self, shape: Shape) -> tuple[slice, slice]:
-    starts = [(max(shape[:2]) - n) // 2 for n in shape[:2]]
-    return tuple(
-      slice(a, a + n) for a, n in zip(starts, shape[:2], strict=True)
-    )
-
   def forward(self, images: np.ndarray) -> np.ndarray:
     shape = self.output_shape(images.shape[1:])
     padded = np.full((len(images), *shape), self.value, np.float32)
-    rows, columns = self._window(images.shape[1:])
-    padded[:, rows, columns] = images
+    padded[_centre(shape, images.shape[1:])] = images
     return padded
 
   def inverse(self, maps: np.ndarray, shape: Shape) -> np.ndarray:
-    rows, columns = self._window(shape)
-    return maps[:, rows, columns]
+    return maps[_centre(self.output_shape(shape), shape)]
 
 
 class _Resizing(Operation):

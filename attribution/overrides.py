@@ -33,6 +33,16 @@ _OPERAND_GRADIENTS = {
   products.NORMALISER: 'AttributionConstant',
   products.HALF: 'AttributionHalf',
 }
+# Of several tensors the larger wins, element by element, as in max pooling.
+_PASS_RELEVANCE = operations.LINEAR.union(
+  operations.WINNER_TAKES_ALL, {'Maximum', 'Minimum'}
+)
+_NO_RULE = (
+  'No rule for {}. Register an activation with '
+  'attribution.overrides.register_activation, choose a representation before '
+  'these operations, or use a method that needs no rule: saliency, '
+  'gradient_times_input, integrated_gradients.'
+)
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
 
 _rule: contextvars.ContextVar[Rule | None] = contextvars.ContextVar(
@@ -103,21 +113,17 @@ def _activation_gradient(
 
 
 @tf.RegisterGradient(_OPERAND_GRADIENTS[products.GATE])
-def _constant_gradient(
-  op: tf.Operation, gradient: tf.Tensor
-) -> tf.Tensor | None:
-  del op
+def _constant_gradient(_, gradient: tf.Tensor) -> tf.Tensor | None:
   return gradient if _rule.get() is None else None
 
 
 @tf.RegisterGradient(_OPERAND_GRADIENTS[products.HALF])
-def _half_gradient(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
-  del op
+def _half_gradient(_, gradient: tf.Tensor) -> tf.Tensor:
   return gradient if _rule.get() is None else gradient / 2
 
 
 def marked(
-  network: Network, product_rule: str = 'gates_constant'
+  network: Network, product_rule: str = products.RULES[0]
 ) -> tuple[graph.SubGraph, Mapping[str, int]]:
   """Returns `mark_activations` of a network's graph, which is done once."""
   with about(network.name):
@@ -128,7 +134,7 @@ def marked(
 
 
 def mark_activations(
-  subgraph: graph.SubGraph, product_rule: str = 'gates_constant'
+  subgraph: graph.SubGraph, product_rule: str = products.RULES[0]
 ) -> tuple[graph.SubGraph, Mapping[str, int]]:
   """Returns the graph with its activations marked, and how many of each.
 
@@ -150,21 +156,17 @@ def mark_activations(
   entries = {c.end: c.entry for c in found}
   target = subgraph.representation_tensor.rpartition(':')[0]
 
-  def plan_and_reach(rule: str) -> tuple[products.Plan, set[str]]:
+  def plan_and_reach(rule: str) -> tuple[dict, set[str]]:
     names = {c.end: c.name for c in found}
-    plan = products.plan(nodes, carriers, names, rule)
-    return plan, _reached({**carriers, **plan.flow}, entries, target)
+    operands, flow = products.plan(nodes, carriers, names, rule)
+    return operands, _reached({**carriers, **flow}, entries, target)
 
-  plan, reached = plan_and_reach(product_rule)
+  operands, reached = plan_and_reach(product_rule)
   # Only a signal has to have a rule, whatever becomes of gates.
   _, signals = plan_and_reach(products.RULES[0])
   ruled = Counter(c.name for c in found if c.end in reached)
   entries = {end: entry for end, entry in entries.items() if end in reached}
-  operands = {
-    operand: kind
-    for operand, kind in plan.operands.items()
-    if operand[0] in reached
-  }
+  operands = {o: kind for o, kind in operands.items() if o[0] in reached}
   ruled.update(operands.values())
   unknown, nonlinear = [], []
   for name, inputs in carriers.items():
@@ -181,7 +183,7 @@ def mark_activations(
     elif node.op in operations.WINNER_TAKES_ALL | op_types:
       nonlinear.append(_describe(node, inputs))
   if unknown:
-    raise UnsupportedOpError(_unknown_message(unknown))
+    raise UnsupportedOpError(_NO_RULE.format(_listing(unknown)))
   if nonlinear and not entries and not operands:
     raise UnsupportedOpError(_no_activation_message(nonlinear))
   return _insert_marks(subgraph, entries, operands), ruled
@@ -224,23 +226,13 @@ def _keeps_gradient(node: NodeDef, inputs: tuple) -> bool:
   """Returns whether TensorFlow's gradient is how relevance passes `node`."""
   if node.op == 'Cast':
     return tf.as_dtype(node.attr['DstT'].type).is_floating
-  if products.is_product(node):
+  if node.op in products.PRODUCTS:
     return products.is_covered(node, inputs)
-  if node.op in operations.LINEAR_IN_FIRST:
-    return inputs == (next(tensors.data_inputs(node)),)
-  if node.op in operations.LINEAR_IN:
-    others = [
-      tensor
-      for i, tensor in enumerate(tensors.data_inputs(node))
-      if i not in operations.LINEAR_IN[node.op]
-    ]
-    return not set(others) & set(inputs)
-  # Of several tensors the larger wins, element by element, as in max pooling.
-  return (
-    node.op in operations.LINEAR
-    or node.op in operations.WINNER_TAKES_ALL
-    or node.op in ('Maximum', 'Minimum')
-  )
+  in_first = node.op in operations.LINEAR_IN_FIRST
+  if linear_in := {0} if in_first else operations.LINEAR_IN.get(node.op):
+    operands = enumerate(tensors.data_inputs(node))
+    return all(i in linear_in or t not in inputs for i, t in operands)
+  return node.op in _PASS_RELEVANCE
 
 
 def _describe(node: NodeDef, inputs: tuple) -> str:
@@ -252,15 +244,6 @@ def _listing(descriptions: list[str]) -> str:
   more = len(descriptions) - 5
   rest = f' and {more} more' if more > 0 else ''
   return ', '.join(descriptions[:5]) + rest
-
-
-def _unknown_message(unknown: list[str]) -> str:
-  return (
-    f'No rule for {_listing(unknown)}. Register an activation with '
-    'attribution.overrides.register_activation, choose a representation '
-    'before these operations, or use a method that needs no rule: '
-    'saliency, gradient_times_input, integrated_gradients.'
-  )
 
 
 def _no_activation_message(nonlinear: list[str]) -> str:

@@ -18,23 +18,13 @@ import re
 
 import numpy as np
 
-from attribution import (
-  channel_operations,
-  geometric_operations,
-  preprocessing_operations,
-)
-from attribution import preprocessing_registry as registry
-from attribution.preprocessing_registry import (
+from attribution import geometric_operations  # noqa: F401 - Registers its own.
+from attribution.preprocessing_operations import (
   Operation,
   PreprocessingError,
   Shape,
-)
-
-# Importing them registers their operations.
-MODULES = (
-  channel_operations,
-  geometric_operations,
-  preprocessing_operations,
+  operations,
+  require,
 )
 
 _STEP = re.compile(r'([a-z_][a-z0-9_]*)\s*(?:\((.*)\))?', re.DOTALL)
@@ -53,12 +43,14 @@ class Preprocessing:
     Raises:
       PreprocessingError: If the text is wrong; the message says where.
     """
-    steps = tuple(_parse_step(step.strip(), text) for step in text.split('|'))
-    for step in steps[:-1]:
-      if step.must_be_last:
-        raise PreprocessingError(
-          f'In the preprocessing {text!r}, {step.name} must be last.'
-        )
+    try:
+      steps = tuple(_parse_step(step.strip()) for step in text.split('|'))
+      for step in steps[:-1]:
+        require(not step.must_be_last, f'{step.name} must be last.')
+    except PreprocessingError as error:
+      raise PreprocessingError(
+        f'In the preprocessing {text!r}, {error}'
+      ) from error
     return cls(steps)
 
   def __str__(self) -> str:
@@ -118,30 +110,27 @@ class Preprocessing:
     return shapes
 
 
-def _parse_step(step: str, text: str) -> Operation:
+def _parse_step(step: str) -> Operation:
   match = _STEP.fullmatch(step)
   if not match:
     raise PreprocessingError(
-      f'In the preprocessing {text!r}, {step!r} is not of the form '
-      '"name" or "name(numbers)".'
+      f'{step!r} is not of the form "name" or "name(numbers)".'
     )
   name, arguments = match.groups()
-  operations = registry.operations()
-  if name not in operations:
-    raise PreprocessingError(
-      f'In the preprocessing {text!r}, there is no operation {name!r}; there '
-      f'are {", ".join(operations)}.'
-    )
+  known = operations()
+  require(
+    name in known,
+    f'there is no operation {name!r}; there are {", ".join(known)}.',
+  )
   try:
     values = ast.literal_eval(f'({arguments},)') if arguments else ()
     _check_numbers(values)
-    return operations[name](*values)
+    return known[name](*values)
   except (SyntaxError, TypeError, ValueError, MemoryError) as error:
     reason = error if isinstance(error, PreprocessingError) else 'bad arguments'
-    fields = dataclasses.fields(operations[name])
+    fields = ', '.join(f.name for f in dataclasses.fields(known[name]))
     raise PreprocessingError(
-      f'In the preprocessing {text!r}, {step!r}: {reason}. It is written '
-      f'{name}({", ".join(field.name for field in fields)}).'
+      f'{step!r}: {reason}. It is written {name}({fields}).'
     ) from error
 
 
@@ -160,20 +149,20 @@ def as_unit_floats(images: np.ndarray) -> np.ndarray:
     PreprocessingError: Unless they are [N, H, W, C], uint8 or float in [0, 1].
   """
   images = np.asarray(images)
-  if images.ndim != 4 or 0 in images.shape:
-    raise PreprocessingError(
-      'Images must have the shape [N, H, W, C] with at least one image, but '
-      f'have {list(images.shape)}.'
-    )
+  require(
+    images.ndim == 4 and images.size,
+    'Images must have the shape [N, H, W, C] with at least one image, but '
+    f'have {list(images.shape)}.',
+  )
   if images.dtype == np.uint8:
     return images.astype(np.float32) / np.float32(255)
-  if not np.issubdtype(images.dtype, np.floating):
-    raise PreprocessingError(
-      f'Images must be uint8 or float in [0, 1], but are {images.dtype}.'
-    )
+  require(
+    np.issubdtype(images.dtype, np.floating),
+    f'Images must be uint8 or float in [0, 1], but are {images.dtype}.',
+  )
   low, high = images.min(), images.max()
-  if not (low >= 0 and high <= 1):  # Also true for NaN.
-    raise PreprocessingError(
-      f'Float images must lie in [0, 1], but lie in [{low}, {high}].'
-    )
+  require(  # NaN fails too.
+    low >= 0 and high <= 1,
+    f'Float images must lie in [0, 1], but lie in [{low}, {high}].',
+  )
   return images.astype(np.float32)

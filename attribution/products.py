@@ -19,7 +19,6 @@ Two rules (see docs/attribution_rules.md):
 
 from collections.abc import Mapping
 import dataclasses
-import functools
 
 import numpy as np
 import tensorflow as tf
@@ -53,21 +52,16 @@ _GATE_ROOTS = _NORMALISER_ROOTS.union({
 })  # fmt: skip
 # A gate only beside a signal: hard-swish is often written x * relu6(...) / 6.
 _WEAK_GATE_ROOTS = _GATE_ROOTS | {'Relu6'}
-_LIMITS = frozenset({'ClipByValue', 'Maximum', 'Minimum'})
+# Through which a gate stays one; of the others, if they have one such operand.
+_LINEAR = operations.LINEAR | operations.BILINEAR
+_LINEAR_IN_ONE = operations.LINEAR_IN_FIRST.union(
+  {'ClipByValue', 'Maximum', 'Minimum'}
+)
 
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-  """Which operands of products relevance does not simply pass.
-
-  Attributes:
-    operands: By node and number of the operand, GATE, NORMALISER or HALF.
-    flow: By node, for those that do not pass relevance to all of their
-      operands that depend on the input: those that it does pass it to.
-  """
-
-  operands: Mapping[tuple[str, int], str]
-  flow: Mapping[str, tuple[Tensor, ...]]
+# Op types of which `plan` says how relevance passes.
+PRODUCTS = operations.BILINEAR.union(
+  _QUOTIENTS, _SQUARES, _CHOICES, {'StopGradient'}
+)
 
 
 def plan(
@@ -75,7 +69,7 @@ def plan(
   carriers: Mapping[str, tuple[Tensor, ...]],
   activations: Mapping[str, str],
   rule: str,
-) -> Plan:
+) -> tuple[dict[tuple[str, int], str], dict[str, tuple[Tensor, ...]]]:
   """Returns how relevance passes the products of a graph.
 
   Args:
@@ -83,11 +77,17 @@ def plan(
     carriers: For each node that depends on the input, the inputs that do.
     activations: Names of composite activations by the nodes they end in.
     rule: One of RULES.
+
+  Returns:
+    What operands of products are that relevance does not simply pass, GATE,
+    NORMALISER or HALF, by node and number of the operand; and, by node, of
+    those that do not pass relevance to all of their operands that depend on
+    the input, the ones that they do pass it to.
   """
   if rule not in RULES:
     raise ValueError(f'Unknown rule for products {rule!r}; known are {RULES}.')
-  tests = [
-    functools.partial(_is_gate, _Gates(nodes, carriers, activations, roots))
+  gates = [
+    _Gates(nodes, carriers, activations, roots)
     for roots in (_NORMALISER_ROOTS, _GATE_ROOTS, _WEAK_GATE_ROOTS)
   ]
   operands, flow = {}, {}
@@ -100,7 +100,7 @@ def plan(
     elif node.op == 'StopGradient':
       flow[name] = ()
     elif rule == 'gates_constant':
-      kinds = _kinds(node, carriers, *tests)
+      kinds = _kinds(node, carriers, *gates)
       operands |= {(name, i): kind for i, kind in kinds.items()}
       if not CONSTANT.isdisjoint(kinds.values()):
         flow[name] = tuple(
@@ -108,18 +108,7 @@ def plan(
           for i, tensor in enumerate(tensors.data_inputs(node))
           if tensor in carriers[name] and kinds.get(i) not in CONSTANT
         )
-  return Plan(operands, flow)
-
-
-def is_product(node: NodeDef) -> bool:
-  """Returns whether `plan` says how relevance passes the node."""
-  return (
-    node.op in operations.BILINEAR
-    or node.op in _QUOTIENTS
-    or node.op in _SQUARES
-    or node.op in _CHOICES
-    or node.op == 'StopGradient'
-  )
+  return operands, flow
 
 
 def is_power(node: NodeDef, nodes: Mapping[str, NodeDef]) -> bool:
@@ -140,7 +129,7 @@ def is_covered(node: NodeDef, inputs: tuple[Tensor, ...]) -> bool:
 
 
 def _kinds(
-  node: NodeDef, carriers, is_normaliser, *gate_tests
+  node: NodeDef, carriers, normalisers: '_Gates', *known_gates: '_Gates'
 ) -> dict[int, str]:
   """Returns what operands are, by number; those of no kind pass relevance."""
   inputs = list(tensors.data_inputs(node))
@@ -151,59 +140,49 @@ def _kinds(
     return {i: HALF for i in dependent}
   if node.op not in operations.BILINEAR or len(dependent) != 2:
     return {}
-  for is_gate in gate_tests:
-    gates = [i for i in dependent if is_gate(inputs[i])]
+  for known in known_gates:
+    gates = [i for i in dependent if inputs[i] in known]
     if len(gates) == 1:
-      kind = NORMALISER if is_normaliser(inputs[gates[0]]) else GATE
+      kind = NORMALISER if inputs[gates[0]] in normalisers else GATE
       return {gates[0]: kind}
   return {i: HALF for i in dependent}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Gates:
+  """The tensors that come from a root, through linear operations."""
+
   nodes: Mapping[str, NodeDef]
   carriers: Mapping[str, tuple[Tensor, ...]]
   activations: Mapping[str, str]
   roots: frozenset[str]
   known: dict[str, bool] = dataclasses.field(default_factory=dict)
 
-
-def _is_gate(graph: _Gates, tensor: Tensor) -> bool:
-  """Returns whether a tensor comes from a gate, through linear operations."""
-  stack = [tensor[0]]
-  while stack:  # Not recursive: chains may be longer than Python's stack.
-    name = stack[-1]
-    if name in graph.known:
+  def __contains__(self, tensor: Tensor) -> bool:
+    stack = [tensor[0]]
+    while stack:  # Not recursive: chains may be longer than Python's stack.
+      name = stack[-1]
+      answer, needed = self._step(name)
+      missing = [n for n in needed if n not in self.known]
+      if missing:
+        stack.extend(missing)
+        continue
+      self.known[name] = answer and all(self.known[n] for n in needed)
       stack.pop()
-      continue
-    answer, needed = _step(graph, name)
-    missing = [n for n in needed if n not in graph.known]
-    if missing:
-      stack.extend(missing)
-      continue
-    graph.known[name] = answer and all(graph.known[n] for n in needed)
-    stack.pop()
-  return graph.known[tensor[0]]
+    return self.known[tensor[0]]
 
-
-def _step(graph: _Gates, name: str) -> tuple[bool, list[str]]:
-  """Returns whether a node is a gate if those that it also names are."""
-  if name not in graph.carriers:
-    return False, []  # The input itself.
-  if name in graph.activations:
-    return graph.activations[name] in graph.roots, []
-  node, inputs = graph.nodes[name], graph.carriers[name]
-  if node.op in graph.roots:
-    return True, []
-  if node.op in _QUOTIENTS:
-    numerator = next(tensors.data_inputs(node))
-    if numerator not in inputs:  # 1 / x normalises.
+  def _step(self, name: str) -> tuple[bool, list[str]]:
+    """Returns whether a node is a gate if those that it also names are."""
+    if name in self.known or name not in self.carriers:  # Or the input itself.
+      return self.known.get(name, False), []
+    if name in self.activations:
+      return self.activations[name] in self.roots, []
+    node, inputs = self.nodes[name], self.carriers[name]
+    if node.op in self.roots:
       return True, []
-    return True, [numerator[0]]
-  if node.op in operations.LINEAR or node.op in operations.BILINEAR:
-    return True, [n for n, _ in inputs]
-  if node.op in operations.LINEAR_IN_FIRST and len(inputs) == 1:
-    return True, [inputs[0][0]]
-  if node.op in _LIMITS and len(inputs) == 1:
-    return True, [inputs[0][0]]
-  return False, []
+    if node.op in _QUOTIENTS:
+      numerator = next(tensors.data_inputs(node))  # 1 / x normalises.
+      return True, [numerator[0]] if numerator in inputs else []
+    linear = _LINEAR if len(inputs) > 1 else _LINEAR | _LINEAR_IN_ONE
+    passes = node.op in linear
+    return passes, [n for n, _ in inputs] if passes else []

@@ -3,7 +3,7 @@
 Everything is written as CSV, so that it can be recomputed elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import contextlib
 import dataclasses
 import os
@@ -27,16 +27,9 @@ from transferability import oracle as oracle_lib
 from transferability.model_space import ModelSpace
 
 _SUMMARY_K = (1, 3, 5)
-_INTERVAL_HEADER = (
-  'method',
-  'k',
-  'precision',
-  'precision_low',
-  'precision_high',
-  'recall_low',
-  'recall_high',
-  'p_value',
-  'p_within_groups',
+_INTERVALS = (
+  *('precision', 'precision_low', 'precision_high', 'recall_low'),
+  *('recall_high', 'p_value', 'p_within_groups'),
 )
 _NUM_DRAWS = 1000  # Of the images, for the intervals.
 
@@ -62,6 +55,22 @@ class Score:
   draws: resampling.Draws | None = None
   p_values: np.ndarray | None = None
   p_values_within_groups: np.ndarray | None = None
+
+  def columns(self) -> dict[str, np.ndarray]:
+    """Returns P@K and R@K, with what is known of intervals and p-values.
+
+    Each [K], by the name of its column in a table.
+    """
+    found = {'precision': self.curve.precision, 'recall': self.curve.recall}
+    if self.draws is not None:
+      for kind in ('precision', 'recall'):
+        low, high = resampling.interval(getattr(self.draws, kind))
+        found |= {f'{kind}_low': low, f'{kind}_high': high}
+    if self.p_values is not None:
+      found['p_value'] = self.p_values
+    if self.p_values_within_groups is not None:
+      found['p_within_groups'] = self.p_values_within_groups
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +102,14 @@ class Evaluation:
   )
   unscored: tuple[str, ...] = ()
   protocol: str = 'paper'
+
+  def only(self, methods: Collection[str]) -> 'Evaluation':
+    """Returns the part of some methods, without scores."""
+    parts = {}
+    for name in ('affinities', 'rankings', 'trees', 'tree_rand_index'):
+      known = getattr(self, name)
+      parts[name] = {m: known[m] for m in methods if m in known}
+    return dataclasses.replace(self, **parts, scores={})
 
 
 def load_oracle(
@@ -346,66 +363,39 @@ def at(values: np.ndarray, k: int) -> float:
 
 def interval_rows(scores: Mapping[str, Score]) -> list[Sequence]:
   """Returns P@K with 95 % intervals over images and p-values over labels."""
-  rows = [_INTERVAL_HEADER]
+  rows = [('method', 'k', *_INTERVALS)]
   for name, score in scores.items():
-    size = len(score.curve.k)
-    nothing = np.full(size, np.nan)
-    bounds = [nothing] * 4
-    if score.draws is not None:
-      bounds = [
-        *resampling.interval(score.draws.precision),
-        *resampling.interval(score.draws.recall),
-      ]
-    p_values = [
-      nothing if values is None else values
-      for values in (score.p_values, score.p_values_within_groups)
-    ]
-    columns = score.curve.k, score.curve.precision, *bounds, *p_values
-    for k, *values in zip(*columns, strict=True):
+    known, nothing = score.columns(), np.full(len(score.curve.k), np.nan)
+    columns = [known.get(column, nothing) for column in _INTERVALS]
+    for k, *values in zip(score.curve.k, *columns, strict=True):
       rows.append([name, int(k), *map(float, values)])
   return rows
 
 
 def summary_rows(evaluation: Evaluation) -> list[Sequence]:
-  """Returns the summary table, a header first; NaN where nothing is known."""
-  header = [
-    'method',
-    *(f'P@{k}' for k in _SUMMARY_K),
-    'R@5',
-    'P@5_low',
-    'P@5_high',
-    'spearman',
-    'p_value',
-    'p_within_groups',
-    'tree_rand_index',
-  ]
-  rows = [
-    [
-      name,
-      *(at(score.curve.precision, k) for k in _SUMMARY_K),
-      at(score.curve.recall, 5),
-      *_bounds(score),
-      score.spearman,
-      _p_value(score.p_values),
-      _p_value(score.p_values_within_groups),
-      evaluation.tree_rand_index.get(name, np.nan),
-    ]
-    for name, score in evaluation.scores.items()
-  ]
-  return [header, *rows]
+  """Returns the summary table, a header first; NaN where nothing is known.
 
-
-def _bounds(score: Score) -> tuple[float, float]:
-  """Returns the interval of P@5, NaN where there is none."""
-  if score.draws is None:
-    return np.nan, np.nan
-  low, high = resampling.interval(score.draws.precision)
-  return at(low, 5), at(high, 5)
-
-
-def _p_value(values: np.ndarray | None) -> float:
-  """Returns the p-value of P@5, or of the last K if there are fewer."""
-  return np.nan if values is None else float(values[min(5, len(values)) - 1])
+  P-values are those of P@5, or of the last K if there are fewer.
+  """
+  cells = [(f'P@{k}', 'precision', k) for k in _SUMMARY_K]
+  cells += [('R@5', 'recall', 5)]
+  cells += [(f'P@5_{end}', f'precision_{end}', 5) for end in ('low', 'high')]
+  p_values = 'p_value', 'p_within_groups'
+  header = ['method', *(cell[0] for cell in cells), 'spearman', *p_values]
+  rows = [[*header, 'tree_rand_index']]
+  for name, score in evaluation.scores.items():
+    known = score.columns()
+    last = min(5, len(score.curve.k))
+    rows.append(
+      [
+        name,
+        *(at(known.get(column, ()), k) for _, column, k in cells),
+        score.spearman,
+        *(at(known.get(column, ()), last) for column in p_values),
+        evaluation.tree_rand_index.get(name, np.nan),
+      ]
+    )
+  return rows
 
 
 def summary_of(output: str | os.PathLike) -> str:

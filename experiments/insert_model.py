@@ -90,7 +90,7 @@ def main() -> None:
   spaces = insertion.insert(
     _SPACE.value,
     encoder,
-    insertion.Probe(*_PROBE.values()),
+    _PROBE.given(),
     _BATCH_SIZE.value,
     _DEVICE.value,
     _ON_BAD_MAP.value,

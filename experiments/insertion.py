@@ -7,9 +7,9 @@ figures and page of the run are then written anew.
 
 from collections.abc import Iterator, Mapping
 import contextlib
-import dataclasses
 import os
 import pathlib
+from typing import Any
 
 from absl import logging
 import numpy as np
@@ -26,19 +26,6 @@ from transferability import map_transforms
 from transferability.model_space import ModelSpace
 
 Spaces = Mapping[str, ModelSpace]
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-  """Which images a space was made with; None where its run says so."""
-
-  probe: str | None = None
-  probe_dir: str | None = None
-  num_images: int | None = None
-  seed: int | None = None
-
-
-_AS_THE_RUN = Probe()
 
 
 def open_spaces(folder: str | os.PathLike) -> dict[str, ModelSpace]:
@@ -63,11 +50,18 @@ def open_spaces(folder: str | os.PathLike) -> dict[str, ModelSpace]:
       f'No model space in {folder}; pass the folder of a run, its model_space/ '
       'or one space of it.'
     )
-  return {path.resolve().name: ModelSpace.open(path) for path in found}
+  return {path.resolve().name: ModelSpace(path) for path in found}
 
 
-def load_probe(spaces: Spaces, probe: Probe = _AS_THE_RUN) -> ProbeSet:
+def load_probe(
+  spaces: Spaces, given: Mapping[str, Any] | None = None
+) -> ProbeSet:
   """Loads the images that spaces were made with, and checks that they are.
+
+  Args:
+    spaces: By name.
+    given: Which images; of `probe`, `probe_dir`, `num_images` and `seed` what
+      the run of the spaces does not say, or says wrongly.
 
   Raises:
     ValueError: If they are others, or it is not known which they are.
@@ -76,14 +70,12 @@ def load_probe(spaces: Spaces, probe: Probe = _AS_THE_RUN) -> ProbeSet:
   record = results.record_of(space)
   known = {
     'probe': space.settings['probe_set'],
+    'probe_dir': None,
     'num_images': space.num_images,
     'seed': 0,
-    **({} if record is None else record.flags),
   }
-  values = {
-    name: known.get(name) if value is None else value
-    for name, value in dataclasses.asdict(probe).items()
-  }
+  flags = {} if record is None else record.flags
+  values = {n: flags.get(n, v) for n, v in known.items()} | dict(given or {})
   height, width, _ = space.settings['image_shape']
   loaded = probe_sets.load(
     values.pop('probe'),
@@ -167,9 +159,9 @@ def _has(space: ModelSpace, name: str) -> bool:
 
 @contextlib.contextmanager
 def _all_or_nothing(
-  spaces: Spaces, name: str, output: pathlib.Path
+  spaces: Spaces, name: str, record: RunRecord | None
 ) -> Iterator[None]:
-  """Leaves spaces as they were if the block raises."""
+  """Leaves spaces, and their run, as they were if the block raises."""
   before = [
     (space, _has(space, name), space.dropped_images)
     for space in spaces.values()
@@ -181,15 +173,15 @@ def _all_or_nothing(
       space.restore_images(np.setdiff1d(space.dropped_images, dropped))
       if not was_there and _has(space, name):
         space.remove(name)
-    if not any(was_there for _, was_there, _ in before):
-      results.delete_arrays(output, name)
+    if record and not any(was_there for _, was_there, _ in before):
+      results.delete_arrays(record.output, name)
     raise
 
 
 def insert(
   folder: str | os.PathLike,
   encoder: Encoder,
-  probe: Probe = _AS_THE_RUN,
+  probe: Mapping[str, Any] | None = None,
   batch_size: int | None = None,
   device: str | None = None,
   on_bad_map: str = 'error',
@@ -211,15 +203,14 @@ def insert(
   record = results.complete(spaces)
   how = projection(spaces, batch_size, device, on_bad_map)
   bank = _fitted(encoder, how, spaces)
-  images = load_probe(spaces, probe)
-  # Where maps and representations go; without a record none are kept.
-  output = pathlib.Path() if record is None else record.output
-  observer = None
+  output, observer = pathlib.Path(), None  # Nothing is kept without a run.
   if record is not None:
     results.networks(record, spaces)  # An error in the bank is found here.
+    output = record.output
     if record.noted('kind') == 'zoo':
       observer = results.Measured(output)
-  with _all_or_nothing(spaces, encoder.name, output):
+  images = load_probe(spaces, probe)
+  with _all_or_nothing(spaces, encoder.name, record):
     pipeline.project_encoder(
       bank, images, how, spaces, output, observer=observer
     )
@@ -230,7 +221,9 @@ def insert(
 
 
 def remove(
-  folder: str | os.PathLike, name: str, probe: Probe = _AS_THE_RUN
+  folder: str | os.PathLike,
+  name: str,
+  probe: Mapping[str, Any] | None = None,
 ) -> list[str]:
   """Removes a network from the spaces of a folder.
 
@@ -239,7 +232,7 @@ def remove(
   Args:
     folder: See `open_spaces`.
     name: Of the network.
-    probe: The images of the run, of which some are shown on its page.
+    probe: Which images; see `load_probe`. Some are shown on the run's page.
 
   Returns:
     The spaces it was in.

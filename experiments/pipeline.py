@@ -21,13 +21,10 @@ from attribution.explainer import Explainer
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from experiments.map_files import MapFile
-from experiments.projection import (
-  ON_BAD_MAP,
-  PROTOCOLS,
-  Observer,
-  Projection,
-  space_name,
-)
+from experiments.projection import ON_BAD_MAP as ON_BAD_MAP
+from experiments.projection import PROTOCOLS as PROTOCOLS
+from experiments.projection import Observer, Projection
+from experiments.projection import space_name as space_name
 from frozen_graphs import session
 from frozen_graphs.errors import about
 from frozen_graphs.network import Network
@@ -38,28 +35,8 @@ from taskonomy_models.encoder import Encoder
 from taskonomy_models.networks import Networks
 from toolkit_basics import progress
 from transferability import map_transforms
-from transferability.model_space import BadMapError, ModelSpace
-from transferability.points import Writer
-
-__all__ = [
-  'ON_BAD_MAP',
-  'PROTOCOLS',
-  'Observer',
-  'Projection',
-  'check',
-  'check_encoder',
-  'dropped_images',
-  'load_probe',
-  'method_objects',
-  'probe_size',
-  'project',
-  'project_encoder',
-  'refusals',
-  'representation_path',
-  'resized',
-  'space_name',
-]
-
+from transferability.model_space import ModelSpace
+from transferability.points import BadMapError, Writer
 
 _REPRESENTATION = ' representation'  # No method can have this name.
 
@@ -442,10 +419,10 @@ def _project_models(
 ) -> None:
   """Projects models one after the other, with one bar of progress for all."""
   work = [(model, model.missing()) for model in models]
-  every = [start for _, starts in work for start in starts]
+  every = [(model, start) for model, starts in work for start in starts]
   remaining = iter(track(every, description='Projecting models'))
   for model, starts in work:
-    left = itertools.islice(remaining, len(starts))
+    left = (start for _, start in itertools.islice(remaining, len(starts)))
     try:
       if starts:
         model.project(images, left, observer)
@@ -488,11 +465,7 @@ def project_encoder(
   model = _Model(
     encoder, bank.networks, projection, spaces, pathlib.Path(output)
   )
-  if starts := model.missing():
-    description = f'Projecting {encoder.name}'
-    batches = track(starts, description=description)
-    model.project(probe.images, batches, observer or Observer())
-  model.finish()
+  _project_models([model], probe.images, track, observer or Observer())
 
 
 def dropped_images(spaces: Mapping[str, ModelSpace]) -> list[str]:

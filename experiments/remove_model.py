@@ -17,8 +17,7 @@ FLAGS.require(_NAME)
 
 
 def main() -> None:
-  probe = insertion.Probe(*_PROBE.values())
-  spaces = insertion.remove(_SPACE.value, _NAME.value, probe)
+  spaces = insertion.remove(_SPACE.value, _NAME.value, _PROBE.given())
   print(f'{_NAME.value} was removed from the spaces {", ".join(spaces)}.')
 
 

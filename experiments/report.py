@@ -18,7 +18,6 @@ import numpy as np
 from experiments import evaluation as evaluations
 from experiments import figures
 from toolkit_basics import files
-from transferability import resampling
 
 _PARTS = pathlib.Path(__file__).parent / 'report_page'
 _PANEL = 96  # Pixels of a map in the gallery, at most.
@@ -99,7 +98,10 @@ def _found(evaluation: evaluations.Evaluation) -> dict[str, Any]:
       for name, tree in evaluation.trees.items()
     },
     'summary': list(map(list, rows)),
-    'curves': {name: _curve(score) for name, score in scores.items()},
+    'curves': {
+      name: {column: v.tolist() for column, v in score.columns().items()}
+      for name, score in scores.items()
+    },
     'curve_styles': figures.curve_styles(scores),
   }
 
@@ -123,17 +125,9 @@ def _without_nan(value: Any) -> Any:
   return value
 
 
-def _curve(score: evaluations.Score) -> dict[str, list[float]]:
-  values = {}
-  for kind in ('precision', 'recall'):
-    values[kind] = getattr(score.curve, kind).tolist()
-    if score.draws is not None:
-      ends = resampling.interval(getattr(score.draws, kind))
-      for name, end in zip(('low', 'high'), ends, strict=True):
-        values[f'{kind}_{name}'] = end.tolist()
-  if score.p_values is not None:
-    values['p_value'] = score.p_values.tolist()
-  return values
+def _group_colors(groups: Sequence[str | None]) -> dict[str, str]:
+  colors = figures.group_colors(groups)
+  return {group: color for group, color in colors.items() if group}
 
 
 def _gallery(images: np.ndarray, maps: np.ndarray) -> list[str]:

@@ -29,27 +29,6 @@ from transferability.model_space import ModelSpace
 _MEASURED = 'measured.json'
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-  """The spaces of a run, and what else its results come from.
-
-  Attributes:
-    record: Says with which flags.
-    bank: The networks that are in the spaces.
-    probe: The images.
-    spaces: By name, in the order of the tables.
-  """
-
-  record: RunRecord
-  bank: Bank
-  probe: ProbeSet
-  spaces: Mapping[str, ModelSpace]
-
-  @property
-  def output(self) -> pathlib.Path:
-    return self.record.output
-
-
 class Measured(pipeline.Observer):
   """Keeps what was measured of each network, over all tries of a run."""
 
@@ -93,7 +72,7 @@ def finish(
   bank: Bank,
   probe: ProbeSet,
   spaces: Mapping[str, ModelSpace],
-) -> Run:
+) -> None:
   """Writes all results of a run whose networks are projected.
 
   Args:
@@ -106,9 +85,7 @@ def finish(
   record.note('kind', kind)
   record.note('folder', os.path.abspath(bank.folder))
   record.note('spaces', list(spaces))
-  run = Run(record, _in_spaces(bank, record, spaces), probe, spaces)
-  _write(run)
-  return run
+  _write(record, _in_spaces(bank, record, spaces), probe, spaces)
 
 
 def complete(spaces: Mapping[str, ModelSpace]) -> RunRecord | None:
@@ -146,7 +123,7 @@ def rewrite(
   spaces = {name: spaces[name] for name in record.noted('spaces')}
   bank = banks.load(record.noted('folder'))
   record.start()  # Until all is written, the run is not finished.
-  _write(Run(record, _in_spaces(bank, record, spaces), probe, spaces))
+  _write(record, _in_spaces(bank, record, spaces), probe, spaces)
 
 
 def note_inserted(record: RunRecord, encoder: Encoder) -> None:
@@ -185,59 +162,65 @@ def _in_spaces(
   return dataclasses.replace(bank, encoders=encoders)
 
 
-def _write(run: Run) -> None:
-  record = run.record
-  record.note('dropped_images', pipeline.dropped_images(run.spaces))
-  if record.noted('kind') == 'zoo':
-    _write_zoo(run)
-  else:
-    _write_comparison(run)
+def _write(
+  record: RunRecord,
+  bank: Bank,
+  probe: ProbeSet,
+  spaces: Mapping[str, ModelSpace],
+) -> None:
+  record.note('dropped_images', pipeline.dropped_images(spaces))
+  write = _write_zoo if record.noted('kind') == 'zoo' else _write_comparison
+  write(record, bank, probe, spaces)
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   peak /= 2**20 if sys.platform == 'darwin' else 2**10
   record.note('peak_memory_mb', round(peak))
   record.finish()
 
 
-def _write_comparison(run: Run) -> None:
+def _write_comparison(
+  record: RunRecord,
+  bank: Bank,
+  probe: ProbeSet,
+  spaces: Mapping[str, ModelSpace],
+) -> None:
   """Writes the results of `run_taskonomy`."""
-  flags, others = run.record.flags, {}
+  output, flags, others = record.output, record.flags, {}
   if chosen := flags['similarities']:
-    with run.record.stage('similarities'):
-      kept = similarities.load(run.output, run.bank.names, run.spaces)
-      others = similarities.matrices(chosen, kept, run.spaces)
-  with run.record.stage('evaluation'):
-    found = evaluation.evaluate(run.bank, run.spaces, flags['protocol'], others)
-    evaluation.write_tables(found, run.output)
-  with run.record.stage('figures'):
-    visuals.draw(run.bank, run.probe, run.spaces, found, run.output, flags)
+    with record.stage('similarities'):
+      kept = similarities.load(output, bank.names, spaces)
+      others = similarities.matrices(chosen, kept, spaces)
+  with record.stage('evaluation'):
+    found = evaluation.evaluate(bank, spaces, flags['protocol'], others)
+    evaluation.write_tables(found, output)
+  with record.stage('figures'):
+    visuals.draw(bank, probe, spaces, found, output, flags)
 
 
-def _write_zoo(run: Run) -> None:
+def _write_zoo(
+  record: RunRecord,
+  bank: Bank,
+  probe: ProbeSet,
+  spaces: Mapping[str, ModelSpace],
+) -> None:
   """Writes the results of `run_zoo`."""
-  flags, bank, output = run.record.flags, run.bank, run.output
-  rows = zoo_evaluation.table_of(bank)
-  with run.record.stage('evaluation'):
-    labels = zoo_evaluation.Labels.of(bank, rows)
-    found = zoo_evaluation.evaluate(run.spaces, bank.names, labels)
-    zoo_evaluation.write(
-      found, labels, output, flags['num_permutations'], flags['seed']
+  output, flags = record.output, record.flags
+  with record.stage('evaluation'):
+    found = zoo_evaluation.write(
+      bank,
+      spaces,
+      Measured(output).networks,
+      output,
+      flags['num_permutations'],
+      flags['seed'],
     )
-    measured = Measured(output).networks
-    table = zoo_evaluation.network_rows(bank, rows, run.spaces, measured)
-    files.write_csv(output / 'networks.csv', table)
-  with run.record.stage('figures'):
+  with record.stage('figures'):
     # A page and summaries of one transform; all of them would be too large.
-    transform = flags['map_transform'][0]
+    first = flags['map_transform'][0]
     shown = {
       name: space
-      for name, space in run.spaces.items()
-      if space.settings.get('map_transform', map_transforms.NONE) == transform
+      for name, space in spaces.items()
+      if space.settings.get('map_transform', map_transforms.NONE) == first
     }
-    rest = zoo_evaluation.only(found, found.affinities.keys() - shown.keys())
-    found = dataclasses.replace(
-      zoo_evaluation.only(found, shown),
-      relevant=evaluation.relevant_sources(
-        evaluation.load_oracle(bank, known_only=True)
-      ),
-    )
-    visuals.draw(bank, run.probe, shown, found, output, flags, rest)
+    rest = found.only(found.affinities.keys() - shown.keys())
+    found = found.only(shown)
+    visuals.draw(bank, probe, shown, found, output, flags, more=rest)

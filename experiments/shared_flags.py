@@ -168,9 +168,10 @@ class SpaceProbe:
       seed(flags, None),
     )
 
-  def values(self) -> tuple[Any, ...]:
-    """Returns probe set, folder, number and seed, None where not given."""
-    return tuple(flag.value for flag in self._flags)
+  def given(self) -> dict[str, Any]:
+    """Returns those that were given, by name."""
+    values = {flag.name: flag.value for flag in self._flags}
+    return {n: value for n, value in values.items() if value is not None}
 
 
 class Record:

@@ -8,7 +8,6 @@ spaces, which are computed when the first of them asks.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import functools
-import json
 import os
 import pathlib
 from typing import Any
@@ -20,12 +19,12 @@ from experiments import evaluation, pipeline, run_record, similarities
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
-from toolkit_basics import files, progress
+from toolkit_basics import files, memo, progress
 from transferability import affinity
 from transferability.model_space import ModelSpace
 from transferability.oracle import Oracle
 
-_FINDING = 'finding.json'
+_FINDING = 'finding'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,14 +134,23 @@ class Run:
 
   def _similarity(self, name: str) -> np.ndarray:
     """Returns a similarity of the representations, [num_models, num_models]."""
-    models = files.sha256(json.dumps(self.names).encode())[:8]
-    path = self.folder / 'similarity' / f'{name}-{models}.csv'
-    if path.exists():
-      return affinity.load_matrix(path)[0]
-    matrix = similarities.matrix(name, self.representations)
-    path.parent.mkdir(exist_ok=True)
-    affinity.save_matrix(path, matrix, self.names)
-    return matrix
+    space = next(iter(self.spaces.values()))
+    key = {
+      'models': {model: space.manifest(model) for model in self.names},
+      'images': space.image_digests,
+      'dropped': space.dropped_images,
+    }
+    codec = memo.Codec(
+      '.csv',
+      lambda path, matrix: affinity.save_matrix(path, matrix, self.names),
+      lambda path: affinity.load_matrix(path)[0],
+    )
+    models = memo.digest(self.names)[:8]  # Banks may share the folder.
+    return memo.Memo(self.folder / 'similarity', codec).recall(
+      f'{name}-{models}',
+      key,
+      lambda: similarities.matrix(name, self.representations),
+    )
 
   def _image_cosines(self, method: str) -> np.ndarray:
     """Returns float64 [images, num_models, num_models]."""
@@ -280,14 +288,13 @@ class Study:
     )
     return Run(probe, spaces, self.bank.names, folder)
 
-  def digest(self) -> str:
-    """Returns a digest of all that results depend on."""
-    content = {
-      'settings': dataclasses.asdict(self.settings),
+  def key(self) -> dict[str, Any]:
+    """Returns all that results depend on."""
+    return {
+      'settings': self.settings,
       'banks': [study.bank.digests() for study in (self, self.second)],
       'versions': run_record.versions(),
     }
-    return files.sha256(json.dumps(content).encode())
 
   def conduct(
     self,
@@ -302,28 +309,14 @@ class Study:
       function: Gets this object and the folder.
       again: Whether to conduct it even if it has been.
     """
-    digest = self.digest()
-    found = None if again else self._found(name, digest)
-    if found is not None:
-      logging.info('%s: conducted before.', name)
-      return found
-    finding = function(self, self.folder(name))
-    content = {'digest': digest, **dataclasses.asdict(finding)}
-    text = json.dumps(content, indent=2) + '\n'
-    files.write_atomically(self.output / name / _FINDING, text.encode())
+    folder, key = self.folder(name), self.key()
+    kept = memo.Memo(folder)
+    known = None if again else kept.find(_FINDING, key)
+    if known is not None:
+      written = tuple(known['files'])
+      if all((folder / file).exists() for file in written):
+        logging.info('%s: conducted before.', name)
+        return Finding(known['headline'], tuple(known['notes']), written)
+    finding = function(self, folder)
+    kept.keep(_FINDING, key, dataclasses.asdict(finding))
     return finding
-
-  def _found(self, name: str, digest: str) -> Finding | None:
-    try:
-      text = (self.output / name / _FINDING).read_text(encoding='utf-8')
-      content: dict[str, Any] = json.loads(text)
-      if content.pop('digest') != digest:
-        return None
-      finding = Finding(
-        content['headline'], tuple(content['notes']), tuple(content['files'])
-      )
-    except (OSError, ValueError, KeyError, TypeError):
-      return None
-    folder = self.output / name
-    complete = all((folder / file).exists() for file in finding.files)
-    return finding if complete else None

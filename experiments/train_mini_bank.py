@@ -10,7 +10,8 @@ goes on with the first network that is not done.
 import dataclasses
 
 import toolkit_basics.cli as cli
-from experiments import mini_bank, shared_flags
+from experiments import shared_flags
+from taskonomy_models.mini import building
 from taskonomy_models.mini import training as mini_training
 from toolkit_basics import progress
 
@@ -48,14 +49,14 @@ def main() -> None:
     common_start=_COMMON_START.value,
     seed=_SEED.value,
   )
-  mini_bank.train_bank(
+  building.train_bank(
     _OUTPUT.value,
-    _DATA_DIR.value,
+    building.Scenes(_DATA_DIR.value),
     recipe,
     workers=_WORKERS.value,
     progress=progress.track,
   )
-  mini_bank.write_bank(_OUTPUT.value)
+  building.write_bank(_OUTPUT.value)
 
 
 if __name__ == '__main__':

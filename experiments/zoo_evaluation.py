@@ -14,7 +14,7 @@ a permutation p-value:
 A network of which a question needs to know more has no part in it.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import math
 import os
@@ -46,6 +46,7 @@ _PRINTED = (
   ('architecture', 'within_minus_between'),
   ('family', 'within_minus_between'),
 )
+_TREES = 'maps', 'clusters', 'adjusted_rand_index'
 _KNOWN = ('architecture', 'input_shape', 'nodes', 'nonlinear')
 
 
@@ -116,31 +117,13 @@ def affinities(
       yield f'{name}@{REMOVED}', removed
 
 
-def evaluate(
-  spaces: Mapping[str, ModelSpace], names: Sequence[str], labels: Labels
-) -> Evaluation:
+def evaluate(spaces: Mapping[str, ModelSpace], bank: Bank) -> Evaluation:
   """Returns affinities, rankings and trees of all variants."""
-  groups = zip(names, labels.groups, strict=True)
-  return evaluation.of_affinities(
-    dict(affinities(spaces, names)),
-    names,
-    {name: group for name, group in groups if group is not None},
-    targets=names,
-  )
-
-
-def only(result: Evaluation, variants: Collection[str]) -> Evaluation:
-  """Returns the evaluation of some variants."""
-
-  def some(values: Mapping) -> dict:
-    return {variant: values[variant] for variant in variants}
-
+  matrices = dict(affinities(spaces, bank.names))
+  oracle = evaluation.load_oracle(bank, known_only=True)
   return dataclasses.replace(
-    result,
-    affinities=some(result.affinities),
-    rankings=some(result.rankings),
-    trees=some(result.trees),
-    tree_rand_index=some(result.tree_rand_index),
+    evaluation.of_affinities(matrices, bank.names, bank.groups, bank.names),
+    relevant=evaluation.relevant_sources(oracle),
   )
 
 
@@ -148,18 +131,8 @@ def cluster_rows(
   result: Evaluation, labels: Labels, num_permutations: int, seed: int
 ) -> list[Sequence]:
   """Returns every test of every variant, a header first."""
-  rows = [
-    [
-      'maps',
-      'question',
-      'statistic',
-      'value',
-      'expected',
-      'p_value',
-      'labellings',
-      'is_exact',
-    ]
-  ]
+  header = 'maps question statistic value expected p_value labellings is_exact'
+  rows: list[Sequence] = [header.split()]
   for variant, matrix in result.affinities.items():
     for question in QUESTIONS:
       known, arguments = labels.asked(question)
@@ -196,27 +169,40 @@ def group_rows(
 
 
 def write(
-  result: Evaluation,
-  labels: Labels,
+  bank: Bank,
+  spaces: Mapping[str, ModelSpace],
+  measured: Mapping[str, Mapping[str, float]],
   output: pathlib.Path,
   num_permutations: int,
   seed: int,
-) -> None:
-  """Writes the tables of `evaluation`, clusters.csv, groups.csv, trees.csv."""
+) -> Evaluation:
+  """Evaluates spaces and writes all tables.
+
+  Those of `evaluation`, clusters.csv, groups.csv, trees.csv, networks.csv.
+
+  Args:
+    bank: The networks.
+    spaces: By name.
+    measured: See `network_rows`.
+    output: Folder.
+    num_permutations: Of each test.
+    seed: Of the permutations.
+  """
+  rows = table_of(bank)
+  labels = Labels.of(bank, rows)
+  result = evaluate(spaces, bank)
   evaluation.write_tables(result, output)
   arguments = result, labels, num_permutations, seed
-  files.write_csv(output / 'clusters.csv', cluster_rows(*arguments))
-  files.write_csv(output / 'groups.csv', group_rows(*arguments))
-  files.write_csv(
-    output / 'trees.csv',
-    [
-      ('maps', 'clusters', 'adjusted_rand_index'),
-      *(
-        (variant, len(set(labels.groups) - {None}), index)
-        for variant, index in result.tree_rand_index.items()
-      ),
-    ],
-  )
+  number = len(set(labels.groups) - {None})
+  indices = result.tree_rand_index.items()
+  for name, table in (
+    ('clusters', cluster_rows(*arguments)),
+    ('groups', group_rows(*arguments)),
+    ('trees', [_TREES, *((maps, number, index) for maps, index in indices)]),
+    ('networks', network_rows(bank, rows, spaces, measured)),
+  ):
+    files.write_csv(output / f'{name}.csv', table)
+  return result
 
 
 def network_rows(

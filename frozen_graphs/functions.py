@@ -25,13 +25,7 @@ def inline_functions(graph_def: GraphDef) -> list[NodeDef]:
 
   A call named `call` becomes an `IdentityN` of that name, and the nodes of its
   function are named `call/node`. Functional `If` and `While` are left as they
-  are.
-
-  Args:
-    graph_def: A graph, which is not changed.
-
-  Returns:
-    New nodes, in no particular order.
+  are. All nodes are new, and in no particular order.
 
   Raises:
     GraphError: If a function is missing, calls itself, or has generic types.

@@ -41,7 +41,7 @@ class Result:
   gradients: Mapping[Rule, np.ndarray]
 
 
-class Passes:
+class Passes(contextlib.AbstractContextManager):
   """A graph given to TensorFlow, with a backward pass for each rule.
 
   Attributes:
@@ -259,9 +259,6 @@ class Passes:
       # The tensors would keep the graph, with all its constants.
       self._input = self._representation = self._unit = None
       self._gradients, self._unit_gradients = {}, {}
-
-  def __enter__(self) -> 'Passes':
-    return self
 
   def __exit__(self, *exception) -> None:
     self.close()

@@ -4,21 +4,18 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, explaining
 from frozen_graphs.graph import SubGraph
 
 
 def import_graph(subgraph: SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns the input and the representation in the current graph."""
-  try:
+  with explaining('TensorFlow cannot import the graph', ValueError):
     source, representation = tf.import_graph_def(
       subgraph.graph_def(),
       return_elements=[subgraph.input_tensor, subgraph.representation_tensor],
       name='',
     )
-  except ValueError as error:
-    reason = ' '.join(str(error).split())
-    raise GraphError(f'TensorFlow cannot import the graph: {reason}') from error
   if not representation.dtype.is_floating:
     raise GraphError(
       f'The representation {representation.name!r} has the type '

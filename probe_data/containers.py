@@ -10,7 +10,7 @@ import re
 import struct
 import zlib
 
-from probe_data import errors
+from probe_data.errors import ImageFileError
 
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 
@@ -37,28 +37,22 @@ def read_size(data: bytes) -> tuple[int, int]:
       PNG file that is truncated or damaged.
   """
   if not data:
-    raise errors.ImageFileError('the file is empty')
+    raise ImageFileError('the file is empty')
   name, size = _format_of(data)
   try:
     height, width = size(data)
   except (struct.error, IndexError):
-    raise errors.ImageFileError(
-      f'{name} file truncated in its header'
-    ) from None
+    raise ImageFileError(f'{name} file truncated in its header') from None
   if height < 1 or width < 1:
-    raise errors.ImageFileError(
-      f'{name} file claims a size of {height} x {width}'
-    )
+    raise ImageFileError(f'{name} file claims a size of {height} x {width}')
   return height, width
 
 
 def _format_of(data: bytes) -> tuple[str, Callable[[bytes], tuple[int, int]]]:
-  if data[:4] == b'RIFF' and data[8:12] == b'WEBP':
-    return 'WebP', _webp_size
   for start, name, size in _FORMATS:
-    if data.startswith(start):
+    if re.match(start, data, re.DOTALL):
       return name, size
-  raise errors.ImageFileError(
+  raise ImageFileError(
     'not an image file of a known format (JPEG, PNG, WebP, TIFF, GIF, BMP, '
     f'PNM): it starts with {data[:12]!r}'
   )
@@ -71,7 +65,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     code, position = marker.group(1)[0], marker.end()
     if code == _JPEG_END:
       if size is None:
-        raise errors.ImageFileError('JPEG file without an image')
+        raise ImageFileError('JPEG file without an image')
       return size
     if code in _JPEG_WITHOUT_LENGTH:
       continue
@@ -79,9 +73,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     if code in _JPEG_SIZES:
       size = size or struct.unpack_from('>HH', data, position + 3)
     position += length
-  raise errors.ImageFileError(
-    'JPEG file truncated: it has no end-of-image marker'
-  )
+  raise ImageFileError('JPEG file truncated: it has no end-of-image marker')
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
@@ -95,7 +87,7 @@ def _png_size(data: bytes) -> tuple[int, int]:
     (checksum,) = struct.unpack_from('>I', data, end - 4)
     is_critical = kind[:1].isupper()
     if is_critical and zlib.crc32(data[position + 4 : end - 4]) != checksum:
-      raise errors.ImageFileError(
+      raise ImageFileError(
         f'PNG file damaged: wrong checksum in chunk {kind!r}'
       )
     if kind == b'IHDR' and size is None:
@@ -104,13 +96,13 @@ def _png_size(data: bytes) -> tuple[int, int]:
     elif kind == b'IEND' and size:
       return size
     position = end
-  raise errors.ImageFileError('PNG file truncated: its last chunk is missing')
+  raise ImageFileError('PNG file truncated: its last chunk is missing')
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
   (length,) = struct.unpack_from('<I', data, 4)
   if length + 8 > len(data):
-    raise errors.ImageFileError(
+    raise ImageFileError(
       f'WebP file truncated: {len(data)} of {length + 8} bytes'
     )
   kind = data[12:16]
@@ -155,17 +147,17 @@ def _bmp_size(data: bytes) -> tuple[int, int]:
 def _pnm_size(data: bytes) -> tuple[int, int]:
   header = _PNM_HEADER.match(data[:4096])
   if header is None:
-    raise errors.ImageFileError('PNM file without a width and a height')
+    raise ImageFileError('PNM file without a width and a height')
   return int(header.group(2)), int(header.group(1))
 
 
+# A regular expression of how the file starts.
 _FORMATS = (
-  (b'\xff\xd8', 'JPEG', _jpeg_size),
+  (rb'\xff\xd8', 'JPEG', _jpeg_size),
   (_PNG_SIGNATURE, 'PNG', _png_size),
-  (b'II*\0', 'TIFF', _tiff_size),
-  (b'MM\0*', 'TIFF', _tiff_size),
-  (b'GIF87a', 'GIF', _gif_size),
-  (b'GIF89a', 'GIF', _gif_size),
+  (rb'RIFF.{4}WEBP', 'WebP', _webp_size),
+  (rb'II\*\0|MM\0\*', 'TIFF', _tiff_size),
+  (b'GIF8[79]a', 'GIF', _gif_size),
   (b'BM', 'BMP', _bmp_size),
-  *((b'P%d' % kind, 'PNM', _pnm_size) for kind in range(1, 7)),
+  (b'P[1-6]', 'PNM', _pnm_size),
 )

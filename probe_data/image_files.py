@@ -11,24 +11,32 @@ from typing import Any
 from absl import logging
 import numpy as np
 
-from probe_data import errors, images
+from probe_data import images
+from probe_data.errors import ImageFileError, ProbeSetError
 
 _NUM_THREADS = min(8, os.cpu_count() or 1)
 _MAX_LISTED = 10  # Unreadable files that one message names.
 
 
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+  """Which of many files are drawn, and what becomes of them."""
+
+  num_images: int  # Or all that can be read if those are fewer.
+  image_size: tuple[int, int]  # Height and width, see `images.fit`.
+  seed: int  # Of the draw.
+  on_bad_image: str  # 'skip' or 'error'.
+  # Wraps the iterable of pictures, see `probe_sets.load`.
+  progress: Callable[..., Iterable[Any]]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-  """Pictures of some of many files.
+  """Pictures of some of many files."""
 
-  Attributes:
-    pictures: uint8 [num_images, height, width, 3], RGB.
-    names: The file of each picture.
-    skipped: Name and reason of each unreadable file that was drawn.
-  """
-
-  pictures: np.ndarray
-  names: tuple[str, ...]
+  pictures: np.ndarray  # uint8 [num_images, height, width, 3], RGB.
+  names: tuple[str, ...]  # The file of each picture.
+  # Name and reason of each unreadable file that was drawn.
   skipped: tuple[tuple[str, str], ...]
 
 
@@ -48,9 +56,9 @@ def find(folder: str | os.PathLike[str]) -> dict[str, str]:
     if os.path.splitext(name)[1].lower() in images.EXTENSIONS
   }
   if not found:
-    raise errors.ProbeSetError(
-      f'No image files in the folder {folder} or below it '
-      f'({_extensions(files)}). Put images such as .jpg or .png files there.'
+    raise ProbeSetError(
+      f'No image files in the folder {folder} or below it (it holds '
+      f'{_extensions(files)}). Put images such as .jpg or .png files there.'
     )
   return found
 
@@ -76,11 +84,10 @@ def _extensions(files: Iterable[str]) -> str:
   counts = collections.Counter(
     os.path.splitext(name)[1] or 'none' for name in files
   )
-  if not counts:
-    return 'it holds no files'
-  return 'it holds files with the extensions ' + ', '.join(
-    f'{extension}: {count}' for extension, count in counts.most_common(5)
+  listed = ', '.join(
+    f'{kind}: {count}' for kind, count in counts.most_common(5)
   )
+  return f'files with the extensions {listed}' if listed else 'no files'
 
 
 def read_list(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -95,31 +102,22 @@ def read_list(path: str | os.PathLike[str]) -> dict[str, str]:
   try:
     lines = path.read_text(encoding='utf-8-sig').split('\n')
   except UnicodeDecodeError:
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'{path} is not a text file in UTF-8 with one path a line.'
     ) from None
   files: dict[str, str] = {}
   for number, line in enumerate(lines, 1):
     name = line.strip()
     if name in files:
-      raise errors.ProbeSetError(f'{path}, line {number} repeats {name!r}.')
+      raise ProbeSetError(f'{path}, line {number} repeats {name!r}.')
     if name:
       files[name] = os.path.join(path.parent, name)
   if not files:
-    raise errors.ProbeSetError(f'{path} lists no files: write one path a line.')
+    raise ProbeSetError(f'{path} lists no files: write one path a line.')
   return files
 
 
-def sample(
-  files: dict[str, str],
-  *,
-  num_images: int,
-  image_size: tuple[int, int],
-  seed: int,
-  on_bad_image: str,
-  progress: Callable[..., Iterable[Any]],
-  where: str,
-) -> Sample:
+def sample(files: dict[str, str], drawing: Drawing, where: str) -> Sample:
   """Decodes files drawn at random, others in place of unreadable ones.
 
   The order of drawing depends only on the seed and the sorted names, the order
@@ -127,31 +125,27 @@ def sample(
 
   Args:
     files: The path of each file by its name.
-    num_images: How many, or all that can be read if those are fewer.
-    image_size: Height and width, see `images.fit`.
-    seed: Of the draw.
-    on_bad_image: 'skip' or 'error'.
-    progress: Wraps the iterable of pictures, see `probe_sets.load`.
+    drawing: What is wanted of them.
     where: The folder or list, for messages.
 
   Raises:
     ProbeSetError: If no file can be read, or one cannot and that is an error.
   """
-  names = sorted(files)
-  drawn = [
-    names[i] for i in np.random.default_rng(seed).permutation(len(names))
-  ]
+  names, wanted = sorted(files), drawing.num_images
+  rng = np.random.default_rng(drawing.seed)
+  drawn = [names[i] for i in rng.permutation(len(names))]
   skipped: dict[str, str] = {}
-  pictures = _decode_until(
-    num_images, drawn, files, image_size, skipped, on_bad_image == 'error'
+  pictures = drawing.progress(
+    _decode_until(drawing, drawn, files, skipped),
+    total=min(wanted, len(drawn)),
+    description='Decoding images',
   )
-  total = min(num_images, len(drawn))
-  found = dict(progress(pictures, total=total, description='Decoding images'))
+  found = dict(pictures)
   if skipped:
-    _report(skipped, on_bad_image, len(found), where)
-  if len(found) < num_images:
+    _report(skipped, drawing.on_bad_image, len(found), where)
+  if len(found) < wanted:
     logging.info(
-      '%s has %d images of the %d asked for.', where, len(found), num_images
+      '%s has %d images of the %d asked for.', where, len(found), wanted
     )
   order = sorted(found)
   return Sample(
@@ -162,33 +156,31 @@ def sample(
 
 
 def _decode_until(
-  num_images: int,
+  drawing: Drawing,
   drawn: Sequence[str],
   files: dict[str, str],
-  image_size: tuple[int, int],
   skipped: dict[str, str],
-  stop_at_skipped: bool,
 ) -> Iterator[tuple[str, np.ndarray]]:
   """Yields name and picture until there are enough; adds to `skipped`."""
 
-  def read(name: str) -> np.ndarray | errors.ImageFileError:
+  def read(name: str) -> np.ndarray | ImageFileError:
     try:
-      return images.fit(images.read(files[name]), image_size)
-    except errors.ImageFileError as error:
+      return images.fit(images.read(files[name]), drawing.image_size)
+    except ImageFileError as error:
       return error
 
-  position, missing = 0, num_images
+  position, missing = 0, drawing.num_images
   with futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
     while missing and position < len(drawn):
       batch = drawn[position : position + missing]
       position += len(batch)
       for name, picture in zip(batch, pool.map(read, batch), strict=True):
-        if isinstance(picture, errors.ImageFileError):
+        if isinstance(picture, ImageFileError):
           skipped[name] = str(picture)
         else:
           missing -= 1
           yield name, picture
-      if skipped and stop_at_skipped:
+      if skipped and drawing.on_bad_image == 'error':
         return
 
 
@@ -203,12 +195,12 @@ def _report(
   if len(skipped) > _MAX_LISTED:
     listed += f'; and {len(skipped) - _MAX_LISTED} more'
   if on_bad_image == 'error':
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'{where} has unreadable images, {len(skipped)} of those drawn '
       f"({listed}). Repair or remove them, or use on_bad_image='skip'."
     )
   if not num_found:
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'{where} has no image that can be read among {len(skipped)} files '
       f'({listed}).'
     )

@@ -5,7 +5,8 @@ import os
 import cv2
 import numpy as np
 
-from probe_data import containers, errors
+from probe_data import containers
+from probe_data.errors import ImageFileError
 
 MAX_PIXELS = 10**8  # 300 MB as RGB; a larger picture is refused undecoded.
 MAX_BYTES = 2**28  # Of a file.
@@ -36,15 +37,13 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
   try:
     if not os.path.isfile(path):  # Reading a pipe or a device might never end.
       exists = os.path.lexists(path)
-      raise errors.ImageFileError(
-        'not a regular file' if exists else 'no such file'
-      )
+      raise ImageFileError('not a regular file' if exists else 'no such file')
     if os.path.getsize(path) > MAX_BYTES:
-      raise errors.ImageFileError(f'larger than {MAX_BYTES:,} bytes')
+      raise ImageFileError(f'larger than {MAX_BYTES:,} bytes')
     with open(path, 'rb') as file:
       data = file.read(MAX_BYTES)
   except OSError as error:
-    raise errors.ImageFileError(error.strerror or str(error)) from error
+    raise ImageFileError(error.strerror or str(error)) from error
   return decode(data)
 
 
@@ -52,15 +51,15 @@ def decode(data: bytes) -> np.ndarray:
   """As `read`, for the bytes of an image file."""
   height, width = containers.read_size(data)
   if height * width > MAX_PIXELS:
-    raise errors.ImageFileError(
+    raise ImageFileError(
       f'claims {height} x {width} pixels, more than the limit of {MAX_PIXELS:,}'
     )
   try:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
   except cv2.error as error:
-    raise errors.ImageFileError(f'OpenCV: {error.err}') from error
+    raise ImageFileError(f'OpenCV: {error.err}') from error
   if image is None:
-    raise errors.ImageFileError(
+    raise ImageFileError(
       'OpenCV cannot decode it: truncated, damaged or of an unknown variant'
     )
   return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -10,7 +10,8 @@ import os
 import cv2
 import numpy as np
 
-from probe_data import errors, images
+from probe_data import images
+from probe_data.errors import ProbeSetError
 
 # Everyday scenes only: not the test charts, stereo partners, drawings,
 # microscopy and astronomy that the packages carry too.
@@ -41,7 +42,7 @@ def paths() -> tuple[str, ...]:
   )
   missing = [path for path in found if not os.path.isfile(path)]
   if missing:
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f"Probe set 'photos' needs the photographs {missing}, which the "
       'installed scikit-image and scikit-learn do not carry: install '
       'scikit-image 0.26 and scikit-learn 1.9, or choose another probe set.'
@@ -52,7 +53,7 @@ def paths() -> tuple[str, ...]:
 def _package_folder(package: str) -> str:
   spec = importlib.util.find_spec(package)
   if spec is None or not spec.submodule_search_locations:
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f"Probe set 'photos' needs the package {package}: install this project "
       "with its extra 'photos' (pip install -e '.[photos]'), or choose another "
       'probe set.'
@@ -79,7 +80,7 @@ def crops(
   """
   files = paths()
   if num_images > 10_000 * len(files):
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f"Probe set 'photos' has {len(files)} photographs, good for at most "
       f'{10_000 * len(files):,} crops, not for {num_images:,}.'
     )

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pooch
 
-from probe_data import errors, image_files, images, noise, photographs
+from probe_data import image_files, images, noise, photographs
+from probe_data.errors import ProbeSetError
 from toolkit_basics import files as file_lib
 from toolkit_basics.registry import Registry
 
@@ -50,30 +51,24 @@ class ProbeSet:
   @property
   def digest(self) -> str:
     """SHA-256 (hexadecimal) over the ids and digests of all images."""
-    content = json.dumps([self.ids, self.digests]).encode()
-    return file_lib.sha256(content)
+    return file_lib.sha256(json.dumps([self.ids, self.digests]).encode())
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class Request(image_files.Drawing):
   """What a loader of a registered probe set is asked for; see `load`."""
 
   name: str
   probe_dir: str | None
-  num_images: int
-  image_size: tuple[int, int]
-  seed: int
-  on_bad_image: str
-  progress: Callable[..., Iterable[Any]]
 
   def __post_init__(self):
     if not self.name or self.probe_dir == '':
-      raise errors.ProbeSetError(
+      raise ProbeSetError(
         f'The probe set {self.name!r} or its probe_dir {self.probe_dir!r} is '
         "empty; say '.' for the current folder."
       )
     if self.on_bad_image not in ON_BAD_IMAGE:
-      raise errors.ProbeSetError(
+      raise ProbeSetError(
         f'on_bad_image is {self.on_bad_image!r}, but must be one of '
         f'{ON_BAD_IMAGE}.'
       )
@@ -133,31 +128,24 @@ def load(
     image_size=_checked_size(image_size),
     seed=_positive(seed, 'seed', minimum=0),
     on_bad_image=on_bad_image,
-    progress=progress or _no_progress,
+    progress=progress or (lambda iterable, **_: iterable),
   )
   if not is_path:
     return _load_object(request, probe)
   if request.name in _LOADERS:
     return _LOADERS.get(request.name)(request)
   if request.probe_dir is not None:
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'probe_dir={request.probe_dir!r} is only for named probe sets, but the '
       f'probe set {request.name!r} is none of {names()}.'
     )
   return _load_path(request)
 
 
-def _no_progress(
-  iterable: Iterable[Any], *, total: int, description: str
-) -> Iterable[Any]:
-  del total, description
-  return iterable
-
-
 def _positive(value: Any, name: str, minimum: int = 1) -> int:
   is_integer = isinstance(value, numbers.Integral)
   if not is_integer or isinstance(value, bool) or value < minimum:
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'{name} is {value!r}, but must be an integer of at least {minimum}.'
     )
   return int(value)
@@ -167,12 +155,12 @@ def _checked_size(image_size: Any) -> tuple[int, int]:
   try:
     height, width = image_size
   except (TypeError, ValueError):
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'image_size is {image_size!r}, but must be (height, width).'
     ) from None
   height, width = (_positive(side, 'image_size') for side in (height, width))
   if height * width > images.MAX_PIXELS:
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'image_size is {height} x {width}, but may have at most '
       f'{images.MAX_PIXELS:,} pixels.'
     )
@@ -191,9 +179,7 @@ def _load_named_folder(request: Request) -> ProbeSet:
   if request.probe_dir is not None:
     root = _expanded(request.probe_dir)
     if not root.is_dir():
-      raise errors.ProbeSetError(
-        f'probe_dir {request.probe_dir!r} is not a folder.'
-      )
+      raise ProbeSetError(f'probe_dir {request.probe_dir!r} is not a folder.')
     named = root / request.name
     return _load_folder(request, named if named.is_dir() else root)
   cache = pathlib.Path(pooch.os_cache('attribution-transfer')) / 'probe_data'
@@ -203,7 +189,7 @@ def _load_named_folder(request: Request) -> ProbeSet:
   for root in roots:
     if (root / request.name).is_dir():
       return _load_folder(request, root / request.name)
-  raise errors.ProbeSetError(
+  raise ProbeSetError(
     f'The photographs of probe set {request.name!r} are not on this machine, '
     'and cannot be downloaded: their owners publish no archive with a known '
     'checksum. Put its image files (JPEG or PNG, any size, about '
@@ -228,7 +214,7 @@ def register_made(name: str) -> Callable[[Draw], Draw]:
   def add(draw: Draw) -> Draw:
     def load_made(request: Request) -> ProbeSet:
       if request.probe_dir is not None:
-        raise errors.ProbeSetError(
+        raise ProbeSetError(
           f'Probe set {name!r} is made by this project, so that '
           f'probe_dir={request.probe_dir!r} has no meaning for it; leave it '
           'out, or give the folder itself as the probe set.'
@@ -273,7 +259,7 @@ def _load_path(request: Request) -> ProbeSet:
     if path.exists()
     else 'neither a registered probe set nor a path that exists'
   )
-  raise errors.ProbeSetError(
+  raise ProbeSetError(
     f'Probe set {request.name!r} is {found}. Choose one of {names()}, a folder '
     'of images, a .txt file with one path a line, or a .npy file.'
   )
@@ -287,13 +273,7 @@ def _load_files(
   request: Request, files: dict[str, str], where: pathlib.Path
 ) -> ProbeSet:
   sample = image_files.sample(
-    files,
-    num_images=request.num_images,
-    image_size=request.image_size,
-    seed=request.seed,
-    on_bad_image=request.on_bad_image,
-    progress=request.progress,
-    where=f'Probe set {request.name!r} ({where})',
+    files, request, f'Probe set {request.name!r} ({where})'
   )
   return _probe_set(request, sample.pictures, sample.names, sample.skipped)
 
@@ -306,7 +286,7 @@ def _load_object(
   names = [os.fspath(path) for path in probe]
   files = {name: os.fspath(_expanded(name)) for name in names}
   if not files:
-    raise errors.ProbeSetError('The list of images is empty.')
+    raise ProbeSetError('The list of images is empty.')
   return _load_files(request, files, pathlib.Path())
 
 
@@ -314,13 +294,11 @@ def _load_array(request: Request, path: pathlib.Path) -> ProbeSet:
   try:
     array = np.load(path, mmap_mode='r', allow_pickle=False)
   except (ValueError, OSError, EOFError) as error:
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'{path} is not a readable .npy file: {error}'
     ) from error
   if not isinstance(array, np.ndarray):
-    raise errors.ProbeSetError(
-      f'{path} is an archive of arrays, not one .npy array.'
-    )
+    raise ProbeSetError(f'{path} is an archive of arrays, not one .npy array.')
   return _fitted(request, array, str(path), path.name)
 
 
@@ -329,14 +307,12 @@ def _fitted(
 ) -> ProbeSet:
   """Returns a sample of an array of images, cropped and resized."""
   if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
-    raise errors.ProbeSetError(
+    raise ProbeSetError(
       f'{where} holds {array.dtype} {list(array.shape)}, but images must be '
       'uint8 [num_images, height, width, 3] (RGB).'
     )
   if not array.size:
-    raise errors.ProbeSetError(
-      f'{where} holds no images: its shape is {array.shape}.'
-    )
+    raise ProbeSetError(f'{where} holds no images: its shape is {array.shape}.')
   rng = np.random.default_rng(request.seed)
   chosen = np.sort(rng.permutation(len(array))[: request.num_images])
   pictures = request.progress(

@@ -19,21 +19,13 @@ _TINY = np.float32(1e-9)
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-  """A pinhole camera without lens distortion.
+  """A pinhole camera without lens distortion; angles in radians."""
 
-  Attributes:
-    position: World coordinates, metres, [3].
-    yaw: Heading in radians, 0 looks along +x, counter-clockwise from above.
-    pitch: Radians, positive looks up.
-    roll: Radians, positive turns the camera clockwise.
-    field_of_view: Full angle in radians, the same in both directions.
-  """
-
-  position: tuple[float, float, float]
-  yaw: float
-  pitch: float
-  roll: float
-  field_of_view: float
+  position: tuple[float, float, float]  # World coordinates, metres.
+  yaw: float  # Heading; 0 looks along +x, counter-clockwise from above.
+  pitch: float  # Positive looks up.
+  roll: float  # Positive turns the camera clockwise.
+  field_of_view: float  # Full angle, the same in both directions.
 
   def rotation(self) -> np.ndarray:
     """Returns [3, 3] whose columns are the camera's axes in the world."""
@@ -63,20 +55,14 @@ class Camera:
 
 @dataclasses.dataclass(frozen=True)
 class Solids:
-  """The convex solids of a scene, one row a solid.
+  """The convex solids of a scene, one row a solid."""
 
-  Attributes:
-    shape: BOX, SPHERE or CYLINDER (upright, capped), int [K].
-    center: Metres, float32 [K, 3].
-    half: Half extents in the solid's own axes, float32 [K, 3]; a sphere's
-      radius stands in all three, a cylinder's radius in the first two.
-    yaw: Rotation about the vertical, radians, float32 [K].
-  """
-
-  shape: np.ndarray
-  center: np.ndarray
+  shape: np.ndarray  # BOX, SPHERE or CYLINDER (upright, capped), int [K].
+  center: np.ndarray  # Metres, float32 [K, 3].
+  # Half extents in the solid's own axes, float32 [K, 3]; a sphere's radius
+  # stands in all three, a cylinder's radius in the first two.
   half: np.ndarray
-  yaw: np.ndarray
+  yaw: np.ndarray  # Rotation about the vertical, radians, float32 [K].
 
   def select(self, shape: int) -> tuple[np.ndarray, 'Solids']:
     """Returns the row numbers of one shape, and those rows."""
@@ -87,24 +73,16 @@ class Solids:
 
 @dataclasses.dataclass(frozen=True)
 class Hits:
-  """What each ray meets first.
+  """What each of P rays meets first."""
 
-  Attributes:
-    depth: Ray parameter (z-depth for camera rays), float32 [P].
-    solid: Row of the solid, or -1 for the room itself, int [P].
-    face: Of the room or a box: 2 * axis + (1 on the positive side); -1 on a
-      curved surface; caps of a cylinder are faces 4 and 5. int [P].
-    point: World coordinates, float32 [P, 3].
-    normal: Outward unit normal in the world, float32 [P, 3].
-    local: The point in the solid's (or room's) own axes, float32 [P, 3].
-  """
-
-  depth: np.ndarray
-  solid: np.ndarray
+  depth: np.ndarray  # Ray parameter (z-depth for camera rays), float32 [P].
+  solid: np.ndarray  # Row of the solid, or -1 for the room itself, int [P].
+  # Of the room or a box: 2 * axis + (1 on the positive side); -1 on a curved
+  # surface; caps of a cylinder are faces 4 and 5. int [P].
   face: np.ndarray
-  point: np.ndarray
-  normal: np.ndarray
-  local: np.ndarray
+  point: np.ndarray  # World coordinates, float32 [P, 3].
+  normal: np.ndarray  # Outward unit normal in the world, float32 [P, 3].
+  local: np.ndarray  # The point in the solid's or room's axes, float32 [P, 3].
 
 
 def _turned(vectors: np.ndarray, cos: np.ndarray, sin: np.ndarray):

@@ -79,31 +79,18 @@ class Decoration:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-  """A furnished room and a camera in it.
+  """A furnished room and a camera in it."""
 
-  Attributes:
-    room_type: One of ROOM_TYPES.
-    room: Extent in metres, [3].
-    camera: Where the picture is taken from.
-    light: Position of the point light, metres, [3].
-    ambient: Share of light that has no direction, in [0, 1].
-    decorations: Rectangles on the faces.
-    solids: Parts of the furniture.
-    owners: Object number of each part, int [K].
-    objects: Class of each object, one of `furniture.CLASSES`.
-    looks: Textures of the 6 faces, the decorations and the parts, in order.
-  """
-
-  room_type: str
-  room: np.ndarray
-  camera: raycast.Camera
-  light: np.ndarray
-  ambient: float
-  decorations: tuple[Decoration, ...]
-  solids: raycast.Solids
-  owners: np.ndarray
-  objects: tuple[str, ...]
-  looks: tuple[Look, ...]
+  room_type: str  # One of ROOM_TYPES.
+  room: np.ndarray  # Extent in metres, [3].
+  camera: raycast.Camera  # Where the picture is taken from.
+  light: np.ndarray  # Position of the point light, metres, [3].
+  ambient: float  # Share of light that has no direction, in [0, 1].
+  decorations: tuple[Decoration, ...]  # Rectangles on the faces.
+  solids: raycast.Solids  # Parts of the furniture.
+  owners: np.ndarray  # Object number of each part, int [K].
+  objects: tuple[str, ...]  # Class of each, one of `furniture.CLASSES`.
+  looks: tuple[Look, ...]  # Of the 6 faces, the decorations and the parts.
 
 
 def _room_looks(rng, room_type) -> list[Look]:

@@ -84,11 +84,8 @@ def occlusion_edges(rendering: scenes.Rendering) -> np.ndarray:
   """
   depth, instance = rendering.depth, rendering.instance
   edges = np.zeros(depth.shape, bool)
-  for axis in (0, 1):
-    here = [slice(None)] * 2
-    there = [slice(None)] * 2
-    here[axis], there[axis] = slice(None, -1), slice(1, None)
-    here, there = tuple(here), tuple(there)
+  steps = (np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])
+  for here, there in steps:
     jump = depth[there] - depth[here]
     nearer = np.minimum(depth[there], depth[here])
     occludes = (np.abs(jump) > _OCCLUSION_JUMP * nearer) & (
@@ -202,11 +199,9 @@ def dense_labels(
     pictures RGB in [0, 1], colours (a, b) / 100.
   """
   image, normal = rendering.image, rendering.normal
-  ray = rendering.point / np.linalg.norm(
-    rendering.point, axis=-1, keepdims=True
-  )
-  geometry = _geometry(rendering)
   distance = np.linalg.norm(rendering.point, axis=-1)
+  ray = rendering.point / distance[..., None]
+  geometry = _geometry(rendering)
   blurred = _smooth(image, 1)
   contour = _magnitude(blurred) * 20
   contour_3d = _magnitude(_smooth(geometry, 0.7)) * 6

@@ -26,25 +26,15 @@ _SEED_STRIDE = 1_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Rendering:
-  """A picture and its geometry, S x S pixels, one sample at a pixel's centre.
+  """A picture and its geometry, S x S pixels, one sample at each's centre."""
 
-  Attributes:
-    image: RGB in [0, 1], float32 [S, S, 3].
-    depth: Along the optical axis, metres, float32 [S, S].
-    normal: Unit, towards the viewer, camera axes, float32 [S, S, 3].
-    point: Camera axes, metres, float32 [S, S, 3].
-    label: Index into `rooms.CLASSES`, int [S, S].
-    instance: Object number, or -1 for the room and what hangs on it.
-    wall_depth: Depth of the empty room, metres, float32 [S, S].
-  """
-
-  image: np.ndarray
-  depth: np.ndarray
-  normal: np.ndarray
-  point: np.ndarray
-  label: np.ndarray
-  instance: np.ndarray
-  wall_depth: np.ndarray
+  image: np.ndarray  # RGB in [0, 1], float32 [S, S, 3].
+  depth: np.ndarray  # Along the optical axis, metres, float32 [S, S].
+  normal: np.ndarray  # Unit, to the viewer, camera axes, float32 [S, S, 3].
+  point: np.ndarray  # Camera axes, metres, float32 [S, S, 3].
+  label: np.ndarray  # Index into `rooms.CLASSES`, int [S, S].
+  instance: np.ndarray  # Object, or -1 for the room and what hangs on it.
+  wall_depth: np.ndarray  # Depth of the empty room, metres, float32 [S, S].
 
 
 def scene_seed(split: str, index: int, seed: int = 0) -> int:

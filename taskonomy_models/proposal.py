@@ -12,7 +12,7 @@ import re
 
 from attribution import overrides, products
 import frozen_graphs
-from frozen_graphs import functions, graph, operations
+from frozen_graphs import functions, operations
 from frozen_graphs.errors import GraphError, UnsupportedOpError
 from frozen_graphs.inspection import inputs as inspection_inputs
 from frozen_graphs.inspection import ranges as inspection_ranges
@@ -240,20 +240,18 @@ def _rules(
     nonlinear[kind] = f'rule of activations ({number} times)'
   for kind in counts:
     if kind not in nonlinear and kind not in _LINEAR:
-      nonlinear[kind] = _way_of(kind, refusal, network.subgraph)
+      nonlinear[kind] = _way_of(kind, refusal)
   return dict(counts.most_common()), nonlinear, refusal
 
 
-def _way_of(kind: str, refusal: str, subgraph: graph.SubGraph) -> str:
+def _way_of(kind: str, refusal: str) -> str:
   if f'{kind} (node' in refusal or f'{kind} of ' in refusal:
     return 'NO RULE'
   if kind in operations.WINNER_TAKES_ALL:
     return 'relevance follows the winner, as the gradient does'
   if kind in operations.activations() and refusal:
     return 'rule of activations'
-  if any(
-    products.is_product(n) for n in subgraph.nodes.values() if n.op == kind
-  ):
+  if kind in products.PRODUCTS:
     return 'rule of products'
   return 'part of an activation or gate, or not on a way of the gradient'
 

@@ -10,6 +10,7 @@ TensorFlow is not imported yet; so commands import it first, and libraries do
 not.
 """
 
+import builtins
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import BrokenExecutor
 import inspect
@@ -116,7 +117,7 @@ class Flags:
     """Says which flags, without a default, the command must be given."""
     self._required += [flag.name for flag in flags]
 
-  def __contains__(self, name: object) -> bool:
+  def __contains__(self, name: object) -> builtins.bool:
     return name in self._values
 
   def names(self) -> tuple[str, ...]:
@@ -129,7 +130,7 @@ class Flags:
     return {name: self._values[name].value for name in names}
 
   @property
-  def debug(self) -> bool:
+  def debug(self) -> builtins.bool:
     return self._values[_OF_EVERY_COMMAND].value
 
   def parse(self, arguments: Sequence[str]) -> Sequence[str]:

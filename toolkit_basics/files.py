@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
-  sync_folder(path.parent)
+  sync(path.parent)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -40,9 +40,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     file.write(data)
 
 
-def sync_folder(folder: Path) -> None:
-  """Makes renames inside `folder` durable."""
-  descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+  """Makes the content of a file durable, or renames inside of a folder."""
+  descriptor = os.open(path, os.O_RDONLY)
   try:
     os.fsync(descriptor)
   finally:

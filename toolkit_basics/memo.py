@@ -93,16 +93,24 @@ class Memo(Generic[T]):
     except (OSError, ValueError):
       return False
 
+  def read(self, name: str) -> T:
+    """Returns a step's result, whatever it was computed from.
+
+    Raises:
+      OSError: If it is not there.
+    """
+    return self._codec.read(self.path(name))
+
   def find(self, name: str, key: Any) -> T | None:
     """Returns a step's result, None if it must be computed."""
-    return self._codec.read(self.path(name)) if self.has(name, key) else None
+    return self.read(name) if self.has(name, key) else None
 
   def keep(self, name: str, key: Any, value: T) -> T:
     """Stores a step's result, and returns it as it is read later."""
     self._codec.write(self.path(name), value)
     # The result goes first: killed in between, it has no record that fits.
     files.write_json(self._record(name), self._content(name, key))
-    return self._codec.read(self.path(name))
+    return self.read(name)
 
   def recall(self, name: str, key: Any, compute: Callable[[], T]) -> T:
     """Returns a step's result; computes it if it is not there.

@@ -36,24 +36,23 @@ class Bar:
     self._total, self._description = total, description
     self._done, self._started = 0, time.monotonic()
     self._last = self._started
-    self._tqdm = None
-    if sys.stderr.isatty():
-      self._tqdm = tqdm.tqdm(total=total, desc=description, dynamic_ncols=True)
+    hidden = not sys.stderr.isatty()
+    self._tqdm = tqdm.tqdm(
+      total=total, desc=description, dynamic_ncols=True, disable=hidden
+    )
 
   def __enter__(self) -> 'Bar':
     return self
 
   def __exit__(self, *error) -> None:
-    if self._tqdm is not None:
-      self._tqdm.close()
+    self._tqdm.close()
 
   def advance(self, steps: int = 1) -> None:
     """Says that so many more steps are done."""
     self._done += steps
+    self._tqdm.update(steps)
     now = time.monotonic()
-    if self._tqdm is not None:
-      self._tqdm.update(steps)
-    elif now - self._last >= SECONDS_BETWEEN_LINES:
+    if self._tqdm.disable and now - self._last >= SECONDS_BETWEEN_LINES:
       self._last = now
       self._log(now - self._started)
 

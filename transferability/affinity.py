@@ -1,6 +1,6 @@
 """Affinity: the mean cosine similarity of attribution maps, and Eq. 1."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -8,20 +8,22 @@ from toolkit_basics import files
 from transferability.ranking_files import duplicates
 
 
-def mean_cosine(image_cosines: np.ndarray) -> np.ndarray:
+def mean_cosine(image_cosines: Iterable[np.ndarray]) -> np.ndarray:
   """Returns the affinity of what each image says.
 
   Args:
-    image_cosines: float64 [images, num_models, num_models], as
+    image_cosines: Of each image float64 [rows, columns], as
       `ModelSpace.image_cosines` returns.
 
   Returns:
-    float64 [num_models, num_models], to the bit what `ModelSpace.affinity` is.
+    float64 [rows, columns], to the bit what `ModelSpace.affinity` is.
   """
-  total = np.zeros(image_cosines.shape[1:])
+  total = np.zeros(())
+  count = 0
   for cosines in image_cosines:  # One after the other: sums depend on order.
-    total += cosines
-  return total / len(image_cosines)
+    total = total + cosines
+    count += 1
+  return total / count
 
 
 def unit_rows(rows: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:

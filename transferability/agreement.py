@@ -185,15 +185,15 @@ def _p_value(
 ) -> float:
   if math.isnan(found):
     return math.nan
-  number = math.factorial(len(x))
-  if number <= _MAX_EXACT:
+  exact = math.factorial(len(x)) <= _MAX_EXACT
+  if exact:
     orders = np.array(list(itertools.permutations(range(len(x)))))
-    taus = weighted_tau(x[orders], np.broadcast_to(y, orders.shape))
-    return float(np.mean(taus >= found - 1e-12))
-  orders = np.argsort(rng.random((num_draws, len(x))), axis=1)
+  else:
+    orders = np.argsort(rng.random((num_draws, len(x))), axis=1)
   taus = weighted_tau(x[orders], np.broadcast_to(y, orders.shape))
-  # The order that was found is one of those that could have been drawn.
-  return float((np.sum(taus >= found - 1e-12) + 1) / (num_draws + 1))
+  # Of orders that are drawn, the one that was found could have been another.
+  extra = 0 if exact else 1
+  return float((np.sum(taus >= found - 1e-12) + extra) / (len(orders) + extra))
 
 
 def _best_found(x: np.ndarray, y: np.ndarray) -> float:

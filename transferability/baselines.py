@@ -5,7 +5,6 @@ the symmetrised oracles know the answer, but may not use all of it.
 """
 
 from collections.abc import Mapping, Sequence
-import dataclasses
 
 import numpy as np
 from scipy import optimize, sparse
@@ -97,20 +96,16 @@ def symmetrised_oracle(oracle: Oracle, method: str = 'rank_mean') -> np.ndarray:
   Returns:
     float64 [sources, sources].
   """
+  if method not in SYMMETRISATIONS:
+    raise ValueError(f'{method!r} is none of {SYMMETRISATIONS}.')
+  directed = oracle.affinity
   if method == 'rank_mean':
     directed = -ranks_of(oracle.ranking, oracle.targets, oracle.sources)
-    square = _square(oracle, directed)
-  elif method in SYMMETRISATIONS:
-    square = _square(oracle, _affinity(oracle))
-    if method == 'row_normalised_mean':
-      square /= np.nansum(square, axis=1, keepdims=True)
-  else:
-    raise ValueError(f'{method!r} is none of {SYMMETRISATIONS}.')
-  both = np.stack([square, square.T])
-  known = np.isfinite(both)
-  total = np.where(known, both, 0.0).sum(axis=0)
-  count = known.sum(axis=0)
-  return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+  square = _square(oracle, directed)
+  if method == 'row_normalised_mean':
+    square /= np.nansum(square, axis=1, keepdims=True)
+  opposite = np.where(np.isfinite(square.T), square.T, square)
+  return (np.where(np.isfinite(square), square, opposite) + opposite) / 2
 
 
 def transposed_oracle(oracle: Oracle) -> np.ndarray:
@@ -118,26 +113,13 @@ def transposed_oracle(oracle: Oracle) -> np.ndarray:
 
   float64 [sources, sources]; NaN where neither was measured.
   """
-  square = _square(oracle, _affinity(oracle))
+  square = _square(oracle, oracle.affinity)
   return np.where(np.isfinite(square.T), square.T, square)
-
-
-@dataclasses.dataclass(frozen=True)
-class SymmetricOptimum:
-  """A symmetric similarity that no other surpasses at one K.
-
-  Attributes:
-    hits: Relevant sources among the first K, summed over targets.
-    affinity: Symmetric float64 [sources, sources] which attains it.
-  """
-
-  hits: int
-  affinity: np.ndarray
 
 
 def best_symmetric(
   oracle: Oracle, k: int, num_relevant: int = 5
-) -> SymmetricOptimum:
+) -> tuple[int, np.ndarray]:
   """Returns the proven optimum of P@k among all symmetric similarities.
 
   Each target chooses k sources. A symmetric matrix can realise the choice if
@@ -149,6 +131,10 @@ def best_symmetric(
     oracle: The measured ranking.
     k: Length of the ranked lists that count, 1 to num_sources - 1.
     num_relevant: How many of the oracle's best sources are relevant.
+
+  Returns:
+    Relevant sources among the first k, summed over targets, and a symmetric
+    float64 [sources, sources] which attains it.
   """
   size, num_targets = len(oracle.sources), len(oracle.targets)
   if not 1 <= k < size:
@@ -171,13 +157,13 @@ def best_symmetric(
     raise RuntimeError(f'The integer program was not solved: {result.message}')
   choice = result.x[: gain.size].reshape(gain.shape) > 0.5
   affinity = _realise(choice, rows, result.x[gain.size :])
-  return SymmetricOptimum(int(np.sum(choice & gain)), affinity)
+  return int(np.sum(choice & gain)), affinity
 
 
 def symmetric_ceiling(oracle: Oracle, num_relevant: int = 5) -> PrecisionRecall:
   """Returns the proven optimum of symmetric similarities at each K."""
   hits = [
-    best_symmetric(oracle, k, num_relevant).hits
+    best_symmetric(oracle, k, num_relevant)[0]
     for k in range(1, len(oracle.sources))
   ]
   count = count_relevant(oracle, num_relevant)
@@ -235,16 +221,12 @@ def _tiers(
   return [*tiers, set(groups.values()).difference(*tiers)]
 
 
-def _affinity(oracle: Oracle) -> np.ndarray:
-  if oracle.affinity is None:
+def _square(oracle: Oracle, directed: np.ndarray | None) -> np.ndarray:
+  """Spreads [targets, sources] over [sources, sources]; NaN elsewhere."""
+  if directed is None:
     raise ValueError(
       'This needs the affinities of the oracle, but it has only a ranking.'
     )
-  return oracle.affinity
-
-
-def _square(oracle: Oracle, directed: np.ndarray) -> np.ndarray:
-  """Spreads [targets, sources] over [sources, sources]; NaN elsewhere."""
   square = np.full((len(oracle.sources),) * 2, np.nan)
   square[[oracle.sources.index(target) for target in oracle.targets]] = directed
   np.fill_diagonal(square, np.nan)

@@ -1,6 +1,6 @@
 """The task similarity tree, and how well it matches known groups."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import re
 
@@ -128,36 +128,22 @@ def task_similarity_tree(
   return Tree(linkage, tuple(names))
 
 
-def adjusted_rand_index(a: Sequence[Hashable], b: Sequence[Hashable]) -> float:
+def adjusted_rand_index(a: Sequence[object], b: Sequence[object]) -> float:
   """Returns how much two groupings agree (Hubert and Arabie, 1985).
 
   Returns:
     1 for the same grouping, 0 on average for random ones of the same sizes.
   """
-  table = _contingency(a, b)
-  pairs = _pairs(table).sum()
-  in_a, in_b = _pairs(table.sum(axis=1)).sum(), _pairs(table.sum(axis=0)).sum()
-  expected = in_a * in_b / max(1, _pairs(table.sum()))
-  largest = (in_a + in_b) / 2
-  if largest == expected:  # All in one group, or each alone, in both.
-    return 1.0
-  return float((pairs - expected) / (largest - expected))
-
-
-def _contingency(a: Sequence[Hashable], b: Sequence[Hashable]) -> np.ndarray:
-  """Counts how many models are in group i of one and j of the other."""
   if len(a) != len(b) or not len(a):
     raise ValueError(f'Groupings of {len(a)} and {len(b)} models.')
-  rows = {label: i for i, label in enumerate(dict.fromkeys(a))}
-  columns = {label: i for i, label in enumerate(dict.fromkeys(b))}
-  table = np.zeros((len(rows), len(columns)), np.int64)
-  for x, y in zip(a, b, strict=True):
-    table[rows[x], columns[y]] += 1
-  return table
-
-
-def _pairs(counts: np.ndarray) -> np.ndarray:
-  return counts * (counts - 1) // 2
+  pairs = np.triu_indices(len(a), 1)
+  groupings = np.array(list(a)), np.array(list(b))
+  in_a, in_b = ((g[:, None] == g)[pairs] for g in groupings)
+  expected = in_a.sum() * in_b.sum() / max(1, len(pairs[0]))
+  largest = (in_a.sum() + in_b.sum()) / 2
+  if largest == expected:  # All in one group, or each alone, in both.
+    return 1.0
+  return float(((in_a & in_b).sum() - expected) / (largest - expected))
 
 
 def _newick_label(name: str) -> str:

@@ -7,7 +7,7 @@ product does not depend on the BLAS, its threads, or the shape of the block
 that it is computed in. A cosine moves by about 4e-9 for it, at random.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -37,14 +37,14 @@ def cosines(
     ModelSpaceError: If a stored row does not match its record.
   """
   same = [p.model for p in rows] == [p.model for p in columns]
-  left = [_CheckedRows(point) for point in rows]
-  right = left if same else [_CheckedRows(point) for point in columns]
-  row_bytes = 8 * left[0].rows.shape[1]
-  step = max(1, memory_bytes // (row_bytes * (len(left) + len(right))))
+  left = [_reader(point) for point in rows]
+  right = left if same else [_reader(point) for point in columns]
+  size = rows[0].shape[1]
+  step = max(1, memory_bytes // (8 * size * (len(left) + len(right))))
   for start in range(0, len(images), step):
     block = images[start : start + step]
-    a = _whole_numbers(left, block)
-    b = a if same else _whole_numbers(right, block)
+    a = _whole_numbers(left, block, size)
+    b = a if same else _whole_numbers(right, block, size)
     for x, y in zip(a, b, strict=True):
       norms = np.outer(_squared_norms(x), _squared_norms(y))
       yield np.clip(x @ y.T / np.sqrt(norms), -1, 1)
@@ -56,31 +56,29 @@ def block_size(num_models: int, row_size: int, memory_bytes: int) -> int:
   return max(1, min(num_models, fitting))
 
 
-class _CheckedRows:
-  """Reads rows of a point that match their records."""
+def _reader(point: points.Point) -> Callable[[int], np.ndarray]:
+  """Returns what reads a row, which must match its record."""
+  rows, records = point.rows(), point.records()
 
-  def __init__(self, point: points.Point):
-    self.rows, self._records = point.rows(), point.records()
-    self._model = point.model
-
-  def read(self, image: int) -> np.ndarray:
-    row = self.rows[image]
-    if points.record(row) != self._records[image]:
+  def read(image: int) -> np.ndarray:
+    if points.record(rows[image]) != records[image]:
       raise points.ModelSpaceError(
-        f'The stored row of model {self._model!r}, image {image}, is corrupt. '
+        f'The stored row of model {point.model!r}, image {image}, is corrupt. '
         'Resume the run that added the model, or remove it.'
       )
-    return row
+    return rows[image]
+
+  return read
 
 
 def _whole_numbers(
-  readers: Sequence[_CheckedRows], images: np.ndarray
+  readers: Sequence[Callable[[int], np.ndarray]], images: np.ndarray, size: int
 ) -> np.ndarray:
   """Returns float64 [images, models, row size]."""
-  result = np.empty((len(images), len(readers), readers[0].rows.shape[1]))
-  for j, reader in enumerate(readers):
+  result = np.empty((len(images), len(readers), size))
+  for j, read in enumerate(readers):
     for i, image in enumerate(images):
-      np.multiply(reader.read(image), _ONE, out=result[i, j], dtype=np.float64)
+      np.multiply(read(image), _ONE, out=result[i, j], dtype=np.float64)
   return np.rint(result, out=result)
 
 

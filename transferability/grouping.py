@@ -64,10 +64,7 @@ def mean_average_precision(affinity: np.ndarray, pairs: np.ndarray):
     precision = np.cumsum(relevant, axis=2) / places
     number = relevant.sum(axis=2)
     average = _ratio((precision * relevant).sum(axis=2), number)
-    counted = number > 0
-    return _ratio(
-      np.where(counted, average, 0).sum(axis=1), counted.sum(axis=1)
-    )
+    return _ratio(np.nansum(average, axis=1), (number > 0).sum(axis=1))
 
   return value
 
@@ -75,8 +72,7 @@ def mean_average_precision(affinity: np.ndarray, pairs: np.ndarray):
 @_STATISTICS.register('within_minus_between')
 def within_minus_between(affinity: np.ndarray, pairs: np.ndarray):
   """Mean affinity of pairs of one label, less that of all other pairs."""
-  upper = np.triu(pairs, 1)
-  rows, columns = np.nonzero(upper)
+  rows, columns = np.nonzero(np.triu(pairs, 1))
   values = affinity[rows, columns]
 
   def value(labels: np.ndarray) -> np.ndarray:
@@ -121,13 +117,8 @@ def permutation_test(
   groups = _codes(strata) if strata is not None else np.zeros_like(codes)
   if len(groups) != len(codes):
     raise ValueError(f'{len(groups)} strata for {len(codes)} models.')
-  return permutations.test(
-    chosen(affinity, pairs),
-    codes,
-    groups,
-    num_permutations,
-    seed,
-  )
+  value = chosen(affinity, pairs)
+  return permutations.test(value, codes, groups, num_permutations, seed)
 
 
 def _checked(
@@ -156,25 +147,15 @@ def _codes(labels: Sequence[Hashable]) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-  """How one label's models stand together.
-
-  Attributes:
-    label: The label.
-    size: Number of its models.
-    within: Mean affinity of its pairs; NaN for one model.
-    between: Mean affinity of its models with all others.
-    nearest_neighbour_rate: Share of its models whose nearest is one of it.
-    mean_average_precision: Of its models' rankings.
-    p_value: Of within - between, over choices of as many models.
-  """
+  """How one label's models stand together."""
 
   label: Hashable
-  size: int
-  within: float
-  between: float
-  nearest_neighbour_rate: float
-  mean_average_precision: float
-  p_value: float
+  size: int  # Number of its models.
+  within: float  # Mean affinity of its pairs; NaN for one model.
+  between: float  # Mean affinity of its models with all others.
+  nearest_neighbour_rate: float  # Share whose nearest is of the label.
+  mean_average_precision: float  # Of its models' rankings.
+  p_value: float  # Of within - between, over choices of as many models.
 
 
 def groups(

@@ -7,56 +7,29 @@ networks share. It is written as steps joined by +, for example
 
   absolute+pooled+centred
 
-and `none` keeps the map as it is, which is the paper's protocol.
+and `none` keeps the map as it is, which is the paper's protocol. `quantise`
+leaves maps few bits, as the paper's rebuttal does.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from toolkit_basics.registry import Registry
-
 NONE = 'none'
 _POOLED = 32  # Cells in each direction.
 
-# From maps [N, H, W] or [N, H, W, C] to maps of the same rank.
-Step = Callable[[np.ndarray], np.ndarray]
-_STEPS: Registry[Step] = Registry('step of a map transform')
-steps = _STEPS.names
+
+def steps() -> tuple[str, ...]:
+  """Returns the names of the steps."""
+  return tuple(_STEPS)
 
 
-@_STEPS.register('absolute')
-def _absolute(maps: np.ndarray) -> np.ndarray:
-  """|map|: how much a pixel matters, not in which direction."""
-  return np.abs(maps)
-
-
-@_STEPS.register('root')
-def _root(maps: np.ndarray) -> np.ndarray:
-  """sign(map) sqrt(|map|): few large values no longer decide alone."""
-  return np.sign(maps) * np.sqrt(np.abs(maps))
-
-
-@_STEPS.register('grey')
-def _grey(maps: np.ndarray) -> np.ndarray:
-  """The mean over channels, with its sign."""
-  return maps.mean(axis=3, keepdims=True) if maps.ndim == 4 else maps
-
-
-@_STEPS.register('pooled')
 def _pooled(maps: np.ndarray) -> np.ndarray:
-  """Means over 32 x 32 equal cells; a smaller map stays as it is."""
   for axis in (1, 2):
     weights = _cells(maps.shape[axis], _POOLED)
     if weights is not None:
       maps = np.moveaxis(np.tensordot(maps, weights, (axis, 1)), -1, axis)
   return maps
-
-
-@_STEPS.register('centred')
-def _centred(maps: np.ndarray) -> np.ndarray:
-  """Less the map's own mean: the cosine becomes a correlation."""
-  return maps - maps.mean(axis=tuple(range(1, maps.ndim)), keepdims=True)
 
 
 def _cells(length: int, cells: int) -> np.ndarray | None:
@@ -69,6 +42,21 @@ def _cells(length: int, cells: int) -> np.ndarray | None:
     edges[:-1, None], pixels
   )
   return np.maximum(overlap, 0) * cells / length
+
+
+# From maps [N, H, W] or [N, H, W, C] to maps of the same rank.
+_STEPS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+  # |map|: how much a pixel matters, not in which direction.
+  'absolute': np.abs,
+  # Few large values no longer decide alone.
+  'root': lambda m: np.sign(m) * np.sqrt(np.abs(m)),
+  # The mean over channels, with its sign.
+  'grey': lambda m: m.mean(axis=3, keepdims=True) if m.ndim == 4 else m,
+  # Means over 32 x 32 equal cells; a smaller map stays as it is.
+  'pooled': _pooled,
+  # Less the map's own mean: the cosine becomes a correlation.
+  'centred': lambda m: m - m.mean(tuple(range(1, m.ndim)), keepdims=True),
+}
 
 
 def check(text: str) -> None:
@@ -102,8 +90,34 @@ def apply(text: str, maps: np.ndarray) -> np.ndarray:
     return maps
   maps = maps.astype(np.float64)
   for name in text.split('+'):
-    maps = _STEPS.get(name)(maps)
+    maps = _STEPS[name](maps)
   return maps
+
+
+def quantise(rows: np.ndarray, bits: int) -> np.ndarray:
+  """Returns each map with its values rounded to 2^bits evenly spaced levels.
+
+  The levels go from -m to m, m the largest magnitude of the map, or from 0 to
+  m if it has no negative value. So a signed map of one bit is its signs; a map
+  without signs of one bit marks the pixels of more than half of the largest
+  value.
+
+  Args:
+    rows: [..., size], a map in each row.
+    bits: 1 to 23; more than the maps' own precision changes nothing.
+
+  Returns:
+    float32, shaped as `rows`.
+  """
+  if not 1 <= bits <= 23:
+    raise ValueError(f'{bits} bits; it must be 1 to 23.')
+  rows = np.asarray(rows, np.float32)
+  high = np.abs(rows).max(axis=-1, keepdims=True)
+  low = np.where(rows.min(axis=-1, keepdims=True) < 0, -high, 0)
+  step = (high - low) / np.float32(2**bits - 1)
+  step = np.where(step > 0, step, 1)
+  # Half-way values go up: rounding to even would give a sign of 0 both ways.
+  return (low + np.floor((rows - low) / step + 0.5) * step).astype(np.float32)
 
 
 def cosines_without_common_map(cosines: np.ndarray) -> np.ndarray:

@@ -24,23 +24,12 @@ import numpy as np
 from toolkit_basics import files
 from transferability import gram, points
 from transferability import settings as settings_lib
-from transferability.points import (
-  BadMapError,
-  ModelSpaceError,
-  SettingsError,
-  Writer,
-)
+from transferability.affinity import mean_cosine
+from transferability.points import ModelSpaceError, SettingsError, Writer
 from transferability.ranking_files import duplicates
 
-__all__ = [
-  'BadMapError',
-  'ModelSpace',
-  'ModelSpaceError',
-  'SettingsError',
-  'Writer',
-]
-
 DTYPES = ('float32', 'float16')
+_HEADER = 'space.json'
 _FORMAT = 1
 _MEMORY_BYTES = 1 << 26
 
@@ -115,20 +104,14 @@ class ModelSpace:
       'image_ids': list(image_ids),
       'image_digests': list(image_digests),
     }
-    if not _header_path(folder).exists():
-      files.write_atomically(
-        _header_path(folder), settings_lib.to_bytes(header)
-      )
+    path = folder / _HEADER
+    if not path.exists():
+      files.write_atomically(path, settings_lib.to_bytes(header))
     if text := settings_lib.difference(_read_header(folder), header):
       raise SettingsError(
         f'{folder}: the model space was made under other settings: {text}. Use '
         'another folder, or remove this one.'
       )
-    return cls(folder)
-
-  @classmethod
-  def open(cls, folder: files.Path) -> 'ModelSpace':
-    """Opens an existing space."""
     return cls(folder)
 
   @property
@@ -207,7 +190,7 @@ class ModelSpace:
     self._dropped.mkdir(exist_ok=True)
     for image in images:
       (self._dropped / str(image)).touch()
-    files.sync_folder(self._dropped)
+    files.sync(self._dropped)
 
   def restore_images(self, images: Iterable[int]) -> None:
     """Takes images that were dropped into use again.
@@ -294,11 +277,7 @@ class ModelSpace:
     memory_bytes: int,
   ) -> np.ndarray:
     images = self._images_in_use()
-    total = np.zeros((len(rows), len(columns)))
-    # Image after image, so that blocks of any size add up to the same bits.
-    for cosines in gram.cosines(rows, columns, images, memory_bytes):
-      total += cosines
-    return total / len(images)
+    return mean_cosine(gram.cosines(rows, columns, images, memory_bytes))
 
   def _images_in_use(self) -> np.ndarray:
     images = self.kept_images
@@ -358,12 +337,8 @@ class ModelSpace:
     return found
 
 
-def _header_path(folder: pathlib.Path) -> pathlib.Path:
-  return folder / 'space.json'
-
-
 def _read_header(folder: pathlib.Path) -> dict[str, Any]:
-  path = _header_path(folder)
+  path = folder / _HEADER
   if not path.exists():
     raise FileNotFoundError(f'{folder}: no model space ({path} is missing).')
   try:

@@ -88,12 +88,9 @@ class Oracle:
           f'do not cover the targets and sources of {path}.'
         )
       sources = tuple(name for name in columns if name in set(sources))
-      affinity = affinity[
-        np.ix_(
-          [rows.index(target) for target in targets],
-          [columns.index(source) for source in sources],
-        )
-      ]
+      row_numbers = [rows.index(target) for target in targets]
+      column_numbers = [columns.index(source) for source in sources]
+      affinity = affinity[np.ix_(row_numbers, column_numbers)]
     try:
       return cls(targets, sources, ranking, affinity)
     except ValueError as error:
@@ -133,11 +130,7 @@ class Oracle:
 
   def only(self, target: str) -> 'Oracle':
     """Returns the oracle of one target, with all sources."""
-    row = None
-    if self.affinity is not None:
-      row = self.affinity[[self.targets.index(target)]]
-    ranking = {target: self.ranking[target]}
-    return Oracle((target,), self.sources, ranking, row)
+    return self._part((target,), self.sources)
 
   def restrict(self, names: Sequence[str]) -> 'Oracle':
     """Returns the oracle of these sources, in this order.
@@ -153,16 +146,21 @@ class Oracle:
         f'The oracle does not know {unknown}; it ranks {list(self.sources)}.'
       )
     targets = tuple(name for name in names if name in self.targets)
+    return self._part(targets, names)
+
+  def _part(
+    self, targets: tuple[str, ...], sources: tuple[str, ...]
+  ) -> 'Oracle':
     ranking = {
-      target: tuple(name for name in self.ranking[target] if name in names)
+      target: tuple(name for name in self.ranking[target] if name in sources)
       for target in targets
     }
     affinity = self.affinity
     if affinity is not None:
       rows = [self.targets.index(target) for target in targets]
-      columns = [self.sources.index(name) for name in names]
+      columns = [self.sources.index(name) for name in sources]
       affinity = affinity[np.ix_(rows, columns)]
-    return Oracle(targets, names, ranking, affinity)
+    return Oracle(targets, sources, ranking, affinity)
 
 
 def ranking_from_affinity(
@@ -191,12 +189,11 @@ def ranking_from_affinity(
   ranking = {}
   for target, row in zip(targets, affinity, strict=True):
     order = [i for i in np.argsort(-row, kind='stable') if sources[i] != target]
-    for i in order:
-      if not np.isfinite(row[i]):
-        raise ValueError(
-          f'The affinity of source {sources[i]!r} to target {target!r} is '
-          f'{row[i]}.'
-        )
+    if bad := [i for i in order if not np.isfinite(row[i])]:
+      raise ValueError(
+        f'The affinity of source {sources[bad[0]]!r} to target {target!r} is '
+        f'{row[bad[0]]}.'
+      )
     ranking[target] = tuple(sources[i] for i in order)
   return ranking
 
@@ -220,11 +217,8 @@ def win_rates(losses: np.ndarray) -> np.ndarray:
     raise ValueError(
       f'Losses of shape {losses.shape} must be finite [sources, images].'
     )
-  rates = np.empty((len(losses), len(losses)))
-  for i, loss in enumerate(losses):
-    rates[i] = np.mean(loss < losses, axis=1) / 2
-    rates[i] += np.mean(loss <= losses, axis=1) / 2
-  return rates
+  wins, with_ties = losses[:, None] < losses, losses[:, None] <= losses
+  return (wins.mean(axis=2) + with_ties.mean(axis=2)) / 2
 
 
 def ahp_affinity(rates: np.ndarray) -> np.ndarray:
@@ -240,12 +234,8 @@ def ahp_affinity(rates: np.ndarray) -> np.ndarray:
     float64 [num_sources], positive, of sum 1.
   """
   rates = np.asarray(rates, np.float64)
-  if (
-    rates.ndim != 2
-    or not rates.size
-    or rates.shape != rates.T.shape
-    or not np.allclose(rates + rates.T, 1)
-  ):
+  square = rates.ndim == 2 and rates.shape[0] == rates.shape[1] > 0
+  if not square or not np.allclose(rates + rates.T, 1):
     raise ValueError('Win rates must be square, with rates + rates.T = 1.')
   clipped = np.clip(rates, 0.001, 0.999)
   ratios = clipped / clipped.T
@@ -257,21 +247,15 @@ def ahp_affinity(rates: np.ndarray) -> np.ndarray:
   return principal / principal.sum()
 
 
-@dataclasses.dataclass(frozen=True)
-class Stability:
-  """How much oracles of different seeds agree, averaged over their pairs.
+def stability(
+  oracles: Sequence[Oracle], num_relevant: int = 5
+) -> tuple[float, float]:
+  """Compares oracles of the same targets and sources, two or more.
 
-  Attributes:
-    spearman: Mean rank correlation of a target's row.
-    overlap: Mean share of relevant sources in common.
+  Returns:
+    Of the rows of targets, the mean rank correlation and the mean share of
+    relevant sources in common, over the pairs of oracles.
   """
-
-  spearman: float
-  overlap: float
-
-
-def stability(oracles: Sequence[Oracle], num_relevant: int = 5) -> Stability:
-  """Compares oracles of the same targets and sources, two or more."""
   if len(oracles) < 2:
     raise ValueError('The stability of an oracle needs two or more of them.')
   correlations, overlaps = [], []
@@ -283,7 +267,7 @@ def stability(oracles: Sequence[Oracle], num_relevant: int = 5) -> Stability:
       relevant = a.relevant(target, num_relevant)
       common = set(relevant) & set(b.relevant(target, num_relevant))
       overlaps.append(len(common) / len(relevant))
-  return Stability(float(np.mean(correlations)), float(np.mean(overlaps)))
+  return float(np.mean(correlations)), float(np.mean(overlaps))
 
 
 def row_spearman(a: Sequence[str], b: Sequence[str]) -> float:

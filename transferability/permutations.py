@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -16,21 +17,13 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class PermutationOutcome:
-  """What a permutation test found.
+  """What a permutation test found."""
 
-  Attributes:
-    value: Of the statistic; NaN if there is nothing to compare.
-    expected: Its mean over the labellings.
-    p_value: Share of labellings with at least this value; NaN with `value`.
-    labellings: How many were evaluated, the observed one among them.
-    is_exact: Whether these are all there are.
-  """
-
-  value: float
-  expected: float
-  p_value: float
-  labellings: int
-  is_exact: bool
+  value: float  # Of the statistic; NaN if there is nothing to compare.
+  expected: float  # Its mean over the labellings.
+  p_value: float  # Share of labellings with at least this value, or NaN.
+  labellings: int  # How many were evaluated, the observed one among them.
+  is_exact: bool  # Whether these are all there are.
 
 
 def test(
@@ -58,7 +51,7 @@ def test(
   if is_exact:
     drawn = all_labellings(labels, strata)
   else:
-    drawn = _random_labellings(labels, strata, num_permutations, seed)
+    drawn = random_labellings(labels, strata, num_permutations, seed)
   values = np.concatenate([statistic(block) for block in _blocks(drawn)])
   if not is_exact:
     values = np.append(values, observed)
@@ -93,18 +86,13 @@ def all_labellings(
 ) -> Iterator[np.ndarray]:
   """Yields every different labelling once."""
   members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
-
-  def fill(labelling: np.ndarray, number: int) -> Iterator[np.ndarray]:
-    if number == len(members):
-      yield labelling
-      return
-    where = members[number]
-    for arrangement in _arrangements(labels[where].tolist()):
-      following = labelling.copy()
-      following[where] = arrangement
-      yield from fill(following, number + 1)
-
-  yield from fill(labels, 0)
+  for arrangements in itertools.product(
+    *(_arrangements(labels[where].tolist()) for where in members)
+  ):
+    labelling = labels.copy()
+    for where, arrangement in zip(members, arrangements, strict=True):
+      labelling[where] = arrangement
+    yield labelling
 
 
 def _arrangements(items: list[int]) -> Iterator[list[int]]:
@@ -118,9 +106,10 @@ def _arrangements(items: list[int]) -> Iterator[list[int]]:
       yield [item, *arrangement]
 
 
-def _random_labellings(
+def random_labellings(
   labels: np.ndarray, strata: np.ndarray, number: int, seed: int
 ) -> Iterator[np.ndarray]:
+  """Yields labellings; labels change places within their stratum only."""
   rng = np.random.default_rng(seed)
   members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
   for _ in range(number):
@@ -131,11 +120,5 @@ def _random_labellings(
 
 
 def _blocks(labellings: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-  block = []
-  for labelling in labellings:
-    block.append(labelling)
-    if len(block) == _BLOCK:
-      yield np.stack(block)
-      block = []
-  if block:
+  while block := list(itertools.islice(labellings, _BLOCK)):
     yield np.stack(block)

@@ -8,6 +8,7 @@ even after a power failure a row that was lost is known by its record.
 
 from collections.abc import Mapping, Sequence
 import contextlib
+import dataclasses
 import math
 import os
 import pathlib
@@ -64,40 +65,35 @@ def check_model_name(name: str) -> None:
     )
 
 
+@dataclasses.dataclass(frozen=True)
 class Point:
   """The folder of one model: manifest.json, rows.npy and finished.npy."""
 
-  def __init__(
-    self, folder: pathlib.Path, shape: tuple[int, int], dtype: np.dtype
-  ):
-    """Names a folder, which may not exist yet.
+  folder: pathlib.Path  # Of this model alone, called like it; may be missing.
+  shape: tuple[int, int]  # Number of images, and of entries of a row.
+  dtype: np.dtype  # Storage type of the rows.
 
-    Args:
-      folder: Of this model alone; called like the model.
-      shape: Number of images, and of entries of a row.
-      dtype: Storage type of the rows.
-    """
-    self.model = folder.name
-    self._folder = folder
-    self._shape, self._dtype = shape, dtype
+  @property
+  def model(self) -> str:
+    return self.folder.name
 
   def exists(self) -> bool:
-    return self._folder.exists()
+    return self.folder.exists()
 
   def create(self, sequence: int, manifest: Mapping[str, Any]) -> None:
     """Makes the folder, complete with empty rows, in one rename."""
-    models = self._folder.parent
+    models = self.folder.parent
     models.mkdir(exist_ok=True)
     new = models / f'.new-{self.model}-{os.getpid()}'
     shutil.rmtree(new, ignore_errors=True)
     entry = {'model': self.model, 'sequence': sequence, 'manifest': manifest}
     try:
       new.mkdir()
-      _create_array(new / 'rows.npy', self._shape, self._dtype)
-      _create_array(new / 'finished.npy', self._shape[:1], np.dtype('<u8'))
+      _create_array(new / 'rows.npy', self.shape, self.dtype)
+      _create_array(new / 'finished.npy', self.shape[:1], np.dtype('<u8'))
       files.write_atomically(new / 'manifest.json', settings.to_bytes(entry))
-      os.rename(new, self._folder)
-      files.sync_folder(models)
+      os.rename(new, self.folder)
+      files.sync(models)
     except OSError:
       # Another process may have been faster; its folder is as good as ours.
       if not self.exists():
@@ -107,8 +103,8 @@ class Point:
 
   def remove(self) -> None:
     """Deletes the folder: at once for all readers, then its files."""
-    doomed = self._folder.with_name(f'.removed-{self.model}-{os.getpid()}')
-    os.rename(self._folder, doomed)
+    doomed = self.folder.with_name(f'.removed-{self.model}-{os.getpid()}')
+    os.rename(self.folder, doomed)
     self._sweep()
 
   def entry(self) -> dict[str, Any]:
@@ -118,7 +114,7 @@ class Point:
       FileNotFoundError: If there is no such point.
       ModelSpaceError: If the file is damaged, or of another model.
     """
-    path = self._folder / 'manifest.json'
+    path = self.folder / 'manifest.json'
     try:
       entry = files.read_json(path)
       complete = {'model', 'sequence', 'manifest'} <= entry.keys()
@@ -133,11 +129,11 @@ class Point:
 
   def rows(self) -> np.memmap:
     """Returns the rows, read-only [num_images, row size]."""
-    return self._open('rows.npy', self._shape, self._dtype)
+    return self._open('rows.npy', self.shape, self.dtype)
 
   def records(self) -> np.ndarray:
     """Returns uint64 [num_images]: 0, or 2^32 + the CRC-32 of the row."""
-    return np.array(self._open('finished.npy', self._shape[:1], '<u8'))
+    return np.array(self._open('finished.npy', self.shape[:1], '<u8'))
 
   def done(self) -> np.ndarray:
     """Returns which rows are finished, bool [num_images]."""
@@ -145,9 +141,9 @@ class Point:
 
   def store(self, images: Sequence[int], rows: np.ndarray) -> None:
     """Writes rows, then their records."""
-    rows = rows.astype(self._dtype)
+    rows = rows.astype(self.dtype)
     records = np.array([record(row) for row in rows], '<u8')
-    _overwrite(self._folder / 'rows.npy', self.rows().offset, images, rows)
+    _overwrite(self.folder / 'rows.npy', self.rows().offset, images, rows)
     self._store_records(images, records)
 
   def forget_lost_rows(self) -> None:
@@ -160,18 +156,17 @@ class Point:
   def sync(self) -> None:
     """Makes rows and records durable."""
     for name in ('rows.npy', 'finished.npy'):
-      with open(self._folder / name, 'rb') as file:
-        os.fsync(file.fileno())
+      files.sync(self.folder / name)
 
   def _store_records(self, images: Sequence[int], records: np.ndarray) -> None:
-    path = self._folder / 'finished.npy'
-    offset = self._open('finished.npy', self._shape[:1], '<u8').offset
+    path = self.folder / 'finished.npy'
+    offset = self._open('finished.npy', self.shape[:1], '<u8').offset
     _overwrite(path, offset, images, records)
 
   def _open(
     self, name: str, shape: tuple[int, ...], dtype: np.dtype | str
   ) -> np.memmap:
-    path = self._folder / name
+    path = self.folder / name
     try:
       array = np.load(path, mmap_mode='r')
     except (OSError, ValueError, EOFError) as error:
@@ -188,32 +183,30 @@ class Point:
   def _sweep(self) -> None:
     """Deletes what was renamed away, or left by a process that was killed."""
     ours = re.compile(rf'\.(new|removed)-{re.escape(self.model)}-[0-9]+')
-    for left in os.listdir(self._folder.parent):
+    for left in os.listdir(self.folder.parent):
       if ours.fullmatch(left):
-        shutil.rmtree(self._folder.with_name(left), ignore_errors=True)
+        shutil.rmtree(self.folder.with_name(left), ignore_errors=True)
 
 
+@dataclasses.dataclass(frozen=True)
 class Writer:
-  """Fills the rows of one model, in any order, by one process or several."""
+  """Fills the rows of one model, in any order, by one process or several.
 
-  def __init__(
-    self,
-    point: Point,
-    map_shape: tuple[int, ...],
-    image_ids: Sequence[str],
-    dropped: pathlib.Path,
-  ):
-    """Use `ModelSpace.writer`."""
-    self._point = point
-    self._map_shape = map_shape
-    self._image_ids = image_ids
-    self._dropped = dropped
-    point.forget_lost_rows()
+  `ModelSpace.writer` makes it.
+  """
+
+  point: Point
+  map_shape: tuple[int, ...]
+  image_ids: Sequence[str]
+  dropped: pathlib.Path
+
+  def __post_init__(self):
+    self.point.forget_lost_rows()
 
   @property
   def done(self) -> np.ndarray:
     """Which rows are finished, bool [num_images]."""
-    return self._point.done()
+    return self.point.done()
 
   def write(self, start: int, maps: np.ndarray) -> None:
     """Stores the maps of images start, start + 1, ... at unit norm.
@@ -230,20 +223,20 @@ class Writer:
         images; nothing is written then.
     """
     maps = np.asarray(maps)
-    num_images = len(self._image_ids)
-    if maps.shape[1:] != self._map_shape or not (
+    num_images = len(self.image_ids)
+    if maps.shape[1:] != self.map_shape or not (
       0 <= start <= num_images - len(maps)
     ):
       raise ModelSpaceError(
-        f'Model {self._point.model!r}: maps of shape {maps.shape} from image '
-        f'{start} do not fit {num_images} images of {self._map_shape}.'
+        f'Model {self.point.model!r}: maps of shape {maps.shape} from image '
+        f'{start} do not fit {num_images} images of {self.map_shape}.'
       )
     pending = np.flatnonzero(~self.done[start : start + len(maps)])
     rows, bad = affinity.unit_rows(
-      maps[pending].reshape(len(pending), math.prod(self._map_shape))
+      maps[pending].reshape(len(pending), math.prod(self.map_shape))
     )
     self._refuse({start + int(pending[i]): why for i, why in bad.items()})
-    self._point.store((start + pending).tolist(), rows)
+    self.point.store((start + pending).tolist(), rows)
 
   def finish(self) -> None:
     """Makes the rows durable, against a power failure too.
@@ -254,24 +247,24 @@ class Writer:
     done = self.done
     if not done.all():
       raise ModelSpaceError(
-        f'Model {self._point.model!r}: {np.sum(~done)} of {len(done)} rows are '
+        f'Model {self.point.model!r}: {np.sum(~done)} of {len(done)} rows are '
         f'missing, the first is that of image {np.argmin(done)}.'
       )
-    self._point.sync()
+    self.point.sync()
 
   def _refuse(self, bad: Mapping[int, str]) -> None:
-    dropped = set(dropped_images(self._dropped))
+    dropped = set(dropped_images(self.dropped))
     bad = {image: why for image, why in bad.items() if image not in dropped}
     if not bad:
       return
     image, why = next(iter(bad.items()))
     others = f' (and {len(bad) - 1} more of this batch)' if len(bad) > 1 else ''
     raise BadMapError(
-      f'Model {self._point.model!r}, image {image} '
-      f'({self._image_ids[image]}){others}: the attribution map {why}, so it '
+      f'Model {self.point.model!r}, image {image} '
+      f'({self.image_ids[image]}){others}: the attribution map {why}, so it '
       'has no direction. Drop the image for all models, or leave out the '
       'model.',
-      self._point.model,
+      self.point.model,
       tuple(bad),
     )
 
@@ -293,8 +286,7 @@ def _create_array(
 ) -> None:
   """Makes a .npy file of zeros, which takes no space until it is written."""
   np.lib.format.open_memmap(path, mode='w+', dtype=dtype, shape=shape)
-  with open(path, 'rb') as file:
-    os.fsync(file.fileno())
+  files.sync(path)
 
 
 def _overwrite(

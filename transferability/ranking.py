@@ -11,11 +11,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transferability.oracle import (
-  Oracle,
-  ranking_from_affinity,
-  row_spearman,
-)
+from transferability import permutations
+from transferability.oracle import Oracle, ranking_from_affinity, row_spearman
 from transferability.ranking_files import Rankings
 
 
@@ -40,9 +37,9 @@ class PrecisionRecall:
   def from_hits(
     cls, hits: ArrayLike, num_targets: int, num_relevant: int = 5
   ) -> 'PrecisionRecall':
-    """Makes the curves of the hits at K = 1, 2, ..."""
+    """Makes the curves of the hits at K = 1, 2, ... along the last axis."""
     hits = np.asarray(hits, np.float64)
-    k = np.arange(1, len(hits) + 1)
+    k = np.arange(1, hits.shape[-1] + 1)
     precision = hits / (num_targets * k)
     return cls(k, hits, precision, hits / (num_targets * num_relevant))
 
@@ -183,21 +180,16 @@ def precision_p_values(
     float64 [num_models - 1], for K = 1, 2, ...: (1 + relabellings whose P@K is
     at least as high) / (1 + num_permutations).
   """
-  if set(names) != set(oracle.sources):
-    raise ValueError(
-      f'The models {sorted(names)} are not the sources of the oracle '
-      f'{sorted(oracle.sources)}.'
-    )
-  truth = ranks_of(oracle.ranking, oracle.targets, names)
+  truth = true_ranks(oracle, names)
   relevant = (truth > 0) & (truth <= count_relevant(oracle, num_relevant))
   predicted = ranks_of(rank_sources(affinity, names, names), names, names)
   rows = np.array([list(names).index(target) for target in oracle.targets])
   observed = _hits(relevant, predicted[rows])
-  rng = np.random.default_rng(seed)
-  labels = None if groups is None else [groups[name] for name in names]
+  labels = ['' if groups is None else groups[name] for name in names]
   as_good = np.zeros(len(observed))
-  for _ in range(num_permutations):
-    order = _relabelling(rng, len(names), labels)
+  for order in permutations.random_labellings(
+    np.arange(len(names)), np.array(labels), num_permutations, seed
+  ):
     relabelled = predicted[np.ix_(order[rows], order)]
     as_good += _hits(relevant, relabelled) >= observed
   return (1 + as_good) / (1 + num_permutations)
@@ -221,16 +213,14 @@ def ranks_of(
   return ranks
 
 
-def _relabelling(
-  rng: np.random.Generator, size: int, labels: Sequence[str] | None
-) -> np.ndarray:
-  if labels is None:
-    return rng.permutation(size)
-  order = np.arange(size)
-  for label in sorted(set(labels)):
-    members = np.flatnonzero([other == label for other in labels])
-    order[members] = rng.permutation(members)
-  return order
+def true_ranks(oracle: Oracle, names: Sequence[str]) -> np.ndarray:
+  """Returns the oracle's ranks [targets, names], which must be its sources."""
+  if sorted(names) != sorted(oracle.sources):
+    raise ValueError(
+      f'The models {sorted(names)} are not the sources of the oracle '
+      f'{sorted(oracle.sources)}.'
+    )
+  return ranks_of(oracle.ranking, oracle.targets, names)
 
 
 def _target_rows(

@@ -19,17 +19,11 @@ _BLOCK_BYTES = 2**27
 
 @dataclasses.dataclass(frozen=True)
 class Draws:
-  """Scores of an affinity for each draw of the images.
+  """Scores of an affinity for each draw of the images."""
 
-  Attributes:
-    precision: float64 [draws, K], P@K for K = 1, 2, ...
-    recall: float64 [draws, K].
-    spearman: float64 [draws], mean rank correlation with the oracle's rows.
-  """
-
-  precision: np.ndarray
-  recall: np.ndarray
-  spearman: np.ndarray
+  precision: np.ndarray  # float64 [draws, K], P@K for K = 1, 2, ...
+  recall: np.ndarray  # float64 [draws, K].
+  spearman: np.ndarray  # [draws], mean rank correlation with the oracle's rows.
 
 
 def weights(num_images: int, num_draws: int, seed: int = 0) -> np.ndarray:
@@ -99,46 +93,27 @@ def score(
     oracle: The measured ranking.
     num_relevant: How many of the oracle's best sources are relevant.
   """
-  if set(names) != set(oracle.sources) or drawn.shape[1:] != (len(names),) * 2:
+  if drawn.shape[1:] != (len(names),) * 2:
     raise ValueError(
-      f'Affinities of shape {drawn.shape[1:]} of {list(names)} do not fit the '
-      f'sources of the oracle, {list(oracle.sources)}.'
+      f'Affinities of shape {drawn.shape[1:]} do not fit {list(names)}.'
     )
   count = ranking.count_relevant(oracle, num_relevant)
-  truth = ranking.ranks_of(oracle.ranking, oracle.targets, names)
+  truth = ranking.true_ranks(oracle, names)
   rows = [list(names).index(target) for target in oracle.targets]
   step = max(1, _BLOCK_BYTES // (8 * len(rows) * len(names)))
   hits, correlations = [], []
   for start in range(0, len(drawn), step):
-    ranked = _truth_in_order(drawn[start : start + step, rows], rows, truth)
+    values = drawn[start : start + step, rows]
+    values[:, np.arange(len(rows)), rows] = -np.inf
+    order = np.argsort(-values, axis=-1, kind='stable')[..., :-1]
+    # The oracle's ranks of the sources, the most similar source first.
+    ranked = np.take_along_axis(truth[None], order, axis=-1)
     hits.append(np.cumsum(ranked <= count, axis=-1).sum(axis=1))
     correlations.append(rank_correlation(ranked - 1).mean(axis=1))
-  hits = np.concatenate(hits).astype(np.float64)
-  k = np.arange(1, hits.shape[1] + 1)
-  return Draws(
-    precision=hits / (len(rows) * k),
-    recall=hits / (len(rows) * count),
-    spearman=np.concatenate(correlations),
+  curves = ranking.PrecisionRecall.from_hits(
+    np.concatenate(hits), len(rows), count
   )
-
-
-def _truth_in_order(
-  values: np.ndarray, selves: Sequence[int], truth: np.ndarray
-) -> np.ndarray:
-  """Returns the oracle's ranks of the sources in the order of `values`.
-
-  Args:
-    values: [draws, targets, sources].
-    selves: Index of each target among the sources.
-    truth: [targets, sources], ranks 1, 2, ...
-
-  Returns:
-    int64 [draws, targets, sources - 1], the most similar source first.
-  """
-  values = values.copy()
-  values[:, np.arange(len(selves)), selves] = -np.inf
-  order = np.argsort(-values, axis=-1, kind='stable')[..., :-1]
-  return np.take_along_axis(truth[None].repeat(len(values), 0), order, axis=-1)
+  return Draws(curves.precision, curves.recall, np.concatenate(correlations))
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> np.ndarray:

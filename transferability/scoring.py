@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import functools
 import math
 import time
 
@@ -95,16 +96,11 @@ def transrate_sweep(
   epsilons: Sequence[float] = EPSILONS,
 ) -> dict[str, dict[float, dict[str, float]]]:
   """Returns TransRate by form, epsilon and candidate."""
+  transrate = functools.partial(measures.score, 'transrate', labels=labels)
   return {
     form: {
       epsilon: {
-        name: measures.score(
-          'transrate',
-          features=values,
-          labels=labels,
-          form=form,
-          epsilon=epsilon,
-        )
+        name: transrate(features=values, form=form, epsilon=epsilon)
         for name, values in features.items()
       }
       for epsilon in epsilons

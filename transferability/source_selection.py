@@ -94,22 +94,26 @@ def select_sources(
   )
   # Of the order of 1, as the tolerance of the solver is absolute.
   scaled = values / (np.abs(values).max() or 1.0)
-  program = _Program(transfers, targets, tasks, prices, budget)
-  best = program.solve(scaled, np.zeros(len(tasks)))
+  gains = np.concatenate([scaled, np.zeros(len(tasks))])
+  spends = np.concatenate([np.zeros(len(transfers)), prices])
+  serving = _serving(transfers, targets, tasks)
+  # A sum of prices that should be the budget may be off by rounding.
+  limit = budget + 1e-9 * max(1.0, budget)
+  limited = [*serving, optimize.LinearConstraint(spends[None], -np.inf, limit)]
+  best = _solve(gains, limited)
   if best is None:
-    cheapest = program.solve(np.zeros(len(values)), -prices, limited=False)
-    assert cheapest is not None  # Nothing limits it.
-    least = prices[cheapest[1]].sum()
+    least = spends @ _solve(-spends, serving)
     raise ValueError(
       f'No choice serves all {len(targets)} targets with a budget of '
       f'{budget:g}; the cheapest labels for that cost {least:g}.'
     )
   # Of the choices that are as good, the cheapest.
-  used = best[0]
-  least = scaled[used].sum() - 1e-9
-  cheaper = program.solve(np.zeros(len(values)), -prices, scaled, least)
-  if cheaper is not None and scaled[cheaper[0]].sum() >= least:
-    used = cheaper[0]
+  least = gains @ best - 1e-9
+  as_good = optimize.LinearConstraint(gains[None], least, np.inf)
+  cheaper = _solve(-spends, [*limited, as_good])
+  if cheaper is not None and gains @ cheaper >= least:
+    best = cheaper
+  used = np.flatnonzero(best[: len(transfers)]).tolist()
   served = [transfers[i] for i in used]
   sources = sorted({name for transfer in served for name in transfer.sources})
   return SourceChoice(
@@ -187,69 +191,38 @@ def _check(
     raise ValueError(f'The budget is {budget}; give 0 or more.')
 
 
-class _Program:
-  """The integer program: a variable for each transfer, then for each task."""
+def _serving(
+  transfers: Sequence[Transfer], targets: Sequence[str], tasks: Sequence[str]
+) -> list[optimize.LinearConstraint]:
+  """Returns that each target is served once, and from sources that are chosen.
 
-  def __init__(
-    self,
-    transfers: Sequence[Transfer],
-    targets: Sequence[str],
-    tasks: Sequence[str],
-    prices: np.ndarray,
-    budget: float,
-  ):
-    self._num_transfers, self._num_tasks = len(transfers), len(tasks)
-    serves = sparse.lil_array((len(targets), len(transfers) + len(tasks)))
-    pairs = [(i, name) for i, t in enumerate(transfers) for name in t.sources]
-    needs = sparse.lil_array((len(pairs), len(transfers) + len(tasks)))
-    target_rows = {name: row for row, name in enumerate(targets)}
-    columns = {name: len(transfers) + j for j, name in enumerate(tasks)}
-    for i, transfer in enumerate(transfers):
-      serves[target_rows[transfer.target], i] = 1
-    for row, (i, name) in enumerate(pairs):
-      needs[row, i], needs[row, columns[name]] = 1, -1
-    spends = np.concatenate([np.zeros(len(transfers)), prices])
-    self._constraints = [
-      optimize.LinearConstraint(serves.tocsr(), 1, 1),
-      optimize.LinearConstraint(needs.tocsr(), -np.inf, 0),
-    ]
-    # A sum of prices that should be the budget may be off by rounding.
-    limit = budget + 1e-9 * max(1.0, budget)
-    self._limit = optimize.LinearConstraint(spends[None], -np.inf, limit)
+  The variables: whether each transfer is chosen, then whether each task is.
+  """
+  size = len(transfers) + len(tasks)
+  pairs = [(i, name) for i, t in enumerate(transfers) for name in t.sources]
+  serves = sparse.lil_array((len(targets), size))
+  needs = sparse.lil_array((len(pairs), size))
+  rows = {name: row for row, name in enumerate(targets)}
+  columns = {name: len(transfers) + j for j, name in enumerate(tasks)}
+  for i, transfer in enumerate(transfers):
+    serves[rows[transfer.target], i] = 1
+  for row, (i, name) in enumerate(pairs):
+    needs[row, i], needs[row, columns[name]] = 1, -1
+  return [
+    optimize.LinearConstraint(serves.tocsr(), 1, 1),
+    optimize.LinearConstraint(needs.tocsr(), -np.inf, 0),
+  ]
 
-  def solve(
-    self,
-    of_transfers: np.ndarray,
-    of_tasks: np.ndarray,
-    values: np.ndarray | None = None,
-    at_least: float = 0.0,
-    limited: bool = True,
-  ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Maximises a sum; returns the chosen transfers and tasks, if any.
 
-    Args:
-      of_transfers: What each transfer adds.
-      of_tasks: What each task adds.
-      values: If given, of the transfers; their sum must be `at_least`.
-      at_least: See `values`.
-      limited: Whether the budget holds.
-    """
-    constraints = self._constraints + ([self._limit] if limited else [])
-    if values is not None:
-      row = np.concatenate([values, np.zeros(self._num_tasks)])
-      constraints.append(optimize.LinearConstraint(row[None], at_least, np.inf))
-    size = self._num_transfers + self._num_tasks
-    result = optimize.milp(
-      -np.concatenate([of_transfers, of_tasks]),
-      integrality=np.ones(size),
-      bounds=optimize.Bounds(0, 1),
-      constraints=constraints,
-      options={'mip_rel_gap': 0.0},
-    )
-    if result.x is None:
-      return None
-    chosen = np.round(result.x).astype(bool)
-    return (
-      np.flatnonzero(chosen[: self._num_transfers]),
-      np.flatnonzero(chosen[self._num_transfers :]),
-    )
+def _solve(
+  gains: np.ndarray, constraints: list[optimize.LinearConstraint]
+) -> np.ndarray | None:
+  """Returns which variables are chosen for the largest sum of gains, if any."""
+  result = optimize.milp(
+    -gains,
+    integrality=np.ones(len(gains)),
+    bounds=optimize.Bounds(0, 1),
+    constraints=constraints,
+    options={'mip_rel_gap': 0.0},
+  )
+  return None if result.x is None else np.round(result.x).astype(bool)

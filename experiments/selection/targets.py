@@ -247,6 +247,7 @@ def class_folders(
     ValueError: If there are fewer than two classes, images outside of a class,
       or classes that were not trained on.
   """
+  drawing = image_files.Drawing(num_images, image_size, seed, 'skip', progress)
   names, pictures, classes = [], [], []
   for folder in (train_dir, test_dir):
     if folder is None:
@@ -254,13 +255,7 @@ def class_folders(
     if not os.path.isdir(folder):
       raise ValueError(f'There is no folder {os.fspath(folder)!r}.')
     found = image_files.sample(
-      image_files.find(folder),
-      num_images=num_images,
-      image_size=image_size,
-      seed=seed,
-      on_bad_image='skip',
-      progress=progress,
-      where=os.fspath(folder),
+      image_files.find(folder), drawing, os.fspath(folder)
     )
     pictures.append(found.pictures)
     classes.append([_class_of(name, folder) for name in found.names])

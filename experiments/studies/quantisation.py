@@ -9,7 +9,7 @@ from scipy import stats
 from experiments import figures
 from experiments.study import Finding, Results, Run, Study
 from transferability import affinity, ranking
-from transferability.quantisation import quantise
+from transferability.map_transforms import quantise
 
 BITS = (1, 2, 4, 8, 16)
 _PUBLISHED = {1: 0.56, 2: 0.71, 4: 0.85, 8: 0.96, 16: 0.99}

@@ -38,8 +38,12 @@ def load(source: str | os.PathLike, **options) -> FrozenNetwork:
     OSError: If it cannot be obtained.
   """
   handle = os.fspath(source)
+  with warnings.catch_warnings():
+    # Of setuptools, about what tensorflow-hub 0.16 imports of it.
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
+    import tensorflow_hub as hub
   try:
-    folder = _resolved(handle)
+    folder = hub.resolve(handle)
   except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
     reason = ' '.join(str(error).split())
     raise OSError(
@@ -49,14 +53,6 @@ def load(source: str | os.PathLike, **options) -> FrozenNetwork:
     ) from error
   network = saved_model.load(folder, **options)
   return dataclasses.replace(network, source=f'TensorFlow Hub module {handle}')
-
-
-def _resolved(handle: str) -> str:
-  with warnings.catch_warnings():
-    # Of setuptools, about what tensorflow-hub 0.16 imports of it.
-    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
-    import tensorflow_hub as hub
-  return hub.resolve(handle)
 
 
 # Which options there are is read off it.

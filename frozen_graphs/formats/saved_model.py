@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from frozen_graphs import control_flow, graph_ends, stored_values, variables
-from frozen_graphs.errors import GraphError, about
+from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
 from toolkit_basics import files
@@ -83,12 +83,15 @@ def _read(folder: pathlib.Path):
     raise GraphError(f'there is no {_FILES[0]}, so it is no SavedModel.')
   content = files.read_bounded(path, _MAX_BYTES, GraphError)
   message = saved_model_pb2.SavedModel()
-  try:
+  with explaining(
+    f'{path.name} is damaged or cut off',
+    DecodeError,
+    text_format.ParseError,
+    UnicodeDecodeError,
+  ):
     if path.suffix == '.pbtxt':
       return text_format.Parse(content.decode('utf-8'), message)
     return message.FromString(content)
-  except (DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
-    raise GraphError(f'{path.name} is damaged or cut off: {error}') from error
 
 
 def _meta_graph(saved_model, tags: Sequence[str] | None):
@@ -144,12 +147,9 @@ def _frozen(folder, graph_def, signature, source, target) -> FrozenNetwork:
   has_variables = prefix.with_suffix('.index').is_file()
   values = stored_values.reader(str(prefix) if has_variables else None, stored)
   graph_def = variables.freeze(graph_def, values)
-  kept = {node.name for node in graph_def.node}
   return FrozenNetwork(
     graph_def=graph_def,
-    inputs=graph_ends.images_first(
-      graph_def.node, [n for n in inputs if n.rpartition(':')[0] in kept]
-    ),
+    inputs=graph_ends.images_first(graph_def.node, inputs),
     outputs=tuple(outputs),
     source=f'SavedModel {folder}',
   )

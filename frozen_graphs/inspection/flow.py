@@ -4,6 +4,7 @@ TensorFlow gets only nodes that are allowed, and that need nothing but the
 input; what lies behind loops, further inputs or unknown operations is left out.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import re
@@ -14,9 +15,9 @@ import tensorflow as tf
 from frozen_graphs import op_definitions, operations, safety, session
 from frozen_graphs import tensors as tensor_names
 from frozen_graphs.errors import GraphError
+from frozen_graphs.tensors import Tensor
 
 NodeDef = tf.compat.v1.NodeDef
-Tensor = tuple[str, int]
 
 _MAX_DROPPED = 40  # Nodes that TensorFlow does not take.
 
@@ -48,51 +49,29 @@ class Flow:
 
 def usable(
   nodes: Mapping[str, NodeDef], source: Tensor
-) -> tuple[dict[str, NodeDef], dict[str, int]]:
+) -> tuple[dict[str, NodeDef], Counter[str]]:
   """Returns what is computed from a tensor and constants, in order.
 
-  Args:
-    nodes: All nodes, functions inlined.
-    source: What is fed; what it is computed from does not matter.
-
-  Returns:
-    The nodes, and counts of reasons why others are not among them.
+  And counts of reasons why others, functions inlined, are not among them.
   """
-  allowed = safety.ALLOWED.union(operations.activations())
-  consumers = consumers_of(nodes)
-  missing, reasons = {}, {}
+  allowed = safety.allowed()
+  kept, reasons = {}, Counter()
   # What the tensor is computed from, which feeding it replaces.
   behind = tensor_names.reachable(
-    _producers(nodes[source[0]]), lambda name: _producers(nodes[name])
+    tensor_names.producers(nodes[source[0]]),
+    lambda name: tensor_names.producers(nodes[name]),
   )
-  ready = []
-  for name, node in nodes.items():
-    needed = {n for n, i in tensor_names.data_inputs(node) if (n, i) != source}
-    missing[name] = needed
-    if not needed:
-      ready.append(name)
-  kept = {}
-  while ready:
-    name = ready.pop()
-    if name in kept:
-      continue
+  for name in tensor_names.in_order(nodes, source):
     node = nodes[name]
-    if reason := _reason_against(node, allowed, source):
-      if name in behind or node.op == 'NoOp':
-        continue
-      reasons[reason] = reasons.get(reason, 0) + 1
+    given = tensor_names.data_inputs(node)
+    if not all(t == source or t[0] in kept for t in given):
       continue
-    kept[name] = node
-    for consumer in consumers.get(name, ()):
-      if name in missing[consumer]:
-        missing[consumer].discard(name)
-        if not missing[consumer]:
-          ready.append(consumer)
+    reason = _reason_against(node, allowed, source)
+    if reason is None:
+      kept[name] = node
+    elif name not in behind and node.op != 'NoOp':
+      reasons[reason] += 1
   return kept, reasons
-
-
-def _producers(node: NodeDef) -> list[str]:
-  return [name for name, _ in tensor_names.data_inputs(node)]
 
 
 def _reason_against(node: NodeDef, allowed, source: Tensor) -> str | None:
@@ -100,20 +79,9 @@ def _reason_against(node: NodeDef, allowed, source: Tensor) -> str | None:
     return f'a further input ({node.name})'
   if node.op not in allowed:
     return f'the operation {node.op}'
-  if node.op in operations.BATCH_NORM and (
-    'is_training' not in node.attr or node.attr['is_training'].b
-  ):
+  if operations.is_training_norm(node):
     return 'batch normalization in training mode'
   return None
-
-
-def consumers_of(nodes: Mapping[str, NodeDef]) -> dict[str, list[str]]:
-  """Returns by name the nodes that take data from a node."""
-  consumers = {}
-  for name, node in nodes.items():
-    for producer in set(_producers(node)):
-      consumers.setdefault(producer, []).append(name)
-  return consumers
 
 
 def dependent(
@@ -157,7 +125,7 @@ def trace(
   carriers = dependent(kept, source)
   if not carriers:
     raise GraphError(
-      f'Nothing can be computed from {name_of(source)!r} alone'
+      f'Nothing can be computed from {tensor_names.name_of(source)!r} alone'
       + (f': there is {", ".join(sorted(reasons))}.' if reasons else '.')
     )
   kept = _needed(kept, carriers, source)
@@ -177,14 +145,10 @@ def trace(
       kept = _without(kept, culprit)
       carriers = dependent(kept, source)
       reason = f'a {nodes[culprit].op} that TensorFlow does not take'
-      reasons[reason] = reasons.get(reason, 0) + 1
+      reasons[reason] += 1
   return Flow(
     source, tuple(input_shape), kept, carriers, shapes, reasons, dropped
   )
-
-
-def name_of(tensor: Tensor) -> str:
-  return f'{tensor[0]}:{tensor[1]}'
 
 
 def _needed(kept, carriers, source) -> dict[str, NodeDef]:
@@ -211,7 +175,7 @@ def _without(nodes: Mapping[str, NodeDef], culprit: str) -> dict[str, NodeDef]:
   """Returns the nodes without one and all that need it."""
   gone, kept = {culprit}, {}
   for name, node in nodes.items():
-    if name in gone or not gone.isdisjoint(_producers(node)):
+    if name in gone or not gone.isdisjoint(tensor_names.producers(node)):
       gone.add(name)
     else:
       kept[name] = node
@@ -227,11 +191,11 @@ def _shapes(
 ) -> dict[Tensor, tuple[int, ...]]:
   """Returns shapes of float tensors; raises ValueError if it is no graph."""
   graph_def, fed = _graph_def(nodes, source, input_shape, kind)
-  with tf.Graph().as_default() as graph:
+  with tf.Graph().as_default() as imported:
     tf.import_graph_def(graph_def, name='')
     shapes, open_ones = {source: input_shape}, []
     for name in carriers:
-      for tensor in graph.get_operation_by_name(name).outputs:
+      for tensor in imported.get_operation_by_name(name).outputs:
         if not tensor.dtype.is_floating:
           continue
         key = (name, tensor.value_index)
@@ -240,19 +204,20 @@ def _shapes(
         elif tensor.shape.rank is None or tensor.shape.rank in (2, 3, 4):
           open_ones.append((key, tensor))
     if open_ones:
-      shapes |= _run(graph, fed, open_ones, input_shape)
+      shapes |= _run(imported, fed, open_ones, input_shape)
   return shapes
 
 
-def _run(graph, fed: str, wanted, shape) -> dict[Tensor, tuple[int, ...]]:
+def _run(imported, fed: str, wanted, shape) -> dict[Tensor, tuple[int, ...]]:
   """Returns the shapes that tensors have in one run; those that run."""
-  placeholder = graph.get_tensor_by_name(fed)
+  placeholder = imported.get_tensor_by_name(fed)
   kind = placeholder.dtype.as_numpy_dtype
   noise = np.random.default_rng(0).uniform(size=shape).astype(kind)
   found = {}
   queue = [list(wanted)]
   runs = 0
-  with tf.compat.v1.Session(graph=graph, config=session.config()) as running:
+  options = {'graph': imported, 'config': session.config()}
+  with tf.compat.v1.Session(**options) as running:
     while queue and runs < 64:  # Halves what fails: some parts may not run.
       part = queue.pop()
       runs += 1
@@ -279,24 +244,14 @@ def _graph_def(
   kind: tf.DType,
 ) -> tuple[tf.compat.v1.GraphDef, str]:
   """Returns the nodes behind a Placeholder of a shape, and its tensor."""
-  fed = 'inspected_input'
-  while fed in nodes:
-    fed += '_'
-  placeholder = NodeDef(op='Placeholder', name=fed)
-  placeholder.attr['dtype'].type = kind.as_datatype_enum
-  placeholder.attr['shape'].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+  fed = tensor_names.unused_name('inspected_input', nodes)
+  placeholder = tensor_names.placeholder(fed, kind, shape)
   graph_def = tf.compat.v1.GraphDef(node=[placeholder])
   for name, node in nodes.items():
-    if node.op == 'Placeholder' and name == source[0]:
-      continue
-    copy = graph_def.node.add(op=node.op, name=name)
-    copy.input.extend(
-      f'{fed}:0' if t == source else name_of(t)
-      for t in tensor_names.data_inputs(node)
-    )
-    for key, value in node.attr.items():
-      if not key.startswith('_'):
-        copy.attr[key].CopyFrom(value)
+    if node.op != 'Placeholder' or name != source[0]:
+      given = tensor_names.data_inputs(node)
+      inputs = [(fed, 0) if t == source else t for t in given]
+      graph_def.node.append(tensor_names.cleaned(node, inputs))
   return graph_def, f'{fed}:0'
 
 

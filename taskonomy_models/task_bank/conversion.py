@@ -103,8 +103,7 @@ def convert(
   """Converts the released encoders in a folder; see `task_bank_files`.
 
   A file that cannot be converted does not keep the others from being so. What
-  an earlier run converted stays in the bank, whether its source is still there
-  or not.
+  an earlier run converted stays in the bank, with or without its source.
 
   Args:
     source: Folder of checkpoints or .pth files.

@@ -28,14 +28,9 @@ FORMATS = (
 )
 # Networks for a first look: 50 MB of packages, five formats.
 TESTS = (
-  'efficientnet_lite0',
-  'mobilenet_v2',
-  'demosaicnet',
-  'esrgan_slim_x2',
-  'esrgan_slim_x4',
-  'mlsd_tiny',
-  'mlsd_large',
-)
+  'efficientnet_lite0', 'mobilenet_v2', 'demosaicnet', 'esrgan_slim_x2',
+  'esrgan_slim_x4', 'mlsd_tiny', 'mlsd_large',
+)  # fmt: skip
 
 
 class ZooError(ValueError):

@@ -5,7 +5,7 @@ import numpy as np
 import skimage.color
 import skimage.transform
 
-from attribution import preprocessing_registry
+from attribution import preprocessing_operations
 from attribution.preprocessing import Preprocessing, PreprocessingError
 from tests import testing
 
@@ -203,7 +203,7 @@ class ForwardTest(parameterized.TestCase):
 class InverseTest(parameterized.TestCase):
   def test_examples_cover_every_operation(self):
     self.assertEqual(
-      tuple(EXAMPLES), tuple(preprocessing_registry.operations())
+      tuple(EXAMPLES), tuple(preprocessing_operations.operations())
     )
 
   @parameterized.parameters(*EXAMPLES.values())

@@ -7,7 +7,7 @@ from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
 
-from attribution import preprocessing_registry
+from attribution import preprocessing_operations
 from attribution.explainer import Explainer
 from attribution.preprocessing import Preprocessing
 
@@ -113,7 +113,7 @@ def network_at(shape: tuple, pixel: tuple[int, int], is_nchw: bool):
 
 class PixelTest(parameterized.TestCase):
   def test_there_is_a_case_of_every_operation(self):
-    self.assertEqual(set(CASES), set(preprocessing_registry.operations()))
+    self.assertEqual(set(CASES), set(preprocessing_operations.operations()))
     for name, cases in CASES.items():
       for case in cases:
         last = Preprocessing.parse(case.text).steps[-1]

@@ -5,7 +5,7 @@ import hypothesis
 from hypothesis import strategies as st
 import numpy as np
 
-from attribution import geometric_operations, preprocessing_registry
+from attribution import geometric_operations, preprocessing_operations
 from attribution.preprocessing import Preprocessing, PreprocessingError
 from tests import testing
 
@@ -90,7 +90,7 @@ class LanguageTest(parameterized.TestCase):
 
   def test_operation_can_be_registered_once(self):
     with self.assertRaisesRegex(ValueError, 'resize'):
-      preprocessing_registry.register_operation('resize')(
+      preprocessing_operations.register_operation('resize')(
         geometric_operations.Resize
       )
 

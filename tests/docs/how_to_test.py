@@ -204,7 +204,7 @@ class FollowedTest(absltest.TestCase):
       'few, many = (p.load("gratings", num_images=n).images for n in (2, 5))\n'
       'assert (few == many[:2]).all() and few.std() > 10\n'
       'try: p.load("places")\n'
-      'except p.errors.ProbeSetError as error: print(error)'
+      'except p.ProbeSetError as error: print(error)'
     )
     self.assertIn("'places' are not", self.checkout.run('python', '-c', code))
 

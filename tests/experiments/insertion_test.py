@@ -8,6 +8,7 @@ from unittest import mock
 
 from absl.testing import absltest, parameterized
 import numpy as np
+import pytest
 
 from experiments import insertion, pipeline, results, run_record
 from taskonomy_models import bank as banks
@@ -52,9 +53,10 @@ class InsertionTestCase(parameterized.TestCase):
     path.write_bytes(graph_def.SerializeToString(deterministic=True))
     return Encoder(name, str(path), 'input:0', 'representation:0', t, name)
 
-  def insert(self, encoder, probe=None, **options):
-    probe = probe or insertion.Probe(seed=3)
-    return insertion.insert(self.run_, encoder, probe, **options)
+  def insert(self, encoder, **options):
+    if not (self.run_ / 'run.json').exists():
+      options = {'probe': {'seed': 3}, **options}
+    return insertion.insert(self.run_, encoder, **options)
 
   def models(self):
     return {
@@ -138,7 +140,7 @@ class SpacesTest(InsertionTestCase):
   def test_other_images_are_refused_before_anything_is_written(self):
     before = bank_testing.tree_bytes(self.run_)
     with self.assertRaisesRegex(ValueError, 'made with other images'):
-      self.insert(self.new(), insertion.Probe(seed=4))
+      self.insert(self.new(), probe={'seed': 4})
     self.assert_same_tree(before)
 
   def test_a_graph_of_another_size_gets_images_of_its_size(self):
@@ -242,13 +244,14 @@ class RunTestCase(InsertionTestCase):
     return json.loads(found)
 
 
+@pytest.mark.slow
 class DrawnRunTest(RunTestCase):
   draws = True
   options = {'save_maps': True, 'keep_representations': True}
 
   def test_tables_figures_and_page_have_the_new_network(self):
     before = self.tables()
-    self.insert(self.new(), insertion.Probe())
+    self.insert(self.new())
     names = (*bank_testing.NAMES, 'new')
     for method in ('saliency', 'elrp', 'rsa'):
       with self.subTest(method):
@@ -289,7 +292,7 @@ class RunTest(RunTestCase):
     _, names = affinity_lib.load_matrix(self.run_ / 'affinity' / 'elrp.csv')
     self.assertEqual(names, ('alpha', 'beta', 'delta'))
     self.assertFalse((self.run_ / 'maps' / 'elrp' / 'gamma.npy').exists())
-    self.insert(self.bank.encoders[2], insertion.Probe())
+    self.insert(self.bank.encoders[2])
     self.assert_same_tables(before)
 
   def test_the_last_two_networks_stay(self):
@@ -301,8 +304,8 @@ class RunTest(RunTestCase):
     self.assert_same_tree(before)
 
   def test_a_network_without_a_place_in_the_oracle_leaves_no_old_scores(self):
-    self.insert(self.new(), insertion.Probe())
-    self.insert(self.new('newer', seed=11), insertion.Probe())
+    self.insert(self.new())
+    self.insert(self.new('newer', seed=11))
     for name in bank_testing.NAMES:
       insertion.remove(self.run_, name)
     self.assertFalse((self.run_ / 'summary.csv').exists())
@@ -322,17 +325,17 @@ class RunTest(RunTestCase):
       pipeline.MapFile, 'finish', side_effect=OSError('disk full')
     ):
       with self.assertRaisesRegex(OSError, 'disk full'):
-        self.insert(self.new(), insertion.Probe())
+        self.insert(self.new())
     self.assert_same_tree(before)
 
   def test_images_that_are_gone_keep_a_network_from_being_removed(self):
     before = bank_testing.tree_bytes(self.run_)
     with self.assertRaisesRegex(ValueError, 'made with other images'):
-      insertion.remove(self.run_, 'alpha', insertion.Probe(seed=4))
+      insertion.remove(self.run_, 'alpha', {'seed': 4})
     self.assert_same_tree(before)
 
   def test_a_resumed_run_keeps_what_was_inserted(self):
-    self.insert(self.new(), insertion.Probe())
+    self.insert(self.new())
     after = self.tables()
     self.finish(self.bank, run_record.RunRecord.of(self.run_))
     self.assert_same_tables(after)
@@ -347,7 +350,7 @@ class ZooRunTest(RunTestCase):
 
   def test_insert_and_remove_reach_every_space(self):
     before = self.tables()
-    spaces = self.insert(self.new(), insertion.Probe())
+    spaces = self.insert(self.new())
     self.assertCountEqual(spaces, _ZOO_SPACES)
     for names in self.models().values():
       self.assertEqual(names, (*bank_testing.NAMES, 'new'))

@@ -30,8 +30,10 @@ def _killed_after(number):
 
   def track(iterable, **kwargs):
     del kwargs
-    yield from itertools.islice(iterable, number)
-    raise _Killed
+    items = list(iterable)
+    yield from items[:number]
+    if items[number:]:
+      raise _Killed
 
   return track
 
@@ -282,7 +284,7 @@ class MapTransformTest(PipelineTestCase):
     self.project(self.projection(map_transforms=('none', 'absolute')))
     folder = self.output / 'model_space'
     settings = {
-      name: ModelSpace.open(folder / name).settings
+      name: ModelSpace(folder / name).settings
       for name in ('elrp', 'elrp@absolute')
     }
     self.assertNotIn('map_transform', settings['elrp'])

@@ -252,7 +252,7 @@ class RunTest(RunTaskonomyTestCase):
       time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     self.assertEqual(process.wait(), -signal.SIGKILL)
-    space = ModelSpace.open(self.output / 'model_space' / 'saliency')
+    space = ModelSpace(self.output / 'model_space' / 'saliency')
     self.assertIn('alpha', space.models)
     self.assertIn('delta', space.unfinished)
 

@@ -126,7 +126,7 @@ class RunZooTest(RunZooTestCase):
         ):
           self.assertTrue((self.output / file).exists(), file)
     with self.subTest('affinities without the common map'):
-      space = ModelSpace.open(self.output / 'model_space/elrp')
+      space = ModelSpace(self.output / 'model_space/elrp')
       found, names = affinity_lib.load_matrix(
         self.output / 'affinity/elrp@common_removed.csv'
       )

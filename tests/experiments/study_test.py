@@ -40,7 +40,7 @@ class StudyTest(absltest.TestCase):
 
   def test_affinity_is_that_of_the_model_space(self):
     run = self.study.run()
-    space = ModelSpace.open(
+    space = ModelSpace(
       self.study.output / 'runs' / 'noise' / 'model_space' / 'saliency'
     )
     np.testing.assert_array_equal(

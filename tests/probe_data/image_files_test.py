@@ -96,14 +96,13 @@ class SampleTest(absltest.TestCase):
       'image_size': (8, 8),
       'seed': 0,
       'progress': lambda pictures, **_: pictures,
-      'where': 'here',
     }
-    return image_files.sample(
-      files,
+    drawing = image_files.Drawing(
       num_images=num_images,
       on_bad_image=on_bad_image,
       **arguments | options,
     )
+    return image_files.sample(files, drawing, 'here')
 
   def _files(self, num_good, num_bad=0):
     names = [f'{i:03d}.png' for i in range(num_good)]

@@ -54,7 +54,7 @@ class ModelSpaceTest(parameterized.TestCase):
     return maps
 
   def test_what_was_created_can_be_opened(self):
-    space = ModelSpace.open(self.folder)
+    space = ModelSpace(self.folder)
     self.assertEqual(
       space.settings, {'method': 'elrp', 'epsilon': 1e-4, 'size': [5, 4]}
     )
@@ -67,7 +67,7 @@ class ModelSpaceTest(parameterized.TestCase):
     self._fill('cab')
     self.space.writer('open', {})
     self.assertEqual(self.space.models, ('c', 'a', 'b'))
-    self.assertEqual(ModelSpace.open(self.folder).models, ('c', 'a', 'b'))
+    self.assertEqual(ModelSpace(self.folder).models, ('c', 'a', 'b'))
     self.assertEqual(self.space.unfinished, ('open',))
 
   def test_the_manifest_comes_back(self):
@@ -142,7 +142,7 @@ class ModelSpaceTest(parameterized.TestCase):
     _add(self.space, 'later', maps[0] + maps[1])
     kept = [0, 1, 3, 4, 6, 7]
     self.assertEqual(self.space.kept_images.tolist(), kept)
-    space = ModelSpace.open(self.folder)
+    space = ModelSpace(self.folder)
     self.assertEqual(space.dropped_images.tolist(), [2, 5])
     maps = np.concatenate([maps, [maps[0] + maps[1]]])[:, kept]
     np.testing.assert_allclose(
@@ -274,7 +274,7 @@ class ModelSpaceTest(parameterized.TestCase):
 
   def test_a_folder_without_a_space_is_an_error_that_says_so(self):
     with self.assertRaisesRegex(FileNotFoundError, 'no model space'):
-      ModelSpace.open(self.folder / 'elsewhere')
+      ModelSpace(self.folder / 'elsewhere')
 
   @parameterized.parameters(
     ('{', 'not the description'),
@@ -285,7 +285,7 @@ class ModelSpaceTest(parameterized.TestCase):
   def test_a_damaged_description_is_refused(self, text, message):
     (self.folder / 'space.json').write_text(text)
     with self.assertRaisesRegex(ModelSpaceError, f'space.json: {message}'):
-      ModelSpace.open(self.folder)
+      ModelSpace(self.folder)
     with self.assertRaisesRegex(ModelSpaceError, f'space.json: {message}'):
       _create(self.folder)
 
@@ -294,7 +294,7 @@ class ModelSpaceTest(parameterized.TestCase):
     header = json.loads(path.read_text()) | {'dtype': 'sketch256'}
     path.write_text(json.dumps(header))
     with self.assertRaisesRegex(ModelSpaceError, "dtype 'sketch256'"):
-      ModelSpace.open(self.folder)
+      ModelSpace(self.folder)
 
 
 if __name__ == '__main__':

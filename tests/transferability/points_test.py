@@ -116,7 +116,7 @@ class KillTest(absltest.TestCase):
     for child in children:
       child.communicate()
       self.assertEqual(child.returncode, 0)
-    space = ModelSpace.open(folder)
+    space = ModelSpace(folder)
     self.assertCountEqual(space.models, [*'abcdef', 'shared'])
     for model in space.models:
       alone = fill(folder.with_name(model), [model])

@@ -99,7 +99,7 @@ class ScoreTest(parameterized.TestCase):
     )
 
   def test_other_models_than_the_oracles_are_refused(self):
-    with self.assertRaisesRegex(ValueError, 'do not fit the sources'):
+    with self.assertRaisesRegex(ValueError, 'are not the sources'):
       resampling.score(np.ones((1, 3, 3)), 'abc', _oracle())
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
-from transferability.measures import samples
+from transferability.measures import linear_algebra, samples
 from transferability.measures.registry import register
 
 NORMS = ('frobenius', 'spectral')
@@ -56,8 +56,8 @@ def lfc(
 
 def _frobenius(x: np.ndarray, a: np.ndarray) -> float:
   """Returns the Frobenius norm of X X^T + a 1^T + 1 a^T, of centred X."""
-  gram = x @ x.T if len(x) < x.shape[1] else x.T @ x
-  return float(np.sqrt((gram**2).sum() + 2 * len(x) * (a @ a)))
+  square = (linear_algebra.gram(x) ** 2).sum()
+  return float(np.sqrt(square + 2 * len(x) * (a @ a)))
 
 
 def _spectral(x: np.ndarray, a: np.ndarray) -> float:

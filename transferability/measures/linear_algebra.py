@@ -4,14 +4,23 @@ import numpy as np
 from scipy import linalg
 
 
+def gram(values: np.ndarray) -> np.ndarray:
+  """Returns X X^T of a wide matrix X, X^T X of others: the smaller one."""
+  wide = len(values) < values.shape[1]
+  return values @ values.T if wide else values.T @ values
+
+
+def rounding(values: np.ndarray) -> float:
+  """Returns the share of the largest singular value that is rounding."""
+  return max(values.shape) * np.finfo(np.float64).eps
+
+
 def gram_eigenvalues(values: np.ndarray) -> np.ndarray:
   """Returns the squared singular values of a matrix, ascending.
 
   Values below about 1e-16 of the largest are noise, as of any Gram matrix.
   """
-  rows, columns = values.shape
-  gram = values @ values.T if rows < columns else values.T @ values
-  return np.maximum(linalg.eigvalsh(gram, check_finite=False), 0)
+  return np.maximum(linalg.eigvalsh(gram(values), check_finite=False), 0)
 
 
 def gram_svd(
@@ -27,15 +36,12 @@ def gram_svd(
   Returns:
     float64 [k], descending, without zeros; and [d, k].
   """
-  rows, columns = values.shape
   if tolerance is None:
-    tolerance = max(rows, columns) * np.finfo(np.float64).eps
-  wide = rows < columns
-  gram = values @ values.T if wide else values.T @ values
-  squares, vectors = linalg.eigh(gram, check_finite=False)
+    tolerance = rounding(values)
+  squares, vectors = linalg.eigh(gram(values), check_finite=False)
   kept = squares > tolerance * max(squares[-1], 0)
   squares, vectors = squares[kept][::-1], vectors[:, kept][:, ::-1]
-  if wide:
+  if len(values) < values.shape[1]:
     vectors = values.T @ vectors / np.sqrt(squares)
   return squares, vectors
 
@@ -54,12 +60,11 @@ def principal_components(
     descending.
   """
   rows, columns = centred.shape
-  wide = rows < columns
-  gram = centred @ centred.T if wide else centred.T @ centred
-  leading = len(gram) - count, len(gram) - 1
+  last = min(rows, columns) - 1
   squares, vectors = linalg.eigh(
-    gram, subset_by_index=leading, check_finite=False
+    gram(centred), subset_by_index=(last - count + 1, last), check_finite=False
   )
   squares, vectors = np.maximum(squares[::-1], 0), vectors[:, ::-1]
+  wide = rows < columns
   scores = vectors * np.sqrt(squares) if wide else centred @ vectors
   return scores, squares / (rows - 1)

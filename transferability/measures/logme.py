@@ -16,22 +16,17 @@ _MAX_EXACT = 512
 
 @dataclasses.dataclass(frozen=True)
 class _Form:
-  """How an implementation maximises and reports the evidence.
+  """How an implementation maximises and reports the evidence."""
 
-  Attributes:
-    floor: Added to the two quadratic terms that the precisions divide by.
-    floor_in_evidence: Whether it is also added inside the evidence.
-    tolerance: Relative change of alpha / beta at which the rounds end.
-    all_dimensions: Whether singular values that are zero for want of samples
-      count in the evidence.
-    last_ratio: Whether the evidence takes the quadratic terms at its own
-      alpha and beta, rather than at those of the round before.
-  """
-
+  # Added to the two quadratic terms that the precisions divide by.
   floor: float = 1e-5
-  floor_in_evidence: bool = False
-  tolerance: float = 1e-3
+  floor_in_evidence: bool = False  # Whether it is also added in the evidence.
+  tolerance: float = 1e-3  # Relative change of alpha / beta that ends rounds.
+  # Whether singular values that are zero for want of samples count in the
+  # evidence.
   all_dimensions: bool = True
+  # Whether the evidence takes the quadratic terms at its own alpha and beta,
+  # rather than at those of the round before.
   last_ratio: bool = False
 
 
@@ -47,17 +42,11 @@ _MAX_ROUNDS = 11
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-  """The evidence for one target.
+  """The evidence for one target."""
 
-  Attributes:
-    alpha: Precision of the weights.
-    beta: Precision of the noise.
-    value: Log evidence per sample, in nats.
-  """
-
-  alpha: float
-  beta: float
-  value: float
+  alpha: float  # Precision of the weights.
+  beta: float  # Precision of the noise.
+  value: float  # Log evidence per sample, in nats.
 
 
 @register(
@@ -156,7 +145,7 @@ def _project(
     projected = right.T @ (features.T @ targets) / np.sqrt(squares)[:, None]
     return squares, projected
   left, values, _ = linalg.svd(features, full_matrices=False)
-  kept = values > values[0] * max(features.shape) * np.finfo(np.float64).eps
+  kept = values > values[0] * linear_algebra.rounding(features)
   return values[kept] ** 2, left[:, kept].T @ targets
 
 

@@ -1,7 +1,5 @@
 """NCTI: how near features are to neural collapse."""
 
-import dataclasses
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg, special
@@ -55,25 +53,19 @@ def ncti(features: ArrayLike, labels: ArrayLike, *, term: str = 'ncc') -> float:
     samples.centre(features), min(_NUM_COMPONENTS, *features.shape)
   )
   shrinkage = float(np.exp(-variances[:_NUM_VARIANCES].sum()))
-  tolerance = max(features.shape) * np.finfo(np.float64).eps
+  tolerance = linear_algebra.rounding(features)
   rank = int((variances > tolerance * variances[0]).sum())
   if not rank:
     raise ValueError('All samples have the same features.')
-  fit = _discriminant_analysis(scores[:, :rank], labels, shrinkage)
+  projections, posteriors = _discriminant_analysis(
+    scores[:, :rank], labels, shrinkage
+  )
   if term == 'seli':
-    return _nuclear_norm(fit.projections)
+    return _nuclear_norm(projections)
   if term == 'ncc':
-    return float(fit.posteriors[np.arange(len(labels)), labels].mean())
-  norms = map(_nuclear_norm, samples.by_class(fit.posteriors, labels))
+    return float(posteriors[np.arange(len(labels)), labels].mean())
+  norms = map(_nuclear_norm, samples.by_class(posteriors, labels))
   return float(np.log(sum(norms)))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Discriminants:
-  """Centred projections [n, C - 1] and posteriors [n, C] of samples."""
-
-  projections: np.ndarray
-  posteriors: np.ndarray
 
 
 def _nuclear_norm(matrix: np.ndarray) -> float:
@@ -82,7 +74,8 @@ def _nuclear_norm(matrix: np.ndarray) -> float:
 
 def _discriminant_analysis(
   scores: np.ndarray, labels: np.ndarray, shrinkage: float
-) -> _Discriminants:
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns centred projections [n, C - 1] and posteriors [n, C]."""
   counts = np.bincount(labels)
   means = samples.class_means(scores, labels)
   within = scores - means[labels]
@@ -98,7 +91,7 @@ def _discriminant_analysis(
   means = means @ weights
   bias = np.log(counts / len(labels)) - (means**2).sum(axis=1) / 2
   posteriors = special.softmax(scores @ weights @ means.T + bias, axis=1)
-  return _Discriminants(scores @ projections, posteriors)
+  return scores @ projections, posteriors
 
 
 def _shrunk_directions(

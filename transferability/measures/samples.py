@@ -10,14 +10,16 @@ _BLOCK = 2**18  # Numbers that are checked at once.
 _LARGEST = 1e100
 
 
-def check_features(features: ArrayLike) -> np.ndarray:
-  """Returns features as float64 [n, d].
+def check_features(features: ArrayLike, name: str = 'features') -> np.ndarray:
+  """Returns features, called `name` in messages, as float64 [n, d].
 
   Raises:
     ValueError: If they are no finite numbers of that shape, n < 2, or squares
       overflow or vanish.
   """
-  return _matrix(features, 'features', 'd features')
+  features = _shaped(features, name, 'd features')
+  _check_range(features, name)
+  return features
 
 
 def check_labels(labels: ArrayLike, num_samples: int) -> np.ndarray:
@@ -81,7 +83,7 @@ def check_source_probs(source_probs: ArrayLike) -> np.ndarray:
   probs = _shaped(source_probs, 'source_probs', 'Cs probabilities')
   if _are_probabilities(probs):
     return probs
-  check_range(probs, 'source_probs')
+  _check_range(probs, 'source_probs')
   if probs.min() < 0:
     row, column = np.unravel_index(np.argmin(probs), probs.shape)
     raise ValueError(
@@ -111,12 +113,6 @@ def _are_probabilities(rows: np.ndarray) -> bool:
   return True
 
 
-def _matrix(values: ArrayLike, name: str, columns: str) -> np.ndarray:
-  values = _shaped(values, name, columns)
-  check_range(values, name)
-  return values
-
-
 def _shaped(values: ArrayLike, name: str, columns: str) -> np.ndarray:
   values = np.asarray(values)
   if not (
@@ -133,7 +129,7 @@ def _shaped(values: ArrayLike, name: str, columns: str) -> np.ndarray:
   return np.asarray(values, np.float64)
 
 
-def check_range(values: np.ndarray, name: str) -> None:
+def _check_range(values: np.ndarray, name: str) -> None:
   """Raises ValueError unless [n, d] is finite, as are its squares."""
   largest = max(values.max(), -values.min())
   if not np.isfinite(largest):

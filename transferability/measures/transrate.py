@@ -1,7 +1,6 @@
 """TransRate: mutual information of features and labels, by coding rates."""
 
 from collections.abc import Sequence
-import dataclasses
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,33 +9,11 @@ from scipy import linalg
 from transferability.measures import linear_algebra, samples
 from transferability.measures.registry import register
 
+# Eigenvalues of the second moments of all samples, of those of each class, and
+# the weights of the classes, which sum to 1.
+_Spectra = tuple[np.ndarray, Sequence[np.ndarray], np.ndarray]
+
 FORMS = ('paper', 'listing', 'experiments', 'projected', 'slides')
-
-
-@dataclasses.dataclass(frozen=True)
-class _Spectra:
-  """Eigenvalues of the second moments that are compared.
-
-  Attributes:
-    whole: Of all samples.
-    classes: Of the samples of each class.
-    weights: Of the classes; they sum to 1.
-    size: Of the matrix, which sets the tolerance of its rank.
-  """
-
-  whole: np.ndarray
-  classes: Sequence[np.ndarray]
-  weights: np.ndarray
-  size: int
-
-  @property
-  def rank(self) -> int:
-    tolerance = self.whole.max() * self.size * np.finfo(np.float64).eps
-    return int((self.whole > tolerance).sum())
-
-  def rate_reduction(self, epsilon: float) -> float:
-    rates = [_coding_rate(values, epsilon) for values in self.classes]
-    return float(_coding_rate(self.whole, epsilon) - self.weights @ rates)
 
 
 @register(
@@ -85,25 +62,25 @@ def transrate(
     raise ValueError(f'epsilon={epsilon} is not a positive number.')
   of_authors = form in ('experiments', 'projected')
   if not of_authors and (unit_trace is not None or per_rank is not None):
-    raise ValueError(
-      f'unit_trace and per_rank are no options of form={form!r}.'
-    )
+    raise ValueError(f'form={form!r} has no options unit_trace and per_rank.')
   features, labels = samples.check(features, labels)
   if form == 'projected':
-    spectra = _projected(features, labels)
+    whole, classes, weights = _projected(features, labels)
   else:
     if form == 'experiments':
       features = _unit_rows(features)
     centred = samples.centre(features)
     if form == 'experiments':
       centred = _unit_rows(centred)
-    spectra = _second_moments(centred, labels, form)
-  scale = rank = 1.0
+    whole, classes, weights = _second_moments(centred, labels, form)
   if of_authors and unit_trace is not False:
-    scale = spectra.whole.sum() or 1.0
+    epsilon *= whole.sum() or 1.0
+  rates = [_coding_rate(values, epsilon) for values in classes]
+  reduction = float(_coding_rate(whole, epsilon) - weights @ rates)
   if of_authors and per_rank is not False:
-    rank = max(1, spectra.rank)
-  return spectra.rate_reduction(epsilon * scale) / rank
+    tolerance = whole.max() * features.shape[1] * np.finfo(np.float64).eps
+    return reduction / max(1, int((whole > tolerance).sum()))
+  return reduction
 
 
 def _coding_rate(eigenvalues: np.ndarray, epsilon: float) -> float:
@@ -113,20 +90,16 @@ def _coding_rate(eigenvalues: np.ndarray, epsilon: float) -> float:
 def _second_moments(
   centred: np.ndarray, labels: np.ndarray, form: str
 ) -> _Spectra:
+  """Returns the eigenvalues of centred Z^T Z / n and those of the classes."""
   size = len(labels)
   weights = np.bincount(labels) / size
   if form == 'listing':
     weights = np.full(len(weights), 1 / len(weights))
-  return _Spectra(
-    linear_algebra.gram_eigenvalues(centred) / size,
-    [
-      linear_algebra.gram_eigenvalues(z)
-      / (size if form == 'slides' else len(z))
-      for z in samples.by_class(centred, labels)
-    ],
-    weights,
-    centred.shape[1],
-  )
+  classes = [
+    linear_algebra.gram_eigenvalues(z) / (size if form == 'slides' else len(z))
+    for z in samples.by_class(centred, labels)
+  ]
+  return linear_algebra.gram_eigenvalues(centred) / size, classes, weights
 
 
 def _projected(features: np.ndarray, labels: np.ndarray) -> _Spectra:
@@ -136,7 +109,7 @@ def _projected(features: np.ndarray, labels: np.ndarray) -> _Spectra:
   that the singular values of M Q are those of M pinv(S) W^T R^T, where R is
   the triangle of W^T = O R: d x C instead of d x d.
   """
-  num_samples, size = features.shape
+  num_samples = len(labels)
   centred = samples.centre(features)
   counts = np.bincount(labels)
   means = samples.class_means(centred, labels)
@@ -151,12 +124,8 @@ def _projected(features: np.ndarray, labels: np.ndarray) -> _Spectra:
     return linalg.svdvals(product, check_finite=False)
 
   classes = samples.by_class(centred - means[labels], labels)
-  return _Spectra(
-    singular_values(centred),
-    [singular_values(z) for z in classes],
-    counts / num_samples,
-    size,
-  )
+  spectra = [singular_values(z) for z in classes]
+  return singular_values(centred), spectra, counts / num_samples
 
 
 def _unit_rows(values: np.ndarray) -> np.ndarray:

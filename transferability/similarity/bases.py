@@ -52,17 +52,11 @@ def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FeatureMaps:
-  """A convolutional layer as features of images, or of places in images.
+  """A convolutional layer as features of images, or of places in images."""
 
-  Attributes:
-    values: float64 [n, h, w, c].
-    kept: See `basis`.
-    keep: See `basis`.
-  """
-
-  values: np.ndarray
-  kept: float
-  keep: str
+  values: np.ndarray  # float64 [n, h, w, c].
+  kept: float  # See `basis`.
+  keep: str  # See `basis`.
 
   @functools.cached_property
   def places(self) -> np.ndarray:

@@ -1,18 +1,59 @@
 """CKA: how well the similarities between images agree."""
 
 import dataclasses
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from transferability.measures import samples
 from transferability.similarity import kernels
-from transferability.similarity.linear_products import Centred
 from transferability.similarity.registry import Similarity, register
 
 KERNELS = ('linear', 'rbf')
 _REFERENCE = 'Kornblith et al., ICML 2019, arXiv 1905.00414'
 _COST = 'O(n d min(n, d)) a network, O(min(n^2, n d^2)) a pair'
+
+
+class _Linear:
+  """Centred features [n, d], which stand for their kernel matrix [n, n].
+
+  With many images and few features no n x n matrix is ever made.
+  """
+
+  def __init__(self, x: np.ndarray, debiased: bool):
+    self._features = kernels.centred_rows(x)
+    # The scale cancels; without it fourth powers might overflow.
+    self._features /= np.abs(self._features).max()
+    self._norms = np.einsum('nd,nd->n', self._features, self._features)
+    self._debiased = debiased
+    if debiased and len(x) < 4:
+      raise ValueError(f'{len(x)} images; the debiased form needs at least 4.')
+    self.own = self.product(self)  # With itself.
+    if debiased and not self.own > 1e-12 * self._biased_product(self):
+      raise ValueError('All pairs of images are equally similar.')
+
+  @cached_property
+  def _gram(self) -> np.ndarray:
+    return kernels.linear(self._features)
+
+  def product(self, other: '_Linear') -> float:
+    """Returns <X X^T, Y Y^T>, or the estimate of HSIC, times n (n - 3)."""
+    value = self._biased_product(other)
+    if not self._debiased:
+      return value
+    n = len(self._features)
+    norms = self._norms @ other._norms
+    totals = self._norms.sum() * other._norms.sum()
+    return value - n / (n - 2) * norms + totals / ((n - 1) * (n - 2))
+
+  def _biased_product(self, other: '_Linear') -> float:
+    """Returns |Y^T X|^2 (Frobenius), in the cheaper of two spaces."""
+    widths = self._features.shape[1], other._features.shape[1]
+    if len(self._features) <= max(widths):
+      return float(np.vdot(self._gram, other._gram))
+    between = self._features.T @ other._features
+    return float(np.vdot(between, between))
 
 
 @register(
@@ -33,20 +74,24 @@ class Cka(Similarity):
   upwards for few images (Kornblith et al., ICML 2019).
   """
 
+  debiased = False  # Not an option: two measures.
   kernel: str = 'linear'
 
   def __post_init__(self):
     samples.check_option('kernel', self.kernel, KERNELS)
 
-  def prepare(self, x: np.ndarray) -> Centred | np.ndarray:
+  def prepare(self, x: np.ndarray) -> _Linear | np.ndarray:
     if self.kernel == 'linear':
-      return Centred(x)
-    return kernels.centred(kernels.rbf(samples.centre(kernels.rows(x))))
+      return _Linear(x, self.debiased)
+    matrix = kernels.rbf(kernels.centred_rows(x))
+    return (
+      kernels.unbiased(matrix) if self.debiased else kernels.centred(matrix)
+    )
 
   def compare(self, first: Any, second: Any) -> float:
-    if self.kernel == 'linear':
+    if isinstance(first, _Linear):
       return first.product(second) / np.sqrt(first.own * second.own)
-    return kernels.inner(first, second)
+    return super().compare(first, second)
 
 
 @register(
@@ -66,15 +111,4 @@ class DebiasedCka(Cka):
   stands for vectors of ones. Higher is more similar (Kornblith et al., 2019).
   """
 
-  def prepare(self, x: np.ndarray) -> Centred | np.ndarray:
-    if self.kernel == 'linear':
-      centred = Centred(x)
-      centred.unbiased_own  # noqa: B018 - Raises where it is not defined.
-      return centred
-    return kernels.unbiased(kernels.rbf(samples.centre(kernels.rows(x))))
-
-  def compare(self, first: Any, second: Any) -> float:
-    if self.kernel == 'linear':
-      scale = np.sqrt(first.unbiased_own * second.unbiased_own)
-      return first.unbiased_product(second) / scale
-    return kernels.inner(first, second)
+  debiased = True

@@ -19,12 +19,6 @@ KERNELS = {
 _EPSILON = 1e-9
 
 
-def _z_norm(x: np.ndarray) -> np.ndarray:
-  x = samples.centre(kernels.rows(x))  # Exactly 0 where it is constant.
-  deviation = x.std(axis=0)
-  return x / np.where(deviation > 0, deviation, 1)
-
-
 def _standardised(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
   mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
   return kernels.rows((x - mean) / np.sqrt(variance + _EPSILON))
@@ -41,8 +35,8 @@ def _groups(x: np.ndarray, groups: int) -> np.ndarray:
 
 NORMALISATIONS = {
   'none': kernels.rows,
-  'centring': lambda x: samples.centre(kernels.rows(x)),
-  'z_norm': _z_norm,
+  'centring': kernels.centred_rows,
+  'z_norm': kernels.z_norm,
   'batch': lambda x: _standardised(x, (0, 1, 2)),
   'instance': lambda x: _standardised(x, (1, 2)),
   'layer': lambda x: _standardised(x, (1, 2, 3)),
@@ -83,6 +77,3 @@ class Dds(Similarity):
       )
     values = NORMALISATIONS[self.normalisation](x)
     return kernels.unbiased(KERNELS[self.kernel](values))
-
-  def compare(self, first: np.ndarray, second: np.ndarray) -> float:
-    return kernels.inner(first, second)

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 
-from transferability.measures import samples
 from transferability.similarity import kernels
 from transferability.similarity.registry import Similarity, register
 
@@ -31,13 +30,8 @@ class DeparaEdge(Similarity):
   centred: bool = True
 
   def prepare(self, x: np.ndarray) -> np.ndarray:
-    x = kernels.rows(x)
-    if self.centred:
-      x = samples.centre(x)
+    x = kernels.centred_rows(x) if self.centred else kernels.rows(x)
     return kernels.ranks(kernels.cosine(x))
-
-  def compare(self, first: np.ndarray, second: np.ndarray) -> float:
-    return kernels.inner(first, second)
 
 
 def combine(

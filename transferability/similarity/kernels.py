@@ -1,8 +1,10 @@
-"""Kernels and distances of images, their ranks, and products of such."""
+"""Kernels and distances of images, and their ranks, ready for products."""
 
 import numpy as np
 from scipy import stats
 from scipy.spatial import distance
+
+from transferability.measures import samples
 
 _BANDWIDTH = 0.5  # Of the RBF kernel, a share of the median distance.
 _ROUNDING = 1e-13  # A share of what was subtracted that is rounding.
@@ -11,6 +13,18 @@ _ROUNDING = 1e-13  # A share of what was subtracted that is rounding.
 def rows(x: np.ndarray) -> np.ndarray:
   """Returns [n, ...] as [n, d]."""
   return x.reshape(len(x), -1)
+
+
+def centred_rows(x: np.ndarray) -> np.ndarray:
+  """Returns [n, ...] as [n, d], less the means of the columns."""
+  return samples.centre(rows(x))
+
+
+def z_norm(x: np.ndarray) -> np.ndarray:
+  """As `centred_rows`, with columns of unit deviation."""
+  x = centred_rows(x)  # Exactly 0 where it is constant.
+  deviation = x.std(axis=0)
+  return x / np.where(deviation > 0, deviation, 1)
 
 
 def linear(x: np.ndarray) -> np.ndarray:
@@ -91,12 +105,7 @@ def centred(gram: np.ndarray) -> np.ndarray:
 
 
 def unit(matrix: np.ndarray, size: float) -> np.ndarray:
-  """Returns a matrix of unit Frobenius norm.
-
-  Args:
-    matrix: [n, n].
-    size: The norm before it was centred, which tells what is rounding.
-  """
+  """Returns an array of unit norm; `size` is that before it was centred."""
   norm = np.linalg.norm(matrix)
   if not norm > _ROUNDING * size:
     raise ValueError('All pairs of images are equally similar.')
@@ -118,13 +127,4 @@ def ranks(dissimilarities: np.ndarray) -> np.ndarray:
   lower = dissimilarities[np.tril_indices(len(dissimilarities), -1)]
   # What is equal but for the order of additions gets one rank.
   values = stats.rankdata(np.round(lower, 12))
-  values -= values.mean()
-  norm = np.linalg.norm(values)
-  if not norm > 0:
-    raise ValueError('All pairs of images are equally similar.')
-  return values / norm
-
-
-def inner(first: np.ndarray, second: np.ndarray) -> float:
-  """Returns the sum of products of entries, of matrices or of ranks."""
-  return float(np.vdot(first, second))
+  return unit(values - values.mean(), 0.0)

@@ -12,12 +12,8 @@ from transferability.similarity.registry import Similarity, register
 _EQUAL = 1e-9  # Correlations that differ by less are of one subspace.
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Directions:
-  """A network: its basis [n, k], and the features in it [k, d]."""
-
-  basis: np.ndarray
-  features: np.ndarray
+# A network: its basis [n, k], and the features in it [k, d].
+_Directions = tuple[np.ndarray, np.ndarray]
 
 
 @register(
@@ -49,17 +45,18 @@ class Pwcca(Similarity):
   def prepare(self, x: np.ndarray) -> _Directions:
     x = x.mean(axis=(1, 2)) if x.ndim == 4 else x
     basis = bases.basis(x)[0]
-    return _Directions(basis, basis.T @ samples.centre(x))
+    return basis, basis.T @ samples.centre(x)
 
   def compare(self, first: _Directions, second: _Directions) -> float:
-    if first.basis.shape[1] > second.basis.shape[1]:
+    if first[0].shape[1] > second[0].shape[1]:
       first, second = second, first
-    if first.basis.shape[1] == len(first.basis) - 1:
+    (basis, features), (other, _) = first, second
+    if basis.shape[1] == len(basis) - 1:
       return 1.0  # Each spans all that n images can differ in.
     directions, values, _ = linalg.svd(
-      first.basis.T @ second.basis, full_matrices=False, check_finite=False
+      basis.T @ other, full_matrices=False, check_finite=False
     )
-    along = directions.T @ first.features
+    along = directions.T @ features
     ends = np.flatnonzero(values[:-1] - values[1:] > _EQUAL) + 1
     weights = np.concatenate([_weights(g) for g in np.split(along, ends)])
     return weights @ np.clip(values, 0, 1) / weights.sum()

@@ -43,8 +43,11 @@ class Similarity:
     raise NotImplementedError
 
   def compare(self, first: Any, second: Any) -> float:
-    """Returns the similarity of two prepared networks; more is more similar."""
-    raise NotImplementedError
+    """Returns the similarity of two prepared networks; more is more similar.
+
+    By default the inner product of two arrays.
+    """
+    return float(np.vdot(first, second))
 
   def bounded(self, first: Any, second: Any) -> float:
     """Returns `compare` without what rounding adds beyond its bounds.
@@ -87,10 +90,7 @@ def check(x: ArrayLike, what: str = 'x') -> np.ndarray:
     )
   if len(x) < 3:
     raise ValueError(f'{what} has {len(x)} images; at least 3 are needed.')
-  if not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
-    raise ValueError(f'{what} has dtype {x.dtype}; give real numbers.')
-  x = x.astype(np.float64)
-  samples.check_range(x.reshape(len(x), -1), what)
+  x = samples.check_features(x.reshape(len(x), -1), what).reshape(x.shape)
   if (x == x[:1]).all():
     raise ValueError(f'{what} is the same for all images.')
   return x

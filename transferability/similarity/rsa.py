@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 
-from transferability.measures import samples
 from transferability.similarity import kernels
 from transferability.similarity.registry import Similarity, register
 
@@ -29,13 +28,7 @@ class Rsa(Similarity):
   standardise: bool = False
 
   def prepare(self, x: np.ndarray) -> np.ndarray:
-    x = samples.centre(kernels.rows(x))
-    if self.standardise:
-      deviation = x.std(axis=0)
-      x = x / np.where(deviation > 0, deviation, 1)
+    x = kernels.z_norm(x) if self.standardise else kernels.centred_rows(x)
     if x.shape[1] < 2:
       raise ValueError('RSA correlates images over features; 1 is too few.')
     return kernels.ranks(kernels.pearson(x))
-
-  def compare(self, first: np.ndarray, second: np.ndarray) -> float:
-    return kernels.inner(first, second)

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 
 from transferability.measures import samples
-from transferability.similarity import bases
+from transferability.similarity import bases, kernels
 from transferability.similarity.bases import FeatureMaps
 from transferability.similarity.registry import Similarity, register
 
@@ -59,7 +59,7 @@ class Svcca(Similarity):
   def prepare(self, x: np.ndarray) -> np.ndarray | FeatureMaps:
     if x.ndim == 4 and not self.flatten:
       return FeatureMaps(x, self.kept, self.keep)
-    x = x.reshape(len(x), -1)
+    x = kernels.rows(x)
     if x.shape[1] >= len(x):
       _warn_of_chance(len(x), x.shape[1])
     return bases.basis(x, self.kept, self.keep)[0]

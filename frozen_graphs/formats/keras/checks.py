@@ -76,7 +76,8 @@ def check_config(config: Any) -> None:
   for entry in objects(config):
     if 'class_name' not in entry:
       continue
-    what = f'{_name_of(entry)[:60]!r} ({str(entry["class_name"])[:60]})'
+    name = str(entry.get('name') or _member_of(entry, 'name') or '')
+    what = f'{name[:60]!r} ({str(entry["class_name"])[:60]})'
     # Keras looks for the second where a module does not have the first.
     names = [entry['class_name'], entry.get('registered_name') or 'None']
     names = [str(name).rpartition('>')[2] for name in names]
@@ -140,10 +141,6 @@ def objects(value: Any) -> Iterator[dict]:
       value = list(value.values())
     if isinstance(value, list):
       stack.extend((item, depth + 1, uses) for item in value)
-
-
-def _name_of(entry: dict) -> str:
-  return str(entry.get('name') or _member_of(entry, 'name') or '')
 
 
 def _member_of(entry: dict, key: str) -> Any:

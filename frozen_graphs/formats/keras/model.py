@@ -16,10 +16,9 @@ import re
 import sys
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import control_flow, graph_ends, variables
+from frozen_graphs import control_flow, graph_ends, tensors, variables
 from frozen_graphs.errors import GraphError, brief
 from frozen_graphs.formats.keras import files as keras_files
 from frozen_graphs.frozen import FrozenNetwork
@@ -134,12 +133,7 @@ def _named(
 
 
 def _frozen(traced, more: Sequence[NodeDef]) -> tf.compat.v1.GraphDef:
-  """Returns a concrete function's graph; what it captured becomes constants.
-
-  Args:
-    traced: The function.
-    more: Nodes to add.
-  """
+  """Returns a function's graph and more; what it captured becomes constants."""
   graph_def = traced.graph.as_graph_def()
   nodes = {node.name: node for node in graph_def.node}
   graph_def.node.extend(more)
@@ -156,20 +150,16 @@ def _frozen(traced, more: Sequence[NodeDef]) -> tf.compat.v1.GraphDef:
           'lookup table, for example); it cannot be frozen.'
         )
       values[name] = by_handle[id(tensor)].numpy()
-      _become_variable(nodes[name], values[name])
+      kind = tf.as_dtype(values[name].dtype)
+      fed = tensors.placeholder(name, kind, values[name].shape)
+      nodes[name].CopyFrom(fed)
+      nodes[name].op = 'VarHandleOp'
     elif nodes[name].op == 'Placeholder':  # Small ones are constants already.
       constants[name] = tensor.numpy()
   graph_def = control_flow.fold(graph_def, constants)
   for node in graph_def.node:
     node.attr.pop('_gradient_op_type', None)  # Known to this process alone.
   return variables.freeze(graph_def, lambda node: values[node.name])
-
-
-def _become_variable(node: NodeDef, value: np.ndarray) -> None:
-  node.CopyFrom(NodeDef(name=node.name, op='VarHandleOp'))
-  kind = tf.as_dtype(value.dtype)
-  node.attr['dtype'].type = kind.as_datatype_enum
-  node.attr['shape'].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
 
 
 def _inputs(model: Any):
@@ -234,8 +224,8 @@ def _recorded(call, path: str, taps: _Taps):
   @functools.wraps(call)
   def recorded(*args, **kwargs):
     result = call(*args, **kwargs)
-    tensors = [t for t in tf.nest.flatten(result) if tf.is_symbolic_tensor(t)]
-    taps.extend((path, tensor) for tensor in tensors)
+    flat = tf.nest.flatten(result)
+    taps.extend((path, t) for t in flat if tf.is_symbolic_tensor(t))
     return result
 
   return recorded

@@ -20,6 +20,7 @@ Function = Callable[..., Operand | tuple[Operand, ...]]
 _OPERATIONS: Registry[tuple[Function, frozenset[str]]] = Registry(
   'ONNX operation', __package__
 )
+ops = _OPERATIONS.names
 
 _QUANTISED = frozenset({
   'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear',
@@ -30,11 +31,9 @@ _QUANTISED = frozenset({
 def register_op(
   *ops: str, irrelevant: Collection[str] = ()
 ) -> Callable[[Function], Function]:
-  """Returns a decorator that makes operations known.
+  """Returns a decorator of what converts operations.
 
-  Args:
-    *ops: Their types.
-    irrelevant: Attributes that do not change what a network computes.
+  Attributes that are irrelevant do not change what a network computes.
   """
 
   def register(function: Function) -> Function:
@@ -43,11 +42,6 @@ def register_op(
     return function
 
   return register
-
-
-def ops() -> tuple[str, ...]:
-  """Returns the types that are known, sorted."""
-  return tuple(sorted(_OPERATIONS))
 
 
 def convert(

@@ -160,7 +160,7 @@ class NLEEPTest(absltest.TestCase):
       return np.full((len(values), num_clusters), 1 / num_clusters)
 
     with mock.patch.object(
-      measures.nleep.estimators, 'mixture_posteriors', posteriors
+      measures.leep.estimators, 'mixture_posteriors', posteriors
     ):
       _score('nleep', inputs)
       _score('nleep', inputs, budget=100 * 20 * 3**2)
