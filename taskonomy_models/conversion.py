@@ -86,9 +86,8 @@ def convert(
     group=group,
     image_size=image_size,
   )
-  return folder.add(
-    encoder, encoder.graph, overwrite=overwrite, image_size=image_size
-  )
+  changes = {'overwrite': overwrite, 'image_size': image_size}
+  return folder.add(encoder, encoder.graph, **changes)
 
 
 def encoder_of(
@@ -100,15 +99,13 @@ def encoder_of(
   group: str | None = None,
   image_size: int | None = None,
 ) -> Encoder:
-  """Returns a network as an encoder in memory, tried on a picture.
+  """Returns a network as an encoder in memory, tried on pictures.
 
   Args:
     network: With its representation.
     preprocessing: T, from an image to the input.
-    name: Of the encoder.
-    label: As shown in figures; default: the name.
-    group: Colour of its leaf in the similarity tree.
-    image_size: Side of the picture.
+    name: Of the encoder; `label` and `group` are as in `convert`.
+    image_size: Side of the pictures.
 
   Raises:
     ValueError: If T is missing or does not fit, or the network cannot be

@@ -47,19 +47,13 @@ _LIST = FLAGS.bool(
 )
 
 
-def _listing(networks: Sequence[zoo.ZooNetwork]) -> str:
-  packages_of = zoo.load().packages
-  lines = []
-  for network in networks:
-    package = packages_of[network.package]
-    lines.append(
-      f'{network.name:24}{network.group:18}{network.architecture:30}'
-      f'{package.name} {package.version} ({package.licence})'
-      f'{"" if network.default else " [" + network.why_not_default + "]"}'
-    )
-  size = sum(p.bytes for p in zoo.load().packages_of(networks))
-  lines.append(f'{len(networks)} networks, {size / 1e6:.0f} MB of packages')
-  return '\n'.join(lines)
+def _line(network: zoo.ZooNetwork) -> str:
+  package = zoo.load().packages[network.package]
+  return (
+    f'{network.name:24}{network.group:18}{network.architecture:30}'
+    f'{package.name} {package.version} ({package.licence})'
+    f'{"" if network.default else " [" + network.why_not_default + "]"}'
+  )
 
 
 def _convert(
@@ -84,14 +78,14 @@ def _convert(
 
 def main() -> None:
   networks = zoo.load().select(_NETWORKS.value, _GROUP.value)
+  size = sum(p.bytes for p in zoo.load().packages_of(networks)) / 1e6
+  said = f'{len(networks)} networks, {size:.0f} MB of packages'
   if _LIST.value:
-    print(_listing(networks))
+    print('\n'.join([*map(_line, networks), said]))
     return
   if _OUTPUT.value is None:
-    size = sum(p.bytes for p in zoo.load().packages_of(networks)) / 1e6
     raise ValueError(
-      f'Pass --output, the folder of the bank. {len(networks)} networks would '
-      f'be fetched, {size:.0f} MB of packages; --list shows them.'
+      f'Pass --output, the folder of the bank; it gets {said} (see --list).'
     )
   output = pathlib.Path(_OUTPUT.value)
   packages_dir = pathlib.Path(_PACKAGES_DIR.value or output / 'packages')
@@ -99,10 +93,9 @@ def main() -> None:
   bank = zoo_bank.ZooBank(output)
   wanted = []
   for network in networks:
-    definition = zoo_conversion.definition(
-      network, zoo.load().packages[network.package]
-    )
-    if _OVERWRITE.value or not bank.has(network.name, definition):
+    package = zoo.load().packages[network.package]
+    made_of = zoo_conversion.definition(network, package)
+    if _OVERWRITE.value or not bank.has(network.name, made_of):
       wanted.append(network)
   needed = zoo.load().packages_of(wanted)
   found, missing = packages.obtain_all(

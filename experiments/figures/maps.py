@@ -180,16 +180,13 @@ def _map_caption(
 ) -> None:
   axes = style.add_axes(figure, left, 0.4, 1.6, 0.13)
   ramp = np.linspace(-1 if is_signed else 0, 1, 256)[None]
-  if overlay:
-    colors = _over(np.full((1, 256, 3), 128, np.uint8), ramp)
-  else:
-    colors = _render(ramp, is_signed)
+  grey = np.full((1, 256, 3), 128, np.uint8)
+  colors = _over(grey, ramp) if overlay else _render(ramp, is_signed)
   axes.imshow(colors, aspect='auto')
+  style.without_ticks(axes, visible=False)
   ticks = {0: '-q', 127.5: '0', 255: 'q'} if is_signed else {0: '0', 255: 'q'}
   axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8.5)
-  axes.set_yticks([])
   axes.tick_params(length=2, pad=2)
-  axes.spines[:].set_visible(False)
   said = (
     f'{"Signed sum" if is_signed else "Sum"} over channels; each map is '
     'divided by q,\nthe 99.5 % quantile of its own magnitude.'
