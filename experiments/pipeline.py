@@ -31,8 +31,7 @@ from frozen_graphs.network import Network
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
-from taskonomy_models.encoder import Encoder
-from taskonomy_models.networks import Networks
+from taskonomy_models.encoder import Encoder, Networks
 from toolkit_basics import progress
 from transferability import map_transforms
 from transferability.model_space import ModelSpace

@@ -31,8 +31,7 @@ import tensorflow as tf
 
 from frozen_graphs.errors import about
 from frozen_graphs.network import Network
-from taskonomy_models.encoder import Encoder
-from taskonomy_models.networks import Networks
+from taskonomy_models.encoder import Encoder, Networks
 from toolkit_basics import files
 
 _FILE = 'bank.json'

@@ -27,7 +27,7 @@ _SIDE = 224  # Of the picture that a network is tried on, if nothing says.
 
 
 @dataclasses.dataclass(frozen=True)
-class Trial:
+class Tried:
   """What became of explaining pictures.
 
   Attributes:
@@ -138,7 +138,7 @@ def _parsed(preprocessing: str | None) -> Preprocessing:
 
 def check(
   network: frozen_graphs.Network, t: Preprocessing, image_size: int | None
-) -> Trial:
+) -> Tried:
   """Raises GraphError unless T fits, and pictures have gradients to be maps."""
   side = _side(network, image_size)
   made = t.output_shape((side, side, 3))
@@ -171,7 +171,7 @@ def tried(
   t: str | Preprocessing,
   method: str,
   image_size: int | None = None,
-) -> Trial:
+) -> Tried:
   """Explains two pictures, or one if its map is of no use."""
   with Explainer(
     network, preprocessing=t, methods=(method,), batch_size=1
@@ -187,7 +187,7 @@ def tried(
         fault = 'the map is zero'
       if fault:
         break
-  return Trial(fault, explanation.representation.shape[1:], seconds)
+  return Tried(fault, explanation.representation.shape[1:], seconds)
 
 
 def pictures(number: int, side: int) -> np.ndarray:

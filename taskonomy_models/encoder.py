@@ -1,10 +1,12 @@
-"""A model is data, not code: what is known of one frozen encoder."""
+"""A model is data, not code: what is known of a frozen encoder."""
 
 import dataclasses
 
 import tensorflow as tf
 
 import frozen_graphs
+
+_MAX_BYTES = 2**31
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,3 +56,39 @@ class Encoder:
           f'{self.sha256}. The file was changed or is damaged; get it anew.'
         )
     return network
+
+
+class Networks:
+  """The networks of a bank, each loaded once and cut once, within bounds.
+
+  Those that would take more memory than allowed are loaded anew for each use.
+  """
+
+  def __init__(self, max_bytes: int = _MAX_BYTES):
+    self._max_bytes, self._bytes = max_bytes, 0
+    self._kept: dict[tuple, frozen_graphs.Network] = {}
+
+  def get(self, encoder: Encoder) -> frozen_graphs.Network:
+    """Returns the network of an encoder; see `Encoder.load`."""
+    key = _key(encoder)
+    if key not in self._kept:
+      network = encoder.load()
+      size = network.graph_def.ByteSize()
+      if self._bytes + size > self._max_bytes:
+        return network
+      self._kept[key] = network
+      self._bytes += size
+    return self._kept[key]
+
+  def drop(self, encoder: Encoder) -> None:
+    """Frees the memory of a network that is not needed any more."""
+    network = self._kept.pop(_key(encoder), None)
+    if network is not None:
+      self._bytes -= network.graph_def.ByteSize()
+      network.close()
+
+
+def _key(encoder: Encoder) -> tuple:
+  graph = encoder.graph if isinstance(encoder.graph, str) else id(encoder.graph)
+  ends = encoder.input_tensor, encoder.representation_tensor
+  return encoder.name, graph, *ends

@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import json
 import pathlib
-import posixpath
 import re
 from typing import Any
 
@@ -210,15 +209,8 @@ def parse(text: str) -> Zoo:
 
 def is_inside(member: str) -> bool:
   """Whether a name in an archive stays below where it is unpacked."""
-  return (
-    bool(member)
-    and '\\' not in member
-    and ':' not in member
-    and not posixpath.isabs(member)
-    and posixpath.normpath(member) == member
-    and not member.startswith('../')
-    and member not in ('.', '..')
-  )
+  is_plain = '\\' not in member and ':' not in member
+  return is_plain and not {'', '.', '..'} & set(member.split('/'))
 
 
 def _faults_of_package(package: Package) -> Iterator[str]:
