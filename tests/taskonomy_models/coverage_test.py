@@ -197,7 +197,7 @@ def _explain(function, chosen, **options):
     graph_def, **TENSORS, preprocessing='range(-1, 1)', methods=chosen
   ) as explainer:
     inputs = explainer.preprocessing(images)
-    gradients = explainer._passes.run(inputs).gradients
+    gradients = explainer._passes._fetch(explainer._passes._gradients, inputs)
     return inputs, gradients, explainer
 
 

@@ -332,12 +332,12 @@ def _fully_connected(
   return result if b is None else tf.add(result, b)
 
 
-def _pool(op: str, kind: str, pool: Callable[..., tf.Tensor]) -> None:
+def register_pool(op: str, kind: str, pool: Callable[..., tf.Tensor]) -> None:
   @register_op(op, kind)
   def convert(operator: Operator, x: tf.Tensor) -> tf.Tensor:
     size = operator.get('FilterHeight'), operator.get('FilterWidth')
     return pool(x, size, *_window(operator))
 
 
-_pool('AVERAGE_POOL_2D', 'AvgPool', tf.nn.avg_pool2d)
-_pool('MAX_POOL_2D', 'MaxPool', tf.nn.max_pool2d)
+register_pool('AVERAGE_POOL_2D', 'AvgPool', tf.nn.avg_pool2d)
+register_pool('MAX_POOL_2D', 'MaxPool', tf.nn.max_pool2d)
