@@ -87,9 +87,7 @@ def score(
 
 
 def transrate_sweep(
-  features: Mapping[str, np.ndarray],
-  labels: np.ndarray,
-  epsilons: Sequence[float] = EPSILONS,
+  features: Mapping[str, np.ndarray], labels: np.ndarray
 ) -> dict[str, dict[float, dict[str, float]]]:
   """Returns TransRate by form, epsilon and candidate."""
   transrate = functools.partial(measures.score, 'transrate', labels=labels)
@@ -99,7 +97,7 @@ def transrate_sweep(
         name: transrate(features=values, form=form, epsilon=epsilon)
         for name, values in features.items()
       }
-      for epsilon in epsilons
+      for epsilon in EPSILONS
     }
     for form in _SWEEP_FORMS
   }
