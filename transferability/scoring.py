@@ -11,7 +11,6 @@ import numpy as np
 from transferability import measures
 
 EPSILONS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
-_SWEEP_FORMS = ('paper', 'experiments')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,5 +98,5 @@ def transrate_sweep(
       }
       for epsilon in EPSILONS
     }
-    for form in _SWEEP_FORMS
+    for form in ('paper', 'experiments')
   }
