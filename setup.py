@@ -38,6 +38,7 @@ setuptools.setup(
     ]
   ),
   package_data={
+    'attribution_transfer': ['py.typed'],
     'experiments': ['report_page/*'],
     'taskonomy_models': [
       'task_bank/*.csv',

@@ -82,12 +82,10 @@ class Explainer:
     """Builds the graph of the encoder and its gradients.
 
     Args:
-      graph: A network; or whatever `frozen_graphs.load` makes one of, such as a
-        frozen graph, which is not changed, or the path of one.
+      graph: A network, or whatever `frozen_graphs.load` makes one of.
       input_tensor: A float tensor [N, h, w, c] (or [N, c, h, w]); default: the
-        network's.
-      representation_tensor: A tensor [N, ...] computed from it; default: the
-        network's.
+        network's, as is that of the representation.
+      representation_tensor: A tensor [N, ...] computed from it.
       preprocessing: T, from an image to the encoder's input.
       methods: Names or methods.
       batch_size: Images that are processed at once.
@@ -99,11 +97,9 @@ class Explainer:
       GraphError: If the graph cannot be used, or an operation has no rule.
       ValueError: If another argument is wrong.
     """
-    self.preprocessing = (
-      Preprocessing.parse(preprocessing)
-      if isinstance(preprocessing, str)
-      else preprocessing
-    )
+    if isinstance(preprocessing, str):
+      preprocessing = Preprocessing.parse(preprocessing)
+    self.preprocessing = preprocessing
     self.methods = _as_methods(methods, per_unit)
     self.network = _as_network(graph, input_tensor, representation_tensor, name)
     self.name = self.network.name

@@ -185,11 +185,7 @@ def mark_activations(
   if unknown:
     raise UnsupportedOpError(_NO_RULE.format(_listing(unknown)))
   if nonlinear and not entries and not operands:
-    raise UnsupportedOpError(
-      f'No activation to override, although the graph is not linear: '
-      f'{_listing(nonlinear)}. Use the method gradient_times_input, which '
-      'needs none.'
-    )
+    raise UnsupportedOpError(_no_activation_message(nonlinear))
   return _insert_marks(subgraph, entries, operands), ruled
 
 
@@ -248,6 +244,14 @@ def _listing(descriptions: list[str]) -> str:
   more = len(descriptions) - 5
   rest = f' and {more} more' if more > 0 else ''
   return ', '.join(descriptions[:5]) + rest
+
+
+def _no_activation_message(nonlinear: list[str]) -> str:
+  return (
+    f'No activation to override, although the graph is not linear: '
+    f'{_listing(nonlinear)}. Use the method gradient_times_input, which needs '
+    'none.'
+  )
 
 
 def _insert_marks(

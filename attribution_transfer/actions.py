@@ -108,14 +108,14 @@ def rank(
 
 
 def insert(
-  run: str | os.PathLike, network: Encoder, *, batch_size: int = 50
+  run: str | os.PathLike, network: Encoder, *, batch_size: int | None = None
 ) -> Placement:
   """Places one more network among those of a run; the others stay.
 
   Args:
     run: The folder of a run, or of `compare`'s output.
     network: What `attribution_transfer.network` returns.
-    batch_size: Images computed at once.
+    batch_size: Images computed at once; default: as for the others.
 
   Raises:
     ValueError: If the network does not fit the run's model spaces.

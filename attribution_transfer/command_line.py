@@ -38,8 +38,10 @@ COMMANDS = {
 
 def _doc(module: str) -> str:
   """Returns a module's docstring without importing it."""
-  path = importlib.util.find_spec(module).origin
-  return ast.get_docstring(ast.parse(pathlib.Path(path).read_bytes()))
+  spec = importlib.util.find_spec(module)
+  assert spec and spec.origin, module
+  content = pathlib.Path(spec.origin).read_bytes()
+  return ast.get_docstring(ast.parse(content)) or ''
 
 
 def in_short_names(text: str) -> str:

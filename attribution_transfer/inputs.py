@@ -1,6 +1,6 @@
 """What a comparison is made of: networks, a bank of them, and images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import os
 import re
 
@@ -25,11 +25,8 @@ def network(
   representation: str,
   preprocessing: str,
   name: str | None = None,
-  input: str | None = None,
   label: str | None = None,
   group: str | None = None,
-  format: str | None = None,
-  constants: Mapping[str, object] | None = None,
   **options,
 ) -> Encoder:
   """Returns a network to be compared, checked and tried on a picture.
@@ -42,12 +39,10 @@ def network(
     preprocessing: From an image to the network's input, for example
       'resize(224) | range(-1, 1)'. A wrong range of values fails silently.
     name: Unique in its bank; default: what the source is called.
-    input: The tensor of the images; default: the network's first input.
     label: As shown in figures; default: the name.
     group: Of its task, for colours; None if unknown.
-    format: Of the source; default: what it looks like.
-    constants: Values of other inputs, by their names.
-    **options: Of the format, such as `signature` or `tags` of a SavedModel.
+    **options: Of `frozen_graphs.load`: `input`, `format`, `constants`, those
+      of the format.
 
   Raises:
     ValueError: If the network cannot be used; the message says why.
@@ -55,13 +50,7 @@ def network(
   """
   name = name or _name_of(source)
   loaded = frozen_graphs.load(
-    source,
-    input=input,
-    representation=representation,
-    name=name,
-    format=format,
-    constants=constants,
-    **options,
+    source, representation=representation, name=name, **options
   )
   return conversion.encoder_of(
     loaded, preprocessing, name=name, label=label, group=group
@@ -126,8 +115,9 @@ def images(
   if size is None and bank is not None:
     size = pipeline.probe_size(bank)
   if size is None:
-    is_array = isinstance(source, np.ndarray) and source.ndim == 4
-    size = source.shape[1:3] if is_array else (256, 256)
+    size = (256, 256)
+    if isinstance(source, np.ndarray) and source.ndim == 4:
+      size = source.shape[1:3]
   return probe_sets.load(
     source, num_images=num_images, image_size=size, seed=seed
   )

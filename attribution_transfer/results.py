@@ -11,6 +11,7 @@ from experiments import figures
 from experiments.evaluation import Evaluation, format_table
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
+from transferability import affinity
 
 Path = str | os.PathLike
 _SHOWN = 5
@@ -86,13 +87,13 @@ class Placement(_Table):
   """
 
   name: str
-  by_space: Mapping[str, list[Sequence[Any]]]
+  by_space: Mapping[str, Sequence[Sequence[Any]]]
 
   def rows(self) -> list[Sequence[Any]]:
     """Returns the rows of all spaces, each with the name of its space."""
     tables = list(self.by_space.items())
-    header = ('space', *tables[0][1][0])
-    return [header] + [(s, *row) for s, table in tables for row in table[1:]]
+    header = (*tables[0][1][0], 'space')
+    return [header] + [(*row, s) for s, table in tables for row in table[1:]]
 
   def _title(self) -> str:
     return f'{self.name} among the others, the nearest first:'
@@ -153,10 +154,7 @@ class Comparison:
 
   def to_csv(self, path: Path, method: str | None = None) -> None:
     """Writes a table of affinities, with names in the first row and column."""
-    rows = [('name', *self.names)]
-    matrix = self.affinity(method)
-    rows += [(name, *row) for name, row in zip(self.names, matrix, strict=True)]
-    files.write_csv(path, rows)
+    affinity.save_matrix(path, self.affinity(method), self.names)
 
   def plot_affinity(self, path: Path, method: str | None = None) -> None:
     """Draws the matrix as a heat map (.png or .pdf)."""

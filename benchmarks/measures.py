@@ -18,16 +18,16 @@ from transferability import measures
 
 FLAGS = cli.Flags()
 _MEASURES = FLAGS.some_of(
-  'measures', measures.names(), measures.names(), 'Which measures are timed.'
+  'measures', 'Which measures are timed.', measures.names(), measures.names()
 )
-_SAMPLES = FLAGS.integer('n', 10_000, 'Number of samples.', lower_bound=2)
-_FEATURES = FLAGS.integer('d', 2048, 'Number of features.', lower_bound=1)
-_CLASSES = FLAGS.integer('c', 100, 'Number of classes.', lower_bound=2)
+_SAMPLES = FLAGS.integer('n', 'Number of samples.', 10_000, lower_bound=2)
+_FEATURES = FLAGS.integer('d', 'Number of features.', 2048, lower_bound=1)
+_CLASSES = FLAGS.integer('c', 'Number of classes.', 100, lower_bound=2)
 _SOURCES = FLAGS.integer(
-  'cs', 1000, 'Number of classes that the sources tell apart.', lower_bound=1
+  'cs', 'Number of classes that the sources tell apart.', 1000, lower_bound=1
 )
 _TEXTBOOK = FLAGS.bool(
-  'textbook', True, 'Whether the plain implementations are timed too.'
+  'textbook', 'Whether the plain implementations are timed too.', True
 )
 
 Inputs = dict[str, np.ndarray]

@@ -17,19 +17,19 @@ from transferability import similarity
 
 FLAGS = cli.Flags()
 _MEASURES = FLAGS.some_of(
-  'measures', similarity.names(), similarity.names(), 'Which are timed.'
+  'measures', 'Which are timed.', similarity.names(), similarity.names()
 )
 _NETWORKS = FLAGS.integer(
-  'num_networks', 20, 'Number of networks.', lower_bound=2
+  'num_networks', 'Number of networks.', 20, lower_bound=2
 )
-_IMAGES = FLAGS.integer('n', 1000, 'Number of images.', lower_bound=4)
+_IMAGES = FLAGS.integer('n', 'Number of images.', 1000, lower_bound=4)
 _UNITS = FLAGS.integer(
-  'd', 2048, 'Number of units of each representation.', lower_bound=2
+  'd', 'Number of units of each representation.', 2048, lower_bound=2
 )
 _PAIRS = FLAGS.integer(
   'pairs',
-  1,
   'How many pairs the plain versions compute; 0 leaves these out.',
+  1,
   lower_bound=0,
 )
 

@@ -14,27 +14,27 @@ import os
 import numpy as np
 
 import toolkit_basics.cli as cli
-from experiments import evaluation, mini_bank, pipeline, shared_flags
-from probe_data import probe_sets, scene_dataset
+from experiments import evaluation, pipeline, shared_flags
+from probe_data import probe_sets
 from taskonomy_models import bank as banks
+from taskonomy_models.mini import building
 from toolkit_basics import files, progress
 from transferability import affinity as affinity_lib
 from transferability import oracle as oracle_lib
 from transferability import ranking
 
 FLAGS = cli.Flags()
-_BANKS = FLAGS.paths('bank', None, 'Folders of mini banks, with commas.')
+_BANKS = FLAGS.paths('bank', 'Folders of mini banks, with commas.')
 _ORACLE_DIR = FLAGS.path(
   'oracle_dir',
-  None,
   'Folder of the bank whose oracle is the truth; by default the first one.',
 )
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _SPLIT = FLAGS.enum(
   'split',
-  'validation',
-  ['validation', 'test'],
   'Scenes that are projected, and on which the oracle was measured.',
+  ['validation', 'test'],
+  'validation',
 )
 _NUM_IMAGES = shared_flags.num_images(FLAGS, 300)
 _OUTPUT = shared_flags.output(FLAGS, 'work/recipes', 'a folder')
@@ -42,24 +42,6 @@ FLAGS.require(_BANKS)
 
 _METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _ORACLES = {'validation': 'oracle_validation.csv', 'test': 'oracle.csv'}
-
-
-def _probe(
-  data_dir: str, sizes: mini_bank.DataSizes, split: str, number: int
-) -> probe_sets.ProbeSet:
-  data = mini_bank.split_data(data_dir, sizes, split)
-  path = os.path.join(
-    data_dir,
-    scene_dataset.folder_name(
-      split, getattr(sizes, split), mini_bank.IMAGE_SIZE
-    ),
-    'image.npy',
-  )
-  return probe_sets.load(
-    path,
-    num_images=min(number, len(data['image'])),
-    image_size=(mini_bank.IMAGE_SIZE,) * 2,
-  )
 
 
 def _mean_ratio(folder: str) -> float:
@@ -76,7 +58,7 @@ def _rows(folder: str, oracle: oracle_lib.Oracle, probe, output: str):
   spaces = pipeline.project(
     bank, probe, projection, os.path.join(output, f'{name}-{probe.name}')
   )
-  recipe = mini_bank.recipe_of(folder)
+  recipe = building.recipe_of(folder)
   for method, space in spaces.items():
     matrix = space.affinity(bank.names)
     others = matrix[~np.eye(len(matrix), dtype=bool)]
@@ -103,8 +85,14 @@ def main() -> None:
   oracle = oracle_lib.Oracle.load(
     os.path.join(_ORACLE_DIR.value or _BANKS.value[0], _ORACLES[_SPLIT.value])
   ).restrict(banks.load(_BANKS.value[0]).names)
-  sizes = mini_bank.data_sizes(_BANKS.value[0])
-  probe = _probe(_DATA_DIR.value, sizes, _SPLIT.value, _NUM_IMAGES.value)
+  sizes = building.data_sizes(_BANKS.value[0])
+  scenes = building.Scenes(_DATA_DIR.value, sizes)
+  scenes.split(_SPLIT.value)  # They are rendered if they are not there.
+  probe = probe_sets.load(
+    scenes.path(_SPLIT.value, 'image'),
+    num_images=_NUM_IMAGES.value,
+    image_size=(building.IMAGE_SIZE,) * 2,
+  )
   header = 'bank noise common_start steps loss_ratio method P@1 P@3 P@5'
   table = [(*header.split(), 'spearman', 'mean_affinity')]
   for folder in progress.track(_BANKS.value, description='Comparing'):

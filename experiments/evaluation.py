@@ -3,7 +3,8 @@
 Everything is written as CSV, so that it can be recomputed elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -26,16 +27,9 @@ from transferability import oracle as oracle_lib
 from transferability.model_space import ModelSpace
 
 _SUMMARY_K = (1, 3, 5)
-_INTERVAL_HEADER = (
-  'method',
-  'k',
-  'precision',
-  'precision_low',
-  'precision_high',
-  'recall_low',
-  'recall_high',
-  'p_value',
-  'p_within_groups',
+_INTERVALS = (
+  *('precision', 'precision_low', 'precision_high', 'recall_low'),
+  *('recall_high', 'p_value', 'p_within_groups'),
 )
 _NUM_DRAWS = 1000  # Of the images, for the intervals.
 
@@ -53,7 +47,7 @@ class Score:
     p_values: For each K, the share of relabelled affinities with as high a
       P@K; None where there is no affinity.
     p_values_within_groups: The same where tasks change places within their
-      group only; None if not all models have a group.
+      group only; None if a source of the oracle has no group.
   """
 
   curve: ranking.PrecisionRecall
@@ -61,6 +55,22 @@ class Score:
   draws: resampling.Draws | None = None
   p_values: np.ndarray | None = None
   p_values_within_groups: np.ndarray | None = None
+
+  def columns(self) -> dict[str, np.ndarray]:
+    """Returns P@K and R@K, with what is known of intervals and p-values.
+
+    Each [K], by the name of its column in a table.
+    """
+    found = {'precision': self.curve.precision, 'recall': self.curve.recall}
+    if self.draws is not None:
+      for kind in ('precision', 'recall'):
+        low, high = resampling.interval(getattr(self.draws, kind))
+        found |= {f'{kind}_low': low, f'{kind}_high': high}
+    if self.p_values is not None:
+      found['p_value'] = self.p_values
+    if self.p_values_within_groups is not None:
+      found['p_within_groups'] = self.p_values_within_groups
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +82,12 @@ class Evaluation:
     affinities: By method, float64 [num_models, num_models].
     rankings: By method, for each target its sources, best first.
     trees: By method.
-    tree_rand_index: By method, how well the tree's clusters are the groups;
-      empty if not all models have a group.
+    tree_rand_index: By method, how well the tree's clusters are the groups of
+      the models that have one; empty if none has.
     scores: By method, then by baseline; empty without an oracle.
+    relevant: By target, its best sources by the oracle; empty without one.
+    unscored: Models that have no part in the scores, as the oracle does not
+      know them.
     protocol: Of the trees.
   """
 
@@ -83,17 +96,45 @@ class Evaluation:
   rankings: Mapping[str, Mapping[str, tuple[str, ...]]]
   trees: Mapping[str, clustering.Tree]
   tree_rand_index: Mapping[str, float]
-  scores: Mapping[str, Score]
+  scores: Mapping[str, Score] = dataclasses.field(default_factory=dict)
+  relevant: Mapping[str, tuple[str, ...]] = dataclasses.field(
+    default_factory=dict
+  )
+  unscored: tuple[str, ...] = ()
   protocol: str = 'paper'
 
+  def only(self, methods: Collection[str]) -> 'Evaluation':
+    """Returns the part of some methods, without scores."""
+    parts = {}
+    for name in ('affinities', 'rankings', 'trees', 'tree_rand_index'):
+      known = getattr(self, name)
+      parts[name] = {m: known[m] for m in methods if m in known}
+    return dataclasses.replace(self, **parts, scores={})
 
-def load_oracle(bank: Bank) -> oracle_lib.Oracle | None:
-  """Returns the bank's oracle for the models of the bank, if it has one."""
+
+def load_oracle(
+  bank: Bank, known_only: bool = False
+) -> oracle_lib.Oracle | None:
+  """Returns the bank's oracle for the models of the bank, if it has one.
+
+  Args:
+    bank: The models.
+    known_only: Leave out models that the oracle does not know, and return None
+      if no target, or fewer than two models, are left.
+
+  Raises:
+    ValueError: If it does not know a model of the bank.
+  """
   if bank.oracle is None:
     return None
   oracle = oracle_lib.Oracle.load(bank.oracle, bank.oracle_affinity)
+  names = bank.names
+  if known_only:
+    names = tuple(name for name in names if name in oracle.sources)
+    if len(names) < 2 or not set(names) & set(oracle.targets):
+      return None
   try:
-    return oracle.restrict(bank.names)
+    return oracle.restrict(names)
   except ValueError as error:
     raise ValueError(f'{bank.oracle}: {error}') from error
 
@@ -103,18 +144,22 @@ def _group_preference(groups: Mapping[str, str]):
   return tasks.GROUP_PREFERENCE if known else None
 
 
+def _all_have_one(groups: Mapping[str, str], oracle: oracle_lib.Oracle) -> bool:
+  return set(oracle.sources) <= groups.keys()
+
+
 def baseline_scores(
-  oracle: oracle_lib.Oracle, groups: Mapping[str, str] | None
+  oracle: oracle_lib.Oracle, groups: Mapping[str, str]
 ) -> dict[str, Score]:
   """Returns the baselines and ceilings of an oracle, by name.
 
-  `random`; `groups`, that knows the group of each task; `constant_ranking`, one
-  order of the sources for all targets, read off the oracle itself;
-  `symmetrised_oracle`, what a symmetric measure as good as the oracle gets;
-  `oracle`.
+  `random`; `groups`, that knows the group of each task, if all have one;
+  `constant_ranking`, one order of the sources for all targets, read off the
+  oracle itself; `symmetrised_oracle`, what a symmetric measure as good as the
+  oracle gets; `oracle`.
   """
   scores = {'random': Score(baselines.random_baseline(oracle), 0.0)}
-  if groups is not None:
+  if _all_have_one(groups, oracle):
     scores['groups'] = Score(
       baselines.group_baseline(groups, oracle, _group_preference(groups))
     )
@@ -144,19 +189,23 @@ def score(
 
   Args:
     matrix: [num_models, num_models].
-    names: Of the models.
-    oracle: Of the same models.
-    groups: Of the models, if known.
+    names: Of the models; those that the oracle does not know have no part.
+    oracle: All its sources must be among the models.
+    groups: Of the models that have one.
     image_cosines: [images, num_models, num_models], of which the affinity is
       the mean; None if it is no mean over images.
   """
+  known = [i for i, name in enumerate(names) if name in oracle.sources]
+  names = [names[i] for i in known]
+  matrix = matrix[np.ix_(known, known)]
   rankings = ranking.rank_sources(matrix, names, oracle.targets)
   draws = within = None
   if image_cosines is not None:
     shares = resampling.weights(len(image_cosines), _NUM_DRAWS)
-    drawn = resampling.affinities(image_cosines, shares)
+    cosines = image_cosines[:, known][:, :, known]
+    drawn = resampling.affinities(cosines, shares)
     draws = resampling.score(drawn, names, oracle)
-  if groups is not None:
+  if groups and _all_have_one(groups, oracle):
     within = ranking.precision_p_values(matrix, names, oracle, groups=groups)
   return Score(
     ranking.precision_recall(rankings, oracle),
@@ -176,18 +225,15 @@ def evaluate(
   """Evaluates model spaces of a bank's models, one a method.
 
   Args:
-    bank: Its oracle and groups are used if it has them.
+    bank: Its oracle and groups are used if it has them. Models that the oracle
+      does not know have no part in the scores, but are ranked and are sources.
     spaces: By method.
     protocol: Of the tree, see `clustering.task_similarity_tree`.
     similarities: Other affinities of the models, by name, symmetric
       [num_models, num_models] with a unit diagonal; they follow the methods.
-
-  Raises:
-    ValueError: If the oracle does not know a model of the bank.
   """
-  names, groups, oracle = bank.names, bank.groups, load_oracle(bank)
-  targets = names if oracle is None else oracle.targets
-  affinities, rankings, trees, rand, scores = {}, {}, {}, {}, {}
+  names, oracle = bank.names, load_oracle(bank, known_only=True)
+  affinities, scores = {}, {}
   similarities = similarities or {}
   if taken := sorted(similarities.keys() & spaces.keys()):
     raise ValueError(f'{taken} are both methods and similarities.')
@@ -201,17 +247,77 @@ def evaluate(
       cosines = spaces[method].image_cosines(names)
       matrix = affinity_lib.mean_cosine(cosines)
     affinities[method] = matrix
-    rankings[method] = ranking.rank_sources(matrix, names, targets)
-    trees[method] = clustering.task_similarity_tree(matrix, names, protocol)
-    if groups is not None:
-      wanted = [groups[name] for name in names]
-      found = trees[method].clusters(len(set(wanted)))
-      rand[method] = clustering.adjusted_rand_index(found, wanted)
     if oracle is not None:
-      scores[method] = score(matrix, names, oracle, groups, cosines)
+      scores[method] = score(matrix, names, oracle, bank.groups, cosines)
   if oracle is not None:
-    scores |= baseline_scores(oracle, groups)
-  return Evaluation(names, affinities, rankings, trees, rand, scores, protocol)
+    scores |= baseline_scores(oracle, bank.groups)
+  idle = set()  # Sources that are no targets.
+  if oracle is not None:
+    idle = set(oracle.sources) - set(oracle.targets)
+  targets = [name for name in names if name not in idle]
+  return dataclasses.replace(
+    of_affinities(affinities, names, bank.groups, targets, protocol),
+    scores=scores,
+    relevant=relevant_sources(oracle),
+    unscored=()
+    if oracle is None
+    else tuple(name for name in names if name not in oracle.sources),
+  )
+
+
+def of_affinities(
+  affinities: Mapping[str, np.ndarray],
+  names: Sequence[str],
+  groups: Mapping[str, str],
+  targets: Sequence[str],
+  protocol: str = 'paper',
+) -> Evaluation:
+  """Returns what follows from affinities alone: rankings and trees.
+
+  Args:
+    affinities: By method, [num_models, num_models].
+    names: Of the models.
+    groups: Of the models that have one.
+    targets: Models to rank sources for.
+    protocol: Of the trees.
+  """
+  trees = {
+    method: clustering.task_similarity_tree(matrix, names, protocol)
+    for method, matrix in affinities.items()
+  }
+  rand = {}
+  if groups:
+    rand = {method: rand_index(tree, groups) for method, tree in trees.items()}
+  return Evaluation(
+    names=tuple(names),
+    affinities=affinities,
+    rankings={
+      method: ranking.rank_sources(matrix, names, targets)
+      for method, matrix in affinities.items()
+    },
+    trees=trees,
+    tree_rand_index=rand,
+    protocol=protocol,
+  )
+
+
+def relevant_sources(
+  oracle: oracle_lib.Oracle | None,
+) -> dict[str, tuple[str, ...]]:
+  """Returns the best sources of each target; empty without an oracle."""
+  targets = () if oracle is None else oracle.targets
+  return {target: oracle.relevant(target) for target in targets}
+
+
+def rand_index(tree: clustering.Tree, groups: Mapping[str, str]) -> float:
+  """Returns how well a tree's clusters, as many as groups, are the groups.
+
+  Models without a group are clustered with the others, but do not count.
+  """
+  known = [i for i, name in enumerate(tree.names) if name in groups]
+  wanted = [groups[tree.names[i]] for i in known]
+  found = tree.clusters(len(set(wanted)))[known]
+  return clustering.adjusted_rand_index(found.tolist(), wanted)
 
 
 def write_tables(evaluation: Evaluation, output: str | os.PathLike) -> None:
@@ -230,6 +336,8 @@ def write_tables(evaluation: Evaluation, output: str | os.PathLike) -> None:
     tree.save_linkage(output / 'tree' / csv)
     tree.save_newick(output / 'tree' / f'{method}.newick')
   if not evaluation.scores:
+    for name in ('precision_recall', 'intervals', 'summary'):
+      (output / f'{name}.csv').unlink(missing_ok=True)  # Of other networks.
     return
   files.write_csv(
     output / 'precision_recall.csv',
@@ -255,66 +363,39 @@ def at(values: np.ndarray, k: int) -> float:
 
 def interval_rows(scores: Mapping[str, Score]) -> list[Sequence]:
   """Returns P@K with 95 % intervals over images and p-values over labels."""
-  rows = [_INTERVAL_HEADER]
+  rows = [('method', 'k', *_INTERVALS)]
   for name, score in scores.items():
-    size = len(score.curve.k)
-    nothing = np.full(size, np.nan)
-    bounds = [nothing] * 4
-    if score.draws is not None:
-      bounds = [
-        *resampling.interval(score.draws.precision),
-        *resampling.interval(score.draws.recall),
-      ]
-    p_values = [
-      nothing if values is None else values
-      for values in (score.p_values, score.p_values_within_groups)
-    ]
-    columns = score.curve.k, score.curve.precision, *bounds, *p_values
-    for k, *values in zip(*columns, strict=True):
+    known, nothing = score.columns(), np.full(len(score.curve.k), np.nan)
+    columns = [known.get(column, nothing) for column in _INTERVALS]
+    for k, *values in zip(score.curve.k, *columns, strict=True):
       rows.append([name, int(k), *map(float, values)])
   return rows
 
 
 def summary_rows(evaluation: Evaluation) -> list[Sequence]:
-  """Returns the summary table, a header first; NaN where nothing is known."""
-  header = [
-    'method',
-    *(f'P@{k}' for k in _SUMMARY_K),
-    'R@5',
-    'P@5_low',
-    'P@5_high',
-    'spearman',
-    'p_value',
-    'p_within_groups',
-    'tree_rand_index',
-  ]
-  rows = [
-    [
-      name,
-      *(at(score.curve.precision, k) for k in _SUMMARY_K),
-      at(score.curve.recall, 5),
-      *_bounds(score),
-      score.spearman,
-      _p_value(score.p_values),
-      _p_value(score.p_values_within_groups),
-      evaluation.tree_rand_index.get(name, np.nan),
-    ]
-    for name, score in evaluation.scores.items()
-  ]
-  return [header, *rows]
+  """Returns the summary table, a header first; NaN where nothing is known.
 
-
-def _bounds(score: Score) -> tuple[float, float]:
-  """Returns the interval of P@5, NaN where there is none."""
-  if score.draws is None:
-    return np.nan, np.nan
-  low, high = resampling.interval(score.draws.precision)
-  return at(low, 5), at(high, 5)
-
-
-def _p_value(values: np.ndarray | None) -> float:
-  """Returns the p-value of P@5, or of the last K if there are fewer."""
-  return np.nan if values is None else float(values[min(5, len(values)) - 1])
+  P-values are those of P@5, or of the last K if there are fewer.
+  """
+  cells = [(f'P@{k}', 'precision', k) for k in _SUMMARY_K]
+  cells += [('R@5', 'recall', 5)]
+  cells += [(f'P@5_{end}', f'precision_{end}', 5) for end in ('low', 'high')]
+  p_values = 'p_value', 'p_within_groups'
+  header = ['method', *(cell[0] for cell in cells), 'spearman', *p_values]
+  rows = [[*header, 'tree_rand_index']]
+  for name, score in evaluation.scores.items():
+    known = score.columns()
+    last = min(5, len(score.curve.k))
+    rows.append(
+      [
+        name,
+        *(at(known.get(column, ()), k) for _, column, k in cells),
+        score.spearman,
+        *(at(known.get(column, ()), last) for column in p_values),
+        evaluation.tree_rand_index.get(name, np.nan),
+      ]
+    )
+  return rows
 
 
 def summary_of(output: str | os.PathLike) -> str:
@@ -325,10 +406,7 @@ def summary_of(output: str | os.PathLike) -> str:
   """
   output = pathlib.Path(output)
   if (output / 'summary.csv').exists():
-    header, *rows = files.read_csv(output / 'summary.csv')
-    return format_table(
-      [header, *([row[0], *map(float, row[1:])] for row in rows)]
-    )
+    return table_text(output / 'summary.csv')
   texts = []
   for path in sorted((output / 'ranking').glob('*.csv')):
     rows = [row[:4] for row in files.read_csv(path)]
@@ -347,17 +425,39 @@ def write_image_list(probe: ProbeSet, output: str | os.PathLike) -> None:
   )
 
 
-def format_table(rows: Sequence[Sequence]) -> str:
-  """Returns a table as text with aligned columns; NaN becomes a dash."""
+def table_text(path: str | os.PathLike) -> str:
+  """Returns a CSV file, a header and a column of names first, as text."""
+  header, *rows = files.read_csv(path)
+  return format_table([header, *([r[0], *map(_number, r[1:])] for r in rows)])
 
-  def cell(value) -> str:
+
+def _number(cell: str) -> int | float | str:
+  for kind in (int, float):
+    with contextlib.suppress(ValueError):
+      return kind(cell)
+  return cell
+
+
+def format_table(rows: Sequence[Sequence]) -> str:
+  """Returns a table, a header first, as text with aligned columns.
+
+  NaN becomes a dash, and a p-value (of a column `p` or `p_...`) that rounds to
+  0 becomes <0.001; other small numbers keep two digits.
+  """
+  header, *others = rows
+
+  def cell(column: str, value) -> str:
     if not isinstance(value, float):
       return str(value)
     if np.isnan(value):
       return '-'
-    return '<0.001' if 0 < value < 0.001 else f'{value:.3f}'
+    if not 0 < abs(value) < 0.001:
+      return f'{value + 0.0:.3f}'  # Never -0.000.
+    is_p_value = str(column).partition('_')[0] == 'p'
+    return '<0.001' if is_p_value else f'{value:.2g}'
 
-  texts = [[cell(value) for value in row] for row in rows]
+  texts = [[str(name) for name in header]]
+  texts += [list(map(cell, header, row)) for row in others]
   widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
   lines = [
     '  '.join(

@@ -8,8 +8,8 @@
 
 The second takes what it needs to know from a bank's bank.json. Prints the
 network's nearest neighbours, and its rank among the sources of every other
-network. Nothing else in the spaces is touched; `experiments.remove_model`
-undoes it.
+network. No other network is computed again; the tables, figures and page of the
+run are written anew. `experiments.remove_model` undoes it.
 """
 
 import pathlib
@@ -19,35 +19,28 @@ from experiments import insertion, shared_flags
 from taskonomy_models import bank as banks
 from taskonomy_models.encoder import Encoder
 
-_AS_THE_RUN = "; by default those of the spaces' run"
-
 FLAGS = cli.Flags()
 _SPACE = shared_flags.space(FLAGS)
-_GRAPH = FLAGS.path('graph', None, "File of the network's frozen graph.")
+_GRAPH = FLAGS.path('graph', "File of the network's frozen graph.")
 _INPUT = FLAGS.string(
-  'input', None, 'Name of the tensor that takes the images, as input:0.'
+  'input', 'Name of the tensor that takes the images, as input:0.'
 )
 _REPRESENTATION = FLAGS.string(
-  'representation', None, 'Name of the tensor of the representation.'
+  'representation', 'Name of the tensor of the representation.'
 )
 _PREPROCESSING = FLAGS.string(
   'preprocessing',
-  None,
   "What is done to images first, as 'resize(224) | range(-1, 1)'. Nothing "
   'can find out whether it is right.',
 )
 _BANK = shared_flags.bank(FLAGS, None, ' It replaces the four flags above.')
 _NAME = FLAGS.string(
   'name',
-  None,
   'What the network is called; by default as its file, or as the only one of '
   'the bank.',
 )
-_PROBE = shared_flags.probe(FLAGS, None, _AS_THE_RUN)
-_PROBE_DIR = shared_flags.probe_dir(FLAGS)
-_NUM_IMAGES = shared_flags.num_images(FLAGS, None, means=_AS_THE_RUN)
-_SEED = shared_flags.seed(FLAGS, None)
-_BATCH_SIZE = shared_flags.batch_size(FLAGS)
+_PROBE = shared_flags.SpaceProbe(FLAGS)
+_BATCH_SIZE = shared_flags.batch_size(FLAGS, None)
 _DEVICE = shared_flags.device(FLAGS)
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 
@@ -94,19 +87,16 @@ def _of_bank(bank: banks.Bank) -> Encoder:
 
 def main() -> None:
   encoder = _encoder()
-  probe = insertion.Probe(
-    _PROBE.value, _PROBE_DIR.value, _NUM_IMAGES.value, _SEED.value
-  )
   spaces = insertion.insert(
     _SPACE.value,
     encoder,
-    probe,
+    _PROBE.given(),
     _BATCH_SIZE.value,
     _DEVICE.value,
     _ON_BAD_MAP.value,
   )
-  for method, space in spaces.items():
-    print(f'{encoder.name} by {method}, the nearest first:')
+  for name, space in spaces.items():
+    print(f'{encoder.name} by {name}, the nearest first:')
     print(insertion.table(space, encoder.name))
 
 

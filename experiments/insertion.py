@@ -1,49 +1,39 @@
 """Places one more network in model spaces that a run has left.
 
 Nothing of the other networks is touched or computed again (the paper, section
-3.3): a new network costs its own maps, a removed one nothing.
+3.3): a new network costs its own maps, a removed one nothing. The tables,
+figures and page of the run are then written anew.
 """
 
-from collections.abc import Mapping
-import dataclasses
-import json
+from collections.abc import Iterator, Mapping
+import contextlib
 import os
 import pathlib
 from typing import Any
 
+from absl import logging
 import numpy as np
 
 from attribution import methods
-from experiments import evaluation, pipeline
+from experiments import evaluation, pipeline, results
+from experiments.run_record import RunRecord
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
+from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import progress
 from transferability import map_transforms
 from transferability.model_space import ModelSpace
 
-_PROBE_FLAGS = ('probe', 'probe_dir', 'num_images', 'seed')
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-  """Which images a space was made with; None where its run says so."""
-
-  probe: str | None = None
-  probe_dir: str | None = None
-  num_images: int | None = None
-  seed: int | None = None
-
-
-_AS_THE_RUN = Probe()
+Spaces = Mapping[str, ModelSpace]
 
 
 def open_spaces(folder: str | os.PathLike) -> dict[str, ModelSpace]:
-  """Returns the spaces of a folder by method.
+  """Returns the spaces of a folder, by the names of their folders.
 
   Args:
-    folder: A space, or a folder with a space for each method, as a run's
-      `model_space/`, or the run's folder.
+    folder: A space; or a folder with a space for each method and map transform,
+      as a run's `model_space/`; or the run's folder.
 
   Raises:
     FileNotFoundError: If there is no space.
@@ -58,128 +48,230 @@ def open_spaces(folder: str | os.PathLike) -> dict[str, ModelSpace]:
   if not found:
     raise FileNotFoundError(
       f'No model space in {folder}; pass the folder of a run, its model_space/ '
-      'or one method of it.'
+      'or one space of it.'
     )
-  spaces = [ModelSpace(path) for path in found]
-  return {space.settings['method']: space for space in spaces}
+  return {path.resolve().name: ModelSpace(path) for path in found}
 
 
-def load_probe(spaces: Mapping[str, ModelSpace], probe: Probe) -> ProbeSet:
+def load_probe(
+  spaces: Spaces, given: Mapping[str, Any] | None = None
+) -> ProbeSet:
   """Loads the images that spaces were made with, and checks that they are.
+
+  Args:
+    spaces: By name.
+    given: Which images; of `probe`, `probe_dir`, `num_images` and `seed` what
+      the run of the spaces does not say, or says wrongly.
 
   Raises:
     ValueError: If they are others, or it is not known which they are.
   """
   space = next(iter(spaces.values()))
-  known = _run_flags(space.folder)
-  values = {
-    name: getattr(probe, name)
-    if getattr(probe, name) is not None
-    else known.get(name)
-    for name in _PROBE_FLAGS
+  record = results.record_of(space)
+  known = {
+    'probe': space.settings['probe_set'],
+    'probe_dir': None,
+    'num_images': space.num_images,
+    'seed': 0,
   }
-  if values['probe'] is None:
-    values['probe'] = space.settings['probe_set']
-  if values['num_images'] is None:
-    values['num_images'] = space.num_images
+  flags = {} if record is None else record.flags
+  values = {n: flags.get(n, v) for n, v in known.items()} | dict(given or {})
   height, width, _ = space.settings['image_shape']
   loaded = probe_sets.load(
-    values['probe'],
-    probe_dir=values['probe_dir'],
-    num_images=values['num_images'],
+    values.pop('probe'),
     image_size=(height, width),
-    seed=values['seed'] or 0,
     progress=progress.track,
+    **values,
   )
   if loaded.digests != space.image_digests:
     raise ValueError(
-      f'{space.folder} was made with other images than {values}: they differ '
-      'in number, order or content. Pass the `probe`, `probe_dir`, '
-      '`num_images` and `seed` of its run.'
+      f'{space.folder} was made with other images than {loaded.name!r}, '
+      f'{values}: they differ in number, order or content. Pass the `probe`, '
+      '`probe_dir`, `num_images` and `seed` of its run.'
     )
   return loaded
 
 
-def _run_flags(space: pathlib.Path) -> dict[str, Any]:
-  """Returns the flags of the run that a space belongs to, if it has left any.
-
-  A run's spaces are two folders below its record; a study's, whose settings
-  have other names, are not.
-  """
-  path = space.resolve().parent.parent / 'run.json'
-  try:
-    return json.loads(path.read_text(encoding='utf-8'))['flags']
-  except (OSError, ValueError, KeyError):
-    return {}
-
-
 def projection(
-  spaces: Mapping[str, ModelSpace],
-  batch_size: int,
+  spaces: Spaces,
+  batch_size: int | None = None,
   device: str | None = None,
   on_bad_map: str = 'error',
 ) -> pipeline.Projection:
-  """Returns how the models of spaces were projected."""
+  """Returns how the models of spaces were projected.
+
+  Args:
+    spaces: By name.
+    batch_size: Images computed at once; None: as of the first model.
+    device: For example '/GPU:0'; None is TensorFlow's choice.
+    on_bad_map: See `pipeline.Projection`.
+  """
   first = next(iter(spaces.values()))
+  if batch_size is None:
+    names = first.models
+    batch_size = first.manifest(names[0])['batch_size'] if names else 50
   settings = [space.settings for space in spaces.values()]
   options = {each['method']: each['options'] for each in settings}
   transforms = [
     each.get('map_transform', map_transforms.NONE) for each in settings
   ]
+  record = results.complete(spaces)
+  flags = {} if record is None else record.flags
   return pipeline.Projection(
     tuple(methods.create(name, **own) for name, own in options.items()),
-    protocol=first.settings['protocol'],
+    protocol=settings[0]['protocol'],
     batch_size=batch_size,
     device=device,
     on_bad_map=on_bad_map,
+    save_maps=flags.get('save_maps', False),
+    keep_representations=bool(flags.get('similarities')),
     map_transforms=tuple(dict.fromkeys(transforms)),
   )
+
+
+def _fitted(encoder: Encoder, how: pipeline.Projection, spaces: Spaces) -> Bank:
+  """Returns a bank of an encoder that takes the images of spaces.
+
+  Raises:
+    ValueError: If it cannot.
+  """
+  space = next(iter(spaces.values()))
+  height, width, channels = space.settings['image_shape']
+  bank = pipeline.resized(Bank('', (encoder,)), (height, width))
+  (fitted,) = bank.encoders
+  if fitted != encoder:
+    logging.info('%s: T is "%s".', encoder.name, fitted.preprocessing)
+  size = pipeline.check_encoder(
+    fitted, bank.network(fitted.name), how, (height, width, channels)
+  )
+  if not how.inverse and size != space.map_shape[:2]:
+    raise ValueError(
+      f'{encoder.name}: its input has the size {size}, those of the other '
+      f'networks {space.map_shape[:2]}; protocol released_code compares maps '
+      'in the coordinates of the inputs, which must be of one size.'
+    )
+  return bank
+
+
+def _has(space: ModelSpace, name: str) -> bool:
+  return name in (*space.models, *space.unfinished)
+
+
+@contextlib.contextmanager
+def _all_or_nothing(
+  spaces: Spaces, name: str, record: RunRecord | None
+) -> Iterator[None]:
+  """Leaves spaces, and their run, as they were if the block raises."""
+  before = [
+    (space, _has(space, name), space.dropped_images)
+    for space in spaces.values()
+  ]
+  try:
+    yield
+  except BaseException:
+    for space, was_there, dropped in before:
+      space.restore_images(np.setdiff1d(space.dropped_images, dropped))
+      if not was_there and _has(space, name):
+        space.remove(name)
+    if record and not any(was_there for _, was_there, _ in before):
+      results.delete_arrays(record.output, name)
+    raise
 
 
 def insert(
   folder: str | os.PathLike,
   encoder: Encoder,
-  probe: Probe = _AS_THE_RUN,
-  batch_size: int = 50,
+  probe: Mapping[str, Any] | None = None,
+  batch_size: int | None = None,
   device: str | None = None,
   on_bad_map: str = 'error',
 ) -> dict[str, ModelSpace]:
   """Places a network in the spaces of a folder; see `open_spaces`.
 
+  A network whose graph takes another size than that of the images gets a
+  `resize` before its T. If the folder is that of a run, its tables, figures and
+  page are written anew.
+
   Returns:
-    The spaces by method.
+    The spaces by name.
 
   Raises:
-    ValueError: If the network or the images do not fit the spaces.
+    ValueError: If the network or the images do not fit the spaces, which then
+      stay as they were.
   """
   spaces = open_spaces(folder)
+  record = results.complete(spaces)
   how = projection(spaces, batch_size, device, on_bad_map)
-  shape = next(iter(spaces.values())).settings['image_shape']
-  pipeline.check_encoder(encoder, encoder.load(), how, tuple(shape))
+  bank = _fitted(encoder, how, spaces)
+  output, observer = pathlib.Path(), None  # Nothing is kept without a run.
+  if record is not None:
+    results.networks(record, spaces)  # An error in the bank is found here.
+    output = record.output
+    if record.noted('kind') == 'zoo':
+      observer = results.Measured(output)
   images = load_probe(spaces, probe)
-  pipeline.project_encoder(encoder, images, how, spaces)
+  with _all_or_nothing(spaces, encoder.name, record):
+    pipeline.project_encoder(
+      bank, images, how, spaces, output, observer=observer
+    )
+  if record is not None:
+    results.note_inserted(record, encoder)
+  _refresh(record, images, spaces)
   return spaces
 
 
-def remove(folder: str | os.PathLike, name: str) -> list[str]:
+def remove(
+  folder: str | os.PathLike,
+  name: str,
+  probe: Mapping[str, Any] | None = None,
+) -> list[str]:
   """Removes a network from the spaces of a folder.
 
+  If the folder is that of a run, its tables, figures and page are written anew.
+
+  Args:
+    folder: See `open_spaces`.
+    name: Of the network.
+    probe: Which images; see `load_probe`. Some are shown on the run's page.
+
   Returns:
-    The methods of the spaces it was in.
+    The spaces it was in.
 
   Raises:
-    ValueError: If it is in none.
+    ValueError: If it is in none, or a run would have one network left.
   """
-  removed = []
   spaces = open_spaces(folder)
-  for method, space in spaces.items():
-    if name in (*space.models, *space.unfinished):
-      space.remove(name)
-      removed.append(method)
-  if not removed:
+  holding = [each for each, space in spaces.items() if _has(space, name)]
+  if not holding:
     known = sorted({n for space in spaces.values() for n in space.models})
     raise ValueError(f'{folder} has no model {name!r}; it has {known}.')
-  return removed
+  record, images = results.complete(spaces), None
+  if record is not None:
+    left = set(results.networks(record, spaces)) - {name}
+    if len(left) < 2:
+      raise ValueError(
+        f'{folder} would have {len(left)} network left; a run compares two or '
+        'more. Delete its folder instead.'
+      )
+    images = load_probe(spaces, probe)
+  for space in holding:
+    spaces[space].remove(name)
+  if record is not None:
+    results.forget(record, name)
+  _refresh(record, images, spaces)
+  return holding
+
+
+def _refresh(
+  record: RunRecord | None, images: ProbeSet | None, spaces: Spaces
+) -> None:
+  if record is None:
+    logging.info(
+      'These are not all spaces of a run that has its results; only they were '
+      'changed.'
+    )
+  else:
+    results.rewrite(record, images, spaces)
 
 
 def placement(space: ModelSpace, name: str) -> list[tuple]:
@@ -207,5 +299,8 @@ def placement(space: ModelSpace, name: str) -> list[tuple]:
 
 
 def table(space: ModelSpace, name: str) -> str:
-  """Returns `placement` as text."""
-  return evaluation.format_table(placement(space, name))
+  """Returns `placement` as text; affinities have four digits that count."""
+  header, *rows = placement(space, name)
+  return evaluation.format_table(
+    [header, *((row[0], f'{row[1]:.4g}', *row[2:]) for row in rows)]
+  )

@@ -43,6 +43,11 @@ class MapFile:
         os.fsync(file.fileno())
       os.replace(self._partial, self._path)
 
+  def delete(self) -> None:
+    """Deletes the file, finished or not."""
+    for path in (self._path, self._partial):
+      path.unlink(missing_ok=True)
+
   def _create(self, shape: tuple[int, ...]) -> None:
     self._path.parent.mkdir(parents=True, exist_ok=True)
     temporary = self._path.with_name(f'.{self._path.name}.new')

@@ -10,19 +10,20 @@ bank's folder. A killed run goes on where it stopped.
 from absl import logging
 
 import toolkit_basics.cli as cli
-from experiments import mini_bank, shared_flags, transfers
+from experiments import shared_flags
+from taskonomy_models.mini import building, transfers
 from toolkit_basics import progress
 
 FLAGS = cli.Flags()
-_BANK = FLAGS.path('bank', 'work/mini_bank', 'Folder of the trained bank.')
+_BANK = FLAGS.path('bank', 'Folder of the trained bank.', 'work/mini_bank')
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _NUM_TRAIN = FLAGS.list(
   'num_train',
-  ['2000', '200'],
   'Numbers of training pictures; for each the transfers are measured.',
+  ['2000', '200'],
 )
 _SEEDS = FLAGS.integer(
-  'seeds', 3, 'How often each readout is trained.', lower_bound=1
+  'seeds', 'How often each readout is trained.', 3, lower_bound=1
 )
 _WORKERS = shared_flags.workers(FLAGS)
 
@@ -32,14 +33,8 @@ def main() -> None:
     num_images=tuple(int(number) for number in _NUM_TRAIN.value),
     seeds=tuple(range(_SEEDS.value)),
   )
-  transfers.measure(
-    _BANK.value,
-    _DATA_DIR.value,
-    mini_bank.data_sizes(_BANK.value),
-    plan,
-    _WORKERS.value,
-    progress.track,
-  )
+  scenes = building.Scenes(_DATA_DIR.value, building.data_sizes(_BANK.value))
+  transfers.measure(_BANK.value, scenes, plan, _WORKERS.value, progress.track)
   transfers.write_oracle(_BANK.value, plan)
   for row in transfers.stability_table(_BANK.value, plan):
     logging.info('%s', row)

@@ -4,8 +4,10 @@ The unit of work is one model and one range of images, aligned to batches, so
 that a resumed run computes the very batches an uninterrupted one does.
 """
 
+import collections
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
+import itertools
 import os
 import pathlib
 import time
@@ -19,16 +21,14 @@ from attribution.explainer import Explainer
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from experiments.map_files import MapFile
-from experiments.projection import (
-  ON_BAD_MAP,
-  PROTOCOLS,
-  Observer,
-  Projection,
-  space_name,
-)
+from experiments.projection import ON_BAD_MAP as ON_BAD_MAP
+from experiments.projection import PROTOCOLS as PROTOCOLS
+from experiments.projection import Observer, Projection
+from experiments.projection import space_name as space_name
 from frozen_graphs import session
 from frozen_graphs.errors import about
 from frozen_graphs.network import Network
+from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
@@ -37,25 +37,6 @@ from toolkit_basics import progress
 from transferability import map_transforms
 from transferability.model_space import ModelSpace
 from transferability.points import BadMapError, Writer
-
-__all__ = [
-  'ON_BAD_MAP',
-  'PROTOCOLS',
-  'Observer',
-  'Projection',
-  'check',
-  'check_encoder',
-  'dropped_images',
-  'method_objects',
-  'probe_size',
-  'project',
-  'project_encoder',
-  'refusals',
-  'representation_path',
-  'resized',
-  'space_name',
-]
-
 
 _REPRESENTATION = ' representation'  # No method can have this name.
 
@@ -70,45 +51,78 @@ def _fixed_size(bank: Bank, encoder: Encoder) -> tuple[int | None, int | None]:
   return bank.network(encoder.name).input_shape[:2]
 
 
-def _input_side(bank: Bank, encoder: Encoder) -> int | None:
-  """Returns the larger side of an encoder's input if T or the graph fix it."""
+def _input_size(bank: Bank, encoder: Encoder) -> tuple[int | None, int | None]:
+  """Returns height and width of an encoder's input if T or the graph fix it."""
   with about(encoder.name):
     t = Preprocessing.parse(encoder.preprocessing)
     shapes = [t.output_shape((side, side, 3))[:2] for side in (500, 600)]
   if shapes[0] != shapes[1]:
     shapes = [_fixed_size(bank, encoder)]
-  sides = [side for side in shapes[0] if side is not None]
-  return max(sides, default=None)
+  return shapes[0]
 
 
-def probe_size(bank: Bank) -> int:
-  """Returns the side of the probe images that suits a bank.
+def probe_size(bank: Bank, side: int = 0) -> tuple[int, int]:
+  """Returns height and width of the probe images that suit a bank.
 
   What the bank states, or else the largest input of its encoders, where their
-  T or graph fixes it; if nothing does, 256 as in the paper.
+  T or graph fixes it; if nothing does, 256 x 256 as in the paper.
+
+  Args:
+    bank: The encoders.
+    side: If not 0, the answer is squares of this side, whatever the bank.
   """
-  if bank.image_size is not None:
-    return bank.image_size
-  sides = [_input_side(bank, encoder) for encoder in bank.encoders]
-  return max((side for side in sides if side is not None), default=256)
+  if side or bank.image_size:
+    return (side or bank.image_size,) * 2
+  sizes = [_input_size(bank, encoder) for encoder in bank.encoders]
+  height, width = (
+    max((n for n in sides if n), default=256)
+    for sides in zip(*sizes, strict=True)
+  )
+  return height, width
 
 
-def resized(bank: Bank, side: int) -> Bank:
-  """Returns a bank that takes square images of another size.
+def load_probe(
+  bank: Bank,
+  probe: str | os.PathLike,
+  image_size: tuple[int, int] | None = None,
+  track: Callable[..., Iterable] = progress.track,
+  **options,
+) -> ProbeSet:
+  """Loads a probe set at the size that suits a bank.
+
+  Args:
+    bank: The encoders that will see it.
+    probe: See `probe_sets.load`.
+    image_size: Height and width, if not those of `probe_size`.
+    track: Shows progress.
+    **options: Others of `probe_sets.load`, such as `num_images`.
+  """
+  size = image_size or probe_size(bank)
+  return probe_sets.load(probe, image_size=size, progress=track, **options)
+
+
+def resized(bank: Bank, image_size: tuple[int, int]) -> Bank:
+  """Returns a bank that takes images of another size.
 
   An encoder whose graph takes one size only, and whose T does not bring images
   to it, gets a `resize` before its T.
 
+  Args:
+    bank: The encoders.
+    image_size: Height and width.
+
   Raises:
     ValueError: If a T cannot be read.
   """
-  encoders = tuple(_resized(bank, encoder, side) for encoder in bank.encoders)
+  encoders = tuple(_resized(bank, e, image_size) for e in bank.encoders)
   return dataclasses.replace(bank, encoders=encoders)
 
 
-def _resized(bank: Bank, encoder: Encoder, side: int) -> Encoder:
+def _resized(
+  bank: Bank, encoder: Encoder, image_size: tuple[int, int]
+) -> Encoder:
   t = Preprocessing.parse(encoder.preprocessing)
-  found = t.output_shape((side, side, 3))[:2]
+  found = t.output_shape((*image_size, 3))[:2]
   height, width = _fixed_size(bank, encoder)
   if None in (height, width) or found == (height, width):
     return encoder
@@ -287,6 +301,8 @@ class _Model:
       if name in self._files:
         self._files[name].write(start, values)
     for name, method, transform in self._projection.spaces():
+      if name not in self._writers:
+        continue
       values = maps[method.name]
       if not self._projection.inverse:
         values = values.mean(axis=-1)
@@ -376,7 +392,6 @@ def project(
   """
   output = pathlib.Path(output)
   check(bank, projection, probe.images.shape[1:])
-  observer = observer or Observer()
   spaces = {
     name: ModelSpace.create(
       output / 'model_space' / name,
@@ -392,63 +407,65 @@ def project(
     _Model(encoder, bank.networks, projection, spaces, output)
     for encoder in bank.encoders
   ]
+  _project_models(models, probe.images, track, observer or Observer())
+  return spaces
+
+
+def _project_models(
+  models: Sequence[_Model],
+  images: np.ndarray,
+  track: Callable[..., Iterable],
+  observer: Observer,
+) -> None:
+  """Projects models one after the other, with one bar of progress for all."""
   work = [(model, model.missing()) for model in models]
-  batches = track(
-    [(model, start) for model, starts in work for start in starts],
-    description='Projecting models',
-  )
-  remaining = iter(batches)
+  every = [(model, start) for model, starts in work for start in starts]
+  remaining = iter(track(every, description='Projecting models'))
   for model, starts in work:
-    # One explainer at a time; the progress of all models is one bar.
-    left = _starts(remaining, len(starts))
+    left = (start for _, start in itertools.islice(remaining, len(starts)))
     try:
       if starts:
-        model.project(probe.images, left, observer)
+        model.project(images, left, observer)
       model.finish()
     except ValueError as error:
       observer.failed(model.encoder, error)
       model.remove()
-      for _ in left:
-        pass
-  return spaces
+      collections.deque(left, maxlen=0)
+  next(remaining, None)  # The last one is done, too.
 
 
 def project_encoder(
-  encoder: Encoder,
+  bank: Bank,
   probe: ProbeSet,
   projection: Projection,
   spaces: Mapping[str, ModelSpace],
+  output: str | os.PathLike,
   track: Callable[..., Iterable] = progress.track,
+  observer: Observer | None = None,
 ) -> None:
   """Projects one more model into spaces that exist; the others stay.
 
   Args:
-    encoder: The model.
+    bank: Of this model alone.
     probe: The images of the spaces.
-    projection: As the others were projected; without saving maps.
-    spaces: By method.
+    projection: As the others were projected.
+    spaces: By name; spaces of the projection that are not there are left out.
+    output: Gets maps and representations, if they are kept.
     track: Shows progress.
+    observer: Is told how it ended.
 
   Raises:
     ValueError: If the model cannot be projected, or a space has another model
       of its name.
   """
   session.check_device(projection.device)
-  networks = Networks()
-  network = networks.get(encoder)
+  (encoder,) = bank.encoders
+  network = bank.network(encoder.name)
   check_encoder(encoder, network, projection, probe.images.shape[1:])
-  model = _Model(encoder, networks, projection, spaces, pathlib.Path())
-  if starts := model.missing():
-    description = f'Projecting {encoder.name}'
-    batches = track(starts, description=description)
-    model.project(probe.images, batches, Observer())
-  model.finish()
-
-
-def _starts(remaining: Iterable, number: int) -> Iterable[int]:
-  for _ in range(number):
-    _, start = next(remaining)
-    yield start
+  model = _Model(
+    encoder, bank.networks, projection, spaces, pathlib.Path(output)
+  )
+  _project_models([model], probe.images, track, observer or Observer())
 
 
 def dropped_images(spaces: Mapping[str, ModelSpace]) -> list[str]:

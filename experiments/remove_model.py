@@ -2,6 +2,8 @@
 
 python -m experiments.remove_model --space=results/taskonomy-scenes \\
     --name=mine
+
+The tables, figures and page of the run are written anew.
 """
 
 import toolkit_basics.cli as cli
@@ -9,13 +11,14 @@ from experiments import insertion, shared_flags
 
 FLAGS = cli.Flags()
 _SPACE = shared_flags.space(FLAGS)
-_NAME = FLAGS.string('name', None, 'What the network is called.')
+_NAME = FLAGS.string('name', 'What the network is called.')
+_PROBE = shared_flags.SpaceProbe(FLAGS)
 FLAGS.require(_NAME)
 
 
 def main() -> None:
-  methods = insertion.remove(_SPACE.value, _NAME.value)
-  print(f'{_NAME.value} was removed from the spaces of {", ".join(methods)}.')
+  spaces = insertion.remove(_SPACE.value, _NAME.value, _PROBE.given())
+  print(f'{_NAME.value} was removed from the spaces {", ".join(spaces)}.')
 
 
 if __name__ == '__main__':

@@ -18,7 +18,6 @@ import numpy as np
 from experiments import evaluation as evaluations
 from experiments import figures
 from toolkit_basics import files
-from transferability import resampling
 
 _PARTS = pathlib.Path(__file__).parent / 'report_page'
 _PANEL = 96  # Pixels of a map in the gallery, at most.
@@ -30,9 +29,8 @@ def write(
   title: str,
   lead: str,
   labels: Sequence[str],
-  groups: Sequence[str | None] | None,
+  groups: Sequence[str | None],
   evaluation: evaluations.Evaluation,
-  relevant: Mapping[str, Sequence[str]],
   images: np.ndarray,
   maps: Mapping[str, np.ndarray],
   settings: Mapping[str, object],
@@ -45,9 +43,9 @@ def write(
     title: Of the page.
     lead: A sentence below the title.
     labels: Labels of the models.
-    groups: Groups of the models; None if unknown.
-    evaluation: Affinities, rankings, trees and scores.
-    relevant: The best sources of each target by the oracle; empty without one.
+    groups: Groups of the models, None where unknown.
+    evaluation: Affinities, rankings, trees and scores of the models; targets
+      without relevant sources are said to be so.
     images: uint8 [n, H, W, 3], those of the gallery.
     maps: For each method the maps of these images, [num_models, n, h, w, C].
     settings: Of the run.
@@ -56,10 +54,14 @@ def write(
   content = {
     **_found(evaluation),
     'labels': list(labels),
-    'groups': list(groups or [None] * len(labels)),
-    'group_colors': _group_colors(groups),
-    'relevant': relevant,
-    'num_targets': len(relevant),
+    'groups': list(groups),
+    'group_colors': {
+      group: color
+      for group, color in figures.group_colors(groups).items()
+      if group
+    },
+    'relevant': evaluation.relevant,
+    'num_targets': len(evaluation.relevant),
     'tree_axis': tree_axis,
     'gallery': {
       name: _gallery(images, values) for name, values in maps.items()
@@ -96,7 +98,10 @@ def _found(evaluation: evaluations.Evaluation) -> dict[str, Any]:
       for name, tree in evaluation.trees.items()
     },
     'summary': list(map(list, rows)),
-    'curves': {name: _curve(score) for name, score in scores.items()},
+    'curves': {
+      name: {column: v.tolist() for column, v in score.columns().items()}
+      for name, score in scores.items()
+    },
     'curve_styles': figures.curve_styles(scores),
   }
 
@@ -120,26 +125,6 @@ def _without_nan(value: Any) -> Any:
   return value
 
 
-def _group_colors(groups: Sequence[str | None] | None) -> dict[str, str]:
-  colors = figures.group_colors(groups or ())
-  return {group: color for group, color in colors.items() if group}
-
-
-def _curve(score: evaluations.Score) -> dict[str, list[float]]:
-  values = {}
-  for kind in ('precision', 'recall'):
-    values[kind] = getattr(score.curve, kind).tolist()
-    if score.draws is not None:
-      low, high = resampling.interval(getattr(score.draws, kind))
-      values[f'{kind}_low'], values[f'{kind}_high'] = (
-        low.tolist(),
-        high.tolist(),
-      )
-  if score.p_values is not None:
-    values['p_value'] = score.p_values.tolist()
-  return values
-
-
 def _gallery(images: np.ndarray, maps: np.ndarray) -> list[str]:
   """Returns for each image a strip: the image, then the map of each model."""
   panels = [images] + [
@@ -154,8 +139,6 @@ def _gallery(images: np.ndarray, maps: np.ndarray) -> list[str]:
 
 def _shrunk(panel: np.ndarray) -> np.ndarray:
   side = min(_PANEL, max(panel.shape[:2]))
-  if panel.shape[:2] == (side, side):
-    return panel
   return cv2.resize(panel, (side, side), interpolation=cv2.INTER_AREA)
 
 

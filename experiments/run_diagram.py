@@ -4,7 +4,6 @@ python -m experiments.run_diagram --output=docs/images/figure_1.png
 """
 
 import dataclasses
-import pathlib
 import tempfile
 
 import numpy as np
@@ -12,9 +11,7 @@ import numpy as np
 import toolkit_basics.cli as cli
 from attribution import methods
 from experiments import figures, pipeline, shared_flags, visuals
-from probe_data import probe_sets
 from taskonomy_models import bank as banks
-from toolkit_basics import progress
 from transferability import clustering
 
 FLAGS = cli.Flags()
@@ -31,9 +28,9 @@ _NETWORKS = shared_flags.networks(
   'three or more',
 )
 _PROBE = shared_flags.probe(FLAGS, 'scenes')
-_NUM_IMAGES = shared_flags.num_images(FLAGS, 200, lower_bound=3)
+_NUM_IMAGES = shared_flags.num_images(FLAGS, 200, least=3)
 _METHOD = FLAGS.enum(
-  'method', 'elrp', methods.names(), 'How attribution maps are made.'
+  'method', 'How attribution maps are made.', methods.names(), 'elrp'
 )
 
 
@@ -44,23 +41,15 @@ def main() -> None:
   chosen = {encoder.name: encoder for encoder in bank.encoders}
   encoders = tuple(chosen[name] for name in dict.fromkeys(_NETWORKS.value))
   bank = dataclasses.replace(bank, encoders=encoders)
-  side = pipeline.probe_size(bank)
-  probe = probe_sets.load(
-    _PROBE.value,
-    num_images=_NUM_IMAGES.value,
-    image_size=(side, side),
-    progress=progress.track,
-  )
+  probe = pipeline.load_probe(bank, _PROBE.value, num_images=_NUM_IMAGES.value)
   projection = pipeline.Projection(pipeline.method_objects([_METHOD.value]))
   with tempfile.TemporaryDirectory() as folder:
     (space,) = pipeline.project(bank, probe, projection, folder).values()
     affinity = space.affinity(bank.names)
     shown = np.arange(3)
     maps = visuals.example_maps(space, bank.names, shown)
-  output = pathlib.Path(_OUTPUT.value)
-  output.parent.mkdir(parents=True, exist_ok=True)
   figures.method_diagram(
-    output,
+    _OUTPUT.value,
     probe.images[shown],
     maps,
     affinity,
@@ -68,7 +57,7 @@ def main() -> None:
     [encoder.label for encoder in encoders],
     [encoder.group for encoder in encoders],
   )
-  print(f'Written: {output}')
+  print(f'Written: {_OUTPUT.value}')
 
 
 if __name__ == '__main__':

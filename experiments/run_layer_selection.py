@@ -31,8 +31,8 @@ _NETWORKS = shared_flags.networks(
 )
 _NUM_LAYERS = FLAGS.integer(
   'num_layers',
-  8,
   'How many layers of each network compete; they are evenly spaced.',
+  8,
   lower_bound=3,
 )
 _NUM_UNLABELLED = selection_cli.num_unlabelled(FLAGS)

@@ -82,9 +82,29 @@ class RunRecord:
       'seconds': {},
     }
 
+  @classmethod
+  def of(cls, output: str | os.PathLike) -> 'RunRecord | None':
+    """Returns the record in a folder as it is, or None if there is none."""
+    record = cls.__new__(cls)
+    record._output = pathlib.Path(output)
+    record._path = record._output / 'run.json'
+    if not record._path.exists():
+      return None
+    record._content = record._read()
+    return record
+
+  @property
+  def output(self) -> pathlib.Path:
+    return self._output
+
+  @property
+  def flags(self) -> dict[str, Any]:
+    """What the results depend on, as JSON gives it back."""
+    return self._content['flags']
+
   def _read(self) -> dict[str, Any]:
     try:
-      content = json.loads(self._path.read_text(encoding='utf-8'))
+      content = files.read_json(self._path)
       for name in ('flags', 'versions', 'digests', 'seconds'):
         content[name].items()
       content['finished']
@@ -134,7 +154,7 @@ class RunRecord:
 
   def start(self) -> None:
     """Makes the folder and claims it; before, nothing is written."""
-    self._output.mkdir(parents=True, exist_ok=True)
+    self._content['finished'] = False
     self._write()
 
   @property
@@ -176,5 +196,4 @@ class RunRecord:
     self._write()
 
   def _write(self) -> None:
-    text = json.dumps(self._content, indent=2) + '\n'
-    files.write_atomically(self._path, text.encode())
+    files.write_json(self._path, self._content)

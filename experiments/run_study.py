@@ -19,13 +19,12 @@ FLAGS = cli.Flags()
 _BANK = shared_flags.bank(FLAGS)
 _SECOND_BANK = FLAGS.path(
   'second_bank',
-  None,
   'Networks without an oracle, for second_group and merged_groups: a folder, '
   'for example of fetch_zoo or keras_applications.',
 )
 _PROBE = shared_flags.probes(FLAGS, study.Settings().probes)
 _PROBE_DIR = shared_flags.probe_dir(FLAGS)
-_NUM_IMAGES = shared_flags.num_images(FLAGS, 1000, lower_bound=2)
+_NUM_IMAGES = shared_flags.num_images(FLAGS, 1000, least=2)
 _IMAGE_SIZE = shared_flags.image_size(FLAGS)
 _METHODS = shared_flags.methods(FLAGS, '; the last is shown where only one is')
 _EPSILON = shared_flags.epsilon(FLAGS)
@@ -35,8 +34,8 @@ _SEED = shared_flags.seed(FLAGS)
 _OUTPUT = shared_flags.output(
   FLAGS, 'results/paper', 'a folder that experiments share'
 )
-_OVERWRITE = shared_flags.overwrite(
-  FLAGS, 'Conduct again what was conducted under the same settings.'
+_OVERWRITE = FLAGS.bool(
+  'overwrite', 'Conduct again what was conducted under the same settings.'
 )
 
 

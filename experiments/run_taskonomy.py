@@ -13,9 +13,9 @@ import toolkit_basics.cli as cli
 from experiments import (
   evaluation,
   pipeline,
+  results,
   shared_flags,
   similarities,
-  visuals,
 )
 from taskonomy_models import bank as banks
 
@@ -26,17 +26,17 @@ _IMAGE_SIZE = shared_flags.image_size(FLAGS)
 _METHODS = shared_flags.methods(FLAGS)
 _SIMILARITIES = FLAGS.some_of(
   'similarities',
+  'Similarities of the representations to show beside the methods.',
   similarities.names(),
   (),
-  'Similarities of the representations to show beside the methods.',
   may_be_empty=True,
 )
 _PROTOCOL = FLAGS.enum(
   'protocol',
-  'paper',
-  pipeline.PROTOCOLS,
   'Whether maps are compared as the paper says, or as the code that its '
   'authors released does.',
+  pipeline.PROTOCOLS,
+  'paper',
 )
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
@@ -44,13 +44,13 @@ _DEVICE = shared_flags.device(FLAGS)
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 _SPACE_DTYPE = FLAGS.enum(
   'space_dtype',
-  'float16',
-  ['float16', 'float32'],
   'How the numbers of the model space are stored: float32 takes twice the '
   'room.',
+  ['float16', 'float32'],
+  'float16',
 )
 _SAVE_MAPS = FLAGS.bool(
-  'save_maps', False, 'Also write the maps to maps/<method>/<network>.npy.'
+  'save_maps', 'Also write the maps to maps/<method>/<network>.npy.'
 )
 _RECORD = shared_flags.Record(FLAGS, 'results/taskonomy-PROBE')
 
@@ -75,9 +75,9 @@ def _projection() -> pipeline.Projection:
 
 def main() -> None:
   bank = banks.load(_BANK.value)
-  side = _IMAGE_SIZE.value or pipeline.probe_size(bank)
+  size = pipeline.probe_size(bank, _IMAGE_SIZE.value)
   projection = _projection()
-  pipeline.check(bank, projection, (side, side, 3))
+  pipeline.check(bank, projection, (*size, 3))
   evaluation.load_oracle(bank)  # An error in it is found here.
   output = _RECORD.folder(probe=_PROBE.name)
   settings = _RECORD.settings(_MAY_CHANGE)
@@ -88,25 +88,14 @@ def main() -> None:
     return
 
   with record.stage('images'):
-    probe = _PROBE.load(side)
+    probe = _PROBE.load(size)
   record.start()
   evaluation.write_image_list(probe, output)
   record.note('probe', probe.digest)
   record.note('skipped_images', dict(probe.skipped))
   with record.stage('projection'):
     spaces = pipeline.project(bank, probe, projection, output)
-  record.note('dropped_images', pipeline.dropped_images(spaces))
-  others = {}
-  if _SIMILARITIES.value:
-    with record.stage('similarities'):
-      kept = similarities.load(output, bank.names, spaces)
-      others = similarities.matrices(_SIMILARITIES.value, kept, spaces)
-  with record.stage('evaluation'):
-    result = evaluation.evaluate(bank, spaces, _PROTOCOL.value, others)
-    evaluation.write_tables(result, output)
-  with record.stage('figures'):
-    visuals.draw(bank, probe, spaces, result, output, settings)
-  record.finish()
+  results.finish('comparison', record, bank, probe, spaces)
   print(evaluation.summary_of(output))
   print(f'Results: {output}')
 

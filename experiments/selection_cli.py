@@ -61,78 +61,75 @@ class Selection:
       scene_targets: Default of --targets.
     """
     self._bank = shared_flags.bank(flags)
-    self._train_dir = flags.path(
-      'train_dir',
-      None,
-      'Your labelled images, a folder for each class; by default targets on '
-      'procedural scenes are taken instead.',
-    )
-    self._test_dir = flags.path(
-      'test_dir',
-      None,
-      'Labelled images to test on, likewise; by default 30 % of --train_dir.',
-    )
-    self._targets = flags.list(
-      'targets',
-      list(scene_targets),
-      'What is to be read off procedural scenes: some of '
-      f'{", ".join(targets.SCENE_TARGETS)}.',
-    )
-    self._num_train = flags.integer(
-      'num_train',
-      600,
-      'How many images are scored, and trained on; with --train_dir, how many '
-      'are read from it.',
-      lower_bound=20,
-    )
-    self._num_test = flags.integer(
-      'num_test', 400, 'How many scenes are tested on.', lower_bound=10
-    )
-    self._num_classes = flags.integer(
-      'num_classes',
-      10,
-      'In how many classes a target that is a number is cut, for measures that '
-      'need classes.',
-      lower_bound=2,
-    )
-    self._image_size = shared_flags.image_size(flags)
+    self._add_data(flags, scene_targets)
     self._grid = flags.integer(
       'grid',
-      grid,
       'Features are averaged over a grid of so many cells a side; 1 is global '
       'average pooling.',
+      grid,
       lower_bound=1,
     )
     self._measures = flags.list(
-      'measures', list(scoring.names()), 'Which label-based measures compete.'
+      'measures', 'Which label-based measures compete.', scoring.names()
     )
-    self._seeds = flags.integer(
-      'seeds', 2, 'How often each readout is trained.', lower_bound=1
-    )
-    self._steps = flags.integer(
-      'steps',
-      readouts.ReadoutRecipe().steps,
-      'In how many steps a readout is trained.',
-      lower_bound=5,
-    )
-    self._fine_tune_steps = flags.integer(
-      'fine_tune_steps',
-      0,
-      'If more than 0, the truth is not a readout of frozen features, but '
-      'fine-tuning of all kernels and biases in so many steps (slow).',
-      lower_bound=0,
-    )
-    self._num_draws = flags.integer(
-      'num_draws',
-      1000,
-      'How often candidates are drawn anew for intervals (the bootstrap).',
-      lower_bound=10,
-    )
+    self._add_truth(flags)
     self._batch_size = shared_flags.batch_size(flags)
     self._device = shared_flags.device(flags)
     self._data_dir = shared_flags.data_dir(flags)
     self._workers = shared_flags.workers(flags)
     self._record = shared_flags.Record(flags, f'results/{name}')
+
+  def _add_data(self, flags: cli.Flags, scene_targets: Sequence[str]) -> None:
+    self._train_dir = flags.path(
+      'train_dir',
+      'Your labelled images, a folder for each class; by default scenes.',
+    )
+    self._test_dir = flags.path(
+      'test_dir', 'Such images to test on; by default 30 % of --train_dir.'
+    )
+    known = ', '.join(targets.SCENE_TARGETS)
+    self._targets = flags.list(
+      'targets', f'What is read off scenes, of {known}.', scene_targets
+    )
+    self._num_train = flags.integer(
+      'num_train',
+      'How many images are scored, and trained on; with --train_dir, how many '
+      'are read from it.',
+      600,
+      lower_bound=20,
+    )
+    self._num_test = flags.integer(
+      'num_test', 'How many scenes are tested on.', 400, lower_bound=10
+    )
+    self._num_classes = flags.integer(
+      'num_classes',
+      'Into how many classes a target is cut that is a number.',
+      10,
+      lower_bound=2,
+    )
+    self._image_size = shared_flags.image_size(flags)
+
+  def _add_truth(self, flags: cli.Flags) -> None:
+    self._seeds = flags.integer(
+      'seeds', 'How often each readout is trained.', 2, lower_bound=1
+    )
+    steps = readouts.ReadoutRecipe().steps
+    self._steps = flags.integer(
+      'steps', 'In how many steps each is trained.', steps, lower_bound=5
+    )
+    self._fine_tune_steps = flags.integer(
+      'fine_tune_steps',
+      'If more than 0, the truth is not a readout of frozen features, but '
+      'fine-tuning of all kernels and biases in so many steps (slow).',
+      0,
+      lower_bound=0,
+    )
+    self._num_draws = flags.integer(
+      'num_draws',
+      'How often the bootstrap draws candidates anew, for intervals.',
+      1000,
+      lower_bound=10,
+    )
 
   def options(self) -> dict[str, Any]:
     """Returns how images are computed: `batch_size` and `device`."""
@@ -201,7 +198,7 @@ class Selection:
     )
 
   def _load_data(self, bank: Bank) -> Data:
-    side = self._image_size.value or pipeline.probe_size(bank)
+    size = pipeline.probe_size(bank, self._image_size.value)
     if self._train_dir.value is None:
       if self._test_dir.value is not None:
         raise ValueError('--test_dir has no meaning without --train_dir.')
@@ -210,7 +207,7 @@ class Selection:
         self._targets.value,
         self._num_train.value,
         self._num_test.value,
-        side,
+        size,
         num_classes=self._num_classes.value,
         workers=self._workers.value,
         progress=progress.track,
@@ -219,7 +216,7 @@ class Selection:
       self._train_dir.value,
       self._test_dir.value,
       self._num_train.value,
-      side,
+      size,
       progress=progress.track,
     )
 
@@ -241,8 +238,8 @@ def networks(bank: Bank, names: Sequence[str]) -> tuple[str, ...]:
 def num_unlabelled(flags: cli.Flags) -> cli.Flag[int]:
   return flags.integer(
     'num_unlabelled',
-    200,
     'On how many images label-free measures are computed: the first ones that '
     'are trained on.',
+    200,
     lower_bound=3,
   )

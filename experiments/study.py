@@ -5,10 +5,9 @@ A study is one experiment: a function of a `Study`, registered by name in
 spaces, which are computed when the first of them asks.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import functools
-import json
 import os
 import pathlib
 from typing import Any
@@ -17,16 +16,15 @@ from absl import logging
 import numpy as np
 
 from experiments import evaluation, pipeline, run_record, similarities
-from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
-from toolkit_basics import files, progress
+from toolkit_basics import files, memo, progress
 from transferability import affinity
 from transferability.model_space import ModelSpace
 from transferability.oracle import Oracle
 
-_FINDING = 'finding.json'
+_FINDING = 'finding'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +78,33 @@ class Finding:
   files: tuple[str, ...] = ()
 
 
+class Results:
+  """Writes what a study found into its folder, and remembers what it wrote."""
+
+  def __init__(self, folder: pathlib.Path):
+    self._folder = folder
+    self._figures: list[str] = []
+    self._tables: list[str] = []
+
+  @property
+  def files(self) -> tuple[str, ...]:
+    """What was written, figures first."""
+    return (*self._figures, *self._tables)
+
+  def draw(self, name: str, figure: Callable[..., None], *content, **options):
+    """Draws one of `figures`, given what comes behind its path."""
+    figure(self._folder / name, *content, **options)
+    self._figures.append(name)
+
+  def table(self, name: str, header: Sequence, rows: Iterable[Sequence]):
+    files.write_csv(self._folder / name, [header, *rows])
+    self._tables.append(name)
+
+  def matrix(self, name: str, matrix: np.ndarray, names: Sequence[str]):
+    affinity.save_matrix(self._folder / name, matrix, names)
+    self._tables.append(name)
+
+
 class Run:
   """A bank in the model spaces of one probe set.
 
@@ -109,14 +134,23 @@ class Run:
 
   def _similarity(self, name: str) -> np.ndarray:
     """Returns a similarity of the representations, [num_models, num_models]."""
-    models = files.sha256(json.dumps(self.names).encode())[:8]
-    path = self.folder / 'similarity' / f'{name}-{models}.csv'
-    if path.exists():
-      return affinity.load_matrix(path)[0]
-    matrix = similarities.matrix(name, self.representations)
-    path.parent.mkdir(exist_ok=True)
-    affinity.save_matrix(path, matrix, self.names)
-    return matrix
+    space = next(iter(self.spaces.values()))
+    key = {
+      'models': {model: space.manifest(model) for model in self.names},
+      'images': space.image_digests,
+      'dropped': space.dropped_images,
+    }
+    codec = memo.Codec(
+      '.csv',
+      lambda path, matrix: affinity.save_matrix(path, matrix, self.names),
+      lambda path: affinity.load_matrix(path)[0],
+    )
+    models = memo.digest(self.names)[:8]  # Banks may share the folder.
+    return memo.Memo(self.folder / 'similarity', codec).recall(
+      f'{name}-{models}',
+      key,
+      lambda: similarities.matrix(name, self.representations),
+    )
 
   def _image_cosines(self, method: str) -> np.ndarray:
     """Returns float64 [images, num_models, num_models]."""
@@ -140,6 +174,7 @@ class Study:
     settings: See `Settings`.
     bank: The models.
     device: For example '/GPU:0'; None is TensorFlow's choice.
+    image_size: Height and width of the probe images.
     second: The study of the second bank, or this one if there is none.
     merged: The study of both banks at once; it shares the runs of `second`, so
       that no network is projected twice at one size of the images.
@@ -152,28 +187,34 @@ class Study:
     device: str | None = None,
     track: Callable[..., Iterable] = progress.track,
     bank: Bank | None = None,
+    image_size: tuple[int, int] | None = None,
   ):
     self.output, self.settings = pathlib.Path(output), settings
     self.bank = banks.load(settings.bank) if bank is None else bank
     self.device, self.track = device, track
+    self.image_size = image_size or pipeline.probe_size(
+      self.bank, settings.image_size
+    )
     self.run = functools.cache(self._run)
     self.second, self.merged = self, self
     if settings.second_bank is not None:
       second = banks.load(settings.second_bank)
       merged = banks.merge(self.bank, second)
-      side = settings.image_size or max(
-        pipeline.probe_size(bank) for bank in (self.bank, second)
-      )
-      self.second = self._of(pipeline.resized(second, side), side)
-      self.merged = self._of(pipeline.resized(merged, side), side)
+      sizes = self.image_size, pipeline.probe_size(second, settings.image_size)
+      height, width = map(max, zip(*sizes, strict=True))
+      self.second = self._of(second, (height, width))
+      self.merged = self._of(merged, (height, width))
 
-  def _of(self, bank: Bank, side: int) -> 'Study':
+  def _of(self, bank: Bank, image_size: tuple[int, int]) -> 'Study':
     """Returns a study of other models under the same settings."""
-    settings = dataclasses.replace(
-      self.settings, second_bank=None, image_size=side
+    return Study(
+      self.output / 'second',
+      dataclasses.replace(self.settings, second_bank=None),
+      self.device,
+      self.track,
+      pipeline.resized(bank, image_size),
+      image_size,
     )
-    folder = self.output / 'second'
-    return Study(folder, settings, self.device, self.track, bank)
 
   @property
   def method(self) -> str:
@@ -185,10 +226,9 @@ class Study:
     return [encoder.label for encoder in self.bank.encoders]
 
   @property
-  def groups(self) -> list[str] | None:
-    """The group of each model, or None if one has none."""
-    groups = self.bank.groups
-    return None if groups is None else list(groups.values())
+  def groups(self) -> list[str | None]:
+    """The group of each model, None where it has none."""
+    return [encoder.group for encoder in self.bank.encoders]
 
   @functools.cached_property
   def oracle(self) -> Oracle | None:
@@ -227,15 +267,15 @@ class Study:
   def probe_set(self, name: str) -> ProbeSet:
     """Loads one of the probe sets."""
     settings = self.settings
-    side = settings.image_size or pipeline.probe_size(self.bank)
     own = name in ('taskonomy', 'indoor', 'coco')
-    return probe_sets.load(
+    return pipeline.load_probe(
+      self.bank,
       name,
+      self.image_size,
+      self.track,
       probe_dir=settings.probe_dir if own else None,
       num_images=settings.num_images,
-      image_size=(side, side),
       seed=settings.seed,
-      progress=self.track,
     )
 
   def _run(self, name: str | None = None) -> Run:
@@ -248,14 +288,13 @@ class Study:
     )
     return Run(probe, spaces, self.bank.names, folder)
 
-  def digest(self) -> str:
-    """Returns a digest of all that results depend on."""
-    content = {
-      'settings': dataclasses.asdict(self.settings),
+  def key(self) -> dict[str, Any]:
+    """Returns all that results depend on."""
+    return {
+      'settings': self.settings,
       'banks': [study.bank.digests() for study in (self, self.second)],
       'versions': run_record.versions(),
     }
-    return files.sha256(json.dumps(content).encode())
 
   def conduct(
     self,
@@ -270,28 +309,14 @@ class Study:
       function: Gets this object and the folder.
       again: Whether to conduct it even if it has been.
     """
-    digest = self.digest()
-    found = None if again else self._found(name, digest)
-    if found is not None:
-      logging.info('%s: conducted before.', name)
-      return found
-    finding = function(self, self.folder(name))
-    content = {'digest': digest, **dataclasses.asdict(finding)}
-    text = json.dumps(content, indent=2) + '\n'
-    files.write_atomically(self.output / name / _FINDING, text.encode())
+    folder, key = self.folder(name), self.key()
+    kept = memo.Memo(folder)
+    known = None if again else kept.find(_FINDING, key)
+    if known is not None:
+      written = tuple(known['files'])
+      if all((folder / file).exists() for file in written):
+        logging.info('%s: conducted before.', name)
+        return Finding(known['headline'], tuple(known['notes']), written)
+    finding = function(self, folder)
+    kept.keep(_FINDING, key, dataclasses.asdict(finding))
     return finding
-
-  def _found(self, name: str, digest: str) -> Finding | None:
-    try:
-      text = (self.output / name / _FINDING).read_text(encoding='utf-8')
-      content: dict[str, Any] = json.loads(text)
-      if content.pop('digest') != digest:
-        return None
-      finding = Finding(
-        content['headline'], tuple(content['notes']), tuple(content['files'])
-      )
-    except (OSError, ValueError, KeyError, TypeError):
-      return None
-    folder = self.output / name
-    complete = all((folder / file).exists() for file in finding.files)
-    return finding if complete else None

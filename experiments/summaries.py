@@ -33,8 +33,7 @@ def write(
   folder: str | os.PathLike[str],
   *,
   labels: Sequence[str],
-  groups: Sequence[str | None] | None,
-  methods: Sequence[str],
+  groups: Sequence[str | None],
   images: np.ndarray,
   maps: Mapping[str, np.ndarray],
   affinities: Mapping[str, np.ndarray],
@@ -46,10 +45,9 @@ def write(
   Args:
     folder: Result folder, which holds nothing else.
     labels: Labels of the models.
-    groups: Groups of the models; None if unknown.
-    methods: Names of the attribution methods.
+    groups: Groups of the models, None where unknown.
     images: uint8 [n, H, W, 3], the images to show.
-    maps: For each method the maps of these images, float32
+    maps: For each attribution method the maps of these images, float32
       [num_models, n, H, W, C]. The image's number is the step.
     affinities: For each method the affinity, [num_models, num_models].
     precision_recall: Curves of methods and baselines by name; K is the step.
@@ -57,25 +55,32 @@ def write(
   """
   folder = pathlib.Path(folder)
   labels = [_one_line(label) for label in labels]
-  groups = [_one_line(group or '') for group in groups or [''] * len(labels)]
+  groups = [_one_line(group or '') for group in groups]
   temporary, replaced = (
     folder.with_name(f'.{folder.name}.{suffix}') for suffix in ('new', 'old')
   )
   for left_by_a_killed_run in (temporary, replaced):
     shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
   try:
-    for method in methods:
+    for method in maps:
       run = temporary / method
-      title = f'Affinity: {figures.method_label(method)}'
       with _writer(run):
-        _write_maps(labels, images, maps[method])
-        _write_affinity(title, labels, groups, affinities[method])
+        description = f'From left to right: the image, {", ".join(labels)}.'
+        for step, panels in enumerate(figures.map_panels(images, maps[method])):
+          tf.summary.image(
+            'attribution_maps', panels[None], step, description=description
+          )
+        _write_affinity(method, labels, groups, affinities[method])
       _write_points(run, labels, groups, affinities[method])
     for name, curve in precision_recall.items():
       with _writer(temporary / 'precision_recall' / name):
-        _write_curve(curve)
+        for field, tag in _CURVES.items():
+          for k, value in zip(curve.k, getattr(curve, field), strict=True):
+            tf.summary.scalar(tag, value, int(k))
     with _writer(temporary / 'settings'):
-      _write_settings(settings)
+      rows = [('Setting', 'Value'), ('---', '---'), *settings.items()]
+      lines = [f'| {_cell(name)} | {_cell(value)} |' for name, value in rows]
+      tf.summary.text('settings', '\n'.join(lines), 0)
     if folder.exists():
       folder.rename(replaced)
     temporary.rename(folder)
@@ -115,24 +120,15 @@ def _writer(run: pathlib.Path) -> Iterator[None]:
     writer.close()
 
 
-def _write_maps(
-  labels: Sequence[str], images: np.ndarray, maps: np.ndarray
-) -> None:
-  description = f'From left to right: the image, {", ".join(labels)}.'
-  for step, panels in enumerate(figures.map_panels(images, maps)):
-    tf.summary.image(
-      'attribution_maps', panels[None], step, description=description
-    )
-
-
 def _write_affinity(
-  title: str,
+  method: str,
   labels: Sequence[str],
   groups: Sequence[str],
   affinity: np.ndarray,
 ) -> None:
   """Writes the affinity as an image, in the order of the tree's leaves."""
   order = task_similarity_tree(affinity, labels).leaf_order
+  title = f'Affinity: {figures.method_label(method)}'
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder, 'affinity.png')
     figures.affinity_heat_map(path, affinity, labels, order, title, groups)
@@ -152,20 +148,6 @@ def _write_points(
   named = zip(labels, (group or '-' for group in groups), strict=True)
   _write_tsv(run / 'metadata.tsv', [['label', 'group'], *named])
   (run / 'projector_config.pbtxt').write_text(_PROJECTOR_CONFIG)
-
-
-def _write_curve(curve: PrecisionRecall) -> None:
-  for field, tag in _CURVES.items():
-    for k, value in zip(curve.k, getattr(curve, field), strict=True):
-      tf.summary.scalar(tag, value, int(k))
-
-
-def _write_settings(settings: Mapping[str, object]) -> None:
-  """Writes the settings as a table in Markdown."""
-  rows = ['| Setting | Value |', '| --- | --- |']
-  for name, value in settings.items():
-    rows.append(f'| {_cell(name)} | {_cell(value)} |')
-  tf.summary.text('settings', '\n'.join(rows), 0)
 
 
 def _cell(value: object) -> str:

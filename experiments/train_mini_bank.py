@@ -10,7 +10,8 @@ goes on with the first network that is not done.
 import dataclasses
 
 import toolkit_basics.cli as cli
-from experiments import mini_bank, shared_flags
+from experiments import shared_flags
+from taskonomy_models.mini import building
 from taskonomy_models.mini import training as mini_training
 from toolkit_basics import progress
 
@@ -21,20 +22,20 @@ _OUTPUT = shared_flags.output(FLAGS, 'work/mini_bank', 'the folder of the bank')
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _STEPS = FLAGS.integer(
   'steps',
-  _DEFAULT.steps,
   'In how many steps each network is trained.',
+  _DEFAULT.steps,
   lower_bound=1,
 )
 _NOISE = FLAGS.float(
   'noise',
-  _DEFAULT.noise,
   'Largest standard deviation of the noise on training pictures in [-1, 1].',
+  _DEFAULT.noise,
   lower_bound=0.0,
 )
 _COMMON_START = FLAGS.bool(
   'common_start',
-  _DEFAULT.common_start,
   'All encoders start from the same random weights.',
+  _DEFAULT.common_start,
 )
 _SEED = shared_flags.seed(FLAGS, _DEFAULT.seed)
 _WORKERS = shared_flags.workers(FLAGS)
@@ -48,14 +49,14 @@ def main() -> None:
     common_start=_COMMON_START.value,
     seed=_SEED.value,
   )
-  mini_bank.train_bank(
+  building.train_bank(
     _OUTPUT.value,
-    _DATA_DIR.value,
+    building.Scenes(_DATA_DIR.value),
     recipe,
     workers=_WORKERS.value,
     progress=progress.track,
   )
-  mini_bank.write_bank(_OUTPUT.value)
+  building.write_bank(_OUTPUT.value)
 
 
 if __name__ == '__main__':

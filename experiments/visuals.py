@@ -3,20 +3,19 @@
 from collections.abc import Mapping
 import os
 import pathlib
-from typing import Any
 
+from absl import logging
 import numpy as np
 
-from experiments import evaluation as evaluations
 from experiments import figures, report, summaries
 from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from toolkit_basics import progress
 from transferability.model_space import ModelSpace
+from transferability.ranking import PrecisionRecall
 
 _EXAMPLES = 5
-_DRAWING = 'Drawing figures'
 _TREE_AXIS = {
   'paper': '1 - affinity',
   'released_code': 'distance of affinity rows',
@@ -30,44 +29,30 @@ def example_maps(
 
   A map averaged over channels gets one channel.
   """
-  shape = (
-    space.map_shape if len(space.map_shape) == 3 else (*space.map_shape, 1)
-  )
-  return np.stack(
-    [
-      np.asarray(space.rows(name)[images], np.float32).reshape(-1, *shape)
-      for name in names
-    ]
-  )
+  height, width, *channels = space.map_shape
+  rows = [np.asarray(space.rows(name)[images], np.float32) for name in names]
+  shape = len(names), len(images), height, width, *(channels or [1])
+  return np.stack(rows).reshape(shape)
 
 
-def _groups(bank: Bank) -> list[str | None] | None:
-  if bank.groups is None:
-    return None
-  return [encoder.group for encoder in bank.encoders]
-
-
-def draw_affinities(
-  bank: Bank,
-  probe: ProbeSet,
-  evaluation: Evaluation,
-  output: str | os.PathLike,
-) -> None:
-  """Writes heat map and tree of each affinity to `figures/`."""
-  with progress.Bar(2 * len(evaluation.affinities), _DRAWING) as bar:
-    _draw_affinities(bank, probe, evaluation, output, bar)
+def _labels(bank: Bank) -> tuple[list[str], list[str | None]]:
+  """Returns label and group of each model; says which have no group."""
+  if without := [e.label for e in bank.encoders if e.group is None]:
+    if bank.groups:
+      logging.info('No group, so drawn in grey: %s.', ', '.join(without))
+  labels = [encoder.label for encoder in bank.encoders]
+  return labels, [encoder.group for encoder in bank.encoders]
 
 
 def _draw_affinities(
   bank: Bank,
   probe: ProbeSet,
   evaluation: Evaluation,
-  output: str | os.PathLike,
+  folder: pathlib.Path,
   bar: progress.Bar,
 ) -> None:
-  folder = pathlib.Path(output) / 'figures'
-  folder.mkdir(parents=True, exist_ok=True)
-  labels, groups = [encoder.label for encoder in bank.encoders], _groups(bank)
+  """Writes heat map and tree of each affinity."""
+  labels, groups = _labels(bank)
   shown_as = pathlib.Path(probe.name).name
   for method, matrix in evaluation.affinities.items():
     tree, label = evaluation.trees[method], figures.method_label(method)
@@ -91,6 +76,19 @@ def _draw_affinities(
     bar.advance()
 
 
+def _draw_curves(
+  curves: Mapping[str, PrecisionRecall], folder: pathlib.Path, bar: progress.Bar
+) -> None:
+  """Writes precision and recall; removes those of other networks if none."""
+  for kind in ('precision', 'recall'):
+    path = folder / f'{kind}.png'
+    if curves:
+      figures.precision_recall_curves(path, curves, kind)
+    for suffix in () if curves else ('.png', '.pdf'):
+      path.with_suffix(suffix).unlink(missing_ok=True)
+    bar.advance()
+
+
 def draw(
   bank: Bank,
   probe: ProbeSet,
@@ -98,6 +96,7 @@ def draw(
   evaluation: Evaluation,
   output: str | os.PathLike,
   settings: Mapping[str, object],
+  more: Evaluation | None = None,
 ) -> None:
   """Writes `figures/`, `report.html` and `tensorboard/`.
 
@@ -108,39 +107,40 @@ def draw(
     evaluation: Of these spaces.
     output: Folder of the run.
     settings: Flags, shown in TensorBoard.
+    more: Another evaluation, of which only the affinities are drawn.
   """
-  output = pathlib.Path(output)
-  folder = output / 'figures'
+  folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
+  labels, groups = _labels(bank)
   shown = next(iter(spaces.values())).kept_images[:_EXAMPLES]
-  shared = {
-    'labels': [encoder.label for encoder in bank.encoders],
-    'groups': _groups(bank),
-    'images': probe.images[shown],
-    'maps': {
-      method: example_maps(space, evaluation.names, shown)
-      for method, space in spaces.items()
-    },
-    'settings': settings,
+  shared = {'labels': labels, 'groups': groups, 'settings': settings}
+  shared['images'] = probe.images[shown]
+  shared['maps'] = {
+    method: example_maps(space, evaluation.names, shown)
+    for method, space in spaces.items()
   }
   curves = {name: score.curve for name, score in evaluation.scores.items()}
-  kinds = ('precision', 'recall') if curves else ()
-  steps = len(spaces) + 2 * len(evaluation.affinities) + len(kinds) + 2
-  with progress.Bar(steps, _DRAWING) as bar:
+  evaluations = [evaluation] if more is None else [evaluation, more]
+  steps = len(spaces) + 2 * sum(len(e.affinities) for e in evaluations) + 4
+  with progress.Bar(steps, 'Drawing figures') as bar:
     for method, maps in shared['maps'].items():
       path = folder / f'maps_{method}.png'
-      figures.map_grid(path, shared['images'], maps, shared['labels'], method)
+      figures.map_grid(path, shared['images'], maps, labels, method)
       bar.advance()
-    _draw_affinities(bank, probe, evaluation, output, bar)
-    for kind in kinds:
-      path = folder / f'{kind}.png'
-      figures.precision_recall_curves(path, curves, kind)
-      bar.advance()
-    _write_report(bank, probe, evaluation, output, shared)
+    for each in evaluations:
+      _draw_affinities(bank, probe, each, folder, bar)
+    _draw_curves(curves, folder, bar)
+    report.write(
+      folder.parent / 'report.html',
+      title=f'{bank.name} on {pathlib.Path(probe.name).name}',
+      lead=_lead(bank, probe, evaluation),
+      evaluation=evaluation,
+      tree_axis=_TREE_AXIS[evaluation.protocol],
+      **shared,
+    )
     bar.advance()
     summaries.write(
-      output / 'tensorboard',
-      methods=list(spaces),
+      folder.parent / 'tensorboard',
       affinities=evaluation.affinities,
       precision_recall=curves,
       **shared,
@@ -148,26 +148,10 @@ def draw(
     bar.advance()
 
 
-def _write_report(
-  bank: Bank,
-  probe: ProbeSet,
-  evaluation: Evaluation,
-  output: pathlib.Path,
-  shared: Mapping[str, Any],
-) -> None:
-  oracle = evaluations.load_oracle(bank)
-  relevant = {}
-  if oracle is not None:
-    relevant = {target: oracle.relevant(target) for target in oracle.targets}
-  report.write(
-    output / 'report.html',
-    title=f'{bank.name} on {pathlib.Path(probe.name).name}',
-    lead=(
-      f'{len(bank.encoders)} networks, {len(probe)} images, protocol '
-      f'{evaluation.protocol}.'
-    ),
-    evaluation=evaluation,
-    relevant=relevant,
-    tree_axis=_TREE_AXIS[evaluation.protocol],
-    **shared,
-  )
+def _lead(bank: Bank, probe: ProbeSet, evaluation: Evaluation) -> str:
+  lead = f'{len(bank.encoders)} networks, {len(probe)} images, protocol '
+  lead += f'{evaluation.protocol}.'
+  if evaluation.unscored:
+    names = ', '.join(evaluation.unscored)
+    lead += f' Not scored, as the oracle does not know them: {names}.'
+  return lead

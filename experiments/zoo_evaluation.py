@@ -10,23 +10,35 @@ a permutation p-value:
   architecture     within a task group, equal architectures stand together
   family           counter-test: of different task groups, networks of one
                    architecture family stand together
+
+A network of which a question needs to know more has no part in it.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
+import math
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
 from experiments import evaluation
 from experiments.evaluation import Evaluation
+from taskonomy_models.bank import Bank
+from taskonomy_models.zoo import table as zoo_bank
 from toolkit_basics import files
-from transferability import clustering, grouping, map_transforms, ranking
+from transferability import grouping, map_transforms
 from transferability.model_space import ModelSpace
 
 REMOVED = 'common_removed'
-QUESTIONS = ('task', 'other_family', 'architecture', 'family')
+# Each question, and what it needs to know of a network besides its group.
+QUESTIONS = {
+  'task': None,
+  'other_family': 'families',
+  'architecture': 'architectures',
+  'family': 'families',
+}
 _PRINTED = (
   ('task', 'nearest_neighbour_rate'),
   ('task', 'mean_average_precision'),
@@ -34,51 +46,63 @@ _PRINTED = (
   ('architecture', 'within_minus_between'),
   ('family', 'within_minus_between'),
 )
+_TREES = 'maps', 'clusters', 'adjusted_rand_index'
+_KNOWN = ('architecture', 'input_shape', 'nodes', 'nonlinear')
 
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-  """What is known of each network, in the order of the bank.
+  """What is known of each network, in the order of the bank; None if not.
 
   Attributes:
     groups: Kinds of task.
-    architectures: Equal for networks that differ in weights or size alone;
-      None if unknown.
-    families: Of the backbones; None if unknown.
+    architectures: Equal for networks that differ in weights or size alone.
+    families: Of the backbones.
   """
 
-  groups: Sequence[str]
-  architectures: Sequence[str] | None = None
-  families: Sequence[str] | None = None
+  groups: Sequence[str | None]
+  architectures: Sequence[str | None]
+  families: Sequence[str | None]
 
-  def question(self, name: str) -> dict | None:
-    """Returns the arguments of a test, or None where nothing is known."""
-    groups = np.asarray(self.groups)
+  @classmethod
+  def of(cls, bank: Bank, rows: Mapping[str, zoo_bank.Row]) -> 'Labels':
+    """Returns what a bank and its table say."""
+    known = [rows.get(name) for name in bank.names]
+    return cls(
+      [encoder.group for encoder in bank.encoders],
+      [row and row.architecture for row in known],
+      [row and row.family for row in known],
+    )
+
+  def asked(self, question: str) -> tuple[list[int], dict[str, Any]]:
+    """Returns which networks a question is about, and a test's arguments."""
+    other = QUESTIONS[question]
+    others = self.groups if other is None else getattr(self, other)
+    rows = [
+      i
+      for i, both in enumerate(zip(self.groups, others, strict=True))
+      if None not in both
+    ]
+    groups, others = (
+      np.array([labels[i] for i in rows]) for labels in (self.groups, others)
+    )
     same_group = groups[:, None] == groups
-    if name == 'task':
-      return {'labels': self.groups}
-    if name == 'architecture' and self.architectures is not None:
-      return {
-        'labels': self.architectures,
-        'strata': self.groups,
-        'pairs': same_group,
-      }
-    if self.families is None:
-      return None
-    families = np.asarray(self.families)
-    if name == 'other_family':
-      return {
-        'labels': self.groups,
-        'strata': self.families,
-        'pairs': families[:, None] != families,
-      }
-    if name == 'family':
-      return {
-        'labels': self.families,
-        'strata': self.groups,
-        'pairs': ~same_group,
-      }
-    return None
+    if question == 'task':
+      arguments = {'labels': groups}
+    elif question == 'other_family':
+      different = others[:, None] != others
+      arguments = {'labels': groups, 'strata': others, 'pairs': different}
+    else:
+      pairs = same_group if question == 'architecture' else ~same_group
+      arguments = {'labels': others, 'strata': groups, 'pairs': pairs}
+    return rows, arguments
+
+
+def table_of(bank: Bank) -> dict[str, zoo_bank.Row]:
+  """Returns what a bank's `zoo.csv` says of its networks, if there is one."""
+  folder = pathlib.Path(bank.folder)
+  has_table = (folder / zoo_bank.TABLE).exists()
+  return zoo_bank.read_table(folder) if has_table else {}
 
 
 def affinities(
@@ -93,46 +117,13 @@ def affinities(
       yield f'{name}@{REMOVED}', removed
 
 
-def evaluate(
-  spaces: Mapping[str, ModelSpace], names: Sequence[str], labels: Labels
-) -> Evaluation:
+def evaluate(spaces: Mapping[str, ModelSpace], bank: Bank) -> Evaluation:
   """Returns affinities, rankings and trees of all variants."""
-  matrices = dict(affinities(spaces, names))
-  trees = {
-    variant: clustering.task_similarity_tree(matrix, names)
-    for variant, matrix in matrices.items()
-  }
-  number = len(set(labels.groups))
-  return Evaluation(
-    names=tuple(names),
-    affinities=matrices,
-    rankings={
-      variant: ranking.rank_sources(matrix, names, names)
-      for variant, matrix in matrices.items()
-    },
-    trees=trees,
-    tree_rand_index={
-      variant: clustering.adjusted_rand_index(
-        tree.clusters(number), labels.groups
-      )
-      for variant, tree in trees.items()
-    },
-    scores={},
-  )
-
-
-def only(result: Evaluation, variants: Collection[str]) -> Evaluation:
-  """Returns the evaluation of some variants."""
-
-  def some(values: Mapping) -> dict:
-    return {variant: values[variant] for variant in variants}
-
+  matrices = dict(affinities(spaces, bank.names))
+  oracle = evaluation.load_oracle(bank, known_only=True)
   return dataclasses.replace(
-    result,
-    affinities=some(result.affinities),
-    rankings=some(result.rankings),
-    trees=some(result.trees),
-    tree_rand_index=some(result.tree_rand_index),
+    evaluation.of_affinities(matrices, bank.names, bank.groups, bank.names),
+    relevant=evaluation.relevant_sources(oracle),
   )
 
 
@@ -140,24 +131,14 @@ def cluster_rows(
   result: Evaluation, labels: Labels, num_permutations: int, seed: int
 ) -> list[Sequence]:
   """Returns every test of every variant, a header first."""
-  rows = [
-    [
-      'maps',
-      'question',
-      'statistic',
-      'value',
-      'expected',
-      'p_value',
-      'labellings',
-      'is_exact',
-    ]
-  ]
+  header = 'maps question statistic value expected p_value labellings is_exact'
+  rows: list[Sequence] = [header.split()]
   for variant, matrix in result.affinities.items():
     for question in QUESTIONS:
-      arguments = labels.question(question)
-      for statistic in grouping.statistics() if arguments else ():
+      known, arguments = labels.asked(question)
+      for statistic in grouping.statistics() if len(known) > 1 else ():
         outcome = grouping.permutation_test(
-          matrix,
+          matrix[np.ix_(known, known)],
           statistic=statistic,
           num_permutations=num_permutations,
           seed=seed,
@@ -175,35 +156,90 @@ def group_rows(
   """Returns how each task group stands in each variant, a header first."""
   fields = [field.name for field in dataclasses.fields(grouping.Group)]
   rows = [['maps', *fields]]
+  known, arguments = labels.asked('task')
   for variant, matrix in result.affinities.items():
-    for group in grouping.groups(matrix, labels.groups, num_permutations, seed):
+    for group in grouping.groups(
+      matrix[np.ix_(known, known)],
+      arguments['labels'].tolist(),
+      num_permutations,
+      seed,
+    ):
       rows.append([variant, *dataclasses.astuple(group)])
   return rows
 
 
 def write(
-  result: Evaluation,
-  labels: Labels,
-  output: str | os.PathLike,
+  bank: Bank,
+  spaces: Mapping[str, ModelSpace],
+  measured: Mapping[str, Mapping[str, float]],
+  output: pathlib.Path,
   num_permutations: int,
   seed: int,
-) -> None:
-  """Writes the tables of `evaluation`, clusters.csv, groups.csv, trees.csv."""
-  output = pathlib.Path(output)
+) -> Evaluation:
+  """Evaluates spaces and writes all tables.
+
+  Those of `evaluation`, clusters.csv, groups.csv, trees.csv, networks.csv.
+
+  Args:
+    bank: The networks.
+    spaces: By name.
+    measured: See `network_rows`.
+    output: Folder.
+    num_permutations: Of each test.
+    seed: Of the permutations.
+  """
+  rows = table_of(bank)
+  labels = Labels.of(bank, rows)
+  result = evaluate(spaces, bank)
   evaluation.write_tables(result, output)
   arguments = result, labels, num_permutations, seed
-  files.write_csv(output / 'clusters.csv', cluster_rows(*arguments))
-  files.write_csv(output / 'groups.csv', group_rows(*arguments))
-  files.write_csv(
-    output / 'trees.csv',
-    [
-      ('maps', 'clusters', 'adjusted_rand_index'),
-      *(
-        (variant, len(set(labels.groups)), index)
-        for variant, index in result.tree_rand_index.items()
-      ),
-    ],
-  )
+  number = len(set(labels.groups) - {None})
+  indices = result.tree_rand_index.items()
+  for name, table in (
+    ('clusters', cluster_rows(*arguments)),
+    ('groups', group_rows(*arguments)),
+    ('trees', [_TREES, *((maps, number, index) for maps, index in indices)]),
+    ('networks', network_rows(bank, rows, spaces, measured)),
+  ):
+    files.write_csv(output / f'{name}.csv', table)
+  return result
+
+
+def network_rows(
+  bank: Bank,
+  rows: Mapping[str, zoo_bank.Row],
+  spaces: Mapping[str, ModelSpace],
+  measured: Mapping[str, Mapping[str, float]],
+) -> list[Sequence]:
+  """Returns the table of networks, a header first.
+
+  Args:
+    bank: The networks.
+    rows: What the bank's table says of them, if anything.
+    spaces: By name.
+    measured: Of each network the `images` that were explained, the `seconds`
+      that took, and the activations that are `ruled`.
+  """
+  pair = [spaces.get(name) for name in ('elrp', 'gradient_times_input')]
+  table = [
+    'network group architecture input nodes nonlinear ruled seconds_per_image '
+    'cosine_elrp_gradient_times_input'.split()
+  ]
+  for encoder in bank.encoders:
+    # Lost if the run was killed at the very end of the network.
+    of_it = measured.get(encoder.name, {})
+    row = rows.get(encoder.name)
+    table.append(
+      [
+        encoder.name,
+        encoder.group or '',
+        *(getattr(row, field, '') for field in _KNOWN),
+        of_it.get('ruled', ''),
+        of_it.get('seconds', math.nan) / of_it.get('images', 1),
+        mean_cosine(*pair, encoder.name) if all(pair) else math.nan,
+      ]
+    )
+  return table
 
 
 def mean_cosine(a: ModelSpace, b: ModelSpace, model: str) -> float:

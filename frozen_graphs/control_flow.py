@@ -6,29 +6,25 @@ one branch is ever taken, and the graph is what it would be without the other.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+import functools
 import types
 
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import constants as constants_lib
-from frozen_graphs import functions, operations, tensors
+from frozen_graphs import functions, graph_ends, operations, tensors
+from frozen_graphs.errors import GraphError, explaining
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
-Tensor = tuple[str, int]
+
 
 _IFS = frozenset({'If', 'StatelessIf'})
 _SWITCHES = frozenset({'Switch', 'RefSwitch'})
 _MERGES = frozenset({'Merge', 'RefMerge'})
 # Operations that hold functions which are not inlined.
 FUNCTIONAL = _IFS | {'While', 'StatelessWhile', 'Case', 'StatelessCase'}
-CONTROL_FLOW = (
-  FUNCTIONAL
-  | _SWITCHES
-  | _MERGES
-  | {'Enter', 'Exit', 'LoopCond', 'NextIteration'}
-)
+
 _ALWAYS_TRUE = frozenset({'IsVariableInitialized', 'VarIsInitializedOp'})
 _FUNCTIONS: Mapping[str, Callable] = types.MappingProxyType(
   {
@@ -64,7 +60,7 @@ def fold(
   """
   library = graph_def.library
   nodes = functions.inline_functions(graph_def)
-  constants_lib.bind(nodes, constants or {})
+  _bind(nodes, constants or {})
   for _ in range(_MAX_ROUNDS):
     if not _choose_branches(nodes):
       break
@@ -77,76 +73,78 @@ def fold(
   return folded
 
 
+def _bind(nodes: Iterable[NodeDef], constants: Mapping[str, object]) -> None:
+  """Replaces placeholders by constants, in place.
+
+  A single number fills the shape that a placeholder states, sides it leaves
+  open being 1.
+  """
+  fed = {node.name: node for node in nodes if node.op in graph_ends.FED}
+  for name, value in constants.items():
+    node = fed.get(name.removesuffix(':0'))
+    if node is None:
+      raise GraphError(
+        f'The graph is not fed {name!r}, which is to be a constant; it is fed '
+        f'{sorted(fed) or "nothing"}.'
+      )
+    kind = tf.as_dtype(node.attr['dtype'].type)
+    shape = tf.TensorShape(node.attr['shape'].shape)
+    with explaining(
+      f'{value!r} is no value of {node.name!r}, which is {kind.name} {shape}',
+      TypeError,
+      ValueError,
+    ):
+      array = np.asarray(value, kind.as_numpy_dtype)
+      if array.ndim == 0 and shape.rank:
+        array = np.full([side or 1 for side in shape], array)
+      if not shape.is_compatible_with(array.shape):
+        raise ValueError(f'it has the shape {array.shape}')
+      node.CopyFrom(tensors.constant(node.name, array, kind))
+
+
 def _bypass_groups(nodes: Iterable[NodeDef]) -> None:
   """Lets nodes take each tensor of an IdentityN from where it comes.
 
   Of what one conditional or function returns, only some may be computable.
   """
-  groups = {
-    node.name: list(tensors.data_inputs(node))
-    for node in nodes
-    if node.op == 'IdentityN'
-  }
+  kinds = ('IdentityN',)
+  groups = {node.name: node for node in nodes if node.op in kinds}
   for node in nodes:
     for position, text in enumerate(node.input):
-      name, number = tensors.split(text)
-      seen = set()
-      while name in groups and 0 <= number < len(groups[name]):
-        if (name, number) in seen:
-          break
-        seen.add((name, number))
-        name, number = groups[name][number]
-      if seen:
-        node.input[position] = f'{name}:{number}'
+      given = tensors.split(text)
+      if (tensor := tensors.follow(groups, given, kinds)) != given:
+        node.input[position] = tensors.name_of(tensor)
 
 
-def constant(
-  nodes: Mapping[str, NodeDef],
-  tensor: Tensor,
-  steps: int = _MAX_STEPS,
-  known: dict[Tensor, np.ndarray | None] | None = None,
-) -> np.ndarray | None:
-  """Returns the value of a tensor if that is known before a graph is run.
+def constant(nodes: Nodes, tensor: Tensor) -> np.ndarray | None:
+  """Returns the value of a tensor if that is known before a graph is run."""
 
-  Args:
-    nodes: By name.
-    tensor: Name of its node, and its number.
-    steps: How far to look.
-    known: Of tensors that were looked at on the way, which may be many times.
-  """
-  known = {} if known is None else known
-  if tensor not in known:
-    known[tensor] = _computed(nodes, tensor, steps, known)
-  return known[tensor]
+  @functools.cache  # The same tensor may be met many times on the way.
+  def value(tensor: Tensor, steps: int) -> np.ndarray | None:
+    node = nodes.get(tensor[0])
+    if node is None or not steps:
+      return None
+    if node.op == 'Const':
+      return tf.make_ndarray(node.attr['value'].tensor)
+    if node.op in _ALWAYS_TRUE:
+      return np.array(True)
+    inputs = list(tensors.data_inputs(node))
+    if node.op in operations.PASS_THROUGH and tensor[1] < len(inputs):
+      return value(inputs[tensor[1]], steps - 1)
+    if node.op not in (*_FUNCTIONS, 'Cast'):
+      return None
+    values = [value(each, steps - 1) for each in inputs]
+    if any(each is None for each in values):
+      return None
+    if node.op == 'Cast':
+      kind = tf.as_dtype(node.attr['DstT'].type)
+      return values[0].astype(kind.as_numpy_dtype)
+    return np.asarray(_FUNCTIONS[node.op](*values))
 
-
-def _computed(
-  nodes: Mapping[str, NodeDef],
-  tensor: Tensor,
-  steps: int,
-  known: dict[Tensor, np.ndarray | None],
-) -> np.ndarray | None:
-  node = nodes.get(tensor[0])
-  if node is None or not steps:
-    return None
-  if node.op == 'Const':
-    return tf.make_ndarray(node.attr['value'].tensor)
-  if node.op in _ALWAYS_TRUE:
-    return np.array(True)
-  inputs = list(tensors.data_inputs(node))
-  if node.op in operations.PASS_THROUGH and tensor[1] < len(inputs):
-    return constant(nodes, inputs[tensor[1]], steps - 1, known)
-  if node.op not in (*_FUNCTIONS, 'Cast'):
-    return None
-  values = [constant(nodes, each, steps - 1, known) for each in inputs]
-  if any(value is None for value in values):
-    return None
-  if node.op == 'Cast':
-    return values[0].astype(tf.as_dtype(node.attr['DstT'].type).as_numpy_dtype)
-  return np.asarray(_FUNCTIONS[node.op](*values))
+  return value(tensor, _MAX_STEPS)
 
 
-def _known(nodes: Mapping[str, NodeDef], predicate: Tensor) -> bool | None:
+def _known(nodes: Nodes, predicate: Tensor) -> bool | None:
   value = constant(nodes, predicate)
   return bool(value.flat[0]) if value is not None and value.size == 1 else None
 
@@ -176,76 +174,53 @@ def _fold_switches(nodes: Iterable[NodeDef]) -> None:
   """Replaces switches of known sides, and the merges behind them, in place.
 
   What hangs on the other side is dead, as in TensorFlow's executor: a node is
-  if any of its inputs is, a merge if all of them are.
+  if any of its inputs is, a merge if all of them are. A merge of which all
+  inputs but one are dead passes that one on.
   """
   named = {node.name: node for node in nodes}
-  dead = []
+  dead = set()
   for node in nodes:
     if node.op in _SWITCHES:
       data, predicate = list(tensors.data_inputs(node))[:2]
       answer = _known(named, predicate)
       if answer is not None:
-        dead.append((node.name, 0 if answer else 1))
+        dead.add((node.name, 0 if answer else 1))
         kind = node.attr['T'].type
         node.op = 'IdentityN'
-        node.input[:] = ['{}:{}'.format(*data)] * 2
+        node.input[:] = [tensors.name_of(data)] * 2
         node.attr.clear()
         node.attr['T'].list.type.extend([kind] * 2)
-  if not dead:
-    return
-  for name in _merges_with_one_input(named, _spread(named, dead)):
-    node = named[name]
-    node.op = 'Identity'
-    del node.attr['N']
+  gone = _dead_nodes(named, dead) if dead else set()
+  for node in nodes:
+    if node.op in _MERGES and node.name not in gone:
+      inputs = [(text, tensors.split(text)) for text in node.input]
+      alive = [
+        text
+        for text, tensor in inputs
+        if tensor not in dead and tensor[0] not in gone
+      ]
+      data = [text for text in alive if not text.startswith('^')]
+      if len(data) == 1 and len(alive) < len(inputs):
+        node.op = 'Identity'
+        node.input[:] = data
+        del node.attr['N']
 
 
-def _spread(named: Mapping[str, NodeDef], dead: list[Tensor]) -> set[Tensor]:
-  """Returns all tensors that are dead where those of a list are.
-
-  The control output of a node has the number -1.
-  """
+def _dead_nodes(named: Nodes, dead: set[Tensor]) -> set[str]:
+  """Returns the nodes that are dead where some tensors are."""
   consumers = {}
   for node in named.values():
-    for name in node.input:
-      consumers.setdefault(tensors.split(name)[0], []).append(node)
-  found, stack, gone = set(dead), list(dead), set()
+    for text in node.input:
+      consumers.setdefault(tensors.split(text)[0], []).append(node)
+  gone, stack = set(), [name for name, _ in dead]
   while stack:
-    name, _ = stack.pop()
-    for node in consumers.get(name, ()):
+    for node in consumers.get(stack.pop(), ()):
       inputs = [tensors.split(text) for text in node.input]
-      if node.name in gone or not any(t in found for t in inputs):
-        continue
+      choose = any
       if node.op in _MERGES:
-        data = [t for t in inputs if t[1] >= 0]
-        if not all(t in found for t in data):
-          continue
-      gone.add(node.name)
-      count = 1 + max(
-        (
-          number
-          for other in consumers.get(node.name, ())
-          for source, number in map(tensors.split, other.input)
-          if source == node.name
-        ),
-        default=0,
-      )
-      outputs = [(node.name, number) for number in range(-1, count)]
-      found.update(outputs)
-      stack.extend(outputs[:1])
-  return found
-
-
-def _merges_with_one_input(
-  named: Mapping[str, NodeDef], dead: set[Tensor]
-) -> list[str]:
-  """Cuts dead inputs off merges; returns those of one input then."""
-  single = []
-  for node in named.values():
-    if node.op not in _MERGES or (node.name, -1) in dead:
-      continue
-    alive = [text for text in node.input if tensors.split(text) not in dead]
-    data = [text for text in alive if not text.startswith('^')]
-    if len(data) == 1 and len(alive) < len(node.input):
-      node.input[:] = data
-      single.append(node.name)
-  return single
+        choose, inputs = all, [t for t in inputs if t[1] >= 0]
+      is_gone = choose(t in dead or t[0] in gone for t in inputs)
+      if is_gone and node.name not in gone:
+        gone.add(node.name)
+        stack.append(node.name)
+  return gone

@@ -8,6 +8,7 @@ import re
 # what went wrong.
 _REPEATS = re.compile(r' ((Call a|A)rguments received|Full object config)')
 _CALLED = re.compile(r'Exception encountered when calling (\S.*?)\. (?=\S)')
+_MAX_REASON = 1000
 _REASON = 'Exception encountered: '
 
 
@@ -33,6 +34,25 @@ def about(what: object) -> Iterator[None]:
     is_plain = type(error).__init__ is ValueError.__init__
     kind = type(error) if is_plain else ValueError
     raise kind(f'{what}: {error}') from error
+
+
+@contextlib.contextmanager
+def explaining(message: str, *kinds: type[Exception]) -> Iterator[None]:
+  """Turns errors of other libraries into a GraphError: a message, and theirs.
+
+  Args:
+    message: What could not be done.
+    *kinds: Of errors; a GraphError stays as it is.
+  """
+  try:
+    yield
+  except GraphError:
+    raise
+  except kinds as error:
+    reason = ' '.join(str(error).split()) or type(error).__name__
+    if len(reason) > _MAX_REASON:
+      reason = f'{reason[:_MAX_REASON]} ...'
+    raise GraphError(f'{message}: {reason.rstrip(".")}.') from error
 
 
 def brief(error: BaseException, most: int = 120) -> str:

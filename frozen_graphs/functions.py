@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from frozen_graphs import op_definitions, unfusing
 from frozen_graphs.errors import GraphError
+from frozen_graphs.tensors import NodeDef
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
 
 _CALLS = ('PartitionedCall', 'StatefulPartitionedCall')
 # Functions may call each other; a small file could unfold without an end.
@@ -25,13 +25,7 @@ def inline_functions(graph_def: GraphDef) -> list[NodeDef]:
 
   A call named `call` becomes an `IdentityN` of that name, and the nodes of its
   function are named `call/node`. Functional `If` and `While` are left as they
-  are.
-
-  Args:
-    graph_def: A graph, which is not changed.
-
-  Returns:
-    New nodes, in no particular order.
+  are. All nodes are new, and in no particular order.
 
   Raises:
     GraphError: If a function is missing, calls itself, or has generic types.

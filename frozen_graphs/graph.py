@@ -3,7 +3,8 @@
 Nothing here runs the graph or gives it to TensorFlow.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 import dataclasses
 import os
 
@@ -14,7 +15,6 @@ import tensorflow as tf
 from frozen_graphs import (
   control_flow,
   graph_ends,
-  inference,
   kernels,
   op_definitions,
   operations,
@@ -23,11 +23,12 @@ from frozen_graphs import (
   tensors,
   unfusing,
 )
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, about, explaining
+from frozen_graphs.graph_ends import Shape
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 from toolkit_basics import files
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
 
 _MAX_BYTES = 2**31 - 1  # What a protocol buffer can hold.
 
@@ -47,11 +48,11 @@ class SubGraph:
     versions: The versions of the graph the nodes are from.
   """
 
-  nodes: Mapping[str, NodeDef]
+  nodes: Nodes
   input_tensor: str
   representation_tensor: str
   input_type: tf.DType
-  input_shape: tuple[int | None, ...] | None
+  input_shape: Shape
   versions: object
 
   def graph_def(self) -> GraphDef:
@@ -87,38 +88,32 @@ def read(
       'be frozen first).'
     )
   content = files.read_bounded(path, max_bytes, GraphError)
-  try:
-    graph_def = _parse(
-      content, is_text=str(path).endswith(('txt', '.prototxt'))
-    )
-    _check_complete(graph_def)
-  except (DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
-    reason = ' '.join(str(error).split())
-    raise GraphError(
-      f'{path} is not a frozen graph, or is cut off ({len(content)} bytes): '
-      f'{reason}'
-    ) from error
-  except GraphError as error:
-    raise GraphError(f'{path}: {error}') from error
+  with explaining(
+    f'{path} is not a frozen graph, or is cut off ({len(content)} bytes)',
+    DecodeError,
+    text_format.ParseError,
+    UnicodeDecodeError,
+  ):
+    if str(path).endswith(('txt', '.prototxt')):
+      graph_def = text_format.Parse(content.decode('utf-8'), GraphDef())
+    else:
+      graph_def = GraphDef.FromString(content)
+  with about(path):
+    check_complete(graph_def.node)
   return graph_def, files.sha256(content)
 
 
-def _parse(content: bytes, is_text: bool) -> GraphDef:
-  if is_text:
-    return text_format.Parse(content.decode('utf-8'), GraphDef())
-  return GraphDef.FromString(content)
-
-
-def _check_complete(graph_def: GraphDef) -> None:
+def check_complete(nodes: Sequence[NodeDef]) -> None:
   """Raises GraphError for what a cut-off file leaves behind."""
-  if not graph_def.node:
+  if not nodes:
     raise GraphError(
       'no nodes found; the file is empty, cut off, or not a frozen GraphDef.'
     )
-  names = {node.name for node in graph_def.node}
-  if len(names) != len(graph_def.node):
-    raise GraphError('several nodes have the same name.')
-  for node in graph_def.node:
+  names = Counter(node.name for node in nodes)
+  name, count = names.most_common(1)[0]
+  if count > 1:
+    raise GraphError(f'several nodes have the same name, {name!r}.')
+  for node in nodes:
     for name in node.input:
       if tensors.split(name)[0] not in names:
         raise GraphError(
@@ -155,8 +150,8 @@ def extract(
   nodes = _plain_nodes(graph_def)
   source = graph_ends.find(nodes, input_tensor)
   target = graph_ends.find(nodes, representation_tensor)
-  inference.check(nodes, source, target)
-  placeholder, shape = _placeholder(nodes, source)
+  safety.refuse_open_choices(nodes, source, target)
+  placeholder, shape = graph_ends.placeholder_for(nodes, source)
   kept, representation = _prune(nodes, source, target, placeholder)
   if not any(
     (placeholder.name, 0) in tensors.data_inputs(node) for node in kept.values()
@@ -167,7 +162,7 @@ def extract(
     )
   safety.refuse_unknown(kept.values())
   kept = kernels.rewrite(kept)
-  inference.check_batch_norms(kept.values())
+  safety.refuse_training_norms(kept.values())
   precision.widen(kept.values())
   return SubGraph(
     nodes=kept,
@@ -196,10 +191,8 @@ def with_input_shape(
   subgraph: SubGraph, shape: tuple[int | None, ...]
 ) -> SubGraph:
   """Returns the graph with another shape stated for its input."""
-  name = subgraph.input_tensor.rpartition(':')[0]
-  placeholder = NodeDef.FromString(subgraph.nodes[name].SerializeToString())
-  dims = tf.TensorShape(shape).as_proto()
-  placeholder.attr['shape'].shape.CopyFrom(dims)
+  name = tensors.split(subgraph.input_tensor)[0]
+  placeholder = tensors.placeholder(name, subgraph.input_type, shape)
   return dataclasses.replace(
     subgraph, nodes={**subgraph.nodes, name: placeholder}, input_shape=shape
   )
@@ -234,36 +227,10 @@ def first_floats(subgraph: SubGraph) -> list[str]:
   return found
 
 
-def _placeholder(
-  nodes: Mapping[str, NodeDef], source: tuple[str, int]
-) -> tuple[NodeDef, tuple[int | None, ...] | None]:
-  """Returns a Placeholder in place of the tensor `source`, and its shape."""
-  node = nodes[source[0]]
-  shape = None
-  if node.op == 'Placeholder' and 'shape' in node.attr:
-    shape = node.attr['shape'].shape
-  elif '_output_shapes' in node.attr:
-    shape = node.attr['_output_shapes'].list.shape[source[1]]
-  if shape is None or shape.unknown_rank:
-    dims = None
-  else:
-    dims = tuple(d.size if d.size >= 0 else None for d in shape.dim)
-  name = node.name
-  if node.op != 'Placeholder':
-    name = f'{node.name}/input_{source[1]}'
-    while name in nodes:
-      name += '_'
-  placeholder = NodeDef(op='Placeholder', name=name)
-  kind = op_definitions.output_types(node)[source[1]]
-  placeholder.attr['dtype'].type = kind.as_datatype_enum
-  placeholder.attr['shape'].shape.CopyFrom(tf.TensorShape(dims).as_proto())
-  return placeholder, dims
-
-
 def _prune(
-  nodes: Mapping[str, NodeDef],
-  source: tuple[str, int] | None,
-  target: tuple[str, int],
+  nodes: Nodes,
+  source: Tensor | None,
+  target: Tensor,
   placeholder: NodeDef | None,
 ) -> tuple[dict[str, NodeDef], str]:
   """Returns cleaned nodes from `source` to `target`, and the new target.
@@ -271,25 +238,19 @@ def _prune(
   Without a source, all nodes that `target` is computed from.
   """
 
-  def follow(tensor: tuple[str, int]) -> tuple[str, int]:
-    """Returns the tensor that `tensor` is, left of nodes that pass it on."""
-    seen = set()
-    while tensor != source and tensor not in seen:
-      seen.add(tensor)
-      node = nodes.get(tensor[0])
-      if node is None:
-        raise GraphError(
-          f'The node {tensor[0]!r} is missing; the graph is damaged.'
-        )
-      if node.op not in operations.PASS_THROUGH:
-        return tensor
-      inputs = list(tensors.data_inputs(node))
-      if tensor[1] >= len(inputs):
-        raise GraphError(f'Node {node.name!r} has no tensor {tensor[1]}.')
-      tensor = inputs[tensor[1]]
-    if tensor != source:
-      raise GraphError(f'The graph has a cycle through {tensor[0]!r}.')
-    return placeholder.name, 0
+  def follow(tensor: Tensor) -> Tensor:
+    tensor = tensors.follow(nodes, tensor, operations.PASS_THROUGH, source)
+    if tensor == source:
+      return placeholder.name, 0
+    if tensor[0] not in nodes:
+      raise GraphError(
+        f'The node {tensor[0]!r} is missing; the graph is damaged.'
+      )
+    if nodes[tensor[0]].op in operations.PASS_THROUGH:
+      raise GraphError(
+        f'Node {tensor[0]!r} has no tensor {tensor[1]}, or is in a cycle.'
+      )
+    return tensor
 
   kept = {placeholder.name: placeholder} if placeholder else {}
   path = set()
@@ -303,7 +264,7 @@ def _prune(
     inputs = [follow(tensor) for tensor in tensors.data_inputs(nodes[name])]
     missing = [n for n, _ in inputs if n not in kept]
     if not missing:
-      kept[name] = _cleaned(nodes[name], inputs)
+      kept[name] = tensors.cleaned(nodes[name], inputs)
       path.discard(stack.pop())
       continue
     if name in path:
@@ -312,19 +273,4 @@ def _prune(
       )
     path.add(name)
     stack.extend(missing)
-  return kept, f'{target[0]}:{target[1]}'
-
-
-def _cleaned(node: NodeDef, inputs: Sequence[tuple[str, int]]) -> NodeDef:
-  """Returns a copy without what belongs to the process that made the graph.
-
-  Attributes with a leading underscore are hints and bindings, among them
-  gradient functions (`_gradient_op_type`) and colocation with nodes that may
-  be cut off (`_class`).
-  """
-  copy = NodeDef(op=node.op, name=node.name)
-  copy.input.extend(f'{name}:{number}' for name, number in inputs)
-  for name, value in node.attr.items():
-    if not name.startswith('_'):
-      copy.attr[name].CopyFrom(value)
-  return copy
+  return kept, tensors.name_of(target)

@@ -1,21 +1,22 @@
 """Where a graph begins and ends, if nothing but the graph tells."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
 from frozen_graphs import op_definitions, tensors
 from frozen_graphs.errors import GraphError
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
 
-_FED = frozenset({'Placeholder', 'PlaceholderWithDefault'})
+FED = frozenset({'Placeholder', 'PlaceholderWithDefault'})
+Shape = tuple[int | None, ...] | None  # None where it is open.
 
 
 def placeholders(nodes: Iterable[NodeDef]) -> tuple[str, ...]:
   """Returns the tensors that a graph wants to be fed, possible images first."""
-  found = [node for node in nodes if node.op in _FED]
+  found = [node for node in nodes if node.op in FED]
   found.sort(key=lambda node: (not _may_be_images(node), node.op))
   return tuple(f'{node.name}:0' for node in found)
 
@@ -23,9 +24,11 @@ def placeholders(nodes: Iterable[NodeDef]) -> tuple[str, ...]:
 def images_first(
   nodes: Iterable[NodeDef], names: Sequence[str]
 ) -> tuple[str, ...]:
-  """Returns names of tensors, placeholders that may hold images first."""
-  fed = placeholders(nodes)
+  """Returns those tensors that a graph has, possible images first."""
+  nodes = {node.name: node for node in nodes}
+  fed = placeholders(nodes.values())
   order = {name: position for position, name in enumerate(fed)}
+  names = [name for name in names if tensors.split(name)[0] in nodes]
   return tuple(sorted(names, key=lambda name: order.get(name, len(fed))))
 
 
@@ -38,26 +41,22 @@ def _may_be_images(node: NodeDef) -> bool:
 def unused(nodes: Iterable[NodeDef]) -> tuple[str, ...]:
   """Returns the floating-point tensors that no node takes."""
   nodes = list(nodes)
-  used = {source for node in nodes for source, _ in _sources(node)}
+  used = {tensors.split(name)[0] for node in nodes for name in node.input}
   return tuple(
     f'{node.name}:{number}'
     for node in nodes
-    if node.name not in used and node.op not in _FED | {'Const'}
+    if node.name not in used and node.op not in FED | {'Const'}
     for number, kind in enumerate(op_definitions.output_types(node))
     if kind.is_floating
   )
 
 
-def _sources(node: NodeDef) -> list[tuple[str, int]]:
-  return [tensors.split(name) for name in node.input]
-
-
-def full_name(nodes: Mapping[str, NodeDef], name: str) -> str:
+def full_name(nodes: Nodes, name: str) -> str:
   """Returns the whole name of a tensor; see `find`."""
-  return '{}:{}'.format(*find(nodes, name))
+  return tensors.name_of(find(nodes, name))
 
 
-def find(nodes: Mapping[str, NodeDef], name: str) -> tuple[str, int]:
+def find(nodes: Nodes, name: str) -> Tensor:
   """Returns (node, number) of a tensor of which the end, or a layer, is given.
 
   Args:
@@ -75,7 +74,7 @@ def find(nodes: Mapping[str, NodeDef], name: str) -> tuple[str, int]:
   return tensors.resolve(nodes, f'{node}{given}')
 
 
-def _ending(nodes: Mapping[str, NodeDef], end: str) -> str:
+def _ending(nodes: Nodes, end: str) -> str:
   """Returns the only node whose name has an end, or that end if none has."""
   found = sorted(name for name in nodes if name.endswith(f'/{end}'))
   # A layer of a model in a model.
@@ -92,42 +91,49 @@ def _ending(nodes: Mapping[str, NodeDef], end: str) -> str:
 def cut_at(graph_def: GraphDef, name: str) -> tuple[GraphDef, str]:
   """Returns the graph with a Placeholder in place of a tensor, and its name.
 
-  What the tensor was computed from is still there, but not needed any more.
-
-  Args:
-    graph_def: A graph without function calls; it is not changed.
-    name: Of the tensor.
-
-  Raises:
-    GraphError: If there is no such tensor.
+  What the tensor was computed from is still there, but not needed any more. The
+  graph has no function calls; it is not changed.
   """
   nodes = {node.name: node for node in graph_def.node}
-  source, number = tensors.split(full_name(nodes, name))
-  node = nodes[source]
-  if node.op == 'Placeholder':
-    return graph_def, f'{source}:0'
-  placeholder = NodeDef(name=f'{source}/input_{number}', op='Placeholder')
-  while placeholder.name in nodes:
-    placeholder.name += '_'
-  kind = op_definitions.output_types(node)[number].base_dtype
-  placeholder.attr['dtype'].type = kind.as_datatype_enum
-  placeholder.attr['shape'].shape.CopyFrom(_shape(node, number))
+  source = find(nodes, name)
+  placeholder, _ = placeholder_for(nodes, source)
+  fed = f'{placeholder.name}:0'
+  if placeholder.name in nodes:
+    return graph_def, fed
   cut = GraphDef()
   cut.CopyFrom(graph_def)
   for consumer in cut.node:
     for position, text in enumerate(consumer.input):
-      if tensors.split(text) == (source, number):
-        consumer.input[position] = f'{placeholder.name}:0'
+      if tensors.split(text) == source:
+        consumer.input[position] = fed
   cut.node.append(placeholder)
-  return cut, f'{placeholder.name}:0'
+  return cut, fed
 
 
-def _shape(node: NodeDef, number: int):
-  """Returns the shape of a tensor as a graph states it, or an unknown one."""
+def placeholder_for(nodes: Nodes, source: Tensor) -> tuple[NodeDef, Shape]:
+  """Returns a Placeholder in place of a tensor, and the shape it states."""
+  node, shape = nodes[source[0]], stated_shape(nodes, source)
+  name = node.name
+  if node.op != 'Placeholder':
+    name = tensors.unused_name(f'{name}/input_{source[1]}', nodes)
+  kind = op_definitions.output_types(node)[source[1]].base_dtype
+  return tensors.placeholder(name, kind, shape), shape
+
+
+def stated_shape(nodes: Nodes, tensor: Tensor) -> Shape:
+  """Returns the shape of a tensor as a graph states it, if it does."""
+  node, number = nodes[tensor[0]], tensor[1]
+  if node.op in FED and 'shape' in node.attr:
+    return dims(node.attr['shape'].shape)
   for key in ('_output_shapes', 'output_shapes'):
     shapes = node.attr[key].list.shape if key in node.attr else ()
     if number < len(shapes):
-      return shapes[number]
-  if node.op == 'PlaceholderWithDefault':
-    return node.attr['shape'].shape
-  return tf.TensorShape(None).as_proto()
+      return dims(shapes[number])
+  return None
+
+
+def dims(shape) -> Shape:
+  """Returns the sides of a TensorShapeProto, None if it has no rank."""
+  if shape.unknown_rank:
+    return None
+  return tuple(d.size if d.size > 0 else None for d in shape.dim)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 
 from frozen_graphs import op_definitions, operations, tensors
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import explaining
+from frozen_graphs.tensors import NodeDef, Nodes
 
-NodeDef = tf.compat.v1.NodeDef
 # From the tensors that a node takes to its first.
 Body = Callable[..., tf.Tensor]
 
@@ -34,7 +34,7 @@ _SIZES = {'Conv2DBackpropInput': 0, 'DepthwiseConv2dNativeBackpropInput': 0}
 _DILATED = frozenset({'Conv2D', 'DepthwiseConv2dNative'})
 
 
-def rewrite(nodes: Mapping[str, NodeDef]) -> dict[str, NodeDef]:
+def rewrite(nodes: Nodes) -> dict[str, NodeDef]:
   """Returns nodes that compute the same; a result keeps its node's name.
 
   Args:
@@ -64,12 +64,13 @@ def _is_channels_first(node: NodeDef) -> bool:
   return _value(node, 'data_format').s == b'NCHW'
 
 
-def _body(node: NodeDef, nodes: Mapping[str, NodeDef]) -> Body | None:
+def _body(node: NodeDef, nodes: Nodes) -> Body | None:
   """Returns what to compute in place of a node, None to leave it."""
   is_first = _is_channels_first(node)
   if node.op in operations.BATCH_NORM:
-    is_one = is_first and _is_batch_of_one(node, nodes)
-    return _normalization(node) if _is_training(node) and is_one else None
+    is_layer_norm = operations.is_training_norm(node) and is_first
+    is_layer_norm = is_layer_norm and _is_batch_of_one(node, nodes)
+    return _normalization(node) if is_layer_norm else None
   rates = _pair(node, 'dilations')
   body = None
   if node.op in _DILATED and max(rates) > 1:
@@ -79,26 +80,18 @@ def _body(node: NodeDef, nodes: Mapping[str, NodeDef]) -> Body | None:
   return _transposed(node, body) if is_first and body else body
 
 
-def _is_training(node: NodeDef) -> bool:
-  return 'is_training' not in node.attr or node.attr['is_training'].b
-
-
-def _is_batch_of_one(node: NodeDef, nodes: Mapping[str, NodeDef]) -> bool:
+def _is_batch_of_one(node: NodeDef, nodes: Nodes) -> bool:
   """Returns whether the input of a node is reshaped to [1, ...]."""
-  reshape = nodes[next(tensors.data_inputs(node))[0]]
+  reshape = nodes[tensors.producers(node)[0]]
   if reshape.op != 'Reshape':
     return False
-  shape = nodes[list(tensors.data_inputs(reshape))[1][0]]
+  shape = nodes[tensors.producers(reshape)[1]]
   if shape.op in ('Pack', 'ConcatV2'):
-    shape = nodes[next(tensors.data_inputs(shape))[0]]
+    shape = nodes[tensors.producers(shape)[0]]
   if shape.op != 'Const':
     return False
   sides = tf.make_ndarray(shape.attr['value'].tensor).reshape(-1)
   return sides.size > 0 and sides[0] == 1
-
-
-def _permuted(values: Sequence, order: Sequence[int]) -> list:
-  return [values[i] for i in order]
 
 
 def _pair(node: NodeDef, attribute: str) -> list[int]:
@@ -109,11 +102,11 @@ def _pair(node: NodeDef, attribute: str) -> list[int]:
 
 
 def _paddings(node: NodeDef) -> list[tuple[int, int]]:
-  """Returns explicit paddings (before, after) in height and width."""
-  values = list(node.attr['explicit_paddings'].list.i)
+  """Returns explicit paddings (before, after), with channels last."""
+  values = list(_value(node, 'explicit_paddings').list.i)
   pairs = list(zip(values[::2], values[1::2], strict=True))
-  first = 2 if _is_channels_first(node) else 1
-  return pairs[first : first + 2]
+  is_first = pairs and _is_channels_first(node)
+  return [pairs[i] for i in _TO_LAST] if is_first else pairs
 
 
 def _channels_last(node: NodeDef) -> Body:
@@ -121,13 +114,11 @@ def _channels_last(node: NodeDef) -> Body:
   attributes = {}
   for name in ('strides', 'dilations', 'ksize'):
     if name in node.attr:
-      attributes[name] = _permuted(node.attr[name].list.i, _TO_LAST)
+      attributes[name] = [node.attr[name].list.i[i] for i in _TO_LAST]
   if 'padding' in node.attr:
     attributes['padding'] = node.attr['padding'].s.decode()
-  if explicit := _value(node, 'explicit_paddings').list.i:
-    pairs = list(zip(explicit[::2], explicit[1::2], strict=True))
-    flat = [side for pair in _permuted(pairs, _TO_LAST) for side in pair]
-    attributes['explicit_paddings'] = flat
+  if pairs := _paddings(node):
+    attributes['explicit_paddings'] = [side for pair in pairs for side in pair]
   if 'block_size' in node.attr:
     attributes['block_size'] = node.attr['block_size'].i
   operation = getattr(tf.raw_ops, node.op)
@@ -193,7 +184,7 @@ def _sides(node: NodeDef, axis: int, mode: bytes, size, reach, stride):
   if mode == b'VALID':
     return tf.constant(0), tf.constant(0)
   if mode == b'EXPLICIT':
-    first, last = _paddings(node)[axis]
+    first, last = _paddings(node)[1 + axis]
     return tf.constant(first), tf.constant(last)
   steps = (size + stride - 1) // stride
   total = tf.maximum((steps - 1) * stride + reach - size, 0)
@@ -217,37 +208,31 @@ def _normalization(node: NodeDef) -> Body:
   return compute
 
 
-def _spliced(
-  node: NodeDef, body: Body, nodes: Mapping[str, NodeDef]
-) -> list[NodeDef]:
+def _spliced(node: NodeDef, body: Body, nodes: Nodes) -> list[NodeDef]:
   """Returns the nodes of `body`, named below the node, and last its result."""
-  names = [f'{name}:{number}' for name, number in tensors.data_inputs(node)]
-  with tf.Graph().as_default() as graph:
+  given = {f'operand_{i}': t for i, t in enumerate(tensors.data_inputs(node))}
+  message = f'Node {node.name!r} ({node.op}) cannot be rewritten'
+  with (
+    tf.Graph().as_default() as graph,
+    explaining(message, ValueError, tf.errors.OpError),
+  ):
     operands = [
       tf.compat.v1.placeholder(
-        op_definitions.output_types(nodes[name])[number], name=f'operand_{i}'
+        op_definitions.output_types(nodes[name])[number], name=operand
       )
-      for i, (name, number) in enumerate(tensors.data_inputs(node))
+      for operand, (name, number) in given.items()
     ]
-    try:
-      tf.identity(body(*operands), name='result')
-    except (ValueError, tf.errors.OpError) as error:
-      reason = ' '.join(str(error).split())
-      raise GraphError(
-        f'Node {node.name!r} ({node.op}) cannot be rewritten: {reason}'
-      ) from error
-  given = {f'operand_{i}': name for i, name in enumerate(names)}
-  parts = [n for n in graph.as_graph_def().node if n.name not in given]
-  last = parts.pop()
-  result_name = last.input[0].split(':')[0]
-  renamed = {part.name: f'{node.name}/{part.name}' for part in parts}
-  for part in renamed:
-    while renamed[part] in nodes:
-      renamed[part] += '_'
-  renamed[result_name] = node.name
+    tf.identity(body(*operands), name='result')
+  *parts, last = [n for n in graph.as_graph_def().node if n.name not in given]
+  renamed = {
+    part.name: tensors.unused_name(f'{node.name}/{part.name}', nodes)
+    for part in parts
+  }
+  renamed[tensors.split(last.input[0])[0]] = node.name
   for part in parts:
     part.name = renamed[part.name]
-    for i, tensor in enumerate(part.input):
-      name, number = tensors.split(tensor)
-      part.input[i] = given.get(name) or f'{renamed[name]}:{number}'
+    for i, text in enumerate(part.input):
+      name, number = tensors.split(text)
+      tensor = given.get(name) or (renamed[name], number)
+      part.input[i] = tensors.name_of(tensor)
   return parts

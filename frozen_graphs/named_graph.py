@@ -9,14 +9,15 @@ gives is an alias, and so is `input` of the first input: an Identity, which
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 import contextlib
 import dataclasses
 import re
 
 import tensorflow as tf
 
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs import tensors
+from frozen_graphs.tensors import NodeDef
 
 _PORT = re.compile(r':\d+$')
 _NO_NAME = re.compile(r'[^A-Za-z0-9_./\\>-]')
@@ -53,17 +54,11 @@ def choose(
     seen[kind] += 1
     alias = alias if places[alias] == i else ''
     if places.get(name, i) != i:
-      name = alias or _unused(name, taken)
+      name = alias or tensors.unused_name(name, taken)
     taken.add(name)
     names.append(name)
     aliases.append('' if alias == name else alias)
   return names, aliases
-
-
-def _unused(name: str, taken: Collection[str]) -> str:
-  while name in taken:
-    name += '_'
-  return name
 
 
 @dataclasses.dataclass
@@ -71,7 +66,7 @@ class _Made:
   name: str
   alias: str
   scope: str
-  tensors: Sequence[tf.Tensor]
+  results: Sequence[tf.Tensor]
 
 
 class NamedGraph:
@@ -111,98 +106,85 @@ class NamedGraph:
   ) -> tuple[tf.compat.v1.GraphDef, tuple[str, ...], tuple[str, ...]]:
     """Returns the graph, and the names of its inputs and outputs."""
     graph_def = self.graph.as_graph_def(add_shapes=True)
-    nodes = {node.name: node for node in graph_def.node}
-    names = _Names()
-    if 'input' in nodes:
+    names = _NewNames()
+    if any(node.name == 'input' for node in graph_def.node):
       names.reserve('input')
     for name, tensor in self._inputs.items():
-      names.rename(tensor.op.name, legal(name))
-    extra = []
+      names.new[tensor.op.name] = names.reserve(legal(name))
     for made in self._made:
-      extra += _name_results(made, names)
-    outputs = []
-    for name, tensor in self._outputs.items():
-      outputs.append(names.reserve(legal(name)))
-      extra.append(_identity(outputs[-1], tensor))
+      names.name_results(made)
+    outputs = [names.also(*output) for output in self._outputs.items()]
     for made in self._made:
-      if made.tensors and made.alias and not names.is_taken(made.alias):
-        names.reserve(made.alias)
-        extra += _aliases(made)
-    for made in self._made:
-      names.rename_below(made, nodes)
+      if made.alias and made.alias not in names.taken:
+        names.name_again(made.alias, made)
+    names.name_below(self._made, graph_def.node)
     result = tf.compat.v1.GraphDef(versions=graph_def.versions)
-    for node in [*nodes.values(), *extra]:
+    for node in [*graph_def.node, *names.extra]:
       names.apply(node)
       result.node.append(node)
-    inputs = tuple(names.of(t.op.name) + ':0' for t in self._inputs.values())
-    return result, inputs, tuple(f'{name}:0' for name in outputs)
+    inputs = [names.new[tensor.op.name] for tensor in self._inputs.values()]
+    ends = (tuple(f'{name}:0' for name in each) for each in (inputs, outputs))
+    return result, *ends
 
 
-class _Names:
-  """New names of nodes, none given twice."""
+class _NewNames:
+  """New names of nodes, none given twice.
+
+  Attributes:
+    new: By old names.
+    taken: All that were given.
+    extra: Nodes that give tensors a further name.
+  """
 
   def __init__(self):
-    self._new: dict[str, str] = {}
-    self._taken: set[str] = set()
-
-  def is_taken(self, name: str) -> bool:
-    return name in self._taken
+    self.new: dict[str, str] = {}
+    self.taken: set[str] = set()
+    self.extra: list[NodeDef] = []
 
   def reserve(self, name: str) -> str:
-    name = _unused(name, self._taken)
-    self._taken.add(name)
+    name = tensors.unused_name(name, self.taken)
+    self.taken.add(name)
     return name
 
-  def rename(self, old: str, name: str) -> None:
-    self._new[old] = self.reserve(name)
+  def also(self, name: str, tensor: tf.Tensor) -> str:
+    """Gives a tensor a further name, which it returns."""
+    name = self.reserve(legal(name))
+    self.extra.append(identity(name, tensor))
+    shape = self.extra[-1].attr['_output_shapes'].list.shape.add()
+    shape.CopyFrom(tensor.shape.as_proto())
+    return name
 
-  def rename_below(self, made: _Made, nodes: Mapping[str, NodeDef]) -> None:
-    """Gives what an operation needed on its way names below its own."""
-    for old in nodes:
-      if old.startswith(made.scope) and old not in self._new:
-        self.rename(old, f'{made.name}/{old[len(made.scope) :]}')
+  def name_results(self, made: _Made) -> None:
+    op = made.results[0].op if made.results else None
+    if op and op.name.startswith(made.scope):
+      if list(made.results) == list(op.outputs):
+        self.new[op.name] = self.reserve(made.name)
+        return
+    self.name_again(made.name, made)
 
-  def of(self, old: str) -> str:
-    return self._new.get(old, old)
+  def name_again(self, name: str, made: _Made) -> None:
+    for i, tensor in enumerate(made.results):
+      self.also(f'{name}/output_{i}' if i else name, tensor)
+
+  def name_below(self, made: Sequence[_Made], nodes: Iterable[NodeDef]) -> None:
+    """Gives what operations needed on their way names below their own."""
+    names = {each.scope: each.name for each in made}
+    for node in nodes:
+      scope, slash, rest = node.name.partition('/')
+      if node.name not in self.new and scope + slash in names:
+        below = f'{names[scope + slash]}/{rest}'
+        self.new[node.name] = self.reserve(below)
 
   def apply(self, node: NodeDef) -> None:
-    node.name = self.of(node.name)
+    node.name = self.new.get(node.name, node.name)
     for i, tensor in enumerate(node.input):
       control = '^' if tensor.startswith('^') else ''
       name, colon, number = tensor.removeprefix('^').partition(':')
-      node.input[i] = f'{control}{self.of(name)}{colon}{number}'
+      node.input[i] = f'{control}{self.new.get(name, name)}{colon}{number}'
 
 
-def _name_results(made: _Made, names: _Names) -> list[NodeDef]:
-  """Names the node of the results; returns the nodes that takes."""
-  if not made.tensors:
-    return []
-  op = made.tensors[0].op
-  is_own = op.name.startswith(made.scope)
-  if is_own and list(made.tensors) == list(op.outputs):
-    names.rename(op.name, made.name)
-    return []
-  return [
-    _identity(names.reserve(_numbered(made.name, i)), tensor)
-    for i, tensor in enumerate(made.tensors)
-  ]
-
-
-def _aliases(made: _Made) -> list[NodeDef]:
-  return [
-    _identity(_numbered(made.alias, i), tensor)
-    for i, tensor in enumerate(made.tensors)
-  ]
-
-
-def _numbered(name: str, number: int) -> str:
-  return f'{name}/output_{number}' if number else name
-
-
-def _identity(name: str, tensor: tf.Tensor) -> NodeDef:
-  """Returns an Identity of a tensor that still has its old name."""
+def identity(name: str, tensor: tf.Tensor) -> NodeDef:
+  """Returns a node that gives a tensor a further name."""
   node = NodeDef(op='Identity', name=name, input=[tensor.name])
   node.attr['T'].type = tensor.dtype.as_datatype_enum
-  shape = node.attr['_output_shapes'].list.shape.add()
-  shape.CopyFrom(tensor.shape.as_proto())
   return node

@@ -1,7 +1,8 @@
 """One network: a frozen graph from images to a representation, loaded once."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+import contextlib
 import functools
 from typing import Any, TypeVar
 
@@ -13,14 +14,15 @@ from frozen_graphs import operations, session
 from frozen_graphs.errors import GraphError, about
 from frozen_graphs.frozen import FrozenNetwork
 from frozen_graphs.graph import SubGraph
-from frozen_graphs.passes import Passes
+from frozen_graphs.graph_ends import Shape
+from frozen_graphs.passes import Passes, Result
 from toolkit_basics import files
 
 _LISTED = 12
 T = TypeVar('T')
 
 
-class Network:
+class Network(contextlib.AbstractContextManager):
   """A frozen graph, its input and its representation.
 
   The file was read when the network was loaded. The graph is checked and cut to
@@ -52,30 +54,16 @@ class Network:
     """
     self.name = name
     self.frozen = frozen
+    self.inputs, self.outputs = frozen.inputs, frozen.outputs
+    self.source, self.graph_def = frozen.source, frozen.graph_def
     self._input, self._representation = input, representation
-    self._shape: tuple[int | None, ...] | None = None
     self._forward: Passes | None = None
+    self._built_for: tuple[int, str | None] | None = None
     self._derived: dict[Hashable, Any] = {}
 
   def __repr__(self) -> str:
     ends = f'{self._input or (self.inputs or ("?",))[0]} to '
     return f'<Network {self.name}: {ends}{self._representation or "?"}>'
-
-  @property
-  def inputs(self) -> tuple[str, ...]:
-    return self.frozen.inputs
-
-  @property
-  def outputs(self) -> tuple[str, ...]:
-    return self.frozen.outputs
-
-  @property
-  def source(self) -> str:
-    return self.frozen.source
-
-  @property
-  def graph_def(self) -> tf.compat.v1.GraphDef:
-    return self.frozen.graph_def
 
   @functools.cached_property
   def digest(self) -> str:
@@ -140,10 +128,7 @@ class Network:
       GraphError: If the graph cannot be used, see `graph.extract`; or its input
         is no batch of images in floating point.
     """
-    name = (
-      self.name if self.name == self.source else (f'{self.name}: {self.source}')
-    )
-    with about(name):
+    with about(': '.join(dict.fromkeys((self.name, self.source)))):
       subgraph = graph_lib.extract(
         self.graph_def, self.input_tensor, self.representation_tensor
       )
@@ -187,7 +172,7 @@ class Network:
     }
 
   @property
-  def representation_shape(self) -> tuple[int | None, ...] | None:
+  def representation_shape(self) -> Shape:
     """Of the representation, [N, ...], None if the graph does not tell it."""
     graph_def = self.subgraph.graph_def()
     return session.static_shape(graph_def, self.subgraph.representation_tensor)
@@ -201,7 +186,6 @@ class Network:
     inputs: np.ndarray,
     batch_size: int = 32,
     device: str | None = None,
-    track: Callable = iter,
   ) -> np.ndarray:
     """Returns the representations of inputs, [n, ...], batch by batch.
 
@@ -210,20 +194,16 @@ class Network:
         one.
       batch_size: Inputs computed at once.
       device: For example '/GPU:0'; default: TensorFlow's choice.
-      track: Wraps the starts of the batches, to show progress.
 
     Raises:
       GraphError: If TensorFlow cannot run the graph on them.
     """
-    if self._forward is None:
+    if self._built_for != (batch_size, device):
+      self.close()
       self._forward = self.passes(batch_size=batch_size, device=device)
-    passes = self._forward
-    passes.prove(inputs[:1])
-    starts = range(0, len(inputs), passes.batch_size)
-    return np.concatenate([
-      passes.run(inputs[start : start + passes.batch_size]).representation
-      for start in track(starts)
-    ])  # fmt: skip
+      self._built_for = batch_size, device
+    results = _batch_by_batch(self._forward, inputs)
+    return np.concatenate([result.representation for result in results])
 
   def gradients(
     self, inputs: np.ndarray, batch_size: int = 32
@@ -238,11 +218,7 @@ class Network:
       [n, height, width, channels] and [n, ...].
     """
     with self.passes(rules=(None,), batch_size=batch_size) as passes:
-      passes.prove(inputs[:1])
-      found = [
-        passes.run(inputs[start : start + passes.batch_size])
-        for start in range(0, len(inputs), passes.batch_size)
-      ]
+      found = list(_batch_by_batch(passes, inputs))
     return (
       np.concatenate([each.gradients[None] for each in found]),
       np.concatenate([each.representation for each in found]),
@@ -252,13 +228,16 @@ class Network:
     """Frees what TensorFlow holds; the network can be run again."""
     if self._forward is not None:
       self._forward.close()
-      self._forward = None
-
-  def __enter__(self) -> 'Network':
-    return self
+      self._forward = self._built_for = None
 
   def __exit__(self, *exception) -> None:
     self.close()
+
+
+def _batch_by_batch(passes: Passes, inputs: np.ndarray) -> Iterator[Result]:
+  passes.prove(inputs[:1])
+  for start in range(0, len(inputs), passes.batch_size):
+    yield passes.run(inputs[start : start + passes.batch_size])
 
 
 def _check_input(subgraph: SubGraph) -> None:

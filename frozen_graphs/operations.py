@@ -89,14 +89,8 @@ CONTROL_FLOW = frozenset({
 })  # fmt: skip
 
 # TensorFlow's gradient is how relevance passes them, wherever it does.
-KEEPS_GRADIENT = frozenset().union(
-  LINEAR,
-  BILINEAR,
-  LINEAR_IN_FIRST,
-  LINEAR_IN,
-  WINNER_TAKES_ALL,
-  STATIC,
-  PASS_THROUGH,
+KEEPS_GRADIENT = LINEAR.union(
+  BILINEAR, LINEAR_IN_FIRST, LINEAR_IN, WINNER_TAKES_ALL, STATIC, PASS_THROUGH
 )
 
 
@@ -114,6 +108,12 @@ def admit_activation(op_type: str) -> None:
   if op_type in KEEPS_GRADIENT:
     raise ValueError(f'The operation {op_type} is no activation.')
   _more_activations.add(op_type)
+
+
+def is_training_norm(node) -> bool:
+  """Returns whether a node is a batch normalization in training mode."""
+  is_training = 'is_training' not in node.attr or node.attr['is_training'].b
+  return node.op in BATCH_NORM and is_training
 
 
 def _elu(z):

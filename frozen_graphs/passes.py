@@ -41,7 +41,7 @@ class Result:
   gradients: Mapping[Rule, np.ndarray]
 
 
-class Passes:
+class Passes(contextlib.AbstractContextManager):
   """A graph given to TensorFlow, with a backward pass for each rule.
 
   Attributes:
@@ -88,11 +88,10 @@ class Passes:
     self._rules = tuple(dict.fromkeys(rules))
     self._unit_rules = tuple(dict.fromkeys(unit_rules))
     self._is_proven = subgraph.input_shape is not None
-    fixed, *sides = subgraph.input_shape or (None,) * 4
-    if fixed is None:
+    if subgraph.input_shape is None or subgraph.input_shape[0] is None:
       self._build(subgraph, device)
     else:
-      self._build_fixed(subgraph, fixed, sides, device)
+      self._build_fixed(subgraph, device)
 
   def _build(self, subgraph: SubGraph, device: str | None) -> None:
     session.check_device(device)
@@ -129,15 +128,9 @@ class Passes:
       )
     return tf.convert_to_tensor(gradient)
 
-  def _build_fixed(
-    self,
-    subgraph: SubGraph,
-    fixed: int,
-    sides: Sequence[int | None],
-    device: str | None,
-  ) -> None:
+  def _build_fixed(self, subgraph: SubGraph, device: str | None) -> None:
     """Builds a graph made for a fixed batch, with an open one if it can be."""
-    sides = [side or _UNKNOWN_SIDE for side in sides]
+    fixed, *sides = (side or _UNKNOWN_SIDE for side in subgraph.input_shape)
     try:
       self._build(graph_lib.with_open_batch(subgraph), device)
       pair = self._inputs_to_try(2, sides)
@@ -259,9 +252,6 @@ class Passes:
       # The tensors would keep the graph, with all its constants.
       self._input = self._representation = self._unit = None
       self._gradients, self._unit_gradients = {}, {}
-
-  def __enter__(self) -> 'Passes':
-    return self
 
   def __exit__(self, *exception) -> None:
     self.close()

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs import tensors
+from frozen_graphs.tensors import NodeDef
 
 _HALF = frozenset({
   tf.float16.as_datatype_enum, tf.bfloat16.as_datatype_enum,
@@ -16,49 +17,36 @@ _HALF = frozenset({
 _SINGLE = tf.float32.as_datatype_enum
 
 
-def widen(nodes: Iterable[NodeDef]) -> int:
+def widen(nodes: Iterable[NodeDef]) -> None:
   """Turns half-precision nodes into single precision, in place.
 
   Constants that are stored in half precision and widened at once stay so.
-
-  Returns:
-    How many nodes computed in half precision.
   """
-  nodes = {node.name: node for node in nodes}
-  stored = {
-    node.name
-    for node in nodes.values()
-    if node.op == 'Const' and node.attr['dtype'].type in _HALF
-  }
+  nodes = list(nodes)
   used_as_is = {
     source
-    for node in nodes.values()
+    for node in nodes
     if not (node.op == 'Cast' and node.attr['DstT'].type == _SINGLE)
-    for source in (name.rpartition(':')[0] or name for name in node.input)
+    for source in tensors.producers(node)
   }
-  kept = stored - used_as_is
-  count = 0
-  for node in nodes.values():
-    inputs = [name.rpartition(':')[0] or name for name in node.input]
-    if node.name in kept or (node.op == 'Cast' and inputs[0] in kept):
-      continue
-    if _widen(node):
-      count += node.op not in ('Const', 'Cast', 'Placeholder')
-  return count
+  kept = {
+    node.name
+    for node in nodes
+    if node.op == 'Const' and node.attr['dtype'].type in _HALF
+  } - used_as_is
+  for node in nodes:
+    widens = node.op == 'Cast' and kept.issuperset(tensors.producers(node))
+    if node.name not in kept and not widens:
+      _widen(node)
 
 
-def _widen(node: NodeDef) -> bool:
-  """Widens a node; returns whether it was of half precision."""
-  changed = False
+def _widen(node: NodeDef) -> None:
   for name, attribute in node.attr.items():
     if attribute.type in _HALF:
       attribute.type = _SINGLE
-      changed = True
     for position, kind in enumerate(attribute.list.type):
       if kind in _HALF:
         attribute.list.type[position] = _SINGLE
-        changed = True
     if name == 'value' and attribute.tensor.dtype in _HALF:
       value = tf.make_ndarray(attribute.tensor).astype('float32')
       attribute.tensor.CopyFrom(tf.make_tensor_proto(value))
-  return changed

@@ -1,19 +1,21 @@
 """Refuses graphs that do more than compute: a frozen graph is a program.
 
-Two checks, both before TensorFlow is given anything. The whole graph, with
-its functions, may not hold an operation that reaches outside (files, Python,
+All checks come before TensorFlow is given anything. The whole graph, with its
+functions, may not hold an operation that reaches outside (files, Python,
 libraries, the network). What is kept of it, between input and representation,
-may hold only operations on an allow-list.
+may hold only operations on an allow-list, and must be a fixed function of an
+image: without choices, loops and chance.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 import math
 import re
 
 import tensorflow as tf
 
-from frozen_graphs import operations
+from frozen_graphs import graph_ends, operations, tensors
 from frozen_graphs.errors import GraphError, UnsafeGraphError
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 # Operations that reach outside the process or run code which is not the
 # graph's. This list only makes the error clear: what keeps an operation out
@@ -45,21 +47,17 @@ _PURE = frozenset({
   'TruncateDiv', 'TruncateMod', 'Unique', 'Where', 'Xlogy',
 })  # fmt: skip
 
-ALLOWED = _PURE.union(
-  operations.LINEAR,
-  operations.BILINEAR,
-  operations.LINEAR_IN_FIRST,
-  operations.LINEAR_IN,
-  operations.WINNER_TAKES_ALL,
-  operations.STATIC,
-  operations.PASS_THROUGH,
-  operations.ELEMENTWISE,
-)
+ALLOWED = _PURE.union(operations.KEEPS_GRADIENT, operations.ELEMENTWISE)
 
 _VARIABLES = frozenset({
   'Variable', 'VariableV2', 'VarHandleOp', 'ReadVariableOp', 'Assign',
   'AssignVariableOp', 'ResourceGather', 'TemporaryVariable',
 })  # fmt: skip
+
+_RANDOM = re.compile(
+  r'(Stateless)?(Random|TruncatedNormal|ParameterizedTruncatedNormal|'
+  r'Multinomial|Stateful(Uniform|StandardNormal|TruncatedNormal|Random)).*'
+)
 
 # A constant may be stored as one number and a shape: bound what it unfolds to.
 _MAX_CONSTANT_ELEMENTS = 2**30
@@ -67,22 +65,19 @@ _MAX_CONSTANT_ELEMENTS = 2**30
 
 def refuse_dangerous(graph_def: tf.compat.v1.GraphDef) -> None:
   """Raises UnsafeGraphError if any node or function reaches outside."""
-  for node in graph_def.node:
-    _refuse_reaching_outside(node, f'node {node.name!r}')
+  parts = [('', graph_def.node)]
   for function in graph_def.library.function:
-    for node in function.node_def:
-      _refuse_reaching_outside(
-        node, f'node {node.name!r} of function {function.signature.name!r}'
-      )
-
-
-def _refuse_reaching_outside(node: tf.compat.v1.NodeDef, where: str) -> None:
-  if reaches_outside(node.op):
-    raise UnsafeGraphError(
-      f'The graph holds the operation {node.op} ({where}), which reaches '
-      'outside the computation of a network; it is refused. Freeze the '
-      'encoder alone, without this node.'
+    parts.append(
+      (f' of function {function.signature.name!r}', function.node_def)
     )
+  for where, nodes in parts:
+    for node in nodes:
+      if reaches_outside(node.op):
+        raise UnsafeGraphError(
+          f'The graph holds the operation {node.op} (node {node.name!r}{where}'
+          '), which reaches outside the computation of a network; it is '
+          'refused. Freeze the encoder alone, without this node.'
+        )
 
 
 def reaches_outside(op_type: str) -> bool:
@@ -95,7 +90,7 @@ def allowed() -> frozenset[str]:
   return ALLOWED.union(operations.activations())
 
 
-def refuse_unknown(nodes: Iterable[tf.compat.v1.NodeDef]) -> None:
+def refuse_unknown(nodes: Iterable[NodeDef]) -> None:
   """Raises a GraphError unless all nodes, to be imported, are allowed."""
   admitted, elements = allowed(), 0
   for node in nodes:
@@ -118,3 +113,84 @@ def refuse_unknown(nodes: Iterable[tf.compat.v1.NodeDef]) -> None:
       f'The constants of the graph have {elements} elements, more than the '
       f'{_MAX_CONSTANT_ELEMENTS} allowed.'
     )
+
+
+def refuse_open_choices(nodes: Nodes, start: Tensor, end: Tensor) -> None:
+  """Raises GraphError if what happens between two tensors is not fixed.
+
+  Args:
+    nodes: Of a graph without function calls, its conditionals folded, by name.
+    start: The tensor of the images: its node, and its number.
+    end: The representation.
+  """
+  for node in _between(nodes, start, end):
+    if node.op in operations.CONTROL_FLOW:
+      raise UnsafeGraphError(
+        f'The representation depends on {node.op} (node {node.name!r}): a '
+        'loop, or a choice whose condition is only known while the network '
+        f'runs{_asking(nodes, node)}. Choose a representation before it, or an '
+        'input behind it.'
+      )
+    if node.op == 'Placeholder':
+      raise GraphError(
+        f'The representation also depends on the input {node.name!r}, which '
+        'is no image; give it a value (constants), or choose an input behind '
+        'it.'
+      )
+    if _RANDOM.fullmatch(node.op):
+      raise UnsafeGraphError(
+        f'The representation depends on random numbers, of node {node.name!r} '
+        f'({node.op}): the network is in training mode, with dropout or '
+        f'noise{_hint(nodes.values())}. Save it for inference.'
+      )
+
+
+def refuse_training_norms(nodes: Iterable[NodeDef]) -> None:
+  """Raises GraphError if images would influence each other."""
+  for node in nodes:
+    if operations.is_training_norm(node):
+      raise GraphError(
+        f'Batch normalization {node.name!r} is in training mode, where the '
+        'images of a batch influence each other; freeze the graph for '
+        'inference.'
+      )
+
+
+def _between(nodes: Nodes, start, end) -> Iterator[NodeDef]:
+  """Yields the nodes that a tensor is computed from, none before `start`."""
+
+  def is_behind(tensor: Tensor) -> bool:
+    return tensor != start and tensor[0] in nodes
+
+  found = tensors.reachable(
+    filter(is_behind, [end]),
+    lambda t: filter(is_behind, tensors.data_inputs(nodes[t[0]])),
+  )
+  yield from (nodes[name] for name in dict.fromkeys(name for name, _ in found))
+
+
+def _asking(nodes: Nodes, node: NodeDef) -> str:
+  """Returns a hint at the placeholder that a conditional asks."""
+  if 'While' in node.op or node.op == 'Merge':
+    inputs = []
+  elif node.op == 'Switch':
+    inputs = list(tensors.data_inputs(node))[1:2]
+  else:
+    inputs = list(tensors.data_inputs(node))[:1]
+  return _hint(n for tensor in inputs for n in _between(nodes, None, tensor))
+
+
+def _hint(nodes: Iterable[NodeDef]) -> str:
+  """Returns a hint at placeholders that say whether a network is trained."""
+  names = [
+    node.name
+    for node in nodes
+    if node.op in graph_ends.FED
+    and node.attr['dtype'].type == tf.bool.as_datatype_enum
+  ]
+  if not names:
+    return ''
+  return (
+    f'; it is fed {", ".join(map(repr, names[:5]))}, which can be made '
+    f'constant, {names[0]} = False for example'
+  )

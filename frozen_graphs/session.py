@@ -4,21 +4,19 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, explaining
 from frozen_graphs.graph import SubGraph
+from frozen_graphs.graph_ends import Shape
 
 
 def import_graph(subgraph: SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns the input and the representation in the current graph."""
-  try:
+  with explaining('TensorFlow cannot import the graph', ValueError):
     source, representation = tf.import_graph_def(
       subgraph.graph_def(),
       return_elements=[subgraph.input_tensor, subgraph.representation_tensor],
       name='',
     )
-  except ValueError as error:
-    reason = ' '.join(str(error).split())
-    raise GraphError(f'TensorFlow cannot import the graph: {reason}') from error
   if not representation.dtype.is_floating:
     raise GraphError(
       f'The representation {representation.name!r} has the type '
@@ -27,9 +25,7 @@ def import_graph(subgraph: SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
   return source, representation
 
 
-def static_shape(
-  graph_def: tf.compat.v1.GraphDef, tensor: str
-) -> tuple[int | None, ...] | None:
+def static_shape(graph_def: tf.compat.v1.GraphDef, tensor: str) -> Shape:
   """Returns the shape of a tensor as far as the graph tells it, None if not."""
   with tf.Graph().as_default():
     try:
@@ -39,9 +35,7 @@ def static_shape(
   return None if result.shape.rank is None else tuple(result.shape)
 
 
-def static_shapes(
-  subgraph: SubGraph, names: Sequence[str]
-) -> list[tuple[int | None, ...] | None]:
+def static_shapes(subgraph: SubGraph, names: Sequence[str]) -> list[Shape]:
   """Returns the shapes of the first results of nodes, None where unknown."""
   with tf.Graph().as_default() as graph:
     import_graph(subgraph)

@@ -11,12 +11,13 @@ import tensorflow as tf
 # The message's only home; not one of TensorFlow's private Python modules.
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
-from frozen_graphs.errors import GraphError
-
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs.errors import GraphError, explaining
+from frozen_graphs.tensors import NodeDef
 
 # What TensorFlow's reader of checkpoints raises, besides its own errors.
-_READ_ERRORS = (IndexError, RuntimeError, TypeError, ValueError)
+_READ_ERRORS = (
+  tf.errors.OpError, IndexError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 _OBJECTS = '_CHECKPOINTABLE_OBJECT_GRAPH'
 
 
@@ -39,7 +40,6 @@ def reader(
     checkpoint: Its prefix; None if there is none.
     stored: Where variables are stored, see `variables.stored_variables`.
   """
-
   readers = []
 
   def value_of(node: NodeDef) -> np.ndarray:
@@ -57,12 +57,9 @@ def _open(checkpoint: str | None, needed: str):
       f'The graph has variables, for example {needed!r}, but there is no '
       'checkpoint with their values.'
     )
-  try:
+  message = f'{checkpoint} is no checkpoint, or is damaged or incomplete'
+  with explaining(message, *_READ_ERRORS):
     return tf.train.load_checkpoint(checkpoint)
-  except (tf.errors.OpError, *_READ_ERRORS) as error:
-    raise GraphError(
-      f'{checkpoint} is no checkpoint, or is damaged or incomplete: {error}'
-    ) from error
 
 
 def _value(reader, stored: Stored, node: NodeDef) -> np.ndarray:
@@ -93,12 +90,8 @@ def _value(reader, stored: Stored, node: NodeDef) -> np.ndarray:
 
 
 def _read(reader, key: str):
-  try:
+  with explaining(f'The checkpoint is damaged at {key!r}', *_READ_ERRORS):
     return reader.get_tensor(key)
-  except (tf.errors.OpError, *_READ_ERRORS) as error:
-    raise GraphError(
-      f'The checkpoint is damaged at {key!r}: {error}'
-    ) from error
 
 
 def _keys_of_objects(reader, name: str) -> list[str]:
@@ -109,14 +102,11 @@ def _keys_of_objects(reader, name: str) -> list[str]:
   """
   if not reader.has_tensor(_OBJECTS):
     return []
-  try:
+  message = f'The checkpoint is damaged at {_OBJECTS!r}'
+  with explaining(message, DecodeError, TypeError, ValueError):
     objects = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
       _read(reader, _OBJECTS)
     )
-  except (DecodeError, TypeError, ValueError) as error:
-    raise GraphError(
-      f'The checkpoint is damaged at {_OBJECTS!r}: {error}'
-    ) from error
   return sorted({
     attribute.checkpoint_key
     for node in objects.nodes
@@ -128,12 +118,13 @@ def _keys_of_objects(reader, name: str) -> list[str]:
 
 def _slices(part: str) -> tuple[slice, ...]:
   """Returns what '4 2 0,2:-' means: rows 0 and 1 of a [4, 2] tensor."""
-  extents = part.split(' ')[-1].split(':')
   slices = []
-  for extent in extents:
-    match = re.fullmatch(r'(\d+),(\d+)', extent)
-    if extent != '-' and not match:
+  for extent in part.split(' ')[-1].split(':'):
+    if match := re.fullmatch(r'(\d+),(\d+)', extent):
+      start, length = map(int, match.groups())
+      slices.append(slice(start, start + length))
+    elif extent == '-':
+      slices.append(slice(None))
+    else:
       raise GraphError(f'The restore nodes name a part {part!r} of a variable.')
-    start, length = (int(n) for n in match.groups()) if match else (0, None)
-    slices.append(slice(start, None if length is None else start + length))
   return tuple(slices)

@@ -1,6 +1,14 @@
 """Names of tensors: how nodes refer to them, and what users ask for."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+  Callable,
+  Collection,
+  Iterable,
+  Iterator,
+  KeysView,
+  Mapping,
+  Sequence,
+)
 import difflib
 from typing import TypeVar
 
@@ -10,10 +18,12 @@ from frozen_graphs import op_definitions
 from frozen_graphs.errors import GraphError
 
 NodeDef = tf.compat.v1.NodeDef
+Nodes = Mapping[str, NodeDef]  # By name.
+Tensor = tuple[str, int]  # Name of a node, and which of its tensors.
 T = TypeVar('T')
 
 
-def split(tensor: str) -> tuple[str, int]:
+def split(tensor: str) -> Tensor:
   """Returns (node, number); the number of a control input is -1."""
   if tensor.startswith('^'):
     return tensor[1:], -1
@@ -21,32 +31,130 @@ def split(tensor: str) -> tuple[str, int]:
   return (name, int(number)) if colon and number.isdigit() else (tensor, 0)
 
 
-def data_inputs(node: NodeDef) -> Iterator[tuple[str, int]]:
+def name_of(tensor: Tensor) -> str:
+  return f'{tensor[0]}:{tensor[1]}'
+
+
+def data_inputs(node: NodeDef) -> Iterator[Tensor]:
   """Yields (node, number) of the tensors that `node` takes."""
   for tensor in node.input:
     if not tensor.startswith('^'):
       yield split(tensor)
 
 
-def reachable(
-  starts: Iterable[T], following: Callable[[T], Iterable[T]]
-) -> set[T]:
-  """Returns all that is reached from some things, with these.
+def producers(node: NodeDef) -> list[str]:
+  """Returns the names of the nodes that `node` takes data from."""
+  return [name for name, _ in data_inputs(node)]
 
-  Args:
-    starts: Names of nodes, or anything else.
-    following: Returns what one of them leads to.
-  """
-  found, stack = set(), list(starts)
-  while stack:
-    item = stack.pop()
-    if item not in found:
-      found.add(item)
-      stack.extend(following(item))
+
+def consumers(nodes: Nodes) -> dict[str, list[str]]:
+  """Returns by name the nodes that take data from a node."""
+  found: dict[str, list[str]] = {}
+  for name, node in nodes.items():
+    for producer in set(producers(node)):
+      found.setdefault(producer, []).append(name)
   return found
 
 
-def resolve(nodes: Mapping[str, NodeDef], tensor: str) -> tuple[str, int]:
+def in_order(nodes: Nodes, source: Tensor | None = None) -> Iterator[str]:
+  """Yields nodes after those they take; those in loops are left out.
+
+  Nothing has to come before a source, which is fed.
+  """
+  following = consumers(nodes)
+  waiting = {
+    name: {n for n, i in data_inputs(node) if n in nodes and (n, i) != source}
+    for name, node in nodes.items()
+  }
+  ready = [name for name, needed in waiting.items() if not needed]
+  while ready:
+    name = ready.pop()
+    yield name
+    for consumer in following.get(name, ()):
+      if name in waiting[consumer]:
+        waiting[consumer].discard(name)
+        if not waiting[consumer]:
+          ready.append(consumer)
+
+
+def reachable(
+  starts: Iterable[T], following: Callable[[T], Iterable[T]]
+) -> KeysView[T]:
+  """Returns all that some things lead to, with these, as it is found."""
+  found, stack = {}, list(starts)
+  while stack:
+    item = stack.pop()
+    if item not in found:
+      found[item] = None
+      stack.extend(following(item))
+  return found.keys()
+
+
+def follow(
+  nodes: Nodes,
+  tensor: Tensor,
+  kinds: Collection[str],
+  source: Tensor | None = None,
+) -> Tensor:
+  """Returns where a tensor comes from, left of nodes that pass it on.
+
+  These are nodes of some kinds; a source is where to end at the latest.
+  """
+  seen = set()
+  while tensor != source and tensor not in seen:
+    seen.add(tensor)
+    node = nodes.get(tensor[0])
+    if node is None or node.op not in kinds:
+      break
+    inputs = list(data_inputs(node))
+    if not 0 <= tensor[1] < len(inputs):
+      break
+    tensor = inputs[tensor[1]]
+  return tensor
+
+
+def unused_name(name: str, taken: Collection[str]) -> str:
+  """Returns `name`, lengthened if it is taken."""
+  while name in taken:
+    name += '_'
+  return name
+
+
+def placeholder(
+  name: str, kind: tf.DType, shape: Sequence[int | None] | None
+) -> NodeDef:
+  """Returns a node that is fed."""
+  node = NodeDef(op='Placeholder', name=name)
+  node.attr['dtype'].type = kind.as_datatype_enum
+  node.attr['shape'].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+  return node
+
+
+def constant(name: str, value: object, kind: tf.DType | None = None) -> NodeDef:
+  """Returns a node that is a constant."""
+  tensor = tf.make_tensor_proto(value, kind)
+  node = NodeDef(op='Const', name=name)
+  node.attr['dtype'].type = tensor.dtype
+  node.attr['value'].tensor.CopyFrom(tensor)
+  return node
+
+
+def cleaned(node: NodeDef, inputs: Sequence[Tensor]) -> NodeDef:
+  """Returns a copy without what belongs to the process that made the graph.
+
+  Attributes with a leading underscore are hints and bindings, among them
+  gradient functions (`_gradient_op_type`) and colocation with nodes that may
+  be cut off (`_class`).
+  """
+  copy = NodeDef(op=node.op, name=node.name)
+  copy.input.extend(map(name_of, inputs))
+  for name, value in node.attr.items():
+    if not name.startswith('_'):
+      copy.attr[name].CopyFrom(value)
+  return copy
+
+
+def resolve(nodes: Nodes, tensor: str) -> Tensor:
   """Returns (node, number) of a tensor, which may be named without `:0`.
 
   Raises:
@@ -72,7 +180,7 @@ def resolve(nodes: Mapping[str, NodeDef], tensor: str) -> tuple[str, int]:
   return name, number
 
 
-def _closest(name: str, nodes: Mapping[str, NodeDef]) -> list[str]:
+def _closest(name: str, nodes: Nodes) -> list[str]:
   """Returns up to five tensor names that may have been meant."""
   names = [n for n, node in nodes.items() if node.op not in ('Const', 'NoOp')]
   last = name.rsplit('/', 1)[-1]

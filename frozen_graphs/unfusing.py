@@ -10,9 +10,9 @@ import math
 
 import tensorflow as tf
 
+from frozen_graphs import tensors
 from frozen_graphs.errors import GraphError
-
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs.tensors import NodeDef
 
 _WINDOW = ('T', 'strides', 'padding', 'explicit_paddings', 'data_format')
 # For each fused operation the plain one, and the attributes it takes over.
@@ -24,27 +24,21 @@ _CORES: Mapping[str, tuple[str, tuple[str, ...]]] = {
   ('DepthwiseConv2dNative', (*_WINDOW, 'dilations')),
 )
 _BATCH_NORMS = ('_FusedBatchNormEx', 'FusedBatchNormEx')
+_OF_BATCH_NORM = ('U', 'epsilon', 'data_format', 'is_training')
 _PRELU = 'Prelu'  # Of TensorFlow.js.
 
 # How many operands each part takes, in the order of the fused node's operands.
-_OPERANDS = {
-  'Add': 1,
-  'BiasAdd': 1,
-  'FusedBatchNorm': 4,
-  'Prelu': 1,
-  'LeakyRelu': 0,
-  'Relu': 0,
-  'Relu6': 0,
-  'Elu': 0,
-  'Sigmoid': 0,
-  'Tanh': 0,
-  'GeluExact': 0,
-  'GeluApproximate': 0,
-}
+_OPERANDS = {'Add': 1, 'BiasAdd': 1, 'FusedBatchNorm': 4, 'Prelu': 1} | (
+  dict.fromkeys(
+    (
+      'LeakyRelu', 'Relu', 'Relu6', 'Elu', 'Sigmoid', 'Tanh', 'GeluExact',
+      'GeluApproximate',
+    ),
+    0,
+  )
+)  # fmt: skip
 
 FUSED = frozenset({*_CORES, *_BATCH_NORMS, _PRELU})
-# TensorFlow's default; an attribute with its default may be left out of a file.
-_EPSILON = 1e-4
 
 
 def unfuse(nodes: Iterable[NodeDef]) -> list[NodeDef]:
@@ -52,9 +46,6 @@ def unfuse(nodes: Iterable[NodeDef]) -> list[NodeDef]:
 
   The last of the plain nodes has the name of the fused one, so that the nodes
   that use it need no change; the others are named below it.
-
-  Args:
-    nodes: Of one graph; they are not changed.
 
   Raises:
     GraphError: If a node is fused from something unknown; it is named.
@@ -82,28 +73,25 @@ class _Chain:
     self, op: str, inputs: Sequence[str], attributes: Iterable[str] = ()
   ) -> str:
     """Appends a node with its type and these attributes; returns its name."""
-    name = f'{self._fused.name}/{op}'
-    while name in self._taken:
-      name += '_'
-    self._taken.add(name)
-    node = NodeDef(op=op, name=name, input=inputs, device=self._fused.device)
+    node = NodeDef(op=op, input=inputs, device=self._fused.device)
     if not self.nodes:
       node.input.extend(self._controls)
     node.attr['T'].type = self._type
     for attribute in attributes:
       if attribute in self._fused.attr:
         node.attr[attribute].CopyFrom(self._fused.attr[attribute])
-    self.nodes.append(node)
-    return name
+    return self._append(node)
 
   def constant(self, value: float) -> str:
     """Appends a number of the node's type; returns its name."""
-    name = self.add('Const', [])
-    tensor = tf.make_tensor_proto(value, tf.as_dtype(self._type))
-    del self.last.attr['T']
-    self.last.attr['dtype'].type = self._type
-    self.last.attr['value'].tensor.CopyFrom(tensor)
-    return name
+    return self._append(tensors.constant('', value, tf.as_dtype(self._type)))
+
+  def _append(self, node: NodeDef) -> str:
+    name = f'{self._fused.name}/{node.op}'
+    node.name = tensors.unused_name(name, self._taken)
+    self._taken.add(node.name)
+    self.nodes.append(node)
+    return node.name
 
   @property
   def last(self) -> NodeDef:
@@ -116,47 +104,56 @@ class _Chain:
       self.last.attr[shapes].CopyFrom(self._fused.attr[shapes])
     return self.nodes
 
-  def require_operands(self, count: int, parts: str) -> None:
-    if len(self.data) != count:
-      raise GraphError(
-        f'Node {self._fused.name!r} ({self._fused.op}{parts}) needs {count} '
-        f'operands, but has {len(self.data)}.'
-      )
-
 
 def _text(name: bytes) -> str:
   """Returns the name of a part, which need not be text in a damaged file."""
   return name.decode(errors='replace')
 
 
+def _number(fused: NodeDef, attribute: str, default: float) -> float:
+  """Returns an attribute; one with TensorFlow's default may be left out."""
+  return fused.attr[attribute].f if attribute in fused.attr else default
+
+
 def _split(fused: NodeDef, taken: set[str]) -> list[NodeDef]:
-  chain = _Chain(fused, taken)
   if fused.op == _PRELU:
-    chain.require_operands(2, '')
-    _add_prelu(chain, *chain.data)
+    op, count, attributes, parts = '', 1, (), ['Prelu']
   elif fused.op in _BATCH_NORMS:
-    _add_batch_norm_and_activation(chain, fused)
+    op, count, attributes = 'FusedBatchNormV3', 5, _OF_BATCH_NORM
+    parts = _parts_behind_batch_norm(fused)
   else:
-    _add_core_and_parts(chain, fused)
-  return chain.finish()
-
-
-def _add_core_and_parts(chain: _Chain, fused: NodeDef) -> None:
-  op, attributes = _CORES[fused.op]
-  parts = [_text(part) for part in fused.attr['fused_ops'].list.s]
+    (op, attributes), count = _CORES[fused.op], 2
+    parts = [_text(part) for part in fused.attr['fused_ops'].list.s]
   if unknown := [part for part in parts if part not in _OPERANDS]:
     raise GraphError(
       f'Node {fused.name!r} ({fused.op}) is fused from {[op, *parts]}; '
       f'unknown: {unknown}. Known are {sorted(_OPERANDS)}.'
     )
-  chain.require_operands(
-    2 + sum(_OPERANDS[part] for part in parts), f' with {"+".join(parts)}'
-  )
-  operands = iter(chain.data)
-  x = chain.add(op, [next(operands), next(operands)], attributes)
+  chain = _Chain(fused, taken)
+  needed = count + sum(_OPERANDS[part] for part in parts)
+  if len(chain.data) != needed:
+    raise GraphError(
+      f'Node {fused.name!r} ({fused.op}, fused from {[op, *parts]}) needs '
+      f'{needed} operands, but has {len(chain.data)}.'
+    )
+  first, operands = chain.data[:count], iter(chain.data[count:])
+  x = chain.add(op, first, attributes) if op else first[0]
   for part in parts:
     more = [next(operands) for _ in range(_OPERANDS[part])]
     x = _add_part(chain, fused, part, x, more)
+  return chain.finish()
+
+
+def _parts_behind_batch_norm(fused: NodeDef) -> list[str]:
+  activation = _text(fused.attr['activation_mode'].s) or 'Identity'
+  side_inputs = fused.attr['num_side_inputs'].i
+  if activation not in ('Identity', 'Relu') or side_inputs not in (0, 1):
+    raise GraphError(
+      f'Node {fused.name!r} ({fused.op}) is fused from a batch normalization, '
+      f'{side_inputs} side inputs and {activation!r}; at most one side input '
+      'and Identity or Relu are known.'
+    )
+  return ['Add'] * side_inputs + ['Relu'] * (activation == 'Relu')
 
 
 def _add_part(
@@ -170,21 +167,14 @@ def _add_part(
   if part == 'FusedBatchNorm':
     x = chain.add('FusedBatchNormV3', [x, *operands], ('data_format',))
     chain.last.attr['U'].type = tf.float32.as_datatype_enum
-    stated = 'epsilon' in fused.attr
-    chain.last.attr['epsilon'].f = (
-      fused.attr['epsilon'].f if stated else _EPSILON
-    )
+    chain.last.attr['epsilon'].f = _number(fused, 'epsilon', 1e-4)
     chain.last.attr['is_training'].b = False
     return x
   attributes = ('data_format',) if part == 'BiasAdd' else ()
   op = 'AddV2' if part == 'Add' else part
   x = chain.add(op, [x, *operands], attributes)
   if part == 'LeakyRelu':
-    # Both TensorFlow's op and the fused one have the default 0.2.
-    stated = 'leakyrelu_alpha' in fused.attr
-    chain.last.attr['alpha'].f = (
-      fused.attr['leakyrelu_alpha'].f if stated else 0.2
-    )
+    chain.last.attr['alpha'].f = _number(fused, 'leakyrelu_alpha', 0.2)
   return x
 
 
@@ -210,21 +200,3 @@ def _add_gelu(chain: _Chain, x: str, is_exact: bool) -> str:
   half = chain.add('Mul', [x, chain.constant(0.5)])
   gate = chain.add('AddV2', [gate, chain.constant(1.0)])
   return chain.add('Mul', [half, gate])
-
-
-def _add_batch_norm_and_activation(chain: _Chain, fused: NodeDef) -> None:
-  activation = _text(fused.attr['activation_mode'].s) or 'Identity'
-  side_inputs = fused.attr['num_side_inputs'].i
-  if activation not in ('Identity', 'Relu') or side_inputs not in (0, 1):
-    raise GraphError(
-      f'Node {fused.name!r} ({fused.op}) is fused from a batch normalization, '
-      f'{side_inputs} side inputs and {activation!r}; at most one side input '
-      'and Identity or Relu are known.'
-    )
-  chain.require_operands(5 + side_inputs, f' with {activation}')
-  attributes = ('U', 'epsilon', 'data_format', 'is_training')
-  x = chain.add('FusedBatchNormV3', chain.data[:5], attributes)
-  if side_inputs:
-    x = chain.add('AddV2', [x, chain.data[5]])
-  if activation == 'Relu':
-    chain.add('Relu', [x])

@@ -5,7 +5,7 @@ restore and initialisation operations. Here the nodes of a graph that stand for
 variables become constants; `stored_values` reads their values.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,35 +13,42 @@ import tensorflow as tf
 from frozen_graphs import control_flow, graph_ends, operations, tensors
 from frozen_graphs.errors import GraphError
 from frozen_graphs.stored_values import Stored
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
-Tensor = tuple[str, int]
-
-_REFERENCES = frozenset({'Variable', 'VariableV2'})
-_HANDLES = frozenset({'VarHandleOp'})
+_VARIABLES = frozenset({'Variable', 'VariableV2', 'VarHandleOp'})
 _ASSIGNMENTS = frozenset({'Assign', 'AssignVariableOp'})
-_RESTORES = frozenset({'RestoreV2'})
+
 _MAX_BYTES = 2**31 - 2**20  # Of a GraphDef, less what is not weights.
 
 
 def prune(graph_def: GraphDef, outputs: Sequence[str]) -> GraphDef:
-  """Returns the part of a graph that computes `outputs`.
+  """Returns the part of a graph without function calls that computes `outputs`.
 
-  Args:
-    graph_def: A graph without function calls; it is not changed.
-    outputs: Names of tensors.
-
-  Raises:
-    GraphError: If there is no such tensor.
+  Control inputs do not count, and the value of a variable is not computed.
   """
   nodes = {node.name: node for node in graph_def.node}
+
+  def sources(name: str) -> list[str]:
+    if name not in nodes:
+      raise GraphError(f'The node {name!r} is missing; the graph is damaged.')
+    node = nodes[name]
+    if node.op == 'ReadVariableOp':
+      return [_handle(nodes, node) or tensors.split(node.input[0])[0]]
+    return tensors.producers(node)
+
+  ends = [graph_ends.find(nodes, name)[0] for name in outputs]
+  needed = tensors.reachable(ends, sources)
   pruned = GraphDef(
-    node=[nodes[name] for name in _needed(nodes, outputs)],
+    node=[node for name, node in nodes.items() if name in needed],
     versions=graph_def.versions,
   )
-  _drop_control_inputs(pruned.node)
   for node in pruned.node:
+    node.input[:] = [
+      text
+      for text in node.input
+      if not text.startswith('^') or text[1:] in needed
+    ]
     if node.op == 'ReadVariableOp' and (handle := _handle(nodes, node)):
       node.input[:] = [handle]
   if any(node.op in control_flow.FUNCTIONAL for node in pruned.node):
@@ -68,7 +75,7 @@ def freeze(
   for node in frozen.node:
     if node.op == 'ReadVariableOp':
       _read_constant(node, nodes)
-    elif node.op in _HANDLES | _REFERENCES:
+    elif node.op in _VARIABLES:
       value = value_of(node)
       size += value.nbytes
       if size > _MAX_BYTES:
@@ -76,74 +83,25 @@ def freeze(
           'The variables take more than 2 GiB, which a frozen graph cannot '
           'hold; choose a representation nearer to the input.'
         )
-      _become_constant(node, value)
+      kind = tf.as_dtype(node.attr['dtype'].type).base_dtype
+      node.CopyFrom(tensors.constant(node.name, value, kind))
   return frozen
 
 
-def _drop_control_inputs(kept: Sequence[NodeDef]) -> None:
-  """Removes control inputs from nodes that were left out."""
-  names = {node.name for node in kept}
-  for node in kept:
-    inputs = [
-      text
-      for text in node.input
-      if not text.startswith('^') or text[1:] in names
-    ]
-    node.input[:] = inputs
+def _follow(nodes: Nodes, tensor: Tensor) -> Tensor:
+  return tensors.follow(nodes, tensor, operations.PASS_THROUGH)
 
 
-def _needed(nodes: Mapping[str, NodeDef], outputs: Iterable[str]) -> list[str]:
-  """Returns names of the nodes that the outputs are computed from, in order.
-
-  Control inputs do not count, and the value of a variable is not computed.
-  """
-  needed = {}
-  stack = [
-    tensors.split(graph_ends.full_name(nodes, name))[0] for name in outputs
-  ]
-  while stack:
-    name = stack.pop()
-    if name in needed:
-      continue
-    if name not in nodes:
-      raise GraphError(f'The node {name!r} is missing; the graph is damaged.')
-    needed[name] = True
-    if nodes[name].op == 'ReadVariableOp':
-      handle = _handle(nodes, nodes[name])
-      stack.append(handle or tensors.split(nodes[name].input[0])[0])
-    else:
-      stack.extend(source for source, _ in tensors.data_inputs(nodes[name]))
-  return [name for name in nodes if name in needed]
-
-
-def _follow(nodes: Mapping[str, NodeDef], tensor: Tensor) -> Tensor:
-  """Returns where a tensor comes from, left of nodes that pass it on."""
-  seen = set()
-  while tensor[0] in nodes and tensor not in seen:
-    seen.add(tensor)
-    node = nodes[tensor[0]]
-    inputs = list(tensors.data_inputs(node))
-    if node.op not in operations.PASS_THROUGH or tensor[1] >= len(inputs):
-      break
-    tensor = inputs[tensor[1]]
-  return tensor
-
-
-def _handle(nodes: Mapping[str, NodeDef], node: NodeDef) -> str | None:
+def _handle(nodes: Nodes, node: NodeDef) -> str | None:
   """Returns the variable that a node takes first, if it does."""
   name = _follow(nodes, next(tensors.data_inputs(node), ('', 0)))[0]
-  if name in nodes and nodes[name].op in _HANDLES | _REFERENCES:
-    return name
-  return None
+  return name if name in nodes and nodes[name].op in _VARIABLES else None
 
 
 def stored_variables(graph_def: GraphDef) -> dict[str, Stored]:
-  """Returns where variables are stored, as the graph's restore nodes say.
+  """Returns where variables are stored, as a whole graph's restore nodes say.
 
   A variable that they do not tell of is stored under its own name.
-
-  Args:
-    graph_def: A whole graph without function calls.
   """
   nodes = {node.name: node for node in graph_def.node}
   stored = {}
@@ -153,7 +111,7 @@ def stored_variables(graph_def: GraphDef) -> dict[str, Stored]:
     inputs = list(tensors.data_inputs(node))
     variable = _handle(nodes, node)
     source, number = _follow(nodes, inputs[1]) if inputs[1:] else ('', 0)
-    if variable and source in nodes and nodes[source].op in _RESTORES:
+    if variable and source in nodes and nodes[source].op == 'RestoreV2':
       _, keys, parts = (
         control_flow.constant(nodes, tensor)
         for tensor in tensors.data_inputs(nodes[source])
@@ -164,7 +122,7 @@ def stored_variables(graph_def: GraphDef) -> dict[str, Stored]:
   return stored
 
 
-def _read_constant(node: NodeDef, nodes: Mapping[str, NodeDef]) -> None:
+def _read_constant(node: NodeDef, nodes: Nodes) -> None:
   handle = _handle(nodes, node)
   if handle is None:
     raise GraphError(
@@ -174,10 +132,3 @@ def _read_constant(node: NodeDef, nodes: Mapping[str, NodeDef]) -> None:
   kind = node.attr['dtype'].type
   node.CopyFrom(NodeDef(name=node.name, op='Identity', input=[handle]))
   node.attr['T'].type = kind
-
-
-def _become_constant(node: NodeDef, value: np.ndarray) -> None:
-  kind = tf.as_dtype(node.attr['dtype'].type).base_dtype
-  node.CopyFrom(NodeDef(name=node.name, op='Const'))
-  node.attr['dtype'].type = kind.as_datatype_enum
-  node.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(value, kind))

@@ -21,7 +21,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import fcntl
-import json
 import os
 import pathlib
 import re
@@ -30,6 +29,7 @@ from typing import Any
 import pooch
 import tensorflow as tf
 
+from frozen_graphs.errors import about
 from frozen_graphs.network import Network
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.networks import Networks
@@ -37,14 +37,24 @@ from toolkit_basics import files
 
 _FILE = 'bank.json'
 _SOURCES = 'sources.json'  # What each graph was made from.
-_REQUIRED = ('name', 'graph', 'input', 'representation', 'preprocessing')
+_FIELDS = {  # Of an encoder, by how bank.json calls them.
+  'name': 'name',
+  'label': 'label',
+  'group': 'group',
+  'graph': 'graph',
+  'input': 'input_tensor',
+  'representation': 'representation_tensor',
+  'preprocessing': 'preprocessing',
+  'sha256': 'sha256',
+}
 _OPTIONAL = ('label', 'group', 'sha256')
+_REQUIRED = tuple(key for key in _FIELDS if key not in _OPTIONAL)
 # The measured transfers: ranking, affinities, losses.
 _TABLES = ('oracle', 'oracle_affinity', 'oracle_losses')
 _NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.+=@-]{0,127}')
 _MINI = pathlib.Path(__file__).parent / 'mini'
 
-# Banks by name; any other value of --bank is a folder.
+# Banks by name; anything else is a folder.
 NAMED = ('mini', 'task_bank')
 
 
@@ -95,10 +105,9 @@ class Bank:
     return tuple(encoder.name for encoder in self.encoders)
 
   @property
-  def groups(self) -> Mapping[str, str] | None:
-    """Group of each encoder, or None if one has none."""
-    groups = {encoder.name: encoder.group for encoder in self.encoders}
-    return None if None in groups.values() else groups
+  def groups(self) -> dict[str, str]:
+    """Group of each encoder that has one."""
+    return {e.name: e.group for e in self.encoders if e.group is not None}
 
   def digests(self) -> dict[str, Any]:
     """Returns the sha256 of each file that the bank consists of.
@@ -134,68 +143,55 @@ def _folder(name_or_folder: str) -> pathlib.Path:
       raise FileNotFoundError(
         f'No task bank in {folder}. Put it there with `python -m '
         'taskonomy_models.convert_task_bank`, which converts the released '
-        'Taskonomy encoders, or pass its folder as --bank.'
+        'Taskonomy encoders, or pass the folder in which it is.'
       )
     return folder
   return pathlib.Path(name_or_folder)
 
 
-def _text(entry: Mapping, key: str, where: str) -> str:
+def _text(entry: Mapping, key: str) -> str:
   value = entry[key]
   if not isinstance(value, str) or not value:
-    raise BankError(f'{where}: {key!r} must be a text, not {value!r}.')
+    raise BankError(f'{key!r} must be a text, not {value!r}.')
   return value
 
 
-def _inside(folder: pathlib.Path, name: str, where: str) -> str:
+def _path(folder: pathlib.Path, name: str, is_needed: bool = True) -> str:
   """Returns the path of a file that must lie in the bank's folder."""
   path = folder / name
   if not path.resolve().is_relative_to(folder.resolve()):
     raise BankError(
-      f'{where}: {name!r} lies outside the bank; put the file into {folder}.'
+      f'{name!r} lies outside the bank; put the file into {folder}.'
     )
+  if is_needed and not path.is_file():
+    raise BankError(f'there is no file {path}.')
   return str(path)
 
 
-def _check_there(path: pathlib.Path, where: str) -> None:
-  if not path.is_file():
-    raise BankError(f'{where}: there is no file {path}.')
-
-
-def check_name(name: str, where: str = 'A bank') -> None:
+def check_name(name: str) -> None:
   """Raises BankError if a text cannot name an encoder."""
   if not _NAME.fullmatch(name):
     raise BankError(
-      f'{where}: {name!r} cannot name an encoder; use at most 128 letters, '
-      'digits and _ . + = @ -, the first a letter, digit or _.'
+      f'{name!r} cannot name an encoder; use at most 128 letters, digits and '
+      '_ . + = @ -, the first a letter, digit or _.'
     )
 
 
-def _check_keys(entry, required, optional, where: str) -> None:
+def _check_keys(entry: Any, required: Sequence, optional: Sequence) -> None:
   if not isinstance(entry, dict):
-    raise BankError(f'{where}: an object is needed, not {entry!r}.')
+    raise BankError(f'an object is needed, not {entry!r}.')
   if missing := [key for key in required if key not in entry]:
-    raise BankError(f'{where}: {missing} missing; found {sorted(entry)}.')
+    raise BankError(f'{missing} missing; found {sorted(entry)}.')
   if unknown := sorted(set(entry) - {*required, *optional}):
-    raise BankError(
-      f'{where}: unknown {unknown}; known are {[*required, *optional]}.'
-    )
+    raise BankError(f'unknown {unknown}; known are {[*required, *optional]}.')
 
 
-def _encoder(entry, folder: pathlib.Path, where: str) -> Encoder:
-  _check_keys(entry, _REQUIRED, _OPTIONAL, where)
-  texts = {key: _text(entry, key, where) for key in entry}
-  check_name(texts['name'], where)
-  return Encoder(
-    name=texts['name'],
-    graph=_inside(folder, texts['graph'], where),
-    input_tensor=texts['input'],
-    representation_tensor=texts['representation'],
-    preprocessing=texts['preprocessing'],
-    label=texts.get('label', texts['name']),
-    group=texts.get('group'),
-    sha256=texts.get('sha256'),
-  )
+def _encoder(entry: Any, folder: pathlib.Path, needs_graph: bool) -> Encoder:
+  _check_keys(entry, _REQUIRED, _OPTIONAL)
+  fields = {_FIELDS[key]: _text(entry, key) for key in entry}
+  check_name(fields['name'])
+  fields['graph'] = _path(folder, fields['graph'], needs_graph)
+  return Encoder(**{'label': fields['name'], **fields})
 
 
 def load(name_or_folder: str) -> Bank:
@@ -206,53 +202,48 @@ def load(name_or_folder: str) -> Bank:
       file and the entry.
     FileNotFoundError: If there is none.
   """
-  folder = _folder(name_or_folder)
-  bank = _read(folder, name_or_folder)
-  for number, encoder in enumerate(bank.encoders, start=1):
-    where = f'{folder / _FILE}, encoder {number}'
-    _check_there(pathlib.Path(encoder.graph), where)
-  return bank
+  return _read(_folder(name_or_folder))
 
 
-def _read(folder: pathlib.Path, name_or_folder: str) -> Bank:
-  """Returns the bank in a folder; its graphs may be missing."""
+def _read(folder: pathlib.Path, needs_graphs: bool = True) -> Bank:
   path = folder / _FILE
   if not path.is_file():
     raise FileNotFoundError(
-      f'No bank {name_or_folder!r}: {path} is missing. Pass one of '
-      f'{list(NAMED)}, or a folder with a {_FILE}.'
+      f'No bank {str(folder)!r}: {path} is missing. Pass one of {list(NAMED)}, '
+      f'or a folder with a {_FILE}.'
     )
   try:
-    content = json.loads(path.read_text(encoding='utf-8'))
+    content = files.read_json(path)
   except ValueError as error:
-    raise BankError(f'{path} is not JSON: {error}') from error
-  _check_keys(
-    content, ('name', 'encoders'), (*_TABLES, 'image_size'), str(path)
-  )
+    raise BankError(str(error)) from error
+  with about(path):
+    return _parsed(content, folder, needs_graphs)
+
+
+def _parsed(content: Any, folder: pathlib.Path, needs_graphs: bool) -> Bank:
+  _check_keys(content, ('name', 'encoders'), (*_TABLES, 'image_size'))
   if not isinstance(content['encoders'], list) or not content['encoders']:
-    raise BankError(f'{path}: a list of encoders is needed.')
-  encoders = tuple(
-    _encoder(entry, folder, f'{path}, encoder {number}')
-    for number, entry in enumerate(content['encoders'], start=1)
-  )
+    raise BankError('a list of encoders is needed.')
+  encoders = []
+  for number, entry in enumerate(content['encoders'], start=1):
+    with about(f'encoder {number}'):
+      encoders.append(_encoder(entry, folder, needs_graphs))
   names = [encoder.name.lower() for encoder in encoders]
   if repeated := sorted({name for name in names if names.count(name) > 1}):
-    raise BankError(f'{path}: encoders named more than once: {repeated}.')
+    raise BankError(f'encoders named more than once: {repeated}.')
   size = content.get('image_size')
   if size is not None and (type(size) is not int or size < 1):
-    raise BankError(f'{path}: image_size must be a side, not {size!r}.')
+    raise BankError(f'image_size must be a side, not {size!r}.')
   tables = {
-    key: _inside(folder, _text(content, key, str(path)), str(path))
+    key: _path(folder, _text(content, key))
     for key in _TABLES
     if content.get(key) is not None
   }
-  for table in tables.values():
-    _check_there(pathlib.Path(table), str(path))
   if tables and 'oracle' not in tables:
-    raise BankError(f'{path}: {sorted(tables)} without an oracle.')
+    raise BankError(f'{sorted(tables)} without an oracle.')
   return Bank(
-    name=_text(content, 'name', str(path)),
-    encoders=encoders,
+    name=_text(content, 'name'),
+    encoders=tuple(encoders),
     image_size=size,
     folder=str(folder),
     **tables,
@@ -303,7 +294,7 @@ class Folder:
     Encoders whose graphs were lost are left out.
     """
     if (self.path / _FILE).exists():
-      bank = _read(self.path, str(self.path))
+      bank = _read(self.path, needs_graphs=False)
       there = tuple(e for e in bank.encoders if os.path.isfile(e.graph))
       return dataclasses.replace(bank, encoders=there)
     return Bank(self._name, (), folder=str(self.path))
@@ -320,11 +311,9 @@ class Folder:
     """
     path = self.path / _SOURCES
     try:
-      found = json.loads(path.read_text(encoding='utf-8'))
+      found = files.read_json(path) if path.exists() else {}
       if {type(entry) for entry in found.values()} <= {dict}:
         return found
-    except FileNotFoundError:
-      return {}
     except (ValueError, AttributeError):
       pass
     raise BankError(f'{path} is damaged; delete it to start anew.')
@@ -426,30 +415,22 @@ class Folder:
 def _described(bank: Bank, folder: pathlib.Path) -> dict[str, Any]:
   """Returns the content of the `bank.json` in a folder."""
 
-  def relative(path: str | None) -> str | None:
-    return path and os.path.relpath(path, folder)
-
   def known(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if value is not None}
-
-  encoders = [
-    {
-      'name': encoder.name,
-      'label': encoder.label,
-      'group': encoder.group,
-      'graph': relative(encoder.graph),
-      'input': encoder.input_tensor,
-      'representation': encoder.representation_tensor,
-      'preprocessing': encoder.preprocessing,
-      'sha256': encoder.sha256,
+    paths = {
+      key: os.path.relpath(entry[key], folder)
+      for key in ('graph', *_TABLES)
+      if entry.get(key)
     }
-    for encoder in bank.encoders
-  ]
+    return {k: v for k, v in {**entry, **paths}.items() if v is not None}
+
   return known(
     {
       'name': bank.name,
-      'encoders': [known(entry) for entry in encoders],
-      **{name: relative(getattr(bank, name)) for name in _TABLES},
+      'encoders': [
+        known({key: getattr(encoder, name) for key, name in _FIELDS.items()})
+        for encoder in bank.encoders
+      ],
+      **{name: getattr(bank, name) for name in _TABLES},
       'image_size': bank.image_size,
     }
   )

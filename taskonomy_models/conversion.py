@@ -5,9 +5,9 @@ representation] and checked against the list of allowed operations, T must make
 inputs that fit, and the gradient on a picture must be finite and not zero.
 """
 
-from collections.abc import Mapping
-import math
+import dataclasses
 import os
+import time
 
 import numpy as np
 
@@ -15,11 +15,30 @@ from attribution import overrides
 from attribution.explainer import Explainer
 from attribution.preprocessing import Preprocessing
 import frozen_graphs
+from frozen_graphs import operations
 from frozen_graphs.errors import GraphError
 from taskonomy_models.bank import Folder, check_name
 from taskonomy_models.encoder import Encoder
 
+# Operations whose gradient does not depend on the values.
+LINEAR = operations.KEEPS_GRADIENT - operations.WINNER_TAKES_ALL
+LINEAR |= {'Const', 'Placeholder'}
 _SIDE = 224  # Of the picture that a network is tried on, if nothing says.
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+  """What became of explaining pictures.
+
+  Attributes:
+    fault: What is wrong with a map; empty if nothing is.
+    representation_shape: Of one picture.
+    seconds: One forward and one backward pass of one picture.
+  """
+
+  fault: str
+  representation_shape: tuple[int, ...]
+  seconds: float
 
 
 def convert(
@@ -27,37 +46,26 @@ def convert(
   output: str | os.PathLike,
   *,
   name: str,
-  representation: str | None = None,
   preprocessing: str | None = None,
-  input: str | None = None,
   label: str | None = None,
   group: str | None = None,
   image_size: int | None = None,
-  format: str | None = None,
-  constants: Mapping[str, object] | None = None,
   overwrite: bool = False,
   **options,
 ) -> Encoder:
   """Writes a network into a bank, which is made if there is none.
 
   Args:
-    source: A Keras model, a path, or a handle of TensorFlow Hub; see
-      `frozen_graphs.load`, which gets `input`, `representation`, `format`,
-      `constants` and the options.
+    source: A Keras model, a path, or a handle of TensorFlow Hub.
     output: Folder of the bank; gets NAME.pb and an entry in bank.json.
     name: Of the encoder.
-    representation: A tensor of the network, or a layer of a Keras model. An
-      end of a tensor's name is enough, if no other has it.
     preprocessing: T, from an image to the input, for example
       'resize(224) | range(-1, 1)'.
-    input: The tensor of the images; default: the network's first input.
     label: As shown in figures; default: the name.
     group: Colour of its leaf in the similarity tree.
     image_size: Side of probe images that suits the bank.
-    format: Of the source; default: what its name says.
-    constants: Values of other inputs, by their names.
     overwrite: Replace the bank's network of that name, if there is one.
-    **options: Of the format, such as `signature` or `tags`.
+    **options: Of `frozen_graphs.load`, such as `representation` and `input`.
 
   Returns:
     The entry.
@@ -69,26 +77,17 @@ def convert(
   """
   folder = Folder(output)
   folder.check_free(name, overwrite)
-  _parsed(preprocessing)
-  network = frozen_graphs.load(
-    source,
-    input=input,
-    representation=representation,
-    format=format,
-    constants=constants,
-    **options,
-  )
+  _parsed(preprocessing)  # Before anything is loaded.
   encoder = encoder_of(
-    network,
+    frozen_graphs.load(source, **options),
     preprocessing,
     name=name,
     label=label,
     group=group,
     image_size=image_size,
   )
-  return folder.add(
-    encoder, encoder.graph, overwrite=overwrite, image_size=image_size
-  )
+  changes = {'overwrite': overwrite, 'image_size': image_size}
+  return folder.add(encoder, encoder.graph, **changes)
 
 
 def encoder_of(
@@ -100,15 +99,13 @@ def encoder_of(
   group: str | None = None,
   image_size: int | None = None,
 ) -> Encoder:
-  """Returns a network as an encoder in memory, tried on a picture.
+  """Returns a network as an encoder in memory, tried on pictures.
 
   Args:
     network: With its representation.
     preprocessing: T, from an image to the input.
-    name: Of the encoder.
-    label: As shown in figures; default: the name.
-    group: Colour of its leaf in the similarity tree.
-    image_size: Side of the picture.
+    name: Of the encoder; `label` and `group` are as in `convert`.
+    image_size: Side of the pictures.
 
   Raises:
     ValueError: If T is missing or does not fit, or the network cannot be
@@ -116,8 +113,7 @@ def encoder_of(
   """
   check_name(name)
   t = _parsed(preprocessing)
-  check_shape(network, t, image_size)
-  _try(network, t, image_size)
+  check(network, t, image_size)
   return Encoder(
     name=name,
     graph=network.subgraph.graph_def(),
@@ -140,10 +136,10 @@ def _parsed(preprocessing: str | None) -> Preprocessing:
   return Preprocessing.parse(preprocessing)
 
 
-def check_shape(
+def check(
   network: frozen_graphs.Network, t: Preprocessing, image_size: int | None
-) -> None:
-  """Raises GraphError if T makes no inputs that fit a network."""
+) -> Trial:
+  """Raises GraphError unless T fits, and pictures have gradients to be maps."""
   side = _side(network, image_size)
   made = t.output_shape((side, side, 3))
   expected = network.input_shape
@@ -153,6 +149,15 @@ def check_shape(
       f'{network.subgraph.input_shape}, but the preprocessing "{t}" makes '
       f'{made} of a picture of {side} pixels.'
     )
+  found = tried(network, t, 'saliency', image_size)
+  if found.fault:
+    raise GraphError(
+      f'{network.name}: the gradient of {network.representation_tensor!r} with '
+      f'respect to {network.input_tensor!r} is zero or not finite on a '
+      'picture. Is the preprocessing right, and is the representation '
+      'computed from the image?'
+    )
+  return found
 
 
 def _side(network: frozen_graphs.Network, image_size: int | None) -> int:
@@ -161,40 +166,45 @@ def _side(network: frozen_graphs.Network, image_size: int | None) -> int:
   return image_size or max(sides, default=_SIDE)
 
 
-def _try(
-  network: frozen_graphs.Network, t: Preprocessing, image_size: int | None
-) -> None:
-  """Raises GraphError unless pictures have gradients that can be maps."""
-  if fault(network, t, 'saliency', image_size):
-    raise GraphError(
-      f'{network.name}: the gradient of {network.representation_tensor!r} with '
-      f'respect to {network.input_tensor!r} is zero or not finite on a '
-      'picture. Is the preprocessing right, and is the representation '
-      'computed from the image?'
-    )
-
-
-def fault(
+def tried(
   network: frozen_graphs.Network,
   t: str | Preprocessing,
   method: str,
   image_size: int | None = None,
-) -> str:
-  """Returns what is wrong with the maps of two pictures; '' if nothing is."""
-  side, rng = _side(network, image_size), np.random.default_rng(0)
-  total = np.zeros((2, side, side, 3))
-  for cell in (8, 16, 32, 64):  # Amplitudes fall as in photographs.
-    cells = math.ceil(side / cell)
-    coarse = rng.uniform(-1, 1, (2, cells, cells, 3)) * np.sqrt(cell / 8)
-    total += coarse.repeat(cell, 1).repeat(cell, 2)[:, :side, :side]
-  pictures = np.clip(128 + 30 * total, 0, 255).astype(np.uint8)
+) -> Trial:
+  """Explains two pictures, or one if its map is of no use."""
   with Explainer(
     network, preprocessing=t, methods=(method,), batch_size=1
   ) as explainer:
-    maps = explainer.explain(pictures).maps[method]
-  if not np.all(np.isfinite(maps)):
-    return 'the map is not finite'
-  return '' if all(map(np.any, maps)) else 'the map is zero'
+    for picture in pictures(2, _side(network, image_size)):
+      started = time.monotonic()
+      explanation = explainer.explain(picture[None])
+      seconds = time.monotonic() - started
+      values, fault = explanation.maps[method], ''
+      if not np.all(np.isfinite(values)):
+        fault = 'the map is not finite'
+      elif not np.any(values):
+        fault = 'the map is zero'
+      if fault:
+        break
+  return Trial(fault, explanation.representation.shape[1:], seconds)
+
+
+def pictures(number: int, side: int) -> np.ndarray:
+  """Returns coloured noise with the spectrum of photographs.
+
+  Returns:
+    uint8 [number, side, side, 3]; amplitudes fall off as 1 / frequency (Field,
+    1987).
+  """
+  frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(side)] * 2))
+  frequency[0, 0] = np.inf
+  rng = np.random.default_rng(0)
+  noise = np.fft.fft2(rng.normal(size=(number, 3, side, side)))
+  smooth = np.fft.ifft2(noise / frequency).real
+  smooth /= np.maximum(smooth.std(axis=(1, 2, 3), keepdims=True), 1e-9)
+  values = 127 + 50 * (0.5 * smooth + smooth.mean(axis=1, keepdims=True))
+  return np.clip(values, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
 def describe(encoder: Encoder) -> str:
@@ -203,7 +213,7 @@ def describe(encoder: Encoder) -> str:
   try:
     _, ruled = overrides.marked(network)
     rules = ', '.join(f'{kind} {n}' for kind, n in sorted(ruled.items()))
-    if fault(network, encoder.preprocessing, 'elrp'):
+    if tried(network, encoder.preprocessing, 'elrp').fault:
       rules += (
         '; ITS MAP OF A PICTURE IS ZERO OR NOT FINITE (does the network have '
         'trained weights?), use other methods'

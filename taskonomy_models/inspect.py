@@ -18,25 +18,24 @@ from taskonomy_models import proposal_text
 
 FLAGS = cli.Flags()
 _INPUT = FLAGS.string(
-  'input', None, 'Name of the tensor that takes the images; by default found.'
+  'input', 'Name of the tensor that takes the images; by default found.'
 )
 _REPRESENTATION = FLAGS.string(
   'representation',
-  None,
   'Name of the tensor of the representation; by default one is proposed.',
 )
 _NAME = FLAGS.string(
-  'name', None, 'What the network is called; by default as its file.'
+  'name', 'What the network is called; by default as its file.'
 )
-_JSON = FLAGS.bool('json', False, 'Print it as JSON, for programs.')
+_JSON = FLAGS.bool('json', 'Print it as JSON, for programs.')
 
 
 def main(graph: str) -> None:
   network = frozen_graphs.load(graph)
   proposal = proposals.propose(
     network,
-    input_tensor=_INPUT.value,
-    representation_tensor=_REPRESENTATION.value,
+    input=_INPUT.value,
+    representation=_REPRESENTATION.value,
     name=_NAME.value or pathlib.Path(graph).resolve().stem,
     source=graph,
   )

@@ -8,7 +8,6 @@ Keras fetches the ImageNet weights and keeps them in ~/.keras. Networks that the
 bank has already are not converted again, unless --overwrite.
 """
 
-import os
 import sys
 
 import toolkit_basics.cli as cli
@@ -18,51 +17,42 @@ from toolkit_basics import progress
 
 FLAGS = cli.Flags()
 _OUTPUT = FLAGS.path(
-  'output', None, 'Folder of the bank; it is made if it is not there.'
+  'output', 'Folder of the bank; it is made if it is not there.'
 )
 _NETWORKS = FLAGS.some_of(
   'networks',
-  tuple(keras_networks.NETWORKS),
-  tuple(keras_networks.NETWORKS),
   'Which networks are brought into the bank.',
+  tuple(keras_networks.NETWORKS),
+  tuple(keras_networks.NETWORKS),
 )
 _WEIGHTS = FLAGS.enum(
   'weights',
-  'imagenet',
-  keras_networks.WEIGHTS,
   'Whether the networks are those trained on ImageNet, or untrained.',
+  keras_networks.WEIGHTS,
+  'imagenet',
 )
 _SEED = FLAGS.integer(
-  'seed',
-  0,
-  'Random weights are the same for the same number.',
-  lower_bound=0,
+  'seed', 'Random weights are the same for the same number.', 0, lower_bound=0
 )
 _OVERWRITE = FLAGS.bool(
-  'overwrite', False, 'Convert networks again that the bank has already.'
+  'overwrite', 'Convert networks again that the bank has already.'
 )
 FLAGS.require(_OUTPUT)
 
 
-def _present(folder: str) -> tuple[str, ...]:
-  if not os.path.exists(os.path.join(folder, 'bank.json')):
-    return ()
-  return banks.load(folder).names
-
-
 def main() -> None:
-  present = () if _OVERWRITE.value else _present(_OUTPUT.value)
-  missing = [name for name in _NETWORKS.value if name not in present]
+  present = banks.Folder(_OUTPUT.value).bank().names
+  missing = [n for n in _NETWORKS.value if _OVERWRITE.value or n not in present]
   for name in progress.track(missing, description='Converting networks'):
     encoder = keras_networks.convert(
       name, _OUTPUT.value, _WEIGHTS.value, _SEED.value, _OVERWRITE.value
     )
     print(conversion.describe(encoder), file=sys.stderr)
-  present = len(_NETWORKS.value) - len(missing)
   print(
     FLAGS.in_words_of_user(
-      f'{len(missing)} networks were converted, {present} were there. Compare '
-      f'them: python -m experiments.run_taskonomy --bank={_OUTPUT.value}'
+      f'{len(missing)} networks were converted, '
+      f'{len(_NETWORKS.value) - len(missing)} were there. Compare them: python '
+      f'-m experiments.run_taskonomy --bank={_OUTPUT.value}'
     )
   )
 

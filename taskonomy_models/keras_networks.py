@@ -34,7 +34,6 @@ class KerasNetwork:
 
   Attributes:
     function: Name of the function that builds it.
-    module: The module of its `preprocess_input`.
     mode: How pictures are preprocessed.
     representation: Name of a layer; None for the last, if its name varies.
     size: Side of the pictures it was trained on.
@@ -43,7 +42,6 @@ class KerasNetwork:
   """
 
   function: str
-  module: str
   mode: str
   representation: str | None = None
   size: int = 224
@@ -61,39 +59,31 @@ class KerasNetwork:
 
 
 def _resnet(function: str) -> KerasNetwork:
-  return KerasNetwork(function, 'resnet', 'caffe', 'conv5_block3_out')
+  return KerasNetwork(function, 'caffe', 'conv5_block3_out')
 
 
 def _mobilenet(width: float) -> KerasNetwork:
-  end, title = 'conv_pw_13_relu', f'MobileNet {width:g}'
-  options = {'alpha': width}
-  return KerasNetwork(
-    'MobileNet', 'mobilenet', 'tf', end, options=options, title=title
-  )
+  options, title = {'alpha': width}, f'MobileNet {width:g}'
+  kind = 'MobileNet', 'tf', 'conv_pw_13_relu'
+  return KerasNetwork(*kind, options=options, title=title)
 
 
 _NETWORKS = {
-  'vgg16': KerasNetwork('VGG16', 'vgg16', 'caffe', 'block5_pool'),
-  'vgg19': KerasNetwork('VGG19', 'vgg19', 'caffe', 'block5_pool'),
+  'vgg16': KerasNetwork('VGG16', 'caffe', 'block5_pool'),
+  'vgg19': KerasNetwork('VGG19', 'caffe', 'block5_pool'),
   'resnet50': _resnet('ResNet50'),
   'resnet101': _resnet('ResNet101'),
   'resnet152': _resnet('ResNet152'),
-  'inception_v3': KerasNetwork(
-    'InceptionV3', 'inception_v3', 'tf', 'mixed10', 299
-  ),
+  'inception_v3': KerasNetwork('InceptionV3', 'tf', 'mixed10', 299),
   'inception_resnet_v2': KerasNetwork(
-    'InceptionResNetV2', 'inception_resnet_v2', 'tf', 'conv_7b_ac', 299
+    'InceptionResNetV2', 'tf', 'conv_7b_ac', 299
   ),
   'mobilenet_025': _mobilenet(0.25),
   'mobilenet_050': _mobilenet(0.5),
   'mobilenet_100': _mobilenet(1.0),
-  'mobilenet_v2': KerasNetwork('MobileNetV2', 'mobilenet_v2', 'tf', 'out_relu'),
-  'efficientnet_b0': KerasNetwork(
-    'EfficientNetB0', 'efficientnet', 'none', 'top_activation'
-  ),
-  'convnext_tiny': KerasNetwork(
-    'ConvNeXtTiny', 'convnext', 'none', title='ConvNeXt-Tiny'
-  ),
+  'mobilenet_v2': KerasNetwork('MobileNetV2', 'tf', 'out_relu'),
+  'efficientnet_b0': KerasNetwork('EfficientNetB0', 'none', 'top_activation'),
+  'convnext_tiny': KerasNetwork('ConvNeXtTiny', 'none', title='ConvNeXt-Tiny'),
 }
 NETWORKS: Mapping[str, KerasNetwork] = types.MappingProxyType(_NETWORKS)
 

@@ -24,15 +24,7 @@ from taskonomy_models import conversion
 
 _METHODS = ('gradient_times_input', 'elrp')
 _MAX_TRIED = 8  # Candidates, until one can be explained.
-_LINEAR = frozenset().union(
-  operations.LINEAR,
-  operations.LINEAR_IN_FIRST,
-  operations.STATIC,
-  operations.PASS_THROUGH,
-  {'Const', 'Placeholder', 'Fill', 'Range', 'Prod'},
-)
-
-
+_LINEAR = conversion.LINEAR | {'Fill', 'Range', 'Prod'}
 _PRODUCTS = {
   products.GATE: 'operands held constant, as gates',
   products.HALF: 'operands that get half of the relevance',
@@ -94,8 +86,8 @@ class Proposal:
 def propose(
   network: object,
   *,
-  input_tensor: str | None = None,
-  representation_tensor: str | None = None,
+  input: str | None = None,
+  representation: str | None = None,
   name: str = 'network',
   source: str = 'graph.pb',
 ) -> Proposal:
@@ -103,8 +95,8 @@ def propose(
 
   Args:
     network: A network, or whatever `frozen_graphs.load` makes one of.
-    input_tensor: Where images go in, if it is known.
-    representation_tensor: The representation, if it is known.
+    input: Where images go in, if it is known.
+    representation: The representation, if it is known.
     name: Of the entry.
     source: File of the graph.
 
@@ -115,14 +107,20 @@ def propose(
   if not isinstance(network, frozen_graphs.Network):
     network = frozen_graphs.load(network)
   nodes = {n.name: n for n in functions.inline_functions(network.graph_def)}
-  inputs = _inputs(nodes, input_tensor)
+  inputs = _inputs(nodes, input)
   chosen = inputs[0]
   flow = inspection_inputs.trace(nodes, chosen)
-  ranked = _ranked(flow, representation_tensor)
+  ranked = _ranked(flow, representation)
   (low, high), reason = inspection_ranges.guess(flow, bool(chosen.stands_for))
   text = preprocessing_text(flow.input_shape, chosen, low, high)
-  tried = ranked[:1] if representation_tensor else ranked[:_MAX_TRIED]
-  trials, cut = _try_in_turn(network, chosen.tensor, tried, text)
+  trials, cut = [], {}
+  for candidate in ranked[: 1 if representation else _MAX_TRIED]:
+    tensor = candidate.tensor
+    cut[tensor] = network.at(tensor, chosen.tensor)
+    outcomes = {method: _try(cut[tensor], text, method) for method in _METHODS}
+    trials.append(Trial(tensor, outcomes))
+    if trials[-1].is_complete:
+      break
   accepted = _accepted(trials, chosen.tensor)
   counts, nonlinear, no_rule = _rules(cut[accepted])
   return Proposal(
@@ -160,7 +158,7 @@ def _inputs(nodes, wanted: str | None) -> list[InputCandidate]:
     raise GraphError(
       'No tensor was found that images could be fed to'
       + (f' ({reasons}). ' if reasons else ', for there is no Placeholder. ')
-      + 'Choose one with --input: floats [N, height, width, channels].'
+      + 'Choose one (`input`): floats [N, height, width, channels].'
     )
   return found
 
@@ -177,7 +175,7 @@ def _ranked(flow: Flow, wanted: str | None) -> list[RankedTensor]:
     source = '{}:{}'.format(*flow.source)
     raise GraphError(
       f'No representation found behind {source!r}: nothing there has weights '
-      'and one result for each image; choose one with --representation.'
+      'and one result for each image; choose one (`representation`).'
     )
   return ranked
 
@@ -192,44 +190,21 @@ def preprocessing_text(
   channels = input_shape[1] if first else input_shape[3]
   height, width = input_shape[2:] if first else input_shape[1:3]
   size = f'{height}' if height == width else f'{height}, {width}'
-  steps = [f'resize({size})']
-  if channels == 1:
-    steps.append('grayscale')
-  steps.append(f'range({low}, {high})')
-  if channels == 4:
-    steps.append('append_channel(1)')
-  if first:
-    steps.append('channels_first')
-  return ' | '.join(steps)
-
-
-def _try_in_turn(
-  network: frozen_graphs.Network,
-  input_tensor: str,
-  candidates: Sequence[RankedTensor],
-  preprocessing: str,
-) -> tuple[list[Trial], dict[str, frozen_graphs.Network]]:
-  """Tries candidates until one can be explained by all methods.
-
-  Returns:
-    What became of each, and the network that ends in it.
-  """
-  trials, cut = [], {}
-  for candidate in candidates:
-    tensor = candidate.tensor
-    cut[tensor] = network.at(tensor, input_tensor)
-    outcomes = {m: _try(cut[tensor], preprocessing, m) for m in _METHODS}
-    trials.append(Trial(tensor, outcomes))
-    if trials[-1].is_complete:
-      break
-  return trials, cut
+  steps = (
+    f'resize({size})',
+    'grayscale' if channels == 1 else '',
+    f'range({low}, {high})',
+    'append_channel(1)' if channels == 4 else '',
+    'channels_first' if first else '',
+  )
+  return ' | '.join(filter(None, steps))
 
 
 def _try(
   network: frozen_graphs.Network, preprocessing: str, method: str
 ) -> str:
   try:
-    return conversion.fault(network, preprocessing, method) or 'ok'
+    return conversion.tried(network, preprocessing, method).fault or 'ok'
   except ValueError as error:
     return ' '.join(str(error).split())
 
@@ -256,19 +231,16 @@ def _rules(
     ruled = dict(overrides.marked(network)[1])
   except UnsupportedOpError as error:
     refusal = str(error)
-  of_products = {
+  nonlinear = {
     f'products ({kind})': f'{ruled.pop(kind)} {text}'
     for kind, text in _PRODUCTS.items()
     if kind in ruled
   }
-  nonlinear = {
-    name: f'rule of activations ({number} times)'
-    for name, number in ruled.items()
-  } | of_products
+  for kind, number in ruled.items():
+    nonlinear[kind] = f'rule of activations ({number} times)'
   for kind in counts:
-    if kind in nonlinear or kind in _LINEAR or kind in operations.BILINEAR:
-      continue
-    nonlinear[kind] = _way_of(kind, refusal)
+    if kind not in nonlinear and kind not in _LINEAR:
+      nonlinear[kind] = _way_of(kind, refusal)
   return dict(counts.most_common()), nonlinear, refusal
 
 

@@ -7,7 +7,7 @@ import shlex
 from typing import Any
 
 from frozen_graphs.inspection.inputs import InputCandidate
-from taskonomy_models.proposal import Proposal, Trial
+from taskonomy_models.proposal import Proposal
 
 _SHOWN = 5
 _GRAPH_ENDINGS = ('.pb', '.pbtxt', '.prototxt', '.txt')
@@ -28,12 +28,16 @@ def as_json(proposal: Proposal) -> dict[str, Any]:
 def as_text(proposal: Proposal) -> str:
   """Returns the proposal for a terminal."""
   entry, counts = proposal.entry, proposal.operations
+  left_out = [f'{why} ({n} times)' for why, n in proposal.left_out.items()]
+  outcomes = {
+    trial.tensor: ', '.join(map(' '.join, trial.outcomes.items()))
+    for trial in proposal.trials
+  }
   sections = [
     proposal.source,
     _section('Inputs', map(_input, proposal.inputs[:_SHOWN])),
     f'Tried with inputs of shape {_shape(proposal.input_shape)}.',
-    proposal.left_out
-    and _section('Not usable behind the input', _counts(proposal.left_out)),
+    left_out and _section('Not usable behind the input', left_out[:8]),
     _section(
       f'Operations in between ({sum(counts.values())})',
       [', '.join(f'{kind} {number}' for kind, number in counts.items())],
@@ -41,10 +45,7 @@ def as_text(proposal: Proposal) -> str:
     _section('Not linear', _named(proposal.nonlinear) or ['none']),
     proposal.no_rule and f'Epsilon-LRP: {proposal.no_rule}',
     _section('Representations', _representations(proposal)),
-    _section(
-      'Tried on two pictures',
-      _named({t.tensor: _outcomes(t) for t in proposal.trials}),
-    ),
+    _section('Tried on two pictures', _named(outcomes)),
     f'Range of values, A GUESS TO BE CONFIRMED: {proposal.range_reason}. RGB '
     'is assumed; whether a network wants BGR cannot be seen in its graph.',
     f'bank.json:\n{json.dumps(bank_of(proposal), indent=2)}',
@@ -73,8 +74,8 @@ def _named(texts: Mapping[str, str]) -> list[str]:
 
 
 def _input(candidate: InputCandidate) -> str:
-  shape = candidate.shape
-  shape = 'unknown shape' if shape is None else _shape(shape)
+  known = candidate.shape is not None
+  shape = _shape(candidate.shape) if known else 'unknown shape'
   text = f'{candidate.tensor}  {candidate.dtype} {shape}'
   if candidate.stands_for:
     text += f', the first image of floats behind {candidate.stands_for}'
@@ -87,26 +88,12 @@ def _shape(shape) -> str:
   return f'[{", ".join("?" if n is None else str(n) for n in shape)}]'
 
 
-def _counts(counts: Mapping[str, int]) -> list[str]:
-  return [
-    f'{reason} ({number} times)' for reason, number in list(counts.items())[:8]
-  ]
-
-
 def _representations(proposal: Proposal) -> list[str]:
   accepted = proposal.entry['representation']
   lines = []
-  for number, candidate in enumerate(
-    proposal.representations[:_SHOWN], start=1
-  ):
+  for number, candidate in enumerate(proposal.representations[:_SHOWN], 1):
     mark = '*' if candidate.tensor == accepted else ' '
-    lines.append(
-      f'{number}{mark} {candidate.tensor}  {_shape(candidate.shape)}  '
-      f'score {candidate.score:.2f}'
-    )
+    shape, score = _shape(candidate.shape), f'score {candidate.score:.2f}'
+    lines.append(f'{number}{mark} {candidate.tensor}  {shape}  {score}')
     lines.append(f'     {"; ".join(candidate.reasons)}')
   return lines
-
-
-def _outcomes(trial: Trial) -> str:
-  return ', '.join(f'{name} {text}' for name, text in trial.outcomes.items())

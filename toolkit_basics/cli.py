@@ -10,9 +10,9 @@ TensorFlow is not imported yet; so commands import it first, and libraries do
 not.
 """
 
+import builtins
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import BrokenExecutor
-import functools
 import inspect
 import os
 import re
@@ -27,6 +27,7 @@ from toolkit_basics import quiet
 quiet.quieten_tensorflow()
 
 Flag = absl_flags.FlagHolder
+_Names = Flag[list[str]]
 _HELP = ('-h', '-help', '--help', '--helpshort', '--helpfull')
 _OF_EVERY_COMMAND = 'debug'
 # A library's word for one of its arguments, with a value or without.
@@ -34,22 +35,16 @@ _ARGUMENT = re.compile(r'`(\w+)(?:=([^`]*))?`')
 
 
 class _Path(absl_flags.ArgumentParser):
-  """A file or folder, `~` being the user's own."""
-
   def parse(self, argument: str) -> str:
     return os.path.expanduser(argument)
 
 
 class _Paths(absl_flags.ListParser):
-  """Several of them."""
-
   def parse(self, argument: str | list[str]) -> list[str]:
     return [os.path.expanduser(path) for path in super().parse(argument)]
 
 
 class _SomeOf(absl_flags.ListParser):
-  """Some of a number of names."""
-
   def __init__(self, choices: tuple[str, ...], may_be_empty: bool):
     super().__init__()
     self._choices, self._may_be_empty = choices, may_be_empty
@@ -64,68 +59,65 @@ class _SomeOf(absl_flags.ListParser):
 class Flags:
   """The flags of one command.
 
-  `bool`, `float`, `integer`, `list` and `string` take what absl's `DEFINE_bool`
-  and so on take: a name, a default, and a sentence.
+  `bool`, `integer` and so on define a flag: its name, a sentence that says what
+  it means, and its default.
   """
 
   def __init__(self):
     self._values = absl_flags.FlagValues()
     self._required: list[str] = []
     self.spell_commands: Callable[[str], str] = str
-    own = {'flag_values': self._values}
-    self.bool = functools.partial(absl_flags.DEFINE_bool, **own)
-    self.float = functools.partial(absl_flags.DEFINE_float, **own)
-    self.integer = functools.partial(absl_flags.DEFINE_integer, **own)
-    self.list = functools.partial(absl_flags.DEFINE_list, **own)
-    self.string = functools.partial(absl_flags.DEFINE_string, **own)
-    self.bool(
-      _OF_EVERY_COMMAND, False, 'Show where in the code an error came from.'
-    )
+    self.bool(_OF_EVERY_COMMAND, 'Show where in the code an error came from.')
 
-  def enum(
-    self, name: str, default: str | None, choices: Sequence[str], help: str
-  ) -> Flag[str]:
-    """Defines a flag that is one of some names."""
-    values = self._values
-    flag = absl_flags.DEFINE_enum(name, default, choices, '', values)
-    values[name].help = f'{help} There are: {", ".join(choices)}.'
-    return flag
+  def _add(self, parser, name: str, help: str, default: Any) -> Flag:
+    default = [*default] if isinstance(default, tuple) else default
+    return absl_flags.DEFINE(parser, name, default, help, self._values)
 
-  def strings(self, name: str, help: str) -> Flag[list[str]]:
-    """Defines a flag that may be given several times."""
+  def bool(self, name: str, help: str, default: bool = False) -> Flag[bool]:
+    return absl_flags.DEFINE_bool(name, default, help, self._values)
+
+  def integer(self, name, help, default=None, **bounds) -> Flag[int]:
+    return self._add(absl_flags.IntegerParser(**bounds), name, help, default)
+
+  def float(self, name, help, default=None, **bounds) -> Flag[float]:
+    return self._add(absl_flags.FloatParser(**bounds), name, help, default)
+
+  def string(self, name, help, default=None) -> Flag[str]:
+    return self._add(absl_flags.ArgumentParser(), name, help, default)
+
+  def strings(self, name: str, help: str) -> _Names:
+    """A flag that may be given several times."""
     flag = absl_flags.DEFINE_multi_string(name, [], '', self._values)
     self._values[name].help = help
     return flag
 
-  def path(self, name: str, default: str | None, help: str) -> Flag[str]:
-    """Defines a flag that is a file or folder, or may be one."""
-    return absl_flags.DEFINE(_Path(), name, default, help, self._values)
+  def list(self, name, help, default=None) -> _Names:
+    return self._add(absl_flags.ListParser(), name, help, default)
 
-  def paths(
-    self, name: str, default: Sequence[str] | None, help: str
-  ) -> Flag[list[str]]:
-    """Defines a flag that is a list of such."""
-    default = default if default is None else list(default)
-    return absl_flags.DEFINE(_Paths(), name, default, help, self._values)
+  def enum(self, name, help, choices, default=None) -> Flag[str]:
+    help = f'{help} There are: {", ".join(choices)}.'
+    return self._add(absl_flags.EnumParser(choices), name, help, default)
 
   def some_of(
-    self,
-    name: str,
-    choices: Sequence[str],
-    default: Sequence[str],
-    help: str,
-    may_be_empty: bool = False,
-  ) -> Flag[list[str]]:
-    """Defines a flag that is a list of names, of which there are not more."""
-    parser = _SomeOf(tuple(choices), may_be_empty)
+    self, name, help, choices, default=(), may_be_empty=False
+  ) -> _Names:
+    """A flag that is a list of some of the choices."""
     help = f'{help} There are: {", ".join(choices)}.'
-    return absl_flags.DEFINE(parser, name, list(default), help, self._values)
+    parser = _SomeOf(tuple(choices), may_be_empty)
+    return self._add(parser, name, help, default)
+
+  def path(self, name, help, default=None) -> Flag[str]:
+    """A flag that is a file or folder, in which ~ is the user's home."""
+    return self._add(_Path(), name, help, default)
+
+  def paths(self, name, help, default=None) -> _Names:
+    return self._add(_Paths(), name, help, default)
 
   def require(self, *flags: Flag) -> None:
     """Says which flags, without a default, the command must be given."""
     self._required += [flag.name for flag in flags]
 
-  def __contains__(self, name: object) -> bool:
+  def __contains__(self, name: object) -> builtins.bool:
     return name in self._values
 
   def names(self) -> tuple[str, ...]:
@@ -137,15 +129,11 @@ class Flags:
     names = [name for name in self.names() if name not in leave_out]
     return {name: self._values[name].value for name in names}
 
-  def text(self, name: str) -> str:
-    """Returns what a flag means."""
-    return self._values[name].help
-
   @property
-  def debug(self) -> bool:
+  def debug(self) -> builtins.bool:
     return self._values[_OF_EVERY_COMMAND].value
 
-  def parse(self, arguments: Sequence[str]) -> list[str]:
+  def parse(self, arguments: Sequence[str]) -> Sequence[str]:
     """Sets the flags; those that are not given get their defaults.
 
     Returns:
@@ -233,7 +221,7 @@ def run(
   arguments = sys.argv[1:] if arguments is None else list(arguments)
   flags.spell_commands = spell_commands
   if set(arguments) & set(_HELP):
-    doc = sys.modules[main.__module__].__doc__.strip()
+    doc = (sys.modules[main.__module__].__doc__ or '').strip()
     print(f'{spell_commands(doc)}\n\nFlags:\n{flags.help()}')
     return
   try:

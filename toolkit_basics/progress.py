@@ -1,6 +1,6 @@
 """Progress of long work, with the time that is left."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 import sys
 import time
 
@@ -74,7 +74,7 @@ def track(
     total: Number of items, if the iterable does not know its length.
     description: What is being done.
   """
-  if total is None and hasattr(iterable, '__len__'):
+  if total is None and isinstance(iterable, Sized):
     total = len(iterable)
   with Bar(total, description) as bar:
     for item in iterable:

@@ -45,7 +45,7 @@ class Registry(Generic[T]):
   ) -> Callable[[type], type]:
     """Returns a decorator of a class, which gets `name` and the attributes."""
 
-    def add(cls: type) -> type:
+    def add(cls: Any) -> Any:
       self.register(name)(cls)
       for key, value in {'name': name, **attributes}.items():
         setattr(cls, key, value)
@@ -75,7 +75,7 @@ class Registry(Generic[T]):
     Raises:
       ValueError: If there is no such entry, or it has no such option.
     """
-    cls = self.get(name)
+    cls: Any = self.get(name)
     known = [field.name for field in dataclasses.fields(cls)]
     if unknown := sorted(set(options) - set(known)):
       raise ValueError(

@@ -148,7 +148,7 @@ def best_symmetric(
   highest[np.arange(num_targets), rows] = 0
   highest = np.append(highest, np.full(num_targets, num_targets - 1))
   result = optimize.milp(
-    -np.append(gain, np.zeros(num_targets)),
+    np.negative(np.append(gain, np.zeros(num_targets))),
     integrality=np.append(np.ones(gain.size), np.zeros(num_targets)),
     bounds=optimize.Bounds(0, highest),
     constraints=_symmetric_constraints(rows, size, k),

@@ -192,6 +192,15 @@ class ModelSpace:
       (self._dropped / str(image)).touch()
     files.sync(self._dropped)
 
+  def restore_images(self, images: Iterable[int]) -> None:
+    """Takes images that were dropped into use again.
+
+    Only for images that were dropped since all models were finished: they have
+    their rows.
+    """
+    for image in images:
+      (self._dropped / str(int(image))).unlink(missing_ok=True)
+
   @property
   def dropped_images(self) -> np.ndarray:
     """Sorted indices of the images left out, int64."""

@@ -150,7 +150,7 @@ class Point:
     """Makes rows that do not match their records unfinished again."""
     rows, records = self.rows(), self.records()
     recorded = np.flatnonzero(records)
-    lost = [i for i in recorded if record(rows[i]) != records[i]]
+    lost = [int(i) for i in recorded if record(rows[i]) != records[i]]
     self._store_records(lost, np.zeros(len(lost), '<u8'))
 
   def sync(self) -> None:
@@ -236,7 +236,7 @@ class Writer:
       maps[pending].reshape(len(pending), math.prod(self.map_shape))
     )
     self._refuse({start + int(pending[i]): why for i, why in bad.items()})
-    self.point.store(start + pending, rows)
+    self.point.store((start + pending).tolist(), rows)
 
   def finish(self) -> None:
     """Makes the rows durable, against a power failure too.
@@ -271,7 +271,7 @@ class Writer:
 
 def record(row: np.ndarray) -> int:
   """Returns the record of a finished row; never 0."""
-  return _RECORDED + zlib.crc32(np.ascontiguousarray(row))
+  return _RECORDED + zlib.crc32(np.ascontiguousarray(row).data)
 
 
 def dropped_images(folder: pathlib.Path) -> list[int]:

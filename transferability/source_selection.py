@@ -101,7 +101,7 @@ def select_sources(
   cheaper = _solve(-spends, [*limited, as_good])
   if cheaper is not None and gains @ cheaper >= least:
     best = cheaper
-  used = np.flatnonzero(best[: len(transfers)])
+  used = np.flatnonzero(best[: len(transfers)]).tolist()
   served = [transfers[i] for i in used]
   sources = sorted({name for transfer in served for name in transfer.sources})
   return SourceChoice(

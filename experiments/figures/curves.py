@@ -14,6 +14,7 @@ from transferability.ranking import PrecisionRecall
 
 # Thinner and thinner, so that a line shows below one that it coincides with.
 _WIDTHS = (4.0, 2.8, 1.6)
+_MARKS = {'markersize': 6.5, 'markeredgecolor': 'white', 'markeredgewidth': 0.8}
 
 
 def curve_styles(names: Iterable[str]) -> dict[str, dict[str, object]]:
@@ -126,24 +127,17 @@ def _drawn(
       *table[name],
       color=color,
       marker=style.MARKERS[i % len(style.MARKERS)],
-      markersize=6.5,
-      markeredgecolor='white',
-      markeredgewidth=0.8,
       linewidth=_WIDTHS[i % len(_WIDTHS)],
       zorder=3,
+      **_MARKS,
     )
     if name in intervals:
-      axes.fill_between(
-        table[name][0], *intervals[name], color=color, alpha=0.15, linewidth=0
-      )
+      look = {'color': color, 'alpha': 0.15, 'linewidth': 0}
+      axes.fill_between(table[name][0], *intervals[name], **look)
   for name in reversed(baselines):
-    drawn += axes.plot(
-      *table[name],
-      color=style.INK if name == 'oracle' else '#6E6E6E',
-      linestyle=style.BASELINES[name][1],
-      linewidth=1.3,
-      zorder=2,
-    )
+    color = style.INK if name == 'oracle' else '#6E6E6E'
+    look = {'linestyle': style.BASELINES[name][1], 'linewidth': 1.3}
+    drawn += axes.plot(*table[name], color=color, zorder=2, **look)
   legend = axes.legend(
     drawn,
     [style.method_label(n) for n in (*methods, *reversed(baselines))],

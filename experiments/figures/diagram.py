@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 import numpy as np
 
 from experiments.figures import style
 from experiments.figures.maps import map_panels
+from experiments.figures.matrices import show_affinity
 from experiments.figures.trees import add_branches
 from toolkit_basics import files
 from transferability.clustering import Tree
@@ -44,8 +42,7 @@ def method_diagram(
 
   Args:
     path: The PNG file.
-    images: uint8 [n, H, W, 3], three or more; the first three are
-      shown.
+    images: uint8 [n, H, W, 3], three or more; the first three are shown.
     maps: [num_models, n, h, w, C], see `map_panels`.
     affinity: [num_models, num_models], of three or more models.
     tree: Of the affinity.
@@ -65,104 +62,133 @@ def method_diagram(
   style.check_length('groups', groups, size)
   style.check_length('rows of affinities', affinity, size)
   colors = [style.group_colors(groups)[group] for group in groups]
-  body = max(size * _ROW, 4.0)
-  figure = style.new_figure(_WIDTH, _TOP + body + _BOTTOM)
-  axes = figure.add_axes((0, 0, 1, 1))
-  axes.set_xlim(0, _WIDTH)
-  axes.set_ylim(0, _TOP + body + _BOTTOM)
-  axes.set_axis_off()
-  for x, heading, below in _HEADINGS:
-    _text(axes, x, _BOTTOM + body + 0.62, heading, 13, weight='bold')
-    _text(axes, x, _BOTTOM + body + 0.36, below, 10, color=style.GREY)
-  middle = _BOTTOM + body / 2
-  rows = _BOTTOM + body - (np.arange(size) + 0.5) * body / size
-
-  _draw_images(figure, images[:_IMAGES_SHOWN], middle)
-  for i, y in enumerate(rows):
-    _arrow(axes, (_IMAGES + 1.5, middle), (_NETWORKS - 0.05, y))
-    _draw_network(axes, y, labels[i], colors[i])
-    _arrow(axes, (_NETWORKS + 1.4, y), (_SHOWN - 0.05, y))
-    _draw_maps(figure, images[:_MAPS_SHOWN], maps[i : i + 1, :_MAPS_SHOWN], y)
-    _arrow(axes, (_SHOWN + 1.35, y), (_SPACE - 0.1, middle), colors[i])
-  _draw_points(figure, affinity, labels, colors, middle)
-  _arrow(axes, (_SPACE + 3.05, middle), (_RESULTS - 0.1, middle))
-  _draw_results(figure, axes, affinity, tree, labels, colors, body)
-  style.save(figure, path)
+  diagram = _Diagram(labels, colors)
+  middle, body = diagram.middle, diagram.body
+  diagram.pile(images[:_IMAGES_SHOWN])
+  for i, y in enumerate(middle + body * (0.5 - (np.arange(size) + 0.5) / size)):
+    diagram.arrow((_IMAGES + 1.5, middle), (_NETWORKS - 0.05, y))
+    diagram.network(y, labels[i], colors[i])
+    diagram.arrow((_NETWORKS + 1.4, y), (_SHOWN - 0.05, y))
+    diagram.maps(y, images[:_MAPS_SHOWN], maps[i : i + 1, :_MAPS_SHOWN])
+    diagram.arrow((_SHOWN + 1.35, y), (_SPACE - 0.1, middle), colors[i])
+  diagram.points(affinity)
+  diagram.arrow((_SPACE + 3.05, middle), (_RESULTS - 0.1, middle))
+  diagram.ranking(affinity, list(tree.leaf_order))
+  diagram.tree(tree)
+  style.save(diagram.figure, path)
 
 
-def _text(axes: Axes, x: float, y: float, text: str, size: float, **options):
-  options = {'color': style.INK, 'va': 'center', 'parse_math': False} | options
-  axes.text(x, y, text, fontsize=size, **options)
+class _Diagram:
+  """The figure, in inches, and its parts."""
 
+  def __init__(self, labels: Sequence[str], colors: Sequence[str]):
+    self._labels, self._colors = labels, colors
+    self.body = max(len(labels) * _ROW, 4.0)
+    self.middle = _BOTTOM + self.body / 2
+    height = _TOP + self.body + _BOTTOM
+    self.figure = style.new_figure(_WIDTH, height)
+    self._axes = style.add_axes(self.figure, 0, 0, _WIDTH, height)
+    self._axes.axis((0, _WIDTH, 0, height))
+    self._axes.set_axis_off()
+    for x, heading, below in _HEADINGS:
+      self._text(x, height - 0.33, heading, 13, weight='bold')
+      self._text(x, height - 0.59, below, 10, color=style.GREY)
 
-def _arrow(
-  axes: Axes,
-  start: tuple[float, float],
-  end: tuple[float, float],
-  color: str = style.GREY,
-) -> None:
-  axes.add_patch(
-    FancyArrowPatch(
-      start,
-      end,
-      arrowstyle='-|>',
-      mutation_scale=9,
-      shrinkA=0,
-      shrinkB=0,
-      color=color,
-      linewidth=1,
-      alpha=0.7,
-    )
-  )
+  def _text(self, x: float, y: float, text: str, size: float, **options):
+    style.text(self._axes, x, y, text, size, va='center', **options)
 
+  def _picture(
+    self, left: float, bottom: float, side: float, picture: np.ndarray
+  ) -> None:
+    axes = style.add_axes(self.figure, left, bottom, side, side)
+    # Sharp pixels: smooth ones would make the file twice as large.
+    axes.imshow(picture, interpolation='nearest')
+    style.without_ticks(axes, color='white', linewidth=1.5)
 
-def _picture(
-  figure: Figure,
-  left: float,
-  bottom: float,
-  side: float,
-  picture: np.ndarray,
-  **options,
-) -> Axes:
-  axes = style.add_axes(figure, left, bottom, side, side)
-  # Sharp pixels: smooth ones would make the file twice as large.
-  axes.imshow(picture, interpolation='nearest', **options)
-  axes.set_xticks([])
-  axes.set_yticks([])
-  axes.spines[:].set(color='white', linewidth=1.5)
-  return axes
+  def arrow(
+    self,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    color: str = style.GREY,
+  ) -> None:
+    look = {'arrowstyle': '-|>', 'mutation_scale': 9, 'linewidth': 1}
+    ends = {'shrinkA': 0, 'shrinkB': 0, 'color': color, 'alpha': 0.7}
+    self._axes.add_patch(FancyArrowPatch(start, end, **look, **ends))
 
+  def pile(self, images: np.ndarray) -> None:
+    """Draws images one upon the other, the first in front."""
+    for depth in reversed(range(len(images))):
+      left, bottom = _IMAGES + 0.16 * depth, self.middle - 0.7 + 0.16 * depth
+      self._picture(left, bottom, 1.1, images[depth])
 
-def _draw_images(figure: Figure, images: np.ndarray, middle: float) -> None:
-  """Draws images as a pile, the first in front."""
-  for depth in reversed(range(len(images))):
-    offset = 0.16 * depth
-    _picture(
-      figure, _IMAGES + offset, middle - 0.7 + offset, 1.1, images[depth]
-    )
+  def network(self, y: float, label: str, color: str) -> None:
+    """Draws an encoder, which narrows from the image to the representation."""
+    left, right, high, low = _NETWORKS, _NETWORKS + 1.35, 0.27, 0.13
+    corners = [(left, y - high), (left, y + high), (right, y + low)]
+    corners.append((right, y - low))
+    self._axes.add_patch(Polygon(corners, facecolor=color, linewidth=0))
+    size = min(10, 10 * 1.15 / style.text_width([label], 10))
+    options = {'color': 'white', 'ha': 'center', 'weight': 'bold'}
+    self._text(left + 0.62, y, label, size, **options)
 
+  def maps(self, y: float, images: np.ndarray, maps: np.ndarray) -> None:
+    """Draws the maps [1, n, h, w, C] of one model in a row."""
+    for j, strip in enumerate(map_panels(images, maps)):
+      # Of fewer colours, so that the file of these small pictures is small.
+      shown = strip[:, -images.shape[2] :] | np.uint8(7)
+      left = _SHOWN + j * (_PANEL + 0.08)
+      self._picture(left, y - _PANEL / 2, _PANEL, shown)
 
-def _draw_network(axes: Axes, y: float, label: str, color: str) -> None:
-  """Draws an encoder, which narrows from the image to the representation."""
-  left, right, high, low = _NETWORKS, _NETWORKS + 1.35, 0.27, 0.13
-  corners = [(left, y - high), (left, y + high), (right, y + low)]
-  corners.append((right, y - low))
-  axes.add_patch(Polygon(corners, closed=True, facecolor=color, linewidth=0))
-  size = min(10, 10 * 1.15 / style.text_width([label], 10))
-  options = {'color': 'white', 'ha': 'center', 'weight': 'bold'}
-  _text(axes, left + 0.62, y, label, size, **options)
+  def points(self, affinity: np.ndarray) -> None:
+    """Draws the models as points of a plane."""
+    side = 2.95
+    bottom = self.middle - side / 2
+    axes = style.add_axes(self.figure, _SPACE, bottom, side, side)
+    style.without_ticks(axes, color='#CCCCCC')
+    axes.set_facecolor('#FAFAFA')
+    points = _plane(np.asarray(affinity, np.float64))
+    reach = 1.25 * np.abs(points).max()
+    axes.axis((-reach, reach, -reach, reach))
+    heights = _apart(points, 0.13 * reach)
+    for i, (x, y) in enumerate(points):
+      look = {'color': self._colors[i], 'ha': 'right' if x > 0 else 'left'}
+      axes.plot(x, y, 'o', color=self._colors[i], markersize=9)
+      x += (-0.07 if x > 0 else 0.07) * reach
+      style.text(axes, x, heights[i], self._labels[i], 9, va='center', **look)
 
+  def ranking(self, affinity: np.ndarray, order: Sequence[int]) -> None:
+    """Draws the matrix, and beside it the ranking for the first target."""
+    labels, colors, size = self._labels, self._colors, len(self._labels)
+    side, bottom = self.body / 2 - 0.25, self.middle + 0.15
+    matrix = style.add_axes(self.figure, _RESULTS, bottom, side, side)
+    show_affinity(matrix, affinity, order)
+    style.without_ticks(matrix, visible=False)
+    for row, i in enumerate(order):
+      y = bottom + side * (1 - (row + 0.5) / size)
+      self._axes.plot(_RESULTS - 0.09, y, 'o', color=colors[i], markersize=5)
 
-def _draw_maps(
-  figure: Figure, images: np.ndarray, maps: np.ndarray, y: float
-) -> None:
-  """Draws the maps [1, n, h, w, C] of one model in a row."""
-  width = images.shape[2]
-  for j, strip in enumerate(map_panels(images, maps)):
-    left = _SHOWN + j * (_PANEL + 0.08)
-    # Of fewer colours, so that the file of these small pictures is small.
-    shown = strip[:, -width:] | np.uint8(7)
-    _picture(figure, left, y - _PANEL / 2, _PANEL, shown)
+    names, target = [str(i) for i in range(size)], order[0]
+    (ranking,) = rank_sources(affinity, names, [names[target]]).values()
+    x, y = _RESULTS + side + 0.25, bottom + side - 0.1
+    step = min(0.27, side / (size + 1))
+    self._text(x, y, 'Sources for', 9, color=style.GREY)
+    self._text(x, y - step, labels[target], 10, color=colors[target])
+    for place, source in enumerate(map(int, ranking), start=1):
+      text, below = f'{place}  {labels[source]}', step * (place + 1) + 0.05
+      self._text(x, y - below, text, 9.5, color=colors[source])
+
+  def tree(self, tree: Tree) -> None:
+    labels, side = self._labels, self.body / 2 - 0.25
+    axes = style.add_axes(self.figure, _RESULTS, _BOTTOM + 0.05, 1.9, side)
+    axes.set_axis_off()
+    heights = tree.linkage[:, 2]
+    spread = np.ptp(heights) or 1.0
+    start, stop = heights.min() - 0.3 * spread, heights.max() + 0.1 * spread
+    add_branches(axes, tree, labels, start, stop, lambda _: style.INK, 1.5)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    for row, i in enumerate(tree.leaf_order):
+      look = {'color': self._colors[i], 'va': 'center'}
+      style.note(axes, labels[i], (start, row), (6, 0), 9.5, **look)
 
 
 def _plane(affinity: np.ndarray) -> np.ndarray:
@@ -174,31 +200,6 @@ def _plane(affinity: np.ndarray) -> np.ndarray:
   # The sign of an eigenvector is arbitrary: the first model is on the left.
   points *= np.where(points[:1] > 0, -1, 1)
   return points[:, ::-1]
-
-
-def _draw_points(
-  figure: Figure,
-  affinity: np.ndarray,
-  labels: Sequence[str],
-  colors: Sequence[str],
-  middle: float,
-) -> None:
-  side = 2.95
-  axes = style.add_axes(figure, _SPACE, middle - side / 2, side, side)
-  axes.set_xticks([])
-  axes.set_yticks([])
-  axes.spines[:].set(color='#CCCCCC')
-  axes.set_facecolor('#FAFAFA')
-  points = _plane(np.asarray(affinity, np.float64))
-  reach = 1.25 * np.abs(points).max()
-  axes.set_xlim(-reach, reach)
-  axes.set_ylim(-reach, reach)
-  heights = _apart(points, 0.13 * reach)
-  for i, (x, y) in enumerate(points):
-    axes.plot(x, y, 'o', color=colors[i], markersize=9)
-    inwards, align = (-0.07, 'right') if x > 0 else (0.07, 'left')
-    x += inwards * reach
-    _text(axes, x, heights[i], labels[i], 9, color=colors[i], ha=align)
 
 
 def _apart(points: np.ndarray, gap: float) -> np.ndarray:
@@ -218,54 +219,3 @@ def _apart(points: np.ndarray, gap: float) -> np.ndarray:
       heights[order[:-1]] -= push
       heights[order[1:]] += push
   return heights
-
-
-def _draw_results(
-  figure: Figure,
-  axes: Axes,
-  affinity: np.ndarray,
-  tree: Tree,
-  labels: Sequence[str],
-  colors: Sequence[str],
-  body: float,
-) -> None:
-  """Draws the matrix, below it the tree, beside it the ranking of a target."""
-  order, side, size = list(tree.leaf_order), body / 2 - 0.25, len(labels)
-  left, bottom = _RESULTS, _BOTTOM + body / 2 + 0.15
-  values = np.ma.masked_array(affinity[np.ix_(order, order)], np.eye(size))
-  color_map = matplotlib.colormaps['viridis'].with_extremes(bad='#D9D9D9')
-  matrix = _picture(figure, left, bottom, side, values, cmap=color_map)
-  matrix.spines[:].set_visible(False)
-  for row, i in enumerate(order):
-    y = bottom + side * (1 - (row + 0.5) / size)
-    axes.plot(left - 0.09, y, 'o', color=colors[i], markersize=5)
-
-  target, x = order[0], left + side + 0.25
-  names = [str(i) for i in range(size)]
-  (ranking,) = rank_sources(affinity, names, [names[target]]).values()
-  y, step = bottom + side - 0.1, min(0.27, side / (size + 1))
-  _text(axes, x, y, 'Sources for', 9, color=style.GREY)
-  _text(axes, x, y - step, labels[target], 10, color=colors[target])
-  for place, source in enumerate(map(int, ranking), start=1):
-    text, below = f'{place}  {labels[source]}', step * (place + 1) + 0.05
-    _text(axes, x, y - below, text, 9.5, color=colors[source])
-  _draw_tree(figure, tree, labels, colors, body)
-
-
-def _draw_tree(
-  figure: Figure,
-  tree: Tree,
-  labels: Sequence[str],
-  colors: Sequence[str],
-  body: float,
-) -> None:
-  axes = style.add_axes(figure, _RESULTS, _BOTTOM + 0.05, 1.9, body / 2 - 0.25)
-  axes.set_axis_off()
-  heights = tree.linkage[:, 2]
-  spread = np.ptp(heights) or 1.0
-  start, stop = heights.min() - 0.3 * spread, heights.max() + 0.1 * spread
-  add_branches(axes, tree, labels, start, stop, lambda _: style.INK, 1.5)
-  axes.set_ylim(len(labels) - 0.5, -0.5)
-  for row, i in enumerate(tree.leaf_order):
-    place = start, row
-    style.note(axes, labels[i], place, (6, 0), 9.5, colors[i], va='center')

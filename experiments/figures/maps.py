@@ -17,7 +17,10 @@ _GAP = 4  # Pixels between the panels of a map grid, at the least.
 
 
 def map_panels(
-  images: np.ndarray, maps: np.ndarray, overlay: bool = False
+  images: np.ndarray,
+  maps: np.ndarray,
+  overlay: bool = False,
+  is_signed: bool | None = None,
 ) -> np.ndarray:
   """Renders each image beside the attribution maps of all models.
 
@@ -30,6 +33,7 @@ def map_panels(
     maps: [num_models, n, h, w, C]; drawn as large as the images.
     overlay: Whether the map is laid over the grey image: the larger a value,
       the less of the image shows.
+    is_signed: Whether maps, perhaps others too, have negative values.
 
   Returns:
     uint8 [n, H, num_models * (W + gap) + W, 3].
@@ -39,7 +43,7 @@ def map_panels(
   """
   images, maps = np.asarray(images), np.asarray(maps)
   _check_maps(images, maps)
-  is_signed = _is_signed(maps)
+  is_signed = _is_signed(maps) if is_signed is None else is_signed
   height, width = images.shape[1:3]
   gap = np.full((height, _gap(width), 3), 255, np.uint8)
   rows = []
@@ -48,9 +52,8 @@ def map_panels(
     for model_maps in maps:
       values = _scaled(model_maps[j])
       if values.shape != (height, width):
-        values = cv2.resize(
-          values, (width, height), interpolation=cv2.INTER_AREA
-        )
+        size = width, height
+        values = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
       panel = _over(image, values) if overlay else _render(values, is_signed)
       row += [gap, panel]
     rows.append(np.concatenate(row, axis=1))
@@ -78,11 +81,12 @@ def map_grid(
     overlay: Whether the maps are laid over the images.
   """
   style.check_length('labels', labels, len(maps))
-  panels = map_panels(images, maps, overlay)
-  image_width = np.shape(images)[2]
-  pitch = image_width + _gap(image_width)
+  is_signed, image_width = _is_signed(maps), np.shape(images)[2]
   bands = np.array_split(np.arange(len(maps)), -(-len(maps) // _MAX_COLUMNS))
-  mosaics = [_mosaic(panels, band, pitch) for band in bands]
+  mosaics = [
+    _mosaic(map_panels(images, maps[band], overlay, is_signed), image_width)
+    for band in bands
+  ]
   columns = len(bands[0]) + 1
   width = min(1.6 * columns, max(10.2, 0.45 * columns))  # Inches, as all below.
   inch = width / mosaics[0].shape[1]
@@ -99,7 +103,7 @@ def map_grid(
     shown = ['Image', *(labels[i] for i in band)]
     _column_labels(axes, shown, image_width, is_upright)
   style.title(figure, f'Attribution maps: {style.method_label(method)}', 0.2)
-  _map_caption(figure, _is_signed(maps), 0.2, overlay)
+  _map_caption(figure, is_signed, 0.2, overlay)
   style.save(figure, path)
 
 
@@ -108,27 +112,12 @@ def _gap(width: int) -> int:
   return max(_GAP, width // 16)
 
 
-def _mosaic(panels: np.ndarray, band: np.ndarray, pitch: int) -> np.ndarray:
-  """Returns the images and the maps of some models, a row for each image.
-
-  Args:
-    panels: As `map_panels` returns.
-    band: Indices of the models, consecutive.
-    pitch: Pixels from panel to panel.
-  """
-  count, rows, width, _ = panels.shape
-  image = width % pitch  # The last panel has no gap behind it.
-  gap = pitch - image
-  first, last = (band[0] + 1) * pitch - gap, (band[-1] + 1) * pitch + image
-  strips = np.concatenate(
-    [panels[:, :, :image], panels[:, :, first:last]], axis=2
-  )
-  mosaic = np.full(
-    (count * (rows + gap) - gap, strips.shape[2], 3), 255, np.uint8
-  )
-  for j, strip in enumerate(strips):
-    mosaic[j * (rows + gap) :][:rows] = strip
-  return mosaic
+def _mosaic(panels: np.ndarray, image_width: int) -> np.ndarray:
+  """Returns what `map_panels` does, a row for each image."""
+  gap = _gap(image_width)
+  below = [(0, 0), (0, gap), (0, 0), (0, 0)]
+  rows = np.pad(panels, below, constant_values=255)
+  return rows.reshape(-1, *panels.shape[2:])[:-gap]
 
 
 def _column_labels(
@@ -139,18 +128,10 @@ def _column_labels(
 ) -> None:
   gap = _gap(image_width)
   for i, label in enumerate(labels):
-    axes.text(
-      i * (image_width + gap) + image_width / 2,
-      -gap,
-      label,
-      rotation=90 if is_upright else 0,
-      ha='center',
-      va='bottom',
-      fontsize=9,
-      color=style.INK,
-      fontweight='normal' if i else 'bold',
-      parse_math=False,
-    )
+    x = i * (image_width + gap) + image_width / 2
+    look = {'ha': 'center', 'va': 'bottom', 'rotation': 90 * is_upright}
+    weight = 'normal' if i else 'bold'
+    style.text(axes, x, -gap, label, 9, fontweight=weight, **look)
 
 
 def _check_maps(images: np.ndarray, maps: np.ndarray) -> None:
@@ -171,10 +152,6 @@ def _is_signed(maps: np.ndarray) -> bool:
   return bool(np.min(maps) < 0)
 
 
-def _map_colors(is_signed: bool) -> matplotlib.colors.Colormap:
-  return matplotlib.colormaps['RdBu_r' if is_signed else 'inferno']
-
-
 def _scaled(attribution_map: np.ndarray) -> np.ndarray:
   """Returns a map [h, w, C] summed over channels, float64 [h, w] in [-1, 1]."""
   values = attribution_map.sum(axis=-1, dtype=np.float64)
@@ -185,9 +162,9 @@ def _scaled(attribution_map: np.ndarray) -> np.ndarray:
 
 def _render(values: np.ndarray, is_signed: bool) -> np.ndarray:
   """Colours a scaled map [h, w]; returns uint8 [h, w, 3]."""
-  if is_signed:
-    values = (values + 1) / 2
-  return _map_colors(is_signed)(values, bytes=True)[..., :3]
+  colors = matplotlib.colormaps['RdBu_r' if is_signed else 'inferno']
+  values = (values + 1) / 2 if is_signed else values
+  return colors(values, bytes=True)[..., :3]
 
 
 def _over(image: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -203,16 +180,13 @@ def _map_caption(
 ) -> None:
   axes = style.add_axes(figure, left, 0.4, 1.6, 0.13)
   ramp = np.linspace(-1 if is_signed else 0, 1, 256)[None]
-  if overlay:
-    colors = _over(np.full((1, 256, 3), 128, np.uint8), ramp)
-  else:
-    colors = _render(ramp, is_signed)
+  grey = np.full((1, 256, 3), 128, np.uint8)
+  colors = _over(grey, ramp) if overlay else _render(ramp, is_signed)
   axes.imshow(colors, aspect='auto')
+  style.without_ticks(axes, visible=False)
   ticks = {0: '-q', 127.5: '0', 255: 'q'} if is_signed else {0: '0', 255: 'q'}
   axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8.5)
-  axes.set_yticks([])
   axes.tick_params(length=2, pad=2)
-  axes.spines[:].set_visible(False)
   said = (
     f'{"Signed sum" if is_signed else "Sum"} over channels; each map is '
     'divided by q,\nthe 99.5 % quantile of its own magnitude.'

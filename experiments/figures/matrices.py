@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.image import AxesImage
 import numpy as np
 
@@ -33,8 +32,6 @@ def affinity_heat_map(
   """
   affinity, size = np.asarray(affinity, np.float64), len(labels)
   _check_affinity(affinity, size, order)
-  order = list(order)
-  values = np.ma.masked_array(affinity[np.ix_(order, order)], np.eye(size))
   groups = [None] * size if groups is None else list(groups)
   style.check_length('groups', groups, size)
 
@@ -43,9 +40,7 @@ def affinity_heat_map(
   margin = style.text_width(labels, font) + 0.3
   figure = style.new_figure(margin + side + 1.45, side + margin + 1.15)
   axes = style.add_axes(figure, margin, 0.55, side, side)
-  scale = Normalize(values.min(), values.max())
-  color_map = matplotlib.colormaps['viridis'].with_extremes(bad='#D9D9D9')
-  picture = axes.imshow(values, cmap=color_map, norm=scale)
+  picture = show_affinity(axes, affinity, order)
   colors = style.group_colors(groups)
   shown = [labels[i] for i in order], [colors[groups[i]] for i in order]
   _label_cells(axes, *shown, font)
@@ -56,10 +51,20 @@ def affinity_heat_map(
   bar.ax.tick_params(labelsize=9, length=3)
   bar.set_label('Affinity', fontsize=10, labelpad=8)
   if size <= 25:
-    _annotate(axes, values, picture, min(10.0, side / size * 72 * 0.27))
+    _annotate(axes, picture, min(10.0, side / size * 72 * 0.27))
   style.title(figure, title, 0.2)
   style.group_legend(figure, colors, 0.2)
   style.save(figure, path)
+
+
+def show_affinity(
+  axes: Axes, affinity: np.ndarray, order: Sequence[int]
+) -> AxesImage:
+  """Shows a matrix, its models in an order, its diagonal greyed out."""
+  values = affinity[np.ix_(order, order)]
+  values = np.ma.masked_array(values, np.eye(len(values)))
+  color_map = matplotlib.colormaps['viridis'].with_extremes(bad='#D9D9D9')
+  return axes.imshow(values, cmap=color_map, interpolation='nearest')
 
 
 def _label_cells(
@@ -81,10 +86,9 @@ def _label_cells(
   axes.tick_params(which='minor', length=0)
 
 
-def _annotate(
-  axes: Axes, values: np.ma.MaskedArray, picture: AxesImage, font: float
-) -> None:
+def _annotate(axes: Axes, picture: AxesImage, font: float) -> None:
   """Writes the values into a heat map's cells, in a unit that fits."""
+  values = picture.get_array()
   largest = float(np.abs(values).max())
   is_small = 0 < largest < 0.0995
   exponent = int(np.ceil(-np.log10(largest))) if is_small else 0
@@ -94,15 +98,9 @@ def _annotate(
     red, green, blue, _ = picture.cmap(picture.norm(value))
     is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
     shown = round(value * 10**exponent, decimals) + 0.0  # Never -0.
-    axes.text(
-      column,
-      row,
-      f'{shown:.{decimals}f}'.replace('-', '−'),
-      ha='center',
-      va='center',
-      fontsize=font,
-      color='black' if is_light else 'white',
-    )
+    text = f'{shown:.{decimals}f}'.replace('-', '−')
+    look = {'color': 'black' if is_light else 'white', 'va': 'center'}
+    style.text(axes, column, row, text, font, ha='center', **look)
   if is_small:
     axes.set_xlabel(f'Cells show affinity × $10^{{{exponent}}}$', fontsize=9)
 
@@ -112,7 +110,7 @@ def _check_affinity(
 ) -> None:
   if affinity.shape != (size, size) or size < 2:
     raise ValueError(
-      f'A heat map needs two or more models; the affinity has shape '
+      'A heat map needs two or more models; the affinity has shape '
       f'{affinity.shape}, and there are {size} labels.'
     )
   if sorted(order) != list(range(size)):

@@ -1,7 +1,6 @@
 """What the figures share: colours, names, measures in inches, files."""
 
 from collections.abc import Iterable, Mapping, Sequence
-import io
 import itertools
 import pathlib
 
@@ -112,37 +111,37 @@ def frame(
   axes.set_ylabel(y_label, fontsize=size, color=INK)
 
 
+def without_ticks(axes: Axes, **spines) -> None:
+  axes.set_xticks([])
+  axes.set_yticks([])
+  axes.spines[:].set(**spines)
+
+
+def text(axes: Axes, x: float, y: float, text: str, size: float, **options):
+  """Writes a text at a place in the axes."""
+  options = {'color': INK, 'parse_math': False} | options
+  axes.text(x, y, text, fontsize=size, **options)
+
+
 def note(
   axes: Axes,
   text: str,
   place: tuple[float, float],
   offset: tuple[float, float],
   size: float,
-  color: str = INK,
   **options,
 ) -> None:
   """Writes a text at a distance, in points, from a place in the axes."""
-  axes.annotate(
-    text,
-    place,
-    offset,
-    textcoords='offset points',
-    fontsize=size,
-    color=color,
-    parse_math=False,
-    annotation_clip=False,
-    **options,
-  )
+  options = {'color': INK, 'parse_math': False} | options
+  options |= {'textcoords': 'offset points', 'annotation_clip': False}
+  axes.annotate(text, place, offset, fontsize=size, **options)
 
 
 def text_width(texts: Sequence[str], size: float) -> float:
   """Returns the width of the longest text at a font size, in inches."""
-  renderer = new_figure(1, 1).canvas.get_renderer()
+  measure = new_figure(1, 1).canvas.get_renderer().get_text_width_height_descent
   font = FontProperties(size=size)
-  widths = [
-    renderer.get_text_width_height_descent(text, font, False)[0]
-    for text in texts
-  ]
+  widths = [measure(text, font, False)[0] for text in texts]
   return max(widths, default=0.0) / _DPI
 
 
@@ -178,24 +177,20 @@ def legend(figure: Figure, handles, labels, left: float, **options) -> Legend:
 def group_legend(
   figure: Figure, colors: Mapping[str | None, str], left: float
 ) -> None:
-  """Adds a row with an entry per group below the title."""
+  """Adds a row with an entry per group below the title, that of none last."""
   named = {group: color for group, color in colors.items() if group}
   if not named:
     return
-  handles = [
-    Line2D([], [], marker='o', linestyle='', markersize=8, color=color)
-    for color in named.values()
-  ]
-  # As a label, a text that starts with _ would be left out.
-  texts = legend(
-    figure,
-    handles,
-    [' '] * len(named),
-    left,
-    ncols=min(len(named), 6),
-    handletextpad=0.3,
-    columnspacing=1.4,
-  ).get_texts()
+  if len(named) < len(colors):
+    named['no group'] = _NO_GROUP_COLOR
+  look = {'marker': 'o', 'linestyle': '', 'markersize': 8}
+  handles = [Line2D([], [], color=color, **look) for color in named.values()]
+  room = {'handletextpad': 0.3, 'columnspacing': 1.4}
+  unsaid = [' '] * len(
+    named
+  )  # Of labels, those that start with _ are left out.
+  ncols = min(len(named), 6)
+  texts = legend(figure, handles, unsaid, left, ncols=ncols, **room).get_texts()
   for text, (group, color) in zip(texts, named.items(), strict=True):
     text.set(text=group, color=color, parse_math=False)
 
@@ -211,12 +206,7 @@ def save(figure: Figure, path: files.Path) -> None:
   Matplotlib's own name and version, and the time, are left out: the bytes
   would depend on them.
   """
-  path = pathlib.Path(path)
-  unsaid = {
-    'png': ('Software',),
-    'pdf': ('Creator', 'Producer', 'CreationDate'),
-  }
+  unsaid = {'png': ['Software'], 'pdf': ['Creator', 'Producer', 'CreationDate']}
   for kind, keys in unsaid.items():
-    data = io.BytesIO()
-    figure.savefig(data, format=kind, metadata=dict.fromkeys(keys))
-    files.write_atomically(path.with_suffix(f'.{kind}'), data.getvalue())
+    with files.replacing(pathlib.Path(path).with_suffix(f'.{kind}')) as file:
+      figure.savefig(file, format=kind, metadata=dict.fromkeys(keys))

@@ -51,17 +51,17 @@ def task_tree(
   )
   axes.set_ylim(size - 0.4, -0.6)
   for row, i in enumerate(tree.leaf_order):
-    color = colors[groups[i]]
-    axes.plot(start, row, 'o', color=color, markersize=6, clip_on=False)
-    style.note(axes, labels[i], (start, row), (9, 0), 11, color, va='center')
+    look = {'color': colors[groups[i]]}
+    axes.plot(start, row, 'o', markersize=6, clip_on=False, **look)
+    style.note(axes, labels[i], (start, row), (9, 0), 11, va='center', **look)
   axes.set_yticks([])
   style.frame(axes, axis_label, spines=['bottom'], grid='x')
   axes.xaxis.set_major_locator(MaxNLocator(7))
   axes.ticklabel_format(axis='x', useOffset=False)
   if start > 0:
     said = 'The axis does not start at 0'
-    end = {'xycoords': 'axes fraction', 'ha': 'right'}
-    style.note(axes, said, (1, 0), (0, -30), 9, style.GREY, **end)
+    end = {'xycoords': 'axes fraction', 'ha': 'right', 'color': style.GREY}
+    style.note(axes, said, (1, 0), (0, -30), 9, **end)
   style.title(figure, title or 'Task similarity tree', 0.4)
   style.group_legend(figure, colors, 0.4)
   style.save(figure, path)
@@ -90,27 +90,18 @@ def add_branches(
   rows = np.argsort(tree.leaf_order).astype(float).tolist()
   heights, kinds = [start] * len(rows), list(groups)
   segments, branches = [], []
-  for left, right, joined, _ in tree.linkage.tolist():
-    children = int(left), int(right)
-    row = sum(rows[child] for child in children) / 2
-    for child in children:
-      segments.append(
-        [(heights[child], rows[child]), (joined, rows[child]), (joined, row)]
-      )
+  for *children, joined in tree.linkage[:, :3].tolist():
+    a, b = map(int, children)
+    row = (rows[a] + rows[b]) / 2
+    for child in (a, b):
+      beside = joined, rows[child]
+      segments.append([(heights[child], rows[child]), beside, (joined, row)])
       branches.append(kinds[child])
-    a, b = (kinds[child] for child in children)
-    kinds.append(a if a == b else False)
+    kinds.append(kinds[a] if kinds[a] == kinds[b] else False)
     rows.append(row)
     heights.append(joined)
   segments.append([(heights[-1], rows[-1]), (stop, rows[-1])])
-  branches.append(kinds[-1])
-  axes.add_collection(
-    LineCollection(
-      segments,
-      colors=[color_of(group) for group in branches],
-      linewidths=width,
-      capstyle='round',
-      joinstyle='round',
-    )
-  )
+  colors = [color_of(group) for group in (*branches, kinds[-1])]
+  look = {'linewidths': width, 'capstyle': 'round', 'joinstyle': 'round'}
+  axes.add_collection(LineCollection(segments, colors=colors, **look))
   axes.set_xlim(stop, start)

@@ -7,17 +7,17 @@ feature extraction and nothing else.
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
-import json
+import functools
 import os
-import pathlib
 import time
 
 import numpy as np
 import tensorflow as tf
 
 from attribution.preprocessing import Preprocessing
+from frozen_graphs.network import Network
 from taskonomy_models.encoder import Encoder
-from toolkit_basics import files
+from toolkit_basics import memo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Features:
 
   values: np.ndarray
   seconds: float
+
+  @functools.cached_property
+  def digest(self) -> str:
+    """Of the values."""
+    return memo.digest(self.values)
 
   @property
   def flat(self) -> np.ndarray:
@@ -88,17 +93,20 @@ def extract(
   device: str | None = None,
 ) -> Features:
   """Returns a candidate's features; those that are in the folder are read."""
-  path = pathlib.Path(folder) / f'{candidate.name}.npy'
-  record = path.with_suffix('.json')
+  values_of, seconds_of = memo.Memo(folder, memo.ARRAY), memo.Memo(folder)
   network = candidate.encoder.load()
   t = Preprocessing.parse(candidate.encoder.preprocessing)
-  digest = _digest(network.digest, candidate.encoder, images, grid, batch_size)
-  try:
-    known = json.loads(record.read_text(encoding='utf-8'))
-    if known['digest'] == digest:
-      return Features(np.load(path, mmap_mode='r'), known['seconds'])
-  except (OSError, ValueError, KeyError, TypeError):
-    pass  # Not there, or cut off: computed now.
+  key = {
+    'encoder': described(candidate.encoder, network),
+    'images': memo.digest(images),
+    'grid': grid,
+    'batch_size': batch_size,
+    'tensorflow': tf.__version__,
+  }
+  values = values_of.find(candidate.name, key)
+  seconds = seconds_of.find(candidate.name, key)
+  if values is not None and seconds is not None:
+    return Features(values, seconds)
   with network:
 
     def forward(batch: np.ndarray) -> np.ndarray:
@@ -114,11 +122,18 @@ def extract(
     seconds = time.perf_counter() - started
   if not np.isfinite(values).all():
     raise ValueError(f'{candidate.name}: features are not finite.')
-  with files.replacing(path) as file:
-    np.save(file, values)
-  text = json.dumps({'digest': digest, 'seconds': seconds}) + '\n'
-  files.write_atomically(record, text.encode())
-  return Features(values, seconds)
+  seconds_of.keep(candidate.name, key, seconds)
+  return Features(values_of.keep(candidate.name, key, values), seconds)
+
+
+def described(encoder: Encoder, network: Network) -> list[str]:
+  """Returns what an encoder's results depend on, for the key of a memo."""
+  return [
+    network.digest,
+    encoder.input_tensor,
+    encoder.representation_tensor,
+    encoder.preprocessing,
+  ]
 
 
 def extract_all(
@@ -134,19 +149,3 @@ def extract_all(
     candidate.name: extract(candidate, images, grid, folder, **options)
     for candidate in track(candidates, description='Extracting features')
   }
-
-
-def _digest(
-  graph: str, encoder: Encoder, images: np.ndarray, grid: int, batch_size: int
-) -> str:
-  content = [
-    graph,
-    encoder.input_tensor,
-    encoder.representation_tensor,
-    encoder.preprocessing,
-    files.sha256(np.ascontiguousarray(images).data),
-    grid,
-    batch_size,
-    tf.__version__,
-  ]
-  return files.sha256(json.dumps(content).encode())

@@ -4,7 +4,6 @@ Batch normalisation keeps its statistics. The head is that of the readouts: one
 hidden layer on the whole representation.
 """
 
-from collections.abc import Iterator
 import dataclasses
 import itertools
 import math
@@ -17,6 +16,7 @@ from experiments.selection import truth
 from experiments.selection.targets import Target
 from frozen_graphs import graph, session
 from taskonomy_models.encoder import Encoder
+from taskonomy_models.mini import training as mini_training
 
 _HIDDEN = 64
 _STANDARDISED_BY = 100  # Images.
@@ -61,7 +61,7 @@ def weights(subgraph: graph.SubGraph) -> list[str]:
   return list(found)
 
 
-class Network:
+class TunedNetwork:
   """An encoder with a head, to be trained on one target."""
 
   def __init__(
@@ -159,10 +159,12 @@ class Network:
       self._mean: known.mean(),
       self._scale: 1 / (known.std() + 1e-6),
     }
-    batches = _batches(len(rows), recipe.batch_size, seed)
+    rng = np.random.default_rng([seed, 3])
+    size = min(recipe.batch_size, len(rows))
+    batches = mini_training.batches(rng, len(rows), size)
     for step in range(recipe.steps):
       chosen = next(batches)
-      rate = 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+      rate = mini_training.cosine(step, recipe.steps)
       self._session.run(
         self._step,
         {
@@ -175,18 +177,12 @@ class Network:
 
   def predict(self, images: np.ndarray) -> np.ndarray:
     """Returns logits [n, C], or values [n, 1], after `train`."""
-    outputs = np.concatenate(
-      [
-        self._session.run(
-          self._outputs,
-          {
-            self._input: self._preprocessing(images[start : start + 50]),
-            **self._standardise,
-          },
-        )
-        for start in range(0, len(images), 50)
-      ]
-    )
+    outputs = []
+    for start in range(0, len(images), 50):
+      inputs = self._preprocessing(images[start : start + 50])
+      fed = {self._input: inputs, **self._standardise}
+      outputs.append(self._session.run(self._outputs, fed))
+    outputs = np.concatenate(outputs)
     if self._target.values is None:
       return outputs
     return outputs * self._unit[1] + self._unit[0]
@@ -214,7 +210,7 @@ def fine_tune(
     seed: Of the head and the batches.
   """
   train, held_out, test = truth.split(target, num_train, seed)
-  network = Network(encoder, target, recipe, seed)
+  network = TunedNetwork(encoder, target, recipe, seed)
   try:
     # Nothing is chosen on the way, so that all may be trained on.
     network.train(images, np.concatenate([train, held_out]), seed)
@@ -224,17 +220,6 @@ def fine_tune(
   if not np.isfinite(outputs).all():
     raise ValueError(f'{encoder.name}: fine-tuning does not converge.')
   return truth.performance(target, test, outputs)
-
-
-def _batches(number: int, size: int, seed: int) -> Iterator[np.ndarray]:
-  """Yields rows for ever, each once before any comes again."""
-  rng = np.random.default_rng([seed, 3])
-  order = np.zeros(0, int)
-  while True:
-    if len(order) < min(size, number):
-      order = rng.permutation(number)
-    rows, order = np.split(order, [min(size, number)])
-    yield rows
 
 
 def _values(subgraph: graph.SubGraph, names: list[str]) -> list[np.ndarray]:

@@ -7,18 +7,19 @@ images.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
-import json
 import math
 import os
 import pathlib
 import time
+from typing import Any
 
 import numpy as np
 
 from experiments import pipeline, similarities
+from experiments.selection.features import described
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
-from toolkit_basics import files
+from toolkit_basics import files, memo
 from transferability import similarity
 
 _NAME = 'target images'
@@ -103,14 +104,6 @@ def compute(
     device: For example '/GPU:0'; None is TensorFlow's choice.
     track: Shows progress.
   """
-  folder = pathlib.Path(output) / 'label_free'
-  known = _read(folder, bank)
-  if known is not None:
-    return known
-  digests = tuple(files.sha256(i.tobytes()) for i in images)
-  probe = ProbeSet(
-    _NAME, images, tuple(f'image {i}' for i in range(len(images))), digests
-  )
   projection = pipeline.Projection(
     pipeline.method_objects(methods),
     batch_size=batch_size,
@@ -118,6 +111,34 @@ def compute(
     keep_representations=True,
     on_bad_map='drop_image',
   )
+  key = {
+    'encoders': [described(e, bank.network(e.name)) for e in bank.encoders],
+    'names': bank.names,
+    'images': memo.digest(images),
+    'methods': methods,
+    'batch_size': batch_size,
+  }
+  found = memo.Memo(pathlib.Path(output) / 'label_free').recall(
+    'matrices',
+    key,
+    lambda: _computed(bank, images, output, projection, track),
+  )
+  values = {name: np.array(m) for name, m in found['values'].items()}
+  return Matrices(bank.names, values, found['seconds'])
+
+
+def _computed(
+  bank: Bank,
+  images: np.ndarray,
+  output: str | os.PathLike,
+  projection: pipeline.Projection,
+  track: Callable[..., Iterable],
+) -> dict[str, Any]:
+  """Returns values and seconds of `Matrices`, as JSON."""
+  ids = tuple(f'image {i}' for i in range(len(images)))
+  digests = tuple(files.sha256(image.tobytes()) for image in images)
+  probe = ProbeSet(_NAME, images, ids, digests)
+  methods = [method.name for method in projection.methods]
   clock = _Clock()
   chosen = [
     name
@@ -137,9 +158,8 @@ def compute(
     started = time.perf_counter()
     values.update(similarities.matrices([name], represented, spaces))
     seconds[name] = time.perf_counter() - started
-  found = Matrices(bank.names, values, seconds)
-  _write(folder, found)
-  return found
+  values = {name: matrix.tolist() for name, matrix in values.items()}
+  return {'values': values, 'seconds': seconds}
 
 
 def of_features(
@@ -186,25 +206,3 @@ class _Clock(pipeline.Observer):
   def per_image(self) -> float:
     """Seconds of one image and network; NaN if none was explained now."""
     return self._seconds / self._images if self._images else math.nan
-
-
-def _write(folder: pathlib.Path, found: Matrices) -> None:
-  content = {
-    'names': found.names,
-    'values': {name: matrix.tolist() for name, matrix in found.values.items()},
-    'seconds': found.seconds,
-  }
-  text = json.dumps(content) + '\n'
-  files.write_atomically(folder / 'matrices.json', text.encode())
-
-
-def _read(folder: pathlib.Path, bank: Bank) -> Matrices | None:
-  try:
-    text = (folder / 'matrices.json').read_text(encoding='utf-8')
-  except OSError:
-    return None
-  content = json.loads(text)
-  if tuple(content['names']) != bank.names:
-    return None
-  values = {name: np.array(m) for name, m in content['values'].items()}
-  return Matrices(bank.names, values, content['seconds'])

@@ -236,21 +236,7 @@ def _draw(
 def text(output: str | os.PathLike) -> str:
   """Returns the summary and the seconds of a finished run, as text."""
   output = pathlib.Path(output)
-  parts = []
-  for name in ('summary.csv', 'seconds.csv'):
-    rows = [
-      [_number(cell) for cell in row] for row in files.read_csv(output / name)
-    ]
-    parts.append(evaluation.format_table(rows))
-  return '\n\n'.join(parts)
-
-
-def _number(cell: str) -> object:
-  try:
-    return int(cell)
-  except ValueError:
-    pass
-  try:
-    return float(cell)
-  except ValueError:
-    return cell
+  return '\n\n'.join(
+    evaluation.table_text(output / name)
+    for name in ('summary.csv', 'seconds.csv')
+  )

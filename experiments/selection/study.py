@@ -6,7 +6,7 @@ is kept in a file of its own, so that a killed run goes on with the next.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
-import json
+import functools
 import math
 import os
 import pathlib
@@ -21,7 +21,7 @@ from experiments.selection.label_free import Near
 from experiments.selection.targets import Data, Target
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.mini import readouts
-from toolkit_basics import files
+from toolkit_basics import memo
 from transferability import agreement, scoring
 
 # Scores that need more than a measure may: how good a candidate was for the
@@ -120,14 +120,18 @@ def conduct(
     encoders: By candidate; needed for fine-tuning only.
   """
   outcomes = []
+  kept = memo.Memo(pathlib.Path(output) / 'cases')
   for case in track(cases, description='Scoring and training'):
-    path = pathlib.Path(output) / 'cases' / f'{case.name}.json'
-    if not path.exists():
-      found = _conduct(case, data, features, settings, encoders or {})
-      text = json.dumps(found) + '\n'
-      files.write_atomically(path, text.encode())
-    # Read in any case, so that a resumed run sees the same numbers.
-    content = json.loads(path.read_text(encoding='utf-8'))
+    key = {
+      'target': data.targets[case.target],
+      'num_train': data.num_train,
+      'features': [[n, features[n].digest] for n in case.candidates],
+      'settings': settings,
+    }
+    compute = functools.partial(
+      _conduct, case, data, features, settings, encoders or {}
+    )
+    content = kept.recall(case.name, key, compute)
     content['sweep'] = {
       form: {float(epsilon): scores for epsilon, scores in rows.items()}
       for form, rows in content['sweep'].items()

@@ -7,7 +7,7 @@ import os
 import numpy as np
 from numpy.typing import ArrayLike
 
-from probe_data import furniture, image_files, scene_dataset
+from probe_data import furniture, image_files, images, scene_dataset
 from toolkit_basics import files
 
 _MIN_TRAIN = 8  # Images of a class; those of rarer ones are left out.
@@ -164,7 +164,7 @@ def scenes(
   names: Iterable[str],
   num_train: int,
   num_test: int,
-  image_size: int,
+  image_size: tuple[int, int],
   *,
   num_classes: int = 10,
   workers: int = 1,
@@ -181,7 +181,7 @@ def scenes(
     names: Of SCENE_TARGETS.
     num_train: Scenes to score and train on.
     num_test: Scenes to test on.
-    image_size: Side of the pictures.
+    image_size: Height and width of the pictures.
     num_classes: Of quantised numbers.
     workers: Processes that render.
     progress: See `scene_dataset.build`.
@@ -191,7 +191,7 @@ def scenes(
       os.fspath(folder),
       split,
       number,
-      image_size,
+      max(image_size),
       workers=workers,
       progress=progress,
     )
@@ -215,14 +215,17 @@ def scenes(
       )
     else:
       raise ValueError(f'No target {name!r}; choose from {SCENE_TARGETS}.')
-  return Data(both['image'], num_train, found)
+  pictures = both['image']
+  if pictures.shape[1:3] != tuple(image_size):
+    pictures = np.stack([images.fit(p, image_size) for p in pictures])
+  return Data(pictures, num_train, found)
 
 
 def class_folders(
   train_dir: str | os.PathLike,
   test_dir: str | os.PathLike | None,
   num_images: int,
-  image_size: int,
+  image_size: tuple[int, int],
   *,
   test_share: float = 0.3,
   seed: int = 0,
@@ -235,7 +238,7 @@ def class_folders(
     test_dir: The same for test images; if None, a share of each class in
       `train_dir` is set aside.
     num_images: At most, of each of the two folders.
-    image_size: Side that images are cropped and resized to.
+    image_size: Height and width that images are cropped and resized to.
     test_share: See `test_dir`.
     seed: Of the draws.
     progress: Wraps the decoded images.
@@ -244,8 +247,7 @@ def class_folders(
     ValueError: If there are fewer than two classes, images outside of a class,
       or classes that were not trained on.
   """
-  sides = (image_size, image_size)
-  drawing = image_files.Drawing(num_images, sides, seed, 'skip', progress)
+  drawing = image_files.Drawing(num_images, image_size, seed, 'skip', progress)
   names, pictures, classes = [], [], []
   for folder in (train_dir, test_dir):
     if folder is None:

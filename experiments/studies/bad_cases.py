@@ -11,10 +11,10 @@ import numpy as np
 from scipy import stats
 
 from experiments import figures
-from experiments.study import Finding, Study
-from toolkit_basics import files
+from experiments.study import Finding, Results, Run, Study
 from transferability import baselines, ranking, resampling
 from transferability.affinity import load_table
+from transferability.oracle import Oracle
 
 _K = 5
 _SPREAD_HEADER = ['best_loss', 'median_loss', 'spread', 'gap_after_relevant']
@@ -22,48 +22,21 @@ _SPREAD_HEADER = ['best_loss', 'median_loss', 'spread', 'gap_after_relevant']
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """Writes `targets.csv` and a figure."""
-  oracle, run = study.require_oracle(), study.run()
+  oracle, run, results = study.require_oracle(), study.run(), Results(folder)
   spread = oracle_spread(study)
   k = min(_K, len(run.names) - 1)
   header = ['target', 'method', f'P@{k}', 'low', 'high', 'spearman', 'worst']
   rows, precision = [], {}
-  shares = resampling.weights(len(run.image_cosines(study.method)), 1000)
   for method in study.settings.methods:
-    matrix = run.affinity(method)
-    ranked = ranking.rank_sources(matrix, run.names, oracle.targets)
-    correlation = ranking.spearman(ranked, oracle)
-    drawn = resampling.affinities(run.image_cosines(method), shares)
-    precision[method] = []
-    for target in oracle.targets:
-      alone = oracle.only(target)
-      hits = ranking.precision_recall(ranked, alone).precision[k - 1]
-      low, high = resampling.interval(
-        resampling.score(drawn, run.names, alone).precision[:, k - 1]
-      )
-      wrong = [
-        name
-        for name in ranked[target][:k]
-        if name not in oracle.relevant(target)
-      ]
-      rows.append(
-        (
-          target,
-          method,
-          float(hits),
-          float(low),
-          float(high),
-          correlation[target],
-          ' '.join(wrong),
-          *spread.get(target, ()),
-        )
-      )
-      precision[method].append(float(hits))
-  if spread:
-    header += _SPREAD_HEADER
-  files.write_csv(folder / 'targets.csv', [header, *rows])
+    found = _rows(run, method, oracle, k)
+    rows += [(*row, *spread.get(row[0], ())) for row in found]
+    precision[method] = [row[2] for row in found]
+  header += _SPREAD_HEADER if spread else []
+  results.table('targets.csv', header, rows)
   labels = {e.name: e.label for e in study.bank.encoders}
-  figures.bars(
-    folder / 'targets.png',
+  results.draw(
+    'targets.png',
+    figures.bars,
     [labels[target] for target in oracle.targets],
     precision,
     f'Precision of single targets, P@{k}',
@@ -82,8 +55,27 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'ranking is, not whether the target is typical.',
       *_loss_notes(oracle.targets, spread, precision[study.method]),
     ),
-    ('targets.png', 'targets.csv'),
+    results.files,
   )
+
+
+def _rows(run: Run, method: str, oracle: Oracle, k: int) -> list[tuple]:
+  """Returns for each target what a method makes of it."""
+  ranked = ranking.rank_sources(run.affinity(method), run.names, oracle.targets)
+  correlation = ranking.spearman(ranked, oracle)
+  cosines = run.image_cosines(method)
+  drawn = resampling.affinities(cosines, resampling.weights(len(cosines), 1000))
+  rows = []
+  for target in oracle.targets:
+    alone = oracle.only(target)
+    hits = ranking.precision_recall(ranked, alone).precision[k - 1]
+    draws = resampling.score(drawn, run.names, alone).precision[:, k - 1]
+    ends = map(float, resampling.interval(draws))
+    relevant = oracle.relevant(target)
+    wrong = ' '.join(n for n in ranked[target][:k] if n not in relevant)
+    row = (target, method, float(hits), *ends, correlation[target], wrong)
+    rows.append(row)
+  return rows
 
 
 def oracle_spread(study: Study) -> dict[str, tuple[float, ...]]:

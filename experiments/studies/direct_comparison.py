@@ -6,8 +6,7 @@ import numpy as np
 from scipy import stats
 
 from experiments import comparison, figures
-from experiments.study import Finding, Study
-from toolkit_basics import files
+from experiments.study import Finding, Results, Study
 from transferability import baselines, resampling
 from transferability.affinity import without_hubs
 from transferability.oracle import Oracle
@@ -17,10 +16,10 @@ _DRAWS = 1000
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """Writes `correlation.csv` and a scatter plot for each method."""
-  oracle, run = study.require_oracle(), study.run()
+  oracle, run, results = study.require_oracle(), study.run(), Results(folder)
   form = 'rank_mean' if oracle.affinity is None else 'row_normalised_mean'
   truth, pairs = oracle_pairs(oracle, run.names, form)
-  rows, plots, shown = [], [], None
+  rows = []
   for method in study.settings.methods:
     cosines = run.image_cosines(method)
     shares = resampling.weights(len(cosines), _DRAWS, study.settings.seed)
@@ -39,12 +38,9 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
         np.array([correlations(draw[pairs], truth) for draw in draws])
       )
       rows.append((name, *found, low[0], high[0], low[1], high[1]))
-      if name == study.method:
-        shown = rows[-1]
-    plot = f'{method}.png'
-    plots.append(plot)
-    figures.scatter(
-      folder / plot,
+    results.draw(
+      f'{method}.png',
+      figures.scatter,
       run.affinity(method)[pairs],
       truth,
       f'{figures.method_label(method)} against measured transfer',
@@ -54,17 +50,10 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
   for name in comparison.SIMILARITIES:
     found = correlations(comparison.matrix(run, name)[pairs], truth)
     rows.append((name, *found, *[np.nan] * 4))
-  beside = {row[0]: row for row in rows}['svcca']
-  header = [
-    'method',
-    'pearson',
-    'spearman',
-    'pearson_low',
-    'pearson_high',
-    'spearman_low',
-    'spearman_high',
-  ]
-  files.write_csv(folder / 'correlation.csv', [header, *rows])
+  by_name = {row[0]: row for row in rows}
+  shown, beside = by_name[study.method], by_name['svcca']
+  header = 'method pearson spearman pearson_low pearson_high spearman_low'
+  results.table('correlation.csv', [*header.split(), 'spearman_high'], rows)
   return Finding(
     f'{figures.method_label(study.method)} against the symmetrised oracle over '
     f'{len(truth)} pairs: Pearson {shown[1]:.3f} [{shown[3]:.3f}, '
@@ -76,7 +65,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'measured. Intervals over images, of affinities alone. Removing hubs '
       '(the mean affinity of a network to all others) is outside the paper.',
     ),
-    (*plots, 'correlation.csv'),
+    results.files,
   )
 
 

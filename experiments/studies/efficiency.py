@@ -8,11 +8,10 @@ import numpy as np
 
 from attribution.explainer import Explainer
 from experiments import figures, pipeline
-from experiments.study import Finding, Study
+from experiments.study import Finding, Results, Study
 from probe_data import scene_dataset
 from taskonomy_models.mini import readouts
 from taskonomy_models.mini import tasks as mini_tasks
-from toolkit_basics import files
 from transferability import similarity
 
 _IMAGES = 100
@@ -23,7 +22,7 @@ _TARGET = 'rgb2depth'
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """Writes `seconds.csv`, measured here, and `formula.csv`."""
-  run = study.run()
+  run, results = study.run(), Results(folder)
   total, images = len(run.names), len(run.probe)
   attribution = _attribution_seconds(study)
   pair = _pair_seconds(study)
@@ -50,19 +49,13 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'long as explaining all networks: readouts of frozen, small encoders '
       'train much faster than a backward pass through everything.'
     )
-  files.write_csv(
-    folder / 'seconds.csv',
-    [('what', 'seconds'), *((name, float(value)) for name, value in rows)],
-  )
-  files.write_csv(
-    folder / 'formula.csv',
-    [
-      ('E_times_N', 'T', 'M', 'E_N_(T-1)_over_M'),
-      (pictures, total, images, ratio),
-    ],
-  )
-  figures.bars(
-    folder / 'seconds.png',
+  seconds = [(name, float(value)) for name, value in rows]
+  results.table('seconds.csv', ('what', 'seconds'), seconds)
+  header = ('E_times_N', 'T', 'M', 'E_N_(T-1)_over_M')
+  results.table('formula.csv', header, [(pictures, total, images, ratio)])
+  results.draw(
+    'seconds.png',
+    figures.bars,
     [name for name, _ in rows],
     {'log10 of seconds': [float(np.log10(value)) for _, value in rows]},
     'What it takes on this machine',
@@ -78,7 +71,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       f'T = {total}, M = {images}. Seconds depend on the machine and on what '
       'else it does.',
     ),
-    ('seconds.png', 'seconds.csv', 'formula.csv'),
+    results.files,
   )
 
 

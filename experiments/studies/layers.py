@@ -6,10 +6,9 @@ import pathlib
 import numpy as np
 
 from experiments import evaluation, figures, pipeline, visuals
-from experiments.study import Finding, Run, Study
+from experiments.study import Finding, Results, Run, Study
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
-from toolkit_basics import files
 
 _IMAGES = 200
 _NETWORKS, _EXAMPLES = 5, 4  # Whose maps are shown, of how many images.
@@ -17,6 +16,62 @@ _NETWORKS, _EXAMPLES = 5, 4  # Whose maps are shown, of how many images.
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """Writes `layers.csv`, curves, and maps of every stage."""
+  results, runs = Results(folder), _runs(study)
+  probe = runs[0][1].probe
+  k = min(5, len(study.bank.names) - 1)
+  rows, maps = [], []
+  for number, (shape, run) in enumerate(runs, start=1):
+    matrix, space = run.affinity(study.method), run.spaces[study.method]
+    images = space.kept_images[:_EXAMPLES]
+    maps.append(visuals.example_maps(space, run.names[:_NETWORKS], images))
+    label = f'{number}: {"x".join(map(str, shape))}'
+    rows.append([number, label, entropy(run, study.method), _mean_pair(matrix)])
+    if study.oracle is not None:
+      score = evaluation.score(
+        matrix, run.names, study.oracle, study.bank.groups
+      )
+      precision, p_value = score.curve.precision[k - 1], score.p_values[k - 1]
+      rows[-1] += [float(precision), score.spearman, float(p_value)]
+  header = ['stage', 'shape', 'entropy', 'mean_affinity']
+  stage, labels, spread, _, *scores = zip(*rows, strict=True)
+  shown = {'entropy': spread}
+  text = f'entropy {spread[0]:.3f} to {spread[-1]:.3f}'
+  if scores:
+    header += [f'P@{k}', 'spearman', 'p_value']
+    shown[f'P@{k}'] = scores[0]
+    text += f', P@{k} {", ".join(f"{value:.3f}" for value in scores[0])}'
+  results.draw(
+    'layers.png',
+    figures.lines,
+    stage,
+    shown,
+    f'{figures.method_label(study.method)} from every stage',
+    f'Stage ({"; ".join(labels)})',
+    'Share',
+  )
+  results.draw(
+    'maps.png',
+    figures.map_grid,
+    probe.images[images],
+    np.stack(maps, axis=1).reshape(-1, *maps[0].shape[1:]),
+    [f'{name}: stage {i}' for name in study.labels[:_NETWORKS] for i in stage],
+    study.method,
+  )
+  results.table('layers.csv', header, rows)
+  return Finding(
+    f'From the first stage to the representation: {text}.',
+    (
+      'A stage ends in the last activation of its resolution and width. '
+      f'{len(probe)} images. Entropy of the magnitude of a map over its '
+      'pixels, divided by that of a uniform map: how evenly relevance is '
+      'spread.',
+    ),
+    results.files,
+  )
+
+
+def _runs(study: Study) -> list[tuple[tuple[int, ...], Run]]:
+  """Returns the shape of every stage, and the run of all networks there."""
   found = {e.name: stages(e) for e in study.bank.encoders}
   depths = {len(tensors) for tensors in found.values()}
   if len(depths) > 1:
@@ -32,64 +87,16 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     ids=probe.ids[:count],
     digests=probe.digests[:count],
   )
-  rows, labels, precision, spread, maps = [], [], [], [], []
+  runs = []
   for depth in range(depths.pop()):
     encoders = tuple(
       dataclasses.replace(e, representation_tensor=found[e.name][depth][0])
       for e in study.bank.encoders
     )
-    shape = found[encoders[0].name][depth][1]
     bank = dataclasses.replace(study.bank, encoders=encoders)
     run = _run(study, bank, probe, study.output / 'runs' / f'layer{depth + 1}')
-    labels.append(f'{depth + 1}: {"x".join(map(str, shape))}')
-    spread.append(entropy(run, study.method))
-    space = run.spaces[study.method]
-    images = space.kept_images[:_EXAMPLES]
-    maps.append(visuals.example_maps(space, run.names[:_NETWORKS], images))
-    row = [depth + 1, labels[-1], spread[-1], _mean_pair(run, study.method)]
-    if study.oracle is not None:
-      score = evaluation.score(
-        run.affinity(study.method), run.names, study.oracle, study.bank.groups
-      )
-      k = min(5, len(run.names) - 1)
-      precision.append(float(score.curve.precision[k - 1]))
-      row += [precision[-1], score.spearman, float(score.p_values[k - 1])]
-    rows.append(row)
-  header = ['stage', 'shape', 'entropy', 'mean_affinity']
-  stage = range(1, len(rows) + 1)
-  shown = {'entropy': spread}
-  figures.map_grid(
-    folder / 'maps.png',
-    probe.images[images],
-    np.stack(maps, axis=1).reshape(-1, *maps[0].shape[1:]),
-    [f'{name}: stage {i}' for name in study.labels[:_NETWORKS] for i in stage],
-    study.method,
-  )
-  written = ['layers.png', 'maps.png']
-  text = f'entropy {spread[0]:.3f} to {spread[-1]:.3f}'
-  if precision:
-    header += [f'P@{k}', 'spearman', 'p_value']
-    shown[f'P@{k}'] = precision
-    text += f', P@{k} {", ".join(f"{value:.3f}" for value in precision)}'
-  figures.lines(
-    folder / 'layers.png',
-    stage,
-    shown,
-    f'{figures.method_label(study.method)} from every stage',
-    f'Stage ({"; ".join(labels)})',
-    'Share',
-  )
-  files.write_csv(folder / 'layers.csv', [header, *rows])
-  return Finding(
-    f'From the first stage to the representation: {text}.',
-    (
-      'A stage ends in the last activation of its resolution and width. '
-      f'{len(probe)} images. Entropy of the magnitude of a map over its '
-      'pixels, divided by that of a uniform map: how evenly relevance is '
-      'spread.',
-    ),
-    (*written, 'layers.csv'),
-  )
+    runs.append((found[encoders[0].name][depth][1], run))
+  return runs
 
 
 def stages(encoder: Encoder) -> list[tuple[str, tuple[int, ...]]]:
@@ -128,6 +135,5 @@ def entropy(run: Run, method: str) -> float:
   return float(np.mean(values))
 
 
-def _mean_pair(run: Run, method: str) -> float:
-  matrix = run.affinity(method)
+def _mean_pair(matrix: np.ndarray) -> float:
   return float(matrix[np.triu_indices(len(matrix), 1)].mean())

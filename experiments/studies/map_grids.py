@@ -5,8 +5,7 @@ import pathlib
 import numpy as np
 
 from experiments import figures, visuals
-from experiments.study import Finding, Study
-from toolkit_basics import files
+from experiments.study import Finding, Results, Study
 
 _EXAMPLES = 5
 
@@ -16,7 +15,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
 
   And `sparsity.csv`: on how few pixels the relevance lies.
   """
-  written, rows = [], []
+  results, rows = Results(folder), []
   for probe in study.settings.probes:
     run = study.run(probe)
     stem = pathlib.Path(probe).stem
@@ -25,24 +24,18 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       shown = space.kept_images[:_EXAMPLES]
       maps = visuals.example_maps(space, run.names, shown)
       images = run.probe.images[shown]
-      for path, overlay in (
-        (f'{stem}_{method}.png', False),
-        (f'{stem}_{method}_overlay.png', True),
-      ):
-        figures.map_grid(
-          folder / path, images, maps, study.labels, method, overlay
-        )
-        written.append(path)
+      for suffix, overlay in (('', False), ('_overlay', True)):
+        path = f'{stem}_{method}{suffix}.png'
+        shown = images, maps, study.labels, method, overlay
+        results.draw(path, figures.map_grid, *shown)
       for name, values in zip(run.names, maps, strict=True):
         share = np.abs(values).sum(axis=-1).reshape(len(values), -1)
         share = np.sort(share, axis=1)[:, ::-1]
         total = share.sum(axis=1, keepdims=True)
         half = 1 + np.sum(np.cumsum(share, axis=1) < total / 2, axis=1)
         rows.append((stem, method, name, float(np.mean(half / share.shape[1]))))
-  files.write_csv(
-    folder / 'sparsity.csv',
-    [('probe', 'method', 'network', 'pixels_with_half_the_relevance'), *rows],
-  )
+  header = ('probe', 'method', 'network', 'pixels_with_half_the_relevance')
+  results.table('sparsity.csv', header, rows)
   mean = float(np.mean([row[-1] for row in rows if row[1] == study.method]))
   return Finding(
     f'Half of the relevance of {figures.method_label(study.method)} lies on '
@@ -52,5 +45,5 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       '99.5 % quantile of its own magnitude: colours of different maps cannot '
       'be compared. Overlays show the same over the grey image.',
     ),
-    (*written, 'sparsity.csv'),
+    results.files,
   )

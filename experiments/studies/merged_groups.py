@@ -5,9 +5,8 @@ import pathlib
 import numpy as np
 
 from experiments import figures
-from experiments.study import Finding, Study
-from toolkit_basics import files
-from transferability import affinity, clustering, grouping
+from experiments.study import Finding, Results, Study
+from transferability import clustering, grouping
 
 _NEAREST = 3
 
@@ -24,70 +23,53 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'example of `python -m taskonomy_models.fetch_zoo`, or of `python -m '
       'taskonomy_models.keras_applications`.'
     )
-  merged = study.merged
+  merged, results = study.merged, Results(folder)
   run, method = merged.run(), study.method
   matrix = run.affinity(method)
   number = len(study.bank.names)
-  sides = [study.bank.name] * number
-  sides += [study.second.bank.name] * (len(matrix) - number)
-  if len(set(sides)) == 1:  # Banks may have the same name.
-    sides = ['first'] * number + ['second'] * (len(matrix) - number)
-  groups = merged.groups or sides
+  banks = study.bank.name, study.second.bank.name
+  if banks[0] == banks[1]:
+    banks = 'first', 'second'
+  sides = [banks[i >= number] for i in range(len(matrix))]
+  groups = [g or side for g, side in zip(merged.groups, sides, strict=True)]
   tree = clustering.task_similarity_tree(matrix, run.names)
   label = figures.method_label(method)
-  figures.affinity_heat_map(
-    folder / 'affinity.png',
-    matrix,
-    merged.labels,
-    tree.leaf_order,
-    label,
-    groups,
-  )
-  figures.task_tree(
-    folder / 'tree.png', tree, merged.labels, groups, f'Tree: {label}'
-  )
-  affinity.save_matrix(folder / 'affinity.csv', matrix, run.names)
+  shown = matrix, merged.labels, tree.leaf_order, label, groups
+  results.draw('affinity.png', figures.affinity_heat_map, *shown)
+  shown = tree, merged.labels, groups, f'Tree: {label}'
+  results.draw('tree.png', figures.task_tree, *shown)
   tree.save_newick(folder / 'tree.newick')
   outcomes = {
     name: grouping.permutation_test(matrix, labels)
     for name, labels in (('bank', sides), ('group', groups))
   }
-  files.write_csv(
-    folder / 'clusters.csv',
-    [
-      ('labels', 'nearest_neighbour_rate', 'expected', 'p_value'),
-      *(
-        (name, outcome.value, outcome.expected, outcome.p_value)
-        for name, outcome in outcomes.items()
-      ),
-    ],
+  results.table(
+    'clusters.csv',
+    ('labels', 'nearest_neighbour_rate', 'expected', 'p_value'),
+    [(name, o.value, o.expected, o.p_value) for name, o in outcomes.items()],
   )
-  files.write_csv(
-    folder / 'nearest.csv',
-    [('model', 'side', 'rank', 'nearest_of_the_other', 'cosine')]
-    + _nearest(matrix, run.names, number),
+  results.table(
+    'nearest.csv',
+    ('model', 'side', 'rank', 'nearest_of_the_other', 'cosine'),
+    _nearest(matrix, run.names, number),
   )
+  results.matrix('affinity.csv', matrix, run.names)
   means = _means(matrix, number)
+  bank, group = outcomes['bank'], outcomes['group']
   return Finding(
     f'Mean {label} affinity is {means[0]:.4f} within {sides[0]}, '
     f'{means[1]:.4f} within {sides[-1]}, {means[2]:.4f} between them. '
-    f'{outcomes["bank"].value:.2f} of the networks have their nearest '
-    f'neighbour in their own bank (chance {outcomes["bank"].expected:.2f}, p '
-    f'{outcomes["bank"].p_value:.4f}), {outcomes["group"].value:.2f} in their '
-    f'own task group (chance {outcomes["group"].expected:.2f}, p '
-    f'{outcomes["group"].p_value:.4f}).',
+    f'{bank.value:.2f} of the networks have their nearest neighbour in their '
+    f'own bank (chance {bank.expected:.2f}, p {bank.p_value:.4f}), '
+    f'{group.value:.2f} in their own task group (chance {group.expected:.2f}, '
+    f'p {group.p_value:.4f}).',
     (
       'All networks see the same images, and their maps are compared at '
-      f'{merged.settings.image_size} pixels a side. Cosines of maps of very '
-      'different networks are tiny: their order informs, the numbers do not.',
+      f'{" x ".join(map(str, merged.image_size))} pixels. Cosines of maps of '
+      'very different networks are tiny: their order informs, the numbers do '
+      'not. A network without a task group counts as one of its bank.',
     ),
-    (
-      'affinity.png',
-      'tree.png',
-      'clusters.csv',
-      'nearest.csv',
-      'affinity.csv',
-    ),
+    results.files,
   )
 
 

@@ -1,70 +1,43 @@
 """P@K and R@K of all measures on all probe sets, and the tree (Figure 4)."""
 
+from collections.abc import Mapping
 import pathlib
 
 import numpy as np
 
 from experiments import comparison, evaluation, figures
-from experiments.study import Finding, Study
-from toolkit_basics import files
+from experiments.study import Finding, Results, Run, Study
 from transferability import baselines, clustering
+from transferability.ranking import PrecisionRecall
 
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """Writes tables and curves for each probe set, and a tree."""
-  oracle = study.require_oracle()
-  rows, written, best = [], [], []
+  oracle, results = study.require_oracle(), Results(folder)
+  scores = evaluation.baseline_scores(oracle, study.bank.groups)
+  fixed = {name: score.curve for name, score in scores.items()}
+  rows, best = [], []
   for probe in study.settings.probes:
-    run = study.run(probe)
+    run, stem = study.run(probe), pathlib.Path(probe).stem
     measured = comparison.measure(study, run)
     header, *found = comparison.table(measured, oracle)
-    rows += [[pathlib.Path(probe).stem, *row] for row in found]
-    curves = {name: m.score.curve for name, m in measured.items()}
-    fixed = evaluation.baseline_scores(oracle, study.bank.groups)
-    curves |= {name: score.curve for name, score in fixed.items()}
-    stem = pathlib.Path(probe).stem
-    bands = {study.method: measured[study.method].band()}
-    for kind in ('precision', 'recall'):
-      path = f'{kind}_{stem}.png'
-      figures.precision_recall_curves(
-        folder / path, curves, kind, bands if kind == 'precision' else None
-      )
-      written.append(path)
-    order = sorted(found, key=lambda row: -row[header.index(_last(header))])
-    best.append(
-      f'{stem}: {order[0][0]} {order[0][header.index(_last(header))]:.3f}'
-    )
-    tree = clustering.task_similarity_tree(
-      run.affinity(study.method), run.names
-    )
-    path = f'tree_{stem}.png'
-    figures.task_tree(
-      folder / path,
-      tree,
-      study.labels,
-      study.groups,
-      f'Task similarity tree: {figures.method_label(study.method)}, {stem}',
-    )
-    written.append(path)
-  ceiling = baselines.symmetric_ceiling(oracle)
-  files.write_csv(folder / 'measures.csv', [['probe', *header], *rows])
-  files.write_csv(
-    folder / 'baselines.csv',
+    rows += [[stem, *row] for row in found]
+    _draw(results, study, run, stem, measured, fixed)
+    column = header.index(_last(header))
+    first = max(found, key=lambda row: row[column])
+    best.append(f'{stem}: {first[0]} {first[column]:.3f}')
+  results.table('measures.csv', ['probe', *header], rows)
+  fixed['best_symmetric'] = baselines.symmetric_ceiling(oracle)
+  results.table(
+    'baselines.csv',
+    ('baseline', 'k', 'precision', 'recall'),
     [
-      ('baseline', 'k', 'precision', 'recall'),
-      *(
-        (name, int(k), float(p), float(r))
-        for name, score in {
-          **evaluation.baseline_scores(oracle, study.bank.groups),
-          'best_symmetric': evaluation.Score(ceiling),
-        }.items()
-        for k, p, r in zip(
-          score.curve.k, score.curve.precision, score.curve.recall, strict=True
-        )
-      ),
+      (name, int(k), float(p), float(r))
+      for name, curve in fixed.items()
+      for k, p, r in zip(curve.k, curve.precision, curve.recall, strict=True)
     ],
   )
-  column = header.index(_last(header)) + 1
+  column += 1
   own = [row for row in rows if row[1] == study.method]
   listed = ', '.join(f'{row[0]} {row[column]:.3f}' for row in own)
   return Finding(
@@ -79,8 +52,30 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'the weight its authors tuned on Taskonomy images.',
       _comparison_note(rows, study.method, column),
     ),
-    (*written, 'measures.csv', 'baselines.csv'),
+    results.files,
   )
+
+
+def _draw(
+  results: Results,
+  study: Study,
+  run: Run,
+  stem: str,
+  measured: Mapping[str, comparison.Measured],
+  fixed: Mapping[str, PrecisionRecall],
+) -> None:
+  """Draws the curves of a probe set and the tree of the method."""
+  own = {name: found.score.curve for name, found in measured.items()}
+  bands = {study.method: measured[study.method].band()}
+  for kind, ends in (('precision', bands), ('recall', None)):
+    shown = {**own, **fixed}, kind, ends
+    path = f'{kind}_{stem}.png'
+    results.draw(path, figures.precision_recall_curves, *shown)
+  method = study.method
+  tree = clustering.task_similarity_tree(run.affinity(method), run.names)
+  title = f'Task similarity tree: {figures.method_label(method)}, {stem}'
+  shown = tree, study.labels, study.groups, title
+  results.draw(f'tree_{stem}.png', figures.task_tree, *shown)
 
 
 def _last(header: list) -> str:

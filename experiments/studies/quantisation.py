@@ -7,8 +7,7 @@ import numpy as np
 from scipy import stats
 
 from experiments import figures
-from experiments.study import Finding, Run, Study
-from toolkit_basics import files
+from experiments.study import Finding, Results, Run, Study
 from transferability import affinity, ranking
 from transferability.map_transforms import quantise
 
@@ -20,7 +19,7 @@ _IMAGES = 200
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """Writes `correlation.csv` and a figure of it."""
-  run = study.run()
+  run, results = study.run(), Results(folder)
   rows, lines = [], {}
   for method in study.settings.methods:
     whole = _affinity(run, method, None)
@@ -35,12 +34,11 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
         precision = float(curve.precision[min(5, len(curve.k)) - 1])
       rows.append((method, bits, correlations[-1], _PUBLISHED[bits], precision))
     lines[method] = correlations
-  files.write_csv(
-    folder / 'correlation.csv',
-    [('method', 'bits', 'spearman', 'published', 'P@5'), *rows],
-  )
-  figures.lines(
-    folder / 'correlation.png',
+  header = ('method', 'bits', 'spearman', 'published', 'P@5')
+  results.table('correlation.csv', header, rows)
+  results.draw(
+    'correlation.png',
+    figures.lines,
     BITS,
     {**lines, 'published': [_PUBLISHED[bits] for bits in BITS]},
     'Affinity from maps of few bits',
@@ -59,7 +57,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'are evenly spaced between the ends of each map; the paper does not say '
       'how it quantises.',
     ),
-    ('correlation.png', 'correlation.csv'),
+    results.files,
   )
 
 

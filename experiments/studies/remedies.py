@@ -6,8 +6,7 @@ import pathlib
 import numpy as np
 
 from experiments import figures
-from experiments.study import Finding, Run, Study
-from toolkit_basics import files
+from experiments.study import Finding, Results, Run, Study
 from transferability import affinity, map_transforms, ranking, resampling
 from transferability.oracle import Oracle
 
@@ -48,7 +47,7 @@ REMOVALS: dict[str, _Removal] = {
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """Writes a table of all variants, and a figure of one method's."""
-  oracle = study.require_oracle()
+  oracle, results = study.require_oracle(), Results(folder)
   ks = [k for k in _KS if k < len(oracle.sources)]
   header = ['probe', 'method', 'maps', 'removed']
   for k in ks:
@@ -66,9 +65,10 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
           if method == study.method:
             label = f'{transform}, less {removal}'
             shown.setdefault(stem, {})[label] = float(values[ks[-1] - 1][0])
-  files.write_csv(folder / 'remedies.csv', [header, *rows])
-  figures.bars(
-    folder / 'remedies.png',
+  results.table('remedies.csv', header, rows)
+  results.draw(
+    'remedies.png',
+    figures.bars,
     list(next(iter(shown.values()))),
     {stem: list(values.values()) for stem, values in shown.items()},
     f'{figures.method_label(study.method)} outside the protocol of the paper',
@@ -90,7 +90,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       f'Of up to {_IMAGES} images; intervals of 95 % over images by bootstrap, '
       'the same draws for all variants.',
     ),
-    ('remedies.png', 'remedies.csv'),
+    results.files,
   )
 
 

@@ -4,10 +4,9 @@ import pathlib
 
 import numpy as np
 
-from experiments import figures
+from experiments import evaluation, figures
 from experiments.studies import similarity_matrices
-from experiments.study import Finding, Study
-from toolkit_basics import files
+from experiments.study import Finding, Results, Study
 from transferability import affinity, clustering
 
 _OTHER = 'svcca'
@@ -15,33 +14,21 @@ _OTHER = 'svcca'
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """Writes both matrices and trees, and how far the trees agree."""
-  study = study.second
+  study, results = study.second, Results(folder)
   run = study.run()
   matrices = {
     study.method: run.affinity(study.method),
     _OTHER: run.similarity(_OTHER),
   }
-  trees, written = {}, []
+  trees, labels, groups = {}, study.labels, study.groups
   for name, matrix in matrices.items():
     tree = clustering.task_similarity_tree(matrix, run.names)
     trees[name] = tree
     label = figures.method_label(name)
-    for path, draw in (
-      (
-        f'affinity_{name}.png',
-        lambda path, m=matrix, t=tree, n=label: figures.affinity_heat_map(
-          path, m, study.labels, t.leaf_order, n, study.groups
-        ),
-      ),
-      (
-        f'tree_{name}.png',
-        lambda path, t=tree, n=label: figures.task_tree(
-          path, t, study.labels, study.groups, f'Tree: {n}'
-        ),
-      ),
-    ):
-      draw(folder / path)
-      written.append(path)
+    shown = matrix, labels, tree.leaf_order, label, groups
+    results.draw(f'affinity_{name}.png', figures.affinity_heat_map, *shown)
+    shown = tree, labels, groups, f'Tree: {label}'
+    results.draw(f'tree_{name}.png', figures.task_tree, *shown)
     affinity.save_matrix(folder / f'{name}.csv', matrix, run.names)
     tree.save_newick(folder / f'{name}.newick')
   first, second = trees.values()
@@ -54,18 +41,12 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     ('pearson', pearson),
     ('spearman', spearman),
   ]
-  if study.groups is not None:
-    count = len(set(study.groups))
+  if groups := study.bank.groups:
     rows += [
-      (
-        f'rand_index_{name}',
-        clustering.adjusted_rand_index(tree.clusters(count), study.groups),
-      )
+      (f'rand_index_{name}', evaluation.rand_index(tree, groups))
       for name, tree in trees.items()
     ]
-  files.write_csv(
-    folder / 'agreement.csv', [('statistic', 'value'), *_floats(rows)]
-  )
+  results.table('agreement.csv', ('statistic', 'value'), _floats(rows))
   return Finding(
     f'Trees of {figures.method_label(study.method)} and SVCCA agree with a '
     f'cophenetic correlation of {cophenetic:.3f} and a gamma of {gamma:.3f}; '
@@ -75,7 +56,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'correlation: of the heights at which pairs of networks join. '
       "Baker's gamma: the same by ranks.",
     ),
-    (*written, 'agreement.csv'),
+    results.files,
   )
 
 

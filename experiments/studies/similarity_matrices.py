@@ -6,8 +6,7 @@ import numpy as np
 from scipy import stats
 
 from experiments import comparison, figures
-from experiments.study import Finding, Study
-from toolkit_basics import files
+from experiments.study import Finding, Results, Run, Study
 from transferability import affinity, clustering, ranking
 
 _OTHER = 'svcca'
@@ -15,69 +14,30 @@ _OTHER = 'svcca'
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """Writes both matrices, their difference, correlations and the CPC."""
-  run = study.run()
+  run, results = study.run(), Results(folder)
   own = run.affinity(study.method)
   other = run.similarity(_OTHER)
   order = clustering.task_similarity_tree(own, run.names).leaf_order
   difference = normalised(own) - normalised(other)
-  written = []
   for stem, matrix, title in (
     ('attribution', own, f'Affinity: {figures.method_label(study.method)}'),
     (_OTHER, other, 'SVCCA of the representations'),
     ('difference', difference, 'Attribution - SVCCA, each from 0 to 1'),
   ):
-    figures.affinity_heat_map(
-      folder / f'{stem}.png', matrix, study.labels, order, title, study.groups
-    )
+    shown = matrix, study.labels, order, title, study.groups
+    results.draw(f'{stem}.png', figures.affinity_heat_map, *shown)
     affinity.save_matrix(folder / f'{stem}.csv', matrix, run.names)
-    written.append(f'{stem}.png')
   rows = [
     (name, *correlations(own, comparison.matrix(run, name)))
     for name in comparison.names(study)
     if name != study.method
   ]
-  files.write_csv(
-    folder / 'correlation.csv',
-    [
-      (
-        f'measure_against_{study.method}',
-        'pearson',
-        'spearman',
-        'pearson_with_diagonal',
-        'spearman_with_diagonal',
-      ),
-      *rows,
-    ],
-  )
+  kinds = ('pearson', 'spearman')
+  header = [*kinds, *(f'{kind}_with_diagonal' for kind in kinds)]
+  header = [f'measure_against_{study.method}', *header]
+  results.table('correlation.csv', header, rows)
   if study.oracle is not None:
-    chosen = (study.method, *comparison.SIMILARITIES)
-    curves = {
-      name: ranking.correlation_priority_curve(
-        normalised(comparison.matrix(run, name)), run.names, study.oracle
-      )
-      for name in chosen
-    }
-    places = np.arange(1, len(run.names))
-    figures.lines(
-      folder / 'correlation_priority_curve.png',
-      places,
-      curves,
-      'Correlation-Priority Curve',
-      'Rank of the source by measured transfer',
-      'Mean similarity to the target, each from 0 to 1',
-    )
-    files.write_csv(
-      folder / 'correlation_priority_curve.csv',
-      [
-        ('rank', *curves),
-        *(
-          (int(rank), *(float(curve[i]) for curve in curves.values()))
-          for i, rank in enumerate(places)
-        ),
-      ],
-    )
-    written += ['correlation_priority_curve.png']
-    written += ['correlation_priority_curve.csv']
+    _write_priority_curves(results, study, run)
   found = next(row[1:] for row in rows if row[0] == _OTHER)
   return Finding(
     f'{figures.method_label(study.method)} against SVCCA: Pearson '
@@ -92,7 +52,34 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'A good measure falls along the Correlation-Priority Curve: similar to '
       'the best sources, not to the worst.',
     ),
-    (*written, 'correlation.csv', 'attribution.csv', f'{_OTHER}.csv'),
+    (*results.files, 'attribution.csv', f'{_OTHER}.csv'),
+  )
+
+
+def _write_priority_curves(results: Results, study: Study, run: Run) -> None:
+  curves = {
+    name: ranking.correlation_priority_curve(
+      normalised(comparison.matrix(run, name)), run.names, study.oracle
+    )
+    for name in (study.method, *comparison.SIMILARITIES)
+  }
+  places = np.arange(1, len(run.names))
+  results.draw(
+    'correlation_priority_curve.png',
+    figures.lines,
+    places,
+    curves,
+    'Correlation-Priority Curve',
+    'Rank of the source by measured transfer',
+    'Mean similarity to the target, each from 0 to 1',
+  )
+  results.table(
+    'correlation_priority_curve.csv',
+    ('rank', *curves),
+    [
+      (rank, *map(float, row))
+      for rank, row in enumerate(zip(*curves.values(), strict=True), start=1)
+    ],
   )
 
 

@@ -11,8 +11,7 @@ import numpy as np
 from scipy.sparse import csgraph
 
 from experiments import figures
-from experiments.study import Finding, Study
-from toolkit_basics import files
+from experiments.study import Finding, Results, Study
 from transferability import baselines, ranking
 from transferability.oracle import Oracle
 from transferability.ranking import PrecisionRecall
@@ -20,32 +19,28 @@ from transferability.ranking import PrecisionRecall
 
 def conduct(study: Study, folder: pathlib.Path) -> Finding:
   """Writes `precision.csv`, `cycles.csv` and a figure."""
-  oracle = study.require_oracle()
+  oracle, results = study.require_oracle(), Results(folder)
   curves = ceilings(oracle)
-  files.write_csv(
-    folder / 'precision.csv',
+  columns = ('k', 'hits', 'precision', 'recall')
+  results.table(
+    'precision.csv',
+    ('predictor', *columns),
     [
-      ('predictor', 'k', 'hits', 'precision', 'recall'),
-      *(
-        (name, *map(float, row))
-        for name, curve in curves.items()
-        for row in zip(
-          curve.k, curve.hits, curve.precision, curve.recall, strict=True
-        )
-      ),
+      (name, *map(float, row))
+      for name, curve in curves.items()
+      for row in zip(*(getattr(curve, c) for c in columns), strict=True)
     ],
   )
   last = ranking.count_relevant(oracle, 5)
   cycles = one_sided_cycles(oracle, last)
-  files.write_csv(
-    folder / 'cycles.csv',
-    [
-      ('k', 'mutual_pairs', 'one_sided_pairs', 'tasks_in_a_one_sided_cycle'),
-      (last, *pair_counts(oracle, last), _named(cycles)),
-    ],
+  results.table(
+    'cycles.csv',
+    ('k', 'mutual_pairs', 'one_sided_pairs', 'tasks_in_a_one_sided_cycle'),
+    [(last, *pair_counts(oracle, last), _named(cycles))],
   )
-  figures.lines(
-    folder / 'precision.png',
+  results.draw(
+    'precision.png',
+    figures.lines,
     curves['oracle'].k,
     {name: curve.precision for name, curve in curves.items()},
     'What symmetry costs',
@@ -64,7 +59,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'choices form no cycle; tasks in such cycles are listed.',
       f'Cycles at K = {last}: {_named(cycles) or "none"}.',
     ),
-    ('precision.png', 'precision.csv', 'cycles.csv'),
+    results.files,
   )
 
 
@@ -91,12 +86,8 @@ def ceilings(oracle: Oracle) -> dict[str, PrecisionRecall]:
 
 def _choices(oracle: Oracle, k: int) -> np.ndarray:
   """Returns which target has which other target among its k best sources."""
-  return np.array(
-    [
-      [other in oracle.ranking[target][:k] for other in oracle.targets]
-      for target in oracle.targets
-    ]
-  )
+  best = [oracle.ranking[target][:k] for target in oracle.targets]
+  return np.array([[name in few for name in oracle.targets] for few in best])
 
 
 def pair_counts(oracle: Oracle, k: int) -> tuple[int, int]:

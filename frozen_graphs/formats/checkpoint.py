@@ -5,7 +5,7 @@ files, computes gradients and writes checkpoints. Only what the representation
 is computed from is kept, and nothing is run.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 import os
 import pathlib
 import re
@@ -21,11 +21,11 @@ from frozen_graphs import (
   tensors,
   variables,
 )
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
-
-NodeDef = tf.compat.v1.NodeDef
+from frozen_graphs.tensors import Nodes
+from toolkit_basics import files
 
 _META = '.meta'
 _INDEX = '.index'
@@ -87,7 +87,7 @@ def load(
       'holds weights only: load them into the network in Python, and convert '
       'that, or save it as a SavedModel.'
     )
-  try:
+  with about(prefix):
     graph_def = control_flow.fold(_read(meta_path).graph_def, constants)
     stored = variables.stored_variables(graph_def)
     inputs = graph_ends.placeholders(graph_def.node)
@@ -102,41 +102,35 @@ def load(
     graph_def = variables.prune(graph_def, outputs)
     values = stored_values.reader(prefix, stored)
     graph_def = variables.freeze(graph_def, values)
-  except GraphError as error:
-    raise type(error)(f'{prefix}: {error}') from error
-  kept = {node.name for node in graph_def.node}
   return FrozenNetwork(
     graph_def=graph_def,
-    inputs=tuple(n for n in inputs if n.rpartition(':')[0] in kept),
+    inputs=graph_ends.images_first(graph_def.node, inputs),
     outputs=tuple(outputs),
     source=f'TensorFlow 1 checkpoint {prefix}',
   )
 
 
 def _read(path: pathlib.Path):
-  if path.stat().st_size > _MAX_BYTES:
-    raise GraphError(f'{path.name} is larger than {_MAX_BYTES} bytes.')
-  try:
-    meta_graph = tf.compat.v1.MetaGraphDef.FromString(path.read_bytes())
-  except DecodeError as error:
-    raise GraphError(f'{path.name} is damaged or cut off: {error}') from error
+  content = files.read_bounded(path, _MAX_BYTES, GraphError)
+  with explaining(f'{path.name} is damaged or cut off', DecodeError):
+    meta_graph = tf.compat.v1.MetaGraphDef.FromString(content)
   if not meta_graph.graph_def.node:
     raise GraphError(f'{path.name} holds no graph.')
   return meta_graph
 
 
-def _ends(named: Mapping[str, NodeDef]) -> list[str]:
+def _ends(named: Nodes) -> list[str]:
   """Returns where the part of a training graph ends that a network may hold.
 
   That are the tensors computed from something fed by allowed operations alone.
   """
   nodes = named.values()
-  fed = {name.rpartition(':')[0] for name in graph_ends.placeholders(nodes)}
-  fed |= {node.name for node in nodes if node.op == 'IteratorGetNext'}
+  sources = graph_ends.FED | {'IteratorGetNext'}
+  fed = {node.name for node in nodes if node.op in sources}
   allowed = set()
-  for name in _in_order(named):
+  for name in tensors.in_order(named):
     node = named[name]
-    sources = [source for source, _ in tensors.data_inputs(node)]
+    sources = tensors.producers(node)
     usable = node.op in safety.ALLOWED or node.op in _STATE
     if usable and (name in fed or all(s in allowed for s in sources)):
       allowed.add(name)
@@ -150,26 +144,6 @@ def _ends(named: Mapping[str, NodeDef]) -> list[str]:
       'tensor of the images as input, and a representation.'
     )
   return list(ends)
-
-
-def _in_order(named: Mapping[str, NodeDef]) -> Iterable[str]:
-  """Yields nodes after those they take; those in loops are left out."""
-  waiting = {
-    name: len({s for s, _ in tensors.data_inputs(node)} & named.keys())
-    for name, node in named.items()
-  }
-  consumers = {}
-  for name, node in named.items():
-    for source in {s for s, _ in tensors.data_inputs(node)}:
-      consumers.setdefault(source, []).append(name)
-  ready = [name for name, count in waiting.items() if not count]
-  while ready:
-    name = ready.pop()
-    yield name
-    for consumer in consumers.get(name, ()):
-      waiting[consumer] -= 1
-      if not waiting[consumer]:
-        ready.append(consumer)
 
 
 registry.register(registry.Format('checkpoint', load, matches))

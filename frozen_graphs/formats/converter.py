@@ -1,7 +1,7 @@
 """What readers of files share whose operations are converted one by one."""
 
 import abc
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 import contextlib
 import importlib
 import types
@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 import tensorflow as tf
 
 from frozen_graphs import named_graph, tensors
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, explaining
+from frozen_graphs.frozen import FrozenNetwork
 
 Key = TypeVar('Key', bound=Hashable)
 
@@ -30,17 +31,17 @@ def require(package: str, of_format: str) -> types.ModuleType:
     ) from error
 
 
-@contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
+def explained(what: str) -> contextlib.AbstractContextManager[None]:
   """Within it, an error tells that `what` cannot be converted, and why."""
-  try:
-    yield
-  except (
-    ArithmeticError, AttributeError, LookupError, TypeError, ValueError,
+  return explaining(
+    f'{what} cannot be converted',
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
     tf.errors.OpError,
-  ) as error:  # fmt: skip
-    reason = ' '.join(str(error).split()) or type(error).__name__
-    raise GraphError(f'{what} cannot be converted: {reason}.') from error
+  )
 
 
 class Converter(abc.ABC, Generic[Key]):
@@ -70,15 +71,24 @@ class Converter(abc.ABC, Generic[Key]):
     self._names, self._aliases = named_graph.choose(kinds, own_names)
     self._operands = operands
 
-  def _convert(
-    self, inputs: Sequence[Key], wanted: Sequence[Key]
-  ) -> tuple[tf.compat.v1.GraphDef, tuple[str, ...], tuple[str, ...]]:
-    """Returns the graph, and the names of its inputs and outputs.
+  def convert(
+    self,
+    inputs: Mapping[Key, Sequence[int | None] | None],
+    outputs: Sequence[Key],
+    names: Sequence[str] | None,
+    source: str,
+  ) -> FrozenNetwork:
+    """Returns the network.
 
     Args:
-      inputs: Of the file, in the order in which those needed are added.
-      wanted: The outputs.
+      inputs: Of the file, with their shapes; what can be images comes first.
+      outputs: Of the file.
+      names: What is wanted in place of the outputs, if not None.
+      source: Format and origin.
     """
+    wanted = outputs
+    if names is not None:
+      wanted = [key for name in names for key in self._find(name)]
     makers = {
       key: number
       for number, operation in enumerate(self._operations)
@@ -91,7 +101,7 @@ class Converter(abc.ABC, Generic[Key]):
       ],
     )
     used = {key for n in needed for key in self._operations[n].inputs}
-    for key in inputs:
+    for key in sorted(inputs, key=lambda key: len(inputs[key] or ()) != 4):
       if key in used.union(wanted) and key not in self._operands:
         self._operands[key] = self._input(key)
     for number in sorted(needed):
@@ -99,11 +109,15 @@ class Converter(abc.ABC, Generic[Key]):
     for key in dict.fromkeys(wanted):
       with self._named.graph.as_default():
         self._named.output(*self._output(key))
-    return self._named.finish()
+    return FrozenNetwork(*self._named.finish(), source)
 
   def _named_operation(self, number: int):
     """Within it, nodes belong to an operation; see `NamedGraph.operation`."""
     return self._named.operation(self._names[number], self._aliases[number])
+
+  @abc.abstractmethod
+  def _find(self, name: str) -> Sequence[Key]:
+    """Returns the tensors that a user means."""
 
   @abc.abstractmethod
   def _input(self, key: Key) -> Any:

@@ -5,11 +5,10 @@ TFHUB_CACHE_DIR, unless it is there); unlike it, the folder is then read as
 data, see `saved_model`. Modules are SavedModels, of TensorFlow 1's format too.
 """
 
-from collections.abc import Mapping, Sequence
 import dataclasses
+import inspect
 import os
 import pathlib
-import urllib.error
 import warnings
 
 import tensorflow as tf
@@ -27,57 +26,35 @@ def matches(path: str | os.PathLike) -> bool:
   return (pathlib.Path(path) / saved_model.HUB_FILE).is_file()
 
 
-def load(
-  source: str | os.PathLike,
-  *,
-  signature: str | None = None,
-  tags: Sequence[str] | None = None,
-  input: str | None = None,
-  representation: str | None = None,
-  constants: Mapping[str, object] | None = None,
-) -> FrozenNetwork:
-  """Loads a module; the other arguments are those of `saved_model.load`.
+def load(source: str | os.PathLike, **options) -> FrozenNetwork:
+  """Loads a module.
 
   Args:
     source: A handle (https://tfhub.dev/...), or the folder of a module.
+    **options: Those of `saved_model.load`.
 
   Raises:
     GraphError: If the module cannot be used.
     OSError: If it cannot be obtained.
   """
   handle = os.fspath(source)
+  with warnings.catch_warnings():
+    # Of setuptools, about what tensorflow-hub 0.16 imports of it.
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
+    import tensorflow_hub as hub
   try:
-    folder = _resolved(handle)
-  except (
-    urllib.error.URLError,
-    tf.errors.OpError,
-    OSError,
-    RuntimeError,
-    ValueError,
-  ) as error:
+    folder = hub.resolve(handle)
+  except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
     reason = ' '.join(str(error).split())
     raise OSError(
       f'The module {handle} is not in the cache and cannot be fetched '
       f'({reason}). Without a network, unpack it into a folder elsewhere and '
       'pass that folder, or set TFHUB_CACHE_DIR to a cache that has it.'
     ) from error
-  network = saved_model.load(
-    folder,
-    signature=signature,
-    tags=tags,
-    input=input,
-    representation=representation,
-    constants=constants,
-  )
+  network = saved_model.load(folder, **options)
   return dataclasses.replace(network, source=f'TensorFlow Hub module {handle}')
 
 
-def _resolved(handle: str) -> str:
-  with warnings.catch_warnings():
-    # Of setuptools, about what tensorflow-hub 0.16 imports of it.
-    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
-    import tensorflow_hub as hub
-  return hub.resolve(handle)
-
-
+# Which options there are is read off it.
+load.__signature__ = inspect.signature(saved_model.load)
 registry.register(registry.Format('hub_module', load, matches))

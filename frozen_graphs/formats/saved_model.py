@@ -16,9 +16,10 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from frozen_graphs import control_flow, graph_ends, stored_values, variables
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
+from toolkit_basics import files
 
 _FILES = ('saved_model.pb', 'saved_model.pbtxt')
 _SERVE = 'serve'
@@ -68,13 +69,11 @@ def load(
   folder = pathlib.Path(source)
   if folder.name in _FILES:
     folder = folder.parent
-  try:
+  with about(folder):
     meta_graph = _meta_graph(_read(folder), tags)
     chosen = _signature(meta_graph, signature)
     graph_def = control_flow.fold(meta_graph.graph_def, constants)
     return _frozen(folder, graph_def, chosen, input, representation)
-  except GraphError as error:
-    raise type(error)(f'{folder}: {error}') from error
 
 
 def _read(folder: pathlib.Path):
@@ -82,17 +81,17 @@ def _read(folder: pathlib.Path):
   path = next((folder / n for n in _FILES if (folder / n).is_file()), None)
   if path is None:
     raise GraphError(f'there is no {_FILES[0]}, so it is no SavedModel.')
-  if path.stat().st_size > _MAX_BYTES:
-    raise GraphError(f'{path.name} is larger than {_MAX_BYTES} bytes.')
-  content = path.read_bytes()
-  try:
+  content = files.read_bounded(path, _MAX_BYTES, GraphError)
+  message = saved_model_pb2.SavedModel()
+  with explaining(
+    f'{path.name} is damaged or cut off',
+    DecodeError,
+    text_format.ParseError,
+    UnicodeDecodeError,
+  ):
     if path.suffix == '.pbtxt':
-      return text_format.Parse(
-        content.decode('utf-8'), saved_model_pb2.SavedModel()
-      )
-    return saved_model_pb2.SavedModel.FromString(content)
-  except (DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
-    raise GraphError(f'{path.name} is damaged or cut off: {error}') from error
+      return text_format.Parse(content.decode('utf-8'), message)
+    return message.FromString(content)
 
 
 def _meta_graph(saved_model, tags: Sequence[str] | None):
@@ -148,12 +147,9 @@ def _frozen(folder, graph_def, signature, source, target) -> FrozenNetwork:
   has_variables = prefix.with_suffix('.index').is_file()
   values = stored_values.reader(str(prefix) if has_variables else None, stored)
   graph_def = variables.freeze(graph_def, values)
-  kept = {node.name for node in graph_def.node}
   return FrozenNetwork(
     graph_def=graph_def,
-    inputs=graph_ends.images_first(
-      graph_def.node, [n for n in inputs if n.rpartition(':')[0] in kept]
-    ),
+    inputs=graph_ends.images_first(graph_def.node, inputs),
     outputs=tuple(outputs),
     source=f'SavedModel {folder}',
   )

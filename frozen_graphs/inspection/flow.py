@@ -4,6 +4,7 @@ TensorFlow gets only nodes that are allowed, and that need nothing but the
 input; what lies behind loops, further inputs or unknown operations is left out.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import re
@@ -14,9 +15,7 @@ import tensorflow as tf
 from frozen_graphs import op_definitions, operations, safety, session
 from frozen_graphs import tensors as tensor_names
 from frozen_graphs.errors import GraphError
-
-NodeDef = tf.compat.v1.NodeDef
-Tensor = tuple[str, int]
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 _MAX_DROPPED = 40  # Nodes that TensorFlow does not take.
 
@@ -39,7 +38,7 @@ class Flow:
 
   source: Tensor
   input_shape: tuple[int, ...]
-  nodes: Mapping[str, NodeDef]
+  nodes: Nodes
   carriers: Mapping[str, tuple[Tensor, ...]]
   shapes: Mapping[Tensor, tuple[int, ...]]
   left_out: Mapping[str, int]
@@ -47,52 +46,30 @@ class Flow:
 
 
 def usable(
-  nodes: Mapping[str, NodeDef], source: Tensor
-) -> tuple[dict[str, NodeDef], dict[str, int]]:
+  nodes: Nodes, source: Tensor
+) -> tuple[dict[str, NodeDef], Counter[str]]:
   """Returns what is computed from a tensor and constants, in order.
 
-  Args:
-    nodes: All nodes, functions inlined.
-    source: What is fed; what it is computed from does not matter.
-
-  Returns:
-    The nodes, and counts of reasons why others are not among them.
+  And counts of reasons why others, functions inlined, are not among them.
   """
-  allowed = safety.ALLOWED.union(operations.activations())
-  consumers = consumers_of(nodes)
-  missing, reasons = {}, {}
+  allowed = safety.allowed()
+  kept, reasons = {}, Counter()
   # What the tensor is computed from, which feeding it replaces.
   behind = tensor_names.reachable(
-    _producers(nodes[source[0]]), lambda name: _producers(nodes[name])
+    tensor_names.producers(nodes[source[0]]),
+    lambda name: tensor_names.producers(nodes[name]),
   )
-  ready = []
-  for name, node in nodes.items():
-    needed = {n for n, i in tensor_names.data_inputs(node) if (n, i) != source}
-    missing[name] = needed
-    if not needed:
-      ready.append(name)
-  kept = {}
-  while ready:
-    name = ready.pop()
-    if name in kept:
-      continue
+  for name in tensor_names.in_order(nodes, source):
     node = nodes[name]
-    if reason := _reason_against(node, allowed, source):
-      if name in behind or node.op == 'NoOp':
-        continue
-      reasons[reason] = reasons.get(reason, 0) + 1
+    given = tensor_names.data_inputs(node)
+    if not all(t == source or t[0] in kept for t in given):
       continue
-    kept[name] = node
-    for consumer in consumers.get(name, ()):
-      if name in missing[consumer]:
-        missing[consumer].discard(name)
-        if not missing[consumer]:
-          ready.append(consumer)
+    reason = _reason_against(node, allowed, source)
+    if reason is None:
+      kept[name] = node
+    elif name not in behind and node.op != 'NoOp':
+      reasons[reason] += 1
   return kept, reasons
-
-
-def _producers(node: NodeDef) -> list[str]:
-  return [name for name, _ in tensor_names.data_inputs(node)]
 
 
 def _reason_against(node: NodeDef, allowed, source: Tensor) -> str | None:
@@ -100,25 +77,12 @@ def _reason_against(node: NodeDef, allowed, source: Tensor) -> str | None:
     return f'a further input ({node.name})'
   if node.op not in allowed:
     return f'the operation {node.op}'
-  if node.op in operations.BATCH_NORM and (
-    'is_training' not in node.attr or node.attr['is_training'].b
-  ):
+  if operations.is_training_norm(node):
     return 'batch normalization in training mode'
   return None
 
 
-def consumers_of(nodes: Mapping[str, NodeDef]) -> dict[str, list[str]]:
-  """Returns by name the nodes that take data from a node."""
-  consumers = {}
-  for name, node in nodes.items():
-    for producer in set(_producers(node)):
-      consumers.setdefault(producer, []).append(name)
-  return consumers
-
-
-def dependent(
-  nodes: Mapping[str, NodeDef], source: Tensor
-) -> dict[str, tuple[Tensor, ...]]:
+def dependent(nodes: Nodes, source: Tensor) -> dict[str, tuple[Tensor, ...]]:
   """Returns, by node that depends on a tensor, the inputs that do.
 
   Nodes that pass on what they are given are left out: those that take it from
@@ -142,9 +106,7 @@ def dependent(
   return carriers
 
 
-def trace(
-  nodes: Mapping[str, NodeDef], source: Tensor, input_shape: Sequence[int]
-) -> Flow:
+def trace(nodes: Nodes, source: Tensor, input_shape: Sequence[int]) -> Flow:
   """Returns the flow from a tensor, with shapes for an input of a shape.
 
   Shapes that TensorFlow does not infer are found by one run on noise.
@@ -157,7 +119,7 @@ def trace(
   carriers = dependent(kept, source)
   if not carriers:
     raise GraphError(
-      f'Nothing can be computed from {name_of(source)!r} alone'
+      f'Nothing can be computed from {tensor_names.name_of(source)!r} alone'
       + (f': there is {", ".join(sorted(reasons))}.' if reasons else '.')
     )
   kept = _needed(kept, carriers, source)
@@ -174,17 +136,17 @@ def trace(
         raise GraphError(
           f'TensorFlow cannot import the graph: {reason}'
         ) from error
-      kept = _without(kept, culprit)
+      consumers = tensor_names.consumers(kept)
+      gone = tensor_names.reachable(
+        [culprit], lambda name, of=consumers: of.get(name, ())
+      )
+      kept = {name: node for name, node in kept.items() if name not in gone}
       carriers = dependent(kept, source)
       reason = f'a {nodes[culprit].op} that TensorFlow does not take'
-      reasons[reason] = reasons.get(reason, 0) + 1
+      reasons[reason] += 1
   return Flow(
     source, tuple(input_shape), kept, carriers, shapes, reasons, dropped
   )
-
-
-def name_of(tensor: Tensor) -> str:
-  return f'{tensor[0]}:{tensor[1]}'
 
 
 def _needed(kept, carriers, source) -> dict[str, NodeDef]:
@@ -198,7 +160,7 @@ def _needed(kept, carriers, source) -> dict[str, NodeDef]:
   return {name: node for name, node in kept.items() if name in needed}
 
 
-def _culprit(message: str, nodes: Mapping[str, NodeDef]) -> str | None:
+def _culprit(message: str, nodes: Nodes) -> str | None:
   for pattern in (r"[Nn]ode '([^']+)'", r'\{\{node ([^}]+)\}\}', r"'([^']+)'"):
     for name in re.findall(pattern, message):
       name = name.removeprefix('import/')
@@ -207,59 +169,51 @@ def _culprit(message: str, nodes: Mapping[str, NodeDef]) -> str | None:
   return None
 
 
-def _without(nodes: Mapping[str, NodeDef], culprit: str) -> dict[str, NodeDef]:
-  """Returns the nodes without one and all that need it."""
-  gone, kept = {culprit}, {}
-  for name, node in nodes.items():
-    if name in gone or not gone.isdisjoint(_producers(node)):
-      gone.add(name)
-    else:
-      kept[name] = node
-  return kept
-
-
 def _shapes(
-  nodes: Mapping[str, NodeDef],
+  nodes: Nodes,
   carriers: Mapping[str, tuple[Tensor, ...]],
   source: Tensor,
   input_shape: tuple[int, ...],
   kind: tf.DType,
 ) -> dict[Tensor, tuple[int, ...]]:
   """Returns shapes of float tensors; raises ValueError if it is no graph."""
-  graph_def, fed = _graph_def(nodes, source, input_shape, kind)
+  name = tensor_names.unused_name('inspected_input', nodes)
+  placeholder = tensor_names.placeholder(name, kind, input_shape)
+  graph_def = tf.compat.v1.GraphDef(node=[placeholder])
+  for node in nodes.values():
+    if node.op != 'Placeholder' or node.name != source[0]:
+      given = tensor_names.data_inputs(node)
+      inputs = [(name, 0) if t == source else t for t in given]
+      graph_def.node.append(tensor_names.cleaned(node, inputs))
   with tf.Graph().as_default() as graph:
     tf.import_graph_def(graph_def, name='')
+    fed = graph.get_tensor_by_name(f'{name}:0')
     shapes, open_ones = {source: input_shape}, []
-    for name in carriers:
-      for tensor in graph.get_operation_by_name(name).outputs:
+    for carrier in carriers:
+      for tensor in graph.get_operation_by_name(carrier).outputs:
         if not tensor.dtype.is_floating:
           continue
-        key = (name, tensor.value_index)
+        key = (carrier, tensor.value_index)
         if tensor.shape.is_fully_defined():
           shapes[key] = tuple(tensor.shape.as_list())
         elif tensor.shape.rank is None or tensor.shape.rank in (2, 3, 4):
           open_ones.append((key, tensor))
     if open_ones:
-      shapes |= _run(graph, fed, open_ones, input_shape)
+      shapes |= _run(fed, open_ones)
   return shapes
 
 
-def _run(graph, fed: str, wanted, shape) -> dict[Tensor, tuple[int, ...]]:
+def _run(fed: tf.Tensor, wanted: list) -> dict[Tensor, tuple[int, ...]]:
   """Returns the shapes that tensors have in one run; those that run."""
-  placeholder = graph.get_tensor_by_name(fed)
-  kind = placeholder.dtype.as_numpy_dtype
-  noise = np.random.default_rng(0).uniform(size=shape).astype(kind)
-  found = {}
-  queue = [list(wanted)]
-  runs = 0
-  with tf.compat.v1.Session(graph=graph, config=session.config()) as running:
+  noise = np.random.default_rng(0).uniform(size=fed.shape)
+  fed_noise = {fed: noise.astype(fed.dtype.as_numpy_dtype)}
+  found, queue, runs = {}, [wanted], 0
+  with tf.compat.v1.Session(config=session.config()) as running:
     while queue and runs < 64:  # Halves what fails: some parts may not run.
       part = queue.pop()
       runs += 1
       try:
-        values = running.run(
-          [tf.shape(tensor) for _, tensor in part], {placeholder: noise}
-        )
+        values = running.run([tf.shape(t) for _, t in part], fed_noise)
       except (tf.errors.OpError, ValueError):
         if len(part) > 1:
           middle = len(part) // 2
@@ -270,34 +224,6 @@ def _run(graph, fed: str, wanted, shape) -> dict[Tensor, tuple[int, ...]]:
         for (key, _), value in zip(part, values, strict=True)
       }
   return found
-
-
-def _graph_def(
-  nodes: Mapping[str, NodeDef],
-  source: Tensor,
-  shape: Sequence[int],
-  kind: tf.DType,
-) -> tuple[tf.compat.v1.GraphDef, str]:
-  """Returns the nodes behind a Placeholder of a shape, and its tensor."""
-  fed = 'inspected_input'
-  while fed in nodes:
-    fed += '_'
-  placeholder = NodeDef(op='Placeholder', name=fed)
-  placeholder.attr['dtype'].type = kind.as_datatype_enum
-  placeholder.attr['shape'].shape.CopyFrom(tf.TensorShape(shape).as_proto())
-  graph_def = tf.compat.v1.GraphDef(node=[placeholder])
-  for name, node in nodes.items():
-    if node.op == 'Placeholder' and name == source[0]:
-      continue
-    copy = graph_def.node.add(op=node.op, name=name)
-    copy.input.extend(
-      f'{fed}:0' if t == source else name_of(t)
-      for t in tensor_names.data_inputs(node)
-    )
-    for key, value in node.attr.items():
-      if not key.startswith('_'):
-        copy.attr[key].CopyFrom(value)
-  return graph_def, f'{fed}:0'
 
 
 def ancestors(

@@ -7,13 +7,12 @@ import math
 
 import tensorflow as tf
 
-from frozen_graphs import op_definitions, operations, safety
+from frozen_graphs import graph_ends, op_definitions, safety
 from frozen_graphs import tensors as tensor_names
 from frozen_graphs.errors import GraphError
+from frozen_graphs.graph_ends import Shape
 from frozen_graphs.inspection import flow as flows
-
-NodeDef = tf.compat.v1.NodeDef
-Tensor = tuple[str, int]
+from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 WEIGHTED = frozenset({
   'Conv2D', 'DepthwiseConv2dNative', 'Conv2DBackpropInput', 'MatMul',
@@ -47,7 +46,7 @@ class InputCandidate:
 
   tensor: str
   dtype: str
-  shape: tuple[int | None, ...] | None
+  shape: Shape
   channels_first: bool | None
   weights: int
   stands_for: str = ''
@@ -76,35 +75,24 @@ class InputCandidate:
       yield ((batch, count, *spatial) if first else (batch, *spatial, count))
 
 
-def candidates(nodes: Mapping[str, NodeDef]) -> list[InputCandidate]:
-  """Returns what images could be fed to; those with most behind them first.
-
-  Args:
-    nodes: Of the graph, by name, functions inlined.
-  """
+def candidates(nodes: Nodes) -> list[InputCandidate]:
+  """Returns what images could be fed to; those with most behind them first."""
   found = {}
   for node in nodes.values():
-    if node.op not in ('Placeholder', 'PlaceholderWithDefault'):
-      continue
-    for candidate in _of_placeholder(nodes, node):
-      found.setdefault(candidate.tensor, candidate)
+    if node.op in graph_ends.FED:
+      for candidate in _of_placeholder(nodes, node):
+        found.setdefault(candidate.tensor, candidate)
   return sorted(
     found.values(), key=lambda c: (bool(c.why_not), -c.weights, c.tensor)
   )
 
 
-def of_tensor(nodes: Mapping[str, NodeDef], name: str) -> InputCandidate:
-  """Returns what is known of a tensor that somebody chose as the input.
-
-  Raises:
-    GraphError: If there is no such tensor.
-  """
+def of_tensor(nodes: Nodes, name: str) -> InputCandidate:
+  """Returns what is known of a tensor that somebody chose as the input."""
   return _candidate(nodes, tensor_names.resolve(nodes, name))
 
 
-def _of_placeholder(
-  nodes: Mapping[str, NodeDef], node: NodeDef
-) -> Iterator[InputCandidate]:
+def _of_placeholder(nodes: Nodes, node: NodeDef) -> Iterator[InputCandidate]:
   candidate = _candidate(nodes, (node.name, 0))
   if node.op == 'PlaceholderWithDefault' and (
     candidate.shape is None or len(candidate.shape) != 4
@@ -132,11 +120,14 @@ def _of_placeholder(
 
 
 def _candidate(
-  nodes: Mapping[str, NodeDef], source: Tensor, stands_for: str = ''
+  nodes: Nodes, source: Tensor, stands_for: str = ''
 ) -> InputCandidate:
   node = nodes[source[0]]
   kind = op_definitions.output_types(node)[source[1]]
-  shape = stated_shape(node, source[1]) or _ensured_shape(nodes, source)
+  # Exporters before TensorFlow 1.0 wrote no shape as that of a scalar.
+  shape = graph_ends.stated_shape(nodes, source) or _ensured_shape(
+    nodes, source
+  )
   why_not = ''
   if kind not in _FLOATS:
     why_not = f'no gradient flows through its type, {kind.name}'
@@ -147,7 +138,7 @@ def _candidate(
     kept, _ = flows.usable(nodes, source)
     weights = count_weights(kept, flows.dependent(kept, source))
   return InputCandidate(
-    tensor=flows.name_of(source),
+    tensor=tensor_names.name_of(source),
     dtype=kind.name,
     shape=shape,
     channels_first=_channels_first(nodes, source, shape),
@@ -157,32 +148,12 @@ def _candidate(
   )
 
 
-def stated_shape(node: NodeDef, number: int) -> tuple[int | None, ...] | None:
-  """Returns the shape that a node states of one of its tensors."""
-  shape = None
-  if 'shape' in node.attr and node.op.startswith('Placeholder'):
-    shape = node.attr['shape'].shape
-  elif '_output_shapes' in node.attr:
-    shapes = node.attr['_output_shapes'].list.shape
-    shape = shapes[number] if number < len(shapes) else None
-  # Exporters before TensorFlow 1.0 wrote no shape as that of a scalar.
-  if shape is None or (node.op == 'Placeholder' and not shape.dim):
-    return None
-  return _dims(shape)
-
-
-def _dims(shape) -> tuple[int | None, ...] | None:
-  if shape.unknown_rank:
-    return None
-  return tuple(d.size if d.size > 0 else None for d in shape.dim)
-
-
-def _ensured_shape(nodes, source: Tensor) -> tuple[int | None, ...] | None:
+def _ensured_shape(nodes, source: Tensor) -> Shape:
   """Returns the shape that a check right behind a tensor asks for."""
   for node in nodes.values():
     if node.op == 'EnsureShape' and source in tensor_names.data_inputs(node):
-      if not node.attr['shape'].shape.unknown_rank:
-        return _dims(node.attr['shape'].shape)
+      if (shape := graph_ends.dims(node.attr['shape'].shape)) is not None:
+        return shape
   return None
 
 
@@ -201,28 +172,24 @@ def _channels_first(nodes, source: Tensor, shape) -> bool | None:
 
 def _is_plain_way(nodes, source: Tensor, node: NodeDef) -> bool:
   """Returns whether no transposition lies between a tensor and a node."""
-  tensor = next(tensor_names.data_inputs(node))
   for _ in range(64):
-    if tensor == source:
-      return True
-    parent = nodes[tensor[0]]
-    if parent.op in ('Transpose', 'Reshape', 'ExpandDims', 'Pack'):
+    tensor = next(tensor_names.data_inputs(node), None)
+    if tensor is None or tensor == source:
+      return tensor == source
+    node = nodes[tensor[0]]
+    if node.op in ('Transpose', *_MAKES_RANK_4):
       return False
-    inputs = list(tensor_names.data_inputs(parent))
-    if not inputs:
-      return False
-    tensor = inputs[0]
   return False
 
 
 def count_weights(
-  nodes: Mapping[str, NodeDef], carriers: Mapping[str, tuple[Tensor, ...]]
+  nodes: Nodes, carriers: Mapping[str, tuple[Tensor, ...]]
 ) -> int:
   """Returns how many numbers the constants hold that meet the images."""
 
   def constant_inputs(name: str) -> list[str]:
-    inputs = tensor_names.data_inputs(nodes[name])
-    return [n for n, _ in inputs if n in nodes and n not in carriers]
+    producers = tensor_names.producers(nodes[name])
+    return [n for n in producers if n in nodes and n not in carriers]
 
   total = 0
   for name in tensor_names.reachable(carriers, constant_inputs):
@@ -235,31 +202,28 @@ def count_weights(
 
 def _convolutions(nodes, start: str) -> Iterator[NodeDef]:
   """Yields the convolutions behind a node, the nearest first."""
-  consumers = flows.consumers_of(nodes)
-  seen, layer = {start}, [start]
-  while layer:
-    yield from (nodes[n] for n in layer if nodes[n].op in _CONVOLUTIONS)
-    following = []
-    for name in layer:
-      for consumer in consumers.get(name, ()):
-        if consumer not in seen:
-          seen.add(consumer)
-          following.append(consumer)
-    layer = following
+  consumers = tensor_names.consumers(nodes)
+  queue, seen = [start], {start}
+  for name in queue:  # It grows meanwhile.
+    if nodes[name].op in _CONVOLUTIONS:
+      yield nodes[name]
+    following = [n for n in consumers.get(name, ()) if n not in seen]
+    queue += following
+    seen.update(following)
 
 
 def _takes_images(nodes, convolution: NodeDef) -> bool:
   """Returns whether a convolution has the number of channels of an image."""
-  name = list(tensor_names.data_inputs(convolution))[1][0]
-  while nodes[name].op in ('Identity', 'ReadVariableOp'):
-    name = next(tensor_names.data_inputs(nodes[name]))[0]
+  kernel = list(tensor_names.data_inputs(convolution))[1]
+  passing = ('Identity', 'ReadVariableOp')
+  name, _ = tensor_names.follow(nodes, kernel, passing)
   dims = nodes[name].attr['value'].tensor.tensor_shape.dim
   return len(dims) != 4 or dims[2].size in _CHANNELS
 
 
 def _floats_behind(nodes, candidate: InputCandidate) -> set[Tensor]:
   """Returns tensors from which gradients flow to a first convolution."""
-  allowed = safety.ALLOWED.union(operations.activations())
+  allowed = safety.allowed()
   stops = () if len(candidate.shape or ()) == 4 else _MAKES_RANK_4
   found = set()
   for convolution in itertools.islice(
@@ -289,9 +253,7 @@ def _is_float(nodes, tensor: Tensor) -> bool:
   return op_definitions.output_types(nodes[tensor[0]])[tensor[1]] in _FLOATS
 
 
-def trace(
-  nodes: Mapping[str, NodeDef], candidate: InputCandidate
-) -> flows.Flow:
+def trace(nodes: Nodes, candidate: InputCandidate) -> flows.Flow:
   """Returns the flow from an input, for the first shape that suits the graph.
 
   Raises:

@@ -45,7 +45,6 @@ class FeatureMap:
   """What is known of the first tensor of a node.
 
   Attributes:
-    node: Name of the node.
     shape: Of the tensor.
     layout: NHWC, NCHW or TOKENS.
     ends_block: Whether a layer or block ends here: an activation, a sum or
@@ -53,7 +52,6 @@ class FeatureMap:
     weighted: How many weighted layers the longest way from the input has.
   """
 
-  node: str
   shape: tuple[int, ...]
   layout: str
   ends_block: bool
@@ -79,28 +77,17 @@ def find(flow: Flow) -> dict[str, FeatureMap]:
   layouts, origins, result = {}, {}, {}
   weighted = weighted_layers(flow)
   ends = block_ends(flow)
-  batch = flow.input_shape[0]
   for name in flow.carriers:
-    origin = _origin(flow.carriers[name], origins)
-    layout = _layout(flow, name, layouts, origin)
-    layouts[name] = layout
+    # The shape of the last maps [N, h, w, c] before the tensor.
+    before = (origins.get(n) for n, _ in flow.carriers[name])
+    origin = next(filter(None, before), None)
+    layouts[name] = layout = _layout(flow, name, layouts, origin)
     if layout in (NHWC, NCHW):
       origin = flow.shapes[name, 0] if layout == NHWC else None
     origins[name] = origin
-    shape = flow.shapes.get((name, 0))
-    if layout is None or shape is None or shape[0] != batch:
-      continue
-    if len(shape) == (3 if layout == TOKENS else 4):
-      result[name] = FeatureMap(
-        name, shape, layout, name in ends, weighted[name]
-      )
+    if layout and (shape := flow.shapes[name, 0])[0] == flow.input_shape[0]:
+      result[name] = FeatureMap(shape, layout, name in ends, weighted[name])
   return result
-
-
-def _origin(inputs, origins: Mapping) -> tuple[int, ...] | None:
-  """Returns the shape of the last maps [N, h, w, c] before a tensor."""
-  found = [origins.get(name) for name, _ in inputs]
-  return next((shape for shape in found if shape is not None), None)
 
 
 def _layout(
@@ -126,19 +113,15 @@ def _layout(
   if node.op == 'Reshape':
     if known and known[0][1] == shape:
       return known[0][0]
+    # Windows and tokens are undone so, and scaling up is written so.
     return NHWC if _are_maps_again(origin, shape) else None
   if node.op in _REARRANGING:
     return None
   return next((layout for layout, s in known if s and len(s) == 4), None)
 
 
-def _are_maps_again(
-  origin: tuple[int, ...] | None, shape: tuple[int, ...]
-) -> bool:
-  """Returns whether a reshape goes back to rows and columns, or to larger ones.
-
-  Windows and tokens are undone so, and scaling up is written so.
-  """
+def _are_maps_again(origin, shape: tuple[int, ...]) -> bool:
+  """Returns whether a reshape goes back to rows and columns, or larger ones."""
   if origin is None or min(shape[1:3]) < 2:
     return False
   rows, columns = shape[1] / origin[1], shape[2] / origin[2]
@@ -204,12 +187,9 @@ def first_upsamplings(
       continue
     if name not in spatial or flow.nodes[name].op in _PADDING:
       continue
-    if (
-      befores
-      and max(m.weighted for m in befores) > 0
-      and max(m.area for m in befores) > 1
-      and maps[name].area >= _UPSAMPLING_RATIO * max(m.area for m in befores)
-    ):
+    area = max((m.area for m in befores), default=0)
+    is_larger = area > 1 and maps[name].area >= _UPSAMPLING_RATIO * area
+    if is_larger and any(m.weighted for m in befores):
       firsts.add(name)
       after.add(name)
   return firsts, after

@@ -79,9 +79,8 @@ def _short(value: np.ndarray) -> str:
 
 def _constant(flow: Flow, node) -> np.ndarray | None:
   """Returns the constant of at most one number per channel a node takes."""
-  for name, _ in tensor_names.data_inputs(node):
-    while name in flow.nodes and flow.nodes[name].op == 'Identity':
-      name = next(tensor_names.data_inputs(flow.nodes[name]))[0]
+  for tensor in tensor_names.data_inputs(node):
+    name, _ = tensor_names.follow(flow.nodes, tensor, ('Identity',))
     other = flow.nodes.get(name)
     if other is None or other.op != 'Const' or name in flow.carriers:
       continue

@@ -8,7 +8,7 @@ with the fewest places; of these the last that everything else goes through,
 after an activation if there is one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import dataclasses
 
 from frozen_graphs.inspection import flow as flows
@@ -117,31 +117,32 @@ def _stage(
   by_depth = sorted(everywhere, key=lambda name: everywhere[name].weighted)
   place = {name: number for number, name in enumerate(by_depth, start=1)}
   ranked = []
-  for name, feature_map in stage.items():
-    reasons, score = [], _BOTTLENECK
-    if why:
-      reasons.append(f'{why} ({feature_map.area} places)')
-    share = dominated.get(name, 0)
-    if share:
-      score += _DOMINATES * share
-      reasons.append(
-        'all that follows goes through it'
-        if share == 1
-        else f'{share:.0%} of what follows goes through it'
-      )
-    if feature_map.ends_block:
-      score += _ENDS_BLOCK
-      reasons.append(f'ends a block ({flow.nodes[name].op})')
-    late = place[name] / len(place)
-    score += _LATE * late
-    reasons.append(f'after {late:.0%} of the maps of its size')
-    if feature_map.channels <= _FEW_CHANNELS:
-      score += _LOOKS_LIKE_OUTPUT
-      reasons.append(f'only {feature_map.channels} channels, like an output')
-    ranked.append(
-      RankedTensor(f'{name}:0', feature_map.shape, score, tuple(reasons))
-    )
+  for name, found in stage.items():
+    share, late = dominated.get(name, 0), place[name] / len(place)
+    all_of_it = 'all that' if share == 1 else f'{share:.0%} of what'
+    counts = [
+      (_BOTTLENECK, why and f'{why} ({found.area} places)'),
+      (_DOMINATES * share, share and f'{all_of_it} follows goes through it'),
+      _end_of_block(flow, name, _ENDS_BLOCK * found.ends_block),
+      (_LATE * late, f'after {late:.0%} of the maps of its size'),
+    ]
+    if found.channels <= _FEW_CHANNELS:
+      reason = f'only {found.channels} channels, like an output'
+      counts.append((_LOOKS_LIKE_OUTPUT, reason))
+    ranked.append(_ranked(name, found.shape, counts))
   return ranked
+
+
+def _end_of_block(flow: Flow, name: str, count: float) -> tuple[float, str]:
+  return count, f'ends a block ({flow.nodes[name].op})' if count else ''
+
+
+def _ranked(
+  name: str, shape: tuple[int, ...], counts: Iterable[tuple[float, str]]
+) -> RankedTensor:
+  numbers, reasons = zip(*counts, strict=True)
+  score = sum(numbers)
+  return RankedTensor(f'{name}:0', shape, score, tuple(filter(None, reasons)))
 
 
 def _exits(flow: Flow, stage: Mapping[str, FeatureMap]) -> set[str]:
@@ -195,12 +196,10 @@ def _vectors(flow: Flow) -> list[RankedTensor]:
     if not weighted[name]:
       continue
     hidden = name in leading_on
-    score = 1.0 * hidden + 0.5 * (name in ends) + weighted[name] / deepest
-    reasons = [
-      'a vector: no rows and columns are left',
-      'a hidden layer' if hidden else 'no weighted layer follows',
+    counts = [
+      (weighted[name] / deepest, 'a vector: no rows and columns are left'),
+      (hidden, 'a hidden layer' if hidden else 'no weighted layer follows'),
+      _end_of_block(flow, name, 0.5 * (name in ends)),
     ]
-    if name in ends:
-      reasons.append(f'ends a block ({flow.nodes[name].op})')
-    ranked.append(RankedTensor(f'{name}:0', shape, score, tuple(reasons)))
+    ranked.append(_ranked(name, shape, counts))
   return ranked

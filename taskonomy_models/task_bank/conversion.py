@@ -19,6 +19,7 @@ from taskonomy_models.encoder import Encoder
 from taskonomy_models.task_bank import encoder as task_bank_encoder
 from taskonomy_models.task_bank import files as task_bank_files
 from taskonomy_models.task_bank import release as task_bank
+from taskonomy_models.task_bank.files import TorchFile
 from taskonomy_models.task_bank.release import TaskEncoder
 from transferability.oracle import Oracle
 
@@ -45,7 +46,7 @@ class TaskBankReport:
 
 
 class _TaskBankFolder(banks.Folder):
-  """The folder of the bank, with Taskonomy's ranking of what is in it."""
+  """The folder of the bank."""
 
   def __init__(self, path: str | os.PathLike):
     super().__init__(path, NAME)
@@ -61,10 +62,7 @@ class _TaskBankFolder(banks.Folder):
     graph: tf.compat.v1.GraphDef | bytes,
     record: dict[str, Any],
   ) -> None:
-    """Writes a graph, then the bank with it.
-
-    With Taskonomy's ranking of these sources, if there is a target.
-    """
+    """Writes a graph, the bank, and Taskonomy's ranking of what is in it."""
     entry = Encoder(
       name=encoder.name,
       graph='',
@@ -75,13 +73,12 @@ class _TaskBankFolder(banks.Folder):
       group=encoder.task.group,
     )
     self.add(entry, graph, record, image_size=task_bank.IMAGE_SIZE)
-    known = [task_bank.encoders()[name] for name in self.bank().names]
-    path = self.path / _ORACLE
-    if len(known) < 2 or not any(encoder.task.is_target for encoder in known):
-      path = None
-    else:
-      Oracle.taskonomy().restrict([e.name for e in known]).save(path)
-    self.describe(order=tuple(task_bank.encoders()), oracle=path and str(path))
+    names, oracle = self.bank().names, None
+    tasks = [task_bank.encoders()[name].task for name in names]
+    if len(tasks) > 1 and any(task.is_target for task in tasks):
+      oracle = str(self.path / _ORACLE)
+      Oracle.taskonomy().restrict(names).save(oracle)
+    self.describe(order=tuple(task_bank.encoders()), oracle=oracle)
 
 
 def _check_space(folder: pathlib.Path, number: int) -> None:
@@ -106,8 +103,7 @@ def convert(
   """Converts the released encoders in a folder; see `task_bank_files`.
 
   A file that cannot be converted does not keep the others from being so. What
-  an earlier run converted stays in the bank, whether its source is still there
-  or not.
+  an earlier run converted stays in the bank, with or without its source.
 
   Args:
     source: Folder of checkpoints or .pth files.
@@ -137,20 +133,21 @@ def convert(
         'weights_type': weights_type,
         'source': item.path.name,
       }
-      if folder.has(name, record):
+      is_there = folder.has(name, record)
+      if is_there:
         kept.append(name)
-        if name not in folder.bank().names:  # The run before was interrupted.
-          graph = folder.graph(name).read_bytes()
-          folder.add_task(item.encoder, graph, record)
-        continue
-      graph = _graph_def(item, weights_type)
+        if name in folder.bank().names:
+          continue
+        graph = folder.graph(name).read_bytes()  # That run was interrupted.
+      else:
+        graph = _graph_def(item, weights_type)
+        converted.append(name)
     except (ValueError, OSError) as error:
       failed[name] = str(error)
       logging.error('%s: %s', name, error)
       continue
     folder.add_task(item.encoder, graph, record)
-    converted.append(name)
-    logging.info('%s: converted from %s', name, item.path)
+    logging.info('%s: of %s', name, item.path)
   there = folder.bank().names
   missing = tuple(n for n in task_bank.encoders() if n not in there)
   return TaskBankReport(tuple(converted), tuple(kept), failed, missing)
@@ -183,13 +180,9 @@ def _checked_digest(
 ) -> str:
   """Returns the sha256 of a source; says so if it is not a released one."""
   digest = task_bank_files.digest(source)
-  try:
-    released = source.is_released(digest)
-  except ValueError:
-    if not allow_unknown_digests:
-      raise
-    released = False
-  if released is False:
+  if isinstance(source, TorchFile) and not source.is_released(
+    digest, allow_unknown_digests
+  ):
     logging.warning(
       '%s is not the file of the PyTorch release (its sha256 is %s, that of '
       'the release %s); it is taken as it is.',

@@ -6,7 +6,6 @@ so a download that was interrupted goes on with the file it stopped at.
 
 from collections.abc import Callable, Collection, Iterable
 import os
-import pathlib
 
 from absl import logging
 import pooch
@@ -14,25 +13,14 @@ import pooch
 from taskonomy_models.task_bank import release as task_bank
 from taskonomy_models.task_bank.release import File
 
-RELEASES = ('pytorch', 'tensorflow')
-
-
-def default_folder(release: str) -> pathlib.Path:
-  """Returns the cache folder of a release."""
-  cache = pathlib.Path(pooch.os_cache('attribution-transfer'))
-  return cache / 'task_bank_release' / release
-
 
 def files(release: str, only: Collection[str] = ()) -> tuple[File, ...]:
   """Returns the files of a release, of these tasks or of all."""
-  encoders = [
-    encoder
-    for name, encoder in task_bank.encoders().items()
-    if not only or name in only
-  ]
-  if release == 'pytorch':
-    return tuple(f for e in encoders for f in e.pytorch_files())
-  return tuple(f for e in encoders for f in e.tensorflow_files())
+  found: list[File] = []
+  for name, encoder in task_bank.encoders().items():
+    if not only or name in only:
+      found += encoder.files(release)
+  return tuple(found)
 
 
 def fetch(
@@ -56,24 +44,16 @@ def fetch(
   wanted = list(wanted)
   for number, file in enumerate(progress(wanted, description='Downloads')):
     reasons = []
+    known_hash = file.sha256 and f'sha256:{file.sha256}'
     for url in file.urls:
       try:
-        _retrieve(file, url, folder)
+        pooch.retrieve(url, known_hash=known_hash, fname=file.path, path=folder)
         break
       except (OSError, ValueError) as error:
         reasons.append(f'{url}: {type(error).__name__}')
         logging.info('%s: %s', url, ' '.join(str(error).split()))
     else:
       raise ConnectionError(_by_hand(wanted[number:], folder, reasons))
-
-
-def _retrieve(file: File, url: str, folder: str | os.PathLike) -> None:
-  pooch.retrieve(
-    url,
-    known_hash=file.sha256 and f'sha256:{file.sha256}',
-    fname=file.path,
-    path=folder,
-  )
 
 
 def _by_hand(
@@ -84,5 +64,5 @@ def _by_hand(
     f'Could not be fetched ({"; ".join(reasons)}). {len(missing)} files are '
     f'missing. Run the same command where the network is, or fetch them by '
     f'hand into {folder} (checkpoints each into a folder named for its task) '
-    f'and pass --source={folder}: {addresses}'
+    f'and pass `source={folder}`: {addresses}'
   )

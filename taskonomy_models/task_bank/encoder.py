@@ -27,7 +27,12 @@ PREFIXES = ('', 'feedforward/')
 
 _EPSILON = 1e-5
 _REPRESENTATION_CHANNELS = 8
-_NORM = ('gamma', 'beta', 'moving_mean', 'moving_variance')
+_NORM = {  # Variables by what TensorFlow's operation calls them.
+  'scale': 'gamma',
+  'offset': 'beta',
+  'mean': 'moving_mean',
+  'variance': 'moving_variance',
+}
 _TORCH_NORM = ('weight', 'bias', 'running_mean', 'running_var')
 # In which a file may hold the encoder as a part of more.
 _TORCH_PREFIXES = ('', 'module.', 'encoder.', 'module.encoder.')
@@ -42,12 +47,7 @@ class Block:
   stride: int
 
 
-BLOCKS = (
-  Block(64, 3, 2),
-  Block(128, 4, 2),
-  Block(256, 6, 1),
-  Block(512, 3, 1),
-)
+BLOCKS = Block(64, 3, 2), Block(128, 4, 2), Block(256, 6, 1), Block(512, 3, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _layer(
   convolution, norm = torch_names
   shape = (size, size, inputs, outputs)
   yield Variable(f'{scope}/weights', shape, f'{convolution}.weight')
-  for name, torch_name in zip(_NORM, _TORCH_NORM, strict=True):
+  for name, torch_name in zip(_NORM.values(), _TORCH_NORM, strict=True):
     yield Variable(
       f'{scope}/BatchNorm/{name}', (outputs,), f'{norm}.{torch_name}'
     )
@@ -262,16 +262,14 @@ class _EncoderBuilder:
       x = tf.pad(x, [[0, 0], sides, sides, [0, 0]], name=f'{name}/Pad')
       padding = 'VALID'
     x = tf.nn.conv2d(x, kernel, stride, padding, name=f'{name}/Conv2D')
-    scale, offset, mean, variance = (
-      self._constant(f'{scope}/BatchNorm/{part}') for part in _NORM
-    )
+    parts = {
+      part: self._constant(f'{scope}/BatchNorm/{variable}')
+      for part, variable in _NORM.items()
+    }
     # tf.compat.v1.nn.fused_batch_norm would raise epsilon to 1.001e-5.
     x = tf.raw_ops.FusedBatchNormV3(
       x=x,
-      scale=scale,
-      offset=offset,
-      mean=mean,
-      variance=variance,
+      **parts,
       epsilon=_EPSILON,
       is_training=False,
       name=f'{name}/BatchNorm/FusedBatchNorm',

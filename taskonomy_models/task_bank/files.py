@@ -9,6 +9,7 @@ NAME is the task's name in either release.
 from collections.abc import Iterator, Mapping
 import contextlib
 import dataclasses
+import glob
 import os
 import pathlib
 import re
@@ -45,23 +46,14 @@ class Checkpoint:
     Raises:
       GraphError: If there are no data.
     """
-    folder, name = self.path.parent, self.path.name
-    index = folder / f'{name}{_INDEX}'
-    data = sorted(
-      path
-      for path in folder.iterdir()
-      if re.fullmatch(re.escape(name) + r'\.data-\d+-of-\d+', path.name)
-    )
+    index = self.path.with_name(f'{self.path.name}{_INDEX}')
+    pattern = f'{glob.escape(self.path.name)}.data-[0-9]*-of-[0-9]*'
+    data = sorted(self.path.parent.glob(pattern))
     if not data:
       raise GraphError(
         f'{index} has no data: {self.path}.data-00000-of-00001 is missing.'
       )
     return index, *data
-
-  def is_released(self, digest: str) -> bool | None:
-    """Returns None: the digests of the checkpoints were not published."""
-    del digest
-    return None
 
   def weights(self) -> dict[str, np.ndarray]:
     """Returns the encoder's variables by their names without prefix.
@@ -73,7 +65,9 @@ class Checkpoint:
     with self._damage('index'):
       reader = tf.train.load_checkpoint(str(self.path))
       found = reader.get_variable_to_shape_map()
-    prefix = self._prefix(found, variables[0].name)
+    prefixes = (self.encoder.prefix, *task_bank_encoder.PREFIXES)
+    first = variables[0].name
+    prefix = next((p for p in prefixes if p + first in found), prefixes[0])
     weights = {}
     for variable in variables:
       name = prefix + variable.name
@@ -95,11 +89,6 @@ class Checkpoint:
         f'({what}: {reason}).'
       ) from error
 
-  def _prefix(self, found: Mapping[str, object], first: str) -> str:
-    expected = self.encoder.prefix
-    prefixes = (expected, *task_bank_encoder.PREFIXES)
-    return next((p for p in prefixes if p + first in found), expected)
-
 
 @dataclasses.dataclass(frozen=True)
 class TorchFile:
@@ -112,18 +101,18 @@ class TorchFile:
   def files(self) -> tuple[pathlib.Path, ...]:
     return (self.path,)
 
-  def is_released(self, digest: str) -> bool:
+  def is_released(self, digest: str, allow_unknown: bool = False) -> bool:
     """Returns whether it is the released file, given its sha256.
 
     Raises:
-      GraphError: If its name says so, but it is not.
+      GraphError: If its name says so, but it is not, unless that is allowed.
     """
     released = self.encoder.pytorch_sha256
-    if self.stated == released != digest:
+    if self.stated == released != digest and not allow_unknown:
       raise GraphError(
         f'{self.path} is not the released file that its name says: its sha256 '
         f'is {digest}. It is damaged or was changed; get it anew, or pass '
-        '--allow_unknown_digests to convert it all the same.'
+        '`allow_unknown_digests=True` to convert it all the same.'
       )
     return digest == released
 
@@ -175,20 +164,19 @@ def find(folder: str | os.PathLike) -> Findings:
   if not root.is_dir():
     raise NotADirectoryError(f'There is no folder {root}.')
   notes: list[str] = []
-  checkpoints: dict[str, list[Source]] = {}
-  torch: dict[str, list[Source]] = {}
+  candidates: dict[tuple[str, type], list[Source]] = {}
   for file in _walk(root.resolve(), _MAX_DEPTH, set()):
-    for kind, read in ((checkpoints, _checkpoint), (torch, _torch_file)):
-      found = read(file, root.resolve())
-      if isinstance(found, str):
-        notes.append(f'{file} is not used: {found}.')
-      elif found is not None:
-        kind.setdefault(found.encoder.name, []).append(found)
+    found = _source(file, root.resolve())
+    if isinstance(found, str):
+      notes.append(f'{file} is not used: {found}.')
+    elif found is not None:
+      key = found.encoder.name, type(found)
+      candidates.setdefault(key, []).append(found)
   sources = {}
   for name in task_bank.encoders():
-    for kind in (checkpoints, torch):
-      if name in kind:
-        source = _only(name, kind[name])
+    for kind in (Checkpoint, TorchFile):
+      if (name, kind) in candidates:
+        source = _only(name, candidates[name, kind])
         if sources.setdefault(name, source) is not source:
           notes.append(
             f'{source.path} is not used, as there is the checkpoint '
@@ -219,10 +207,10 @@ def _task_in(text: str) -> str | None:
   return None
 
 
-def _checkpoint(
-  file: pathlib.Path, root: pathlib.Path
-) -> Checkpoint | str | None:
-  """Returns the checkpoint of an index; or why it is not used."""
+def _source(file: pathlib.Path, root: pathlib.Path) -> Source | str | None:
+  """Returns what a file is; or why it is not used, None if it needs no word."""
+  if file.suffix in ('.pth', '.pt'):
+    return _torch_file(file)
   if file.suffix != _INDEX:
     return None
   path = file.with_suffix('')
@@ -234,13 +222,7 @@ def _checkpoint(
   return Checkpoint(task_bank.encoders()[task], path) if task else _NO_TASK
 
 
-def _torch_file(
-  file: pathlib.Path, root: pathlib.Path
-) -> TorchFile | str | None:
-  """Returns the encoder of a .pth file; or why it is not used."""
-  del root
-  if file.suffix not in ('.pth', '.pt'):
-    return None
+def _torch_file(file: pathlib.Path) -> TorchFile | str | None:
   match = _TORCH_FILE.fullmatch(file.name)
   name = match['name'] if match else ''
   for encoder in task_bank.encoders().values():

@@ -21,6 +21,7 @@ from taskonomy_models import tasks
 from toolkit_basics import files
 
 IMAGE_SIZE = 256
+RELEASES = ('pytorch', 'tensorflow')
 
 _TABLE = pathlib.Path(__file__).with_name('release.csv')
 _TENSORFLOW_URL = (
@@ -74,14 +75,15 @@ class TaskEncoder:
   def name(self) -> str:
     return self.task.name
 
-  def pytorch_files(self) -> tuple[File, ...]:
-    """Returns the file of the encoder in the PyTorch release."""
-    name = f'{self.pytorch_name}_encoder-{self.pytorch_sha256}.pth'
-    urls = tuple(url + name for url in _PYTORCH_URLS)
-    return (File(name, urls, self.pytorch_sha256),)
+  def files(self, release: str) -> tuple[File, ...]:
+    """Returns the encoder's files in one of the RELEASES.
 
-  def tensorflow_files(self) -> tuple[File, ...]:
-    """Returns the files of the checkpoint, but the graph, which is not used."""
+    Without the graph of the checkpoint, which is not used.
+    """
+    if release == 'pytorch':
+      name = f'{self.pytorch_name}_encoder-{self.pytorch_sha256}.pth'
+      urls = tuple(url + name for url in _PYTORCH_URLS)
+      return (File(name, urls, self.pytorch_sha256),)
     paths = (
       f'{self.name}/{CHECKPOINT}.{suffix}'
       for suffix in ('index', 'data-00000-of-00001')

@@ -56,16 +56,13 @@ def extract(
           raise ArchiveError(
             f'{archive.name}: {name!r} is there twice, or too large'
           )
-        written[name] = _write(folder / name, open_member, size)
+        written[name] = folder / name
+        _write(written[name], open_member, size)
         matched |= hits
   except (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    EOFError,
-    OSError,
-    zlib.error,
+    tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error,
     NotImplementedError,
-  ) as error:
+  ) as error:  # fmt: skip
     if getattr(error, 'errno', None):  # Of the file system, not the archive.
       raise
     raise ArchiveError(f'{archive}: not a whole package: {error}') from error
@@ -89,26 +86,18 @@ def _members(
       for info in file.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)
         is_file = not info.is_dir() and kind in (0, stat.S_IFREG)
-        yield (
-          info.filename,
-          info.file_size,
-          is_file,
-          functools.partial(file.open, info),
-        )
+        read = functools.partial(file.open, info)
+        yield info.filename, info.file_size, is_file, read
   else:
     with tarfile.open(archive, 'r:*') as file:
       for info in file:
-        yield (
-          info.name,
-          info.size,
-          info.isreg(),
-          functools.partial(file.extractfile, info),
-        )
+        read = functools.partial(file.extractfile, info)
+        yield info.name, info.size, info.isreg(), read
 
 
 def _write(
   path: pathlib.Path, open_member: Callable[[], IO[bytes]], size: int
-) -> pathlib.Path:
+) -> None:
   path.parent.mkdir(parents=True, exist_ok=True)
   with open_member() as stream, open(path, 'wb') as file:
     left = size
@@ -117,4 +106,3 @@ def _write(
       left -= len(block)
     if left:
       raise EOFError(f'{path.name} ends too early')
-  return path

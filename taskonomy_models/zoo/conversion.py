@@ -1,34 +1,25 @@
 """Turns the files of a network of the zoo into a checked graph of a bank."""
 
 from collections.abc import Mapping
-import dataclasses
 import json
 import pathlib
-import time
 
 import numpy as np
 import tensorflow as tf
 
 from attribution import overrides
-from attribution.explainer import Explainer
 from attribution.preprocessing import Preprocessing
 import frozen_graphs
-from frozen_graphs import operations
-from frozen_graphs.errors import GraphError, UnsupportedOpError
+from frozen_graphs.errors import UnsupportedOpError
+from taskonomy_models import conversion
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.zoo.networks import Package, ZooNetwork
 from taskonomy_models.zoo.table import Row
 from toolkit_basics import files as file_lib
 
-_LINEAR = frozenset().union(
-  operations.LINEAR,
-  operations.BILINEAR,
-  operations.LINEAR_IN_FIRST,
-  operations.STATIC,
-  operations.PASS_THROUGH,
-  {'Const', 'Placeholder'},
-)
 _SIDE = 224  # Of the pictures a network is tried on.
+# What a row repeats of the zoo.
+_OF_NETWORK = ('label', 'group', 'task', 'architecture', 'family')
 
 
 def definition(network: ZooNetwork, package: Package) -> str:
@@ -86,7 +77,7 @@ def convert(
   # for one image; an explainer opens the batch of those that can take more.
   t = Preprocessing.parse(network.preprocessing)
   loaded.assume_input_shape((1, *t.output_shape((_SIDE, _SIDE, 3))))
-  trial = _try(network, loaded)
+  trial = conversion.check(loaded, t, _SIDE)
   subgraph = loaded.subgraph
   encoder = Encoder(
     name=network.name,
@@ -97,87 +88,24 @@ def convert(
     label=network.label,
     group=network.group,
   )
-  row = _row(network, package, loaded, trial)
-  return encoder, subgraph.graph_def(), row
-
-
-@dataclasses.dataclass(frozen=True)
-class _Trial:
-  representation_shape: tuple[int, ...]
-  seconds: float
-
-
-def _try(network: ZooNetwork, loaded: frozen_graphs.Network) -> _Trial:
-  """Explains two pictures; raises GraphError if a map has no direction."""
-  with Explainer(
-    loaded,
-    preprocessing=network.preprocessing,
-    methods=('saliency',),
-    batch_size=1,
-  ) as explainer:
-    for picture in pictures(2, _SIDE):
-      started = time.monotonic()
-      explanation = explainer.explain(picture[None])
-      seconds = time.monotonic() - started
-      gradient = explanation.maps['saliency']
-      if not np.all(np.isfinite(gradient)) or not np.any(gradient):
-        raise GraphError(
-          f'{network.name}: the gradient of {network.representation!r} with '
-          f'respect to {network.input!r} is zero or not finite.'
-        )
-  return _Trial(explanation.representation.shape[1:], round(seconds, 3))
-
-
-def pictures(number: int, side: int, seed: int = 0) -> np.ndarray:
-  """Returns coloured noise with the spectrum of photographs.
-
-  Args:
-    number: Of pictures.
-    side: Of each.
-    seed: Of the noise.
-
-  Returns:
-    uint8 [number, side, side, 3]; amplitudes fall off as 1 / frequency (Field,
-    1987).
-  """
-  rng = np.random.default_rng(seed)
-  frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(side)] * 2))
-  frequency[0, 0] = np.inf
-  noise = np.fft.fft2(rng.normal(size=(number, 3, side, side)))
-  smooth = np.fft.ifft2(noise / frequency).real
-  smooth /= smooth.std(axis=(1, 2, 3), keepdims=True)
-  grey = smooth.mean(axis=1, keepdims=True)
-  values = 127 + 50 * (0.5 * smooth + grey)
-  return np.clip(values, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
-
-
-def _row(
-  network: ZooNetwork,
-  package: Package,
-  loaded: frozen_graphs.Network,
-  trial: _Trial,
-) -> Row:
-  types = [node.op for node in loaded.subgraph.nodes.values()]
+  types = [node.op for node in subgraph.nodes.values()]
   ruled, rules = _rules(loaded)
-  return Row(
+  row = Row(
     network=network.name,
-    label=network.label,
-    group=network.group,
-    task=network.task,
-    architecture=network.architecture,
-    family=network.family,
+    **{name: getattr(network, name) for name in _OF_NETWORK},
     package=f'{package.name} {package.version}',
     licence=package.licence,
     input_shape=_shape(loaded.input_shape),
     representation_shape=_shape(trial.representation_shape),
     nodes=len(types),
-    nonlinear=sum(kind not in _LINEAR for kind in types),
+    nonlinear=sum(kind not in conversion.LINEAR for kind in types),
     ruled=ruled,
     rules=rules,
-    parameters=_parameters(loaded.subgraph.nodes),
-    seconds=trial.seconds,
+    parameters=_parameters(subgraph.nodes),
+    seconds=round(trial.seconds, 3),
     definition=definition(network, package),
   )
+  return encoder, subgraph.graph_def(), row
 
 
 def _rules(loaded: frozen_graphs.Network) -> tuple[int, str]:

@@ -6,7 +6,7 @@ and how images become its input; `python -m taskonomy_models.fetch_zoo` gets the
 packages with the user's own npm and pip and makes a bank of frozen graphs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import json
@@ -14,8 +14,6 @@ import pathlib
 import posixpath
 import re
 from typing import Any
-
-import pooch
 
 _FILE = pathlib.Path(__file__).with_name('zoo.json')
 _NAME = re.compile(r'[a-z0-9_]+')
@@ -30,14 +28,9 @@ FORMATS = (
 )
 # Networks for a first look: 50 MB of packages, five formats.
 TESTS = (
-  'efficientnet_lite0',
-  'mobilenet_v2',
-  'demosaicnet',
-  'esrgan_slim_x2',
-  'esrgan_slim_x4',
-  'mlsd_tiny',
-  'mlsd_large',
-)
+  'efficientnet_lite0', 'mobilenet_v2', 'demosaicnet', 'esrgan_slim_x2',
+  'esrgan_slim_x4', 'mlsd_tiny', 'mlsd_large',
+)  # fmt: skip
 
 
 class ZooError(ValueError):
@@ -173,20 +166,13 @@ class Zoo:
       )
 
     def wanted(network: ZooNetwork) -> bool:
-      if names:
-        return network.name in names
-      if group == 'tests':
-        return network.name in TESTS
+      if names or group == 'tests':
+        return network.name in (names or TESTS)
       return group == 'all' or (
         network.default and group in ('default', network.group)
       )
 
     return tuple(n for n in self.networks.values() if wanted(n))
-
-
-def default_folder() -> pathlib.Path:
-  """Returns where the zoo's bank is made unless the user says otherwise."""
-  return pathlib.Path(pooch.os_cache('attribution-transfer')) / 'zoo'
 
 
 @functools.cache
@@ -210,14 +196,16 @@ def parse(text: str) -> Zoo:
     ]
   except (ValueError, KeyError, TypeError) as error:
     raise ZooError(f'Not the description of a zoo: {error!r}.') from error
-  _check_packages(packages)
+  zoo = Zoo({p.key: p for p in packages}, {n.name: n for n in networks})
+  for package in packages:
+    for fault in _faults_of_package(package):
+      raise ZooError(f'Package {package.key}: {fault}.')
   for network in networks:
-    _check_network(network, {package.key for package in packages})
+    for fault in _faults_of_network(network, zoo.packages):
+      raise ZooError(f'Network {network.name}: {fault}.')
+  _check_unique([package.key for package in packages])
   _check_unique([network.name for network in networks])
-  return Zoo(
-    {package.key: package for package in packages},
-    {network.name: network for network in networks},
-  )
+  return zoo
 
 
 def is_inside(member: str) -> bool:
@@ -233,42 +221,34 @@ def is_inside(member: str) -> bool:
   )
 
 
-def _check_packages(packages: Sequence[Package]) -> None:
-  _check_unique([package.key for package in packages])
-  for package in packages:
-    if package.registry not in REGISTRIES:
-      raise ZooError(
-        f'Package {package.key}: registry {package.registry!r} is none of '
-        f'{REGISTRIES}.'
-      )
-    if not re.fullmatch('[0-9a-f]{64}', package.sha256):
-      raise ZooError(f'Package {package.key}: {package.sha256!r} is no sha256.')
-    if not is_inside(package.file) or '/' in package.file:
-      raise ZooError(
-        f'Package {package.key}: {package.file!r} is no name of a file.'
-      )
-    if package.name.startswith('-') or package.version.startswith('-'):
-      raise ZooError(
-        f'Package {package.key}: name or version would be read as an option.'
-      )
+def _faults_of_package(package: Package) -> Iterator[str]:
+  if package.registry not in REGISTRIES:
+    yield f'registry {package.registry!r} is none of {REGISTRIES}'
+  if not re.fullmatch('[0-9a-f]{64}', package.sha256):
+    yield f'{package.sha256!r} is no sha256'
+  if not is_inside(package.file) or '/' in package.file:
+    yield f'{package.file!r} is no name of a file'
+  if package.name.startswith('-') or package.version.startswith('-'):
+    yield 'name or version would be read as an option'
 
 
-def _check_network(network: ZooNetwork, packages: set[str]) -> None:
-  where = f'Network {network.name}'
+def _faults_of_network(
+  network: ZooNetwork, packages: Mapping[str, Package]
+) -> Iterator[str]:
   if not _NAME.fullmatch(network.name):
-    raise ZooError(f'{where}: use a-z, 0-9 and _ only.')
+    yield 'use a-z, 0-9 and _ only'
   if network.package not in packages:
-    raise ZooError(f'{where}: there is no package {network.package!r}.')
+    yield f'there is no package {network.package!r}'
   if network.format not in FORMATS:
-    raise ZooError(f'{where}: format {network.format!r} is none of {FORMATS}.')
+    yield f'format {network.format!r} is none of {FORMATS}'
   if (network.format == 'weights') != bool(network.builder):
-    raise ZooError(f'{where}: weights, and they alone, need a builder.')
+    yield 'weights, and they alone, need a builder'
   if not network.members or not all(map(is_inside, network.members)):
-    raise ZooError(f'{where}: members {network.members} leave the package.')
-  if '*' in network.members[0]:
-    raise ZooError(f'{where}: {network.members[0]!r} must name one file.')
+    yield f'members {network.members} leave the package'
+  elif '*' in network.members[0]:
+    yield f'{network.members[0]!r} must name one file'
   if network.default == bool(network.why_not_default):
-    raise ZooError(f'{where}: say why_not_default, and only then.')
+    yield 'say why_not_default, and only then'
 
 
 def _check_unique(names: Sequence[str]) -> None:

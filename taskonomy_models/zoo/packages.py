@@ -20,9 +20,7 @@ _GIVE_UP_AFTER = 2  # Failures of a registry in a row.
 _OPTIONS = {
   'npm': ('--silent', '--ignore-scripts'),
   'pip': (
-    '--quiet',
-    '--only-binary=:all:',
-    '--no-input',
+    *('--quiet', '--only-binary=:all:', '--no-input'),
     '--disable-pip-version-check',
   ),
 }
@@ -39,18 +37,20 @@ def is_there(package: Package, folder: pathlib.Path) -> bool:
     PackageError: If a file of its name is, but another one.
   """
   path = folder / package.file
-  if not path.exists():
-    return False
-  _check_digest(package, path)
-  return True
+  if path.exists():
+    _check_digest(package, path)
+  return path.exists()
 
 
-def _check_digest(package: Package, path: pathlib.Path) -> None:
+def _check_digest(
+  package: Package, path: pathlib.Path, about: str = ''
+) -> None:
   found = files.sha256(path)
   if found != package.sha256:
     raise PackageError(
-      f'{path} has the sha256 {found}, but {package.name} {package.version} '
-      f'has {package.sha256}: it is damaged or another file. Remove it.'
+      f'{about}{path} has the sha256 {found}, but {package.name} '
+      f'{package.version} has {package.sha256}: it is damaged or another file. '
+      'Remove it.'
     )
 
 
@@ -63,28 +63,22 @@ def obtain(package: Package, folder: pathlib.Path) -> pathlib.Path:
   path = folder / package.file
   if is_there(package, folder):
     return path
-  program = shutil.which(package.command[0])
+  name, *verb, what = package.command
+  program = shutil.which(name)
   if program is None:
-    raise PackageError(f'{package.command[0]} is not installed')
+    raise PackageError(f'{name} is not installed')
   folder.mkdir(parents=True, exist_ok=True)
-  options = _OPTIONS[package.command[0]]
+  shown = f'"{" ".join(package.command)}"'
   with tempfile.TemporaryDirectory(prefix='.fetching-', dir=folder) as work:
-    command = [program, *package.command[1:-1], *options, package.command[-1]]
-    _run(command, work)
+    _run([program, *verb, *_OPTIONS[name], what], work)
     fetched = [p for p in pathlib.Path(work).iterdir() if p.is_file()]
     if len(fetched) != 1:
       names = sorted(p.name for p in fetched)
       raise PackageError(
-        f'"{" ".join(package.command)}" was expected to write one file, but '
-        f'wrote {names}'
+        f'{shown} was expected to write one file, but wrote {names}'
       )
-    try:
-      _check_digest(package, fetched[0])
-    except PackageError as error:
-      raise PackageError(
-        f'what "{" ".join(package.command)}" fetched is not the known file: '
-        f'{error}'
-      ) from error
+    about = f'what {shown} fetched is not the known file: '
+    _check_digest(package, fetched[0], about)
     os.replace(fetched[0], path)
   return path
 
@@ -146,12 +140,9 @@ def by_hand(
 ) -> str:
   """Returns what to do about packages that could not be had."""
   missing = [package for package in packages if package.key in failed]
-  lines = [
-    f'{len(missing)} packages are missing. Where npm and pip reach their '
-    f'registries, run these commands, and put the files into {folder}:'
+  commands = [
+    f'  {" ".join(p.command)}  # {p.file}: {failed[p.key]}' for p in missing
   ]
-  for package in missing:
-    lines.append(
-      f'  {" ".join(package.command)}  # {package.file}: {failed[package.key]}'
-    )
-  return '\n'.join(lines)
+  head = f'{len(missing)} packages are missing. Where npm and pip reach their '
+  head += f'registries, run these commands, and put the files into {folder}:'
+  return '\n'.join([head, *commands])

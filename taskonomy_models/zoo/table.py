@@ -1,7 +1,6 @@
 """The bank that the zoo's networks make: `bank.json`, graphs and `zoo.csv`."""
 
-from collections.abc import Iterable, Mapping
-import csv
+from collections.abc import Iterable
 import dataclasses
 import pathlib
 
@@ -101,9 +100,6 @@ class ZooBank:
     self._bank.add(encoder, graph, made_of, image_size=_IMAGE_SIZE)
     self._bank.describe(order)
 
-  def rows(self) -> Mapping[str, Row]:
-    return dict(self._rows)
-
 
 def write_table(folder: pathlib.Path, rows: Iterable[Row]) -> None:
   """Writes `zoo.csv`."""
@@ -121,12 +117,12 @@ def read_table(folder: pathlib.Path) -> dict[str, Row]:
   path = folder / TABLE
   types = {field.name: field.type for field in dataclasses.fields(Row)}
   try:
-    with open(path, encoding='utf-8', newline='') as file:
-      rows = [
-        Row(**{name: types[name](value) for name, value in line.items()})
-        for line in csv.DictReader(file)
-      ]
-  except (ValueError, KeyError, TypeError, csv.Error) as error:
+    header, *lines = files.read_csv(path)
+    rows = [
+      Row(**{n: types[n](v) for n, v in zip(header, line, strict=True)})
+      for line in lines
+    ]
+  except (ValueError, KeyError, TypeError) as error:
     raise zoo.ZooError(
       f'{path} is not a table of the zoo ({error!r}); remove it and the bank, '
       'and fetch the networks again.'

@@ -22,10 +22,10 @@ PATH = module_graph.ROOT / 'docs' / 'images' / 'architecture.png'
 _SPANS = {
   'toolkit_basics': (0, 13),
   'frozen_graphs': (0, 5.7),
-  'transferability': (6.0, 9.5),
-  'probe_data': (9.8, 13),
+  'probe_data': (6.0, 9.5),
+  'transferability': (9.8, 13),
   'attribution': (0.9, 4.5),
-  'taskonomy_models': (1.9, 6.9),
+  'taskonomy_models': (1.9, 7.5),
   'experiments': (0, 13),
   'attribution_transfer': (0, 9.5),
   'benchmarks': (9.8, 13),
@@ -39,33 +39,27 @@ _CHARACTER = 0.074  # Mean width, in inches.
 
 
 def description() -> dict[str, dict[str, Any]]:
-  """Returns all that the picture says; its file keeps it."""
-  return {
-    package: {
+  """Returns all that the picture says; its file keeps it.
+
+  Arrows are real imports, but of the ground floor, which all use, and of the
+  top floor, which uses all. A single module of a package is named instead.
+  """
+  said = {}
+  for package, (floor, names) in layering_test.FLOORS.items():
+    modules = [m for m in module_graph.modules() if m.package == package]
+    imports = {
+      module_graph.top(n) for module in modules for n in module.imports
+    }
+    single = [name for name in names.split() if '.' in name]
+    hidden = {package, *_GROUND, *map(module_graph.top, single)}
+    said[package] = {
       'floor': floor,
       'summary': _summary(package),
-      'tensorflow': 'tensorflow' in _imports(package),
-      'arrows': _arrows(package, floor, names.split()),
+      'tensorflow': 'tensorflow' in imports,
+      'arrows': sorted(imports & _SPANS.keys() - hidden) * (floor != _TOP),
+      'single modules': single,
     }
-    for package, (floor, names) in layering_test.FLOORS.items()
-  }
-
-
-def _imports(package: str) -> set[str]:
-  modules = [m for m in module_graph.modules() if m.package == package]
-  return {module_graph.top(n) for module in modules for n in module.imports}
-
-
-def _arrows(package: str, floor: int, names: list[str]) -> dict[str, str]:
-  """Returns what is imported, with the module if it may be but one.
-
-  The ground floor is used by all, and the top floor uses all.
-  """
-  if floor == _TOP:
-    return {}
-  labels = dict(name.split('.', 1) for name in names if '.' in name)
-  imported = _imports(package) & _SPANS.keys() - {package, *_GROUND}
-  return {name: labels.get(name, '') for name in sorted(imported)}
+  return said
 
 
 def _summary(package: str) -> str:
@@ -87,8 +81,8 @@ def draw() -> Figure:
   axes.set_axis_off()
   for package, said in description().items():
     _box(axes, package, said)
-    for other, label in said['arrows'].items():
-      _arrow(axes, package, other, label)
+    for other in said['arrows']:
+      _arrow(axes, package, other)
   for floor in range(_TOP + 1):
     y = floor * _STEP + _HEIGHT / 2
     axes.text(-0.3, y, floor, fontsize=17, color=_GREY, va='center')
@@ -117,6 +111,7 @@ def _box(axes: Axes, package: str, said: dict[str, Any]) -> None:
   width, middle = right - left, (left + right) / 2
   _rectangle(axes, left, bottom, width, _HEIGHT, said['tensorflow'])
   lines = textwrap.wrap(said['summary'], int(width / _CHARACTER))
+  lines += [f'(imports {name} too)' for name in said['single modules']]
   y = bottom + _HEIGHT / 2 + 0.105 * len(lines)
   options = {'ha': 'center', 'va': 'center', 'color': _INK}
   axes.text(middle, y, package, fontsize=12.5, weight='bold', **options)
@@ -125,7 +120,7 @@ def _box(axes: Axes, package: str, said: dict[str, Any]) -> None:
     axes.text(middle, y, line, fontsize=9.5, **options)
 
 
-def _arrow(axes: Axes, upper: str, lower: str, label: str) -> None:
+def _arrow(axes: Axes, upper: str, lower: str) -> None:
   x = _way(upper, lower)
   high, low = (layering_test.FLOORS[name][0] for name in (upper, lower))
   axes.annotate(
@@ -140,9 +135,6 @@ def _arrow(axes: Axes, upper: str, lower: str, label: str) -> None:
       'linewidth': 1.3,
     },
   )
-  if label:
-    y = low * _STEP + _HEIGHT + 0.24
-    axes.text(x + 0.08, y, label, fontsize=9.5, color=_INK, va='center')
 
 
 def _way(upper: str, lower: str) -> float:

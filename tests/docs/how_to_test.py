@@ -212,7 +212,7 @@ class FollowedTest(absltest.TestCase):
     *_, printed = self.checkout.follow('adding_a_network.md')
     self.assertIn('layout by elrp, the nearest first', printed)
     matrix, names = self.checkout.affinity('my_bank', 'elrp')
-    self.assertEqual(list(names), ['depth', 'edges'])
+    self.assertEqual(list(names), ['depth', 'edges', 'layout'])
     self.assertBetween(matrix[0, 1], -1, 0.99)
 
   def test_format_of_the_page_is_found_and_converted(self):

@@ -67,7 +67,7 @@ class EvaluationTestCase(parameterized.TestCase):
         representation_tensor='representation:0',
         preprocessing='range(-1, 1)',
         label=name,
-        group=groups and groups[name],
+        group=groups and groups.get(name),
       )
       for name in names
     ]
@@ -145,6 +145,37 @@ class EvaluateTest(EvaluationTestCase):
     result = self.evaluate(_random_affinity(), self.bank(groups=None))
     self.assertNotIn('groups', result.scores)
     self.assertEmpty(result.tree_rand_index)
+
+  def test_groups_of_some_are_compared_with_the_tree_of_all(self):
+    groups = dict(taskonomy_testing.GROUPS)
+    del groups['rgb2depth']
+    kinds = np.array(list(taskonomy_testing.GROUPS.values()))
+    matrix = np.where(kinds[:, None] == kinds, 0.5, 0.1)
+    np.fill_diagonal(matrix, 1.0)
+    result = self.evaluate(matrix, self.bank(groups=groups))
+    self.assertEqual(result.tree_rand_index, {'elrp': 1.0})
+    self.assertNotIn('groups', result.scores)
+    self.assertIsNone(result.scores['elrp'].p_values_within_groups)
+    self.assertIsNotNone(result.scores['elrp'].p_values)
+
+  def test_a_model_that_the_oracle_does_not_know_has_no_part_in_scores(self):
+    matrix = _random_affinity(21)
+    bank = self.bank((*_NAMES, 'mine'))
+    whole, known = self.evaluate(matrix, bank), self.evaluate(matrix[:20, :20])
+    for name, score in known.scores.items():
+      found = whole.scores[name]
+      np.testing.assert_array_equal(
+        found.curve.precision, score.curve.precision
+      )
+      np.testing.assert_array_equal(found.p_values, score.p_values)
+      np.testing.assert_array_equal(
+        found.p_values_within_groups, score.p_values_within_groups
+      )
+    self.assertEqual(whole.relevant, known.relevant)
+    self.assertEqual(
+      list(whole.rankings['elrp']), [*known.rankings['elrp'], 'mine']
+    )
+    self.assertIn('mine', whole.rankings['elrp']['rgb2depth'])
 
   def test_groups_of_other_names_are_used_as_well(self):
     other = {k: f'my {v}' for k, v in taskonomy_testing.GROUPS.items()}
@@ -264,6 +295,14 @@ class TablesTest(EvaluationTestCase):
       lines[-1].split(),
       'oracle 1.000 1.000 1.000 1.000 - - 1.000 - - -'.split(),
     )
+
+  def test_small_numbers_are_numbers_and_small_p_values_are_not(self):
+    header = ['method', 'affinity', 'p_value', 'p']
+    row = ['elrp', -0.00004, 0.0004, 0.00002]
+    lines = evaluation.format_table([header, row, ['x', -0.0, 0.0, 0.5]])
+    _, first, second = lines.splitlines()
+    self.assertEqual(first.split(), ['elrp', '-4e-05', '<0.001', '<0.001'])
+    self.assertEqual(second.split(), ['x', '0.000', '0.000', '0.500'])
 
   def test_tree_is_written_in_both_forms(self):
     header, *rows = _rows(self.output / 'tree' / 'elrp.csv')

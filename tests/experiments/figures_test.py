@@ -465,6 +465,14 @@ class TaskTreeTest(FiguresTestCase):
       [to_hex(text.get_color()) for text in legend.get_texts()],
     )
 
+  def test_models_without_a_group_are_grey_and_in_the_legend(self):
+    groups = [None, *_GROUPS[1:]]
+    figure = self.draw(figures.task_tree, self.tree, _LABELS, groups)
+    (legend,) = figure.legends
+    grey = legend.get_texts()[-1]
+    self.assertEqual(grey.get_text(), 'no group')
+    self.assertEqual(grey.get_color(), figures.group_colors([None])[None])
+
   def test_without_groups_there_is_no_legend(self):
     figure = self.draw(figures.task_tree, self.tree, _LABELS)
     self.assertEmpty(figure.legends)

@@ -61,7 +61,7 @@ class MergedGroupsTest(absltest.TestCase):
 
   def test_no_network_is_projected_twice(self):
     with mock.patch.object(
-      pipeline.explainers, 'Explainer', wraps=explainer.Explainer
+      pipeline, 'Explainer', wraps=explainer.Explainer
     ) as made:
       again = study_testing.make(self.folder)
       again.second.run()

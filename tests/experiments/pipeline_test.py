@@ -30,8 +30,10 @@ def _killed_after(number):
 
   def track(iterable, **kwargs):
     del kwargs
-    yield from itertools.islice(iterable, number)
-    raise _Killed
+    items = list(iterable)
+    yield from items[:number]
+    if items[number:]:
+      raise _Killed
 
   return track
 
@@ -97,7 +99,7 @@ class ResizedTest(PipelineTestCase):
     projection = pipeline.Projection(pipeline.method_objects(['saliency']))
     with self.assertRaisesRegex(ValueError, 'alpha: the graph takes'):
       pipeline.check(bank, projection, (40, 40, 3))
-    resized = pipeline.resized(bank, 40)
+    resized = pipeline.resized(bank, (40, 40))
     pipeline.check(resized, projection, (40, 40, 3))
     found = {e.name: e.preprocessing for e in resized.encoders}
     self.assertEqual(found['alpha'], 'resize(16, 16) | range(-1, 1)')
@@ -105,7 +107,8 @@ class ResizedTest(PipelineTestCase):
 
   def test_at_their_own_size_nothing_changes(self):
     bank = self.bank()
-    self.assertEqual(pipeline.resized(bank, bank_testing.SIZE), bank)
+    size = (bank_testing.SIZE,) * 2
+    self.assertEqual(pipeline.resized(bank, size), bank)
 
 
 class ProjectTest(PipelineTestCase):
@@ -450,6 +453,21 @@ class CheckTest(PipelineTestCase):
     self.content['encoders'][1]['sha256'] = '0' * 64
     self._refuses('^beta: .*sha256')
 
+  def test_height_and_width_may_differ(self):
+    self.content['encoders'][3]['preprocessing'] = 'resize(20, 12)'
+    self.assertEqual(pipeline.probe_size(self.bank()), (20, 16))
+
+  def test_a_side_that_is_asked_for_is_taken(self):
+    self.assertEqual(pipeline.probe_size(self.bank(), 30), (30, 30))
+
+  def test_probe_sets_are_loaded_at_the_size_of_the_bank(self):
+    loaded = pipeline.load_probe(self.bank(), 'noise', num_images=2)
+    self.assertEqual(loaded.images.shape, (2, 16, 16, 3))
+    other = pipeline.load_probe(
+      self.bank(), 'noise', (8, 12), num_images=2, seed=1
+    )
+    self.assertEqual(other.images.shape, (2, 8, 12, 3))
+
   def test_mistake_in_the_preprocessing_is_named(self):
     self.content['encoders'][3]['preprocessing'] = 'resise(12)'
     self._refuses("^delta: .*'resise'")
@@ -493,21 +511,21 @@ class CheckTest(PipelineTestCase):
 class ProbeSizeTest(PipelineTestCase):
   def test_size_is_what_the_bank_says(self):
     self.content['image_size'] = 48
-    self.assertEqual(pipeline.probe_size(self.bank()), 48)
+    self.assertEqual(pipeline.probe_size(self.bank()), (48, 48))
 
   def test_size_is_that_of_the_largest_input(self):
-    self.assertEqual(pipeline.probe_size(self.bank()), 16)
+    self.assertEqual(pipeline.probe_size(self.bank()), (16, 16))
     self.content['encoders'] = self.content['encoders'][3:]
-    self.assertEqual(pipeline.probe_size(self.bank()), 12)
+    self.assertEqual(pipeline.probe_size(self.bank()), (12, 12))
 
   def test_preprocessing_fixes_the_size_of_an_open_input(self):
     for name in bank_testing.NAMES:
       graph = testing.freeze(tf.nn.relu, size=None)
       path = self.folder / 'bank' / f'{name}.pb'
       path.write_bytes(graph.SerializeToString())
-    self.assertEqual(pipeline.probe_size(self.bank()), 12)
+    self.assertEqual(pipeline.probe_size(self.bank()), (12, 12))
     self.content['encoders'][3]['preprocessing'] = 'range(-1, 1)'
-    self.assertEqual(pipeline.probe_size(self.bank()), 256)
+    self.assertEqual(pipeline.probe_size(self.bank()), (256, 256))
 
   def test_mistake_in_the_preprocessing_is_named(self):
     self.content['encoders'][3]['preprocessing'] = 'resise(12)'

@@ -1,5 +1,6 @@
 """Tests of the page of a run, in a real browser where there is one."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -11,7 +12,6 @@ import numpy as np
 from experiments import evaluation as evaluations
 from experiments import report
 from tests import browser_testing, testing
-from transferability import clustering, ranking
 from transferability.oracle import Oracle
 
 _NAMES = tuple('abcdef')
@@ -33,31 +33,20 @@ def _evaluation(oracle=None):
   if oracle is not None:
     scores = {
       name: evaluations.score(
-        affinities[name], _NAMES, oracle, None, cosines[name]
+        affinities[name], _NAMES, oracle, {}, cosines[name]
       )
       for name in _METHODS
-    } | evaluations.baseline_scores(oracle, None)
-  return evaluations.Evaluation(
-    _NAMES,
-    affinities,
-    {
-      name: ranking.rank_sources(matrix, _NAMES, _NAMES)
-      for name, matrix in affinities.items()
-    },
-    {
-      name: clustering.task_similarity_tree(matrix, _NAMES)
-      for name, matrix in affinities.items()
-    },
-    {},
-    scores,
+    } | evaluations.baseline_scores(oracle, {})
+  relevant = evaluations.relevant_sources(oracle)
+  return dataclasses.replace(
+    evaluations.of_affinities(affinities, _NAMES, {}, _NAMES),
+    scores=scores,
+    relevant={target: best[:2] for target, best in relevant.items()},
   )
 
 
 def _write(path, oracle=None):
   maps = np.random.default_rng(0).normal(size=(len(_NAMES), 3, 16, 16, 3))
-  relevant = {}
-  if oracle is not None:
-    relevant = {target: oracle.relevant(target, 2) for target in oracle.targets}
   report.write(
     path,
     title='Six & more <networks>',
@@ -65,7 +54,6 @@ def _write(path, oracle=None):
     labels=_LABELS,
     groups=_GROUPS,
     evaluation=_evaluation(oracle),
-    relevant=relevant,
     images=testing.images(3),
     maps={'saliency': np.abs(maps), 'elrp': maps},
     settings={'probe': '</table>', 'epsilon': 1e-4},

@@ -54,7 +54,11 @@ class RunStudyTest(absltest.TestCase):
       self.run_study(
         ['figure9'], ['merged_groups'], ['symmetry', '--probe=noise,noise']
       ),
-      ("No study is named 'figure9'", 'pass --second_bank', 'each once'),
+      (
+        "No study 'figure9'; there are: map_grids",
+        'pass --second_bank',
+        'each once',
+      ),
       strict=True,
     ):
       with self.subTest(part):

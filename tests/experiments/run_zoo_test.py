@@ -260,7 +260,8 @@ class ErrorsTest(RunZooTestCase):
     (self.bank / zoo_bank.TABLE).write_text('network,colour\nalpha,red\n')
     ungrouped = self.folder / 'ungrouped'
     content = bank_testing.write(ungrouped)
-    del content['encoders'][0]['group']
+    for entry in content['encoders']:
+      del entry['group']
     bank_testing.write_json(ungrouped, content)
     results = self.run_zoo(
       self.arguments(),
@@ -270,7 +271,7 @@ class ErrorsTest(RunZooTestCase):
     )
     messages = (
       'is not a table of the zoo',
-      'needs a "group"',
+      'need a "group"',
       'bank.json is missing',
       "No map transform 'blurred'",
     )
@@ -285,19 +286,28 @@ class ErrorsTest(RunZooTestCase):
 class LabelsTest(absltest.TestCase):
   def test_questions_compare_what_they_say(self):
     labels = zoo_evaluation.Labels(list('aab'), list('xyx'), list('ppq'))
-    self.assertEqual(labels.question('task'), {'labels': ['a', 'a', 'b']})
+    asked = {q: labels.asked(q)[1] for q in zoo_evaluation.QUESTIONS}
+    self.assertEqual(list(asked['task']), ['labels'])
+    self.assertEqual(list(asked['task']['labels']), ['a', 'a', 'b'])
     self.assertEqual(
-      labels.question('architecture')['pairs'].tolist(),
+      asked['architecture']['pairs'].tolist(),
       [[True, True, False], [True, True, False], [False, False, True]],
     )
-    self.assertEqual(
-      labels.question('family')['pairs'].tolist(),
-      [[False, False, True], [False, False, True], [True, True, False]],
+    for question in ('family', 'other_family'):
+      self.assertEqual(
+        asked[question]['pairs'].tolist(),
+        [[False, False, True], [False, False, True], [True, True, False]],
+      )
+
+  def test_networks_of_which_too_little_is_known_are_not_asked_about(self):
+    labels = zoo_evaluation.Labels(
+      ['a', None, 'b', 'b'], ['x', 'x', None, 'y'], [None] * 4
     )
-    self.assertEqual(
-      labels.question('other_family')['pairs'].tolist(),
-      [[False, False, True], [False, False, True], [True, True, False]],
-    )
+    self.assertEqual(labels.asked('task')[0], [0, 2, 3])
+    rows, arguments = labels.asked('architecture')
+    self.assertEqual(rows, [0, 3])
+    self.assertEqual(list(arguments['labels']), ['x', 'y'])
+    self.assertEqual(labels.asked('family')[0], [])
 
 
 if __name__ == '__main__':

@@ -112,10 +112,10 @@ class KeptTest(SimilaritiesTestCase):
     expected = bank_testing.tree_bytes(self.output)
     pipeline.representation_path(self.output, 'beta').unlink()
     with mock.patch.object(
-      pipeline.explainers, 'Explainer', side_effect=Explainer
+      pipeline, 'Explainer', side_effect=Explainer
     ) as built:
       self.project()
-    names = [call.kwargs['name'] for call in built.call_args_list]
+    names = [call.args[0].name for call in built.call_args_list]
     self.assertEqual(names, ['beta'])
     self.assertEqual(bank_testing.tree_bytes(self.output), expected)
 

@@ -33,7 +33,7 @@ class StudyTest(absltest.TestCase):
     first = self.study.run().affinity('elrp')
     again = study_testing.make(self.folder)
     with mock.patch.object(
-      study.pipeline.explainers, 'Explainer', side_effect=AssertionError
+      study.pipeline, 'Explainer', side_effect=AssertionError
     ):
       second = again.run().affinity('elrp')
     np.testing.assert_array_equal(first, second)

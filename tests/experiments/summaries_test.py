@@ -44,7 +44,6 @@ def _write(folder: pathlib.Path, **changes) -> None:
   arguments = {
     'labels': _LABELS,
     'groups': _GROUPS,
-    'methods': _METHODS,
     'images': _IMAGES,
     'maps': {'elrp': _maps(0), 'saliency': np.abs(_maps(1))},
     'affinities': {'elrp': _affinity(0), 'saliency': _affinity(1)},
@@ -231,7 +230,9 @@ class WriteTest(absltest.TestCase):
     self.assertEqual(os.listdir(self.folder.parent), [self.folder.name])
 
   def test_without_curves_and_groups_only_these_are_missing(self):
-    _write(self.folder, precision_recall={}, groups=None, methods=['elrp'])
+    maps = {'elrp': _maps(0)}
+    groups = [None] * len(_LABELS)
+    _write(self.folder, precision_recall={}, groups=groups, maps=maps)
     self.assertCountEqual(os.listdir(self.folder), ['elrp', 'settings'])
     metadata = (self.folder / 'elrp' / 'metadata.tsv').read_text()
     self.assertStartsWith(metadata, 'label\tgroup\nDepth\t-\n')

@@ -23,14 +23,13 @@ class VisualsTest(absltest.TestCase):
       mock.patch.object(visuals.figures, 'precision_recall_curves') as curves,
       mock.patch.object(visuals.summaries, 'write'),
     ):
-      visuals.draw(study.bank, run.probe, run.spaces, found, folder, {})
-      visuals.draw_affinities(study.bank, run.probe, found, folder)
+      visuals.draw(study.bank, run.probe, run.spaces, found, folder, {}, found)
     self.assertEqual(heat_map.call_count, 4)
     self.assertEqual(curves.call_count, 2)
-    totals = [call.args[0] for call in bar.call_args_list]
-    self.assertEqual(totals, [10, 4])
+    ((total, _), _) = bar.call_args
+    self.assertEqual(total, 14)
     advance = bar.return_value.__enter__.return_value.advance
-    self.assertEqual(advance.call_count, sum(totals))
+    self.assertEqual(advance.call_count, total)
     self.assertTrue((folder / 'report.html').exists())
 
 

@@ -87,7 +87,6 @@ class NetworkTest(parameterized.TestCase):
     )
     x = np.random.default_rng(0).random((7, 16, 16, 3), np.float32)
     alone = np.concatenate([network.run(image[None]) for image in x])
-    network.close()
     np.testing.assert_allclose(network.run(x, batch_size), alone, 1e-5, 1e-6)
 
   def test_gradient_is_that_of_the_mean_over_units(self):

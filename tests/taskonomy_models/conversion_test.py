@@ -222,7 +222,7 @@ class ConversionTest(parameterized.TestCase):
   def test_damaged_bank_is_not_written_to(self):
     self._convert()
     (self.folder / 'bank.json').write_text('{')
-    self._refused('bank.json is not JSON', error=ValueError, name='second')
+    self._refused('bank.json: not JSON', error=ValueError, name='second')
 
   def test_failed_write_leaves_the_bank_as_it_was(self):
     self._convert()

@@ -211,9 +211,7 @@ class FormatsTest(absltest.TestCase):
     for encoder in bank.encoders:
       with self.subTest(format=encoder.name):
         with Explainer(
-          encoder.graph,
-          input_tensor=encoder.input_tensor,
-          representation_tensor=encoder.representation_tensor,
+          encoder.load(),
           preprocessing=encoder.preprocessing,
           methods=('saliency',),
         ) as explainer:

@@ -14,6 +14,7 @@ import numpy as np
 
 from attribution.explainer import Explainer
 from taskonomy_models import bank as banks
+from taskonomy_models import conversion
 from taskonomy_models.zoo import conversion as zoo_conversion
 from taskonomy_models.zoo import networks as zoo
 from taskonomy_models.zoo.networks import ZooNetwork
@@ -178,6 +179,11 @@ class FetchZooTest(absltest.TestCase):
       self.assertIn('(MIT)', listing[1])
       self.assertFalse((self.folder / 'none').exists())
 
+  def test_nothing_is_fetched_if_no_folder_is_named(self):
+    ((code, _, err),) = command_testing.run('taskonomy_models.fetch_zoo', [])
+    self.assertEqual(code, 1)
+    self.assertRegex(err, r'--output.* 54 networks, \d+ MB')
+
   def test_networks_that_fail_are_named_and_the_others_are_kept(self):
     bad = [
       _network('dead', 'b', 'package/dead.h5'),
@@ -264,9 +270,9 @@ class DefinitionTest(absltest.TestCase):
     self.assertEqual(zoo_conversion.definition(relabelled, package), known)
 
   def test_pictures_have_the_spectrum_of_photographs(self):
-    pictures = zoo_conversion.pictures(4, 128)
+    pictures = conversion.pictures(4, 128)
     self.assertEqual(pictures.shape, (4, 128, 128, 3))
-    np.testing.assert_array_equal(pictures, zoo_conversion.pictures(4, 128))
+    np.testing.assert_array_equal(pictures, conversion.pictures(4, 128))
     spectrum = np.abs(np.fft.fft(pictures.mean(axis=3), axis=2))
     spectrum = np.sqrt((spectrum**2).mean(axis=(0, 1)))
     slope = np.polyfit(np.log(np.arange(2, 33)), np.log(spectrum[2:33]), 1)[0]

@@ -1,6 +1,7 @@
 """Tests of the networks of Keras as encoders, with random weights."""
 
 import os
+import sys
 from unittest import mock
 
 from absl.testing import absltest, parameterized
@@ -22,7 +23,8 @@ class KerasNetworksTest(parameterized.TestCase):
   @parameterized.parameters(*_NETWORKS)
   def test_preprocessing_is_that_of_keras(self, name):
     network = _NETWORKS[name]
-    module = getattr(tf.keras.applications, network.module)
+    function = getattr(tf.keras.applications, network.function)
+    module = sys.modules[function.__module__]
     size = network.size
     images = np.empty((3, size, size, 3), np.uint8)
     images[:] = np.array(_RGB, np.uint8)[:, None, None]

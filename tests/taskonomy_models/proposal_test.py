@@ -125,9 +125,7 @@ class ProposalTest(absltest.TestCase):
     self.assertEqual(content['operations']['Conv2D'], 3)
 
   def test_a_representation_may_be_chosen(self):
-    proposal = proposals.propose(
-      self.graph_def(), representation_tensor='Relu_1'
-    )
+    proposal = proposals.propose(self.graph_def(), representation='Relu_1')
     self.assertEqual(proposal.entry['representation'], 'Relu_1:0')
     self.assertLen(proposal.trials, 1)
 
@@ -144,7 +142,7 @@ class ProposalTest(absltest.TestCase):
       tf.cumsum(tf.math.cumprod(x, 3), 3, name='features')
 
     proposal = proposals.propose(
-      inspection_testing.graph_def_of(build), representation_tensor='features'
+      inspection_testing.graph_def_of(build), representation='features'
     )
     self.assertEqual(proposal.nonlinear['Cumprod'], 'NO RULE')
     self.assertIn('register_activation', proposal.no_rule)

@@ -24,14 +24,14 @@ _COMMAND = textwrap.dedent('''
   import toolkit_basics.cli as cli
 
   FLAGS = cli.Flags()
-  _KIND = FLAGS.enum('kind', 'a', ['a', 'b'], 'Which kind is meant.')
-  _NUMBER = FLAGS.integer('number', 1, 'How many there are.', lower_bound=1)
-  _SOME = FLAGS.some_of('some', ('x', 'y'), ('x',), 'Which are taken.')
-  _ANY = FLAGS.some_of('any', ('x', 'y'), (), 'Which more.', may_be_empty=True)
-  _FILE = FLAGS.path('file', None, 'A file.')
-  _FILES = FLAGS.paths('files', None, 'More files.')
-  _RAISE = FLAGS.string('raise', None, 'A Python expression.')
-  _LIST = FLAGS.bool('list', True, 'Whether there is a list.')
+  _KIND = FLAGS.enum('kind', 'Which kind is meant.', ['a', 'b'], 'a')
+  _NUMBER = FLAGS.integer('number', 'How many there are.', 1, lower_bound=1)
+  _SOME = FLAGS.some_of('some', 'Which are taken.', ('x', 'y'), ('x',))
+  _ANY = FLAGS.some_of('any', 'Which more.', ('x', 'y'), (), may_be_empty=True)
+  _FILE = FLAGS.path('file', 'A file.')
+  _FILES = FLAGS.paths('files', 'More files.')
+  _RAISE = FLAGS.string('raise', 'A Python expression.')
+  _LIST = FLAGS.bool('list', 'Whether there is a list.', True)
   FLAGS.require(_KIND)
 
   def main(source='nothing'):
@@ -164,7 +164,7 @@ class RunTest(CliTestCase):
     code, _, err = self.run_one('--raise=KeyboardInterrupt()')
     self.assertEqual(code, 128 + signal.SIGINT)
     self.assertEqual(err, 'Interrupted.\n')
-    sys.modules['a_command'].FLAGS.bool('resume', False, 'Go on.')
+    sys.modules['a_command'].FLAGS.bool('resume', 'Go on.')
     _, _, err = self.run_one('--raise=KeyboardInterrupt()')
     self.assertEqual(err, 'Interrupted; pass --resume to go on.\n')
 

@@ -62,9 +62,7 @@ def transrate(
     raise ValueError(f'epsilon={epsilon} is not a positive number.')
   of_authors = form in ('experiments', 'projected')
   if not of_authors and (unit_trace is not None or per_rank is not None):
-    raise ValueError(
-      f'unit_trace and per_rank are no options of form={form!r}.'
-    )
+    raise ValueError(f'form={form!r} has no options unit_trace and per_rank.')
   features, labels = samples.check(features, labels)
   if form == 'projected':
     whole, classes, weights = _projected(features, labels)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -87,9 +88,7 @@ class Cka(Similarity):
       kernels.unbiased(matrix) if self.debiased else kernels.centred(matrix)
     )
 
-  def compare(
-    self, first: _Linear | np.ndarray, second: _Linear | np.ndarray
-  ) -> float:
+  def compare(self, first: Any, second: Any) -> float:
     if isinstance(first, _Linear):
       return first.product(second) / np.sqrt(first.own * second.own)
     return super().compare(first, second)

@@ -89,7 +89,7 @@ def unbiased(gram: np.ndarray) -> np.ndarray:
   if n < 4:
     raise ValueError(f'{n} images; the debiased form needs at least 4.')
   gram = gram - np.diag(np.diag(gram))
-  size = np.linalg.norm(gram)
+  size = float(np.linalg.norm(gram))
   sums = gram.sum(axis=0)
   centred = gram - (sums[:, None] + sums) / (n - 2)
   centred += sums.sum() / ((n - 1) * (n - 2))
@@ -101,7 +101,7 @@ def centred(gram: np.ndarray) -> np.ndarray:
   """Returns a matrix with rows and columns centred, of unit Frobenius norm."""
   means = gram.mean(axis=0)
   centred = gram - means[:, None] - means + means.mean()
-  return unit(centred, np.linalg.norm(gram))
+  return unit(centred, float(np.linalg.norm(gram)))
 
 
 def unit(matrix: np.ndarray, size: float) -> np.ndarray:

@@ -135,7 +135,9 @@ def matrix(
   """
   measure = create(name, **options)
   networks = tuple(representations)
-  counts = {network: len(x) for network, x in representations.items()}
+  counts = {
+    network: len(np.asarray(x)) for network, x in representations.items()
+  }
   if len(set(counts.values())) > 1:
     raise ValueError(f'Networks saw different numbers of images: {counts}.')
   prepared = [

@@ -31,22 +31,18 @@ _OF_APPLICATIONS = (
 )
 # They hold Python code or pickles, call any method, or read other files.
 _REFUSED = {
-  'Lambda': 'holds Python code',
-  '__lambda__': 'holds Python code',
-  '__typespec__': 'names a type of Python',
-  'FlaxLayer': 'holds Python code',
-  'JaxLayer': 'holds Python code',
-  'TorchModuleWrapper': 'holds a pickle',
-  'TFSMLayer': 'loads another file',
-  'DenseFeatures': 'may read another file',
-  'SequenceFeatures': 'may read another file',
-  'StringLookup': 'may read another file',
-  'IntegerLookup': 'may read another file',
-  'TextVectorization': 'may read another file',
-  'ClassMethod': 'calls what it names',
-  'InstanceMethod': 'calls what it names',
-  'InstanceProperty': 'calls what it names',
-  'TensorFlowOpLayer': 'holds a graph of its own',
+  name: reason
+  for reason, names in (
+    ('holds Python code', 'Lambda __lambda__ FlaxLayer JaxLayer'),
+    ('names a type of Python', '__typespec__'),
+    ('holds a pickle', 'TorchModuleWrapper'),
+    ('loads another file', 'TFSMLayer'),
+    ('may read another file', 'DenseFeatures SequenceFeatures'),
+    ('may read another file', 'StringLookup IntegerLookup TextVectorization'),
+    ('calls what it names', 'ClassMethod InstanceMethod InstanceProperty'),
+    ('holds a graph of its own', 'TensorFlowOpLayer'),
+  )
+  for name in names.split()
 }
 # Layers of Keras 2 that call a function of TensorFlow, and those that compute.
 _CALLS = ('TFOpLambda', 'SlicingOpLambda')
@@ -76,10 +72,11 @@ def check_config(config: Any) -> None:
   for entry in objects(config):
     if 'class_name' not in entry:
       continue
-    what = f'{_name_of(entry)[:60]!r} ({str(entry["class_name"])[:60]})'
+    name = str(entry.get('name') or _member_of(entry, 'name') or '')
+    what = f'{name[:60]!r} ({str(entry["class_name"])[:60]})'
     # Keras looks for the second where a module does not have the first.
-    names = [entry['class_name'], entry.get('registered_name')]
-    names = [str(name).rpartition('>')[2] for name in names if name is not None]
+    names = [entry['class_name'], entry.get('registered_name') or 'None']
+    names = [str(name).rpartition('>')[2] for name in names]
     for name in names:
       if name in _REFUSED:
         raise UnsafeGraphError(
@@ -140,10 +137,6 @@ def objects(value: Any) -> Iterator[dict]:
       value = list(value.values())
     if isinstance(value, list):
       stack.extend((item, depth + 1, uses) for item in value)
-
-
-def _name_of(entry: dict) -> str:
-  return str(entry.get('name') or _member_of(entry, 'name') or '')
 
 
 def _member_of(entry: dict, key: str) -> Any:

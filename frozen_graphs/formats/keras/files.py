@@ -8,6 +8,7 @@ was read is a copy that nobody else can change, and that copy is what is loaded.
 
 from collections.abc import Callable, Iterator
 import contextlib
+import io
 import json
 import os
 import pathlib
@@ -19,7 +20,7 @@ import zipfile
 
 import tensorflow as tf
 
-from frozen_graphs.errors import GraphError, brief
+from frozen_graphs.errors import GraphError, about, brief
 from frozen_graphs.formats.keras import checks
 from toolkit_basics import files
 
@@ -43,23 +44,18 @@ def load_model(path: str | os.PathLike):
   if not path.is_file():
     raise FileNotFoundError(f'There is no file {path}.')
   content = files.read_bounded(path, checks.MAX_BYTES, GraphError)
-  with tempfile.TemporaryDirectory() as folder:
-    copy = pathlib.Path(folder, 'copy')
+  is_zip = not content.startswith(_HDF5) and zipfile.is_zipfile(
+    io.BytesIO(content)
+  )
+  with about(path), tempfile.TemporaryDirectory() as folder:
+    # Keras chooses how to read a file by its suffix.
+    copy = pathlib.Path(folder, 'copy.keras' if is_zip else 'copy.h5')
     copy.write_bytes(content)
-    try:
-      # Keras chooses how to read a file by its suffix.
-      if content.startswith(_HDF5) or not zipfile.is_zipfile(copy):
-        copy = copy.rename(copy.with_suffix('.h5'))
-        config, version = _described(_read_hdf5, copy)
-      else:
-        copy = copy.rename(copy.with_suffix('.keras'))
-        config, version = _described(_read_zip, copy)
-      checks.check_config(config)
-      keras = _library(version)
-      with building(keras):
-        return keras.models.load_model(copy, compile=False, safe_mode=True)
-    except GraphError as error:
-      raise type(error)(f'{path}: {error}') from error
+    config, version = _described(_read_zip if is_zip else _read_hdf5, copy)
+    checks.check_config(config)
+    keras = _library(version)
+    with building(keras):
+      return keras.models.load_model(copy, compile=False, safe_mode=True)
 
 
 def _library(version: str) -> types.ModuleType:

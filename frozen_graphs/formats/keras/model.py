@@ -16,16 +16,21 @@ import re
 import sys
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import control_flow, graph_ends, variables
+from frozen_graphs import (
+  control_flow,
+  graph_ends,
+  named_graph,
+  tensors,
+  variables,
+)
 from frozen_graphs.errors import GraphError, brief
 from frozen_graphs.formats.keras import files as keras_files
 from frozen_graphs.frozen import FrozenNetwork
+from frozen_graphs.tensors import NodeDef
 
 _NOT_IN_NAMES = re.compile(r'[^A-Za-z0-9_./-]')
-NodeDef = tf.compat.v1.NodeDef
 
 # Layers' results, in the order of their computation: name and tensor.
 _Taps = list[tuple[str, tf.Tensor]]
@@ -112,7 +117,7 @@ def _named(
   """Returns nodes that name what layers return, and the outputs' names."""
   taken = {op.name for op in graph.get_operations()}
   uses, nodes, names = Counter(), [], {}
-  taps = [(f'{allowed(path)}_out', tensor) for path, tensor in taps]
+  taps = [(f'{_allowed(path)}_out', tensor) for path, tensor in taps]
   tapped = {id(tensor) for _, tensor in taps}
   taps += [
     (f'output_{number}', tensor)
@@ -127,19 +132,13 @@ def _named(
       uses[base] += 1
       name = f'{base}_{uses[base]}'
     taken.add(name)
-    nodes.append(NodeDef(op='Identity', name=name, input=[tensor.name]))
-    nodes[-1].attr['T'].type = tensor.dtype.as_datatype_enum
+    nodes.append(named_graph.identity(name, tensor))
     names[id(tensor)] = f'{name}:0'
   return nodes, tuple(names[id(tensor)] for tensor in results)
 
 
 def _frozen(traced, more: Sequence[NodeDef]) -> tf.compat.v1.GraphDef:
-  """Returns a concrete function's graph; what it captured becomes constants.
-
-  Args:
-    traced: The function.
-    more: Nodes to add.
-  """
+  """Returns a function's graph and more; what it captured becomes constants."""
   graph_def = traced.graph.as_graph_def()
   nodes = {node.name: node for node in graph_def.node}
   graph_def.node.extend(more)
@@ -156,20 +155,16 @@ def _frozen(traced, more: Sequence[NodeDef]) -> tf.compat.v1.GraphDef:
           'lookup table, for example); it cannot be frozen.'
         )
       values[name] = by_handle[id(tensor)].numpy()
-      _become_variable(nodes[name], values[name])
+      kind = tf.as_dtype(values[name].dtype)
+      fed = tensors.placeholder(name, kind, values[name].shape)
+      nodes[name].CopyFrom(fed)
+      nodes[name].op = 'VarHandleOp'
     elif nodes[name].op == 'Placeholder':  # Small ones are constants already.
       constants[name] = tensor.numpy()
   graph_def = control_flow.fold(graph_def, constants)
   for node in graph_def.node:
     node.attr.pop('_gradient_op_type', None)  # Known to this process alone.
   return variables.freeze(graph_def, lambda node: values[node.name])
-
-
-def _become_variable(node: NodeDef, value: np.ndarray) -> None:
-  node.CopyFrom(NodeDef(name=node.name, op='VarHandleOp'))
-  kind = tf.as_dtype(value.dtype)
-  node.attr['dtype'].type = kind.as_datatype_enum
-  node.attr['shape'].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
 
 
 def _inputs(model: Any):
@@ -183,7 +178,7 @@ def _inputs(model: Any):
     is_chain = isinstance(model, _classes('Sequential'))
     return tf.nest.map_structure(
       lambda t: tf.TensorSpec(
-        t.shape, t.dtype, allowed(names.get(id(t), t.name))
+        t.shape, t.dtype, _allowed(names.get(id(t), t.name))
       ),
       model.inputs[0] if is_chain else model.input,
     )
@@ -234,14 +229,14 @@ def _recorded(call, path: str, taps: _Taps):
   @functools.wraps(call)
   def recorded(*args, **kwargs):
     result = call(*args, **kwargs)
-    tensors = [t for t in tf.nest.flatten(result) if tf.is_symbolic_tensor(t)]
-    taps.extend((path, tensor) for tensor in tensors)
+    flat = tf.nest.flatten(result)
+    taps.extend((path, t) for t in flat if tf.is_symbolic_tensor(t))
     return result
 
   return recorded
 
 
-def allowed(name: str) -> str:
+def _allowed(name: str) -> str:
   """Returns a name that TensorFlow allows."""
   name = _NOT_IN_NAMES.sub('_', name)
   return name if re.match(r'[A-Za-z0-9.]', name) else f'x{name}'

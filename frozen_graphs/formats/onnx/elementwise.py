@@ -30,10 +30,6 @@ def _quotient(a, b):
   return (np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)
 
 
-def _power(a, b):
-  return np.power(a, b).astype(a.dtype)
-
-
 def _divide(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
   if a.dtype.is_floating:
     return tf.realdiv(a, b)
@@ -95,7 +91,9 @@ def _pow(node: Node, x: Operand, exponent: Operand) -> Operand:
     if np.all(exponent == 2) and exponent.size == 1:
       return x.with_axes(tf.square(x.tensor))
     exponent = exponent.astype(x.tensor.dtype.as_numpy_dtype)
-  return _compute(node, _power, tf.pow, x, exponent)
+  return _compute(
+    node, lambda a, b: np.power(a, b).astype(a.dtype), tf.pow, x, exponent
+  )
 
 
 @register_op('Mod')
@@ -192,10 +190,6 @@ def _selu(x: tf.Tensor, alpha: float, gamma: float) -> tf.Tensor:
   return gamma * _bent(x, alpha)
 
 
-def _thresholded_relu(x: tf.Tensor, alpha: float) -> tf.Tensor:
-  return tf.where(x > alpha, x, tf.zeros_like(x))
-
-
 def _hard_sigmoid(x: tf.Tensor, alpha: float, beta: float) -> tf.Tensor:
   return tf.minimum(tf.maximum(alpha * x + beta, 0.0), 1.0)
 
@@ -218,7 +212,10 @@ _ACTIVATIONS: dict[str, tuple[Callable, dict[str, Any]]] = {
   'Elu': (_elu, {'alpha': 1.0}),
   'Celu': (lambda x, alpha: _bent(x, alpha, alpha), {'alpha': 1.0}),
   'Selu': (_selu, {'alpha': 1.6732632423543772, 'gamma': 1.0507009873554805}),
-  'ThresholdedRelu': (_thresholded_relu, {'alpha': 1.0}),
+  'ThresholdedRelu': (
+    lambda x, alpha: tf.where(x > alpha, x, tf.zeros_like(x)),
+    {'alpha': 1.0},
+  ),
   'HardSigmoid': (_hard_sigmoid, {'alpha': 0.2, 'beta': 0.5}),
   'HardSwish': (lambda x: x * (tf.nn.relu6(x + 3.0) * (1 / 6)), {}),
   'Swish': (lambda x, alpha: x * tf.sigmoid(alpha * x), {'alpha': 1.0}),

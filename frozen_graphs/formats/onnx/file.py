@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 import numpy as np
 
-from frozen_graphs.errors import GraphError, about
+from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import converter
 from toolkit_basics import files
 
@@ -79,11 +79,7 @@ class OnnxGraph:
 
 
 def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
-  """Reads a file, with weights that lie beside it.
-
-  Args:
-    path: Of a model.
-    max_bytes: More than that, in all, is refused before it is read.
+  """Reads a file, with weights that lie beside it; `max_bytes` in all.
 
   Raises:
     GraphError: If the file is no ONNX model, is cut off or too large, follows
@@ -93,12 +89,9 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
   """
   onnx = converter.require('onnx', of_format='ONNX')
   content = files.read_bounded(path, max_bytes, GraphError)
-  try:
+  message = f'{path} is no ONNX model, or is cut off ({len(content)} bytes)'
+  with explaining(message, DecodeError):
     model = onnx.ModelProto.FromString(content)
-  except DecodeError as error:
-    raise GraphError(
-      f'{path} is no ONNX model, or is cut off ({len(content)} bytes).'
-    ) from error
   with about(path):
     opset = _opset(model)
     if model.functions:
@@ -150,10 +143,8 @@ class _OnnxReader:
   """Decodes one file, and reads the weights beside it within a budget."""
 
   def __init__(self, onnx, opset: int, folder: str, budget: int):
-    self._onnx = onnx
-    self._opset = opset
-    self._folder = folder
-    self._budget = budget
+    self._onnx, self._opset = onnx, opset
+    self._folder, self._budget = folder, budget
 
   def graph(self, graph) -> OnnxGraph:
     _check_texts(graph)
@@ -211,13 +202,11 @@ class _OnnxReader:
   def _array(self, tensor) -> np.ndarray:
     if tensor.data_location == self._onnx.TensorProto.EXTERNAL:
       self._load_external(tensor)
-    try:
+    what = f'the tensor {tensor.name!r} of shape {tuple(tensor.dims)}'
+    with explaining(
+      f'{what} cannot be decoded', TypeError, ValueError, KeyError
+    ):
       array = self._onnx.numpy_helper.to_array(tensor)
-    except (TypeError, ValueError, KeyError) as error:
-      raise GraphError(
-        f'the tensor {tensor.name!r} of shape {tuple(tensor.dims)} cannot be '
-        f'decoded: {error}'
-      ) from error
     return array.astype(_computed(array.dtype), copy=False)
 
   def _load_external(self, tensor) -> None:
@@ -227,11 +216,9 @@ class _OnnxReader:
     name = f'the weight {tensor.name!r} in the file {location!r}'
     path = self._beside(name, location)
     expected = math.prod(tensor.dims) * self._dtype(tensor.data_type).itemsize
-    try:
+    with explaining(f'the place of {name} is no number', ValueError):
       offset = int(entries.get('offset', 0))
       length = int(entries.get('length', expected))
-    except ValueError as error:
-      raise GraphError(f'the place of {name} is no number: {error}') from error
     if min(offset, length, expected) < 0 or length != expected:
       raise GraphError(
         f'{name} should have {length} bytes at {offset}, but its shape needs '

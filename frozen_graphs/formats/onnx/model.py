@@ -9,7 +9,7 @@ order of the file: `Relu_48` is what the 49th Relu computes. The names that the
 file gives its nodes are aliases.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import os
 
 import numpy as np
@@ -66,10 +66,10 @@ def load(
   with about(path):
     if layout not in LAYOUTS:
       raise GraphError(f'layout must be one of {LAYOUTS}, not {layout!r}.')
-    graph_def, inputs, names = _OnnxConverter(
+    shapes = {name: entry.shape for name, entry in graph.inputs.items()}
+    return _OnnxConverter(
       graph, fixed_inputs or {}, image_size, layout
-    ).convert(outputs)
-  return FrozenNetwork(graph_def, inputs, names, f'ONNX model {path}')
+    ).convert(shapes, graph.outputs, outputs, f'ONNX model {path}')
 
 
 class _OnnxConverter(converter.Converter[str]):
@@ -88,22 +88,10 @@ class _OnnxConverter(converter.Converter[str]):
       [node.name for node in graph.nodes],
       {'': None, **graph.weights, **_fixed(graph, fixed_inputs)},
     )
-    self._graph = graph
+    self._graph, self._layout = graph, layout
     self._image_size = image_size
-    self._layout = layout
 
-  def convert(self, outputs: Sequence[str] | None):
-    """Returns the graph, and the names of its inputs and outputs."""
-    wanted = self._graph.outputs
-    if outputs is not None:
-      wanted = [name for output in outputs for name in self._tensors(output)]
-    inputs = self._graph.inputs
-    return self._convert(
-      sorted(inputs, key=lambda name: len(inputs[name].shape or ()) != 4),
-      wanted,
-    )
-
-  def _tensors(self, name: str) -> Iterable[str]:
+  def _find(self, name: str) -> Sequence[str]:
     """Returns the tensors that are called so, or that a node called so has."""
     for i, node in enumerate(self._graph.nodes):
       if name in node.outputs:

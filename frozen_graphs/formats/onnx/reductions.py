@@ -115,17 +115,9 @@ def _batch_normalization(
     raise ValueError('spatial=0 is not supported')
   factor = known(scale, 'scale') / np.sqrt(known(variance, 'var') + epsilon)
   summand = known(offset, 'B') - known(mean, 'mean') * factor
-  x = as_value(x)
-  return elementwise(
-    lambda x, factor, summand: x * factor + summand,
-    x,
-    _for_channels(factor, x.rank).astype(np.float32),
-    _for_channels(summand, x.rank).astype(np.float32),
+  return _scaled_by_channel(
+    as_value(x), factor.astype(np.float32), summand.astype(np.float32)
   )
-
-
-def _for_channels(numbers: np.ndarray, rank: int) -> np.ndarray:
-  return numbers.reshape(-1, *[1] * (rank - 2))
 
 
 def _normalized(x: Value, axes: Iterable[int], epsilon: float) -> Value:
@@ -141,8 +133,8 @@ def _scaled(x: Value, scale: Operand, offset: Operand | None) -> Value:
   return result if offset is None else elementwise(tf.add, result, offset)
 
 
-def _scaled_by_channel(x: Value, scale: np.ndarray, offset: np.ndarray):
-  return _scaled(x, *(_for_channels(n, x.rank) for n in (scale, offset)))
+def _scaled_by_channel(x: Value, *numbers: np.ndarray) -> Value:
+  return _scaled(x, *(n.reshape(-1, *[1] * (x.rank - 2)) for n in numbers))
 
 
 @register_op('InstanceNormalization')
@@ -150,10 +142,8 @@ def _instance_normalization(
   node: Node, x: Operand, scale: Operand, offset: Operand
 ) -> Value:
   x = as_value(x)
-  normalized = _normalized(x, range(2, x.rank), node.get('epsilon', 1e-5))
-  return _scaled_by_channel(
-    normalized, known(scale, 'scale'), known(offset, 'B')
-  )
+  x = _normalized(x, range(2, x.rank), node.get('epsilon', 1e-5))
+  return _scaled_by_channel(x, known(scale, 'scale'), known(offset, 'B'))
 
 
 @register_op('LayerNormalization', irrelevant=('stash_type',))

@@ -20,6 +20,7 @@ Function = Callable[..., Operand | tuple[Operand, ...]]
 _OPERATIONS: Registry[tuple[Function, frozenset[str]]] = Registry(
   'ONNX operation', __package__
 )
+ops = _OPERATIONS.names
 
 _QUANTISED = frozenset({
   'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear',
@@ -30,11 +31,9 @@ _QUANTISED = frozenset({
 def register_op(
   *ops: str, irrelevant: Collection[str] = ()
 ) -> Callable[[Function], Function]:
-  """Returns a decorator that makes operations known.
+  """Returns a decorator of what converts operations.
 
-  Args:
-    *ops: Their types.
-    irrelevant: Attributes that do not change what a network computes.
+  Attributes that are irrelevant do not change what a network computes.
   """
 
   def register(function: Function) -> Function:
@@ -45,11 +44,6 @@ def register_op(
   return register
 
 
-def ops() -> tuple[str, ...]:
-  """Returns the types that are known, sorted."""
-  return tuple(sorted(_OPERATIONS))
-
-
 def convert(
   node: Node, operands: Sequence[Operand | None]
 ) -> tuple[Operand, ...]:
@@ -58,8 +52,16 @@ def convert(
   Raises:
     GraphError: If its type is not known, or it cannot be converted.
   """
+  if node.op in _QUANTISED:
+    raise GraphError(
+      f'{node} belongs to a quantised network, through which no gradient '
+      'flows; take the file with floating-point weights.'
+    )
   if node.op not in _OPERATIONS:
-    raise GraphError(_unknown(node))
+    raise GraphError(
+      f'{node} is of a type that is not known. If the encoder ends before it, '
+      'convert that part alone: outputs=[name of a node or tensor].'
+    )
   function, irrelevant = _OPERATIONS.get(node.op)
   with converter.explained(str(node)):
     results = function(node, *operands)
@@ -69,16 +71,4 @@ def convert(
     results = (results,)
   return tuple(
     r if isinstance(r, Value) else settled(boxed(r)) for r in results
-  )
-
-
-def _unknown(node: Node) -> str:
-  if node.op in _QUANTISED:
-    return (
-      f'{node} belongs to a quantised network, through which no gradient '
-      'flows; take the file with floating-point weights.'
-    )
-  return (
-    f'{node} is of a type that is not known. If the encoder ends before it, '
-    'convert that part alone: outputs=[name of a node or tensor].'
   )

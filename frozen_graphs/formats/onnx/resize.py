@@ -6,9 +6,9 @@ rows and columns, computed from the formulas of the standard
 (https://onnx.ai/onnx/operators/onnx__Resize.html).
 """
 
-import dataclasses
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -25,8 +25,7 @@ from frozen_graphs.formats.onnx.values import (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class _ResizedSide:
+class _ResizedSide(NamedTuple):
   """How one side is resized: from `given` to `wanted`, times `scale`."""
 
   given: int | None
@@ -34,8 +33,7 @@ class _ResizedSide:
   scale: float
 
 
-@dataclasses.dataclass(frozen=True)
-class _Way:
+class _Way(NamedTuple):
   mode: str
   coordinates: str = 'asymmetric'
   rounding: str = 'floor'
@@ -154,28 +152,26 @@ def _native_options(sides: list[_ResizedSide], way: _Way) -> dict | None:
     for side in sides
   )
   enlarges = all(side.scale >= 1 and side.scale % 1 == 0 for side in sides)
-  if not divides:
-    return None
-  if way.mode == 'nearest':
-    is_centred = way.coordinates in ('half_pixel', 'pytorch_half_pixel')
-    is_rounded = way.rounding in ('round_prefer_floor', 'round_prefer_ceil')
-    if is_centred and is_rounded and enlarges:  # No ties to round up or down.
-      return {'half_pixel_centers': True}
-    if way.coordinates == 'asymmetric' and way.rounding == 'floor':
-      return {}
-    return None
-  if way.mode != 'linear' or way.excludes_outside:
-    return None
-  return {
+  known = {
     'half_pixel': {'half_pixel_centers': True},
-    'pytorch_half_pixel': (
-      {'half_pixel_centers': True}
-      if all((side.wanted or 2) > 1 for side in sides)
-      else None
-    ),
+    'pytorch_half_pixel': {'half_pixel_centers': True},
     'asymmetric': {},
     'align_corners': {'align_corners': True},
-  }.get(way.coordinates)
+  }
+  if way.mode == 'nearest':
+    del known['align_corners']
+    # Without ties it does not matter whether they are rounded up or down.
+    is_rounded = enlarges and way.rounding in (
+      'round_prefer_floor',
+      'round_prefer_ceil',
+    )
+    is_asymmetric = way.coordinates == 'asymmetric'
+    is_one = way.rounding == 'floor' if is_asymmetric else is_rounded
+  else:
+    is_one = way.mode == 'linear' and not way.excludes_outside
+    if way.coordinates == 'pytorch_half_pixel':
+      is_one = is_one and all(side.wanted != 1 for side in sides)
+  return known.get(way.coordinates) if is_one and divides else None
 
 
 def _summed(

@@ -170,12 +170,7 @@ def check_size(shape: Iterable[int]) -> None:
 def elementwise(
   function: Callable[..., tf.Tensor], *operands: Operand
 ) -> Value:
-  """Returns a function of each element alone, broadcast as NumPy does.
-
-  Args:
-    function: Of tensors stored alike.
-    *operands: Of shapes that fit each other.
-  """
+  """Returns a function of each element alone, broadcast as NumPy does."""
   operands = [o if is_known(o) else as_value(o) for o in operands]
   if all(is_known(o) for o in operands):
     operands[0] = as_value(operands[0])

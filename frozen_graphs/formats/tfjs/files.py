@@ -8,7 +8,7 @@ import pathlib
 import re
 from typing import Any
 
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, explaining
 from toolkit_basics import files
 
 GRAPH_MODEL = 'graph-model'
@@ -27,12 +27,7 @@ _LAYERS = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-  """A parsed model.json.
-
-  Attributes:
-    path: Of the file.
-    content: Of the file.
-  """
+  """A parsed model.json."""
 
   path: pathlib.Path
   content: Mapping[str, Any]
@@ -42,7 +37,7 @@ class Model:
     return self.content['modelTopology']
 
 
-def find(source: str | os.PathLike) -> pathlib.Path:
+def _find(source: str | os.PathLike) -> pathlib.Path:
   """Returns the model.json that `source` is, or is the folder of."""
   path = pathlib.Path(source)
   return path / _FILE if path.is_dir() else path
@@ -50,7 +45,7 @@ def find(source: str | os.PathLike) -> pathlib.Path:
 
 def kind(source: str | os.PathLike) -> str | None:
   """Returns GRAPH_MODEL, LAYERS_MODEL or None, from the head of the file."""
-  path = find(source)
+  path = _find(source)
   if path.suffix != '.json' or not path.is_file():
     return None
   with open(path, 'rb') as file:
@@ -67,28 +62,21 @@ def read(
 ) -> Model:
   """Returns the model of `source`, a model.json or its folder.
 
-  Args:
-    source: A path.
-    expected: GRAPH_MODEL or LAYERS_MODEL.
-    max_bytes: A larger file is refused before it is read.
-
   Raises:
-    GraphError: If it is no TensorFlow.js model of the expected format.
+    GraphError: If it is no model of the expected format (GRAPH_MODEL or
+      LAYERS_MODEL), or larger than `max_bytes`.
     OSError: If it cannot be read.
   """
-  path = find(source)
+  path = _find(source)
   if not path.exists():
     raise FileNotFoundError(
       f'There is no {path}; pass the {_FILE} of a TensorFlow.js model, or the '
       'folder it is in.'
     )
   text = files.read_bounded(path, max_bytes, GraphError)
-  try:
+  message = f'{path} is not JSON, or is cut off ({len(text)} bytes)'
+  with explaining(message, ValueError, RecursionError):
     content = json.loads(text.decode('utf-8'))
-  except (ValueError, RecursionError) as error:
-    raise GraphError(
-      f'{path} is not JSON, or is cut off ({len(text)} bytes): {error}'
-    ) from error
   topology = content.get('modelTopology') if isinstance(content, dict) else None
   if not isinstance(topology, dict):
     raise GraphError(

@@ -5,21 +5,22 @@ whose constants are emptied into shards, with operations fused, and with types
 that JavaScript does not have replaced in the shards only.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+import itertools
 import os
 
 from google.protobuf import json_format
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import tensors, unfusing
-from frozen_graphs.errors import GraphError, about
+from frozen_graphs import graph, graph_ends, tensors, unfusing
+from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats.tfjs import files as tfjs_files
 from frozen_graphs.formats.tfjs import weights as tfjs_weights
 from frozen_graphs.frozen import FrozenNetwork
+from frozen_graphs.tensors import NodeDef
 
 GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
 
 
 def matches(path: str | os.PathLike) -> bool:
@@ -44,78 +45,67 @@ def load(source: str | os.PathLike) -> FrozenNetwork:
     OSError: If a file cannot be read.
   """
   model = tfjs_files.read(source, tfjs_files.GRAPH_MODEL)
-  try:
+  message = f'{model.path}: "modelTopology" is not a GraphDef in JSON'
+  with explaining(message, json_format.ParseError):
     # Some tools add fields to nodes, which the runtime does not read either.
     graph_def = json_format.ParseDict(
       model.topology, GraphDef(), ignore_unknown_fields=True
     )
-  except json_format.ParseError as error:
-    raise GraphError(
-      f'{model.path}: "modelTopology" is not a GraphDef in JSON: {error}'
-    ) from error
   weights = tfjs_weights.decode(model)
   with about(model.path):
     _fill_constants(graph_def, weights)
     nodes = unfusing.unfuse(graph_def.node)
-    _check_complete(nodes)
+    graph.check_complete(nodes)
   del graph_def.node[:]
   graph_def.node.extend(nodes)
   signature = _signature(model)
+  fed = graph_ends.placeholders(nodes)
+  named = [n for n in _named(signature, 'inputs', nodes) if n in fed]
   return FrozenNetwork(
     graph_def=graph_def,
-    inputs=_inputs(nodes, signature),
+    inputs=graph_ends.images_first(nodes, dict.fromkeys([*named, *fed])),
     outputs=_outputs(nodes, signature),
     source=f'TensorFlow.js graph model {model.path}',
   )
 
 
-def _constants(graph_def: GraphDef) -> Iterator[NodeDef]:
-  """Yields the constants of the graph and of its functions."""
-  for nodes in (
-    graph_def.node,
-    *(function.node_def for function in graph_def.library.function),
-  ):
-    yield from (node for node in nodes if node.op == 'Const')
-
-
 def _fill_constants(
   graph_def: GraphDef, weights: Mapping[str, np.ndarray]
 ) -> None:
-  """Puts the weights back into the constants.
+  """Puts the weights back into the constants of the graph and its functions.
 
   A constant keeps the type that its node states: TensorFlow.js stores float64
   as float32 and int64 as int32, but the nodes around still ask for the former.
   """
-  for node in _constants(graph_def):
-    if node.name not in weights:
-      if _is_empty(node.attr['value'].tensor):
-        raise GraphError(
-          f'The constant {node.name!r} has no value, and the manifest has no '
-          'weight of that name.'
-        )
+  functions = (f.node_def for f in graph_def.library.function)
+  for node in itertools.chain(graph_def.node, *functions):
+    if node.op != 'Const':
       continue
-    try:
-      _fill(node, weights[node.name])
-    except (LookupError, TypeError, ValueError) as error:
-      raise GraphError(f'The constant {node.name!r}: {error}') from error
+    if node.name in weights:
+      message = f'The constant {node.name!r}'
+      with explaining(message, LookupError, TypeError, ValueError):
+        _fill(node, weights[node.name])
+    elif _is_empty(node.attr['value'].tensor):
+      raise GraphError(
+        f'The constant {node.name!r} has no value, and the manifest has no '
+        'weight of that name.'
+      )
 
 
 def _fill(node: NodeDef, value: np.ndarray) -> None:
-  """Puts `value` into a constant; a ValueError or so tells what is wrong."""
   stored = node.attr['value'].tensor
   shape = tf.TensorShape(stored.tensor_shape)
   if shape.rank is not None and tuple(shape) != value.shape:
     raise ValueError(
-      f'it has the shape {tuple(shape)}, but its weight has {value.shape}.'
+      f'it has the shape {tuple(shape)}, but its weight has {value.shape}'
     )
   kind = tf.as_dtype(node.attr['dtype'].type or stored.dtype)
   if (kind == tf.string) != (value.dtype == object):
     raise ValueError(
-      f'it is of type {kind.name}, but its weight of type {value.dtype}.'
+      f'it is of type {kind.name}, but its weight of type {value.dtype}'
     )
   value = value.astype(kind.as_numpy_dtype)
-  stored.CopyFrom(tf.make_tensor_proto(value, kind, value.shape))
-  node.attr['dtype'].type = kind.as_datatype_enum
+  node.CopyFrom(tensors.constant(node.name, value, kind))
 
 
 def _is_empty(tensor) -> bool:
@@ -124,22 +114,6 @@ def _is_empty(tensor) -> bool:
   has_values = fields - {'dtype', 'tensor_shape', 'version_number'}
   elements = tf.TensorShape(tensor.tensor_shape).num_elements()
   return elements != 0 and not has_values
-
-
-def _check_complete(nodes: Iterable[NodeDef]) -> None:
-  """Raises GraphError for nodes of one name, and for missing ones."""
-  names = set()
-  for node in nodes:
-    if node.name in names:
-      raise GraphError(f'Several nodes have the name {node.name!r}.')
-    names.add(node.name)
-  for node in nodes:
-    for name in node.input:
-      if tensors.split(name)[0] not in names:
-        raise GraphError(
-          f'Node {node.name!r} needs {name!r}, which is missing; the file is '
-          'damaged.'
-        )
 
 
 def _signature(model: tfjs_files.Model) -> Mapping:
@@ -160,22 +134,8 @@ def _named(signature: Mapping, key: str, nodes: Iterable[NodeDef]) -> list[str]:
   for entry in entries.values() if isinstance(entries, dict) else ():
     match entry:
       case {'name': str(name)} if tensors.split(name)[0] in known:
-        names.append('{}:{}'.format(*tensors.split(name)))
+        names.append(tensors.name_of(tensors.split(name)))
   return names
-
-
-def _inputs(nodes: Iterable[NodeDef], signature: Mapping) -> tuple[str, ...]:
-  """Returns the tensors that can be fed, those that can be images first."""
-  placeholders = {n.name: n for n in nodes if n.op == 'Placeholder'}
-  named = _named(signature, 'inputs', nodes)
-  names = [name for name in named if tensors.split(name)[0] in placeholders]
-  names += [f'{name}:0' for name in placeholders]
-
-  def is_no_image(name: str) -> bool:
-    shape = placeholders[tensors.split(name)[0]].attr['shape'].shape
-    return shape.unknown_rank or len(shape.dim) != 4
-
-  return tuple(sorted(dict.fromkeys(names), key=is_no_image))
 
 
 def _outputs(nodes: Iterable[NodeDef], signature: Mapping) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, about
 from frozen_graphs.formats.keras import checks
 from frozen_graphs.formats.keras import files as keras_files
 from frozen_graphs.formats.keras import model as keras_model
@@ -45,17 +45,14 @@ def load(source: str | os.PathLike) -> FrozenNetwork:
   """
   model = tfjs_files.read(source, tfjs_files.LAYERS_MODEL)
   values = tfjs_weights.decode(model)
-  try:
+  with about(model.path):
     network = _built(_config(model.topology), values)
     return keras_model.freeze(
       network, f'TensorFlow.js layers model {model.path}'
     )
-  except GraphError as error:
-    raise type(error)(f'{model.path}: {error}') from error
 
 
 def _config(topology: Mapping) -> Any:
-  """Returns the configuration of the whole model."""
   version = str(topology.get('keras_version', ''))
   if version.startswith('3'):
     raise GraphError(

@@ -5,6 +5,7 @@ manifest, and cut into shards anywhere. A weight is stored as it is, as float16,
 or as uint8 or uint16 q with its own scale and minimum: q * scale + min.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 import dataclasses
 import math
@@ -46,11 +47,6 @@ class _Weight:
     return math.prod(self.shape)
 
   @property
-  def stored_bytes(self) -> int:
-    """Size in the shards, of all but strings."""
-    return _TYPES[self.stored].itemsize * self.elements
-
-  @property
   def decoded_bytes(self) -> int:
     size = 4 if self.type == 'string' else _TYPES[self.type].itemsize
     return size * self.elements
@@ -75,13 +71,9 @@ def decode(model: Model, max_bytes: int = _MAX_BYTES) -> dict[str, np.ndarray]:
   with about(model.path):
     groups = list(_groups(model))
     entries = [weight for _, group in groups for weight in group]
-    names = set()
-    for weight in entries:
-      if weight.name in names:
-        raise GraphError(
-          f'the weight {weight.name!r} is in the manifest twice.'
-        )
-      names.add(weight.name)
+    for name, count in Counter(weight.name for weight in entries).items():
+      if count > 1:
+        raise GraphError(f'the weight {name!r} is in the manifest twice.')
     total = sum(weight.decoded_bytes for weight in entries)
     if total > max_bytes:
       largest = max(entries, key=lambda weight: weight.decoded_bytes)
@@ -157,10 +149,11 @@ def _stored_as(kind: str, quantization: Any) -> tuple[str, float, float]:
   if quantization is None:
     return kind, 1.0, 0.0
   stored = quantization.get('dtype') if isinstance(quantization, dict) else None
-  if stored not in _STORAGE.get(kind, ()):
+  known = _STORAGE.get(kind, ())
+  if stored not in known:
     raise GraphError(
       f'it is of type {kind}, stored as {quantization!r}; known for {kind} are '
-      f'{list(_STORAGE.get(kind, ()))}.'
+      f'{list(known)}.'
     )
   if stored == 'float16':
     return stored, 1.0, 0.0
@@ -179,25 +172,21 @@ def _decode_group(
 ) -> Iterator[tuple[str, np.ndarray]]:
   """Yields the names and values of a group's weights."""
   size = sum(shard.stat().st_size for shard in shards)
-  with about(f'the shards {_listing(shards)} have {size} bytes'):
+  names = ', '.join(shard.name for shard in shards[:3])
+  names += f' and {len(shards) - 3} more' if len(shards) > 3 else ''
+  with about(f'the shards {names} have {size} bytes'):
     if size > max_bytes:
       raise GraphError(f'more than the {max_bytes} allowed.')
     content = memoryview(b''.join(shard.read_bytes() for shard in shards))
     offset = 0
     for weight in group:
-      start = offset
-      if weight.stored == 'string':
-        values, offset = _strings(weight, content, start)
-      else:
-        offset = start + weight.stored_bytes
+      decode_values = _strings if weight.stored == 'string' else _numbers
+      values, offset = decode_values(weight, content, offset)
       if offset > size:
         raise GraphError(
           f'the weight {weight.name!r} of shape {list(weight.shape)} ends at '
           f'byte {offset}; a shard is cut off or missing from the manifest.'
         )
-      if weight.stored != 'string':
-        stored = np.frombuffer(content[start:offset], _TYPES[weight.stored])
-        values = _dequantize(stored, weight)
       yield weight.name, values.reshape(weight.shape)
     if offset != size:
       raise GraphError(
@@ -206,21 +195,19 @@ def _decode_group(
       )
 
 
-def _listing(shards: Sequence[pathlib.Path]) -> str:
-  names = ', '.join(shard.name for shard in shards[:3])
-  return names + (f' and {len(shards) - 3} more' if len(shards) > 3 else '')
-
-
-def _dequantize(stored: np.ndarray, weight: _Weight) -> np.ndarray:
-  """Returns the values of a weight, as the TensorFlow.js runtime does."""
-  if weight.type == weight.stored:
-    return stored.astype(stored.dtype.newbyteorder('='))
-  if weight.stored == 'float16':
-    return stored.astype(np.float32)
-  values = stored.astype(np.float64) * weight.scale + weight.minimum
-  if weight.type == 'int32':
-    values = np.floor(values + 0.5)  # As JavaScript rounds.
-  return values.astype(weight.type)
+def _numbers(
+  weight: _Weight, content: memoryview, start: int
+) -> tuple[np.ndarray, int]:
+  """Returns numbers, as the TensorFlow.js runtime does, and their end."""
+  end = start + _TYPES[weight.stored].itemsize * weight.elements
+  if end > len(content):
+    return np.zeros(0), end
+  values = np.frombuffer(content[start:end], _TYPES[weight.stored])
+  if weight.type != weight.stored != 'float16':
+    values = values.astype(np.float64) * weight.scale + weight.minimum
+    if weight.type == 'int32':
+      values = np.floor(values + 0.5)  # As JavaScript rounds.
+  return values.astype(weight.type), end
 
 
 def _strings(

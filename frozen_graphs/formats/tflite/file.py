@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 import dataclasses
 import functools
+import importlib
 import math
 import os
 import struct
-import types
 from typing import Any
 
 import numpy as np
 
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import converter
 from toolkit_basics import files
 
@@ -95,12 +95,8 @@ class Operator:
       if default is None:
         raise ValueError(f'the option {option} is missing')
       return default
-    try:
+    with explaining(f'the option {option} of {self.op} is damaged', *_DAMAGES):
       return getattr(self.options, option)()
-    except _DAMAGES as error:
-      raise GraphError(
-        f'the option {option} of {self.op} is damaged: {error}'
-      ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,46 +116,29 @@ class TfliteGraph:
   outputs: tuple[int, ...]
 
 
-def _require_tflite() -> types.ModuleType:
-  """Returns the bindings of the file format."""
-  return converter.require('tflite', of_format='TensorFlow Lite')
-
-
 def _names(enumeration: type) -> Mapping[int, str]:
   """Returns the names of the numbers of an enumeration of `tflite`."""
-  return {
-    value: name
-    for name, value in vars(enumeration).items()
-    if isinstance(value, int)
-  }
+  members = vars(enumeration).items()
+  return {value: name for name, value in members if isinstance(value, int)}
 
 
 def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> TfliteGraph:
-  """Reads a file.
-
-  Args:
-    path: Of a model.
-    max_bytes: A larger file is refused before it is read.
+  """Reads the file of a model, unless it is too large.
 
   Raises:
     GraphError: If the file is no model, is cut off, or is too large.
     OSError: If it cannot be read.
   """
-  tflite = _require_tflite()
+  tflite = converter.require('tflite', of_format='TensorFlow Lite')
   content = files.read_bounded(path, max_bytes, GraphError)
   if content[4:8] != _IDENTIFIER:
     raise GraphError(
       f'{path} is no TensorFlow Lite model ({len(content)} bytes).'
     )
-  try:
+  message = f'it is damaged or cut off ({len(content)} bytes)'
+  with about(path), explaining(message, *_DAMAGES):
     graph = _TfliteReader(tflite, content).graph()
     _check(graph)
-  except GraphError as error:
-    raise GraphError(f'{path}: {error}') from error
-  except _DAMAGES as error:
-    raise GraphError(
-      f'{path} is damaged or cut off ({len(content)} bytes): {error}'
-    ) from error
   return graph
 
 
@@ -201,11 +180,10 @@ class _TfliteReader:
     if not self._model.SubgraphsLength():
       raise GraphError('it has no graph; the file is damaged.')
     main = self._model.Subgraphs(0)
+    count, number = main.TensorsLength(), main.OperatorsLength()
     return TfliteGraph(
-      tuple(map(self._tensor, map(main.Tensors, range(main.TensorsLength())))),
-      tuple(
-        map(self._operator, map(main.Operators, range(main.OperatorsLength())))
-      ),
+      tuple(self._tensor(main.Tensors(i)) for i in range(count)),
+      tuple(self._operator(main.Operators(i)) for i in range(number)),
       _numbers(main, 'Inputs'),
       _numbers(main, 'Outputs'),
     )
@@ -218,17 +196,14 @@ class _TfliteReader:
     shape = _numbers(tensor, 'Shape')
     signature = _numbers(tensor, 'ShapeSignature') or shape
     scale, zero, axis = np.zeros(0), np.zeros(0), 0
-    quantization = tensor.Quantization()
-    if quantization is not None and quantization.ScaleLength():
-      scale = quantization.ScaleAsNumpy()
+    if (given := tensor.Quantization()) is not None and given.ScaleLength():
+      scale, axis = given.ScaleAsNumpy(), given.QuantizedDimension()
       zero = np.zeros_like(scale, np.int64)
-      if quantization.ZeroPointLength():
-        zero = quantization.ZeroPointAsNumpy()
-      axis = quantization.QuantizedDimension()
+      if given.ZeroPointLength():
+        zero = given.ZeroPointAsNumpy()
     data = self._data(tensor.Buffer())
-    array = None
-    if len(data) or 0 in shape:
-      array = _array(name, kind, shape, data)
+    is_constant = len(data) or 0 in shape
+    array = _array(name, kind, shape, data) if is_constant else None
     dims = tuple(size if size >= 0 else None for size in signature)
     return TfliteTensor(name, kind, dims, scale, zero, axis, array)
 
@@ -286,4 +261,5 @@ def _array(
 @functools.cache
 def activations() -> Mapping[int, str]:
   """Returns the names of activations that are fused into operations."""
-  return _names(_require_tflite().ActivationFunctionType)
+  tflite = importlib.import_module('tflite')
+  return _names(tflite.ActivationFunctionType)

@@ -57,10 +57,10 @@ def load(
   """
   graph = tflite_file.read(path, max_bytes)
   with about(path):
-    graph_def, inputs, names = _TfliteConverter(graph).convert(outputs)
-  return FrozenNetwork(
-    graph_def, inputs, names, f'TensorFlow Lite model {path}'
-  )
+    shapes = {number: graph.tensors[number].shape for number in graph.inputs}
+    return _TfliteConverter(graph).convert(
+      shapes, graph.outputs, outputs, f'TensorFlow Lite model {path}'
+    )
 
 
 class _TfliteConverter(converter.Converter[int]):
@@ -75,23 +75,13 @@ class _TfliteConverter(converter.Converter[int]):
     )
     self._graph = graph
 
-  def convert(self, outputs: Sequence[str] | None):
-    """Returns the graph, and the names of its inputs and outputs."""
-    wanted = self._graph.outputs
-    if outputs is not None:
-      wanted = [self._tensor(output) for output in outputs]
-    inputs = sorted(
-      self._graph.inputs, key=lambda n: len(self._graph.tensors[n].shape) != 4
-    )
-    return self._convert(inputs, wanted)
-
-  def _tensor(self, name: str) -> int:
+  def _find(self, name: str) -> Sequence[int]:
     for number, tensor in enumerate(self._graph.tensors):
       if tensor.name == name:
-        return number
+        return [number]
     for i, operator in enumerate(self._graph.operators):
       if name in (self._names[i], self._aliases[i]):
-        return operator.outputs[0]
+        return operator.outputs[:1]
     raise GraphError(f'it has no tensor {name!r}.')
 
   def _input(self, key: int) -> tf.Tensor:

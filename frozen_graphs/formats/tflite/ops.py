@@ -1,6 +1,8 @@
 """TensorFlow Lite's operations, as TensorFlow's functions."""
 
 from collections.abc import Callable, Mapping
+import types
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -98,22 +100,85 @@ _PLAIN: Mapping[str, tuple[str, Callable]] = {
 }
 
 
+def _reduced(
+  function: Callable[..., tf.Tensor],
+) -> Callable[..., tf.Tensor]:
+  return lambda x, axes, keepdims: function(
+    x, integers(axes, 'the axes'), keepdims=keepdims
+  )
+
+
+def _softmax(x: tf.Tensor, beta: float) -> tf.Tensor:
+  return tf.nn.softmax(x if beta == 1 else beta * x)
+
+
+def _mirror_pad(x: tf.Tensor, paddings: Operand, mode: int) -> tf.Tensor:
+  return tf.pad(x, paddings, ('REFLECT', 'SYMMETRIC')[mode])
+
+
+def _resized(op: str) -> Callable[..., tf.Tensor]:
+  return lambda x, size, **options: getattr(tf.raw_ops, op)(
+    images=x, size=size, **options
+  )
+
+
+_KEEP = {'keepdims': 'KeepDims'}
+_RESIZE = {
+  'align_corners': 'AlignCorners',
+  'half_pixel_centers': 'HalfPixelCenters',
+}
+_LRN = {
+  'depth_radius': 'Radius',
+  'bias': 'Bias',
+  'alpha': 'Alpha',
+  'beta': 'Beta',
+}
+_ADJOINTS = {'transpose_a': ('AdjX', False), 'transpose_b': ('AdjY', False)}
+_GATHER = {'axis': ('Axis', 0), 'batch_dims': ('BatchDims', 0)}
+_BLOCK = {'block_size': 'BlockSize'}
+# As above, and the file format's option for each argument that is none of the
+# operands, perhaps with the value that it has if a file states none.
+_WITH_OPTIONS: Mapping[str, tuple[str, Callable, Mapping[str, Any]]] = {
+  'MEAN': ('Mean', _reduced(tf.reduce_mean), _KEEP),
+  'SUM': ('Sum', _reduced(tf.reduce_sum), _KEEP),
+  'REDUCE_MAX': ('Max', _reduced(tf.reduce_max), _KEEP),
+  'REDUCE_MIN': ('Min', _reduced(tf.reduce_min), _KEEP),
+  'REDUCE_PROD': ('Prod', _reduced(tf.reduce_prod), _KEEP),
+  **{
+    op: (kind, _resized(kind), _RESIZE)
+    for op, kind in (
+      ('RESIZE_BILINEAR', 'ResizeBilinear'),
+      ('RESIZE_NEAREST_NEIGHBOR', 'ResizeNearestNeighbor'),
+    )
+  },
+  'LEAKY_RELU': ('LeakyRelu', tf.nn.leaky_relu, {'alpha': 'Alpha'}),
+  'GELU': ('Mul', tf.nn.gelu, {'approximate': ('Approximate', False)}),
+  'SOFTMAX': ('Softmax', _softmax, {'beta': ('Beta', 1.0)}),
+  'LOCAL_RESPONSE_NORMALIZATION': ('LRN', tf.nn.lrn, _LRN),
+  'BATCH_MATMUL': ('BatchMatMulV2', tf.matmul, _ADJOINTS),
+  'MIRROR_PAD': ('MirrorPad', _mirror_pad, {'mode': 'Mode'}),
+  'CONCATENATION': (
+    'ConcatV2',
+    lambda *parts, axis: tf.concat(parts, axis),
+    {'axis': 'Axis'},
+  ),
+  'PACK': (
+    'Pack',
+    lambda *parts, axis: tf.stack(parts, axis),
+    {'axis': 'Axis'},
+  ),
+  'GATHER': ('GatherV2', tf.gather, _GATHER),
+  'DEPTH_TO_SPACE': ('DepthToSpace', tf.nn.depth_to_space, _BLOCK),
+  'SPACE_TO_DEPTH': ('SpaceToDepth', tf.nn.space_to_depth, _BLOCK),
+}
+
+
 def _register(
   op: str,
   kind: str,
   function: Callable[..., tf.Tensor],
-  **options: str | tuple[str, object],
+  options: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> None:
-  """Makes an operation known that one of TensorFlow's functions computes.
-
-  Args:
-    op: Its type, as the file format calls it.
-    kind: The type of operation that TensorFlow has for it.
-    function: Of the operands, and of options.
-    **options: The file format's option for each argument of the function,
-      perhaps with the value that it has if a file states none.
-  """
-
   @register_op(op, kind)
   def convert(operator: Operator, *operands: Operand) -> tf.Tensor:
     given = {
@@ -123,101 +188,8 @@ def _register(
     return function(*operands, **given)
 
 
-for _op, (_kind, _function) in _PLAIN.items():
-  _register(_op, _kind, _function)
-
-
-def _reduction(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-  return lambda x, axes, keepdims: function(
-    x, integers(axes, 'the axes'), keepdims=keepdims
-  )
-
-
-for _op, _kind, _function in (
-  ('MEAN', 'Mean', tf.reduce_mean),
-  ('SUM', 'Sum', tf.reduce_sum),
-  ('REDUCE_MAX', 'Max', tf.reduce_max),
-  ('REDUCE_MIN', 'Min', tf.reduce_min),
-  ('REDUCE_PROD', 'Prod', tf.reduce_prod),
-):
-  _register(_op, _kind, _reduction(_function), keepdims='KeepDims')
-
-for _op, _kind, _function in (
-  ('RESIZE_BILINEAR', 'ResizeBilinear', tf.raw_ops.ResizeBilinear),
-  (
-    'RESIZE_NEAREST_NEIGHBOR',
-    'ResizeNearestNeighbor',
-    tf.raw_ops.ResizeNearestNeighbor,
-  ),
-):
-  _register(
-    _op,
-    _kind,
-    lambda x, size, resize=_function, **options: resize(
-      images=x, size=size, **options
-    ),
-    align_corners='AlignCorners',
-    half_pixel_centers='HalfPixelCenters',
-  )
-
-_register('LEAKY_RELU', 'LeakyRelu', tf.nn.leaky_relu, alpha='Alpha')
-_register('GELU', 'Mul', tf.nn.gelu, approximate=('Approximate', False))
-_register(
-  'SOFTMAX',
-  'Softmax',
-  lambda x, beta: tf.nn.softmax(x if beta == 1 else beta * x),
-  beta=('Beta', 1.0),
-)
-_register(
-  'LOCAL_RESPONSE_NORMALIZATION',
-  'LRN',
-  tf.nn.local_response_normalization,
-  depth_radius='Radius',
-  bias='Bias',
-  alpha='Alpha',
-  beta='Beta',
-)
-_register(
-  'BATCH_MATMUL',
-  'BatchMatMulV2',
-  tf.matmul,
-  transpose_a=('AdjX', False),
-  transpose_b=('AdjY', False),
-)
-_register(
-  'MIRROR_PAD',
-  'MirrorPad',
-  lambda x, pads, mode: tf.pad(x, pads, ('REFLECT', 'SYMMETRIC')[mode]),
-  mode='Mode',
-)
-_register(
-  'CONCATENATION',
-  'ConcatV2',
-  lambda *parts, axis: tf.concat(parts, axis),
-  axis='Axis',
-)
-_register(
-  'PACK', 'Pack', lambda *parts, axis: tf.stack(parts, axis), axis='Axis'
-)
-_register(
-  'GATHER',
-  'GatherV2',
-  tf.gather,
-  axis=('Axis', 0),
-  batch_dims=('BatchDims', 0),
-)
-_register(
-  'DEPTH_TO_SPACE',
-  'DepthToSpace',
-  tf.nn.depth_to_space,
-  block_size='BlockSize',
-)
-_register(
-  'SPACE_TO_DEPTH',
-  'SpaceToDepth',
-  tf.nn.space_to_depth,
-  block_size='BlockSize',
-)
+for _op, _entry in (*_PLAIN.items(), *_WITH_OPTIONS.items()):
+  _register(_op, *_entry)
 
 
 @register_op('STRIDED_SLICE', 'StridedSlice')
@@ -239,14 +211,12 @@ def _strided_slice(
 
 @register_op('SPLIT', 'Split')
 def _split(operator: Operator, axis: Operand, x: Operand):
-  axis = known(axis, 'the axis').item()
-  return tuple(tf.split(x, len(operator.outputs), axis))
+  return tuple(tf.split(x, len(operator.outputs), _number(axis)))
 
 
 @register_op('SPLIT_V', 'SplitV')
 def _split_v(operator: Operator, x: Operand, sizes: Operand, axis: Operand):
-  axis = known(axis, 'the axis').item()
-  return tuple(tf.split(x, integers(sizes, 'the sizes'), axis))
+  return tuple(tf.split(x, integers(sizes, 'the sizes'), _number(axis)))
 
 
 @register_op('UNPACK', 'Unpack')
@@ -278,16 +248,14 @@ def _squeeze(operator: Operator, x: Operand) -> tf.Tensor:
   return tf.squeeze(x, [int(axis) for axis in axes] or None)
 
 
-def _strides(operator: Operator) -> tuple[int, int]:
-  return operator.get('StrideH'), operator.get('StrideW')
+def _window(operator: Operator) -> tuple[tuple[int, int], str]:
+  """Returns the strides and the padding."""
+  strides = operator.get('StrideH'), operator.get('StrideW')
+  return strides, _PADDINGS[operator.get('Padding')]
 
 
 def _dilations(operator: Operator) -> tuple[int, int]:
   return operator.get('DilationHFactor'), operator.get('DilationWFactor')
-
-
-def _padding(operator: Operator) -> str:
-  return _PADDINGS[operator.get('Padding')]
 
 
 def _with_bias(x: tf.Tensor, bias: Operand | None) -> tf.Tensor:
@@ -305,13 +273,9 @@ def _conv(
   # One convolution for each group: CPUs have no gradient of all at once.
   parts = [
     tf.nn.conv2d(
-      part,
-      tf.constant(part_kernel),
-      _strides(operator),
-      _padding(operator),
-      dilations=_dilations(operator),
+      part, of_part, *_window(operator), dilations=_dilations(operator)
     )
-    for part, part_kernel in zip(
+    for part, of_part in zip(
       tf.split(x, groups, axis=3) if groups > 1 else [x],
       np.split(kernel, groups, axis=3),
       strict=True,
@@ -325,14 +289,14 @@ def _depthwise(
   operator: Operator, x: tf.Tensor, w: Operand, b: Operand | None = None
 ) -> tf.Tensor:
   kernel = known(w, 'the kernel')[0]
-  strides = _strides(operator)
+  strides, padding = _window(operator)
   if len(set(strides)) > 1:
     raise ValueError(f'different strides {strides} are not supported')
   result = tf.nn.depthwise_conv2d(
     x,
     tf.constant(kernel.reshape(*kernel.shape[:2], x.shape[3], -1)),
     [1, *strides, 1],
-    _padding(operator),
+    padding,
     dilations=_dilations(operator),
   )
   return _with_bias(result, b)
@@ -349,10 +313,9 @@ def _transpose_conv(
   kernel = known(w, 'the kernel').transpose(1, 2, 0, 3)
   # As many images as there are, whatever the file was made for.
   shape = tf.concat([tf.shape(x)[:1], tf.cast(shape[1:], tf.int32)], 0)
-  result = tf.nn.conv2d_transpose(
-    x, tf.constant(kernel), shape, _strides(operator), _padding(operator)
+  return _with_bias(
+    tf.nn.conv2d_transpose(x, kernel, shape, *_window(operator)), b
   )
-  return _with_bias(result, b)
 
 
 @register_op('FULLY_CONNECTED', 'MatMul')
@@ -361,10 +324,7 @@ def _fully_connected(
 ) -> tf.Tensor:
   if operator.get('WeightsFormat'):
     raise ValueError('shuffled weights are not supported')
-  if isinstance(w, np.ndarray):
-    w = tf.constant(w.T)
-  else:
-    w = tf.transpose(w)
+  w = tf.constant(w.T) if isinstance(w, np.ndarray) else tf.transpose(w)
   x = tf.convert_to_tensor(x)
   if not operator.get('KeepNumDims') and x.shape.rank != 2:
     x = tf.reshape(x, [-1, w.shape[0]])
@@ -372,16 +332,12 @@ def _fully_connected(
   return result if b is None else tf.add(result, b)
 
 
-def _pool(operator: Operator, x: tf.Tensor, pool: Callable) -> tf.Tensor:
-  window = operator.get('FilterHeight'), operator.get('FilterWidth')
-  return pool(x, window, _strides(operator), _padding(operator))
+def _pool(op: str, kind: str, pool: Callable[..., tf.Tensor]) -> None:
+  @register_op(op, kind)
+  def convert(operator: Operator, x: tf.Tensor) -> tf.Tensor:
+    size = operator.get('FilterHeight'), operator.get('FilterWidth')
+    return pool(x, size, *_window(operator))
 
 
-@register_op('AVERAGE_POOL_2D', 'AvgPool')
-def _average_pool(operator: Operator, x: tf.Tensor) -> tf.Tensor:
-  return _pool(operator, x, tf.nn.avg_pool2d)
-
-
-@register_op('MAX_POOL_2D', 'MaxPool')
-def _max_pool(operator: Operator, x: tf.Tensor) -> tf.Tensor:
-  return _pool(operator, x, tf.nn.max_pool2d)
+_pool('AVERAGE_POOL_2D', 'AvgPool', tf.nn.avg_pool2d)
+_pool('MAX_POOL_2D', 'MaxPool', tf.nn.max_pool2d)

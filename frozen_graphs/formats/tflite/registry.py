@@ -24,26 +24,17 @@ Function = Callable[..., Operand | tuple[Operand, ...]]
 _OPERATIONS: Registry[tuple[Function, str]] = Registry(
   'operation of TensorFlow Lite', __package__
 )
+ops = _OPERATIONS.names
 
 
 def register_op(op: str, kind: str) -> Callable[[Function], Function]:
-  """Returns a decorator that makes an operation known.
-
-  Args:
-    op: Its type, as the file format calls it.
-    kind: The type of operation that TensorFlow has for it.
-  """
+  """Returns a decorator of what converts `op`; TensorFlow calls it `kind`."""
 
   def register(function: Function) -> Function:
     _OPERATIONS.register(op)((function, kind))
     return function
 
   return register
-
-
-def ops() -> tuple[str, ...]:
-  """Returns the types that are known, sorted."""
-  return tuple(sorted(_OPERATIONS))
 
 
 def kind(operator: Operator) -> str:
@@ -66,13 +57,9 @@ def convert(
 ) -> tuple[Operand, ...]:
   """Returns the results of an operator, its activation split off.
 
-  Args:
-    operator: Which.
-    operands: Of it.
-    where: Name of its result, for messages.
-
   Raises:
-    GraphError: If its type is not known, or it cannot be converted.
+    GraphError: If its type is not known, or it cannot be converted; the message
+      says `where`, by the name of its result.
   """
   described = f'the operation {operator.op} (which computes {where!r})'
   if operator.op not in _OPERATIONS:
@@ -92,9 +79,7 @@ def convert(
 
 def known(operand: Operand, what: str) -> np.ndarray:
   """Returns the value of an operand that must not depend on the input."""
-  value = operand
-  if isinstance(operand, tf.Tensor):
-    value = tf.get_static_value(operand)
+  value = tf.get_static_value(operand)
   if value is None:
     raise ValueError(f'{what} depends on the input')
   return np.asarray(value)

@@ -3,7 +3,7 @@
 Both containers of `torch.save` are read: the one since PyTorch 1.6, a zip
 archive of data.pkl and one entry a storage; and the older one, in which five
 pickles are followed by the raw storages. The pickles are interpreted as data,
-see `torch_pickle`.
+see `pickles`.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ import zipfile
 
 import numpy as np
 
-from frozen_graphs.errors import GraphError, about
-from frozen_graphs.formats.torch import pickles as torch_pickle
-from frozen_graphs.formats.torch.records import (
+from frozen_graphs.errors import GraphError, about, explaining
+from frozen_graphs.formats.torch import pickles
+from frozen_graphs.formats.torch.pickles import (
   BFLOAT16,
   SAVE_WEIGHTS,
   Storage,
@@ -31,6 +31,11 @@ _ZIP_MAGIC = b'PK\x03\x04'
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _MAX_PICKLE_BYTES = 2**26
+# All that the module raises for what is wrong in an archive.
+_ZIP_ERRORS = (
+  zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError,
+  ValueError, struct.error,
+)  # fmt: skip
 
 # Where training scripts put the weights beside other things.
 _NESTED_KEYS = ('state_dict', 'model_state_dict', 'model', 'net', 'network')
@@ -69,30 +74,13 @@ def load_state_dict(
     with open(path, 'rb') as file:
       is_zip = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
       file.seek(0)
-      if is_zip:
-        return _load_zip(file, size, max_bytes)
-      content, read = _open_legacy(file, size)
-      return _arrays(_state_dict(content), read, max_bytes)
-
-
-def _load_zip(
-  file: BinaryIO, size: int, max_bytes: int
-) -> dict[str, np.ndarray]:
-  try:
-    with zipfile.ZipFile(file) as archive:
-      content, read = _open_zip(archive, size)
-      return _arrays(_state_dict(content), read, max_bytes)
-  except GraphError:
-    raise
-  # All that the module raises for what is wrong in an archive.
-  except (
-    zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError,
-    ValueError, struct.error,
-  ) as error:  # fmt: skip
-    reason = str(error) or type(error).__name__
-    raise GraphError(
-      f'the zip archive is damaged or cut off ({reason}).'
-    ) from error
+      if not is_zip:
+        return _arrays(*_open_legacy(file, size), max_bytes)
+      with (
+        explaining('the zip archive is damaged or cut off', *_ZIP_ERRORS),
+        zipfile.ZipFile(file) as archive,
+      ):
+        return _arrays(*_open_zip(archive, size), max_bytes)
 
 
 def _open_zip(archive: zipfile.ZipFile, size: int) -> tuple[Any, _Reader]:
@@ -108,12 +96,12 @@ def _open_zip(archive: zipfile.ZipFile, size: int) -> tuple[Any, _Reader]:
       )
   if sum(entry.file_size for entry in entries.values()) > size:
     raise GraphError('the entries of the zip archive overlap.')
-  pickles = [name for name in entries if re.fullmatch('[^/]*/data.pkl', name)]
-  if len(pickles) != 1:
+  names = [name for name in entries if re.fullmatch('[^/]*/data.pkl', name)]
+  if len(names) != 1:
     raise GraphError(
       'the zip archive has no single data.pkl, so torch.save did not write it.'
     )
-  prefix = pickles[0].removesuffix('data.pkl')
+  prefix = names[0].removesuffix('data.pkl')
   if f'{prefix}constants.pkl' in entries:
     raise GraphError(
       f'it is a TorchScript program, not a file of weights. {SAVE_WEIGHTS}'
@@ -122,11 +110,11 @@ def _open_zip(archive: zipfile.ZipFile, size: int) -> tuple[Any, _Reader]:
     order = archive.read(f'{prefix}byteorder')
     if order != b'little':
       raise GraphError(f'its byte order is {order[:20]!r}, not little-endian.')
-  length = entries[pickles[0]].file_size
+  length = entries[names[0]].file_size
   if length > _MAX_PICKLE_BYTES:
     raise GraphError(f'data.pkl has {length} bytes.')
-  with archive.open(pickles[0]) as file:
-    content, _ = torch_pickle.read(file, length)
+  with archive.open(names[0]) as file:
+    content, _ = pickles.read(file, length)
 
   def read(storage: Storage) -> bytes:
     entry = entries.get(f'{prefix}data/{storage.key}')
@@ -140,7 +128,7 @@ def _open_zip(archive: zipfile.ZipFile, size: int) -> tuple[Any, _Reader]:
 def _open_legacy(file: BinaryIO, size: int) -> tuple[Any, _Reader]:
   """Returns the unpickled content, and how its storages are read."""
   try:
-    magic, _ = torch_pickle.read(file, size)
+    magic, _ = pickles.read(file, size)
   except GraphError:
     magic = None
   if magic != _LEGACY_MAGIC:
@@ -148,14 +136,14 @@ def _open_legacy(file: BinaryIO, size: int) -> tuple[Any, _Reader]:
       'it is neither a zip archive nor begins as files of torch.save do; is '
       'it a complete .pth or .pt file?'
     )
-  protocol, _ = torch_pickle.read(file, size)
-  system, _ = torch_pickle.read(file, size)
+  protocol, _ = pickles.read(file, size)
+  system, _ = pickles.read(file, size)
   if protocol != _LEGACY_PROTOCOL:
     raise GraphError(f'its protocol is not {_LEGACY_PROTOCOL}.')
   if not isinstance(system, dict) or system.get('little_endian') is not True:
     raise GraphError('its byte order is not little-endian.')
-  content, known = torch_pickle.read(file, size)
-  keys, _ = torch_pickle.read(file, size)
+  content, known = pickles.read(file, size)
+  keys, _ = pickles.read(file, size)
   if not isinstance(keys, list) or not all(
     type(key) is str and key in known for key in keys
   ):
@@ -218,12 +206,12 @@ def _holds_tensors(value: Any) -> bool:
 
 
 def _arrays(
-  tensors: dict[str, Any], read: _Reader, max_bytes: int
+  content: Any, read: _Reader, max_bytes: int
 ) -> dict[str, np.ndarray]:
   """Returns the tensors as arrays; each storage is read once."""
   storages: dict[str, bytes] = {}
   arrays, total = {}, 0
-  for name, tensor in tensors.items():
+  for name, tensor in _state_dict(content).items():
     if type(tensor) is not TensorView or type(name) is not str:
       continue
     with about(f'variable {name!r}'):
@@ -249,18 +237,15 @@ def _array(tensor: TensorView, content: bytes) -> np.ndarray:
     raise GraphError(f'its part of storage {storage.key!r} goes beyond it.')
   steps = zip(tensor.shape, tensor.strides, strict=True)
   used = 1 + sum((size - 1) * stride for size, stride in steps)
-  if 0 in tensor.shape:
-    used = 0
+  used = 0 if 0 in tensor.shape else used
   if tensor.offset + used > storage.length:
     raise GraphError(
       f'it reaches to element {tensor.offset + used} of a storage of '
       f'{storage.length}.'
     )
-  elements = np.frombuffer(content, storage.dtype)[
-    storage.start : storage.start + storage.length
-  ]
+  elements = np.frombuffer(content, storage.dtype)
   view = np.lib.stride_tricks.as_strided(
-    elements[tensor.offset :],
+    elements[storage.start + tensor.offset :],
     tensor.shape,
     [stride * storage.dtype.itemsize for stride in tensor.strides],
     writeable=False,

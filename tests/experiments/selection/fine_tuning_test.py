@@ -41,7 +41,7 @@ class FineTuningTest(absltest.TestCase):
   def test_the_encoder_itself_is_changed_and_its_file_is_not(self):
     encoder = self.encoders[0]
     content = pathlib.Path(encoder.graph).read_bytes()
-    network = fine_tuning.Network(encoder, self.classes, _RECIPE, 0)
+    network = fine_tuning.TunedNetwork(encoder, self.classes, _RECIPE, 0)
     fetch = network._features, {network._input: np.ones((1, 16, 16, 3))}
     before = network._session.run(*fetch)
     network.train(self.images, np.arange(60), 0)

@@ -1,5 +1,6 @@
 """Tests of scores beside the truth, and of the tables made of them."""
 
+import dataclasses
 import pathlib
 from unittest import mock
 
@@ -72,6 +73,21 @@ class StudyTest(absltest.TestCase):
       cls.near,
     )
 
+  def test_other_features_are_scored_anew(self):
+    changed = dataclasses.replace(
+      self.features['n1'], values=-self.features['n1'].values
+    )
+    with mock.patch.object(study, '_conduct', side_effect=KeyError('anew')):
+      with self.assertRaisesRegex(KeyError, 'anew'):
+        study.conduct(
+          self.cases,
+          self.data,
+          {**self.features, 'n1': changed},
+          _SETTINGS,
+          self.output,
+          _track,
+        )
+
   def test_scores_are_those_of_the_measures_and_larger_is_better(self):
     outcome = self.outcomes[0]
     target = self.data.targets['classes']
@@ -111,7 +127,7 @@ class StudyTest(absltest.TestCase):
     np.testing.assert_allclose(found, standing[1:])
 
   def test_a_resumed_run_computes_nothing_and_finds_the_same(self):
-    with mock.patch.object(study, '_conduct', None):
+    with mock.patch.object(study, '_conduct', side_effect=AssertionError):
       again = self.conduct()
     self.assertEqual(again, self.outcomes)
 

@@ -63,16 +63,18 @@ class ClassFoldersTest(absltest.TestCase):
       bank_testing.write_images(self.folder / 'data' / name, 12, seed=seed)
 
   def test_a_share_of_each_class_is_set_aside(self):
-    data = targets.class_folders(self.folder / 'data', None, 100, 16)
+    data = targets.class_folders(self.folder / 'data', None, 100, (16, 16))
     target = data.targets['data']
     self.assertEqual(data.images.shape, (24, 16, 16, 3))
     test = target.labels[target.rows >= data.num_train]
     np.testing.assert_array_equal(np.bincount(test), [4, 4])
 
   def test_labels_are_those_of_the_folders(self):
-    data = targets.class_folders(self.folder / 'data', None, 100, 20)
+    data = targets.class_folders(self.folder / 'data', None, 100, (20, 20))
     target = data.targets['data']
-    own = targets.class_folders(self.folder / 'data', None, 100, 20, seed=5)
+    own = targets.class_folders(
+      self.folder / 'data', None, 100, (20, 20), seed=5
+    )
     self.assertNotEqual(data.digest(), own.digest())
     for label in (0, 1):
       pictures = {i.tobytes() for i in data.images[target.labels == label]}
@@ -83,7 +85,7 @@ class ClassFoldersTest(absltest.TestCase):
     bank_testing.write_images(self.folder / 'test' / 'cats', 3)
     bank_testing.write_images(self.folder / 'test' / 'dogs', 2)
     data = targets.class_folders(
-      self.folder / 'data', self.folder / 'test', 100, 16
+      self.folder / 'data', self.folder / 'test', 100, (16, 16)
     )
     self.assertEqual(data.num_train, 24)
     self.assertLen(data.images, 29)
@@ -91,19 +93,19 @@ class ClassFoldersTest(absltest.TestCase):
   def test_what_is_no_folder_of_classes_is_refused(self):
     data = self.folder / 'data'
     with self.assertRaisesRegex(ValueError, 'no folder'):
-      targets.class_folders(self.folder / 'none', None, 100, 16)
+      targets.class_folders(self.folder / 'none', None, 100, (16, 16))
     with self.assertRaisesRegex(ValueError, 'beside the folders of its class'):
-      targets.class_folders(data / 'cats', None, 100, 16)
+      targets.class_folders(data / 'cats', None, 100, (16, 16))
     bank_testing.write_images(self.folder / 'test' / 'birds', 3)
     with self.assertRaisesRegex(ValueError, r"lacks: \['birds'\]"):
-      targets.class_folders(data, self.folder / 'test', 100, 16)
+      targets.class_folders(data, self.folder / 'test', 100, (16, 16))
 
 
 class ScenesTest(absltest.TestCase):
   def test_targets_follow_the_labels_of_the_scenes(self):
     folder = self.create_tempdir().full_path
     names = ('shape_class', 'mean_depth', 'camera_pitch', 'wall_distance')
-    data = targets.scenes(folder, names[1:], 40, 12, 16, num_classes=4)
+    data = targets.scenes(folder, names[1:], 40, 12, (16, 16), num_classes=4)
     self.assertEqual(data.images.shape, (52, 16, 16, 3))
     for name in names[1:]:
       target = data.targets[name]
@@ -114,7 +116,7 @@ class ScenesTest(absltest.TestCase):
           target.values[target.labels == label + 1].min(),
         )
     with self.assertRaisesRegex(ValueError, "No target 'colour'"):
-      targets.scenes(folder, ('colour',), 40, 12, 16)
+      targets.scenes(folder, ('colour',), 40, 12, (16, 16))
 
 
 if __name__ == '__main__':

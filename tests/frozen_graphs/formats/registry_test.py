@@ -5,6 +5,7 @@ import pathlib
 
 from absl.testing import absltest, parameterized
 import tensorflow as tf
+import tf_keras
 
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats import registry
@@ -70,8 +71,9 @@ class RegistryTest(parameterized.TestCase):
     self.assertEqual(registry.of(self.folder / 'a.ckpt').name, 'checkpoint')
 
   def test_keras_models_are_recognised(self):
-    model = tf.keras.Sequential([tf.keras.Input((4, 4, 3))])
-    self.assertEqual(registry.of(model).name, 'keras_model')
+    for keras in (tf.keras, tf_keras):
+      model = keras.Sequential([keras.Input((4, 4, 3))])
+      self.assertEqual(registry.of(model).name, 'keras_model')
 
   @parameterized.parameters('absent', 'absent.pb', 'absent.keras')
   def test_what_is_not_there_is_said_not_to_be(self, name):

@@ -4,6 +4,7 @@ import dataclasses
 
 from absl.testing import absltest, parameterized
 import numpy as np
+import pytest
 
 from probe_data import scene_labels, scenes
 from taskonomy_models.mini import tasks as mini_tasks
@@ -40,6 +41,7 @@ class MiniTrainingTest(parameterized.TestCase):
     self.assertLess(results['train_loss'], 0.8 * results['constant_loss'])
     self.assertAlmostEqual(results['constant_loss'], 1, delta=0.01)
 
+  @pytest.mark.slow
   def test_a_common_start_is_common_and_an_own_start_is_not(self):
     data = _data('class_places', number=16)
     still = mini_training.Recipe(

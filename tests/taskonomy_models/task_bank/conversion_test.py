@@ -243,7 +243,7 @@ class ConversionTest(_SmallTest):
       self._convert(only=['edge2d'])
 
   def test_file_that_only_pretends_to_be_the_release_needs_a_flag(self):
-    released = task_bank.encoders()['curvature'].pytorch_files()[0].path
+    released = task_bank.encoders()['curvature'].files('pytorch')[0].path
     path = self.source / released
     (self.source / 'curvature_encoder.pth').rename(path)
     report = self._convert(only=['curvature'])
@@ -411,7 +411,7 @@ class DownloadTest(parameterized.TestCase):
       task_bank_download.fetch(wanted, self.folder)
     message = str(caught.exception)
     self.assertIn(wanted[1].urls[0], message)
-    self.assertIn(f'--source={self.folder}', message)
+    self.assertIn(f'`source={self.folder}`', message)
     self.assertNotIn('autoencoding', message)
     self.assertEqual(calls, [wanted[0].urls[0], *wanted[1].urls])
 

@@ -56,7 +56,7 @@ class FindTest(_FolderTest):
 
   def test_files_of_the_pytorch_release(self):
     for encoder in task_bank.encoders().values():
-      self._touch(encoder.pytorch_files()[0].path)
+      self._touch(encoder.files('pytorch')[0].path)
     self._touch(f'normal_decoder-{_SHA}.pth')
     found = task_bank_files.find(self.folder)
     self.assertEqual(list(found.sources), list(task_bank.encoders()))
@@ -269,7 +269,7 @@ class DigestTest(_FolderTest):
       source = TorchFile(encoder, path, stated)
       self.assertEqual(source.is_released(digest), expected)
     with self.assertRaisesRegex(
-      GraphError, f'x.pth is not.*{_SHA}.*--allow_unknown_digests'
+      GraphError, f'x.pth is not.*{_SHA}.*`allow_unknown_digests=True`'
     ):
       TorchFile(encoder, path, released).is_released(_SHA)
 

@@ -17,7 +17,7 @@ class TaskBankTest(parameterized.TestCase):
 
   def test_files_of_the_pytorch_release_are_named_for_their_digests(self):
     files = [
-      f for e in task_bank.encoders().values() for f in e.pytorch_files()
+      f for e in task_bank.encoders().values() for f in e.files('pytorch')
     ]
     self.assertLen({file.sha256 for file in files}, 20)
     self.assertLen({file.path.split('-')[0] for file in files}, 20)
@@ -38,11 +38,11 @@ class TaskBankTest(parameterized.TestCase):
   def test_some_names_and_digests_of_the_pytorch_release(
     self, task, name, digest
   ):
-    (file,) = task_bank.encoders()[task].pytorch_files()
+    (file,) = task_bank.encoders()[task].files('pytorch')
     self.assertStartsWith(file.path, f'{name}_encoder-{digest}')
 
   def test_files_of_the_tensorflow_release(self):
-    files = task_bank.encoders()['edge2d'].tensorflow_files()
+    files = task_bank.encoders()['edge2d'].files('tensorflow')
     self.assertEqual(
       [file.path for file in files],
       [

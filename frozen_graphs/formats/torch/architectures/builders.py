@@ -6,7 +6,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats.torch import files as torch_files
 from frozen_graphs.formats.torch.architectures import (
   craft,
@@ -60,10 +60,8 @@ def freeze(
   with tf.Graph().as_default() as graph:
     shape = [None, None, None, 3]
     images = tf.compat.v1.placeholder(tf.float32, shape, 'input')
-    try:
+    with about(source), explaining('The weights do not fit', ValueError):
       ends = builder(images, weights)
-    except (GraphError, ValueError) as error:
-      raise GraphError(f'{source}: {error}') from error
     for name, tensor in ends.items():
       tf.identity(tensor, name=name)
   return FrozenNetwork(
@@ -86,11 +84,9 @@ def _read_h5(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if isinstance(item, h5py.Dataset):
       arrays[name] = item[()]
 
-  try:
-    with h5py.File(path, 'r') as file:
-      file.visititems(visit)
-  except OSError as error:
-    if not os.path.exists(path):
-      raise
-    raise GraphError(f'{path} is not a whole HDF5 file: {error}') from error
+  with (
+    explaining(f'{path} is not a whole HDF5 file', OSError),
+    h5py.File(path, 'r') as file,
+  ):
+    file.visititems(visit)
   return arrays

@@ -4,8 +4,6 @@ Weights that were ported from TensorFlow to PyTorch, so padding is TensorFlow's.
 Width and depth are read off the weights: one builder for Lite0 to Lite4.
 """
 
-import itertools
-
 import tensorflow as tf
 
 from frozen_graphs.formats.torch.architectures import inverted_residuals, layers
@@ -13,6 +11,11 @@ from frozen_graphs.formats.torch.architectures.layers import Weights
 
 _EPSILON = 1e-3
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
+_PARTS = (
+  ('_expand_conv', '_bn0'),
+  ('_depthwise_conv', '_bn1'),
+  ('_project_conv', '_bn2'),
+)
 
 
 def build(images: tf.Tensor, weights: Weights) -> dict[str, tf.Tensor]:
@@ -24,23 +27,14 @@ def build(images: tf.Tensor, weights: Weights) -> dict[str, tf.Tensor]:
   """
   names = '_conv_stem', '_bn0'
   x = layers.normalised(images, weights, *names, _EPSILON, stride=2)
-  blocks = []
-  for number in itertools.count():
-    block = f'_blocks.{number}'
-    parts = [
-      (f'{block}.{convolution}', f'{block}.{norm}')
-      for convolution, norm in (
-        ('_expand_conv', '_bn0'),
-        ('_depthwise_conv', '_bn1'),
-        ('_project_conv', '_bn2'),
-      )
-      if f'{block}.{convolution}.weight' in weights
-    ]
-    if not parts:
-      break
-    blocks.append(parts)
-  x = inverted_residuals.chain(
-    tf.nn.relu6(x), weights, blocks, _STRIDES, _EPSILON, same_padding=True
+  x, _ = inverted_residuals.chain(
+    tf.nn.relu6(x),
+    weights,
+    lambda i: [(f'_blocks.{i}.{a}', f'_blocks.{i}.{b}') for a, b in _PARTS],
+    0,
+    _STRIDES,
+    _EPSILON,
+    same_padding=True,
   )
   x = layers.normalised(x, weights, '_conv_head', '_bn1', _EPSILON)
   head = tf.nn.relu6(x)

@@ -5,46 +5,51 @@ depthwise convolution, projection by a 1x1 convolution without activation, and
 a shortcut where the shape stays the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import itertools
 
 import tensorflow as tf
 
 from frozen_graphs.formats.torch.architectures import layers
 from frozen_graphs.formats.torch.architectures.layers import Padding, Weights
 
-# Names of a block's convolutions and their normalizations: two, or three if it
-# begins with an expansion.
-Block = Sequence[tuple[str, str]]
+# By a block's number, the names of its convolutions and their normalizations:
+# an expansion, which may be absent, a depthwise one and a projection.
+Block = Callable[[int], Sequence[tuple[str, str]]]
 
 
 def chain(
   x: tf.Tensor,
   weights: Weights,
-  blocks: Sequence[Block],
+  block: Block,
+  first: int,
   strides: Sequence[int],
   epsilon: float,
   same_padding: bool,
-) -> tf.Tensor:
-  """Returns the result of blocks.
+) -> tuple[tf.Tensor, int]:
+  """Returns the result of all blocks that there are, and the next number.
 
   Args:
     x: [N, h, w, channels].
     weights: In PyTorch's layout.
-    blocks: In order.
+    block: Names the parts of a block.
+    first: Number of the first block.
     strides: Of the first block of each stage; a stage ends where the number of
       channels changes.
     epsilon: Of the batch normalization.
     same_padding: TensorFlow's SAME, or else PyTorch's half of the kernel.
 
-  Returns:
-    [N, h', w', channels'].
   """
   stage, width = -1, None
-  for *expansion, depthwise, projection in blocks:
+  for number in itertools.count(first):
+    parts = [n for n in block(number) if f'{n[0]}.weight' in weights]
+    if not parts:
+      return x, number
+    *expansion, depthwise, projection = parts
     channels = weights.shape(f'{projection[0]}.weight')[0]
-    first = channels != width
-    stage, width = stage + first, channels
-    stride = strides[stage] if first else 1
+    begins = channels != width
+    stage, width = stage + begins, channels
+    stride = strides[stage] if begins else 1
     kernel = weights.shape(f'{depthwise[0]}.weight')[-1]
     padding: Padding = 'SAME' if same_padding else kernel // 2
     shortcut = x
@@ -55,4 +60,3 @@ def chain(
     x = layers.normalised(x, weights, *projection, epsilon)
     if stride == 1 and shortcut.shape[-1] == channels:
       x += shortcut
-  return x

@@ -90,19 +90,6 @@ def convolution(
   return x
 
 
-def batch_norm(
-  x: tf.Tensor, weights: Weights, name: str, epsilon: float
-) -> tf.Tensor:
-  """A batch normalization of PyTorch in inference mode."""
-  scale, offset, mean, variance = (
-    tf.constant(weights.take(f'{name}.{part}'))
-    for part in ('weight', 'bias', 'running_mean', 'running_var')
-  )
-  return tf.compat.v1.nn.fused_batch_norm(
-    x, scale, offset, mean, variance, epsilon, is_training=False
-  )[0]
-
-
 def normalised(
   x: tf.Tensor,
   weights: Weights,
@@ -112,9 +99,15 @@ def normalised(
   stride: int = 1,
   padding: Padding = 'SAME',
 ) -> tf.Tensor:
-  """A convolution and its batch normalization, without an activation."""
+  """A convolution and its batch normalization, as for inference."""
   x = convolution(x, weights, convolution_name, stride, padding)
-  return batch_norm(x, weights, norm_name, epsilon)
+  scale, offset, mean, variance = (
+    tf.constant(weights.take(f'{norm_name}.{part}'))
+    for part in ('weight', 'bias', 'running_mean', 'running_var')
+  )
+  return tf.compat.v1.nn.fused_batch_norm(
+    x, scale, offset, mean, variance, epsilon, is_training=False
+  )[0]
 
 
 def keras_convolution(x: tf.Tensor, weights: Weights, name: str) -> tf.Tensor:

@@ -1,7 +1,5 @@
 """MobileNetV2 (Sandler et al., CVPR 2018) without its classifier, PyTorch."""
 
-import itertools
-
 import tensorflow as tf
 
 from frozen_graphs.formats.torch.architectures import inverted_residuals, layers
@@ -20,21 +18,15 @@ def build(images: tf.Tensor, weights: Weights) -> dict[str, tf.Tensor]:
   """
   names = 'features.0.0', 'features.0.1'
   x = layers.normalised(images, weights, *names, _EPSILON, 2, 1)
-  blocks = []
-  for number in itertools.count(1):
-    block = f'features.{number}.conv'
-    parts = [
-      (f'{block}.{i}', f'{block}.{i + 1}')
-      for i in (0, 3, 6)
-      if f'{block}.{i}.weight' in weights
-    ]
-    if not parts:
-      break
-    blocks.append(parts)
-  x = inverted_residuals.chain(
-    tf.nn.relu6(x), weights, blocks, _STRIDES, _EPSILON, same_padding=False
+
+  def block(number: int) -> list[tuple[str, str]]:
+    name = f'features.{number}.conv'
+    return [(f'{name}.{i}', f'{name}.{i + 1}') for i in (0, 3, 6)]
+
+  x, number = inverted_residuals.chain(
+    tf.nn.relu6(x), weights, block, 1, _STRIDES, _EPSILON, same_padding=False
   )
-  last = f'features.{len(blocks) + 1}'
+  last = f'features.{number}'
   x = layers.normalised(x, weights, f'{last}.0', f'{last}.1', _EPSILON)
   head = tf.nn.relu6(x)
   weights.check_all_used(except_endings=('num_batches_tracked',))

@@ -319,6 +319,7 @@ class KerasFilesTest(parameterized.TestCase):
     },
     {'registered_name': 'x>Lambda'},
     {'class_name': 'Layer.Lambda'},
+    {'class_name': None, 'registered_name': None, 'module': 'os'},
     {'class_name': 'load_model', 'module': 'keras.models'},
     {'class_name': 'deserialize', 'module': 'keras.layers'},
     {'class_name': 'ClassMethod', 'module': 'keras.layers'},

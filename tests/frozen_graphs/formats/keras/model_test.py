@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from frozen_graphs import control_flow, graph
+from frozen_graphs import control_flow, graph, graph_ends
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.keras import model as keras_model
 from tests import format_testing
@@ -223,6 +223,13 @@ class KerasModelTest(parameterized.TestCase):
     ):
       actual, _ = format_testing.run(network, images, name)
       np.testing.assert_allclose(actual, expected, 1e-5, 1e-6)
+
+  def test_layer_of_a_model_in_a_model_is_found_by_its_own_name(self):
+    nodes = {n.name: n for n in keras_model.load(_nested()).graph_def.node}
+    self.assertEqual(
+      graph_ends.full_name(nodes, 'relu'),
+      graph_ends.full_name(nodes, 'part/relu'),
+    )
 
   def test_names_that_are_taken_are_counted_on(self):
     inputs = tf.keras.Input((16, 16, 3), name='a_out')

@@ -8,19 +8,20 @@ eigenvector of their ratios.
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
-import itertools
+import functools
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from attribution import preprocessing
-from experiments import mini_bank
 from frozen_graphs import graph
 from taskonomy_models import tasks
-from taskonomy_models.mini import readouts
+from taskonomy_models.mini import building, readouts
 from taskonomy_models.mini import tasks as mini_tasks
-from toolkit_basics import files
+from taskonomy_models.mini.building import Scenes
+from toolkit_basics import files, memo
 from transferability import oracle as oracles
 
 EVALUATION_SPLITS = ('validation', 'test')
@@ -59,9 +60,31 @@ class TransferPlan:
     ]
 
 
-def _representations_path(folder, source, split, noisy) -> str:
-  noisy = '-noisy' if noisy else ''
-  return os.path.join(folder, f'{source}-{split}{noisy}.npy')
+def _representations(bank: str) -> memo.Memo[np.ndarray]:
+  folder = os.path.join(bank, 'transfers', 'representations')
+  return memo.Memo(folder, memo.ARRAY)
+
+
+def _losses(bank: str) -> memo.Memo[dict[str, np.ndarray]]:
+  return memo.Memo(os.path.join(bank, 'transfers', 'losses'), memo.ARRAYS)
+
+
+def _parts(source: str) -> dict[str, tuple[int, str, float]]:
+  """Returns number, split and noise of each part of a source's work."""
+  return {
+    f'{source}-{split}{"-noisy" if noise else ""}': (number, split, noise)
+    for number, split in enumerate(_SPLITS)
+    for noise in _NOISES
+  }
+
+
+def _key(bank: str, source: str, scenes: Scenes) -> dict[str, Any]:
+  """Returns what a source's representations depend on."""
+  return {
+    'graph': files.sha256(os.path.join(bank, f'{source}.pb')),
+    'task': mini_tasks.MINI_TASKS[source],
+    'scenes': scenes.sizes,
+  }
 
 
 def _inputs(
@@ -79,39 +102,25 @@ def _inputs(
   return inputs.astype(np.float32)
 
 
-def represent(
-  source: str,
-  bank: str,
-  data_folder: str,
-  sizes: mini_bank.DataSizes,
-  output: str,
-) -> None:
+def represent(source: str, bank: str, scenes: Scenes) -> None:
   """Writes a source's representations of every split, clean and noisy."""
   task = mini_tasks.MINI_TASKS[source]
   graph_def = graph.load_graph_def(os.path.join(bank, f'{source}.pb'))
   forward = tf.compat.v1.wrap_function(
     lambda: tf.compat.v1.import_graph_def(graph_def, name=''), []
   ).prune('input:0', ['representation:0'])
-  for number, split in enumerate(_SPLITS):
-    images = mini_bank.split_data(data_folder, sizes, split)['image']
-    for noise in _NOISES:
-      path = _representations_path(output, source, split, noise)
-      values = np.concatenate(
-        [
-          forward(
-            tf.constant(
-              _inputs(task, images[i : i + _BATCH], noise, [number, i])
-            )
-          )[0]
-          for i in range(0, len(images), _BATCH)
-        ]
-      )
-      with files.replacing(path) as file:
-        np.save(file, values)
 
+  def compute(number, split, noise):
+    images = scenes.split(split)['image']
+    batches = (
+      _inputs(task, images[i : i + _BATCH], noise, [number, i])
+      for i in range(0, len(images), _BATCH)
+    )
+    return np.concatenate([forward(tf.constant(b))[0] for b in batches])
 
-def _losses_path(folder: str, target: str, num_images: int, seed: int) -> str:
-  return os.path.join(folder, f'{target}-{num_images}-{seed}.npz')
+  for name, part in _parts(source).items():
+    key = _key(bank, source, scenes)
+    _representations(bank).recall(name, key, functools.partial(compute, *part))
 
 
 def transfer(
@@ -119,26 +128,25 @@ def transfer(
   num_images: int,
   seed: int,
   plan: TransferPlan,
-  data_folder: str,
-  sizes: mini_bank.DataSizes,
-  representations: str,
-  output: str,
+  bank: str,
+  scenes: Scenes,
+  key: dict[str, Any],
 ) -> None:
-  """Trains readouts from all sources to a target; writes their losses.
+  """Trains readouts from all sources to a target; keeps their losses.
 
-  The file holds, for each evaluation split, float32 [sources, pictures].
+  Those are, for each evaluation split, float32 [sources, pictures].
   """
   task = mini_tasks.MINI_TASKS[target]
-  noisy = task.noise > 0
+  noisy = '-noisy' if task.noise else ''
 
   def load(split):
     stacked = np.stack(
       [
-        np.load(_representations_path(representations, source, split, noisy))
+        _representations(bank).read(f'{source}-{split}{noisy}')
         for source in plan.sources
       ]
     )
-    return stacked, mini_bank.split_data(data_folder, sizes, split)[target]
+    return stacked, scenes.split(split)[target]
 
   features, labels = load('transfer')
   order = np.random.default_rng([seed, num_images]).permutation(len(labels))
@@ -152,15 +160,12 @@ def transfer(
   )
   readout.train(features[:, held_out], labels[held_out])
   losses = {split: readout.score(*load(split)) for split in EVALUATION_SPLITS}
-  path = _losses_path(output, target, num_images, seed)
-  with files.replacing(path) as file:
-    np.savez(file, **losses)
+  _losses(bank).keep(f'{target}-{num_images}-{seed}', key, losses)
 
 
 def measure(
   bank: str,
-  data_folder: str,
-  sizes: mini_bank.DataSizes,
+  scenes: Scenes,
   plan: TransferPlan,
   workers: int,
   progress: Callable[..., Iterable],
@@ -170,40 +175,37 @@ def measure(
   Args:
     bank: Folder with the graph of each source, NAME.pb; the results go to
       its folder `transfers`.
-    data_folder: Where the rendered scenes are kept.
-    sizes: Of the data.
+    scenes: To train and to test on; those that are not there are rendered.
     plan: What to train.
     workers: Processes, of one thread each.
     progress: As `toolkit_basics.progress.track`.
   """
-  representations = os.path.join(bank, 'transfers', 'representations')
-  losses = os.path.join(bank, 'transfers', 'losses')
-  os.makedirs(representations, exist_ok=True)
-  os.makedirs(losses, exist_ok=True)
-  mini_bank.build_data(data_folder, sizes, workers, progress)
-  mini_bank.parallel(
+  scenes.build(workers, progress)
+  keys = {source: _key(bank, source, scenes) for source in plan.sources}
+  known = _representations(bank)
+  building.parallel(
     represent,
     [
-      (source, bank, data_folder, sizes, representations)
+      (source, bank, scenes)
       for source in plan.sources
-      if not all(
-        os.path.exists(_representations_path(representations, source, *which))
-        for which in itertools.product(_SPLITS, _NOISES)
-      )
+      if not all(known.has(part, keys[source]) for part in _parts(source))
     ],
     workers,
     'Representing scenes',
     progress,
   )
-  common = (plan, data_folder, sizes, representations, losses)
-  units = [
-    unit
+  how = {'held_out': plan.held_out, 'recipe': plan.recipe}
+  work = [
+    (*unit, {'sources': keys, 'to': mini_tasks.MINI_TASKS[unit[0]], **how})
     for unit in plan.units()
-    if not os.path.exists(_losses_path(losses, *unit))
   ]
-  mini_bank.parallel(
+  building.parallel(
     transfer,
-    [(*unit, *common) for unit in units],
+    [
+      (target, number, seed, plan, bank, scenes, key)
+      for target, number, seed, key in work
+      if not _losses(bank).has(f'{target}-{number}-{seed}', key)
+    ],
     workers,
     'Training transfers',
     progress,
@@ -214,12 +216,10 @@ def load_losses(
   bank: str, plan: TransferPlan, target: str, num_images: int, split: str
 ) -> np.ndarray:
   """Returns losses [seeds, sources, pictures]."""
-  folder = os.path.join(bank, 'transfers', 'losses')
-  stacked = []
-  for seed in plan.seeds:
-    with np.load(_losses_path(folder, target, num_images, seed)) as file:
-      stacked.append(file[split])
-  return np.stack(stacked)
+  kept = _losses(bank)
+  return np.stack(
+    [kept.read(f'{target}-{num_images}-{seed}')[split] for seed in plan.seeds]
+  )
 
 
 def derive_oracle(
@@ -336,4 +336,4 @@ def write_oracle(bank: str, plan: TransferPlan) -> None:
   derive_oracle(bank, plan, fewest, 'test').save(path('oracle_few.csv'))
   files.write_csv(path('oracle_stability.csv'), stability_table(bank, plan))
   files.write_csv(path('transfer_losses.csv'), loss_table(bank, plan, most))
-  mini_bank.write_bank(bank)
+  building.write_bank(bank)

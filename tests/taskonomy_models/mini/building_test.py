@@ -3,21 +3,22 @@
 import dataclasses
 import hashlib
 import os
+import pathlib
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest
 import numpy as np
 import pytest
 
-from experiments import mini_bank, transfers
 from taskonomy_models import bank as banks
-from taskonomy_models.mini import readouts
+from taskonomy_models.mini import building, readouts, transfers
 from taskonomy_models.mini import training as mini_training
 from tests import command_testing
 from toolkit_basics import files, progress
 from transferability import oracle as oracle_lib
 
-_SIZES = mini_bank.DataSizes(train=48, transfer=40, validation=12, test=12)
+_SIZES = building.DataSizes(train=48, transfer=40, validation=12, test=12)
 _RECIPE = mini_training.Recipe(steps=3, batch_size=8)
 _TASKS = ('class_places', 'rgb2depth')
 
@@ -39,17 +40,17 @@ class MiniBankTest(absltest.TestCase):
     folder = tempfile.TemporaryDirectory()
     cls.addClassCleanup(folder.cleanup)
     cls.data = os.path.join(folder.name, 'data')
+    cls.scenes = building.Scenes(cls.data, _SIZES)
     cls.bank = os.path.join(folder.name, 'bank')
     cls.folder = folder.name
     cls._train(cls.bank, workers=2)
 
   @classmethod
   def _train(cls, bank, recipe=_RECIPE, workers=1):
-    mini_bank.train_bank(
+    building.train_bank(
       bank,
-      cls.data,
+      cls.scenes,
       recipe,
-      sizes=_SIZES,
       tasks=_TASKS,
       workers=workers,
       progress=progress.track,
@@ -69,7 +70,7 @@ class MiniBankTest(absltest.TestCase):
 
   def test_networks_of_another_recipe_are_not_mixed_in(self):
     other = dataclasses.replace(_RECIPE, noise=0.0)
-    with self.assertRaisesRegex(ValueError, 'another --output'):
+    with self.assertRaisesRegex(ValueError, 'another `output`'):
       self._train(self.bank, recipe=other)
 
   def test_transfers_are_trained_once_for_each_target_and_seed(self):
@@ -81,8 +82,17 @@ class MiniBankTest(absltest.TestCase):
       held_out=8,
       recipe=readouts.ReadoutRecipe(steps=4, checkpoints=2),
     )
-    for _ in range(2):
-      transfers.measure(self.bank, self.data, _SIZES, plan, 1, progress.track)
+    folder = os.path.join(self.bank, 'transfers')
+    for trained in (True, False, True):
+      if trained:  # What is cut off is computed again.
+        for path in pathlib.Path(folder).glob('*/rgb2depth-*'):
+          path.write_bytes(path.read_bytes()[:-1])
+      with mock.patch.object(
+        building, 'parallel', wraps=building.parallel
+      ) as parallel:
+        transfers.measure(self.bank, self.scenes, plan, 1, progress.track)
+      units = [bool(call.args[1]) for call in parallel.call_args_list]
+      self.assertEqual(units, [trained] * 2)
     transfers.write_oracle(self.bank, plan)
     losses = transfers.load_losses(self.bank, plan, 'rgb2depth', 16, 'test')
     self.assertEqual(losses.shape, (2, 2, 12))

@@ -5,6 +5,7 @@ import concurrent.futures
 import dataclasses
 import multiprocessing
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ from taskonomy_models.encoder import Encoder
 from taskonomy_models.mini import network as mini_network
 from taskonomy_models.mini import tasks as mini_tasks
 from taskonomy_models.mini import training as mini_training
-from toolkit_basics import files
+from toolkit_basics import files, memo
 
 IMAGE_SIZE = 64
 _TASK_NAMES = tuple(mini_tasks.MINI_TASKS)
@@ -33,21 +34,37 @@ class DataSizes:
   test: int = 1000
 
 
-def build_data(
-  folder: str, sizes: DataSizes, workers: int, progress=None
-) -> None:
-  """Renders every split, unless it is there."""
-  for split, number in dataclasses.asdict(sizes).items():
-    scene_dataset.build(
-      folder, split, number, IMAGE_SIZE, workers=workers, progress=progress
-    )
+@dataclasses.dataclass(frozen=True)
+class Scenes:
+  """The rendered scenes.
 
+  Attributes:
+    folder: Where they are kept.
+    sizes: How many there are.
+  """
 
-def split_data(
-  folder: str, sizes: DataSizes, split: str
-) -> dict[str, np.ndarray]:
-  """Returns the pictures and labels of a split, memory-mapped."""
-  return scene_dataset.build(folder, split, getattr(sizes, split), IMAGE_SIZE)
+  folder: str
+  sizes: DataSizes = DataSizes()
+
+  def build(self, workers: int, progress=None) -> None:
+    """Renders every split, unless it is there."""
+    for split, number in dataclasses.asdict(self.sizes).items():
+      scene_dataset.build(
+        *(self.folder, split, number, IMAGE_SIZE),
+        workers=workers,
+        progress=progress,
+      )
+
+  def path(self, split: str, name: str) -> str:
+    """Returns the file of a split's pictures (`image`), or of its labels."""
+    number = getattr(self.sizes, split)
+    folder = scene_dataset.folder_name(split, number, IMAGE_SIZE)
+    return os.path.join(self.folder, folder, f'{name}.npy')
+
+  def split(self, name: str) -> dict[str, np.ndarray]:
+    """Returns the pictures and labels of a split, memory-mapped."""
+    number = getattr(self.sizes, name)
+    return scene_dataset.build(self.folder, name, number, IMAGE_SIZE)
 
 
 def one_thread() -> None:
@@ -57,20 +74,32 @@ def one_thread() -> None:
   tf.config.experimental.enable_op_determinism()
 
 
+def _key(
+  name: str, recipe: mini_training.Recipe, scenes: Scenes
+) -> dict[str, Any]:
+  """Returns what a task's network depends on."""
+  task = mini_tasks.MINI_TASKS[name]
+  return {'task': task, 'recipe': recipe, 'scenes': scenes.sizes}
+
+
+def _is_there(
+  name: str, recipe: mini_training.Recipe, scenes: Scenes, output: str
+) -> bool:
+  known = memo.Memo(output).find(name, _key(name, recipe, scenes))
+  path = os.path.join(output, f'{name}.pb')
+  if known is None or not os.path.exists(path):
+    return False
+  return files.sha256(path) == known['graph_sha256']
+
+
 def train_task(
-  name: str,
-  recipe: mini_training.Recipe,
-  data_folder: str,
-  sizes: DataSizes,
-  output: str,
-) -> str:
+  name: str, recipe: mini_training.Recipe, scenes: Scenes, output: str
+) -> None:
   """Trains one task's network and writes NAME.pb, then NAME.json."""
   task = mini_tasks.MINI_TASKS[name]
   training, test = (
     mini_training.Data(data['image'], data[name])
-    for data in (
-      split_data(data_folder, sizes, split) for split in ('train', 'test')
-    )
+    for data in (scenes.split('train'), scenes.split('test'))
   )
   encoder, results = mini_training.train(
     task,
@@ -83,8 +112,8 @@ def train_task(
   graph_def = mini_network.freeze(encoder, IMAGE_SIZE)
   content = graph_def.SerializeToString(deterministic=True)
   files.write_atomically(os.path.join(output, f'{name}.pb'), content)
-  files.write_json(os.path.join(output, f'{name}.json'), results)
-  return name
+  results = {**results, 'graph_sha256': files.sha256(content)}
+  memo.Memo(output).keep(name, _key(name, recipe, scenes), results)
 
 
 def parallel(
@@ -109,10 +138,9 @@ def parallel(
 
 def train_bank(
   output: str,
-  data_folder: str,
+  scenes: Scenes,
   recipe: mini_training.Recipe,
   *,
-  sizes: DataSizes = DataSizes(),
   tasks: Sequence[str] = _TASK_NAMES,
   workers: int = 1,
   progress: Callable[..., Iterable],
@@ -122,9 +150,8 @@ def train_bank(
   Args:
     output: Folder of the bank; gets a graph and the losses of each task and
       `recipe.json`.
-    data_folder: Where the rendered scenes are kept.
+    scenes: To train on; those that are not there are rendered.
     recipe: How to train.
-    sizes: Of the data.
     tasks: Which tasks, by name.
     workers: Processes, of one thread each: the weights do not depend on it.
     progress: As `toolkit_basics.progress.track`.
@@ -133,7 +160,8 @@ def train_bank(
     ValueError: If the folder holds networks of another recipe.
   """
   os.makedirs(output, exist_ok=True)
-  settings = dataclasses.asdict(recipe) | {'data': dataclasses.asdict(sizes)}
+  sizes = dataclasses.asdict(scenes.sizes)
+  settings = dataclasses.asdict(recipe) | {'data': sizes}
   recipe_path = os.path.join(output, 'recipe.json')
   if os.path.exists(recipe_path):
     found = recipe_of(output)
@@ -143,15 +171,14 @@ def train_bank(
         'choose another `output`.'
       )
   files.write_json(recipe_path, settings)
-  build_data(data_folder, sizes, workers, progress)
-  missing = [
-    name
-    for name in tasks
-    if not os.path.exists(os.path.join(output, f'{name}.json'))
-  ]
+  scenes.build(workers, progress)
   parallel(
     train_task,
-    [(name, recipe, data_folder, sizes, output) for name in missing],
+    [
+      (name, recipe, scenes, output)
+      for name in tasks
+      if not _is_there(name, recipe, scenes, output)
+    ],
     workers,
     'Training networks',
     progress,

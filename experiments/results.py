@@ -1,0 +1,226 @@
+"""Writes what a run found: at its end, and anew when a network came or went."""
+
+from collections.abc import Mapping
+import dataclasses
+import os
+import pathlib
+import resource
+import sys
+
+from absl import logging
+
+from experiments import (
+  evaluation,
+  pipeline,
+  similarities,
+  visuals,
+  zoo_evaluation,
+)
+from experiments.map_files import MapFile
+from experiments.run_record import RunRecord
+from probe_data.probe_sets import ProbeSet
+from taskonomy_models import bank as banks
+from taskonomy_models.bank import Bank
+from taskonomy_models.encoder import Encoder
+from toolkit_basics import files
+from transferability import map_transforms
+from transferability.model_space import ModelSpace
+
+_MEASURED = 'measured.json'
+
+
+class Measured(pipeline.Observer):
+  """Keeps what was measured of each network, over all tries of a run."""
+
+  def __init__(self, output: pathlib.Path, may_fail: bool = False):
+    """Reads what is known.
+
+    Args:
+      output: Of the run.
+      may_fail: Whether networks that cannot be projected are left out.
+    """
+    self._path, self._may_fail = output / _MEASURED, may_fail
+    self.networks: dict[str, dict[str, float]] = {}
+    self.failed_models: dict[str, str] = {}
+    if self._path.exists():
+      self.networks = files.read_json(self._path)
+
+  def finished(self, encoder, images, seconds, ruled) -> None:
+    before = self.networks.get(encoder.name, {'images': 0, 'seconds': 0.0})
+    self.networks[encoder.name] = {
+      'images': before['images'] + images,
+      'seconds': round(before['seconds'] + seconds, 3),
+      'ruled': ruled,
+    }
+    files.write_json(self._path, self.networks)
+
+  def failed(self, encoder, error) -> None:
+    if not self._may_fail:
+      raise error
+    self.failed_models[encoder.name] = str(error)
+    logging.warning('Left out: %s', error)
+
+  def forget(self, name: str) -> None:
+    """Forgets a network."""
+    if self.networks.pop(name, None) is not None:
+      files.write_json(self._path, self.networks)
+
+
+def finish(
+  kind: str,
+  record: RunRecord,
+  bank: Bank,
+  probe: ProbeSet,
+  spaces: Mapping[str, ModelSpace],
+) -> None:
+  """Writes all results of a run whose networks are projected.
+
+  Args:
+    kind: Of the run: `comparison` or `zoo`.
+    record: Of the run.
+    bank: Of the run; networks that were inserted later join it.
+    probe: The images.
+    spaces: By name, in the order of the tables.
+  """
+  record.note('kind', kind)
+  record.note('folder', os.path.abspath(bank.folder))
+  record.note('spaces', list(spaces))
+  _write(record, _in_spaces(bank, record, spaces), probe, spaces)
+
+
+def complete(spaces: Mapping[str, ModelSpace]) -> RunRecord | None:
+  """Returns the record of the run whose spaces these are, all of them.
+
+  None if they are of no run, of one that has not written its results yet, or a
+  part of its spaces.
+  """
+  record = record_of(next(iter(spaces.values())))
+  if record is None or sorted(record.noted('spaces') or ()) != sorted(spaces):
+    return None
+  return record
+
+
+def record_of(space: ModelSpace) -> RunRecord | None:
+  """Returns the record of the run that a space belongs to, if there is one.
+
+  A run's spaces are two folders below its record; a study's are not.
+  """
+  return RunRecord.of(space.folder.resolve().parent.parent)
+
+
+def networks(
+  record: RunRecord, spaces: Mapping[str, ModelSpace]
+) -> tuple[str, ...]:
+  """Returns the networks that the results of a run are about."""
+  bank = banks.load(record.noted('folder'))
+  return _in_spaces(bank, record, spaces).names
+
+
+def rewrite(
+  record: RunRecord, probe: ProbeSet, spaces: Mapping[str, ModelSpace]
+) -> None:
+  """Writes all results of a run anew, from the spaces as they are now."""
+  spaces = {name: spaces[name] for name in record.noted('spaces')}
+  bank = banks.load(record.noted('folder'))
+  record.start()  # Until all is written, the run is not finished.
+  _write(record, _in_spaces(bank, record, spaces), probe, spaces)
+
+
+def note_inserted(record: RunRecord, encoder: Encoder) -> None:
+  """Records a network that the bank of a run does not have."""
+  known = record.noted('inserted') or {}
+  entry = {'label': encoder.label, 'group': encoder.group}
+  record.note('inserted', {**known, encoder.name: entry})
+
+
+def forget(record: RunRecord, name: str) -> None:
+  """Deletes what a run holds of a network outside of its spaces."""
+  known = record.noted('inserted') or {}
+  record.note('inserted', {n: e for n, e in known.items() if n != name})
+  Measured(record.output).forget(name)
+  delete_arrays(record.output, name)
+
+
+def delete_arrays(output: pathlib.Path, name: str) -> None:
+  """Deletes the maps and representations of a network, if a run kept them."""
+  for folder in (output / 'representations', *output.glob('maps/*')):
+    MapFile(folder / f'{name}.npy', 0).delete()
+
+
+def _in_spaces(
+  bank: Bank, record: RunRecord, spaces: Mapping[str, ModelSpace]
+) -> Bank:
+  """Returns the networks that are in all spaces: of the bank, and inserted."""
+  inserted = record.noted('inserted') or {}
+  known = {encoder.name: encoder for encoder in bank.encoders}
+  for name, shown_as in inserted.items():
+    known[name] = Encoder(name, '', '', '', '', **shown_as)
+  there = set.intersection(*(set(s.models) for s in spaces.values()))
+  if lost := sorted(there - known.keys()):
+    logging.warning('Left out, as the bank has it no more: %s', lost)
+  encoders = tuple(e for name, e in known.items() if name in there)
+  return dataclasses.replace(bank, encoders=encoders)
+
+
+def _write(
+  record: RunRecord,
+  bank: Bank,
+  probe: ProbeSet,
+  spaces: Mapping[str, ModelSpace],
+) -> None:
+  record.note('dropped_images', pipeline.dropped_images(spaces))
+  write = _write_zoo if record.noted('kind') == 'zoo' else _write_comparison
+  write(record, bank, probe, spaces)
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  peak /= 2**20 if sys.platform == 'darwin' else 2**10
+  record.note('peak_memory_mb', round(peak))
+  record.finish()
+
+
+def _write_comparison(
+  record: RunRecord,
+  bank: Bank,
+  probe: ProbeSet,
+  spaces: Mapping[str, ModelSpace],
+) -> None:
+  """Writes the results of `run_taskonomy`."""
+  output, flags, others = record.output, record.flags, {}
+  if chosen := flags['similarities']:
+    with record.stage('similarities'):
+      kept = similarities.load(output, bank.names, spaces)
+      others = similarities.matrices(chosen, kept, spaces)
+  with record.stage('evaluation'):
+    found = evaluation.evaluate(bank, spaces, flags['protocol'], others)
+    evaluation.write_tables(found, output)
+  with record.stage('figures'):
+    visuals.draw(bank, probe, spaces, found, output, flags)
+
+
+def _write_zoo(
+  record: RunRecord,
+  bank: Bank,
+  probe: ProbeSet,
+  spaces: Mapping[str, ModelSpace],
+) -> None:
+  """Writes the results of `run_zoo`."""
+  output, flags = record.output, record.flags
+  with record.stage('evaluation'):
+    found = zoo_evaluation.write(
+      bank,
+      spaces,
+      Measured(output).networks,
+      output,
+      flags['num_permutations'],
+      flags['seed'],
+    )
+  with record.stage('figures'):
+    # A page and summaries of one transform; all of them would be too large.
+    first = flags['map_transform'][0]
+    shown = {
+      name: space
+      for name, space in spaces.items()
+      if space.settings.get('map_transform', map_transforms.NONE) == first
+    }
+    rest = found.only(found.affinities.keys() - shown.keys())
+    found = found.only(shown)
+    visuals.draw(bank, probe, shown, found, output, flags, more=rest)
