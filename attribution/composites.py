@@ -53,11 +53,9 @@ def find(
 ) -> list[Composite]:
   """Returns the composite activations, no two sharing a node.
 
-  Args:
-    nodes: By name, each after the nodes it needs.
-    carriers: For each node that depends on the input, the inputs that do.
-    activations: Op types that are activations by themselves.
-    named: NumPy functions of z by the names of activations.
+  `nodes` stand after those that they need; `carriers` are, of each that depends
+  on the input, the inputs that do; `activations` are op types that are some by
+  themselves, `named` NumPy functions of z.
   """
   order = {name: position for position, name in enumerate(nodes)}
   known = _PARTS | set(activations)

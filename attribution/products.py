@@ -70,13 +70,10 @@ def plan(
   activations: Mapping[str, str],
   rule: str,
 ) -> tuple[dict[tuple[str, int], str], dict[str, tuple[Tensor, ...]]]:
-  """Returns how relevance passes the products of a graph.
+  """Returns how relevance passes the products of a graph, by one of RULES.
 
-  Args:
-    nodes: By name, each after the nodes it needs.
-    carriers: For each node that depends on the input, the inputs that do.
-    activations: Names of composite activations by the nodes they end in.
-    rule: One of RULES.
+  `nodes` and `carriers` are as for `composites.find`; `activations` are names
+  of composite activations by the nodes they end in.
 
   Returns:
     What operands of products are that relevance does not simply pass, GATE,

@@ -59,9 +59,8 @@ def _sofa(u):
 @_piece('table')
 def _table(u):
   height, depth, width = u(0.35, 0.4), u(0.35, 0.5), u(0.5, 0.9)
-  leg = 0.9
   legs = [
-    _cylinder(x * depth * leg, y * width * leg, height, 0.035, height)
+    _cylinder(x * depth * 0.9, y * width * 0.9, height, 0.035, height)
     for x in (-1, 1)
     for y in (-1, 1)
   ]

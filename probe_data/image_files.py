@@ -121,12 +121,8 @@ def sample(files: dict[str, str], drawing: Drawing, where: str) -> Sample:
   """Decodes files drawn at random, others in place of unreadable ones.
 
   The order of drawing depends only on the seed and the sorted names, the order
-  of the result only on the names.
-
-  Args:
-    files: The path of each file by its name.
-    drawing: What is wanted of them.
-    where: The folder or list, for messages.
+  of the result only on the names. `files` are paths by names; `where` is their
+  folder or list, for messages.
 
   Raises:
     ProbeSetError: If no file can be read, or one cannot and that is an error.

@@ -176,16 +176,12 @@ def _shrink(values: np.ndarray, size: int) -> np.ndarray:
 def dense_labels(
   rendering: scenes.Rendering, size: int
 ) -> dict[str, np.ndarray]:
-  """Returns the image-like labels of a scene.
+  """Returns the image-like labels of a scene by task.
 
-  Args:
-    rendering: Of at least 2 x `size` samples a side.
-    size: Side of the labels.
-
-  Returns:
-    By task name; float32 [size, size, channels], except segmentsemantic:
-    uint8 [size, size], index into `rooms.CLASSES`. Depths are log metres,
-    pictures RGB in [0, 1], colours (a, b) / 100.
+  They are float32 [size, size, channels], of a rendering of at least 2 x `size`
+  samples a side, except segmentsemantic: uint8 [size, size], index into
+  `rooms.CLASSES`. Depths are log metres, pictures RGB in [0, 1], colours
+  (a, b) / 100.
   """
   image, normal = rendering.image, rendering.normal
   distance = np.linalg.norm(rendering.point, axis=-1)

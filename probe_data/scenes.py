@@ -60,9 +60,6 @@ def scene_seed(split: str, index: int, seed: int = 0) -> int:
   return SPLITS[split] + seed * _SEED_STRIDE + index
 
 
-# --- Drawing a scene ---------------------------------------------------------
-
-
 def _texture_coordinates(hits: raycast.Hits) -> tuple[np.ndarray, np.ndarray]:
   """Metres along a face; around and up a curved surface."""
   x, y, z = hits.local.T
@@ -124,9 +121,7 @@ def _irradiance(
   towards = light - hits.point
   distance = np.linalg.norm(towards, axis=1)
   cosine = (towards * hits.normal).sum(axis=1) / distance
-  coarse = np.zeros((size, size), bool)
-  coarse[::2, ::2] = True
-  coarse = coarse.ravel()
+  coarse = np.arange(size * size).reshape(size, size)[::2, ::2].ravel()
   sees = raycast.lit(
     hits.point[coarse], hits.normal[coarse], light, scene.solids
   )

@@ -54,10 +54,7 @@ def read_bounded(
 ) -> bytes:
   """Returns the content of a file of others, which may be of any size.
 
-  Args:
-    path: Of the file.
-    max_bytes: A larger file is refused before it is read.
-    error: What is raised then.
+  One larger than `max_bytes` is refused, by `error`, before it is read.
   """
   size = os.path.getsize(path)
   if size > max_bytes:

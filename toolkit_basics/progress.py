@@ -27,12 +27,7 @@ class Bar:
   """
 
   def __init__(self, total: int | None = None, description: str = ''):
-    """Starts at nothing done.
-
-    Args:
-      total: Number of steps, if it is known.
-      description: What is being done.
-    """
+    """Starts at nothing done of `total` steps, if it is known how many."""
     self._total, self._description = total, description
     self._done, self._started = 0, time.monotonic()
     self._last = self._started

@@ -19,9 +19,8 @@ class Registry(Generic[T]):
   def __init__(self, kind: str, package: str | None = None):
     """Makes an empty registry.
 
-    Args:
-      kind: What an entry is, for messages, such as 'attribution method'.
-      package: Name of a package whose modules register entries when imported.
+    An entry is a `kind`, such as 'attribution method', in messages. The modules
+    of `package` register entries when they are imported.
     """
     self._kind, self._package = kind, package
     self._entries: dict[str, T] = {}

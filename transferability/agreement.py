@@ -39,24 +39,19 @@ class Agreement:
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-  """Returns the correlation of each row, NaN where one is constant.
-
-  Args:
-    x: float64 [draws, n].
-    y: float64 [draws, n].
-  """
+  """Returns the correlation of rows of [draws, n], NaN if one is constant."""
   x = x - x.mean(axis=1, keepdims=True)
   y = y - y.mean(axis=1, keepdims=True)
   return _ratio((x * y).sum(axis=1), (x * x).sum(axis=1), (y * y).sum(axis=1))
 
 
 def kendall(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-  """Returns tau-b of each row; arguments as those of `pearson`."""
+  """Returns tau-b of the rows of [draws, n]."""
   return _tau(x, y, np.ones(x.shape))
 
 
 def weighted_tau(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-  """Returns the weighted tau of each row; arguments as those of `pearson`.
+  """Returns the weighted tau of the rows of [draws, n].
 
   The mean of two values: the weight of a pair is 1 / (r + 1) of both, r the
   rank from the top by x (ties by y), or by y (ties by x).

@@ -22,16 +22,10 @@ def cosines(
   images: np.ndarray,
   memory_bytes: int,
 ) -> Iterator[np.ndarray]:
-  """Yields the cosines of two lists of points, one image after the other.
+  """Yields the cosines of finished points of one space, image after image.
 
-  Args:
-    rows: Finished points.
-    columns: Finished points of the same space.
-    images: Indices of the images.
-    memory_bytes: About how much memory to use.
-
-  Yields:
-    float64 [rows, columns] in [-1, 1]; exactly 1 for equal points.
+  float64 [rows, columns] in [-1, 1]; exactly 1 for equal points. About
+  `memory_bytes` of memory are used.
 
   Raises:
     ModelSpaceError: If a stored row does not match its record.

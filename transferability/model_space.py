@@ -255,9 +255,9 @@ class ModelSpace:
     others = [self._point(name) for name in self.models if name != model]
     size = gram.block_size(len(others), self.row_size, memory_bytes)
     values = np.empty(len(others))
-    for start in range(0, len(others), size):
-      block = slice(start, start + size)
-      values[block] = self._mean_cosines(point, others[block], memory_bytes)
+    for a in range(0, len(others), size):
+      block = others[a : a + size]
+      values[a : a + size] = self._mean_cosines(point, block, memory_bytes)
     order = np.argsort(-values, kind='stable')[:k]
     return [(others[i].model, float(values[i])) for i in order]
 

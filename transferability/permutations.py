@@ -37,12 +37,12 @@ def test(
 
   If there are few different labellings, all of them are evaluated, else random
   ones and the observed one (Phipson and Smyth, 2010: so p is never 0). A
-  labelling that has nothing to compare counts for the null hypothesis.
+  labelling that has nothing to compare counts for the null hypothesis, against
+  which large values of the statistic speak.
 
   Args:
-    statistic: Large values speak against the null hypothesis.
-    labels: int [n].
-    strata: int [n].
+    statistic: Of labellings.
+    labels, strata: int [n].
     num_permutations: Random labellings, if there are too many for all.
     seed: Of the random labellings.
   """

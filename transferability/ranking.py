@@ -18,20 +18,14 @@ from transferability.ranking_files import Rankings
 
 @dataclasses.dataclass(frozen=True)
 class PrecisionRecall:
-  """P@K and R@K for K = 1, 2, ..., pooled over targets.
+  """P@K and R@K for K = 1, 2, ..., pooled over targets."""
 
-  Attributes:
-    k: int64 [n], the values of K.
-    hits: float64 [n], relevant sources among the first K, summed over targets;
-      not whole for an expectation.
-    precision: float64 [n], hits / (targets * K).
-    recall: float64 [n], hits / (targets * relevant sources of each).
-  """
-
-  k: np.ndarray
+  k: np.ndarray  # int64 [n], the values of K.
+  # float64 [n], relevant sources among the first K, summed over targets; not
+  # whole for an expectation.
   hits: np.ndarray
-  precision: np.ndarray
-  recall: np.ndarray
+  precision: np.ndarray  # float64 [n], hits / (targets * K).
+  recall: np.ndarray  # float64 [n], hits / (targets * relevant of each).
 
   @classmethod
   def from_hits(

@@ -11,7 +11,6 @@ import numpy as np
 from transferability import measures
 
 EPSILONS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
-_SWEEP_FORMS = ('paper', 'experiments')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +86,7 @@ def score(
 
 
 def transrate_sweep(
-  features: Mapping[str, np.ndarray],
-  labels: np.ndarray,
-  epsilons: Sequence[float] = EPSILONS,
+  features: Mapping[str, np.ndarray], labels: np.ndarray
 ) -> dict[str, dict[float, dict[str, float]]]:
   """Returns TransRate by form, epsilon and candidate."""
   transrate = functools.partial(measures.score, 'transrate', labels=labels)
@@ -99,7 +96,7 @@ def transrate_sweep(
         name: transrate(features=values, form=form, epsilon=epsilon)
         for name, values in features.items()
       }
-      for epsilon in epsilons
+      for epsilon in EPSILONS
     }
-    for form in _SWEEP_FORMS
+    for form in ('paper', 'experiments')
   }

@@ -19,18 +19,13 @@ from transferability.ranking_files import duplicates
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-  """A way to serve a target.
+  """A way to serve a target."""
 
-  Attributes:
-    sources: Tasks whose representations it takes, one or more (the order of
-      the transfer); the target itself where it is learned from its labels.
-    target: What it serves.
-    performance: How well; any finite number, larger is better.
-  """
-
+  # Tasks whose representations it takes, one or more (the order of the
+  # transfer); the target itself where it is learned from its labels.
   sources: tuple[str, ...]
-  target: str
-  performance: float
+  target: str  # What it serves.
+  performance: float  # How well; any finite number, larger is better.
 
   def __post_init__(self):
     if not self.sources or len(set(self.sources)) < len(self.sources):
@@ -47,19 +42,12 @@ class Transfer:
 
 @dataclasses.dataclass(frozen=True)
 class SourceChoice:
-  """An optimal choice.
+  """An optimal choice."""
 
-  Attributes:
-    sources: Tasks to learn from labels, those in use only, sorted.
-    transfers: For each target the transfer that serves it.
-    value: The sum of importance * performance.
-    cost: Of the labels of all sources.
-  """
-
-  sources: tuple[str, ...]
-  transfers: Mapping[str, Transfer]
-  value: float
-  cost: float
+  sources: tuple[str, ...]  # To learn from labels, those in use only, sorted.
+  transfers: Mapping[str, Transfer]  # For each target the one that serves it.
+  value: float  # The sum of importance * performance.
+  cost: float  # Of the labels of all sources.
 
 
 def select_sources(

@@ -17,40 +17,29 @@ Function = Callable[..., float]
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-  """A measure, and what is known of it.
+  """A measure, and what is known of it."""
 
-  Attributes:
-    name: As in `score`.
-    function: Returns the score; takes `needs`, then its options by keyword.
-    cost: Operations, of n samples with d features, C classes and Cs source
-      classes.
-    reference: Where it was published.
-    needs: Which of INPUTS it takes, in this order.
-    needs_of_form: The same for values of its option `form` that need others.
-    higher_is_better: Whether a larger score, as returned, predicts better
-      transfer.
-    optimisation_free: Whether it is a closed formula: nothing is iterated
-      until it converges.
-    invariances: Of 'rotation', 'scale', 'shift' and 'linear' (any invertible
-      map) those of the features that leave the score, with its default
-      options, as it is.
-    pool: For a measure that ranks models relative to each other: combines the
-      terms of several models, float64 [num_models, num_terms], into scores.
-    terms: For such a measure: the values that its option `term` takes, in the
-      order of the columns that `pool` wants.
-  """
-
-  name: str
-  function: Function
+  name: str  # As in `score`.
+  function: Function  # Takes `needs`, then its options by keyword.
+  # Operations, of n samples with d features, C classes and Cs source classes.
   cost: str
-  reference: str
+  reference: str  # Where it was published.
+  # Which of INPUTS it takes, in this order.
   needs: tuple[str, ...] = ('features', 'labels')
+  # Whether a larger score, as returned, predicts better transfer.
   higher_is_better: bool = True
+  # Whether it is a closed formula: nothing is iterated until it converges.
   optimisation_free: bool = True
+  # Of 'rotation', 'scale', 'shift' and 'linear' (any invertible map) those of
+  # the features that leave the score, with its default options, as it is.
   invariances: tuple[str, ...] = ()
+  # `needs` for values of its option `form` that need others.
   needs_of_form: Mapping[str, tuple[str, ...]] = dataclasses.field(
     default_factory=dict
   )
+  # For a measure that ranks models relative to each other: combines the terms
+  # of several models, float64 [num_models, num_terms], into scores, and the
+  # values that its option `term` takes, in the order of those columns.
   pool: Callable[[np.ndarray], np.ndarray] | None = None
   terms: tuple[str, ...] = ()
 
@@ -143,9 +132,7 @@ def score_all(
   """Returns the score of every measure whose inputs are given.
 
   Args:
-    features: As for `score`.
-    labels: As for `score`.
-    source_probs: As for `score`.
+    features, labels, source_probs: As for `score`.
     options: For a measure's name its options.
 
   Raises:

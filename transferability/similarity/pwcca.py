@@ -63,10 +63,9 @@ class Pwcca(Similarity):
 
 
 def _weights(along: np.ndarray) -> np.ndarray:
-  """Returns the weights of directions whose correlations are equal.
+  """Returns the weights of directions of equal correlations.
 
-  Args:
-    along: Inner products of directions and features, [directions, d].
+  `along` has the inner products of directions and features, [directions, d].
   """
   if len(along) > 1:
     _, values, right = linalg.svd(

@@ -13,25 +13,17 @@ from transferability.measures import samples
 
 @dataclasses.dataclass(frozen=True)
 class Similarity:
-  """A measure of two representations of the same images; fields are options.
+  """A measure of two representations of the same images; fields are options."""
 
-  Class attributes:
-    name: Set when the measure is registered.
-    symmetric: Whether it is the same both ways.
-    lowest: What it cannot fall below; it is at most 1, and 1 of a network and
-      itself.
-    cost: Operations for a network of n images and d features, and for a pair.
-    reference: Where it was published.
-    invariances: Of 'rotation', 'scale', 'shift' and 'column_scale' (a scale
-      for each feature) of either network's features, those that leave the score
-      with default options as it is.
-  """
-
-  name = ''
-  symmetric = True
+  name = ''  # Set when the measure is registered.
+  symmetric = True  # Whether it is the same both ways.
+  # What it cannot fall below; it is at most 1, and 1 of a network and itself.
   lowest = -1.0
-  cost = ''
-  reference = ''
+  cost = ''  # Operations for a network of n images and d features, and a pair.
+  reference = ''  # Where it was published.
+  # Of 'rotation', 'scale', 'shift' and 'column_scale' (a scale for each
+  # feature) of either network's features, those that leave the score with
+  # default options as it is.
   invariances = ()
 
   def prepare(self, x: np.ndarray) -> Any:
