@@ -14,9 +14,13 @@ FED = frozenset({'Placeholder', 'PlaceholderWithDefault'})
 Shape = tuple[int | None, ...] | None  # None where it is open.
 
 
-def placeholders(nodes: Iterable[NodeDef]) -> tuple[str, ...]:
+def placeholders(
+  nodes: Iterable[NodeDef], only_images: bool = False
+) -> tuple[str, ...]:
   """Returns the tensors that a graph wants to be fed, possible images first."""
   found = [node for node in nodes if node.op in FED]
+  if only_images:
+    found = list(filter(_may_be_images, found))
   found.sort(key=lambda node: (not _may_be_images(node), node.op))
   return tuple(f'{node.name}:0' for node in found)
 

@@ -13,14 +13,7 @@ import re
 from google.protobuf.message import DecodeError
 import tensorflow as tf
 
-from frozen_graphs import (
-  control_flow,
-  graph_ends,
-  safety,
-  stored_values,
-  tensors,
-  variables,
-)
+from frozen_graphs import control_flow, graph_ends, safety, tensors, variables
 from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
@@ -100,7 +93,7 @@ def load(
     else:
       outputs = [graph_ends.full_name(nodes, representation)]
     graph_def = variables.prune(graph_def, outputs)
-    values = stored_values.reader(prefix, stored)
+    values = variables.reader(prefix, stored)
     graph_def = variables.freeze(graph_def, values)
   return FrozenNetwork(
     graph_def=graph_def,

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 # The message's only home; not one of TensorFlow's private Python modules.
 from tensorflow.core.protobuf import saved_model_pb2
 
-from frozen_graphs import control_flow, graph_ends, stored_values, variables
+from frozen_graphs import control_flow, graph_ends, variables
 from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
@@ -145,7 +145,7 @@ def _frozen(folder, graph_def, signature, source, target) -> FrozenNetwork:
     graph_def = variables.prune(graph_def, outputs)
   prefix = folder / 'variables' / 'variables'
   has_variables = prefix.with_suffix('.index').is_file()
-  values = stored_values.reader(str(prefix) if has_variables else None, stored)
+  values = variables.reader(str(prefix) if has_variables else None, stored)
   graph_def = variables.freeze(graph_def, values)
   return FrozenNetwork(
     graph_def=graph_def,

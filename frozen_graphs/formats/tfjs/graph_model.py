@@ -61,9 +61,12 @@ def load(source: str | os.PathLike) -> FrozenNetwork:
   signature = _signature(model)
   fed = graph_ends.placeholders(nodes)
   named = [n for n in _named(signature, 'inputs', nodes) if n in fed]
+  images = graph_ends.placeholders(nodes, only_images=True)
   return FrozenNetwork(
     graph_def=graph_def,
-    inputs=graph_ends.images_first(nodes, dict.fromkeys([*named, *fed])),
+    inputs=tuple(
+      sorted(dict.fromkeys([*named, *fed]), key=lambda n: n not in images)
+    ),
     outputs=_outputs(nodes, signature),
     source=f'TensorFlow.js graph model {model.path}',
   )

@@ -11,10 +11,9 @@ from frozen_graphs.formats.torch import files as torch_files
 from frozen_graphs.formats.torch.architectures import (
   craft,
   demosaicnet,
-  efficientnet_lite,
   hed,
+  inverted_residuals,
   layers,
-  mobilenet_v2,
 )
 from frozen_graphs.frozen import FrozenNetwork
 
@@ -23,9 +22,9 @@ Builder = Callable[[tf.Tensor, layers.Weights], dict[str, tf.Tensor]]
 _BUILDERS: dict[str, Builder] = {
   'craft': craft.build,
   'demosaicnet': demosaicnet.build,
-  'efficientnet_lite': efficientnet_lite.build,
+  'efficientnet_lite': inverted_residuals.efficientnet_lite,
   'hed': hed.build,
-  'mobilenet_v2': mobilenet_v2.build,
+  'mobilenet_v2': inverted_residuals.mobilenet_v2,
 }
 _MAX_BYTES = 2**30
 

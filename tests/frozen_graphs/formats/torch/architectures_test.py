@@ -8,10 +8,9 @@ from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.torch.architectures import (
   craft,
   demosaicnet,
-  efficientnet_lite,
   hed,
+  inverted_residuals,
   layers,
-  mobilenet_v2,
 )
 from frozen_graphs.formats.torch.architectures.layers import Weights
 
@@ -183,7 +182,9 @@ class InvertedResidualsTest(parameterized.TestCase):
     arrays['_fc.weight'] = np.random.default_rng(2).normal(size=(7, 20))
     arrays['_fc.bias'] = np.arange(7.0)
     image = _image(height, width=width)
-    actual, types = _evaluate(efficientnet_lite.build, image, Weights(arrays))
+    actual, types = _evaluate(
+      inverted_residuals.efficientnet_lite, image, Weights(arrays)
+    )
 
     net = _Reference(arrays, 1e-3, same=True)
     x = net.layer(image[0], '_conv_stem', '_bn0', 2)
@@ -217,7 +218,9 @@ class InvertedResidualsTest(parameterized.TestCase):
       before = channels
     arrays.normed('features.9.0', 'features.9.1', 20, before, 1)
     image = _image(31)
-    actual, _ = _evaluate(mobilenet_v2.build, image, Weights(arrays))
+    actual, _ = _evaluate(
+      inverted_residuals.mobilenet_v2, image, Weights(arrays)
+    )
 
     net = _Reference(arrays, 1e-5, same=False)
     x = net.layer(image[0], 'features.0.0', 'features.0.1', 2)
