@@ -102,16 +102,13 @@ def _scores(
   cosines = run.cosines_of_changed(
     method, _IMAGES, functools.partial(map_transforms.apply, transform)
   )
+  # Every image once, then the draws.
   once = np.full((1, len(cosines)), 1 / len(cosines))
-  shares = resampling.weights(len(cosines), _DRAWS, seed)
+  drawn = resampling.weights(len(cosines), _DRAWS, seed)
   result = {}
   for name, remove in REMOVALS.items():
-    value, drawn = (
-      np.column_stack([draws.precision, draws.spearman])
-      for draws in (
-        resampling.score(remove(cosines, some), run.names, oracle)
-        for some in (once, shares)
-      )
-    )
-    result[name] = np.column_stack([value[0], resampling.interval(drawn).T])
+    affinities = remove(cosines, np.vstack([once, drawn]))
+    scores = resampling.score(affinities, run.names, oracle)
+    value, *others = np.column_stack([scores.precision, scores.spearman])
+    result[name] = np.column_stack([value, resampling.interval(others).T])
   return result
