@@ -21,7 +21,7 @@ from taskonomy_models.mini import building
 from toolkit_basics import files, progress
 from transferability import affinity as affinity_lib
 from transferability import oracle as oracle_lib
-from transferability import ranking
+from transferability import resampling
 
 FLAGS = cli.Flags()
 _BANKS = FLAGS.paths('bank', 'Folders of mini banks, with commas.')
@@ -62,12 +62,10 @@ def _rows(folder: str, oracle: oracle_lib.Oracle, probe, output: str):
   for method, space in spaces.items():
     matrix = space.affinity(bank.names)
     others = matrix[~np.eye(len(matrix), dtype=bool)]
-    for suffix, scored in (
-      ('', matrix),
-      (' no_hubs', affinity_lib.without_hubs(matrix)),
-    ):
-      rankings = ranking.rank_sources(scored, bank.names, oracle.targets)
-      curve = ranking.precision_recall(rankings, oracle)
+    both = np.stack([matrix, affinity_lib.without_hubs(matrix)])
+    scores = resampling.score(both, bank.names, oracle)
+    for number, suffix in enumerate(('', ' no_hubs')):
+      precision = scores.precision[number]
       yield (
         name,
         recipe['noise'],
@@ -75,8 +73,8 @@ def _rows(folder: str, oracle: oracle_lib.Oracle, probe, output: str):
         recipe['steps'],
         _mean_ratio(folder),
         method + suffix,
-        *(evaluation.at(curve.precision, k) for k in (1, 3, 5)),
-        ranking.mean_spearman(rankings, oracle),
+        *(evaluation.at(precision, k) for k in (1, 3, 5)),
+        float(scores.spearman[number]),
         float(others.mean()),
       )
 

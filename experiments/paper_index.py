@@ -1,10 +1,8 @@
 """A page that says what every study found, and links its files."""
 
 from collections.abc import Mapping, Sequence
-import csv
 import dataclasses
 import html
-import itertools
 import pathlib
 
 from experiments.studies import registry
@@ -92,9 +90,7 @@ def _shown(output: pathlib.Path, name: str, title: str) -> str:
 
 
 def _table(path: pathlib.Path) -> str:
-  with open(path, encoding='utf-8', newline='') as file:
-    rows = list(itertools.islice(csv.reader(file), _MAX_ROWS))
-  header, *others = rows
+  header, *others = files.read_csv(path)[:_MAX_ROWS]
   cells = ''.join(f'<th scope="col">{html.escape(x)}</th>' for x in header)
   body = ''.join(f'<tr>{_cells(row)}</tr>' for row in others)
   return f'<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'

@@ -12,8 +12,8 @@ compared too. A killed run goes on with --resume.
 
 import toolkit_basics.cli as cli
 from experiments import selection_cli, shared_flags
-from experiments.selection import label_free, layers
-from experiments.selection.features import Candidate
+from experiments.selection import label_free
+from experiments.selection.features import Candidate, layers
 from experiments.selection.study import Case
 from experiments.selection.targets import Data
 from experiments.selection_cli import Plan
@@ -45,7 +45,7 @@ def plan(bank: Bank, data: Data) -> Plan:
   chosen = selection_cli.networks(bank, _NETWORKS.value or some)
   candidates, cases = [], []
   for network in chosen:
-    cut = layers.choose(encoders[network], _NUM_LAYERS.value)
+    cut = layers(encoders[network], _NUM_LAYERS.value)
     if len(cut) < 3:
       raise ValueError(
         f'{network} has {len(cut)} layers to choose from; 3 are needed.'
@@ -62,15 +62,8 @@ def plan(bank: Bank, data: Data) -> Plan:
   needed = {target.network for target in data.targets.values()} & set(encoders)
   candidates += [Candidate(name, encoders[name]) for name in sorted(needed)]
 
-  def near(features, output):
+  def near(pairs, features, output):
     del output
-    pairs = {
-      case.name: (data.targets[case.target].network, case.candidates)
-      for case in cases
-      if data.targets[case.target].network in needed
-    }
-    if not pairs:
-      return None
     number = min(_NUM_UNLABELLED.value, data.num_train)
     some = {name: found.values[:number] for name, found in features.items()}
     return label_free.of_features(pairs, some)

@@ -31,36 +31,26 @@ _NUM_UNLABELLED = selection_cli.num_unlabelled(FLAGS)
 
 def plan(bank: Bank, data: Data) -> Plan:
   """Every network competes for every target that it was not trained for."""
-  networks = {
-    name: target.network if target.network in bank.names else None
-    for name, target in data.targets.items()
-  }
   cases = [
-    Case(name, name, tuple(n for n in bank.names if n != networks[name]))
-    for name in data.targets
+    Case(name, name, tuple(n for n in bank.names if n != target.network))
+    for name, target in data.targets.items()
   ]
 
-  def near(features, output):
+  def near(pairs, features, output):
     del features  # The maps have a forward pass of their own.
-    pairs = {
-      case.name: (networks[case.target], case.candidates)
-      for case in cases
-      if networks[case.target] is not None
-    }
-    if not pairs or not _METHODS.value:
-      return None
     number = min(_NUM_UNLABELLED.value, data.num_train)
     return label_free.compute(
       bank,
       data.images[:number],
       output,
+      pairs,
       methods=_METHODS.value,
       track=progress.track,
       **_SELECTION.options(),
-    ).near(pairs)
+    )
 
   candidates = [Candidate(encoder.name, encoder) for encoder in bank.encoders]
-  return Plan(candidates, cases, near)
+  return Plan(candidates, cases, near if _METHODS.value else None)
 
 
 def main() -> None:

@@ -22,6 +22,9 @@ from transferability import scoring
 # They decide how fast images are rendered, not what is on them.
 _NOT_RECORDED = ('workers', 'data_dir')
 
+_Pairs = Mapping[str, tuple[str, Sequence[str]]]
+_MakeNear = Callable[[_Pairs, Mapping[str, Features], pathlib.Path], Near]
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -30,15 +33,14 @@ class Plan:
   Attributes:
     candidates: Whose features are extracted.
     cases: Targets, and the candidates that compete for each.
-    near: Returns the scores of the label-free family, or None; gets the
-      features and the output folder.
+    near: Returns the scores of the label-free family; gets, by case, the
+      target's network and the candidates; the features; the output folder. It
+      is called if the bank has a target's network.
   """
 
   candidates: Sequence[Candidate]
   cases: Sequence[Case]
-  near: Callable[[Mapping[str, Features], pathlib.Path], Near | None] = (
-    lambda features, output: None
-  )
+  near: _MakeNear | None = None
 
 
 class Selection:
@@ -168,7 +170,14 @@ class Selection:
         **self.options(),
       )
     with record.stage('label_free'):
-      near = plan.near(extracted, output)
+      pairs = {
+        case.name: (data.targets[case.target].network, case.candidates)
+        for case in plan.cases
+        if data.targets[case.target].network in bank.names
+      }
+      near = None
+      if plan.near is not None and pairs:
+        near = plan.near(pairs, extracted, output)
     with record.stage('cases'):
       encoders = {c.name: c.encoder for c in plan.candidates}
       outcomes = study.conduct(

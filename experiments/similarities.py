@@ -1,6 +1,7 @@
 """Similarities of representations, beside the affinities of a run."""
 
 from collections.abc import Mapping, Sequence
+import functools
 import os
 
 import numpy as np
@@ -89,17 +90,12 @@ def matrices(
   Returns:
     By similarity, symmetric float64 [models, models].
   """
-  models = tuple(representations)
-  result, computed = {}, {}
-  for name in chosen:
-    source = EDGES if name == DEPARA else name
-    if source not in computed:
-      computed[source] = matrix(source, representations)
-    result[name] = computed[source]
-    if name == DEPARA:
-      nodes = spaces[NODES].affinity(models)
-      result[name] = with_nodes(nodes, computed[source], edge_weight)
-  return result
+  compute = functools.cache(lambda name: matrix(name, representations))
+  result = {name: compute(name) for name in chosen if name != DEPARA}
+  if DEPARA in chosen:
+    nodes = spaces[NODES].affinity(tuple(representations))
+    result[DEPARA] = with_nodes(nodes, compute(EDGES), edge_weight)
+  return {name: result[name] for name in chosen}
 
 
 def matrix(name: str, representations: Mapping[str, np.ndarray]) -> np.ndarray:

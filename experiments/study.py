@@ -105,6 +105,7 @@ class Results:
     self._tables.append(name)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class Run:
   """A bank in the model spaces of one probe set.
 
@@ -115,25 +116,22 @@ class Run:
     folder: Of the run.
   """
 
-  def __init__(
-    self,
-    probe: ProbeSet,
-    spaces: Mapping[str, ModelSpace],
-    names: tuple[str, ...],
-    folder: pathlib.Path,
-  ):
-    self.probe, self.spaces, self.names = probe, spaces, names
-    self.folder = folder
-    self.image_cosines = functools.cache(self._image_cosines)
-    self.similarity = functools.cache(self._similarity)
+  probe: ProbeSet
+  spaces: Mapping[str, ModelSpace]
+  names: tuple[str, ...]
+  folder: pathlib.Path
 
   @functools.cached_property
   def representations(self) -> dict[str, np.ndarray]:
     """Those of the images in use, float32 [images, ...], by model."""
     return similarities.load(self.folder, self.names, self.spaces)
 
+  @functools.cached_property
+  def similarity(self) -> Callable[[str], np.ndarray]:
+    """Of the representations, by name, [num_models, num_models]."""
+    return functools.cache(self._similarity)
+
   def _similarity(self, name: str) -> np.ndarray:
-    """Returns a similarity of the representations, [num_models, num_models]."""
     space = next(iter(self.spaces.values()))
     key = {
       'models': {model: space.manifest(model) for model in self.names},
@@ -152,14 +150,38 @@ class Run:
       lambda: similarities.matrix(name, self.representations),
     )
 
-  def _image_cosines(self, method: str) -> np.ndarray:
-    """Returns float64 [images, num_models, num_models]."""
-    return self.spaces[method].image_cosines(self.names)
+  @functools.cached_property
+  def image_cosines(self) -> Callable[[str], np.ndarray]:
+    """By method, float64 [images, num_models, num_models]."""
+    return functools.cache(
+      lambda method: self.spaces[method].image_cosines(self.names)
+    )
 
-  def some_images(self, method: str, limit: int) -> np.ndarray:
-    """Returns at most so many images in use, evenly apart; their numbers."""
-    kept = self.spaces[method].kept_images
-    return kept[:: max(1, len(kept) // limit)][:limit]
+  def cosines_of_changed(
+    self, method: str, limit: int, change: Callable[[np.ndarray], np.ndarray]
+  ) -> np.ndarray:
+    """Returns cosines of changed maps, float64 [images, models, models].
+
+    Args:
+      method: Of the maps.
+      limit: How many images, at most; they are evenly apart.
+      change: Gets an image's maps by all models, float32 [models, *map shape].
+
+    Raises:
+      ValueError: If a changed map has no direction.
+    """
+    space, result = self.spaces[method], []
+    rows = [space.rows(name) for name in self.names]
+    kept = space.kept_images
+    for image in kept[:: max(1, len(kept) // limit)][:limit]:
+      maps = np.stack([points[image] for points in rows]).astype(np.float32)
+      maps = change(maps.reshape(len(maps), *space.map_shape))
+      unit, bad = affinity.unit_rows(maps.reshape(len(maps), -1))
+      if bad:
+        names = [self.names[i] for i in bad]
+        raise ValueError(f'{method}: changed maps without direction: {names}.')
+      result.append(unit @ unit.T)
+    return np.stack(result)
 
   def affinity(self, method: str) -> np.ndarray:
     """Returns float64 [num_models, num_models]."""

@@ -4,6 +4,7 @@ Batch normalisation keeps its statistics. The head is that of the readouts: one
 hidden layer on the whole representation.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -211,12 +212,10 @@ def fine_tune(
   """
   train, held_out, test = truth.split(target, num_train, seed)
   network = TunedNetwork(encoder, target, recipe, seed)
-  try:
+  with contextlib.closing(network):
     # Nothing is chosen on the way, so that all may be trained on.
     network.train(images, np.concatenate([train, held_out]), seed)
     outputs = network.predict(images[target.rows[test]])
-  finally:
-    network.close()
   if not np.isfinite(outputs).all():
     raise ValueError(f'{encoder.name}: fine-tuning does not converge.')
   return truth.performance(target, test, outputs)

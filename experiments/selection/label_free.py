@@ -22,8 +22,6 @@ from taskonomy_models.bank import Bank
 from toolkit_basics import files, memo
 from transferability import similarity
 
-_NAME = 'target images'
-
 
 @dataclasses.dataclass(frozen=True)
 class Near:
@@ -40,65 +38,28 @@ class Near:
   seconds: Mapping[str, tuple[str, float]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Matrices:
-  """What networks have in common, by measure.
-
-  Attributes:
-    names: Of the networks, in the order of the matrices.
-    values: By measure, float64 [networks, networks].
-    seconds: By measure: of a similarity all pairs, of an attribution method
-      its share of the maps of all networks.
-  """
-
-  names: tuple[str, ...]
-  values: Mapping[str, np.ndarray]
-  seconds: Mapping[str, float]
-
-  def near(self, targets: Mapping[str, tuple[str, Sequence[str]]]) -> Near:
-    """Returns how near candidates are to the networks of their targets.
-
-    Args:
-      targets: By case, the target's network and the candidates.
-    """
-    scores = {case: self._scores(*pair) for case, pair in targets.items()}
-    seconds = {
-      name: ('all pairs of networks, once for all targets', value)
-      for name, value in self.seconds.items()
-    }
-    return Near(tuple(self.values), scores, seconds)
-
-  def _scores(
-    self, network: str, candidates: Sequence[str]
-  ) -> dict[str, dict[str, float]]:
-    row = self.names.index(network)
-    return {
-      name: {
-        candidate: float(matrix[row, self.names.index(candidate)])
-        for candidate in candidates
-      }
-      for name, matrix in self.values.items()
-    }
-
-
 def compute(
   bank: Bank,
   images: np.ndarray,
   output: str | os.PathLike,
+  targets: Mapping[str, tuple[str, Sequence[str]]],
   *,
   methods: Sequence[str],
   batch_size: int,
   device: str | None,
   track: Callable[..., Iterable],
-) -> Matrices:
-  """Returns attribution affinities and similarities of a bank's networks.
+) -> Near:
+  """Returns attribution affinities and similarities to the targets' networks.
 
-  What the folder holds of the same images is not computed again.
+  What the folder holds of the same images is not computed again. The seconds
+  are: of a similarity those of all pairs, of an attribution method its share of
+  the maps of all networks.
 
   Args:
     bank: The networks.
     images: uint8 [M, S, S, 3]; no labels are asked for.
     output: Gets `model_space/`, `representations/` and `label_free/`.
+    targets: By case, the target's network and the candidates.
     methods: Attribution methods.
     batch_size: Images explained at once.
     device: For example '/GPU:0'; None is TensorFlow's choice.
@@ -123,8 +84,35 @@ def compute(
     key,
     lambda: _computed(bank, images, output, projection, track),
   )
-  values = {name: np.array(m) for name, m in found['values'].items()}
-  return Matrices(bank.names, values, found['seconds'])
+  return of_matrices(bank.names, found['values'], found['seconds'], targets)
+
+
+def of_matrices(
+  names: Sequence[str],
+  matrices: Mapping[str, Sequence[Sequence[float]]],
+  seconds: Mapping[str, float],
+  targets: Mapping[str, tuple[str, Sequence[str]]],
+) -> Near:
+  """Returns the rows of the targets' networks.
+
+  Args:
+    names: Of the networks, in the order of the matrices.
+    matrices: By measure, what the networks have in common.
+    seconds: By measure.
+    targets: By case, the target's network and the candidates.
+  """
+  scores = {}
+  for case, (network, candidates) in targets.items():
+    row = names.index(network)
+    scores[case] = {
+      measure: {c: float(matrix[row][names.index(c)]) for c in candidates}
+      for measure, matrix in matrices.items()
+    }
+  shown = {
+    name: ('all pairs of networks, once for all targets', value)
+    for name, value in seconds.items()
+  }
+  return Near(tuple(matrices), scores, shown)
 
 
 def _computed(
@@ -137,7 +125,7 @@ def _computed(
   """Returns values and seconds of `Matrices`, as JSON."""
   ids = tuple(f'image {i}' for i in range(len(images)))
   digests = tuple(files.sha256(image.tobytes()) for image in images)
-  probe = ProbeSet(_NAME, images, ids, digests)
+  probe = ProbeSet('target images', images, ids, digests)
   methods = [method.name for method in projection.methods]
   clock = _Clock()
   chosen = [

@@ -27,7 +27,6 @@ def write(
   output: str | os.PathLike,
   num_draws: int,
   near: Near | None = None,
-  extra_seconds: Sequence[tuple[str, str, float]] = (),
 ) -> None:
   """Writes all tables and figures.
 
@@ -40,7 +39,6 @@ def write(
     output: Folder.
     num_draws: Of the bootstrap.
     near: Of the label-free family.
-    extra_seconds: Further rows of the table of seconds: what, of what, seconds.
   """
   output = pathlib.Path(output)
   label_free = () if near is None else near.measures
@@ -58,10 +56,8 @@ def write(
   files.write_csv(output / 'summary.csv', summary)
   sweep = epsilon_rows(outcomes)
   files.write_csv(output / 'epsilon.csv', sweep)
-  files.write_csv(
-    output / 'seconds.csv',
-    second_rows(outcomes, features, near, extra_seconds),
-  )
+  seconds = second_rows(outcomes, features, near)
+  files.write_csv(output / 'seconds.csv', seconds)
   _draw(outcomes, compared, summary, sweep, output / 'figures')
 
 
@@ -160,7 +156,6 @@ def second_rows(
   outcomes: Sequence[Outcome],
   features: Mapping[str, Features],
   near: Near | None,
-  extra: Sequence[tuple[str, str, float]] = (),
 ) -> list[list[object]]:
   """Returns what everything took: what, of what, seconds; a header first."""
   rows: list[list[object]] = [['what', 'of', 'seconds']]
@@ -180,7 +175,7 @@ def second_rows(
   if near is not None:
     rows += [[name, *map_of] for name, map_of in near.seconds.items()]
   rows.append(['training', 'all candidates of a target, all seeds', training])
-  return [*rows, *map(list, extra)]
+  return rows
 
 
 def _draw(

@@ -31,9 +31,6 @@ class Truth:
   performance: Mapping[str, Sequence[float]]
   seconds: float
 
-  def mean(self, candidate: str) -> float:
-    return float(np.mean(self.performance[candidate]))
-
 
 def split(
   target: Target, num_train: int, seed: int

@@ -3,9 +3,9 @@
 import pathlib
 
 import numpy as np
-from scipy import stats
 
 from experiments import comparison, figures
+from experiments.studies.similarity_matrices import pair_correlations
 from experiments.study import Finding, Results, Study
 from transferability import baselines, resampling
 from transferability.affinity import without_hubs
@@ -33,9 +33,9 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
         np.stack([_without_hubs(draw) for draw in drawn]),
       ),
     ):
-      found = correlations(matrix[pairs], truth)
+      found = pair_correlations(matrix[pairs], truth)
       low, high = resampling.interval(
-        np.array([correlations(draw[pairs], truth) for draw in draws])
+        np.array([pair_correlations(draw[pairs], truth) for draw in draws])
       )
       rows.append((name, *found, low[0], high[0], low[1], high[1]))
     results.draw(
@@ -48,7 +48,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       f'Symmetrised oracle ({form.replace("_", " ")})',
     )
   for name in comparison.SIMILARITIES:
-    found = correlations(comparison.matrix(run, name)[pairs], truth)
+    found = pair_correlations(comparison.matrix(run, name)[pairs], truth)
     rows.append((name, *found, *[np.nan] * 4))
   by_name = {row[0]: row for row in rows}
   shown, beside = by_name[study.method], by_name['svcca']
@@ -89,11 +89,3 @@ def oracle_pairs(
   upper = np.triu(np.isfinite(symmetric), 1)
   pairs = np.nonzero(upper)
   return symmetric[pairs], pairs
-
-
-def correlations(values: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-  """Returns Pearson's and Spearman's correlation."""
-  return (
-    float(stats.pearsonr(values, truth).statistic),
-    float(stats.spearmanr(values, truth).statistic),
-  )

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from attribution.explainer import Explainer
+from attribution.preprocessing import Preprocessing
 from experiments import figures, pipeline
 from experiments.study import Finding, Results, Study
 from probe_data import scene_dataset
@@ -82,14 +83,11 @@ def _attribution_seconds(study: Study) -> float:
   seconds = []
   for encoder in study.bank.encoders[:_NETWORKS]:
     with Explainer(
-      encoder.graph,
-      input_tensor=encoder.input_tensor,
-      representation_tensor=encoder.representation_tensor,
+      study.bank.network(encoder.name),
       preprocessing=encoder.preprocessing,
       methods=pipeline.method_objects(settings.methods, settings.epsilon),
       batch_size=settings.batch_size,
       device=study.device,
-      name=encoder.name,
     ) as explainer:
       explainer.explain(images[:1])  # The first run prepares the graph.
       started = time.perf_counter()
@@ -112,21 +110,17 @@ def _transfer_seconds(study: Study, recipe: readouts.ReadoutRecipe) -> float:
   with tempfile.TemporaryDirectory() as folder:
     data = scene_dataset.build(folder, 'transfer', _SCENES, 64, workers=1)
     images, labels = np.array(data['image']), np.array(data[_TARGET])
-  features = []
-  for encoder in study.bank.encoders:
-    with Explainer(
-      encoder.graph,
-      input_tensor=encoder.input_tensor,
-      representation_tensor=encoder.representation_tensor,
-      preprocessing=encoder.preprocessing,
-      methods=['gradient_times_input'],
-      name=encoder.name,
-    ) as explainer:
-      features.append(explainer.explain(images).representation)
-  stacked = np.stack(features)
+  stacked = np.stack(
+    [
+      study.bank.network(encoder.name).run(
+        Preprocessing.parse(encoder.preprocessing)(images)
+      )
+      for encoder in study.bank.encoders
+    ]
+  )
   started = time.perf_counter()
   trained = readouts.Readouts(
     mini_tasks.MINI_TASKS[_TARGET], stacked[:, 50:], labels[50:], recipe
   )
   trained.train(stacked[:, :50], labels[:50])
-  return (time.perf_counter() - started) / len(features)
+  return (time.perf_counter() - started) / len(stacked)

@@ -1,19 +1,17 @@
 """How many bits of a map matter (rebuttal to reviewer 1)."""
 
-from collections.abc import Iterator
 import pathlib
 
 import numpy as np
-from scipy import stats
 
 from experiments import figures
+from experiments.studies import similarity_matrices
 from experiments.study import Finding, Results, Run, Study
-from transferability import affinity, ranking
+from transferability import resampling
 from transferability.map_transforms import quantise
 
 BITS = (1, 2, 4, 8, 16)
 _PUBLISHED = {1: 0.56, 2: 0.71, 4: 0.85, 8: 0.96, 16: 0.99}
-_BLOCK = 50  # Images at once.
 _IMAGES = 200
 
 
@@ -26,12 +24,11 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     correlations = []
     for bits in BITS:
       matrix = _affinity(run, method, bits)
-      correlations.append(_correlation(matrix, whole))
+      correlations.append(similarity_matrices.correlations(matrix, whole)[1])
       precision = np.nan
       if study.oracle is not None:
-        ranked = ranking.rank_sources(matrix, run.names, study.oracle.targets)
-        curve = ranking.precision_recall(ranked, study.oracle)
-        precision = float(curve.precision[min(5, len(curve.k)) - 1])
+        score = resampling.score(matrix[None], run.names, study.oracle)
+        precision = float(score.precision[0][:5][-1])
       rows.append((method, bits, correlations[-1], _PUBLISHED[bits], precision))
     lines[method] = correlations
   header = ('method', 'bits', 'spearman', 'published', 'P@5')
@@ -63,29 +60,9 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
 
 def _affinity(run: Run, method: str, bits: int | None) -> np.ndarray:
   """Returns the affinity of maps of so many bits, or of all there are."""
-  total, count = 0.0, 0
-  for rows in _blocks(run, method):
-    rows = rows if bits is None else quantise(rows, bits)
-    unit, bad = affinity.unit_rows(rows.reshape(-1, rows.shape[-1]))
-    if bad:
-      raise ValueError(f'{method}: a map of {bits} bits has no direction.')
-    unit = unit.reshape(rows.shape).transpose(1, 0, 2)
-    total = total + np.sum(unit @ unit.transpose(0, 2, 1), axis=0)
-    count += len(unit)
-  return total / count
 
+  def rounded(maps: np.ndarray) -> np.ndarray:
+    flat = maps.reshape(len(maps), -1)
+    return flat if bits is None else quantise(flat, bits)
 
-def _blocks(run: Run, method: str) -> Iterator[np.ndarray]:
-  """Yields float32 [models, images, map size]."""
-  space = run.spaces[method]
-  kept = run.some_images(method, _IMAGES)
-  for start in range(0, len(kept), _BLOCK):
-    block = kept[start : start + _BLOCK]
-    yield np.stack(
-      [np.asarray(space.rows(name)[block], np.float32) for name in run.names]
-    )
-
-
-def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-  pairs = np.triu_indices(len(first), 1)
-  return float(stats.spearmanr(first[pairs], second[pairs]).statistic)
+  return run.cosines_of_changed(method, _IMAGES, rounded).mean(axis=0)

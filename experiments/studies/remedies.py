@@ -1,13 +1,14 @@
 """What helps: other maps, and what all networks share removed (no paper)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+import functools
 import pathlib
 
 import numpy as np
 
 from experiments import figures
 from experiments.study import Finding, Results, Run, Study
-from transferability import affinity, map_transforms, ranking, resampling
+from transferability import affinity, map_transforms, resampling
 from transferability.oracle import Oracle
 
 TRANSFORMS = (
@@ -23,10 +24,6 @@ _KS = (1, 3, 5)
 _Removal = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def _nothing(cosines: np.ndarray, shares: np.ndarray) -> np.ndarray:
-  return resampling.affinities(cosines, shares)
-
-
 def _common_map(cosines: np.ndarray, shares: np.ndarray) -> np.ndarray:
   without = map_transforms.cosines_without_common_map(cosines)
   return resampling.affinities(without, shares)
@@ -39,7 +36,7 @@ def _hubs(cosines: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 # From cosines [images, n, n] and shares [draws, images] to [draws, n, n].
 REMOVALS: dict[str, _Removal] = {
-  'nothing': _nothing,
+  'nothing': resampling.affinities,
   'common map': _common_map,
   'hubs': _hubs,
 }
@@ -102,32 +99,16 @@ def _scores(
   Returns:
     float64 [K + 1, 3]: P@1 ... P@K, and the mean rank correlation.
   """
-  cosines = np.concatenate(list(_cosines(run, method, transform)))
+  cosines = run.cosines_of_changed(
+    method, _IMAGES, functools.partial(map_transforms.apply, transform)
+  )
+  # Every image once, then the draws.
   once = np.full((1, len(cosines)), 1 / len(cosines))
-  shares = resampling.weights(len(cosines), _DRAWS, seed)
+  drawn = resampling.weights(len(cosines), _DRAWS, seed)
   result = {}
   for name, remove in REMOVALS.items():
-    matrix = remove(cosines, once)[0]
-    ranked = ranking.rank_sources(matrix, run.names, oracle.targets)
-    curve = ranking.precision_recall(ranked, oracle)
-    draws = resampling.score(remove(cosines, shares), run.names, oracle)
-    drawn = np.column_stack([draws.precision, draws.spearman])
-    values = [*curve.precision, ranking.mean_spearman(ranked, oracle)]
-    result[name] = np.column_stack([values, resampling.interval(drawn).T])
+    affinities = remove(cosines, np.vstack([once, drawn]))
+    scores = resampling.score(affinities, run.names, oracle)
+    value, *others = np.column_stack([scores.precision, scores.spearman])
+    result[name] = np.column_stack([value, resampling.interval(others).T])
   return result
-
-
-def _cosines(run: Run, method: str, transform: str) -> Iterator[np.ndarray]:
-  """Yields the cosines of transformed maps, [1, models, models]."""
-  space = run.spaces[method]
-  shape = space.settings['image_shape']
-  rows = [space.rows(name) for name in run.names]
-  for image in run.some_images(method, _IMAGES):
-    maps = np.stack([points[image] for points in rows])
-    maps = maps.astype(np.float32).reshape(len(maps), *shape)
-    maps = map_transforms.apply(transform, maps)
-    unit, bad = affinity.unit_rows(maps.reshape(len(maps), -1))
-    if bad:
-      names = [run.names[i] for i in bad]
-      raise ValueError(f'{method}, {transform}: no direction: {names}.')
-    yield (unit @ unit.T)[None]

@@ -99,7 +99,15 @@ def correlations(
   values = []
   for offset in (1, 0):
     pairs = np.triu_indices(len(first), offset)
-    a, b = first[pairs], second[pairs]
-    values.append(float(stats.pearsonr(a, b).statistic))
-    values.append(float(stats.spearmanr(a, b).statistic))
+    values += pair_correlations(first[pairs], second[pairs])
   return tuple(values)
+
+
+def pair_correlations(
+  first: np.ndarray, second: np.ndarray
+) -> tuple[float, float]:
+  """Returns Pearson's and Spearman's correlation."""
+  return (
+    float(stats.pearsonr(first, second).statistic),
+    float(stats.spearmanr(first, second).statistic),
+  )

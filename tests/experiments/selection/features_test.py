@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from attribution.explainer import Explainer
-from experiments.selection import features, layers
+from experiments.selection import features
 import frozen_graphs
 from taskonomy_models import bank as banks
 from tests import bank_testing, testing
@@ -84,7 +84,7 @@ class ExtractTest(absltest.TestCase):
         others.values, first.values[::-1], rtol=1e-4, atol=1e-5
       )
       layer = dataclasses.replace(
-        encoder, representation_tensor=layers.activations(encoder)[0]
+        encoder, representation_tensor=features.activations(encoder)[0]
       )
       self.assertEqual(self.extract(layer).values.shape, (7, 8, 8, 6))
 
@@ -119,18 +119,18 @@ class LayersTest(absltest.TestCase):
     folder = pathlib.Path(self.create_tempdir().full_path)
     bank_testing.write(folder)
     encoder = banks.load(str(folder)).encoders[0]
-    tensors = layers.activations(encoder)
+    tensors = features.activations(encoder)
     self.assertLen(tensors, 2)
     shapes = []
-    for cut in layers.choose(encoder, 9):
+    for cut in features.layers(encoder, 9):
       inputs = testing.images(1, 16) / np.float32(255)
       shapes.append(cut.load().run(inputs).shape)
     self.assertEqual(shapes, [(1, 16, 16, 6), (1, 8, 8, 4)])
 
   def test_fewer_layers_are_spread_and_end_in_the_representation(self):
     encoder = banks.load('mini').encoders[0]
-    every = layers.activations(encoder)
-    chosen = [e.representation_tensor for e in layers.choose(encoder, 4)]
+    every = features.activations(encoder)
+    chosen = [e.representation_tensor for e in features.layers(encoder, 4)]
     self.assertLen(every, 12)
     self.assertEqual([every.index(name) for name in chosen], [0, 4, 7, 11])
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from experiments.selection import label_free, report, study, targets
 from experiments.selection.features import Features
-from experiments.selection.label_free import Matrices
 from experiments.selection.study import Case
 from taskonomy_models.mini import readouts
 from toolkit_basics import files
@@ -57,8 +56,12 @@ class StudyTest(absltest.TestCase):
       Case('number', 'number', names),
     ]
     matrix = np.arange(25.0).reshape(5, 5)
-    matrices = Matrices(names, {'elrp': matrix}, {'elrp': 3.0})
-    cls.near = matrices.near({'classes': ('n0', names[1:])})
+    cls.near = label_free.of_matrices(
+      names,
+      {'elrp': matrix},
+      {'elrp': 3.0},
+      {'classes': ('n0', names[1:])},
+    )
     cls.outcomes = cls.conduct()
 
   @classmethod
