@@ -32,7 +32,6 @@ import tensorflow as tf
 from frozen_graphs.errors import about
 from frozen_graphs.network import Network
 from taskonomy_models.encoder import Encoder
-from taskonomy_models.networks import Networks
 from toolkit_basics import files
 
 _FILE = 'bank.json'
@@ -62,6 +61,42 @@ class BankError(ValueError):
   """A bank that cannot be used; the message names file and entry."""
 
 
+class Networks:
+  """Keeps networks from one use to the next.
+
+  Those that would take more memory than allowed are loaded anew for each use.
+  """
+
+  def __init__(self, max_bytes: int = 2**31):
+    self._max_bytes, self._bytes = max_bytes, 0
+    self._kept: dict[tuple, Network] = {}
+
+  def get(self, encoder: Encoder) -> Network:
+    """Returns the network of an encoder; see `Encoder.load`."""
+    key = self._key(encoder)
+    if key not in self._kept:
+      network = encoder.load()
+      size = network.graph_def.ByteSize()
+      if self._bytes + size > self._max_bytes:
+        return network
+      self._kept[key] = network
+      self._bytes += size
+    return self._kept[key]
+
+  def drop(self, encoder: Encoder) -> None:
+    """Frees the memory of a network that is not needed any more."""
+    network = self._kept.pop(self._key(encoder), None)
+    if network is not None:
+      self._bytes -= network.graph_def.ByteSize()
+      network.close()
+
+  @staticmethod
+  def _key(encoder: Encoder) -> tuple:
+    graph = encoder.graph
+    tensors = encoder.input_tensor, encoder.representation_tensor
+    return encoder.name, graph if isinstance(graph, str) else id(graph), tensors
+
+
 @dataclasses.dataclass(frozen=True)
 class Bank:
   """Encoders that are compared with each other.
@@ -87,6 +122,11 @@ class Bank:
   networks: Networks = dataclasses.field(
     default_factory=Networks, repr=False, compare=False
   )
+
+  def __post_init__(self):
+    names = [name.lower() for name in self.names]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+      raise BankError(f'encoders named more than once: {repeated}.')
 
   def network(self, name: str) -> Network:
     """Returns the network of an encoder, which is loaded once.
@@ -228,9 +268,6 @@ def _parsed(content: Any, folder: pathlib.Path, needs_graphs: bool) -> Bank:
   for number, entry in enumerate(content['encoders'], start=1):
     with about(f'encoder {number}'):
       encoders.append(_encoder(entry, folder, needs_graphs))
-  names = [encoder.name.lower() for encoder in encoders]
-  if repeated := sorted({name for name in names if names.count(name) > 1}):
-    raise BankError(f'encoders named more than once: {repeated}.')
   size = content.get('image_size')
   if size is not None and (type(size) is not int or size < 1):
     raise BankError(f'image_size must be a side, not {size!r}.')

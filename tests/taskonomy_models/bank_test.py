@@ -11,7 +11,6 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 
 from taskonomy_models import bank as banks
-from taskonomy_models import networks
 from tests import bank_testing, testing
 
 
@@ -268,7 +267,7 @@ class NetworksTest(absltest.TestCase):
     self.assertIs(dataclasses.replace(bank).network(encoder.name), network)
     bank.networks.drop(encoder)
     self.assertIsNot(bank.network(encoder.name), network)
-    small = networks.Networks(max_bytes=10)
+    small = banks.Networks(max_bytes=10)
     self.assertIsNot(small.get(encoder), small.get(encoder))
     with self.assertRaisesRegex(banks.BankError, "No encoder 'x'; there are"):
       bank.network('x')
