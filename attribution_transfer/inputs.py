@@ -81,11 +81,7 @@ def bank(networks: Path | Sequence[Encoder], name: str = 'bank') -> Bank:
   """
   if isinstance(networks, str | os.PathLike):
     return banks.load(os.fspath(networks))
-  encoders = tuple(networks)
-  names = [encoder.name.lower() for encoder in encoders]
-  if repeated := sorted({n for n in names if names.count(n) > 1}):
-    raise banks.BankError(f'Networks named more than once: {repeated}.')
-  return Bank(name, encoders)
+  return Bank(name, tuple(networks))
 
 
 def images(

@@ -153,6 +153,17 @@ def _fitted(encoder: Encoder, how: pipeline.Projection, spaces: Spaces) -> Bank:
   return bank
 
 
+def _record(spaces: Spaces) -> RunRecord | None:
+  """Returns the record of the run whose spaces these are; says if of none."""
+  record = results.complete(spaces)
+  if record is None:
+    logging.info(
+      'These are not all spaces of a run that has its results; only they are '
+      'changed.'
+    )
+  return record
+
+
 def _has(space: ModelSpace, name: str) -> bool:
   return name in (*space.models, *space.unfinished)
 
@@ -200,23 +211,23 @@ def insert(
       stay as they were.
   """
   spaces = open_spaces(folder)
-  record = results.complete(spaces)
+  record = _record(spaces)
   how = projection(spaces, batch_size, device, on_bad_map)
   bank = _fitted(encoder, how, spaces)
   output, observer = pathlib.Path(), None  # Nothing is kept without a run.
   if record is not None:
-    results.networks(record, spaces)  # An error in the bank is found here.
+    results.bank_of(record, spaces)  # An error in the bank is found here.
     output = record.output
     if record.noted('kind') == 'zoo':
       observer = results.Measured(output)
   images = load_probe(spaces, probe)
   with _all_or_nothing(spaces, encoder.name, record):
-    pipeline.project_encoder(
-      bank, images, how, spaces, output, observer=observer
+    pipeline.project(
+      bank, images, how, output, observer=observer, spaces=spaces
     )
   if record is not None:
     results.note_inserted(record, encoder)
-  _refresh(record, images, spaces)
+    results.rewrite(record, images, spaces)
   return spaces
 
 
@@ -245,9 +256,9 @@ def remove(
   if not holding:
     known = sorted({n for space in spaces.values() for n in space.models})
     raise ValueError(f'{folder} has no model {name!r}; it has {known}.')
-  record, images = results.complete(spaces), None
+  record = _record(spaces)
   if record is not None:
-    left = set(results.networks(record, spaces)) - {name}
+    left = set(results.bank_of(record, spaces).names) - {name}
     if len(left) < 2:
       raise ValueError(
         f'{folder} would have {len(left)} network left; a run compares two or '
@@ -258,20 +269,8 @@ def remove(
     spaces[space].remove(name)
   if record is not None:
     results.forget(record, name)
-  _refresh(record, images, spaces)
-  return holding
-
-
-def _refresh(
-  record: RunRecord | None, images: ProbeSet | None, spaces: Spaces
-) -> None:
-  if record is None:
-    logging.info(
-      'These are not all spaces of a run that has its results; only they were '
-      'changed.'
-    )
-  else:
     results.rewrite(record, images, spaces)
+  return holding
 
 
 def placement(space: ModelSpace, name: str) -> list[tuple]:

@@ -21,10 +21,6 @@ from attribution.explainer import Explainer
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from experiments.map_files import MapFile
-from experiments.projection import ON_BAD_MAP as ON_BAD_MAP
-from experiments.projection import PROTOCOLS as PROTOCOLS
-from experiments.projection import Observer, Projection
-from experiments.projection import space_name as space_name
 from frozen_graphs import session
 from frozen_graphs.errors import about
 from frozen_graphs.network import Network
@@ -35,19 +31,107 @@ from taskonomy_models.encoder import Encoder, Networks
 from toolkit_basics import progress
 from transferability import map_transforms
 from transferability.model_space import ModelSpace
-from transferability.points import BadMapError, Writer
+from transferability.points import BadMapError
 
+PROTOCOLS = ('paper', 'released_code')
+ON_BAD_MAP = ('error', 'drop_image')
 _REPRESENTATION = ' representation'  # No method can have this name.
+
+
+@dataclasses.dataclass(frozen=True)
+class Projection:
+  """How models are projected.
+
+  Attributes:
+    methods: Attribution methods; all share a model's forward pass.
+    protocol: `paper`: maps keep W x H x C and T is inverted. `released_code`:
+      maps are averaged over channels, with their sign, in the coordinates of
+      the encoders' inputs, which must have one size.
+    batch_size: Images that are processed at once.
+    device: For example '/GPU:0'; None is TensorFlow's choice.
+    on_bad_map: `error`, or `drop_image`: an image on which any map of any
+      model has no direction is left out for all models and methods.
+    dtype: Storage type of the model space, float16 or float32.
+    save_maps: Whether to keep the maps themselves too.
+    keep_representations: Whether to keep the representations, which come from
+      the same forward pass.
+    map_transforms: What is done to maps before they enter a space, see
+      `transferability.map_transforms`; each makes a space for each method.
+  """
+
+  methods: tuple[AttributionMethod, ...]
+  protocol: str = 'paper'
+  batch_size: int = 50
+  device: str | None = None
+  on_bad_map: str = 'error'
+  dtype: str = 'float16'
+  save_maps: bool = False
+  keep_representations: bool = False
+  map_transforms: tuple[str, ...] = (map_transforms.NONE,)
+
+  def __post_init__(self):
+    for name, value, known in (
+      ('protocol', self.protocol, PROTOCOLS),
+      ('on_bad_map', self.on_bad_map, ON_BAD_MAP),
+    ):
+      if value not in known:
+        raise ValueError(f'Unknown {name} {value!r}; choose from {known}.')
+    names = [method.name for method in self.methods]
+    if not names or len(set(names)) < len(names):
+      raise ValueError(f'Methods must be one or more, each once, not {names}.')
+    chosen = self.map_transforms
+    for transform in chosen:
+      map_transforms.check(transform)
+    if not chosen or len(set(chosen)) < len(chosen):
+      raise ValueError(
+        f'Map transforms must be one or more, each once, not {chosen}.'
+      )
+
+  @property
+  def inverse(self) -> bool:
+    """Whether maps are brought back to the coordinates of the images."""
+    return self.protocol == 'paper'
+
+  def spaces(self) -> list[tuple[str, AttributionMethod, str]]:
+    """Returns name, method and map transform of each model space."""
+    return [
+      (space_name(method.name, transform), method, transform)
+      for method in self.methods
+      for transform in self.map_transforms
+    ]
+
+
+def space_name(method: str, transform: str = map_transforms.NONE) -> str:
+  """Returns what the space of a method and a map transform is called."""
+  return method if transform == map_transforms.NONE else f'{method}@{transform}'
+
+
+class Observer:
+  """Is told how each model of a projection ended."""
+
+  def finished(
+    self, encoder: Encoder, images: int, seconds: float, ruled: int
+  ) -> None:
+    """Called when images of a model were explained.
+
+    Args:
+      encoder: The model.
+      images: How many were explained now.
+      seconds: What that took, without building the graph.
+      ruled: Number of activations whose gradient a method overrides.
+    """
+
+  def failed(self, encoder: Encoder, error: ValueError) -> None:
+    """Called when a model cannot be projected; on return it is left out.
+
+    The default is to stop.
+    """
+    raise error
 
 
 def representation_path(output: str | os.PathLike, model: str) -> pathlib.Path:
   """Returns where a model's representations are, float32 [images, ...]."""
   return pathlib.Path(output) / 'representations' / f'{model}.npy'
-
-
-def _fixed_size(bank: Bank, encoder: Encoder) -> tuple[int | None, int | None]:
-  """Returns (height, width) of an encoder's input as far as it is fixed."""
-  return bank.network(encoder.name).input_shape[:2]
 
 
 def _input_size(bank: Bank, encoder: Encoder) -> tuple[int | None, int | None]:
@@ -56,8 +140,8 @@ def _input_size(bank: Bank, encoder: Encoder) -> tuple[int | None, int | None]:
     t = Preprocessing.parse(encoder.preprocessing)
     shapes = [t.output_shape((side, side, 3))[:2] for side in (500, 600)]
   if shapes[0] != shapes[1]:
-    shapes = [_fixed_size(bank, encoder)]
-  return shapes[0]
+    shapes = [bank.network(encoder.name).input_shape]
+  return shapes[0][:2]
 
 
 def probe_size(bank: Bank, side: int = 0) -> tuple[int, int]:
@@ -122,7 +206,7 @@ def _resized(
 ) -> Encoder:
   t = Preprocessing.parse(encoder.preprocessing)
   found = t.output_shape((*image_size, 3))[:2]
-  height, width = _fixed_size(bank, encoder)
+  height, width, _ = bank.network(encoder.name).input_shape
   if None in (height, width) or found == (height, width):
     return encoder
   if t.output_shape((height, width, 3))[:2] != (height, width):
@@ -133,7 +217,10 @@ def _resized(
 
 
 def check(
-  bank: Bank, projection: Projection, image_shape: tuple[int, int, int]
+  bank: Bank,
+  projection: Projection,
+  image_shape: tuple[int, int, int],
+  least: int = 2,
 ) -> None:
   """Finds what would stop a run later: graphs, rules, tensors, T, device.
 
@@ -141,11 +228,12 @@ def check(
     bank: The models.
     projection: How they will be projected.
     image_shape: Of the probe images.
+    least: How many models there must be.
 
   Raises:
     ValueError: If a model cannot be projected; the message names it.
   """
-  if len(bank.encoders) < 2:
+  if len(bank.encoders) < least:
     raise ValueError(
       f'The bank {bank.name!r} has {len(bank.encoders)} encoder; two or more '
       'are needed to compare them.'
@@ -240,22 +328,19 @@ class _Model:
       'tensorflow': tf.__version__,
       'numpy': np.__version__,
     }
-    self._writers: dict[str, Writer] = {
+    self._writers = {
       name: space.writer(encoder.name, manifest)
       for name, space in spaces.items()
     }
     number = len(next(iter(self._writers.values())).done)
-    self._files: dict[str, MapFile] = {}
+    paths = {}
     if projection.save_maps:
-      self._files = {
-        method.name: MapFile(
-          output / 'maps' / method.name / f'{encoder.name}.npy', number
-        )
-        for method in projection.methods
-      }
+      for method in projection.methods:
+        folder = output / 'maps' / method.name
+        paths[method.name] = folder / f'{encoder.name}.npy'
     if projection.keep_representations:
-      path = representation_path(output, encoder.name)
-      self._files[_REPRESENTATION] = MapFile(path, number)
+      paths[_REPRESENTATION] = representation_path(output, encoder.name)
+    self._files = {name: MapFile(paths[name], number) for name in paths}
 
   def missing(self) -> list[int]:
     """Returns the starts of the batches that are not done."""
@@ -333,32 +418,35 @@ class _Model:
       space.remove(self.encoder.name)
 
 
-def _map_shape(
-  bank: Bank, projection: Projection, image: np.ndarray, transform: str
-) -> tuple[int, ...]:
-  shape = image.shape
+def _new_spaces(
+  bank: Bank, probe: ProbeSet, projection: Projection, folder: pathlib.Path
+) -> dict[str, ModelSpace]:
+  """Makes the spaces of a projection; those that are there are opened."""
+  shape = probe.images.shape[1:]
   if not projection.inverse:
-    preprocessing = Preprocessing.parse(bank.encoders[0].preprocessing)
-    shape = preprocessing(image[None]).shape[1:3]
-  return map_transforms.apply(transform, np.zeros((1, *shape))).shape[1:]
-
-
-def _settings(
-  probe: ProbeSet,
-  projection: Projection,
-  method: AttributionMethod,
-  transform: str,
-) -> dict[str, object]:
-  settings = {
-    'probe_set': probe.name,
-    'method': method.name,
-    'options': dataclasses.asdict(method),
-    'protocol': projection.protocol,
-    'image_shape': list(probe.images.shape[1:]),
-  }
-  if transform != map_transforms.NONE:
-    settings['map_transform'] = transform
-  return settings
+    t = Preprocessing.parse(bank.encoders[0].preprocessing)
+    shape = t(probe.images[:1]).shape[1:3]
+  spaces = {}
+  for name, method, transform in projection.spaces():
+    settings = {
+      'probe_set': probe.name,
+      'method': method.name,
+      'options': dataclasses.asdict(method),
+      'protocol': projection.protocol,
+      'image_shape': list(probe.images.shape[1:]),
+    }
+    if transform != map_transforms.NONE:
+      settings['map_transform'] = transform
+    transformed = map_transforms.apply(transform, np.zeros((1, *shape)))
+    spaces[name] = ModelSpace.create(
+      folder / name,
+      settings=settings,
+      image_ids=probe.ids,
+      image_digests=probe.digests,
+      map_shape=transformed.shape[1:],
+      dtype=projection.dtype,
+    )
+  return spaces
 
 
 def project(
@@ -368,11 +456,12 @@ def project(
   output: str | os.PathLike,
   track: Callable[..., Iterable] = progress.track,
   observer: Observer | None = None,
-) -> dict[str, ModelSpace]:
+  spaces: Mapping[str, ModelSpace] | None = None,
+) -> Mapping[str, ModelSpace]:
   """Projects every model of a bank; what is there already is kept.
 
   Args:
-    bank: Two or more models.
+    bank: Two or more models; one is enough where `spaces` are given.
     probe: The images.
     projection: How.
     output: Gets `model_space/<space>/`, and `maps/<method>/<model>.npy` if
@@ -380,6 +469,8 @@ def project(
       `representations/<model>.npy` if they are kept.
     track: Shows progress, as `toolkit_basics.progress.track`.
     observer: Is told how each model ended.
+    spaces: Spaces of this projection, by name, that the models join, instead of
+      those in `output`. Some may be left out.
 
   Returns:
     The model spaces by name: that of the method, followed by the map transform
@@ -389,34 +480,15 @@ def project(
     ValueError: If a model cannot be projected, or the folder holds points that
       were made under other settings.
   """
-  output = pathlib.Path(output)
-  check(bank, projection, probe.images.shape[1:])
-  spaces = {
-    name: ModelSpace.create(
-      output / 'model_space' / name,
-      settings=_settings(probe, projection, method, transform),
-      image_ids=probe.ids,
-      image_digests=probe.digests,
-      map_shape=_map_shape(bank, projection, probe.images[0], transform),
-      dtype=projection.dtype,
-    )
-    for name, method, transform in projection.spaces()
-  }
+  output, observer = pathlib.Path(output), observer or Observer()
+  check(bank, projection, probe.images.shape[1:], 2 if spaces is None else 1)
+  if spaces is None:
+    spaces = _new_spaces(bank, probe, projection, output / 'model_space')
   models = [
     _Model(encoder, bank.networks, projection, spaces, output)
     for encoder in bank.encoders
   ]
-  _project_models(models, probe.images, track, observer or Observer())
-  return spaces
-
-
-def _project_models(
-  models: Sequence[_Model],
-  images: np.ndarray,
-  track: Callable[..., Iterable],
-  observer: Observer,
-) -> None:
-  """Projects models one after the other, with one bar of progress for all."""
+  # One bar of progress for all of them.
   work = [(model, model.missing()) for model in models]
   every = [(model, start) for model, starts in work for start in starts]
   remaining = iter(track(every, description='Projecting models'))
@@ -424,57 +496,14 @@ def _project_models(
     left = (start for _, start in itertools.islice(remaining, len(starts)))
     try:
       if starts:
-        model.project(images, left, observer)
+        model.project(probe.images, left, observer)
       model.finish()
     except ValueError as error:
       observer.failed(model.encoder, error)
       model.remove()
       collections.deque(left, maxlen=0)
   next(remaining, None)  # The last one is done, too.
-
-
-def project_encoder(
-  bank: Bank,
-  probe: ProbeSet,
-  projection: Projection,
-  spaces: Mapping[str, ModelSpace],
-  output: str | os.PathLike,
-  track: Callable[..., Iterable] = progress.track,
-  observer: Observer | None = None,
-) -> None:
-  """Projects one more model into spaces that exist; the others stay.
-
-  Args:
-    bank: Of this model alone.
-    probe: The images of the spaces.
-    projection: As the others were projected.
-    spaces: By name; spaces of the projection that are not there are left out.
-    output: Gets maps and representations, if they are kept.
-    track: Shows progress.
-    observer: Is told how it ended.
-
-  Raises:
-    ValueError: If the model cannot be projected, or a space has another model
-      of its name.
-  """
-  session.check_device(projection.device)
-  (encoder,) = bank.encoders
-  network = bank.network(encoder.name)
-  check_encoder(encoder, network, projection, probe.images.shape[1:])
-  model = _Model(
-    encoder, bank.networks, projection, spaces, pathlib.Path(output)
-  )
-  _project_models([model], probe.images, track, observer or Observer())
-
-
-def dropped_images(spaces: Mapping[str, ModelSpace]) -> list[str]:
-  """Returns the images that are left out of the spaces, by their ids."""
-  dropped = {
-    space.image_ids[i]: None
-    for space in spaces.values()
-    for i in space.dropped_images
-  }
-  return list(dropped)
+  return spaces
 
 
 def method_objects(

@@ -85,7 +85,7 @@ def finish(
   record.note('kind', kind)
   record.note('folder', os.path.abspath(bank.folder))
   record.note('spaces', list(spaces))
-  _write(record, _in_spaces(bank, record, spaces), probe, spaces)
+  _write(record, bank_of(record, spaces, bank), probe, spaces)
 
 
 def complete(spaces: Mapping[str, ModelSpace]) -> RunRecord | None:
@@ -108,22 +108,14 @@ def record_of(space: ModelSpace) -> RunRecord | None:
   return RunRecord.of(space.folder.resolve().parent.parent)
 
 
-def networks(
-  record: RunRecord, spaces: Mapping[str, ModelSpace]
-) -> tuple[str, ...]:
-  """Returns the networks that the results of a run are about."""
-  bank = banks.load(record.noted('folder'))
-  return _in_spaces(bank, record, spaces).names
-
-
 def rewrite(
   record: RunRecord, probe: ProbeSet, spaces: Mapping[str, ModelSpace]
 ) -> None:
   """Writes all results of a run anew, from the spaces as they are now."""
   spaces = {name: spaces[name] for name in record.noted('spaces')}
-  bank = banks.load(record.noted('folder'))
+  bank = bank_of(record, spaces)
   record.start()  # Until all is written, the run is not finished.
-  _write(record, _in_spaces(bank, record, spaces), probe, spaces)
+  _write(record, bank, probe, spaces)
 
 
 def note_inserted(record: RunRecord, encoder: Encoder) -> None:
@@ -147,10 +139,19 @@ def delete_arrays(output: pathlib.Path, name: str) -> None:
     MapFile(folder / f'{name}.npy', 0).delete()
 
 
-def _in_spaces(
-  bank: Bank, record: RunRecord, spaces: Mapping[str, ModelSpace]
+def bank_of(
+  record: RunRecord,
+  spaces: Mapping[str, ModelSpace],
+  bank: Bank | None = None,
 ) -> Bank:
-  """Returns the networks that are in all spaces: of the bank, and inserted."""
+  """Returns the networks that are in all spaces of a run.
+
+  Args:
+    record: Of the run; networks that were inserted are added to its bank.
+    spaces: By name.
+    bank: Of the run, if it is loaded.
+  """
+  bank = bank or banks.load(record.noted('folder'))
   inserted = record.noted('inserted') or {}
   known = {encoder.name: encoder for encoder in bank.encoders}
   for name, shown_as in inserted.items():
@@ -168,7 +169,12 @@ def _write(
   probe: ProbeSet,
   spaces: Mapping[str, ModelSpace],
 ) -> None:
-  record.note('dropped_images', pipeline.dropped_images(spaces))
+  dropped = dict.fromkeys(
+    space.image_ids[i]
+    for space in spaces.values()
+    for i in space.dropped_images
+  )
+  record.note('dropped_images', list(dropped))
   write = _write_zoo if record.noted('kind') == 'zoo' else _write_comparison
   write(record, bank, probe, spaces)
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -205,14 +211,9 @@ def _write_zoo(
   """Writes the results of `run_zoo`."""
   output, flags = record.output, record.flags
   with record.stage('evaluation'):
-    found = zoo_evaluation.write(
-      bank,
-      spaces,
-      Measured(output).networks,
-      output,
-      flags['num_permutations'],
-      flags['seed'],
-    )
+    measured = Measured(output).networks
+    options = flags['num_permutations'], flags['seed']
+    found = zoo_evaluation.write(bank, spaces, measured, output, *options)
   with record.stage('figures'):
     # A page and summaries of one transform; all of them would be too large.
     first = flags['map_transform'][0]

@@ -87,6 +87,11 @@ class Bank:
     default_factory=Networks, repr=False, compare=False
   )
 
+  def __post_init__(self):
+    names = [name.lower() for name in self.names]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+      raise BankError(f'encoders named more than once: {repeated}.')
+
   def network(self, name: str) -> Network:
     """Returns the network of an encoder, which is loaded once.
 
@@ -227,9 +232,6 @@ def _parsed(content: Any, folder: pathlib.Path, needs_graphs: bool) -> Bank:
   for number, entry in enumerate(content['encoders'], start=1):
     with about(f'encoder {number}'):
       encoders.append(_encoder(entry, folder, needs_graphs))
-  names = [encoder.name.lower() for encoder in encoders]
-  if repeated := sorted({name for name in names if names.count(name) > 1}):
-    raise BankError(f'encoders named more than once: {repeated}.')
   size = content.get('image_size')
   if size is not None and (type(size) is not int or size < 1):
     raise BankError(f'image_size must be a side, not {size!r}.')
