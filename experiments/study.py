@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import os
 import pathlib
-from typing import Any
 
 from absl import logging
 import numpy as np
@@ -310,14 +309,6 @@ class Study:
     )
     return Run(probe, spaces, self.bank.names, folder)
 
-  def key(self) -> dict[str, Any]:
-    """Returns all that results depend on."""
-    return {
-      'settings': self.settings,
-      'banks': [study.bank.digests() for study in (self, self.second)],
-      'versions': run_record.versions(),
-    }
-
   def conduct(
     self,
     name: str,
@@ -331,8 +322,13 @@ class Study:
       function: Gets this object and the folder.
       again: Whether to conduct it even if it has been.
     """
-    folder, key = self.folder(name), self.key()
+    folder = self.folder(name)
     kept = memo.Memo(folder)
+    key = {
+      'settings': self.settings,
+      'banks': [study.bank.digests() for study in (self, self.second)],
+      'versions': run_record.versions(),
+    }
     known = None if again else kept.find(_FINDING, key)
     if known is not None:
       written = tuple(known['files'])

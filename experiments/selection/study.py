@@ -53,14 +53,12 @@ class Settings:
     seeds: Of the readouts, each trained once.
     recipe: Of the readouts.
     fine_tuning: If given, the truth is fine-tuning by this instead of readouts.
-    num_draws: Of the bootstrap.
   """
 
   measures: tuple[str, ...]
   seeds: tuple[int, ...] = (0, 1)
   recipe: readouts.ReadoutRecipe = readouts.ReadoutRecipe()
   fine_tuning: fine_tuning_lib.Recipe | None = None
-  num_draws: int = 1000
 
 
 @dataclasses.dataclass(frozen=True)

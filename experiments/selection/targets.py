@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from probe_data import furniture, image_files, images, scene_dataset
-from toolkit_basics import files
+from toolkit_basics import memo
 
 _MIN_TRAIN = 8  # Images of a class; those of rarer ones are left out.
 _MIN_TEST = 2
@@ -62,12 +62,7 @@ class Data:
 
   def digest(self) -> str:
     """Returns a digest of images and labels."""
-    content = [np.ascontiguousarray(self.images).data]
-    for name, target in self.targets.items():
-      content.append(f'{name} {self.num_train} {target.network}'.encode())
-      for values in (target.labels, target.rows, target.values):
-        content.append(b'' if values is None else values.tobytes())
-    return files.sha256(*content)
+    return memo.digest([self.images, self.num_train, dict(self.targets)])
 
 
 def quantise(values: ArrayLike, num_classes: int, num_train: int) -> np.ndarray:

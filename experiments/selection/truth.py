@@ -84,8 +84,10 @@ def train_readouts(
   labels = target.labels
   if target.values is not None:
     labels = target.values[:, None].astype(np.float32)
-  found = {name: [] for name in features}
-  for names in _of_one_shape(features):
+  found, of_one_shape = {name: [] for name in features}, {}
+  for name, values in features.items():
+    of_one_shape.setdefault(values.shape[1:], []).append(name)
+  for names in of_one_shape.values():
     stacked = np.stack([features[name][target.rows] for name in names])
     for seed in seeds:
       train, held_out, test = split(target, num_train, seed)
@@ -101,10 +103,3 @@ def train_readouts(
       ):
         found[name].append(performance(target, test, outputs))
   return Truth(found, time.perf_counter() - started)
-
-
-def _of_one_shape(features: Mapping[str, np.ndarray]) -> list[list[str]]:
-  groups = {}
-  for name, values in features.items():
-    groups.setdefault(values.shape[1:], []).append(name)
-  return list(groups.values())

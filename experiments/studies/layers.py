@@ -7,7 +7,6 @@ import numpy as np
 
 from experiments import evaluation, figures, pipeline, visuals
 from experiments.study import Finding, Results, Run, Study
-from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 
 _IMAGES = 200
@@ -87,6 +86,11 @@ def _runs(study: Study) -> list[tuple[tuple[int, ...], Run]]:
     ids=probe.ids[:count],
     digests=probe.digests[:count],
   )
+  projection = dataclasses.replace(
+    study.projection(),
+    methods=pipeline.method_objects([study.method], study.settings.epsilon),
+    keep_representations=False,
+  )
   runs = []
   for depth in range(depths.pop()):
     encoders = tuple(
@@ -94,8 +98,10 @@ def _runs(study: Study) -> list[tuple[tuple[int, ...], Run]]:
       for e in study.bank.encoders
     )
     bank = dataclasses.replace(study.bank, encoders=encoders)
-    run = _run(study, bank, probe, study.output / 'runs' / f'layer{depth + 1}')
-    runs.append((found[encoders[0].name][depth][1], run))
+    folder = study.output / 'runs' / f'layer{depth + 1}'
+    spaces = pipeline.project(bank, probe, projection, folder, study.track)
+    shape = found[encoders[0].name][depth][1]
+    runs.append((shape, Run(probe, spaces, bank.names, folder)))
   return runs
 
 
@@ -110,15 +116,6 @@ def stages(encoder: Encoder) -> list[tuple[str, tuple[int, ...]]]:
   ends.pop(last, None)
   ends[last] = encoder.representation_tensor
   return [(tensor, shape) for shape, tensor in ends.items()]
-
-
-def _run(study: Study, bank: Bank, probe, folder: pathlib.Path) -> Run:
-  method = pipeline.method_objects([study.method], study.settings.epsilon)
-  projection = dataclasses.replace(
-    study.projection(), methods=method, keep_representations=False
-  )
-  spaces = pipeline.project(bank, probe, projection, folder, study.track)
-  return Run(probe, spaces, bank.names, folder)
 
 
 def entropy(run: Run, method: str) -> float:

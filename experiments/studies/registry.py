@@ -8,8 +8,6 @@ import pathlib
 from experiments.study import Finding, Study
 from toolkit_basics.registry import Registry
 
-Function = Callable[[Study, pathlib.Path], Finding]
-
 # Module in this package: title, and where in the paper or its reviews. The
 # modules are imported when they are asked for: each brings its own figures.
 _TEXTS = {
@@ -85,7 +83,7 @@ class Entry:
   source: str
 
   @property
-  def function(self) -> Function:
+  def function(self) -> Callable[[Study, pathlib.Path], Finding]:
     return importlib.import_module(f'experiments.studies.{self.name}').conduct
 
 

@@ -47,9 +47,8 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
   oracle, results = study.require_oracle(), Results(folder)
   ks = [k for k in _KS if k < len(oracle.sources)]
   header = ['probe', 'method', 'maps', 'removed']
-  for k in ks:
-    header += [f'P@{k}', f'P@{k}_low', f'P@{k}_high']
-  header += ['spearman', 'spearman_low', 'spearman_high']
+  for name in (*(f'P@{k}' for k in ks), 'spearman'):
+    header += [name, f'{name}_low', f'{name}_high']
   rows, shown = [], {}
   for probe in study.settings.probes:
     run, stem = study.run(probe), pathlib.Path(probe).stem

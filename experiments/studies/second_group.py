@@ -46,7 +46,8 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       (f'rand_index_{name}', evaluation.rand_index(tree, groups))
       for name, tree in trees.items()
     ]
-  results.table('agreement.csv', ('statistic', 'value'), _floats(rows))
+  rows = [(name, float(np.round(value, 12))) for name, value in rows]
+  results.table('agreement.csv', ('statistic', 'value'), rows)
   return Finding(
     f'Trees of {figures.method_label(study.method)} and SVCCA agree with a '
     f'cophenetic correlation of {cophenetic:.3f} and a gamma of {gamma:.3f}; '
@@ -58,7 +59,3 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     ),
     results.files,
   )
-
-
-def _floats(rows: list[tuple[str, float]]) -> list[tuple[str, float]]:
-  return [(name, float(np.round(value, 12))) for name, value in rows]

@@ -7,7 +7,7 @@ from scipy import stats
 
 from experiments import comparison, figures
 from experiments.study import Finding, Results, Run, Study
-from transferability import affinity, clustering, ranking
+from transferability import clustering, ranking
 
 _OTHER = 'svcca'
 
@@ -26,7 +26,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
   ):
     shown = matrix, study.labels, order, title, study.groups
     results.draw(f'{stem}.png', figures.affinity_heat_map, *shown)
-    affinity.save_matrix(folder / f'{stem}.csv', matrix, run.names)
+    results.matrix(f'{stem}.csv', matrix, run.names)
   rows = [
     (name, *correlations(own, comparison.matrix(run, name)))
     for name in comparison.names(study)
@@ -52,7 +52,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       'A good measure falls along the Correlation-Priority Curve: similar to '
       'the best sources, not to the worst.',
     ),
-    (*results.files, 'attribution.csv', f'{_OTHER}.csv'),
+    results.files,
   )
 
 

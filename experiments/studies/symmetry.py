@@ -4,7 +4,6 @@ Transfer is not symmetric, an affinity is. How much precision that costs is
 known exactly: the best symmetric matrix is an integer program.
 """
 
-from collections.abc import Mapping
 import pathlib
 
 import numpy as np
@@ -48,9 +47,10 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     'P@K',
   )
   best, mean = curves['best symmetric'], curves['rank mean']
+  hits = curves['oracle'].hits[last - 1]
   return Finding(
-    f'The best symmetric matrix loses {_lost(curves, last)} of '
-    f'{round(curves["oracle"].hits[last - 1])} hits at K = {last} '
+    f'The best symmetric matrix loses {hits - best.hits[last - 1]:.0f} of '
+    f'{hits:.0f} hits at K = {last} '
     f'(P@{last} {best.precision[last - 1]:.3f}); averaging the oracle with its '
     f'transpose by ranks gives {mean.precision[last - 1]:.3f}.',
     (
@@ -114,8 +114,3 @@ def one_sided_cycles(oracle: Oracle, k: int) -> list[tuple[str, ...]]:
 
 def _named(cycles: list[tuple[str, ...]]) -> str:
   return '; '.join(' '.join(cycle) for cycle in cycles)
-
-
-def _lost(curves: Mapping[str, PrecisionRecall], k: int) -> int:
-  lost = curves['oracle'].hits[k - 1] - curves['best symmetric'].hits[k - 1]
-  return round(float(lost))

@@ -40,7 +40,6 @@ def _track(items, **unused):
 _SETTINGS = study.Settings(
   ('logme', 'pactran', 'ncti', 'transrate:experiments'),
   recipe=readouts.ReadoutRecipe(steps=40),
-  num_draws=20,
 )
 
 
