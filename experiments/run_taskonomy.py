@@ -79,9 +79,8 @@ def main() -> None:
   projection = _projection()
   pipeline.check(bank, projection, (*size, 3))
   evaluation.load_oracle(bank)  # An error in it is found here.
-  output = _RECORD.folder(probe=_PROBE.name)
-  settings = _RECORD.settings(_MAY_CHANGE)
-  record = _RECORD.open(output, settings, bank.digests())
+  record = _RECORD.open(bank.digests(), _MAY_CHANGE, _PROBE.name)
+  output = record.output
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print(evaluation.summary_of(output))

@@ -109,10 +109,9 @@ def main() -> None:
   zoo_evaluation.table_of(bank)  # An error in it is found here.
   digests = bank.digests()
   bank, left_out = _usable(bank, projection)
-  output = _RECORD.folder(probe=_PROBE.name)
-  settings = _RECORD.settings(_MAY_CHANGE)
   # The spaces know each network's graph, so that a bank may grow.
-  record = _RECORD.open(output, settings, {})
+  record = _RECORD.open({}, _MAY_CHANGE, _PROBE.name)
+  output = record.output
   if record.is_finished and record.noted('bank') == digests:
     print(f'{output} is finished; nothing was computed again.')
     print(zoo_evaluation.summary_of(output))

@@ -143,10 +143,8 @@ class Selection:
     """
     settings = self._settings()
     bank = banks.load(self._bank.value)
-    output = self._record.folder()
-    record = self._record.open(
-      output, self._record.settings(_NOT_RECORDED), bank.digests()
-    )
+    record = self._record.open(bank.digests(), _NOT_RECORDED)
+    output = record.output
     if record.is_finished:
       print(f'{output} is finished; nothing was computed again.')
       print(report.text(output))

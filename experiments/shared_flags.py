@@ -185,17 +185,20 @@ class Record:
       'overwrite', 'Delete the run that the folder holds, and begin anew.'
     )
 
-  def folder(self, probe: str = '') -> pathlib.Path:
-    """Returns the folder; `probe` stands for PROBE in its default."""
-    default = self._default.replace('PROBE', probe)
-    return pathlib.Path(self._output.value or default)
-
-  def settings(self, leave_out: Collection[str] = ()) -> dict[str, Any]:
-    """Returns the values of all flags that results depend on."""
-    return self._flags.values((*_NEVER_RECORDED, *leave_out))
-
   def open(
-    self, folder: pathlib.Path, settings: Mapping, digests: Mapping
+    self, digests: Mapping, leave_out: Collection[str], probe: str = ''
   ) -> run_record.RunRecord:
-    how = {'resume': self._resume.value, 'overwrite': self._overwrite.value}
-    return run_record.RunRecord(folder, settings, digests, **how)
+    """Opens the folder of a run.
+
+    Args:
+      digests: Of the files that the flags name.
+      leave_out: Flags that results do not depend on.
+      probe: Stands for PROBE in the default of the folder.
+    """
+    return run_record.RunRecord(
+      self._output.value or self._default.replace('PROBE', probe),
+      self._flags.values((*_NEVER_RECORDED, *leave_out)),
+      digests,
+      resume=self._resume.value,
+      overwrite=self._overwrite.value,
+    )
