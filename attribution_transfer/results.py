@@ -11,7 +11,7 @@ from experiments import figures
 from experiments.evaluation import Evaluation, format_table
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
-from transferability import affinity
+from transferability import affinity, ranking
 
 Path = str | os.PathLike
 _SHOWN = 5
@@ -129,18 +129,11 @@ class Comparison:
     if target not in self.names:
       raise ValueError(f'No network {target!r}; there are {list(self.names)}.')
     method = self._method(method)
-    row = self.affinity(method)[self.names.index(target)]
-    order = [
-      index
-      for index in np.argsort(-row, kind='stable')
-      if self.names[index] != target
-    ]
-    return Ranking(
-      target,
-      method,
-      tuple(self.names[index] for index in order),
-      tuple(float(row[index]) for index in order),
-    )
+    matrix = self.affinity(method)
+    sources = ranking.rank_sources(matrix, self.names, [target])[target]
+    row = dict(zip(self.names, matrix[self.names.index(target)], strict=True))
+    values = tuple(float(row[source]) for source in sources)
+    return Ranking(target, method, sources, values)
 
   def to_dict(self) -> dict[str, dict[str, dict[str, float]]]:
     """Returns the affinities by method, target and source."""
@@ -188,8 +181,8 @@ class Comparison:
       f'{len(self.names)} networks by {self._method(None)}; the nearest:'
     ]
     for name in self.names:
-      ranking = self.rank(name)
-      pairs = zip(ranking.sources, ranking.affinities, strict=True)
+      found = self.rank(name)
+      pairs = zip(found.sources, found.affinities, strict=True)
       shown = [f'{source} {value:.3f}' for source, value in pairs]
       lines.append(f'  {name}: {", ".join(shown[:_SHOWN])}')
     return '\n'.join(lines)

@@ -24,7 +24,7 @@ from transferability import (
   resampling,
 )
 from transferability import oracle as oracle_lib
-from transferability.model_space import ModelSpace
+from transferability.model_space import Spaces
 
 _SUMMARY_K = (1, 3, 5)
 _INTERVALS = (
@@ -218,7 +218,7 @@ def score(
 
 def evaluate(
   bank: Bank,
-  spaces: Mapping[str, ModelSpace],
+  spaces: Spaces,
   protocol: str = 'paper',
   similarities: Mapping[str, np.ndarray] | None = None,
 ) -> Evaluation:
@@ -251,17 +251,14 @@ def evaluate(
       scores[method] = score(matrix, names, oracle, bank.groups, cosines)
   if oracle is not None:
     scores |= baseline_scores(oracle, bank.groups)
-  idle = set()  # Sources that are no targets.
-  if oracle is not None:
-    idle = set(oracle.sources) - set(oracle.targets)
+  known = names if oracle is None else oracle.sources
+  idle = set() if oracle is None else set(known) - set(oracle.targets)
   targets = [name for name in names if name not in idle]
   return dataclasses.replace(
     of_affinities(affinities, names, bank.groups, targets, protocol),
     scores=scores,
     relevant=relevant_sources(oracle),
-    unscored=()
-    if oracle is None
-    else tuple(name for name in names if name not in oracle.sources),
+    unscored=tuple(name for name in names if name not in known),
   )
 
 
@@ -341,18 +338,11 @@ def write_tables(evaluation: Evaluation, output: str | os.PathLike) -> None:
     return
   files.write_csv(
     output / 'precision_recall.csv',
-    [
-      ('method', 'k', 'precision', 'recall'),
-      *(
-        (name, int(k), float(precision), float(recall))
-        for name, score in evaluation.scores.items()
-        for k, precision, recall in zip(
-          score.curve.k, score.curve.precision, score.curve.recall, strict=True
-        )
-      ),
-    ],
+    curve_rows(evaluation.scores, ('precision', 'recall')),
   )
-  files.write_csv(output / 'intervals.csv', interval_rows(evaluation.scores))
+  # P@K with 95 % intervals over images and p-values over labels.
+  intervals = curve_rows(evaluation.scores, _INTERVALS)
+  files.write_csv(output / 'intervals.csv', intervals)
   files.write_csv(output / 'summary.csv', summary_rows(evaluation))
 
 
@@ -361,12 +351,14 @@ def at(values: np.ndarray, k: int) -> float:
   return float(values[k - 1]) if k <= len(values) else np.nan
 
 
-def interval_rows(scores: Mapping[str, Score]) -> list[Sequence]:
-  """Returns P@K with 95 % intervals over images and p-values over labels."""
-  rows = [('method', 'k', *_INTERVALS)]
+def curve_rows(
+  scores: Mapping[str, Score], names: Sequence[str]
+) -> list[Sequence]:
+  """Returns columns of `Score.columns`, a row for each K; NaN if unknown."""
+  rows = [('method', 'k', *names)]
   for name, score in scores.items():
     known, nothing = score.columns(), np.full(len(score.curve.k), np.nan)
-    columns = [known.get(column, nothing) for column in _INTERVALS]
+    columns = [known.get(column, nothing) for column in names]
     for k, *values in zip(score.curve.k, *columns, strict=True):
       rows.append([name, int(k), *map(float, values)])
   return rows

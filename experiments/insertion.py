@@ -23,9 +23,7 @@ from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import progress
 from transferability import map_transforms
-from transferability.model_space import ModelSpace
-
-Spaces = Mapping[str, ModelSpace]
+from transferability.model_space import ModelSpace, Spaces
 
 
 def open_spaces(folder: str | os.PathLike) -> dict[str, ModelSpace]:

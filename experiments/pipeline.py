@@ -30,7 +30,7 @@ from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder, Networks
 from toolkit_basics import progress
 from transferability import map_transforms
-from transferability.model_space import ModelSpace
+from transferability.model_space import ModelSpace, Spaces
 from transferability.points import BadMapError
 
 PROTOCOLS = ('paper', 'released_code')
@@ -314,7 +314,7 @@ class _Model:
     encoder: Encoder,
     networks: Networks,
     projection: Projection,
-    spaces: Mapping[str, ModelSpace],
+    spaces: Spaces,
     output: pathlib.Path,
   ):
     self.encoder, self._networks = encoder, networks
@@ -456,8 +456,8 @@ def project(
   output: str | os.PathLike,
   track: Callable[..., Iterable] = progress.track,
   observer: Observer | None = None,
-  spaces: Mapping[str, ModelSpace] | None = None,
-) -> Mapping[str, ModelSpace]:
+  spaces: Spaces | None = None,
+) -> Spaces:
   """Projects every model of a bank; what is there already is kept.
 
   Args:

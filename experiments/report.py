@@ -6,6 +6,7 @@ no network. Its parts are in `report_page/`.
 
 import base64
 from collections.abc import Mapping, Sequence
+import dataclasses
 import html
 import json
 import pathlib
@@ -23,51 +24,51 @@ _PARTS = pathlib.Path(__file__).parent / 'report_page'
 _PANEL = 96  # Pixels of a map in the gallery, at most.
 
 
-def write(
-  path: files.Path,
-  *,
-  title: str,
-  lead: str,
-  labels: Sequence[str],
-  groups: Sequence[str | None],
-  evaluation: evaluations.Evaluation,
-  images: np.ndarray,
-  maps: Mapping[str, np.ndarray],
-  settings: Mapping[str, object],
-  tree_axis: str = '1 - affinity',
-) -> None:
-  """Writes the page.
+@dataclasses.dataclass(frozen=True)
+class Shown:
+  """What is shown of a run, on its page and in TensorBoard.
 
-  Args:
-    path: The HTML file.
+  Attributes:
     title: Of the page.
     lead: A sentence below the title.
     labels: Labels of the models.
     groups: Groups of the models, None where unknown.
     evaluation: Affinities, rankings, trees and scores of the models; targets
       without relevant sources are said to be so.
-    images: uint8 [n, H, W, 3], those of the gallery.
-    maps: For each method the maps of these images, [num_models, n, h, w, C].
+    images: uint8 [n, H, W, 3], those that maps are shown of.
+    maps: For each method the maps of these images, float32
+      [num_models, n, h, w, C].
     settings: Of the run.
     tree_axis: What the distances of the trees are.
   """
+
+  title: str
+  lead: str
+  labels: Sequence[str]
+  groups: Sequence[str | None]
+  evaluation: evaluations.Evaluation
+  images: np.ndarray
+  maps: Mapping[str, np.ndarray]
+  settings: Mapping[str, object]
+  tree_axis: str = '1 - affinity'
+
+
+def write(path: files.Path, shown: Shown) -> None:
+  """Writes the page, an HTML file."""
+  colors = figures.group_colors(shown.groups).items()
   content = {
-    **_found(evaluation),
-    'labels': list(labels),
-    'groups': list(groups),
-    'group_colors': {
-      group: color
-      for group, color in figures.group_colors(groups).items()
-      if group
-    },
-    'relevant': evaluation.relevant,
-    'num_targets': len(evaluation.relevant),
-    'tree_axis': tree_axis,
+    **_found(shown.evaluation),
+    'labels': list(shown.labels),
+    'groups': list(shown.groups),
+    'group_colors': {group: color for group, color in colors if group},
+    'relevant': shown.evaluation.relevant,
+    'num_targets': len(shown.evaluation.relevant),
+    'tree_axis': shown.tree_axis,
     'gallery': {
-      name: _gallery(images, values) for name, values in maps.items()
+      name: _gallery(shown.images, maps) for name, maps in shown.maps.items()
     },
-    'settings': {name: str(value) for name, value in settings.items()},
-    'lead': lead,
+    'settings': {name: str(value) for name, value in shown.settings.items()},
+    'lead': shown.lead,
     'footer': 'Made by experiments.run_taskonomy from the tables beside it.',
   }
   page, style, script = (
@@ -75,7 +76,10 @@ def write(
     for name in ('page.html', 'style.css', 'script.js')
   )
   text = string.Template(page).substitute(
-    title=html.escape(title), style=style, script=script, data=_json(content)
+    title=html.escape(shown.title),
+    style=style,
+    script=script,
+    data=_json(content),
   )
   files.write_atomically(path, text.encode())
 

@@ -1,6 +1,5 @@
 """Writes what a run found: at its end, and anew when a network came or went."""
 
-from collections.abc import Mapping
 import dataclasses
 import os
 import pathlib
@@ -24,7 +23,7 @@ from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import files
 from transferability import map_transforms
-from transferability.model_space import ModelSpace
+from transferability.model_space import ModelSpace, Spaces
 
 _MEASURED = 'measured.json'
 
@@ -67,11 +66,7 @@ class Measured(pipeline.Observer):
 
 
 def finish(
-  kind: str,
-  record: RunRecord,
-  bank: Bank,
-  probe: ProbeSet,
-  spaces: Mapping[str, ModelSpace],
+  kind: str, record: RunRecord, bank: Bank, probe: ProbeSet, spaces: Spaces
 ) -> None:
   """Writes all results of a run whose networks are projected.
 
@@ -88,7 +83,7 @@ def finish(
   _write(record, bank_of(record, spaces, bank), probe, spaces)
 
 
-def complete(spaces: Mapping[str, ModelSpace]) -> RunRecord | None:
+def complete(spaces: Spaces) -> RunRecord | None:
   """Returns the record of the run whose spaces these are, all of them.
 
   None if they are of no run, of one that has not written its results yet, or a
@@ -108,9 +103,7 @@ def record_of(space: ModelSpace) -> RunRecord | None:
   return RunRecord.of(space.folder.resolve().parent.parent)
 
 
-def rewrite(
-  record: RunRecord, probe: ProbeSet, spaces: Mapping[str, ModelSpace]
-) -> None:
+def rewrite(record: RunRecord, probe: ProbeSet, spaces: Spaces) -> None:
   """Writes all results of a run anew, from the spaces as they are now."""
   spaces = {name: spaces[name] for name in record.noted('spaces')}
   bank = bank_of(record, spaces)
@@ -140,9 +133,7 @@ def delete_arrays(output: pathlib.Path, name: str) -> None:
 
 
 def bank_of(
-  record: RunRecord,
-  spaces: Mapping[str, ModelSpace],
-  bank: Bank | None = None,
+  record: RunRecord, spaces: Spaces, bank: Bank | None = None
 ) -> Bank:
   """Returns the networks that are in all spaces of a run.
 
@@ -164,10 +155,7 @@ def bank_of(
 
 
 def _write(
-  record: RunRecord,
-  bank: Bank,
-  probe: ProbeSet,
-  spaces: Mapping[str, ModelSpace],
+  record: RunRecord, bank: Bank, probe: ProbeSet, spaces: Spaces
 ) -> None:
   dropped = dict.fromkeys(
     space.image_ids[i]
@@ -184,10 +172,7 @@ def _write(
 
 
 def _write_comparison(
-  record: RunRecord,
-  bank: Bank,
-  probe: ProbeSet,
-  spaces: Mapping[str, ModelSpace],
+  record: RunRecord, bank: Bank, probe: ProbeSet, spaces: Spaces
 ) -> None:
   """Writes the results of `run_taskonomy`."""
   output, flags, others = record.output, record.flags, {}
@@ -203,10 +188,7 @@ def _write_comparison(
 
 
 def _write_zoo(
-  record: RunRecord,
-  bank: Bank,
-  probe: ProbeSet,
-  spaces: Mapping[str, ModelSpace],
+  record: RunRecord, bank: Bank, probe: ProbeSet, spaces: Spaces
 ) -> None:
   """Writes the results of `run_zoo`."""
   output, flags = record.output, record.flags

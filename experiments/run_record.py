@@ -34,7 +34,11 @@ def versions() -> dict[str, str]:
 
 
 class RunRecord:
-  """Guards an output folder, so that two runs never mix in it."""
+  """Guards an output folder, so that two runs never mix in it.
+
+  Attributes:
+    output: The folder.
+  """
 
   def __init__(
     self,
@@ -60,8 +64,8 @@ class RunRecord:
     """
     if resume and overwrite:
       raise ValueError('Pass `resume` or `overwrite`, not both.')
-    self._output = pathlib.Path(output)
-    self._path = self._output / 'run.json'
+    self.output = pathlib.Path(output)
+    self._path = self.output / 'run.json'
     flags, digests = json.loads(json.dumps([flags, digests]))
     if self._path.exists():
       self._content = self._read()
@@ -69,9 +73,9 @@ class RunRecord:
         self._check_same(flags, digests, resume)
         return
       self._delete()
-    if self._output.exists() and any(self._output.iterdir()):
+    if self.output.exists() and any(self.output.iterdir()):
       raise ValueError(
-        f'{self._output} is not empty, and no run wrote it; choose another '
+        f'{self.output} is not empty, and no run wrote it; choose another '
         '`output`.'
       )
     self._content = {
@@ -86,16 +90,12 @@ class RunRecord:
   def of(cls, output: str | os.PathLike) -> 'RunRecord | None':
     """Returns the record in a folder as it is, or None if there is none."""
     record = cls.__new__(cls)
-    record._output = pathlib.Path(output)
-    record._path = record._output / 'run.json'
+    record.output = pathlib.Path(output)
+    record._path = record.output / 'run.json'
     if not record._path.exists():
       return None
     record._content = record._read()
     return record
-
-  @property
-  def output(self) -> pathlib.Path:
-    return self._output
 
   @property
   def flags(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class RunRecord:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
       raise ValueError(
         f'{self._path} is not the record of a run, or is damaged ({error!r}); '
-        f'remove {self._output}, or choose another `output`.'
+        f'remove {self.output}, or choose another `output`.'
       ) from error
     return content
 
@@ -120,7 +120,7 @@ class RunRecord:
   ) -> None:
     if not resume:
       raise ValueError(
-        f'{self._output} holds a run already; pass `resume` to go on with it, '
+        f'{self.output} holds a run already; pass `resume` to go on with it, '
         '`overwrite` to replace it, or another `output`.'
       )
     found = self._content['flags']
@@ -131,7 +131,7 @@ class RunRecord:
     ]
     if differing:
       raise ValueError(
-        f'{self._output} holds another run: {"; ".join(differing)}. Pass the '
+        f'{self.output} holds another run: {"; ".join(differing)}. Pass the '
         'same settings, `overwrite`, or another `output`.'
       )
     text = settings.difference(
@@ -139,13 +139,13 @@ class RunRecord:
     )
     if text:
       raise ValueError(
-        f'{self._output} was made from files that have changed since: the '
+        f'{self.output} was made from files that have changed since: the '
         f'digest of {text}. Pass `overwrite`, or another `output`.'
       )
 
   def _delete(self) -> None:
     """Empties the folder; the record, which says whose it was, goes last."""
-    for path in self._output.iterdir():
+    for path in self.output.iterdir():
       if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
       elif path != self._path:
@@ -161,7 +161,7 @@ class RunRecord:
   def is_finished(self) -> bool:
     """Whether the run is done and all its files are there."""
     return self._content['finished'] and all(
-      (self._output / name).exists() for name in self._content['files']
+      (self.output / name).exists() for name in self._content['files']
     )
 
   @contextlib.contextmanager
@@ -188,8 +188,8 @@ class RunRecord:
   def finish(self) -> None:
     """Records that everything is written."""
     self._content['files'] = sorted(
-      str(path.relative_to(self._output))
-      for path in self._output.rglob('*')
+      str(path.relative_to(self.output))
+      for path in self.output.rglob('*')
       if path.is_file() and path != self._path
     )
     self._content['finished'] = True

@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments import pipeline
 from transferability import similarity
-from transferability.model_space import ModelSpace
+from transferability.model_space import Spaces
 from transferability.similarity import depara
 
 DEPARA = 'depara'
@@ -46,9 +46,7 @@ def check(chosen: Sequence[str], methods: Sequence[str]) -> None:
 
 
 def load(
-  output: str | os.PathLike,
-  models: Sequence[str],
-  spaces: Mapping[str, ModelSpace],
+  output: str | os.PathLike, models: Sequence[str], spaces: Spaces
 ) -> dict[str, np.ndarray]:
   """Returns the representations of the images in use that a run kept.
 
@@ -72,7 +70,7 @@ def load(
 def matrices(
   chosen: Sequence[str],
   representations: Mapping[str, np.ndarray],
-  spaces: Mapping[str, ModelSpace],
+  spaces: Spaces,
   edge_weight: float = depara.LAMBDAS['taskonomy'],
 ) -> dict[str, np.ndarray]:
   """Returns similarities of the networks of a run.

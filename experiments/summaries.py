@@ -5,7 +5,7 @@ The folder has the runs `<method>` (map grids, affinity, projector),
 `settings`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 import contextlib
 import os
 import pathlib
@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import figures
+from experiments.report import Shown
 from transferability.clustering import task_similarity_tree
-from transferability.ranking import PrecisionRecall
 
 _CURVES = {'precision': 'P@K', 'recall': 'R@K'}
 _PROJECTOR_CONFIG = """\
@@ -29,56 +29,41 @@ embeddings {
 """
 
 
-def write(
-  folder: str | os.PathLike[str],
-  *,
-  labels: Sequence[str],
-  groups: Sequence[str | None],
-  images: np.ndarray,
-  maps: Mapping[str, np.ndarray],
-  affinities: Mapping[str, np.ndarray],
-  precision_recall: Mapping[str, PrecisionRecall],
-  settings: Mapping[str, object],
-) -> None:
+def write(folder: str | os.PathLike[str], shown: Shown) -> None:
   """Writes a folder for TensorBoard; one that is there is replaced.
 
   Args:
     folder: Result folder, which holds nothing else.
-    labels: Labels of the models.
-    groups: Groups of the models, None where unknown.
-    images: uint8 [n, H, W, 3], the images to show.
-    maps: For each attribution method the maps of these images, float32
-      [num_models, n, H, W, C]. The image's number is the step.
-    affinities: For each method the affinity, [num_models, num_models].
-    precision_recall: Curves of methods and baselines by name; K is the step.
-    settings: Settings of the run, shown as a table.
+    shown: The image's number, or K of a curve, is the step.
   """
   folder = pathlib.Path(folder)
-  labels = [_one_line(label) for label in labels]
-  groups = [_one_line(group or '') for group in groups]
+  affinities = shown.evaluation.affinities
+  labels = [_one_line(label) for label in shown.labels]
+  groups = [_one_line(group or '') for group in shown.groups]
   temporary, replaced = (
     folder.with_name(f'.{folder.name}.{suffix}') for suffix in ('new', 'old')
   )
   for left_by_a_killed_run in (temporary, replaced):
     shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
   try:
-    for method in maps:
+    for method, maps in shown.maps.items():
       run = temporary / method
       with _writer(run):
         description = f'From left to right: the image, {", ".join(labels)}.'
-        for step, panels in enumerate(figures.map_panels(images, maps[method])):
+        for step, panels in enumerate(figures.map_panels(shown.images, maps)):
           tf.summary.image(
             'attribution_maps', panels[None], step, description=description
           )
         _write_affinity(method, labels, groups, affinities[method])
       _write_points(run, labels, groups, affinities[method])
-    for name, curve in precision_recall.items():
+    for name, score in shown.evaluation.scores.items():
+      curve = score.curve
       with _writer(temporary / 'precision_recall' / name):
         for field, tag in _CURVES.items():
           for k, value in zip(curve.k, getattr(curve, field), strict=True):
             tf.summary.scalar(tag, value, int(k))
     with _writer(temporary / 'settings'):
-      rows = [('Setting', 'Value'), ('---', '---'), *settings.items()]
+      rows = [('Setting', 'Value'), ('---', '---'), *shown.settings.items()]
       lines = [f'| {_cell(name)} | {_cell(value)} |' for name, value in rows]
       tf.summary.text('settings', '\n'.join(lines), 0)
     if folder.exists():

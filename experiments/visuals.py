@@ -12,7 +12,7 @@ from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from toolkit_basics import progress
-from transferability.model_space import ModelSpace
+from transferability.model_space import ModelSpace, Spaces
 from transferability.ranking import PrecisionRecall
 
 _EXAMPLES = 5
@@ -35,43 +35,32 @@ def example_maps(
   return np.stack(rows).reshape(shape)
 
 
-def _labels(bank: Bank) -> tuple[list[str], list[str | None]]:
-  """Returns label and group of each model; says which have no group."""
-  if without := [e.label for e in bank.encoders if e.group is None]:
-    if bank.groups:
-      logging.info('No group, so drawn in grey: %s.', ', '.join(without))
-  labels = [encoder.label for encoder in bank.encoders]
-  return labels, [encoder.group for encoder in bank.encoders]
-
-
 def _draw_affinities(
-  bank: Bank,
-  probe: ProbeSet,
+  shown: report.Shown,
   evaluation: Evaluation,
+  name: str,
   folder: pathlib.Path,
   bar: progress.Bar,
 ) -> None:
-  """Writes heat map and tree of each affinity."""
-  labels, groups = _labels(bank)
-  shown_as = pathlib.Path(probe.name).name
+  """Writes heat map and tree of each affinity; `name` is that of the images."""
   for method, matrix in evaluation.affinities.items():
     tree, label = evaluation.trees[method], figures.method_label(method)
     figures.affinity_heat_map(
       folder / f'affinity_{method}.png',
       matrix,
-      labels,
+      shown.labels,
       tree.leaf_order,
-      f'Affinity: {label}, {shown_as}',
-      groups,
+      f'Affinity: {label}, {name}',
+      shown.groups,
     )
     bar.advance()
     figures.task_tree(
       folder / f'tree_{method}.png',
       tree,
-      labels,
-      groups,
-      f'Task similarity tree: {label}, {shown_as}',
-      axis_label=_TREE_AXIS[evaluation.protocol],
+      shown.labels,
+      shown.groups,
+      f'Task similarity tree: {label}, {name}',
+      axis_label=shown.tree_axis,
     )
     bar.advance()
 
@@ -92,7 +81,7 @@ def _draw_curves(
 def draw(
   bank: Bank,
   probe: ProbeSet,
-  spaces: Mapping[str, ModelSpace],
+  spaces: Spaces,
   evaluation: Evaluation,
   output: str | os.PathLike,
   settings: Mapping[str, object],
@@ -111,40 +100,39 @@ def draw(
   """
   folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
-  labels, groups = _labels(bank)
-  shown = next(iter(spaces.values())).kept_images[:_EXAMPLES]
-  shared = {'labels': labels, 'groups': groups, 'settings': settings}
-  shared['images'] = probe.images[shown]
-  shared['maps'] = {
-    method: example_maps(space, evaluation.names, shown)
-    for method, space in spaces.items()
-  }
+  if without := [e.label for e in bank.encoders if e.group is None]:
+    if bank.groups:
+      logging.info('No group, so drawn in grey: %s.', ', '.join(without))
+  images = next(iter(spaces.values())).kept_images[:_EXAMPLES]
+  name = pathlib.Path(probe.name).name
+  shown = report.Shown(
+    title=f'{bank.name} on {name}',
+    lead=_lead(bank, probe, evaluation),
+    labels=[encoder.label for encoder in bank.encoders],
+    groups=[encoder.group for encoder in bank.encoders],
+    evaluation=evaluation,
+    images=probe.images[images],
+    maps={
+      method: example_maps(space, evaluation.names, images)
+      for method, space in spaces.items()
+    },
+    settings=settings,
+    tree_axis=_TREE_AXIS[evaluation.protocol],
+  )
   curves = {name: score.curve for name, score in evaluation.scores.items()}
   evaluations = [evaluation] if more is None else [evaluation, more]
   steps = len(spaces) + 2 * sum(len(e.affinities) for e in evaluations) + 4
   with progress.Bar(steps, 'Drawing figures') as bar:
-    for method, maps in shared['maps'].items():
+    for method, maps in shown.maps.items():
       path = folder / f'maps_{method}.png'
-      figures.map_grid(path, shared['images'], maps, labels, method)
+      figures.map_grid(path, shown.images, maps, shown.labels, method)
       bar.advance()
     for each in evaluations:
-      _draw_affinities(bank, probe, each, folder, bar)
+      _draw_affinities(shown, each, name, folder, bar)
     _draw_curves(curves, folder, bar)
-    report.write(
-      folder.parent / 'report.html',
-      title=f'{bank.name} on {pathlib.Path(probe.name).name}',
-      lead=_lead(bank, probe, evaluation),
-      evaluation=evaluation,
-      tree_axis=_TREE_AXIS[evaluation.protocol],
-      **shared,
-    )
+    report.write(folder.parent / 'report.html', shown)
     bar.advance()
-    summaries.write(
-      folder.parent / 'tensorboard',
-      affinities=evaluation.affinities,
-      precision_recall=curves,
-      **shared,
-    )
+    summaries.write(folder.parent / 'tensorboard', shown)
     bar.advance()
 
 

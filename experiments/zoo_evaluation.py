@@ -14,7 +14,7 @@ a permutation p-value:
 A network of which a question needs to know more has no part in it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import math
 import os
@@ -29,7 +29,7 @@ from taskonomy_models.bank import Bank
 from taskonomy_models.zoo import table as zoo_bank
 from toolkit_basics import files
 from transferability import grouping, map_transforms
-from transferability.model_space import ModelSpace
+from transferability.model_space import ModelSpace, Spaces
 
 REMOVED = 'common_removed'
 # Each question, and what it needs to know of a network besides its group.
@@ -105,29 +105,23 @@ def table_of(bank: Bank) -> dict[str, zoo_bank.Row]:
   return zoo_bank.read_table(folder) if has_table else {}
 
 
-def affinities(
-  spaces: Mapping[str, ModelSpace], names: Sequence[str]
-) -> Iterator[tuple[str, np.ndarray]]:
-  """Yields name and matrix of each variant; all from one pass over a space."""
+def evaluate(spaces: Spaces, bank: Bank) -> Evaluation:
+  """Returns affinities, rankings and trees of all variants."""
+  names, affinities = bank.names, {}
   for name, space in spaces.items():
     cosines = space.image_cosines(names)
-    yield name, space.affinity(names)
+    affinities[name] = space.affinity(names)
     if len(names) > 2:
-      removed = map_transforms.cosines_without_common_map(cosines).mean(0)
-      yield f'{name}@{REMOVED}', removed
-
-
-def evaluate(spaces: Mapping[str, ModelSpace], bank: Bank) -> Evaluation:
-  """Returns affinities, rankings and trees of all variants."""
-  matrices = dict(affinities(spaces, bank.names))
+      removed = map_transforms.cosines_without_common_map(cosines)
+      affinities[f'{name}@{REMOVED}'] = removed.mean(0)
   oracle = evaluation.load_oracle(bank, known_only=True)
   return dataclasses.replace(
-    evaluation.of_affinities(matrices, bank.names, bank.groups, bank.names),
+    evaluation.of_affinities(affinities, names, bank.groups, names),
     relevant=evaluation.relevant_sources(oracle),
   )
 
 
-def cluster_rows(
+def _cluster_rows(
   result: Evaluation, labels: Labels, num_permutations: int, seed: int
 ) -> list[Sequence]:
   """Returns every test of every variant, a header first."""
@@ -150,7 +144,7 @@ def cluster_rows(
   return rows
 
 
-def group_rows(
+def _group_rows(
   result: Evaluation, labels: Labels, num_permutations: int, seed: int
 ) -> list[Sequence]:
   """Returns how each task group stands in each variant, a header first."""
@@ -170,7 +164,7 @@ def group_rows(
 
 def write(
   bank: Bank,
-  spaces: Mapping[str, ModelSpace],
+  spaces: Spaces,
   measured: Mapping[str, Mapping[str, float]],
   output: pathlib.Path,
   num_permutations: int,
@@ -183,7 +177,8 @@ def write(
   Args:
     bank: The networks.
     spaces: By name.
-    measured: See `network_rows`.
+    measured: Of each network the `images` that were explained, the `seconds`
+      that took, and the activations that are `ruled`.
     output: Folder.
     num_permutations: Of each test.
     seed: Of the permutations.
@@ -196,30 +191,22 @@ def write(
   number = len(set(labels.groups) - {None})
   indices = result.tree_rand_index.items()
   for name, table in (
-    ('clusters', cluster_rows(*arguments)),
-    ('groups', group_rows(*arguments)),
+    ('clusters', _cluster_rows(*arguments)),
+    ('groups', _group_rows(*arguments)),
     ('trees', [_TREES, *((maps, number, index) for maps, index in indices)]),
-    ('networks', network_rows(bank, rows, spaces, measured)),
+    ('networks', _network_rows(bank, rows, spaces, measured)),
   ):
     files.write_csv(output / f'{name}.csv', table)
   return result
 
 
-def network_rows(
+def _network_rows(
   bank: Bank,
   rows: Mapping[str, zoo_bank.Row],
-  spaces: Mapping[str, ModelSpace],
+  spaces: Spaces,
   measured: Mapping[str, Mapping[str, float]],
 ) -> list[Sequence]:
-  """Returns the table of networks, a header first.
-
-  Args:
-    bank: The networks.
-    rows: What the bank's table says of them, if anything.
-    spaces: By name.
-    measured: Of each network the `images` that were explained, the `seconds`
-      that took, and the activations that are `ruled`.
-  """
+  """Returns the table of networks, a header first; see `write`."""
   pair = [spaces.get(name) for name in ('elrp', 'gradient_times_input')]
   table = [
     'network group architecture input nodes nonlinear ruled seconds_per_image '
@@ -236,13 +223,13 @@ def network_rows(
         *(getattr(row, field, '') for field in _KNOWN),
         of_it.get('ruled', ''),
         of_it.get('seconds', math.nan) / of_it.get('images', 1),
-        mean_cosine(*pair, encoder.name) if all(pair) else math.nan,
+        _mean_cosine(*pair, encoder.name) if all(pair) else math.nan,
       ]
     )
   return table
 
 
-def mean_cosine(a: ModelSpace, b: ModelSpace, model: str) -> float:
+def _mean_cosine(a: ModelSpace, b: ModelSpace, model: str) -> float:
   """Returns how much the maps of one model agree between two methods."""
   cosines = []
   for image in a.kept_images:

@@ -337,6 +337,9 @@ class ModelSpace:
     return found
 
 
+Spaces = Mapping[str, ModelSpace]  # By name.
+
+
 def _read_header(folder: pathlib.Path) -> dict[str, Any]:
   path = folder / _HEADER
   if not path.exists():

@@ -22,6 +22,11 @@ from toolkit_basics import files, memo
 
 IMAGE_SIZE = 64
 _TASK_NAMES = tuple(mini_tasks.MINI_TASKS)
+_TABLES = {
+  'oracle': 'oracle.csv',
+  'oracle_affinity': 'oracle_affinity.csv',
+  'oracle_losses': 'transfer_losses.csv',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,14 +226,9 @@ def write_bank(output: str) -> None:
     )
     folder.add(encoder, folder.graph(task.name).read_bytes())
   files.write_csv(os.path.join(output, 'training.csv'), rows)
-  tables = {
-    'oracle': 'oracle.csv',
-    'oracle_affinity': 'oracle_affinity.csv',
-    'oracle_losses': 'transfer_losses.csv',
-  }
-  tables = {key: os.path.join(output, name) for key, name in tables.items()}
-  folder.describe(
-    tuple(task.name for task in tasks.TASKS),
-    image_size=IMAGE_SIZE,
-    **{key: path for key, path in tables.items() if os.path.exists(path)},
-  )
+  tables = {}
+  for key, name in _TABLES.items():
+    if os.path.exists(path := os.path.join(output, name)):
+      tables[key] = path
+  order = tuple(task.name for task in tasks.TASKS)
+  folder.describe(order, image_size=IMAGE_SIZE, **tables)

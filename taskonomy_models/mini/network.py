@@ -8,7 +8,7 @@ with batch norm and ReLU: 64 x 64 pictures give 8 x 8 x 8 units.
 import numpy as np
 import tensorflow as tf
 
-from taskonomy_models.mini import tasks as mini_tasks
+from taskonomy_models.mini.tasks import MiniTask
 
 REPRESENTATION_CHANNELS = 8
 STRIDE = 8
@@ -73,7 +73,7 @@ def _up(x, filters: int, name: str):
   )(x)
 
 
-def build_decoder(task: mini_tasks.MiniTask, side: int) -> tf.keras.Model:
+def build_decoder(task: MiniTask, side: int) -> tf.keras.Model:
   """Returns representations [N, side, side, 8] to what the task asks for.
 
   Dense tasks give [N, 4 * side, 4 * side, outputs], the others [N, outputs].
@@ -113,17 +113,15 @@ def initialise(encoder: tf.keras.Model, seed: int) -> None:
 def _half_precision(graph_def: tf.compat.v1.GraphDef) -> None:
   """Stores large float32 constants as float16 followed by a cast, in place."""
   added = []
+  half, single = tf.float16.as_datatype_enum, tf.float32.as_datatype_enum
   for node in graph_def.node:
-    if (
-      node.op != 'Const'
-      or node.attr['dtype'].type != tf.float32.as_datatype_enum
-    ):
+    if node.op != 'Const' or node.attr['dtype'].type != single:
       continue
     value = tf.make_ndarray(node.attr['value'].tensor)
     if value.size < 256:
       continue
     stored = tf.compat.v1.NodeDef(name=f'{node.name}/float16', op='Const')
-    stored.attr['dtype'].type = tf.float16.as_datatype_enum
+    stored.attr['dtype'].type = half
     stored.attr['value'].tensor.CopyFrom(
       tf.make_tensor_proto(value.astype(np.float16))
     )
@@ -131,8 +129,7 @@ def _half_precision(graph_def: tf.compat.v1.GraphDef) -> None:
     node.op = 'Cast'
     node.input[:] = [stored.name]
     node.attr.clear()
-    node.attr['SrcT'].type = tf.float16.as_datatype_enum
-    node.attr['DstT'].type = tf.float32.as_datatype_enum
+    node.attr['SrcT'].type, node.attr['DstT'].type = half, single
   graph_def.node.extend(added)
 
 
@@ -142,24 +139,17 @@ def freeze(encoder: tf.keras.Model, size: int) -> tf.compat.v1.GraphDef:
   Batch norm uses its moving statistics; weights are stored as float16.
   """
   channels = encoder.input_shape[-1]
-  weights = {
-    v.path: v.numpy()
-    for v in encoder.trainable_variables + encoder.non_trainable_variables
-  }
-
-  def constants(variables):
-    return [tf.constant(weights[v.path], name=v.path) for v in variables]
-
+  kinds = encoder.trainable_variables, encoder.non_trainable_variables
+  weights = [[(v.path, v.numpy()) for v in variables] for variables in kinds]
   with tf.Graph().as_default() as graph:
     images = tf.compat.v1.placeholder(
       tf.float32, (None, size, size, channels), 'input'
     )
-    units, _ = encoder.stateless_call(
-      constants(encoder.trainable_variables),
-      constants(encoder.non_trainable_variables),
-      images,
-      training=False,
+    constants = (
+      [tf.constant(value, name=path) for path, value in some]
+      for some in weights
     )
+    units, _ = encoder.stateless_call(*constants, images, training=False)
     tf.identity(units, name='representation')
   graph_def = graph.as_graph_def()
   _half_precision(graph_def)

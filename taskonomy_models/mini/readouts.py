@@ -10,8 +10,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from taskonomy_models.mini import tasks as mini_tasks
 from taskonomy_models.mini import training as mini_training
+from taskonomy_models.mini.tasks import MiniTask
 
 _HIDDEN_DENSE = 48
 _HIDDEN_VECTOR = 64
@@ -55,7 +55,7 @@ class Readouts:
 
   def __init__(
     self,
-    task: mini_tasks.MiniTask,
+    task: MiniTask,
     representations: np.ndarray,
     labels: np.ndarray,
     recipe: ReadoutRecipe,
@@ -140,12 +140,10 @@ class Readouts:
     self, representations: np.ndarray, labels: np.ndarray
   ) -> np.ndarray:
     """Returns the loss of each source on each picture, float [S, N]."""
-    losses = [
-      self._score(
-        self._inputs(representations[:, rows]), tf.constant(labels[rows])
-      )
-      for rows in mini_training.slices(len(labels))
-    ]
+    losses = []
+    for rows in mini_training.slices(len(labels)):
+      inputs = self._inputs(representations[:, rows])
+      losses.append(self._score(inputs, tf.constant(labels[rows])))
     return np.concatenate(losses, axis=1)
 
   def predict(self, representations: np.ndarray) -> np.ndarray:

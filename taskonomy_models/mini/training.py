@@ -6,7 +6,7 @@ choices make them comparable, one random initialisation shared by all tasks,
 and noise on every training picture.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import math
 import time
@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from taskonomy_models.mini import network as mini_network
-from taskonomy_models.mini import tasks as mini_tasks
+from taskonomy_models.mini.tasks import MiniTask
 
 _EVALUATION_BATCH = 100
 
@@ -82,7 +82,7 @@ class Data:
 
 
 def standardisation(
-  task: mini_tasks.MiniTask, labels: np.ndarray
+  task: MiniTask, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns mean and standard deviation of each output over a training set."""
   values = np.asarray(labels, np.float32).reshape(-1, task.outputs)
@@ -97,22 +97,22 @@ def _central(side: int, channels: int) -> np.ndarray:
 
 
 def loss_function(
-  task: mini_tasks.MiniTask, labels: np.ndarray
+  task: MiniTask, labels: np.ndarray
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
   """Returns the loss of each picture, from labels and outputs.
 
   Cross-entropy in nats, or the squared error of labels standardised over the
   training set `labels`; a mean over pixels, in the central square if masked.
   """
+  cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
+
+  def per_picture(loss):
+    return tf.reduce_mean(tf.reshape(loss, (tf.shape(loss)[0], -1)), axis=1)
+
   if task.classes:
-
-    def cross_entropy(wanted, outputs):
-      loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
-        tf.cast(wanted, tf.int32), outputs
-      )
-      return tf.reduce_mean(tf.reshape(loss, (tf.shape(loss)[0], -1)), axis=1)
-
-    return cross_entropy
+    return lambda wanted, outputs: per_picture(
+      cross_entropy(tf.cast(wanted, tf.int32), outputs)
+    )
   mean, deviation = standardisation(task, labels)
   weight = np.ones(labels.shape[1:], np.float32)
   if task.masked:
@@ -121,15 +121,12 @@ def loss_function(
 
   def squared_error(wanted, outputs):
     scaled = (tf.cast(wanted, tf.float32) - mean) / deviation
-    loss = weight * tf.square(outputs - scaled)
-    return tf.reduce_mean(tf.reshape(loss, (tf.shape(loss)[0], -1)), axis=1)
+    return per_picture(weight * tf.square(outputs - scaled))
 
   return squared_error
 
 
-def constant_outputs(
-  task: mini_tasks.MiniTask, labels: np.ndarray
-) -> np.ndarray:
+def constant_outputs(task: MiniTask, labels: np.ndarray) -> np.ndarray:
   """Returns the best outputs that do not look at the picture, [outputs].
 
   The mean of the labels (0 once standardised), or the log of the classes'
@@ -137,9 +134,8 @@ def constant_outputs(
   """
   if not task.classes:
     return np.zeros(task.outputs, np.float32)
-  counts = np.bincount(
-    np.asarray(labels).astype(int).ravel(), minlength=task.outputs
-  )
+  classes = np.asarray(labels).astype(int).ravel()
+  counts = np.bincount(classes, minlength=task.outputs)
   return np.log((counts + 1) / (counts + 1).sum()).astype(np.float32)
 
 
@@ -225,13 +221,12 @@ class _Trainer:
 
 
 def train(
-  task: mini_tasks.MiniTask,
+  task: MiniTask,
   recipe: Recipe,
   training: Data,
   test: Data,
   preprocess: Callable[[np.ndarray], np.ndarray],
   task_number: int = 0,
-  progress: Callable[..., Iterable] = lambda steps, **unused: steps,
 ) -> tuple[tf.keras.Model, Mapping[str, float]]:
   """Trains a task's network from scratch.
 
@@ -242,7 +237,6 @@ def train(
     test: Scored once, at the end.
     preprocess: T, from uint8 pictures to float32 inputs [N, S, S, C].
     task_number: Makes the random numbers of this task its own.
-    progress: Wraps the steps, as `progress(steps, description=)`.
 
   Returns:
     The encoder, and `test_loss`, `constant_loss` (of the best constant
@@ -259,11 +253,10 @@ def train(
   rng = np.random.default_rng(seed)
   drawn = batches(rng, len(training.images), recipe.batch_size)
   recent = []
-  for step in progress(range(recipe.steps), description=task.name):
+  for step in range(recipe.steps):
     rows = np.sort(next(drawn))
-    value = trainer.step(
-      Data(training.images[rows], training.labels[rows]), step
-    )
+    batch = Data(training.images[rows], training.labels[rows])
+    value = trainer.step(batch, step)
     recent = [*recent[-49:], value]
     if step % 100 == 99 and not np.isfinite(value):
       raise FloatingPointError(

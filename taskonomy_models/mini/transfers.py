@@ -19,14 +19,14 @@ from attribution import preprocessing
 from frozen_graphs import graph
 from taskonomy_models import tasks
 from taskonomy_models.mini import building, readouts
-from taskonomy_models.mini import tasks as mini_tasks
 from taskonomy_models.mini.building import Scenes
+from taskonomy_models.mini.tasks import MINI_TASKS, PLAIN, MiniTask
 from toolkit_basics import files, memo
 from transferability import oracle as oracles
 
 EVALUATION_SPLITS = ('validation', 'test')
 _SPLITS = ('transfer', *EVALUATION_SPLITS)
-_NOISES = (0.0, mini_tasks.MINI_TASKS['denoise'].noise)
+_NOISES = (0.0, MINI_TASKS['denoise'].noise)
 _BATCH = 100
 
 
@@ -82,19 +82,19 @@ def _key(bank: str, source: str, scenes: Scenes) -> dict[str, Any]:
   """Returns what a source's representations depend on."""
   return {
     'graph': files.sha256(os.path.join(bank, f'{source}.pb')),
-    'task': mini_tasks.MINI_TASKS[source],
+    'task': MINI_TASKS[source],
     'scenes': scenes.sizes,
   }
 
 
 def _inputs(
-  task: mini_tasks.MiniTask, images: np.ndarray, noise: float, seed: list[int]
+  task: MiniTask, images: np.ndarray, noise: float, seed: list[int]
 ) -> np.ndarray:
   """T without the masked centre: a transfer sees the whole picture.
 
   The same seed gives the same noise, whatever the source.
   """
-  text = mini_tasks.PLAIN if task.masked else task.preprocessing
+  text = PLAIN if task.masked else task.preprocessing
   inputs = preprocessing.Preprocessing.parse(text)(images)
   if noise:
     drawn = np.random.default_rng(seed).normal(0, noise, images.shape)
@@ -104,7 +104,7 @@ def _inputs(
 
 def represent(source: str, bank: str, scenes: Scenes) -> None:
   """Writes a source's representations of every split, clean and noisy."""
-  task = mini_tasks.MINI_TASKS[source]
+  task = MINI_TASKS[source]
   graph_def = graph.load_graph_def(os.path.join(bank, f'{source}.pb'))
   forward = tf.compat.v1.wrap_function(
     lambda: tf.compat.v1.import_graph_def(graph_def, name=''), []
@@ -136,28 +136,20 @@ def transfer(
 
   Those are, for each evaluation split, float32 [sources, pictures].
   """
-  task = mini_tasks.MINI_TASKS[target]
+  task = MINI_TASKS[target]
   noisy = '-noisy' if task.noise else ''
 
   def load(split):
-    stacked = np.stack(
-      [
-        _representations(bank).read(f'{source}-{split}{noisy}')
-        for source in plan.sources
-      ]
-    )
-    return stacked, scenes.split(split)[target]
+    read = _representations(bank).read
+    found = [read(f'{source}-{split}{noisy}') for source in plan.sources]
+    return np.stack(found), scenes.split(split)[target]
 
   features, labels = load('transfer')
   order = np.random.default_rng([seed, num_images]).permutation(len(labels))
   held_out, rest = np.sort(order[: plan.held_out]), order[plan.held_out :]
   rows = np.sort(rest[:num_images])
-  readout = readouts.Readouts(
-    task,
-    features[:, rows],
-    labels[rows],
-    dataclasses.replace(plan.recipe, seed=seed),
-  )
+  recipe = dataclasses.replace(plan.recipe, seed=seed)
+  readout = readouts.Readouts(task, features[:, rows], labels[rows], recipe)
   readout.train(features[:, held_out], labels[held_out])
   losses = {split: readout.score(*load(split)) for split in EVALUATION_SPLITS}
   _losses(bank).keep(f'{target}-{num_images}-{seed}', key, losses)
@@ -196,7 +188,7 @@ def measure(
   )
   how = {'held_out': plan.held_out, 'recipe': plan.recipe}
   work = [
-    (*unit, {'sources': keys, 'to': mini_tasks.MINI_TASKS[unit[0]], **how})
+    (*unit, {'sources': keys, 'to': MINI_TASKS[unit[0]], **how})
     for unit in plan.units()
   ]
   building.parallel(
@@ -222,16 +214,25 @@ def load_losses(
   )
 
 
+def _by_win_rates(losses: np.ndarray) -> np.ndarray:
+  """Every picture under every seed is one trial of the win rates."""
+  trials = np.concatenate(list(losses), axis=1)
+  return oracles.ahp_affinity(oracles.win_rates(trials))
+
+
+def _by_mean_loss(losses: np.ndarray) -> np.ndarray:
+  return -losses.mean(axis=(0, 2))
+
+
 def derive_oracle(
   bank: str,
   plan: TransferPlan,
   num_images: int,
   split: str,
   seeds: Sequence[int] | None = None,
+  row: Callable[[np.ndarray], np.ndarray] = _by_win_rates,
 ) -> oracles.Oracle:
   """Returns the oracle of transfers trained on `num_images` pictures.
-
-  Every picture of the split under every seed is one trial of the win rates.
 
   Args:
     bank: Folder that `measure` wrote to.
@@ -239,24 +240,11 @@ def derive_oracle(
     num_images: One of the plan's.
     split: One of EVALUATION_SPLITS.
     seeds: Which of the plan's seeds; all if None.
+    row: Returns a target's affinities, from losses [seeds, sources, pictures].
   """
   plan = plan if seeds is None else dataclasses.replace(plan, seeds=seeds)
-  rows = []
-  for target in plan.targets:
-    losses = load_losses(bank, plan, target, num_images, split)
-    trials = np.concatenate(list(losses), axis=1)
-    rows.append(oracles.ahp_affinity(oracles.win_rates(trials)))
-  return oracles.Oracle.from_affinity(
-    np.stack(rows), tuple(plan.targets), tuple(plan.sources)
-  )
-
-
-def mean_loss_oracle(
-  bank: str, plan: TransferPlan, num_images: int, split: str
-) -> oracles.Oracle:
-  """Returns the oracle that ranks by mean loss, instead of by win rates."""
   rows = [
-    -load_losses(bank, plan, target, num_images, split).mean(axis=(0, 2))
+    row(load_losses(bank, plan, target, num_images, split))
     for target in plan.targets
   ]
   return oracles.Oracle.from_affinity(
@@ -276,16 +264,14 @@ def stability_table(bank: str, plan: TransferPlan) -> list[tuple]:
     spearman, overlap = oracles.stability(chosen)
     first, second = chosen[0], chosen[-1]
     lowest = {
-      target: oracles.row_spearman(
-        first.ranking[target], second.ranking[target]
-      )
-      for target in first.targets
+      target: oracles.row_spearman(ranking, second.ranking[target])
+      for target, ranking in first.ranking.items()
     }
     worst = min(lowest, key=lowest.get)
     rows.append((name, spearman, overlap, lowest[worst], worst))
 
-  def derive(number, split='test', seeds=None):
-    return derive_oracle(bank, plan, number, split, seeds)
+  def derive(number, split='test', **options):
+    return derive_oracle(bank, plan, number, split, **options)
 
   for number in plan.num_images:
     if len(plan.seeds) > 1:
@@ -297,7 +283,7 @@ def stability_table(bank: str, plan: TransferPlan) -> list[tuple]:
     )
     compare(
       f'win rates and mean loss, {number} images',
-      [derive(number), mean_loss_oracle(bank, plan, number, 'test')],
+      [derive(number), derive(number, row=_by_mean_loss)],
     )
   for number in plan.num_images[1:]:
     first = plan.num_images[0]
@@ -323,17 +309,16 @@ def write_oracle(bank: str, plan: TransferPlan) -> None:
   `oracle_stability.csv` and `transfer_losses.csv`.
   """
   most, fewest = max(plan.num_images), min(plan.num_images)
-
-  def path(name):
-    return os.path.join(bank, name)
-
-  derive_oracle(bank, plan, most, 'test').save(
-    path('oracle.csv'), path('oracle_affinity.csv')
-  )
-  derive_oracle(bank, plan, most, 'validation').save(
-    path('oracle_validation.csv')
-  )
-  derive_oracle(bank, plan, fewest, 'test').save(path('oracle_few.csv'))
-  files.write_csv(path('oracle_stability.csv'), stability_table(bank, plan))
-  files.write_csv(path('transfer_losses.csv'), loss_table(bank, plan, most))
+  for number, split, *names in (
+    (most, 'test', 'oracle.csv', 'oracle_affinity.csv'),
+    (most, 'validation', 'oracle_validation.csv'),
+    (fewest, 'test', 'oracle_few.csv'),
+  ):
+    oracle = derive_oracle(bank, plan, number, split)
+    oracle.save(*(os.path.join(bank, name) for name in names))
+  for name, table in (
+    ('oracle_stability.csv', stability_table(bank, plan)),
+    ('transfer_losses.csv', loss_table(bank, plan, most)),
+  ):
+    files.write_csv(os.path.join(bank, name), table)
   building.write_bank(bank)

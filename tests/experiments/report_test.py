@@ -47,8 +47,7 @@ def _evaluation(oracle=None):
 
 def _write(path, oracle=None):
   maps = np.random.default_rng(0).normal(size=(len(_NAMES), 3, 16, 16, 3))
-  report.write(
-    path,
+  shown = report.Shown(
     title='Six & more <networks>',
     lead='6 networks.',
     labels=_LABELS,
@@ -58,6 +57,7 @@ def _write(path, oracle=None):
     maps={'saliency': np.abs(maps), 'elrp': maps},
     settings={'probe': '</table>', 'epsilon': 1e-4},
   )
+  report.write(path, shown)
 
 
 def _oracle():

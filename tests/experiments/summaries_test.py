@@ -16,7 +16,8 @@ from absl.testing import absltest
 import cv2
 import numpy as np
 
-from experiments import figures, summaries
+from experiments import figures, report, summaries
+from experiments.evaluation import Evaluation, Score
 from transferability.ranking import PrecisionRecall
 
 _LABELS = ('Depth', 'Edges\tand\nso on', 'Scene', 'Points')
@@ -40,17 +41,20 @@ def _affinity(seed: int) -> np.ndarray:
   return points @ points.T
 
 
-def _write(folder: pathlib.Path, **changes) -> None:
-  arguments = {
+def _write(folder: pathlib.Path, curves=_CURVES, **changes) -> None:
+  affinities = {'elrp': _affinity(0), 'saliency': _affinity(1)}
+  scores = {name: Score(curve) for name, curve in curves.items()}
+  fields = {
+    'title': '',
+    'lead': '',
     'labels': _LABELS,
     'groups': _GROUPS,
     'images': _IMAGES,
     'maps': {'elrp': _maps(0), 'saliency': np.abs(_maps(1))},
-    'affinities': {'elrp': _affinity(0), 'saliency': _affinity(1)},
-    'precision_recall': _CURVES,
+    'evaluation': Evaluation(_LABELS, affinities, {}, {}, {}, scores),
     'settings': {'probe': 'scenes', 'a|b': 'first\nsecond', 'epsilon': 1e-4},
   }
-  summaries.write(folder, **(arguments | changes))
+  summaries.write(folder, report.Shown(**(fields | changes)))
 
 
 class TensorBoard:
@@ -232,7 +236,7 @@ class WriteTest(absltest.TestCase):
   def test_without_curves_and_groups_only_these_are_missing(self):
     maps = {'elrp': _maps(0)}
     groups = [None] * len(_LABELS)
-    _write(self.folder, precision_recall={}, groups=groups, maps=maps)
+    _write(self.folder, curves={}, groups=groups, maps=maps)
     self.assertCountEqual(os.listdir(self.folder), ['elrp', 'settings'])
     metadata = (self.folder / 'elrp' / 'metadata.tsv').read_text()
     self.assertStartsWith(metadata, 'label\tgroup\nDepth\t-\n')
