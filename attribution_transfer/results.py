@@ -153,21 +153,20 @@ class Comparison:
     """Draws the matrix as a heat map (.png or .pdf)."""
     method = self._method(method)
     order = self.evaluation.trees[method].leaf_order
-    figures.affinity_heat_map(
-      path, self.affinity(method), self._labels(), order, method, self._groups()
-    )
+    labels, groups = self._shown()
+    matrix = self.affinity(method)
+    figures.affinity_heat_map(path, matrix, labels, order, method, groups)
 
   def plot_tree(self, path: Path, method: str | None = None) -> None:
     """Draws the task similarity tree (.png or .pdf)."""
     method = self._method(method)
     tree = self.evaluation.trees[method]
-    figures.task_tree(path, tree, self._labels(), self._groups(), method)
+    figures.task_tree(path, tree, *self._shown(), method)
 
-  def _labels(self) -> list[str]:
-    return [encoder.label for encoder in self.bank.encoders]
-
-  def _groups(self) -> list[str | None]:
-    return [encoder.group for encoder in self.bank.encoders]
+  def _shown(self) -> tuple[list[str], list[str | None]]:
+    """Returns labels and groups of the networks."""
+    encoders = self.bank.encoders
+    return [e.label for e in encoders], [e.group for e in encoders]
 
   def _method(self, method: str | None) -> str:
     if method is None:

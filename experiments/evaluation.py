@@ -11,7 +11,6 @@ import pathlib
 
 import numpy as np
 
-from probe_data.probe_sets import ProbeSet
 from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
@@ -139,15 +138,6 @@ def load_oracle(
     raise ValueError(f'{bank.oracle}: {error}') from error
 
 
-def _group_preference(groups: Mapping[str, str]):
-  known = set(groups.values()) <= set(tasks.GROUP_PREFERENCE)
-  return tasks.GROUP_PREFERENCE if known else None
-
-
-def _all_have_one(groups: Mapping[str, str], oracle: oracle_lib.Oracle) -> bool:
-  return set(oracle.sources) <= groups.keys()
-
-
 def baseline_scores(
   oracle: oracle_lib.Oracle, groups: Mapping[str, str]
 ) -> dict[str, Score]:
@@ -159,10 +149,11 @@ def baseline_scores(
   oracle gets; `oracle`.
   """
   scores = {'random': Score(baselines.random_baseline(oracle), 0.0)}
-  if _all_have_one(groups, oracle):
-    scores['groups'] = Score(
-      baselines.group_baseline(groups, oracle, _group_preference(groups))
-    )
+  if set(oracle.sources) <= groups.keys():
+    known = set(groups.values()) <= set(tasks.GROUP_PREFERENCE)
+    preference = tasks.GROUP_PREFERENCE if known else None
+    baseline = baselines.group_baseline(groups, oracle, preference)
+    scores['groups'] = Score(baseline)
   symmetric = ranking.rank_sources(
     baselines.symmetrised_oracle(oracle), oracle.sources, oracle.targets
   )
@@ -205,7 +196,7 @@ def score(
     cosines = image_cosines[:, known][:, :, known]
     drawn = resampling.affinities(cosines, shares)
     draws = resampling.score(drawn, names, oracle)
-  if groups and _all_have_one(groups, oracle):
+  if groups and set(oracle.sources) <= groups.keys():
     within = ranking.precision_p_values(matrix, names, oracle, groups=groups)
   return Score(
     ranking.precision_recall(rankings, oracle),
@@ -282,9 +273,6 @@ def of_affinities(
     method: clustering.task_similarity_tree(matrix, names, protocol)
     for method, matrix in affinities.items()
   }
-  rand = {}
-  if groups:
-    rand = {method: rand_index(tree, groups) for method, tree in trees.items()}
   return Evaluation(
     names=tuple(names),
     affinities=affinities,
@@ -293,7 +281,11 @@ def of_affinities(
       for method, matrix in affinities.items()
     },
     trees=trees,
-    tree_rand_index=rand,
+    tree_rand_index={
+      method: rand_index(tree, groups)
+      for method, tree in trees.items()
+      if groups
+    },
     protocol=protocol,
   )
 
@@ -320,8 +312,6 @@ def rand_index(tree: clustering.Tree, groups: Mapping[str, str]) -> float:
 def write_tables(evaluation: Evaluation, output: str | os.PathLike) -> None:
   """Writes affinity, distance, ranking, tree and precision_recall files."""
   output = pathlib.Path(output)
-  for folder in ('affinity', 'distance', 'ranking', 'tree'):
-    (output / folder).mkdir(parents=True, exist_ok=True)
   names = evaluation.names
   for method, matrix in evaluation.affinities.items():
     csv = f'{method}.csv'
@@ -404,17 +394,6 @@ def summary_of(output: str | os.PathLike) -> str:
     rows = [row[:4] for row in files.read_csv(path)]
     texts.append(f'{path.stem}\n{format_table(rows)}')
   return '\n\n'.join(texts)
-
-
-def write_image_list(probe: ProbeSet, output: str | os.PathLike) -> None:
-  """Writes `images.csv`: the images in the order of all maps."""
-  files.write_csv(
-    pathlib.Path(output) / 'images.csv',
-    [
-      ('index', 'image', 'sha256'),
-      *zip(range(len(probe.ids)), probe.ids, probe.digests, strict=True),
-    ],
-  )
 
 
 def table_text(path: str | os.PathLike) -> str:

@@ -47,18 +47,13 @@ _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 
 def _encoder() -> Encoder:
   """Returns the network that the flags describe."""
-  described = {
-    '--graph': _GRAPH.value,
-    '--input': _INPUT.value,
-    '--representation': _REPRESENTATION.value,
-    '--preprocessing': _PREPROCESSING.value,
-  }
-  given = [flag for flag, value in described.items() if value]
+  flags = (_GRAPH, _INPUT, _REPRESENTATION, _PREPROCESSING)
+  given = [f'--{flag.name}' for flag in flags if flag.value]
   if _BANK.value:
     if given:
       raise ValueError(f'--bank already says what {given} would say.')
     return _of_bank(banks.load(_BANK.value))
-  if missing := sorted(described.keys() - set(given)):
+  if missing := sorted(f'--{f.name}' for f in flags if not f.value):
     raise ValueError(
       f'{", ".join(missing)} missing; or pass --bank and --name of a network '
       'in a bank.'

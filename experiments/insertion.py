@@ -37,18 +37,13 @@ def open_spaces(folder: str | os.PathLike) -> dict[str, ModelSpace]:
     FileNotFoundError: If there is no space.
   """
   folder = pathlib.Path(folder)
-  if (folder / 'model_space').is_dir():
-    folder = folder / 'model_space'
-  if (folder / 'space.json').exists():
-    found = [folder]
-  else:
-    found = sorted(path.parent for path in folder.glob('*/space.json'))
-  if not found:
-    raise FileNotFoundError(
-      f'No model space in {folder}; pass the folder of a run, its model_space/ '
-      'or one space of it.'
-    )
-  return {path.resolve().name: ModelSpace(path) for path in found}
+  for place in ('model_space/*', '.', '*'):
+    if found := sorted(folder.glob(f'{place}/space.json')):
+      return {p.parent.resolve().name: ModelSpace(p.parent) for p in found}
+  raise FileNotFoundError(
+    f'No model space in {folder}; pass the folder of a run, its model_space/ '
+    'or one space of it.'
+  )
 
 
 def load_probe(

@@ -30,7 +30,12 @@ class MapFile:
     if self._path.exists():  # A part is computed anew.
       os.replace(self._path, self._partial)
     elif not self._partial.exists():
-      self._create(maps.shape[1:])
+      self._path.parent.mkdir(parents=True, exist_ok=True)
+      temporary = self._path.with_name(f'.{self._path.name}.new')
+      shape = (self._num_images, *maps.shape[1:])
+      # Zeros, which take no space until they are written over.
+      np.lib.format.open_memmap(temporary, 'w+', '<f4', shape)
+      os.replace(temporary, self._partial)
     offset = np.load(self._partial, mmap_mode='r').offset
     with open(self._partial, 'r+b') as file:
       file.seek(offset + start * maps[0].nbytes)
@@ -47,11 +52,3 @@ class MapFile:
     """Deletes the file, finished or not."""
     for path in (self._path, self._partial):
       path.unlink(missing_ok=True)
-
-  def _create(self, shape: tuple[int, ...]) -> None:
-    self._path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = self._path.with_name(f'.{self._path.name}.new')
-    shape = (self._num_images, *shape)
-    # Zeros, which take no space until they are written over.
-    np.lib.format.open_memmap(temporary, 'w+', '<f4', shape)
-    os.replace(temporary, self._partial)

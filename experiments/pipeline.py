@@ -134,16 +134,6 @@ def representation_path(output: str | os.PathLike, model: str) -> pathlib.Path:
   return pathlib.Path(output) / 'representations' / f'{model}.npy'
 
 
-def _input_size(bank: Bank, encoder: Encoder) -> tuple[int | None, int | None]:
-  """Returns height and width of an encoder's input if T or the graph fix it."""
-  with about(encoder.name):
-    t = Preprocessing.parse(encoder.preprocessing)
-    shapes = [t.output_shape((side, side, 3))[:2] for side in (500, 600)]
-  if shapes[0] != shapes[1]:
-    shapes = [bank.network(encoder.name).input_shape]
-  return shapes[0][:2]
-
-
 def probe_size(bank: Bank, side: int = 0) -> tuple[int, int]:
   """Returns height and width of the probe images that suit a bank.
 
@@ -156,7 +146,14 @@ def probe_size(bank: Bank, side: int = 0) -> tuple[int, int]:
   """
   if side or bank.image_size:
     return (side or bank.image_size,) * 2
-  sizes = [_input_size(bank, encoder) for encoder in bank.encoders]
+  sizes = []
+  for encoder in bank.encoders:
+    with about(encoder.name):
+      t = Preprocessing.parse(encoder.preprocessing)
+      small, large = (t.output_shape((n, n, 3))[:2] for n in (500, 600))
+    if small != large:  # T does not fix it.
+      small = bank.network(encoder.name).input_shape[:2]
+    sizes.append(small)
   height, width = (
     max((n for n in sides if n), default=256)
     for sides in zip(*sizes, strict=True)

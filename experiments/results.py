@@ -65,6 +65,15 @@ class Measured(pipeline.Observer):
       files.write_json(self._path, self.networks)
 
 
+def begin(record: RunRecord, probe: ProbeSet) -> None:
+  """Claims a run's folder, and writes which images it is about, in order."""
+  record.start()
+  rows = zip(range(len(probe.ids)), probe.ids, probe.digests, strict=True)
+  header = ('index', 'image', 'sha256')
+  files.write_csv(record.output / 'images.csv', [header, *rows])
+  record.note('probe', probe.digest)
+
+
 def finish(
   kind: str, record: RunRecord, bank: Bank, probe: ProbeSet, spaces: Spaces
 ) -> None:

@@ -59,9 +59,11 @@ _RECORD = shared_flags.Record(FLAGS, 'results/taskonomy-PROBE')
 _MAY_CHANGE = ('device', 'on_bad_map')
 
 
-def _projection() -> pipeline.Projection:
+def main() -> None:
+  bank = banks.load(_BANK.value)
+  size = pipeline.probe_size(bank, _IMAGE_SIZE.value)
   similarities.check(_SIMILARITIES.value, _METHODS.value)
-  return pipeline.Projection(
+  projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
     protocol=_PROTOCOL.value,
     batch_size=_BATCH_SIZE.value,
@@ -71,12 +73,6 @@ def _projection() -> pipeline.Projection:
     save_maps=_SAVE_MAPS.value,
     keep_representations=bool(_SIMILARITIES.value),
   )
-
-
-def main() -> None:
-  bank = banks.load(_BANK.value)
-  size = pipeline.probe_size(bank, _IMAGE_SIZE.value)
-  projection = _projection()
   pipeline.check(bank, projection, (*size, 3))
   evaluation.load_oracle(bank)  # An error in it is found here.
   record = _RECORD.open(bank.digests(), _MAY_CHANGE, _PROBE.name)
@@ -88,9 +84,7 @@ def main() -> None:
 
   with record.stage('images'):
     probe = _PROBE.load(size)
-  record.start()
-  evaluation.write_image_list(probe, output)
-  record.note('probe', probe.digest)
+  results.begin(record, probe)
   record.note('skipped_images', dict(probe.skipped))
   with record.stage('projection'):
     spaces = pipeline.project(bank, probe, projection, output)

@@ -118,9 +118,7 @@ def main() -> None:
     return
   with record.stage('images'):
     probe = _PROBE.load((_IMAGE_SIZE.value,) * 2)
-  record.start()
-  evaluation.write_image_list(probe, output)
-  record.note('probe', probe.digest)
+  results.begin(record, probe)
   log = results.Measured(output, _ON_BAD_MODEL.value == 'skip')
   with record.stage('projection'):
     spaces = pipeline.project(bank, probe, projection, output, observer=log)

@@ -70,11 +70,10 @@ def _draw_curves(
 ) -> None:
   """Writes precision and recall; removes those of other networks if none."""
   for kind in ('precision', 'recall'):
-    path = folder / f'{kind}.png'
     if curves:
-      figures.precision_recall_curves(path, curves, kind)
-    for suffix in () if curves else ('.png', '.pdf'):
-      path.with_suffix(suffix).unlink(missing_ok=True)
+      figures.precision_recall_curves(folder / f'{kind}.png', curves, kind)
+    for suffix in () if curves else ('png', 'pdf'):
+      (folder / f'{kind}.{suffix}').unlink(missing_ok=True)
     bar.advance()
 
 
@@ -103,11 +102,15 @@ def draw(
   if without := [e.label for e in bank.encoders if e.group is None]:
     if bank.groups:
       logging.info('No group, so drawn in grey: %s.', ', '.join(without))
+  lead = f'{len(bank.encoders)} networks, {len(probe)} images, protocol '
+  lead += f'{evaluation.protocol}.'
+  if unscored := ', '.join(evaluation.unscored):
+    lead += f' Not scored, as the oracle does not know them: {unscored}.'
   images = next(iter(spaces.values())).kept_images[:_EXAMPLES]
   name = pathlib.Path(probe.name).name
   shown = report.Shown(
     title=f'{bank.name} on {name}',
-    lead=_lead(bank, probe, evaluation),
+    lead=lead,
     labels=[encoder.label for encoder in bank.encoders],
     groups=[encoder.group for encoder in bank.encoders],
     evaluation=evaluation,
@@ -134,12 +137,3 @@ def draw(
     bar.advance()
     summaries.write(folder.parent / 'tensorboard', shown)
     bar.advance()
-
-
-def _lead(bank: Bank, probe: ProbeSet, evaluation: Evaluation) -> str:
-  lead = f'{len(bank.encoders)} networks, {len(probe)} images, protocol '
-  lead += f'{evaluation.protocol}.'
-  if evaluation.unscored:
-    names = ', '.join(evaluation.unscored)
-    lead += f' Not scored, as the oracle does not know them: {names}.'
-  return lead

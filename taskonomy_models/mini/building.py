@@ -92,9 +92,8 @@ def _is_there(
 ) -> bool:
   known = memo.Memo(output).find(name, _key(name, recipe, scenes))
   path = os.path.join(output, f'{name}.pb')
-  if known is None or not os.path.exists(path):
-    return False
-  return files.sha256(path) == known['graph_sha256']
+  is_there = known is not None and os.path.exists(path)
+  return is_there and files.sha256(path) == known['graph_sha256']
 
 
 def train_task(

@@ -88,12 +88,9 @@ class Readouts:
       kernel = np.repeat(kernel, sources, axis=0).astype(np.float32)
       self._kernels.append(tf.Variable(kernel))
       self._biases.append(tf.Variable(tf.zeros((sources, 1, fan_out))))
+    self._variables = [*self._kernels, *self._biases]
     self._step = tf.function(self._train_step)
     self._score = tf.function(self._losses)
-
-  @property
-  def _variables(self) -> list[tf.Variable]:
-    return [*self._kernels, *self._biases]
 
   def _outputs(self, inputs: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
     """[S, B, H, W, C] to [S * B, ...]; `seed` turns dropout on."""

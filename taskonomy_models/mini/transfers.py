@@ -9,6 +9,7 @@ eigenvector of their ratios.
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import functools
+import itertools
 import os
 from typing import Any
 
@@ -49,15 +50,6 @@ class TransferPlan:
   seeds: Sequence[int] = (0, 1, 2)
   held_out: int = 500
   recipe: readouts.ReadoutRecipe = readouts.ReadoutRecipe()
-
-  def units(self) -> list[tuple[str, int, int]]:
-    """Returns every (target, num_images, seed)."""
-    return [
-      (target, number, seed)
-      for number in self.num_images
-      for seed in self.seeds
-      for target in self.targets
-    ]
 
 
 def _representations(bank: str) -> memo.Memo[np.ndarray]:
@@ -187,21 +179,13 @@ def measure(
     progress,
   )
   how = {'held_out': plan.held_out, 'recipe': plan.recipe}
-  work = [
-    (*unit, {'sources': keys, 'to': MINI_TASKS[unit[0]], **how})
-    for unit in plan.units()
-  ]
-  building.parallel(
-    transfer,
-    [
-      (target, number, seed, plan, bank, scenes, key)
-      for target, number, seed, key in work
-      if not _losses(bank).has(f'{target}-{number}-{seed}', key)
-    ],
-    workers,
-    'Training transfers',
-    progress,
-  )
+  missing = []
+  for unit in itertools.product(plan.num_images, plan.seeds, plan.targets):
+    number, seed, target = unit
+    key = {'sources': keys, 'to': MINI_TASKS[target], **how}
+    if not _losses(bank).has(f'{target}-{number}-{seed}', key):
+      missing.append((target, number, seed, plan, bank, scenes, key))
+  building.parallel(transfer, missing, workers, 'Training transfers', progress)
 
 
 def load_losses(
