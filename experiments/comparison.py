@@ -16,7 +16,7 @@ _HALF_SAMPLES = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class MeasuredSimilarity:
   """A measure of similarity between the networks of a run.
 
   Attributes:
@@ -58,7 +58,7 @@ def matrix(run: Run, name: str) -> np.ndarray:
   return run.similarity(name)
 
 
-def measure(study: Study, run: Run) -> dict[str, Measured]:
+def measure(study: Study, run: Run) -> dict[str, MeasuredSimilarity]:
   """Returns all measures of a run.
 
   The spread of an affinity is that of its bootstrap. A similarity of
@@ -79,7 +79,7 @@ def measure(study: Study, run: Run) -> dict[str, Measured]:
     if draws is None:
       draws = resampling.score(halves[name], run.names, oracle)
     spread = draws.precision.std(axis=0), float(draws.spearman.std())
-    result[name] = Measured(values, score, spread)
+    result[name] = MeasuredSimilarity(values, score, spread)
   return result
 
 
@@ -104,7 +104,7 @@ def _halves(study: Study, run: Run) -> Mapping[str, np.ndarray]:
 
 
 def table(
-  measured: Mapping[str, Measured],
+  measured: Mapping[str, MeasuredSimilarity],
   oracle: Oracle,
   ks: Sequence[int] = (1, 3, 5),
 ) -> list[list]:

@@ -12,7 +12,7 @@ from experiments.selection import features, fine_tuning, report, study, targets
 from experiments.selection.features import Candidate, Features
 from experiments.selection.label_free import Near
 from experiments.selection.study import Case
-from experiments.selection.targets import Data
+from experiments.selection.targets import LabelledImages
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.mini import readouts
@@ -137,7 +137,7 @@ class Selection:
     """Returns how images are computed: `batch_size` and `device`."""
     return {'batch_size': self._batch_size.value, 'device': self._device.value}
 
-  def conduct(self, make_plan: Callable[[Bank, Data], Plan]) -> None:
+  def conduct(self, make_plan: Callable[[Bank, LabelledImages], Plan]) -> None:
     """Scores, really trains, and reports.
 
     Args:
@@ -193,17 +193,17 @@ class Selection:
       print(f'Left out: {json.dumps(problems)}')
     print(f'Results: {output}')
 
-  def _settings(self) -> study.Settings:
+  def _settings(self) -> study.CaseSettings:
     scoring.check(self._measures.value)
     steps = self._fine_tune_steps.value
-    return study.Settings(
+    return study.CaseSettings(
       tuple(self._measures.value),
       tuple(range(self._seeds.value)),
       readouts.ReadoutRecipe(steps=self._steps.value),
-      fine_tuning.Recipe(steps=steps) if steps else None,
+      fine_tuning.FineTuning(steps=steps) if steps else None,
     )
 
-  def _load_data(self, bank: Bank) -> Data:
+  def _load_data(self, bank: Bank) -> LabelledImages:
     size = pipeline.probe_size(bank, self._image_size.value)
     if self._train_dir.value is None:
       if self._test_dir.value is not None:

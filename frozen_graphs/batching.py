@@ -7,7 +7,7 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class GraphOutcome:
   """What a graph gives for a batch of images.
 
   Attributes:
@@ -27,7 +27,7 @@ class Result:
     return bool(difference <= self.tolerance * scale)
 
 
-Run = Callable[[np.ndarray], list[Result]]
+Run = Callable[[np.ndarray], list[GraphOutcome]]
 
 
 def other_than(image: np.ndarray) -> np.ndarray:
@@ -61,6 +61,6 @@ def mixes_images(run: Run, inputs: np.ndarray) -> bool:
   """
   others = np.concatenate([inputs[:1], inputs[1:] * inputs.dtype.type(0.7)])
   return not all(
-    Result(a.values[:1], a.tolerance).is_near(b.values[:1])
+    GraphOutcome(a.values[:1], a.tolerance).is_near(b.values[:1])
     for a, b in zip(run(inputs), run(others), strict=True)
   )

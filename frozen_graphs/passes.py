@@ -180,15 +180,15 @@ class Passes(contextlib.AbstractContextManager):
       self.batching = 'one_at_a_time'
     self._is_proven = True
 
-  def _everything(self, inputs: np.ndarray) -> list[batching.Result]:
+  def _everything(self, inputs: np.ndarray) -> list[batching.GraphOutcome]:
     """Returns the representation, and the gradients of all rules."""
     gradients, representation = self._fetch(
       (self._gradients, self._representation), inputs
     )
-    return [batching.Result(representation)] + [
-      batching.Result(values, _RULED_TOLERANCE)
+    return [batching.GraphOutcome(representation)] + [
+      batching.GraphOutcome(values, _RULED_TOLERANCE)
       if rule
-      else batching.Result(values)
+      else batching.GraphOutcome(values)
       for rule, values in gradients.items()
     ]
 

@@ -33,7 +33,7 @@ _WEIGHTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class FineTuning:
   """How encoders are fine-tuned.
 
   Attributes:
@@ -66,7 +66,7 @@ class TunedNetwork:
   """An encoder with a head, to be trained on one target."""
 
   def __init__(
-    self, encoder: Encoder, target: Target, recipe: Recipe, seed: int
+    self, encoder: Encoder, target: Target, recipe: FineTuning, seed: int
   ):
     """Builds the graph of a training step.
 
@@ -197,7 +197,7 @@ def fine_tune(
   target: Target,
   images: np.ndarray,
   num_train: int,
-  recipe: Recipe,
+  recipe: FineTuning,
   seed: int,
 ) -> float:
   """Returns the performance on the test images of a fine-tuned encoder.

@@ -18,7 +18,7 @@ from experiments.selection import fine_tuning as fine_tuning_lib
 from experiments.selection import truth
 from experiments.selection.features import Features
 from experiments.selection.label_free import Near
-from experiments.selection.targets import Data, Target
+from experiments.selection.targets import LabelledImages, Target
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.mini import readouts
 from toolkit_basics import memo
@@ -45,7 +45,7 @@ class Case:
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class CaseSettings:
   """What the results depend on, besides images and networks.
 
   Attributes:
@@ -58,7 +58,7 @@ class Settings:
   measures: tuple[str, ...]
   seeds: tuple[int, ...] = (0, 1)
   recipe: readouts.ReadoutRecipe = readouts.ReadoutRecipe()
-  fine_tuning: fine_tuning_lib.Recipe | None = None
+  fine_tuning: fine_tuning_lib.FineTuning | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,9 +97,9 @@ class Outcome:
 
 def conduct(
   cases: Sequence[Case],
-  data: Data,
+  data: LabelledImages,
   features: Mapping[str, Features],
-  settings: Settings,
+  settings: CaseSettings,
   output: str | os.PathLike,
   track: Callable[..., Iterable],
   near: Near | None = None,
@@ -144,9 +144,9 @@ def conduct(
 
 def _conduct(
   case: Case,
-  data: Data,
+  data: LabelledImages,
   features: Mapping[str, Features],
-  settings: Settings,
+  settings: CaseSettings,
   encoders: Mapping[str, Encoder],
 ) -> dict[str, object]:
   target = data.targets[case.target]
@@ -178,9 +178,9 @@ def _conduct(
 
 def _fine_tune(
   target: Target,
-  data: Data,
+  data: LabelledImages,
   encoders: Mapping[str, Encoder],
-  settings: Settings,
+  settings: CaseSettings,
 ) -> truth.Truth:
   started = time.perf_counter()
   found = {

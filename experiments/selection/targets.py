@@ -47,7 +47,7 @@ class Target:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Data:
+class LabelledImages:
   """Images and what is to be told of them.
 
   Attributes:
@@ -164,7 +164,7 @@ def scenes(
   num_classes: int = 10,
   workers: int = 1,
   progress: Callable[..., Iterable] | None = None,
-) -> Data:
+) -> LabelledImages:
   """Returns targets on procedural scenes that no network was trained on.
 
   Classes of the largest object, of the room, and of the shape of the largest
@@ -213,7 +213,7 @@ def scenes(
   pictures = both['image']
   if pictures.shape[1:3] != tuple(image_size):
     pictures = np.stack([images.fit(p, image_size) for p in pictures])
-  return Data(pictures, num_train, found)
+  return LabelledImages(pictures, num_train, found)
 
 
 def class_folders(
@@ -225,7 +225,7 @@ def class_folders(
   test_share: float = 0.3,
   seed: int = 0,
   progress: Callable[..., Iterable] = lambda items, **unused: items,
-) -> Data:
+) -> LabelledImages:
   """Returns the target of telling the folders of images apart.
 
   Args:
@@ -269,7 +269,9 @@ def class_folders(
     images, both = np.concatenate(pictures), np.concatenate(labels)
     number = len(labels[0])
   target = os.path.basename(os.path.normpath(train_dir)) or 'classes'
-  return Data(images, number, {target: classification(target, both, number)})
+  return LabelledImages(
+    images, number, {target: classification(target, both, number)}
+  )
 
 
 def _class_of(name: str, folder: str | os.PathLike) -> str:

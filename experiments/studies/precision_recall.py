@@ -61,7 +61,7 @@ def _draw(
   study: Study,
   run: Run,
   stem: str,
-  measured: Mapping[str, comparison.Measured],
+  measured: Mapping[str, comparison.MeasuredSimilarity],
   fixed: Mapping[str, PrecisionRecall],
 ) -> None:
   """Draws the curves of a probe set and the tree of the method."""

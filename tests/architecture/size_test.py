@@ -1,6 +1,7 @@
 """Tests that functions can be read at a glance."""
 
 import ast
+import collections
 
 from absl.testing import absltest
 
@@ -22,6 +23,15 @@ class SizeTest(absltest.TestCase):
             if lines > _MOST_LINES and not reason:
               long.append(f'{module.name}.{node.name}: {lines} lines')
     self.assertEmpty(long, '\n'.join(long))
+
+  def test_a_class_name_stands_for_one_thing(self):
+    homes = collections.defaultdict(list)
+    for module in module_graph.modules():
+      if module.package not in ('tests', 'benchmarks'):
+        for node in ast.walk(module.tree()):
+          if isinstance(node, ast.ClassDef):
+            homes[node.name].append(module.name)
+    self.assertEmpty({k: v for k, v in homes.items() if len(v) > 1})
 
 
 if __name__ == '__main__':

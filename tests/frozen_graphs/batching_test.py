@@ -7,7 +7,7 @@ from frozen_graphs import batching
 
 
 def _run(function):
-  return lambda inputs: [batching.Result(function(inputs))]
+  return lambda inputs: [batching.GraphOutcome(function(inputs))]
 
 
 _APART = (
@@ -52,7 +52,7 @@ class BatchingTest(parameterized.TestCase):
     )
 
   def test_tolerance_is_of_the_largest_value(self):
-    result = batching.Result(np.array([1.0, 100.0]), 0.1)
+    result = batching.GraphOutcome(np.array([1.0, 100.0]), 0.1)
     self.assertTrue(result.is_near(np.array([9.0, 100.0])))
     self.assertFalse(result.is_near(np.array([12.0, 100.0])))
     self.assertFalse(result.is_near(np.array([1.0])))

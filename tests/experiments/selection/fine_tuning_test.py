@@ -12,7 +12,7 @@ from frozen_graphs import graph
 from taskonomy_models import bank as banks
 from tests import bank_testing, testing
 
-_RECIPE = fine_tuning.Recipe(steps=40, batch_size=16)
+_RECIPE = fine_tuning.FineTuning(steps=40, batch_size=16)
 
 
 class FineTuningTest(absltest.TestCase):

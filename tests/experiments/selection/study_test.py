@@ -30,14 +30,14 @@ def _data(n=140, num_train=80):
     values_in = signal.copy()
     values_in[..., 0] += i * values[:, None, None]
     features[f'n{i}'] = Features(values_in, 0.5)
-  return targets.Data(images, num_train, found), features
+  return targets.LabelledImages(images, num_train, found), features
 
 
 def _track(items, **unused):
   return items
 
 
-_SETTINGS = study.Settings(
+_SETTINGS = study.CaseSettings(
   ('logme', 'pactran', 'ncti', 'transrate:experiments'),
   recipe=readouts.ReadoutRecipe(steps=40),
 )
