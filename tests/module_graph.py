@@ -58,7 +58,10 @@ class Module:
 def packages(root: pathlib.Path = ROOT) -> Iterator[str]:
   """Yields the name of each package of a checkout, and of those inside."""
   for init in sorted(root.glob('*/**/__init__.py')):
-    yield '.'.join(init.parent.relative_to(root).parts)
+    parts = init.parent.relative_to(root).parts
+    # What an installation leaves in `build` is no package.
+    if (root / parts[0] / '__init__.py').exists():
+      yield '.'.join(parts)
 
 
 @functools.cache
