@@ -15,7 +15,7 @@ from experiments import selection_cli, shared_flags
 from experiments.selection import label_free
 from experiments.selection.features import Candidate, layers
 from experiments.selection.study import Case
-from experiments.selection.targets import Data
+from experiments.selection.targets import LabelledImages
 from experiments.selection_cli import Plan
 from taskonomy_models.bank import Bank
 
@@ -38,7 +38,7 @@ _NUM_LAYERS = FLAGS.integer(
 _NUM_UNLABELLED = selection_cli.num_unlabelled(FLAGS)
 
 
-def plan(bank: Bank, data: Data) -> Plan:
+def plan(bank: Bank, data: LabelledImages) -> Plan:
   """The layers of each network compete for each target."""
   encoders = {encoder.name: encoder for encoder in bank.encoders}
   some = [bank.names[i] for i in (0, len(bank.names) // 2, -1)]

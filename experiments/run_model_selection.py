@@ -14,7 +14,7 @@ import toolkit_basics.cli as cli
 from experiments import selection_cli, shared_flags
 from experiments.selection.features import Candidate
 from experiments.selection.study import Case
-from experiments.selection.targets import Data
+from experiments.selection.targets import LabelledImages
 from experiments.selection_cli import Plan
 from taskonomy_models.bank import Bank
 
@@ -23,7 +23,7 @@ _SELECTION = selection_cli.Selection(FLAGS, 'model_selection', grid=1)
 _NETWORKS = shared_flags.networks(FLAGS, None, 'by default all')
 
 
-def plan(bank: Bank, data: Data) -> Plan:
+def plan(bank: Bank, data: LabelledImages) -> Plan:
   """The networks compete for every target."""
   chosen = selection_cli.networks(bank, _NETWORKS.value or bank.names)
   if len(chosen) < 3:

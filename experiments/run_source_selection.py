@@ -16,7 +16,7 @@ from experiments import selection_cli, shared_flags
 from experiments.selection import label_free
 from experiments.selection.features import Candidate
 from experiments.selection.study import Case
-from experiments.selection.targets import Data
+from experiments.selection.targets import LabelledImages
 from experiments.selection_cli import Plan
 from taskonomy_models.bank import Bank
 from toolkit_basics import progress
@@ -29,7 +29,7 @@ _METHODS = shared_flags.methods(
 _NUM_UNLABELLED = selection_cli.num_unlabelled(FLAGS)
 
 
-def plan(bank: Bank, data: Data) -> Plan:
+def plan(bank: Bank, data: LabelledImages) -> Plan:
   """Every network competes for every target that it was not trained for."""
   cases = [
     Case(name, name, tuple(n for n in bank.names if n != target.network))
