@@ -15,10 +15,14 @@ from taskonomy_models.encoder import Encoder
 _METHODS = ('elrp',)
 
 
+def _listed(methods: str | Sequence[str]) -> list[str]:
+  return [methods] if isinstance(methods, str) else list(methods)
+
+
 def explain(
   network: Encoder,
   images: inputs.Images,
-  methods: Sequence[str] = _METHODS,
+  methods: str | Sequence[str] = _METHODS,
   *,
   batch_size: int = 32,
 ) -> Maps:
@@ -37,11 +41,11 @@ def explain(
   Raises:
     ValueError: If the network cannot be explained.
   """
-  probe = inputs.images(images, bank=Bank('bank', (network,)))
+  probe = inputs.images(images, bank=inputs.bank([network]))
   with Explainer(
     network.load(),
     preprocessing=network.preprocessing,
-    methods=list(methods),
+    methods=_listed(methods),
     batch_size=batch_size,
   ) as explainer:
     found = explainer.explain(probe.images)
@@ -51,7 +55,7 @@ def explain(
 def compare(
   bank: Bank | Sequence[Encoder],
   images: inputs.Images = 'scenes',
-  methods: Sequence[str] = _METHODS,
+  methods: str | Sequence[str] = _METHODS,
   *,
   num_images: int = 200,
   batch_size: int = 50,
@@ -75,12 +79,13 @@ def compare(
     bank = inputs.bank(bank)
   probe = inputs.images(images, num_images=num_images, bank=bank)
   projection = pipeline.Projection(
-    pipeline.method_objects(methods), batch_size=batch_size
+    pipeline.method_objects(_listed(methods)), batch_size=batch_size
   )
   with contextlib.ExitStack() as stack:
     if output is None:
       output = stack.enter_context(tempfile.TemporaryDirectory())
-    spaces = pipeline.project(bank, probe, projection, output)
+    folder = os.path.expanduser(output)
+    spaces = pipeline.project(bank, probe, projection, folder)
     found = evaluation.evaluate(bank, spaces)
   return Comparison(bank, found)
 
@@ -121,7 +126,9 @@ def insert(
     ValueError: If the network does not fit the run's model spaces.
     FileNotFoundError: If there is no model space.
   """
-  spaces = insertion.insert(run, network, batch_size=batch_size)
+  spaces = insertion.insert(
+    os.path.expanduser(run), inputs.checked(network), batch_size=batch_size
+  )
   placements = {
     name: insertion.placement(space, network.name)
     for name, space in spaces.items()

@@ -76,12 +76,24 @@ def bank(networks: Path | Sequence[Encoder], name: str = 'bank') -> Bank:
     name: Of a bank in memory.
 
   Raises:
-    ValueError: If two networks have the same name, or a folder is no bank.
+    ValueError: If two networks have the same name, one was not made by
+      `network`, or a folder is no bank.
     FileNotFoundError: If there is no such folder.
   """
   if isinstance(networks, str | os.PathLike):
     return banks.load(os.fspath(networks))
-  return Bank(name, tuple(networks))
+  return Bank(name, tuple(map(checked, networks)))
+
+
+def checked(network: Encoder) -> Encoder:
+  """Returns a network; raises ValueError if `network` did not make it."""
+  if not isinstance(network, Encoder):
+    raise ValueError(
+      f'{type(network).__qualname__} is no network to be compared; make it one '
+      'by attribution_transfer.network(model, representation=..., '
+      'preprocessing=...).'
+    )
+  return network
 
 
 def images(

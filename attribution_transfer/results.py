@@ -150,7 +150,7 @@ class Comparison:
     affinity.save_matrix(path, self.affinity(method), self.names)
 
   def plot_affinity(self, path: Path, method: str | None = None) -> None:
-    """Draws the matrix as a heat map (.png or .pdf)."""
+    """Draws the matrix as a heat map, as PNG and PDF."""
     method = self._method(method)
     order = self.evaluation.trees[method].leaf_order
     labels, groups = self._shown()
@@ -158,7 +158,7 @@ class Comparison:
     figures.affinity_heat_map(path, matrix, labels, order, method, groups)
 
   def plot_tree(self, path: Path, method: str | None = None) -> None:
-    """Draws the task similarity tree (.png or .pdf)."""
+    """Draws the task similarity tree, as PNG and PDF."""
     method = self._method(method)
     tree = self.evaluation.trees[method]
     figures.task_tree(path, tree, *self._shown(), method)
@@ -221,14 +221,14 @@ class Maps:
     files.write_csv(path, [header, *rows])
 
   def plot(self, path: Path, number: int = 8) -> None:
-    """Draws images and maps, a row for each method (.png or .pdf)."""
+    """Draws images and maps, a column for each method, as PNG and PDF."""
     shown = {m: values[:number] for m, values in self.maps.items()}
     figures.map_grid(
       path,
       self.images[:number],
       np.stack(list(shown.values())),
       list(shown),
-      'attribution',
+      self.name,
     )
 
   def __repr__(self) -> str:

@@ -67,7 +67,8 @@ def load_probe(
     'num_images': space.num_images,
     'seed': 0,
   }
-  flags = {} if record is None else record.flags
+  # The space names a folder of images wherever one is; a flag need not.
+  flags = {} if record is None else {**record.flags, 'probe': known['probe']}
   values = {n: flags.get(n, v) for n, v in known.items()} | dict(given or {})
   height, width, _ = space.settings['image_shape']
   loaded = probe_sets.load(

@@ -82,8 +82,7 @@ class Network(contextlib.AbstractContextManager):
     """
     if self._input is None and not self.inputs:
       raise GraphError(
-        f'{self.source}: nothing says where images go in; name the tensor '
-        '(input).'
+        'Nothing says where images go in; name the tensor (input).'
       )
     return self._input or self.inputs[0]
 
@@ -98,7 +97,7 @@ class Network(contextlib.AbstractContextManager):
       layers = [n.name for n in self.graph_def.node if n.name.endswith('_out')]
       listed = [f'{n}:0' for n in layers[-_LISTED:]] or self.outputs[:_LISTED]
       raise GraphError(
-        f'{self.source}: the representation is not given. Choose the most '
+        f'The representation is not given. Choose the most '
         'compact tensor between the part that sees the image and the part that '
         f'answers. The last ones are: {", ".join(listed)}. `python -m '
         'taskonomy_models.inspect` ranks all tensors of a graph.'

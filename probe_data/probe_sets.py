@@ -40,9 +40,9 @@ class ProbeSet:
   """
 
   name: str
-  images: np.ndarray
+  images: np.ndarray = dataclasses.field(repr=False)
   ids: tuple[str, ...]
-  digests: tuple[str, ...]
+  digests: tuple[str, ...] = dataclasses.field(repr=False)
   skipped: tuple[tuple[str, str], ...] = ()
 
   def __len__(self) -> int:
@@ -139,6 +139,9 @@ def load(
       f'probe_dir={request.probe_dir!r} is only for named probe sets, but the '
       f'probe set {request.name!r} is none of {names()}.'
     )
+  path = _expanded(request.name).absolute()
+  if path.exists():  # So that it is found from other folders, too.
+    request = dataclasses.replace(request, name=str(path))
   return _load_path(request)
 
 

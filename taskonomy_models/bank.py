@@ -334,7 +334,7 @@ class Folder:
       if other == name and not overwrite:
         raise BankError(
           f'{self.path} has a network {name!r} already. Choose another name, '
-          'or overwrite it.'
+          'or pass `overwrite`.'
         )
       if other != name and other.lower() == name.lower():
         raise BankError(

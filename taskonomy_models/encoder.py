@@ -26,7 +26,7 @@ class Encoder:
   """
 
   name: str
-  graph: str | tf.compat.v1.GraphDef = dataclasses.field(hash=False)
+  graph: str | tf.compat.v1.GraphDef = dataclasses.field(hash=False, repr=False)
   input_tensor: str
   representation_tensor: str
   preprocessing: str

@@ -159,6 +159,14 @@ class FaceTest(absltest.TestCase):
     one = at.network(_model('x'), representation='last', preprocessing=_T)
     with self.assertRaisesRegex(ValueError, "more than once: .'x'"):
       at.bank([one, one])
+    self.assertLess(len(repr(one)), 500)
+    self.assertLess(len(repr(at.images(self.pictures))), 500)
+    for other in (_model('x'), 'x.keras', None):
+      with self.assertRaisesRegex(ValueError, 'attribution_transfer.network'):
+        at.bank([one, other])
+      with self.assertRaisesRegex(ValueError, 'attribution_transfer.network'):
+        at.explain(other, self.pictures)
+    self.assertLen(at.explain(one, self.pictures, 'saliency').maps, 1)
     with self.assertRaisesRegex(ValueError, '1 encoder'):
       at.compare([one], self.pictures)
     with self.assertRaisesRegex(ValueError, "No network 'y'; there are"):

@@ -115,7 +115,7 @@ class ConversionTest(parameterized.TestCase):
   def test_name_that_is_taken_is_refused_before_anything_is_loaded(self):
     self._convert()
     with mock.patch.object(conversion.frozen_graphs, 'load') as load:
-      self._refused("a network 'first' already.*or overwrite", error=ValueError)
+      self._refused("a network 'first' already.*pass .overwrite", error=ValueError)
       self._refused(
         "a network 'first'; 'FIRST' differs in case",
         error=ValueError,
@@ -164,7 +164,7 @@ class ConversionTest(parameterized.TestCase):
 
   def test_missing_representation_lists_what_there_is(self):
     message = self._refused(
-      'the representation is not given', representation=None
+      'he representation is not given', representation=None
     )
     self.assertIn('conv_out:0, top_out:0', message)
     self.assertIn('taskonomy_models.inspect', message)

@@ -257,7 +257,7 @@ class RefusalsTest(parameterized.TestCase):
     cases = [
       ([graph, *good, end, '--name=other'], None),
       ([graph, *good, end, '--name=other'], "a network 'other' already"),
-      ([graph, *good], 'the representation is not given'),
+      ([graph, *good], 'he representation is not given'),
       ([graph, *good, '--representation=absent'], "no tensor 'absent'"),
       ([graph, *good, end, '--input=absent'], "no tensor 'absent'"),
       ([graph, *good[:2], end], 'preprocessing is not given'),
