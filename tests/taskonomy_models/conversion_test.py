@@ -115,7 +115,9 @@ class ConversionTest(parameterized.TestCase):
   def test_name_that_is_taken_is_refused_before_anything_is_loaded(self):
     self._convert()
     with mock.patch.object(conversion.frozen_graphs, 'load') as load:
-      self._refused("a network 'first' already.*pass .overwrite", error=ValueError)
+      self._refused(
+        "a network 'first' already.*pass .overwrite", error=ValueError
+      )
       self._refused(
         "a network 'first'; 'FIRST' differs in case",
         error=ValueError,
