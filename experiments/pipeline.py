@@ -246,7 +246,7 @@ def check(
     raise ValueError(
       'protocol released_code compares maps in the coordinates of the '
       f'inputs, but the encoders take several sizes: {sizes}. Use '
-      '--protocol=paper.'
+      '`protocol=paper`.'
     )
 
 
@@ -292,13 +292,13 @@ def check_encoder(
       f'{encoder.name}: the graph takes inputs of shape {expected}, but '
       f'"{encoder.preprocessing}" makes {shape} of images of '
       f'shape {image_shape}. Add a resize to the preprocessing, or pass '
-      'another --image_size.'
+      'another `image_size`.'
     )
   if not projection.inverse and preprocessing.steps[-1].must_be_last:
     raise ValueError(
       f'{encoder.name}: protocol released_code averages over the last axis, '
       f'which is not that of the channels after "{preprocessing}". Use '
-      '--protocol=paper.'
+      '`protocol=paper`.'
     )
   return shape[:2]
 
@@ -395,8 +395,8 @@ class _Model:
     except BadMapError as error:
       if self._projection.on_bad_map == 'error':
         raise ValueError(
-          f'{error} (Method {name}; --resume --on_bad_map=drop_image goes on '
-          'without the image.)'
+          f'{error} (Method {name}; `resume` with `on_bad_map=drop_image` goes '
+          'on without the image.)'
         ) from error
       for space in self._spaces.values():
         space.drop_images(error.images)

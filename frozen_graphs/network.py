@@ -97,9 +97,9 @@ class Network(contextlib.AbstractContextManager):
       layers = [n.name for n in self.graph_def.node if n.name.endswith('_out')]
       listed = [f'{n}:0' for n in layers[-_LISTED:]] or self.outputs[:_LISTED]
       raise GraphError(
-        f'The representation is not given. Choose the most '
-        'compact tensor between the part that sees the image and the part that '
-        f'answers. The last ones are: {", ".join(listed)}. `python -m '
+        'The representation is not given. Choose the most compact tensor '
+        'between the part that sees the image and the part that answers. The '
+        f'last ones are: {", ".join(listed)}. `python -m '
         'taskonomy_models.inspect` ranks all tensors of a graph.'
       )
     return self._representation

@@ -1,4 +1,4 @@
-"""Forward and backward passes of a checked graph: the only place that runs one.
+"""Forward and backward passes of a checked graph.
 
 A graph made for a fixed batch is given any number of images if that is found to
 keep them apart, else the fixed number at a time.

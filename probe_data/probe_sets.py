@@ -197,8 +197,8 @@ def _load_named_folder(request: Request) -> ProbeSet:
     'and cannot be downloaded: their owners publish no archive with a known '
     'checksum. Put its image files (JPEG or PNG, any size, about '
     f'{request.num_images:,} are enough) into the folder '
-    f'{cache / request.name}, or say where they are with --probe_dir=FOLDER '
-    f'(probe_dir in Python) or {ENVIRONMENT_VARIABLE}=FOLDER, where '
+    f'{cache / request.name}, or say where they are with `probe_dir=FOLDER` '
+    f'or {ENVIRONMENT_VARIABLE}=FOLDER, where '
     f"FOLDER/{request.name} holds them. Probe sets 'scenes' and 'photos' need "
     'no download.'
   )

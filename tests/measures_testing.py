@@ -40,5 +40,18 @@ def rotation(size: int, seed: int = 0) -> np.ndarray:
   return np.linalg.qr(values)[0]
 
 
+def entropy(labels: np.ndarray) -> float:
+  """Returns that of the shares of classes, in nats."""
+  shares = np.bincount(labels) / len(labels)
+  return -(shares * np.log(shares)).sum()
+
+
+def with_features(
+  inputs: dict[str, Any], features: np.ndarray
+) -> dict[str, Any]:
+  """Returns what measures are given, with other features."""
+  return {**inputs, 'features': features}
+
+
 def score(name: str, inputs: dict[str, Any], **options: Any) -> float:
   return measures.score(name, **inputs, **options)

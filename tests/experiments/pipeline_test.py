@@ -375,7 +375,7 @@ class BadMapTest(PipelineTestCase):
     with self.assertRaisesRegex(
       ValueError,
       r'beta.*image 4 \(images.npy\[4\]\).*all zero.*gradient_times_input.*'
-      '--on_bad_map=drop_image',
+      '`on_bad_map=drop_image`',
     ):
       self.project()
 

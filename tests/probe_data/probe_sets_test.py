@@ -185,7 +185,7 @@ class LoadNamedTest(_FolderTestCase):
     for part in (
       f'{self.cache}/attribution-transfer/probe_data/{name}',
       'cannot be downloaded',
-      '--probe_dir=FOLDER',
+      '`probe_dir=FOLDER`',
       probe_sets.ENVIRONMENT_VARIABLE,
       'about 1,000',
     ):

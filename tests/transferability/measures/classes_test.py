@@ -8,16 +8,9 @@ import numpy as np
 from tests import measures_testing
 from transferability import measures
 
+_entropy = measures_testing.entropy
 _score = measures_testing.score
-
-
-def _entropy(labels):
-  shares = np.bincount(labels) / len(labels)
-  return -(shares * np.log(shares)).sum()
-
-
-def _with_features(inputs, features):
-  return {**inputs, 'features': features}
+_with_features = measures_testing.with_features
 
 
 class ClassOverlapTest(parameterized.TestCase):
