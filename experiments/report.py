@@ -18,9 +18,11 @@ import numpy as np
 
 from experiments import evaluation as evaluations
 from experiments import figures
+from experiments.report_answer import Answer
 from toolkit_basics import files
 
 _PARTS = pathlib.Path(__file__).parent / 'report_page'
+_NOTHING = evaluations.Evaluation((), {}, {}, {}, {})
 _PANEL = 96  # Pixels of a map in the gallery, at most.
 
 
@@ -28,9 +30,12 @@ _PANEL = 96  # Pixels of a map in the gallery, at most.
 class Shown:
   """What is shown of a run, on its page and in TensorBoard.
 
+  What is left out has no part on the page.
+
   Attributes:
     title: Of the page.
     lead: A sentence below the title.
+    answer: Stands at the top.
     labels: Labels of the models.
     groups: Groups of the models, None where unknown.
     evaluation: Affinities, rankings, trees and scores of the models; targets
@@ -44,12 +49,13 @@ class Shown:
 
   title: str
   lead: str
-  labels: Sequence[str]
-  groups: Sequence[str | None]
-  evaluation: evaluations.Evaluation
-  images: np.ndarray
-  maps: Mapping[str, np.ndarray]
-  settings: Mapping[str, object]
+  answer: Answer | None = None
+  labels: Sequence[str] = ()
+  groups: Sequence[str | None] = ()
+  evaluation: evaluations.Evaluation = _NOTHING
+  images: np.ndarray | None = None
+  maps: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+  settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
   tree_axis: str = '1 - affinity'
 
 
@@ -69,6 +75,7 @@ def write(path: files.Path, shown: Shown) -> None:
     },
     'settings': {name: str(value) for name, value in shown.settings.items()},
     'lead': shown.lead,
+    'answer': shown.answer and dataclasses.asdict(shown.answer),
     'footer': 'Made by experiments.run_taskonomy from the tables beside it.',
   }
   page, style, script = (

@@ -48,11 +48,24 @@ const readable = (color) => `color-mix(in srgb, ${color} var(--group-share), whi
 const groupColor = (i) => data.groups[i] in data.group_colors ? readable(data.group_colors[data.groups[i]]) : 'var(--ink)';
 const room = (id, least, most) => Math.max(least, Math.min(most, byId(id).clientWidth || most));
 
+// The answer, in words.
+function drawAnswer() {
+  const answer = data.answer;
+  byId('answer-section').hidden = !answer;
+  if (!answer) return;
+  byId('answer').replaceChildren(...answer.paragraphs.map((text, i) => node('p', i ? {} : {class: 'first'}, text)));
+  const [header, ...rows] = answer.table;
+  byId('answer-table').parentElement.hidden = !rows.length;
+  const cell = (value) => typeof value === 'string' || Number.isInteger(value) ? String(value) : number(value);
+  if (rows.length) fill(byId('answer-table'), header.map(cell), rows.map((row) => row.map(cell)));
+  byId('answer-note').textContent = answer.note;
+}
+
 function drawSummary() {
   const [header, ...rows] = data.summary;
+  byId('curves-section').hidden = !rows.length;
   if (!rows.length) {
     byId('summary-note').textContent = 'The bank has no oracle: there is nothing to compare the rankings with.';
-    byId('curves-section').hidden = true;
     return;
   }
   fill(byId('summary'), header, rows.map(([name, ...values]) => [data.method_labels[name] || name, ...values.map((v) => number(v))]),
@@ -225,8 +238,8 @@ function drawTree() {
 
 // Maps.
 function drawMaps() {
-  const strips = data.gallery[state.method];
-  byId('maps-section').hidden = !strips || !strips.length;
+  const strips = data.gallery[state.method] || [];
+  byId('maps-section').hidden = !strips.length;
   if (byId('maps-section').hidden) return;
   const panels = size + 1;
   byId('image-value').textContent = `${state.image + 1} of ${strips.length}`;
@@ -242,7 +255,10 @@ function drawMaps() {
   }));
 }
 
-function drawAll() { drawAffinity(); drawSources(); drawTree(); drawMaps(); }
+function drawAll() {
+  drawMaps();
+  if (data.methods.length) { drawAffinity(); drawSources(); drawTree(); }
+}
 
 byId('lead').textContent = data.lead;
 byId('footer').textContent = data.footer;
@@ -261,7 +277,8 @@ for (const input of document.querySelectorAll('input[name=order]')) {
 for (const [id, factor] of [['zoom-in', 1.3], ['zoom-out', 1 / 1.3]]) {
   byId(id).addEventListener('click', () => { state.cell = Math.max(4, Math.min(80, state.cell * factor)); drawAffinity(); });
 }
-for (const name of Object.keys(data.rankings[state.method])) {
+for (const part of document.querySelectorAll('[data-needs=affinity]')) part.hidden = !data.methods.length;
+for (const name of Object.keys(data.rankings[state.method] || {})) {
   byId('target').append(node('option', {value: name}, data.labels[names.indexOf(name)]));
 }
 byId('target').addEventListener('change', drawSources);
@@ -271,7 +288,8 @@ byId('k').addEventListener('input', () => { state.k = +byId('k').value; drawCurv
 const gallery = data.gallery[state.method] || [];
 byId('image').max = Math.max(0, gallery.length - 1);
 byId('image').addEventListener('input', () => { state.image = +byId('image').value; drawMaps(); });
+byId('settings-section').hidden = !Object.keys(data.settings).length;
 fill(byId('settings'), ['Setting', 'Value'], Object.entries(data.settings).map(([key, value]) => [key, String(value)]));
 let wait;
-window.addEventListener('resize', () => { clearTimeout(wait); wait = setTimeout(() => { drawCurves(); drawTree(); }, 120); });
-drawSummary(); drawLegend(); drawCurves(); drawAll();
+window.addEventListener('resize', () => { clearTimeout(wait); wait = setTimeout(() => { drawCurves(); if (data.methods.length) drawTree(); }, 120); });
+drawAnswer(); drawSummary(); drawLegend(); drawCurves(); drawAll();

@@ -1,5 +1,6 @@
 """Tests of the page of a run, in a real browser where there is one."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -11,6 +12,7 @@ import numpy as np
 
 from experiments import evaluation as evaluations
 from experiments import report
+from experiments.report_answer import Answer
 from tests import browser_testing, testing
 from transferability.oracle import Oracle
 
@@ -45,7 +47,7 @@ def _evaluation(oracle=None):
   )
 
 
-def _write(path, oracle=None):
+def _write(path, oracle=None, **changes):
   maps = np.random.default_rng(0).normal(size=(len(_NAMES), 3, 16, 16, 3))
   shown = report.Shown(
     title='Six & more <networks>',
@@ -57,7 +59,7 @@ def _write(path, oracle=None):
     maps={'saliency': np.abs(maps), 'elrp': maps},
     settings={'probe': '</table>', 'epsilon': 1e-4},
   )
-  report.write(path, shown)
+  report.write(path, dataclasses.replace(shown, **changes))
 
 
 def _oracle():
@@ -113,13 +115,23 @@ class PageTest(absltest.TestCase):
 
 @unittest.skipIf(browser_testing.missing(), browser_testing.missing())
 class BrowserTest(absltest.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    stack = contextlib.ExitStack()
+    cls.addClassCleanup(stack.close)
+    cls.driver = stack.enter_context(browser_testing.browser())
+
   def setUp(self):
     super().setUp()
     self.path = pathlib.Path(self.create_tempdir().full_path, 'report.html')
-    self.driver = self.enter_context(browser_testing.browser())
+    self.show_as(1200, 'light')
 
-  def open(self, oracle=None):
-    _write(self.path, oracle)
+  def show_as(self, width, scheme):
+    browser_testing.show_as(self.driver, width, scheme)
+
+  def open(self, oracle=None, **changes):
+    _write(self.path, oracle, **changes)
     browser_testing.open_page(self.driver, self.path)
 
   def js(self, script, *arguments):
@@ -133,6 +145,39 @@ class BrowserTest(absltest.TestCase):
   def tearDown(self):
     self.assertEmpty(browser_testing.console_errors(self.driver))
     super().tearDown()
+
+  def test_the_answer_stands_first(self):
+    answer = Answer(
+      ('Transfer from <b>Depth</b>.', 'Nothing is known for sure.'),
+      [('rank', 'network', 'score'), (1, 'Depth', 0.71234), (2, 'A', np.nan)],
+      'Scores are made up.',
+    )
+    self.open(_oracle(), answer=answer)
+    first = "return document.querySelector('main section:not([hidden])')"
+    self.assertEqual(
+      list(filter(None, self.js(f'{first}.innerText').splitlines())),
+      [
+        'The answer',
+        'Transfer from <b>Depth</b>.',
+        'Nothing is known for sure.',
+        'rank\tnetwork\tscore',
+        '1\tDepth\t0.712',
+        '2\tA\t–',
+        'Scores are made up.',
+      ],
+    )
+    self.open(_oracle())
+    self.assertEqual(
+      self.js(f'{first}.querySelector("h2").innerText'), 'Summary'
+    )
+
+  def test_an_answer_may_be_all_there_is(self):
+    answer = Answer(['Transfer from Depth.'])
+    report.write(self.path, report.Shown('A page', 'Of one.', answer))
+    browser_testing.open_page(self.driver, self.path)
+    shown = "return [...document.querySelectorAll('h2')].filter("
+    shown += '(e) => e.offsetParent).map((e) => e.textContent)'
+    self.assertEqual(self.js(shown), ['The answer'])
 
   def test_pointing_at_a_cell_gives_pair_and_value(self):
     from selenium.webdriver import ActionChains
@@ -249,14 +294,7 @@ class BrowserTest(absltest.TestCase):
 
   def test_it_fits_a_phone_and_text_stands_out_in_light_and_dark(self):
     for scheme in ('light', 'dark'):
-      self.driver.execute_cdp_cmd(
-        'Emulation.setDeviceMetricsOverride',
-        {'width': 390, 'height': 844, 'deviceScaleFactor': 1, 'mobile': True},
-      )
-      self.driver.execute_cdp_cmd(
-        'Emulation.setEmulatedMedia',
-        {'features': [{'name': 'prefers-color-scheme', 'value': scheme}]},
-      )
+      self.show_as(390, scheme)
       self.open(_oracle())
       with self.subTest(scheme):
         width = self.js('return document.documentElement.scrollWidth')
