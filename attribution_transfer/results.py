@@ -40,7 +40,7 @@ class _Table:
   def __repr__(self) -> str:
     header, *rows = self.rows()
     text = [
-      [f'{value:.4f}' if isinstance(value, float) else value for value in row]
+      [f'{value:.4g}' if isinstance(value, float) else value for value in row]
       for row in rows
     ]
     return f'{self._title()}\n{format_table([header, *text])}'
@@ -182,7 +182,7 @@ class Comparison:
     for name in self.names:
       found = self.rank(name)
       pairs = zip(found.sources, found.affinities, strict=True)
-      shown = [f'{source} {value:.3f}' for source, value in pairs]
+      shown = [f'{source} {value:.3g}' for source, value in pairs]
       lines.append(f'  {name}: {", ".join(shown[:_SHOWN])}')
     return '\n'.join(lines)
 
