@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments import figures
 from experiments.evaluation import Evaluation, format_table
+from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
 from transferability import affinity, ranking
@@ -166,7 +167,8 @@ class Comparison:
   def _shown(self) -> tuple[list[str], list[str | None]]:
     """Returns labels and groups of the networks."""
     encoders = self.bank.encoders
-    return [e.label for e in encoders], [e.group for e in encoders]
+    labels = tasks.shown(encoder.label for encoder in encoders)
+    return labels, [encoder.group for encoder in encoders]
 
   def _method(self, method: str | None) -> str:
     if method is None:

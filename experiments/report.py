@@ -113,7 +113,9 @@ def _found(evaluation: evaluations.Evaluation) -> dict[str, Any]:
       name: {column: v.tolist() for column, v in score.columns().items()}
       for name, score in scores.items()
     },
-    'curve_styles': figures.curve_styles(scores),
+    'curve_styles': figures.curve_styles(
+      {name: score.curve.precision for name, score in scores.items()}
+    ),
   }
 
 

@@ -15,6 +15,7 @@ def bars(
   title: str,
   x_label: str,
   baseline: float | None = None,
+  log_scale: bool = False,
 ) -> None:
   """Draws a row for each label, with a bar for each name.
 
@@ -25,11 +26,15 @@ def bars(
     title: Title of the figure.
     x_label: What the values are.
     baseline: Where to draw a line, for example what chance reaches.
+    log_scale: Whether values, all positive, are drawn to powers of ten: then as
+      points, as a bar has no length there.
   """
   if not series:
     raise ValueError('There is nothing to draw.')
   for name, values in series.items():
     style.check_length(f'values of {name}', values, len(labels))
+    if log_scale and not np.min(values) > 0:
+      raise ValueError(f'{name} has values that are not positive.')
   body = float(np.clip(0.16 * len(labels) * (len(series) + 1), 1.5, 40.0))
   margin = style.text_width(labels, 10) + 0.35
   figure = style.new_figure(margin + 8.4, body + 1.75)
@@ -37,15 +42,24 @@ def bars(
   rows = np.arange(len(labels), dtype=float)
   height = 0.8 / len(series)
   for i, (name, values) in enumerate(series.items()):
+    places = rows + (i - (len(series) - 1) / 2) * height
+    color = style.CURVE_COLORS[i % len(style.CURVE_COLORS)]
+    label = style.method_label(name)
+    if log_scale:
+      axes.plot(values, places, 'o', color=color, markersize=8, label=label)
+      continue
     axes.barh(
-      rows + (i - (len(series) - 1) / 2) * height,
+      places,
       values,
       height,
-      color=style.CURVE_COLORS[i % len(style.CURVE_COLORS)],
+      color=color,
       edgecolor='white',
       linewidth=0.5,
-      label=style.method_label(name),
+      label=label,
     )
+  if log_scale:
+    axes.set_xscale('log')
+    axes.grid(axis='y', color='#E8E8E8', linewidth=0.8)
   if baseline is not None:
     axes.axvline(
       baseline, color='#6E6E6E', linestyle=(0, (1, 2)), label='Random'
