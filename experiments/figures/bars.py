@@ -40,29 +40,21 @@ def bars(
   figure = style.new_figure(margin + 8.4, body + 1.75)
   axes = style.add_axes(figure, margin, 0.65, 8.0, body)
   rows = np.arange(len(labels), dtype=float)
-  height = 0.8 / len(series)
   for i, (name, values) in enumerate(series.items()):
-    places = rows + (i - (len(series) - 1) / 2) * height
-    color = style.CURVE_COLORS[i % len(style.CURVE_COLORS)]
-    label = style.method_label(name)
+    shift = (i - (len(series) - 1) / 2) * 0.8 / len(series)
+    look = {'label': style.method_label(name)}
+    look['color'] = style.CURVE_COLORS[i % len(style.CURVE_COLORS)]
     if log_scale:
-      axes.plot(values, places, 'o', color=color, markersize=8, label=label)
-      continue
-    axes.barh(
-      places,
-      values,
-      height,
-      color=color,
-      edgecolor='white',
-      linewidth=0.5,
-      label=label,
-    )
+      axes.plot(values, rows + shift, 'o', markersize=8, **look)
+    else:
+      look |= {'edgecolor': 'white', 'linewidth': 0.5}
+      axes.barh(rows + shift, values, 0.8 / len(series), **look)
   if log_scale:
     axes.set_xscale('log')
     axes.grid(axis='y', color='#E8E8E8', linewidth=0.8)
   if baseline is not None:
     axes.axvline(
-      baseline, color='#6E6E6E', linestyle=(0, (1, 2)), label='Random'
+      baseline, color='#6E6E6E', linestyle=(0, (1, 2)), label='By chance'
     )
   axes.set_ylim(len(labels) - 0.4, -0.6)
   axes.set_yticks(rows, labels, fontsize=10)
@@ -71,5 +63,6 @@ def bars(
   axes.tick_params(length=0, axis='y')
   style.frame(axes, x_label, spines=['bottom'], grid='x')
   style.title(figure, title, margin)
-  style.legend(figure, *axes.get_legend_handles_labels(), margin, ncols=4)
+  if len(series) > 1 or baseline is not None:
+    style.legend(figure, *axes.get_legend_handles_labels(), margin, ncols=4)
   style.save(figure, path)

@@ -237,7 +237,7 @@ class MapGridTest(FiguresTestCase):
     )
     self.assert_nothing_is_cut_off(figure)
     height, width = cv2.imread(str(self.path)).shape[:2]
-    self.assertBetween(width, 1600, 1800)
+    self.assertBetween(width, 1600, 1850)
     self.assertLess(height, 2400)
     renderer = figure.canvas.get_renderer()
     for axes in figure.axes[:2]:
