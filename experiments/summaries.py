@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from experiments import figures
 from experiments.report import Shown, setting
+from experiments.report_answer import markdown_table
 from transferability.clustering import task_similarity_tree
 
 _CURVES = {'precision': 'P@K', 'recall': 'R@K'}
@@ -157,16 +158,14 @@ def _write_summary(shown: Shown) -> None:
   """Writes the answer, the curves of all as pictures, and the settings."""
   scores = shown.evaluation.scores
   if shown.answer:
-    table = _table(shown.answer.table) if shown.answer.table else ''
-    text = '\n\n'.join([*shown.answer.paragraphs, table, shown.answer.note])
-    tf.summary.text('answer', text, 0)
+    tf.summary.text('answer', shown.answer.to_markdown(), 0)
   if scores:
     curves = {name: score.curve for name, score in scores.items()}
     for kind, tag in _CURVES.items():
       content = figures.precision_recall_curves, curves, kind
       tf.summary.image(tag, _picture(*content), 0)
   rows = [(name, setting(value)) for name, value in shown.settings.items()]
-  tf.summary.text('settings', _table([('Setting', 'Value'), *rows]), 0)
+  tf.summary.text('settings', markdown_table([('Setting', 'Value'), *rows]), 0)
 
 
 def _write_points(run: pathlib.Path, shown: Shown, method: str) -> None:
@@ -199,18 +198,6 @@ def _discs(colors: Sequence[Sequence[float]]) -> np.ndarray:
     ink = [round(255 * channel) for channel in color]
     cv2.circle(sheet, middle, _SPRITE // 2 - 2, ink, -1, cv2.LINE_AA)
   return sheet
-
-
-def _table(rows: Sequence[Sequence[object]]) -> str:
-  """Returns a Markdown table, a header first."""
-  header, *others = rows
-  lines = [header, ['---'] * len(header), *others]
-  return '\n'.join(f'| {" | ".join(map(_cell, line))} |' for line in lines)
-
-
-def _cell(value: object) -> str:
-  """Returns a value as one cell of a Markdown table."""
-  return _one_line(value).replace('|', r'\|')
 
 
 def _one_line(value: object) -> str:
