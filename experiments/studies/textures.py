@@ -1,6 +1,6 @@
 """Do complex textures help (section 4.2.3)? From none to dense ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import pathlib
 
@@ -15,6 +15,13 @@ DENSITIES = (0.0, 0.5, 1.0, 2.0, 4.0)
 _IMAGES = 200
 _DRAWS = 400
 _FIRST = 5  # Places of a ranking in which a hub is counted.
+_AT = f'P@{_FIRST}'
+_ENDS = ('low', 'high')
+_DRAWN = {  # Column and words of each figure.
+  'precision.png': (_AT, _AT),
+  'spread.png': ('spread', 'Spread of affinities'),
+  'hubs.png': ('hub_skewness', 'Skewness of hubs'),
+}
 _HEADER = (
   *('density', 'measure', 'P@1', 'P@3', 'P@5', 'P@5_low', 'P@5_high'),
   *('spearman', 'spearman_low', 'spearman_high', 'p_value'),
@@ -37,32 +44,37 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     runs[0].probe.images[:4],
     np.stack([run.probe.images[:4] / 255.0 for run in runs]),
     [f'density {density:g}' for density in DENSITIES],
-    'scenes rendered with textures from none to dense',
+    '',
+    title='The same scenes with textures from none to dense',
   )
-  measures = study.settings.methods
-  drawn = {
-    'precision.png': (f'P@{_FIRST} against the density of textures', 4),
-    'spread.png': ('Spread of affinities against the density of textures', 11),
-    'hubs.png': ('Hubs against the density of textures', 14),
+  by_measure = {
+    method: [dict(zip(_HEADER, r, strict=True)) for r in rows if r[1] == method]
+    for method in study.settings.methods
   }
-  by_measure = {m: [r for r in rows if r[1] == m] for m in measures}
-  for name, (title, column) in drawn.items():
+  for name, (column, what) in _DRAWN.items():
     results.draw(
       name,
       figures.lines,
       DENSITIES,
       {m: [row[column] for row in found] for m, found in by_measure.items()},
-      title,
+      f'{what} against the density of textures',
       'Density of textures (1: as the networks were trained on)',
-      _HEADER[column],
+      what,
+      intervals={
+        m: np.array(
+          [[row[f'{column}_{end}'] for row in found] for end in _ENDS]
+        )
+        for m, found in by_measure.items()
+        if f'{column}_low' in _HEADER
+      },
     )
   results.table('textures.csv', _HEADER, rows)
   shown = by_measure[study.method]
   return Finding(
     f'{figures.method_label(study.method)}, textures of density '
     f'{DENSITIES[0]:g} to {DENSITIES[-1]:g}: P@{_FIRST} '
-    f'{_listed(shown, 4)}; spread of affinities {_listed(shown, 11)}; '
-    f'skewness of hubs {_listed(shown, 14)}.',
+    f'{_listed(shown, _AT)}; spread of affinities {_listed(shown, "spread")}; '
+    f'skewness of hubs {_listed(shown, "hub_skewness")}.',
     (
       f'The same {len(runs[0].probe)} scenes of the test split each time, with '
       'geometry, light, mean colours and cameras equal; the density is a '
@@ -79,7 +91,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
   )
 
 
-def _listed(rows: Sequence[Sequence], column: int) -> str:
+def _listed(rows: Sequence[Mapping], column: str) -> str:
   return ', '.join(f'{row[column]:.3f}' for row in rows)
 
 
