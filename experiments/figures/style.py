@@ -47,6 +47,11 @@ _METHOD_LABELS = {
   'dds': 'DDS',
   'depara_edge': 'DEPARA, edges',
   'depara': 'DEPARA',
+  'gradient': 'Gradient',
+  'attribution_kernel': 'Attribution kernel',
+  'attribution_span': 'Span energy',
+  'decodability': 'Decodability',
+  'spade': 'SPADE',
 }
 CURVE_COLORS = (  # Okabe and Ito's, without black and yellow; and four more.
   '#D55E00', '#0072B2', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#5D3A9B',
