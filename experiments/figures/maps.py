@@ -67,6 +67,7 @@ def map_grid(
   labels: Sequence[str],
   method: str,
   overlay: bool = False,
+  title: str | None = None,
 ) -> None:
   """Draws the paper's Figure 2: a row per image, a column per model.
 
@@ -79,6 +80,7 @@ def map_grid(
     labels: Labels of the models.
     method: Name of the attribution method.
     overlay: Whether the maps are laid over the images.
+    title: Of the figure; default: that they are maps of the method.
   """
   style.check_length('labels', labels, len(maps))
   is_signed, image_width = _is_signed(maps), np.shape(images)[2]
@@ -102,7 +104,8 @@ def map_grid(
     axes.set_axis_off()
     shown = ['Image', *(labels[i] for i in band)]
     _column_labels(axes, shown, image_width, is_upright)
-  style.title(figure, f'Attribution maps: {style.method_label(method)}', 0.2)
+  shown_title = title or f'Attribution maps: {style.method_label(method)}'
+  style.title(figure, shown_title, 0.2)
   _map_caption(figure, is_signed, 0.2, overlay)
   style.save(figure, path)
 
