@@ -90,7 +90,8 @@ def summarise(
   mean weighted tau over those that all measures are defined for, NaN if there
   are none: only that is to be compared between measures of different cases.
   `tau_low` and `tau_high` are a 95 % interval of the mean over cases, the
-  candidates of each drawn anew.
+  candidates of each drawn anew. `regret` is the performance of the best
+  candidate less that of the one with the best score, in its own unit.
 
   Returns:
     Rows, a header first.
@@ -121,17 +122,19 @@ def summarise(
     drawn = np.ma.masked_invalid([one.draws for one in found]).mean(axis=0)
     low, high = resampling.interval(drawn.compressed())
     best = float(np.mean([one.best_found for one in found]))
+    regret = float(np.mean([one.regret for one in found]))
     family = _family(name, label_free)
     rows.append(
       [
         *(name, family, len(found), *means, float(low), float(high)),
         float(np.mean(common)) if common else np.nan,
         best,
+        regret,
       ]
     )
   rows.sort(key=lambda row: -row[5])
   header = ['measure', 'family', 'cases', *agreement.STATISTICS]
-  header += ['tau_low', 'tau_high', 'tau_common', 'best_found']
+  header += ['tau_low', 'tau_high', 'tau_common', 'best_found', 'regret']
   return [header, *rows]
 
 

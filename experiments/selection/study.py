@@ -22,7 +22,7 @@ from experiments.selection.targets import LabelledImages, Target
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.mini import readouts
 from toolkit_basics import memo
-from transferability import agreement, scoring
+from transferability import agreement, history, scoring
 
 # Scores that need more than a measure may: how good a candidate was for the
 # other targets, and training once more under another seed.
@@ -202,19 +202,15 @@ def _fine_tune(
 
 def _with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
   """Adds what a measure should beat, and what it cannot be better than."""
-  result = []
+  result, known = [], measured(outcomes)
   for outcome in outcomes:
     extra = {}
-    others = [
-      o
-      for o in outcomes
-      if o.case.target != outcome.case.target
-      and set(outcome.candidates) & set(o.candidates)
-    ]
-    if others:
-      extra[OTHER_TARGETS] = {
-        name: _mean_standing(name, others) for name in outcome.candidates
-      }
+    if known is not None:
+      names = outcome.candidates
+      standing = history.predict(known, outcome.case.target, names)
+      if np.isfinite(standing).any():
+        found = [float(v) if np.isfinite(v) else math.nan for v in standing]
+        extra[OTHER_TARGETS] = dict(zip(names, found, strict=True))
     seeds = {len(values) for values in outcome.performance.values()}
     if min(seeds) > 1:
       extra[ANOTHER_SEED] = {
@@ -227,14 +223,18 @@ def _with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
   return result
 
 
-def _mean_standing(name: str, outcomes: Sequence[Outcome]) -> float:
-  """Returns how many deviations a candidate is above the mean elsewhere."""
-  standing = [
-    (np.mean(o.performance[name]) - o.truth.mean()) / (o.truth.std() or 1.0)
-    for o in outcomes
-    if name in o.candidates
-  ]
-  return float(np.mean(standing)) if standing else math.nan
+def measured(outcomes: Sequence[Outcome]) -> history.History | None:
+  """Returns what was measured, None if all cases are of one target."""
+  targets = tuple(dict.fromkeys(o.case.target for o in outcomes))
+  if len(targets) < 2:
+    return None
+  networks = tuple(dict.fromkeys(n for o in outcomes for n in o.candidates))
+  scores = np.full((len(targets), len(networks)), np.nan)
+  for outcome in outcomes:
+    row = targets.index(outcome.case.target)
+    for name, value in zip(outcome.candidates, outcome.truth, strict=True):
+      scores[row, networks.index(name)] = value
+  return history.History(targets, networks, scores)
 
 
 def compare(
