@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from experiments.selection import fine_tuning as fine_tuning_lib
-from experiments.selection import truth
+from experiments.selection import static_lists, truth
 from experiments.selection.features import Features
 from experiments.selection.label_free import Near
 from experiments.selection.targets import LabelledImages, Target
@@ -102,8 +102,9 @@ def conduct(
   settings: CaseSettings,
   output: str | os.PathLike,
   track: Callable[..., Iterable],
-  near: Near | None = None,
+  beside: Sequence[Near] = (),
   encoders: Mapping[str, Encoder] | None = None,
+  known: history.History | None = None,
 ) -> list[Outcome]:
   """Returns the outcome of every case; those in the folder are read.
 
@@ -114,8 +115,10 @@ def conduct(
     settings: How.
     output: Gets `cases/`.
     track: Shows progress.
-    near: Of the label-free family, for cases whose target has a network.
+    beside: Families that are compared beside the label-based measures, each
+      for some or all of the cases.
     encoders: By candidate; needed for fine-tuning only.
+    known: Earlier transfers, of which baselines are made.
   """
   outcomes = []
   kept = memo.Memo(pathlib.Path(output) / 'cases')
@@ -135,10 +138,15 @@ def conduct(
       for form, rows in content['sweep'].items()
     }
     outcome = Outcome(case, **content)
-    if near is not None and case.name in near.scores:
-      both = {**outcome.scores, **near.scores[case.name]}
-      outcome = dataclasses.replace(outcome, scores=both)
-    outcomes.append(outcome)
+    scores = dict(outcome.scores)
+    for family in beside:
+      scores |= family.scores.get(case.name, {})
+    if known is not None:
+      target = data.targets[case.target]
+      scores |= static_lists.of_history(
+        known, target.name, target.network, case.candidates, scores
+      )
+    outcomes.append(dataclasses.replace(outcome, scores=scores))
   return _with_baselines(outcomes)
 
 
@@ -205,7 +213,7 @@ def _with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
   result, known = [], measured(outcomes)
   for outcome in outcomes:
     extra = {}
-    if known is not None:
+    if len(known.targets) > 1:
       names = outcome.candidates
       standing = history.predict(known, outcome.case.target, names)
       if np.isfinite(standing).any():
@@ -223,11 +231,9 @@ def _with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
   return result
 
 
-def measured(outcomes: Sequence[Outcome]) -> history.History | None:
-  """Returns what was measured, None if all cases are of one target."""
+def measured(outcomes: Sequence[Outcome]) -> history.History:
+  """Returns what was measured, as a history."""
   targets = tuple(dict.fromkeys(o.case.target for o in outcomes))
-  if len(targets) < 2:
-    return None
   networks = tuple(dict.fromkeys(n for o in outcomes for n in o.candidates))
   scores = np.full((len(targets), len(networks)), np.nan)
   for outcome in outcomes:
