@@ -17,6 +17,7 @@ from toolkit_basics import files
 BASELINES = {  # Name: label, line style; from the weakest to the strongest.
   'random': ('Random', (0, (1, 2))),
   'groups': ('Groups only', (0, (2, 1.5))),
+  'other_targets': ('Other targets', (0, (3, 1.5, 1, 1.5, 1, 1.5))),
   'constant_ranking': ('Constant ranking', (0, (5, 2))),
   'symmetrised_oracle': ('Symmetrised oracle', (0, (6, 1.5, 1, 1.5))),
   'oracle': ('Oracle', '-'),
