@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 import dataclasses
+import os
 
-from frozen_graphs import control_flow
-from frozen_graphs.errors import about
+import tensorflow as tf
+
+from frozen_graphs import budget, control_flow
+from frozen_graphs.errors import about, at_the_door
 from frozen_graphs.formats import registry
 from frozen_graphs.network import Network
 
@@ -47,11 +50,27 @@ def load(
     **options,
   }
   taken = entry.options(asked)
-  frozen = entry.load(source, **taken)
-  with about(frozen.source):
-    if constants and 'constants' not in taken:
-      folded = control_flow.fold(frozen.graph_def, constants)
-      frozen = dataclasses.replace(frozen, graph_def=folded)
+  with (
+    at_the_door(_called(source), f'be read as {entry.name}'),
+    budget.Budget(_size(source)).spent(),
+  ):
+    frozen = entry.load(source, **taken)
+    with about(frozen.source):
+      if constants and 'constants' not in taken:
+        folded = control_flow.fold(frozen.graph_def, constants)
+        frozen = dataclasses.replace(frozen, graph_def=folded)
   if 'input' in taken:  # The format has cut the graph there.
     input = None
   return Network(frozen, input, representation, name or frozen.source)
+
+
+def _called(source: object) -> str:
+  """Returns what a source is called in messages."""
+  if isinstance(source, str | os.PathLike):
+    return os.fspath(source)
+  return f'the {type(source).__qualname__}'
+
+
+def _size(source: object) -> int:
+  """Returns the bytes of a graph in memory; files count when they are read."""
+  return source.ByteSize() if isinstance(source, tf.compat.v1.GraphDef) else 0
