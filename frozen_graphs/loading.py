@@ -6,7 +6,7 @@ import os
 
 import tensorflow as tf
 
-from frozen_graphs import budget, control_flow
+from frozen_graphs import budget, control_flow, sandbox
 from frozen_graphs.errors import about, at_the_door
 from frozen_graphs.formats import registry
 from frozen_graphs.network import Network
@@ -20,9 +20,10 @@ def load(
   name: str | None = None,
   format: str | None = None,
   constants: Mapping[str, object] | None = None,
+  trust: str | None = None,
   **options,
 ) -> Network:
-  """Loads a network, once; nothing of it is run.
+  """Loads a network, once; nothing of it is run in this process.
 
   Args:
     source: The path of a frozen graph, a Keras model, a SavedModel, a
@@ -35,6 +36,10 @@ def load(
     name: For messages; default: what the source is called.
     format: One of `registry.FORMATS`; default: what the source looks like.
     constants: Values of other inputs, by their names.
+    trust: How far a file is trusted. 'sandbox', the default: it is loaded and
+      run on one image in a process of its own first, with bounds on memory and
+      time. 'checks': it is checked, as it always is, and no more. Objects in
+      memory are the caller's own.
     **options: Of the format, such as `signature` or `tags` of a SavedModel.
 
   Raises:
@@ -50,6 +55,9 @@ def load(
     **options,
   }
   taken = entry.options(asked)
+  is_file = isinstance(source, str | os.PathLike)
+  if sandbox.trust_of(trust) == 'sandbox' and is_file:
+    sandbox.check(source, load, {**asked, 'format': format})
   with (
     at_the_door(_called(source), f'be read as {entry.name}'),
     budget.Budget(_size(source)).spent(),

@@ -181,7 +181,9 @@ class Network(contextlib.AbstractContextManager):
 
   def passes(self, **options) -> Passes:
     """Returns forward and backward passes; options as those of `Passes`."""
-    return Passes(self.subgraph, name=self.name, **options)
+    subgraph = self.subgraph
+    with at_the_door(self.name, 'be given to TensorFlow'), about(self.name):
+      return Passes(subgraph, name=self.name, **options)
 
   def run(
     self,

@@ -4,7 +4,7 @@ TensorFlow checks much of this itself, but ends the process over the rest: it
 is meant for graphs that TensorFlow has written.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import re
 from typing import Any
@@ -17,6 +17,8 @@ from frozen_graphs.tensors import NodeDef
 
 _MAX_NAME = 4096  # Characters; TensorFlow's own patterns end it far beyond.
 _MAX_RANK = 254  # Of a shape; TensorFlow's own bound.
+_OF_WINDOWS = frozenset({'ksize', 'ksizes', 'strides', 'dilations', 'rates'})
+_MAX_WINDOW = 2**15  # Pixels; pooling kernels overflow before they check.
 _LEGAL = re.compile(r'[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*')
 _FIELDS = {
   'string': 's',
@@ -97,6 +99,8 @@ def _check_attribute(node: NodeDef, entry: Any, value: Any) -> None:
     problem = _problem_of_list(entry, kind, value.list)
   elif entry.has_minimum and value.i < entry.minimum:
     problem = f'is {value.i}, less than {entry.minimum}'
+  if problem is None and entry.name in _OF_WINDOWS and is_list:
+    problem = _problem_of_window(value.list.i)
   if problem is None and (of_kind := _PROBLEMS.get(kind)):
     values = getattr(value.list, kind) if is_list else [getattr(value, kind)]
     problem = next(filter(None, (of_kind(entry, v) for v in values)), None)
@@ -122,6 +126,12 @@ def _problem_of_list(entry: Any, kind: str, values: Any) -> str | None:
   if entry.has_minimum and count < entry.minimum:
     return f'has {count} elements, less than {entry.minimum}'
   return None
+
+
+def _problem_of_window(sides: Sequence[int]) -> str | None:
+  if all(0 <= side <= _MAX_WINDOW for side in sides):
+    return None
+  return f'is {list(sides)[:8]}; at most {_MAX_WINDOW} are allowed'
 
 
 def _problem_of_choice(field: str, entry: Any, value: Any) -> str | None:

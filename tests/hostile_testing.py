@@ -172,6 +172,22 @@ def _without(op: str, attribute: str) -> GraphDef:
   return graph_def
 
 
+def _pooled(size: int) -> GraphDef:
+  graph_def = new()
+  sides = [1, size, size, 1]
+  add(graph_def, 'pool', 'MaxPool', ['input'], T=_FLOAT, padding={'s': b'SAME'})
+  for key, values in (('ksize', sides), ('strides', [1, 1, 1, 1])):
+    graph_def.node[-1].attr[key].list.i.extend(values)
+  return _ended(graph_def, 'pool')
+
+
+def _resized(size: int) -> GraphDef:
+  graph_def = new()
+  constant(graph_def, 'size', [size, size])
+  add(graph_def, 'large', 'ResizeBilinear', ['input', 'size'], T=_FLOAT)
+  return _ended(graph_def, 'large')
+
+
 def _nested(times: int) -> bytes:
   inside = 'func { attr { key: "f" value { '
   return (
@@ -204,6 +220,8 @@ GRAPHS: Mapping[str, Callable[[], GraphDef | bytes]] = {
   'an attribute of another kind': lambda: _relu(T={'i': 3}),
   'a switch without its condition': lambda: _without('Switch', 'T'),
   'a merge of nothing': lambda: _without('Merge', 'N'),
+  'a window of 2^31 pixels': lambda: _pooled(2**31 - 1),
+  'an image of 60,000 pixels': lambda: _resized(60_000),
   'text that is nested': lambda: _nested(3000),
 }
 

@@ -194,6 +194,7 @@ def _shapes(
       graph_def.node.append(tensor_names.cleaned(node, inputs))
   with tf.Graph().as_default() as graph:
     tf.import_graph_def(graph_def, name='')
+    session.check_sizes(graph)
     fed = graph.get_tensor_by_name(f'{name}:0')
     shapes, open_ones = {source: input_shape}, []
     for carrier in carriers:

@@ -25,7 +25,8 @@ class LoadingTest(parameterized.TestCase):
       self.assertIn('representation', network.subgraph.nodes)
     else:
       with self.assertRaises(frozen_graphs.GraphError) as caught:
-        _ = frozen_graphs.load(path, representation='representation').subgraph
+        network = frozen_graphs.load(path, representation='representation')
+        network.run(np.zeros([1, 16, 16, 3], np.float32))
       self.assertIn(str(path), str(caught.exception))
       self.assertNotIn('\n', str(caught.exception))
       self.assertLess(len(str(caught.exception)), 1000)
