@@ -149,7 +149,7 @@ def extract(
   """
   safety.refuse_dangerous(graph_def)
   nodes = _plain_nodes(graph_def)
-  source = graph_ends.find(nodes, input_tensor)
+  source = graph_ends.find(nodes, input_tensor, is_input=True)
   target = graph_ends.find(nodes, representation_tensor)
   safety.refuse_open_choices(nodes, source, target)
   placeholder, shape = graph_ends.placeholder_for(nodes, source)
