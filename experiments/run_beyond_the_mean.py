@@ -34,7 +34,7 @@ _BANKS = FLAGS.paths(
   'bank',
   'Banks with measured transfers, by name or folder, with commas; the settings '
   'are chosen on the first.',
-  list(banks.MINI),
+  [name for name in banks.NAMED if name.startswith('mini')],
 )
 _PROBES = shared_flags.probes(FLAGS, ['scenes', 'photos', 'noise'])
 _PROBE_DIR = shared_flags.probe_dir(FLAGS)
@@ -45,6 +45,7 @@ _CHOOSE = FLAGS.bool(
 )
 _OUTPUT = shared_flags.output(FLAGS, 'results/beyond_the_mean', 'a folder')
 
+_NUM_VALIDATION = 800
 _SHOWN = ('reshade', 'edge2d')
 
 
@@ -54,7 +55,7 @@ def _validation(bank: Bank) -> tuple[probe_sets.ProbeSet, Oracle]:
   scenes.split('validation')  # They are rendered if they are not there.
   probe = probe_sets.load(
     scenes.path('validation', 'image'),
-    num_images=400,
+    num_images=_NUM_VALIDATION,
     image_size=(building.IMAGE_SIZE,) * 2,
     progress=progress.track,
   )
