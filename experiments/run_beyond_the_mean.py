@@ -6,8 +6,8 @@
 Settings are chosen on validation scenes of the mini bank; the proof is on test
 scenes, photographs and noise, on that bank and on banks that had no part in the
 choice. Writes `choices.csv`, `proof.csv`, `differences.csv`, `changes.csv`,
-`counts.csv`, `costs.csv`, `alone.csv` and the figures of docs/beyond_the_mean.md. A stopped
-command goes on where it was.
+`counts.csv`, `costs.csv`, `alone.csv` and the figures of
+docs/beyond_the_mean.md. A stopped command goes on where it was.
 """
 
 import os
