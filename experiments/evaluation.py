@@ -144,6 +144,8 @@ def baseline_scores(
   """Returns the baselines and ceilings of an oracle, by name.
 
   `random`; `groups`, that knows the group of each task, if all have one;
+  `other_targets`, the standing of a source for all other targets, if there are
+  any;
   `constant_ranking`, one order of the sources for all targets, read off the
   oracle itself; `symmetrised_oracle`, what a symmetric measure as good as the
   oracle gets; `oracle`.
@@ -157,6 +159,12 @@ def baseline_scores(
   symmetric = ranking.rank_sources(
     baselines.symmetrised_oracle(oracle), oracle.sources, oracle.targets
   )
+  if len(oracle.targets) > 1:
+    static = baselines.other_targets(oracle)
+    scores['other_targets'] = Score(
+      ranking.precision_recall(static, oracle),
+      ranking.mean_spearman(static, oracle),
+    )
   for name, rankings in (
     ('constant_ranking', baselines.constant_ranking(oracle)),
     ('symmetrised_oracle', symmetric),

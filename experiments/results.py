@@ -211,13 +211,12 @@ def _write_zoo(
     options = flags['num_permutations'], flags['seed']
     found = zoo_evaluation.write(bank, spaces, measured, output, *options)
   with record.stage('figures'):
-    # A page and summaries of one transform; all of them would be too large.
+    # A page and figures of one transform; all of them would be too many.
     first = flags['map_transform'][0]
     shown = {
       name: space
       for name, space in spaces.items()
       if space.settings.get('map_transform', map_transforms.NONE) == first
     }
-    rest = found.only(found.affinities.keys() - shown.keys())
-    found = found.only(shown)
-    visuals.draw(bank, probe, shown, found, output, flags, more=rest)
+    visuals.draw(bank, probe, shown, found.only(shown), output, flags)
+    zoo_evaluation.draw(output)

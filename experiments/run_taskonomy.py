@@ -18,6 +18,7 @@ from experiments import (
   similarities,
 )
 from taskonomy_models import bank as banks
+from taskonomy_models import tasks
 
 FLAGS = cli.Flags()
 _BANK = shared_flags.bank(FLAGS)
@@ -50,6 +51,13 @@ _SPACE_DTYPE = FLAGS.enum(
   'room.',
   ['float16', 'float32'],
   'float16',
+)
+FLAGS.enum(  # It is read off the run's record, in `visuals`.
+  'task_names',
+  "What figures call the paper's tasks: plain says Surface normals, paper says "
+  'Rgb2sfnorm.',
+  tasks.NAMINGS,
+  'plain',
 )
 _SAVE_MAPS = FLAGS.bool(
   'save_maps', 'Also write the maps to maps/<method>/<network>.npy.'

@@ -7,6 +7,7 @@ keep them apart, else the fixed number at a time.
 from collections.abc import Callable, Hashable, Mapping, Sequence
 import contextlib
 import dataclasses
+import re
 from typing import Any
 
 from absl import logging
@@ -22,6 +23,8 @@ from frozen_graphs.graph import SubGraph
 Rule = Hashable
 Scope = Callable[[Any], contextlib.AbstractContextManager]
 
+# Lines of TensorFlow's messages before the one that tells what is wrong.
+_PREAMBLE = re.compile(r'Graph execution error|Detected at|\s|File|Node: ')
 _UNKNOWN_SIDE = 64  # Pixels, where a graph with a fixed batch leaves it open.
 # How much results of a rule may differ: f(z) / z changes fast near z = 0.
 _RULED_TOLERANCE = 2e-2
@@ -308,7 +311,7 @@ class Passes(contextlib.AbstractContextManager):
     except tf.errors.OpError as error:
       raise GraphError(
         f'{self._name}: TensorFlow cannot run the graph on inputs of shape '
-        f'{inputs.shape}: {error.message.splitlines()[0]}'
+        f'{inputs.shape}: {_reason(error)}'
       ) from error
 
   def close(self) -> None:
@@ -329,3 +332,11 @@ def _filled(values: np.ndarray, size: int) -> np.ndarray:
   """Returns values [n, ...] with the last one repeated up to [size, ...]."""
   missing = size - len(values)
   return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
+
+
+def _reason(error: tf.errors.OpError) -> str:
+  """Returns the line of a message of TensorFlow that says what is wrong."""
+  for line in error.message.splitlines():
+    if line.strip() and not _PREAMBLE.match(line):
+      return line.strip()
+  return type(error).__name__

@@ -28,17 +28,19 @@ _FEATURES = similarity.names('representations')
 
 @dataclasses.dataclass(frozen=True)
 class Near:
-  """Scores of the label-free family.
+  """Scores of a family that is compared beside the label-based measures.
 
   Attributes:
     measures: Their names.
     scores: By case, measure and candidate; larger is nearer.
     seconds: By measure, and what they were for.
+    family: As tables call it.
   """
 
   measures: tuple[str, ...]
   scores: Mapping[str, Mapping[str, Mapping[str, float]]]
   seconds: Mapping[str, tuple[str, float]]
+  family: str = 'no labels'
 
 
 def compute(

@@ -123,6 +123,20 @@ def _alike(representations: Sequence[np.ndarray]) -> list[list[int]]:
   return list(groups.values())
 
 
+def is_represented(source: str, bank: str, scenes: Scenes) -> bool:
+  """Returns whether all that `represent` writes is there, of these scenes."""
+  key, known = _key(bank, source, scenes), _representations(bank)
+  return all(known.has(part, key) for part in _parts(source))
+
+
+def representation_of(
+  bank: str, source: str, split: str, noisy: bool
+) -> np.ndarray:
+  """Returns what `represent` wrote of a split, float32 [pictures, h, w, c]."""
+  name = f'{source}-{split}{"-noisy" if noisy else ""}'
+  return _representations(bank).read(name)
+
+
 def transfer(
   target: str,
   num_images: int,
@@ -137,11 +151,12 @@ def transfer(
   Those are, for each evaluation split, float32 [sources, pictures].
   """
   task = MINI_TASKS[target]
-  noisy = '-noisy' if task.noise else ''
 
   def load(split):
-    read = _representations(bank).read
-    found = [read(f'{source}-{split}{noisy}') for source in plan.sources]
+    noisy = bool(task.noise)
+    found = [
+      representation_of(bank, source, split, noisy) for source in plan.sources
+    ]
     return found, scenes.split(split)[target]
 
   features, labels = load('transfer')
@@ -183,13 +198,12 @@ def measure(
   """
   scenes.build(workers, progress)
   keys = {source: _key(bank, source, scenes) for source in plan.sources}
-  known = _representations(bank)
   building.parallel(
     represent,
     [
       (source, bank, scenes)
       for source in plan.sources
-      if not all(known.has(part, keys[source]) for part in _parts(source))
+      if not is_represented(source, bank, scenes)
     ],
     workers,
     'Representing scenes',
