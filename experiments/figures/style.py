@@ -40,6 +40,7 @@ _METHOD_LABELS = {
   'gradient_times_input': 'Gradient * input',
   'elrp': 'ε-LRP',
   'integrated_gradients': 'Integrated gradients',
+  'directions': 'Random directions',
   'svcca': 'SVCCA',
   'pwcca': 'PWCCA',
   'cka': 'CKA',
