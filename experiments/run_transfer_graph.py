@@ -113,7 +113,8 @@ def main() -> None:
         bank, probe.images, output, progress.track, **options
       )
       found = transfer_affinities.of_networks(
-        *(needed, bank, probe, represented, oracle, output, progress.track),
+        *(needed, bank, probe, represented, oracle.targets, oracle.sources),
+        *(output, progress.track),
         **options,
       )
   for name in chosen:

@@ -115,7 +115,8 @@ def of_networks(
   bank: Bank,
   probe: ProbeSet,
   represented: Mapping[str, np.ndarray],
-  oracle: Oracle,
+  targets: Sequence[str],
+  sources: Sequence[str],
   output: str | os.PathLike,
   track: Callable[..., Iterable],
   **options,
@@ -124,10 +125,11 @@ def of_networks(
 
   Args:
     chosen: Attribution methods and similarities.
-    bank: The networks: those of the oracle.
+    bank: The networks; targets and sources are among them.
     probe: Images, without labels.
     represented: What `representations` returns; not used by methods.
-    oracle: Names targets and sources.
+    targets: Names of the rows.
+    sources: Names of the columns.
     output: Gets `model_space/`.
     track: Shows progress.
     **options: `batch_size` and `device`.
@@ -144,6 +146,6 @@ def of_networks(
   for name in track(others, description='Similarities'):
     given = {network: represented[network] for network in bank.names}
     found[name] = similarity.matrix(name, given)[1]
-  rows = [bank.names.index(name) for name in oracle.targets]
-  columns = [bank.names.index(name) for name in oracle.sources]
+  rows = [bank.names.index(name) for name in targets]
+  columns = [bank.names.index(name) for name in sources]
   return {name: found[name][np.ix_(rows, columns)] for name in chosen}
