@@ -14,16 +14,19 @@ Taskonomy published, and no networks.
 
 import toolkit_basics.cli as cli
 from experiments import (
+  complements,
   evaluation,
   pipeline,
   shared_flags,
   transfer_affinities,
   transfer_choices,
 )
+from experiments.selection import report
 from experiments.transfer_choices import Question
 from taskonomy_models import bank as banks
 from taskonomy_models import tasks
 from toolkit_basics import files, progress
+from transferability import similarity
 from transferability.oracle import Oracle
 
 _TASKONOMY = 'taskonomy'
@@ -72,6 +75,23 @@ def _ask(oracle: Oracle, measured: dict) -> Question:
     targets=_TARGETS.value,
     sources=_SOURCES.value,
   )
+
+
+def _write_pairs(measured, represented, names, output) -> None:
+  """Writes how far complements are told, and prints it."""
+  for kind, compared in zip(
+    ('loss', 'gain'),
+    complements.compare(measured, represented, names),
+    strict=True,
+  ):
+    families = {n: 'no labels' for found in compared.values() for n in found}
+    single = complements.BEST_SINGLE, complements.MEAN_SINGLE
+    table = report.summarise(
+      compared, families | dict.fromkeys(single, 'measured single sources')
+    )
+    files.write_csv(output / f'pairs_by_{kind}.csv', table)
+    print(f'Pairs of sources by their {kind}:')
+    print(evaluation.format_table(table))
 
 
 def main() -> None:
@@ -126,6 +146,10 @@ def main() -> None:
     transfer_choices.write(
       question, chosen, found, represented, groups, output, progress.track
     )
+  similar = [name for name in chosen if name in similarity.names()]
+  if measured and similar:
+    with record.stage('pairs'):
+      _write_pairs(measured, represented, similar, output)
   record.finish()
   print(transfer_choices.text(output))
   print(f'Results: {output}')
