@@ -220,6 +220,7 @@ def evaluate(
   spaces: Spaces,
   protocol: str = 'paper',
   similarities: Mapping[str, np.ndarray] | None = None,
+  images: Mapping[str, np.ndarray] | None = None,
 ) -> Evaluation:
   """Evaluates model spaces of a bank's models, one a method.
 
@@ -228,8 +229,11 @@ def evaluate(
       does not know have no part in the scores, but are ranked and are sources.
     spaces: By method.
     protocol: Of the tree, see `clustering.task_similarity_tree`.
-    similarities: Other affinities of the models, by name, symmetric
-      [num_models, num_models] with a unit diagonal; they follow the methods.
+    similarities: Other affinities of the models, by name, [num_models,
+      num_models] with a unit diagonal, symmetric or with targets as rows; they
+      follow the methods.
+    images: Of those that are means over images, what each image says,
+      [images, num_models, num_models].
   """
   names, oracle = bank.names, load_oracle(bank, known_only=True)
   affinities, scores = {}, {}
@@ -239,7 +243,7 @@ def evaluate(
   for method in (*spaces, *similarities):
     cosines = None
     if method in similarities:
-      matrix = similarities[method]
+      matrix, cosines = similarities[method], (images or {}).get(method)
     elif oracle is None:
       matrix = spaces[method].affinity(names)
     else:
@@ -278,7 +282,10 @@ def of_affinities(
     protocol: Of the trees.
   """
   trees = {
-    method: clustering.task_similarity_tree(matrix, names, protocol)
+    # A tree knows no direction: of a directed measure the symmetric part.
+    method: clustering.task_similarity_tree(
+      (matrix + matrix.T) / 2, names, protocol
+    )
     for method, matrix in affinities.items()
   }
   return Evaluation(

@@ -20,5 +20,6 @@ from experiments.figures.points import scatter_panels as scatter_panels
 from experiments.figures.style import BASELINES as BASELINES
 from experiments.figures.style import GROUP_COLORS as GROUP_COLORS
 from experiments.figures.style import group_colors as group_colors
+from experiments.figures.style import group_label as group_label
 from experiments.figures.style import method_label as method_label
 from experiments.figures.trees import task_tree as task_tree

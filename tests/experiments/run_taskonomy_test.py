@@ -149,6 +149,7 @@ class RunTest(RunTaskonomyTestCase):
         f'tree/{method}.newick',
         f'tree/{method}.csv',
         f'figures/maps_{method}.png',
+        f'figures/maps_{method}_overlay.png',
         f'figures/affinity_{method}.png',
         f'figures/tree_{method}.png',
         f'model_space/{method}/space.json',
