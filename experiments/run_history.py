@@ -58,7 +58,7 @@ _DEVICE = shared_flags.device(FLAGS)
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _WORKERS = shared_flags.workers(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/history')
-_DEFAULT = ('cka', 'elrp')
+_DEFAULT = ('elrp', 'cka', 'attribution_span', 'decodability')
 
 
 def _between_domains(bank: Bank, known: History, output, options) -> np.ndarray:
@@ -86,14 +86,12 @@ def _between_domains(bank: Bank, known: History, output, options) -> np.ndarray:
 def _of_networks(bank: Bank, known: History, names, output, options):
   """Returns measures [targets, networks] of known targets and networks."""
   probe = _PROBE.load(pipeline.probe_size(bank))
-  represented = transfer_affinities.representations(
-    bank, probe.images, output, progress.track, **options
-  )
-  return transfer_affinities.of_networks(
-    *(names, bank, probe, represented, known.targets, known.networks),
+  looked = transfer_affinities.of_networks(
+    *(names, bank, probe, known.targets, known.networks),
     *(output, progress.track),
     **options,
   )
+  return looked.affinities
 
 
 def _check(bank: Bank, known: History, names: Sequence[str]) -> None:

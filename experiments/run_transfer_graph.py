@@ -30,6 +30,7 @@ from transferability import similarity
 from transferability.oracle import Oracle
 
 _TASKONOMY = 'taskonomy'
+_TAKEN = 'representations'  # By similarities to several sources at once.
 
 FLAGS = cli.Flags()
 _BANK = shared_flags.bank(
@@ -129,14 +130,12 @@ def main() -> None:
       probe = _PROBE.load(pipeline.probe_size(bank))
     record.note('images', [files.sha256(d.encode()) for d in probe.digests])
     with record.stage('affinities'):
-      represented = transfer_affinities.representations(
-        bank, probe.images, output, progress.track, **options
-      )
-      found = transfer_affinities.of_networks(
-        *(needed, bank, probe, represented, oracle.targets, oracle.sources),
-        *(output, progress.track),
+      looked = transfer_affinities.of_networks(
+        *(needed, bank, probe, oracle.targets, oracle.sources, output),
+        progress.track,
         **options,
       )
+    found, represented = dict(looked.affinities), looked.represented
   for name in chosen:
     if name == transfer_affinities.OTHER_TARGETS:
       found[name] = transfer_affinities.static_order(oracle)
@@ -146,7 +145,7 @@ def main() -> None:
     transfer_choices.write(
       question, chosen, found, represented, groups, output, progress.track
     )
-  similar = [name for name in chosen if name in similarity.names()]
+  similar = [name for name in chosen if name in similarity.names(_TAKEN)]
   if measured and similar:
     with record.stage('pairs'):
       _write_pairs(measured, represented, similar, output)
