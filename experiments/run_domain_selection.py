@@ -12,7 +12,14 @@ samples that the measures see, and a static order. A killed run goes on with
 
 import toolkit_basics.cli as cli
 from experiments import evaluation, selection_cli, shared_flags
-from experiments.selection import domains, report, study, targets
+from experiments.selection import (
+  domains,
+  report,
+  source_samples,
+  study,
+  targets,
+)
+from probe_data import rooms
 from taskonomy_models import bank as banks
 from taskonomy_models.mini import building
 from toolkit_basics import files, progress
@@ -33,6 +40,9 @@ _NUM_SOURCE = FLAGS.integer(
 _NUM_TARGET = FLAGS.integer(
   'num_target', 'Labelled scenes of the target, at most.', 60, lower_bound=10
 )
+_NUM_TEST = FLAGS.integer(
+  'num_test', 'Scenes that are tested on, of all rooms.', 1000, lower_bound=20
+)
 _NUM_DRAWS = FLAGS.integer(
   'num_draws',
   'How often the bootstrap draws sources anew.',
@@ -46,6 +56,16 @@ _WORKERS = shared_flags.workers(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/domain_selection')
 
 
+def _sizes() -> list[tuple[str, int]]:
+  """Returns how many scenes have enough of each room, with room to spare."""
+  rooms_in_all = 1.5 * len(rooms.ROOM_TYPES)
+  return [
+    ('train', round(rooms_in_all * _NUM_SOURCE.value)),
+    ('transfer', round(2 * rooms_in_all * _NUM_TARGET.value)),
+    ('test', _NUM_TEST.value),
+  ]
+
+
 def main() -> None:
   bank = banks.load(_BANK.value)
   names = selection_cli.networks(bank, _NETWORKS.value)
@@ -57,9 +77,14 @@ def main() -> None:
     print(evaluation.table_text(output / 'summary.csv'))
     return
   record.start()
-  scenes = building.Scenes(_DATA_DIR.value)
   with record.stage('images'):
-    scenes.build(_WORKERS.value, progress.track)
+    splits = [
+      source_samples.first_scenes(
+        *(_DATA_DIR.value, split, number, building.IMAGE_SIZE),
+        *(_WORKERS.value, progress.track),
+      )
+      for split, number in _sizes()
+    ]
   design = domains.Design(
     tasks=tuple(_TARGETS.value),
     num_source=_NUM_SOURCE.value,
@@ -73,7 +98,7 @@ def main() -> None:
         outcome
         for name in names
         for outcome in domains.compare(
-          *(encoders[name], scenes, design, output, progress.track), **options
+          *(encoders[name], splits, design, output, progress.track), **options
         )
       ]
     )

@@ -18,7 +18,6 @@ from experiments.selection.features import Candidate
 from experiments.selection.study import Case, Outcome
 from probe_data import rooms
 from taskonomy_models.encoder import Encoder
-from taskonomy_models.mini.building import Scenes
 from toolkit_basics import memo
 from transferability import source_data
 from transferability.source_data import linear_heads
@@ -58,7 +57,7 @@ class _Domain:
 
 def compare(
   encoder: Encoder,
-  scenes: Scenes,
+  splits: Sequence[Mapping[str, np.ndarray]],
   design: Design,
   output: str | os.PathLike,
   track: Callable[..., Iterable],
@@ -68,13 +67,13 @@ def compare(
 
   Args:
     encoder: The network.
-    scenes: Of the splits train (sources), transfer (the few labelled) and test.
+    splits: Scenes and their labels: of sources, the few labelled ones of
+      targets, and those to test on.
     design: How.
     output: Gets `features/` and `domains/`.
     track: Shows progress.
     **options: `batch_size` and `device`.
   """
-  splits = [scenes.split(name) for name in ('train', 'transfer', 'test')]
   domains, chosen = _domains(splits, design)
   images = np.concatenate(
     [part['image'][rows] for part, rows in zip(splits, chosen, strict=True)]
