@@ -206,7 +206,7 @@ def _guessed(
   )
   found = transfer_graph.restrict(single, 1, question.targets, question.sources)
   joint = [t for t in question.allowed if len(t.sources) > 1]
-  if not joint or name not in similarity.names():
+  if not joint or name not in similarity.names('representations'):
     return found, 1
   values = dict(zip(oracle.targets, affinity, strict=True))
   for transfer in joint:
