@@ -12,6 +12,10 @@ short form. Every result has a repr to be read, `to_dict` and `to_csv`.
 import importlib
 from typing import TYPE_CHECKING
 
+from toolkit_basics import quiet
+
+quiet.quieten_tensorflow()
+
 if TYPE_CHECKING:
   from attribution_transfer.actions import compare, explain, insert, rank
   from attribution_transfer.advice import Recommendation, recommend
@@ -52,9 +56,6 @@ def __getattr__(name: str):
   """Imports what is asked for: TensorFlow only where it is needed."""
   for home, names in _HOMES.items():
     if name in names:
-      from toolkit_basics import quiet
-
-      quiet.quieten_tensorflow()
       module = importlib.import_module(f'{__name__}.{home}')
       return getattr(module, name)
   raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -11,7 +11,7 @@ import pathlib
 import sys
 
 from attribution_transfer import __version__
-from toolkit_basics import cli
+from toolkit_basics import startup
 
 _NAME = 'attribution-transfer'
 COMMANDS = {
@@ -67,6 +67,9 @@ def listing() -> str:
 
 
 def main() -> None:
+  startup.take_interrupts()
+  from toolkit_basics import cli
+
   root = str(pathlib.Path(__file__).resolve().parents[1])
   sys.path.insert(0, root)
   name, *arguments = sys.argv[1:] or ['--help']
@@ -75,6 +78,8 @@ def main() -> None:
   elif name == '--version':
     print(__version__)
   elif name in COMMANDS:
+    if startup.HELP & set(arguments):
+      startup.leave_out_tensorflow()
     module = importlib.import_module(COMMANDS[name])
     cli.run(module.main, module.FLAGS, arguments, in_short_names)
   else:

@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments import figures
 from experiments.evaluation import Evaluation, format_table
+from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
 from transferability import affinity, ranking
@@ -40,7 +41,7 @@ class _Table:
   def __repr__(self) -> str:
     header, *rows = self.rows()
     text = [
-      [f'{value:.4f}' if isinstance(value, float) else value for value in row]
+      [f'{value:.4g}' if isinstance(value, float) else value for value in row]
       for row in rows
     ]
     return f'{self._title()}\n{format_table([header, *text])}'
@@ -166,7 +167,8 @@ class Comparison:
   def _shown(self) -> tuple[list[str], list[str | None]]:
     """Returns labels and groups of the networks."""
     encoders = self.bank.encoders
-    return [e.label for e in encoders], [e.group for e in encoders]
+    labels = tasks.shown(encoder.label for encoder in encoders)
+    return labels, [encoder.group for encoder in encoders]
 
   def _method(self, method: str | None) -> str:
     if method is None:
@@ -182,7 +184,7 @@ class Comparison:
     for name in self.names:
       found = self.rank(name)
       pairs = zip(found.sources, found.affinities, strict=True)
-      shown = [f'{source} {value:.3f}' for source, value in pairs]
+      shown = [f'{source} {value:.3g}' for source, value in pairs]
       lines.append(f'  {name}: {", ".join(shown[:_SHOWN])}')
     return '\n'.join(lines)
 

@@ -1,1 +1,5 @@
 """Entry points, and the pipeline that they share."""
+
+from toolkit_basics import quiet
+
+quiet.quieten_tensorflow()

@@ -18,19 +18,42 @@ import numpy as np
 
 from experiments import evaluation as evaluations
 from experiments import figures
+from experiments.report_answer import Answer
 from toolkit_basics import files
 
 _PARTS = pathlib.Path(__file__).parent / 'report_page'
-_PANEL = 96  # Pixels of a map in the gallery, at most.
+_NOTHING = evaluations.Evaluation((), {}, {}, {}, {})
+_PANEL = 128  # Pixels of a map in the gallery, at most.
+_HEADINGS = {
+  'method': 'Method',
+  'P@5_low': 'P@5 low',
+  'P@5_high': 'P@5 high',
+  'spearman': 'Spearman',
+  'p_value': 'p',
+  'p_within_groups': 'p in groups',
+  'tree_rand_index': 'Tree index',
+}
+# What the page links to: folders beside it, and endings of files there.
+_FILES = {
+  '': ('csv', 'json'),
+  'affinity': ('csv',),
+  'distance': ('csv',),
+  'ranking': ('csv',),
+  'tree': ('csv', 'newick'),
+  'figures': ('pdf',),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
   """What is shown of a run, on its page and in TensorBoard.
 
+  What is left out has no part on the page.
+
   Attributes:
     title: Of the page.
     lead: A sentence below the title.
+    answer: Stands at the top.
     labels: Labels of the models.
     groups: Groups of the models, None where unknown.
     evaluation: Affinities, rankings, trees and scores of the models; targets
@@ -44,12 +67,13 @@ class Shown:
 
   title: str
   lead: str
-  labels: Sequence[str]
-  groups: Sequence[str | None]
-  evaluation: evaluations.Evaluation
-  images: np.ndarray
-  maps: Mapping[str, np.ndarray]
-  settings: Mapping[str, object]
+  answer: Answer | None = None
+  labels: Sequence[str] = ()
+  groups: Sequence[str | None] = ()
+  evaluation: evaluations.Evaluation = _NOTHING
+  images: np.ndarray | None = None
+  maps: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+  settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
   tree_axis: str = '1 - affinity'
 
 
@@ -61,15 +85,18 @@ def write(path: files.Path, shown: Shown) -> None:
     'labels': list(shown.labels),
     'groups': list(shown.groups),
     'group_colors': {group: color for group, color in colors if group},
+    'group_labels': {g: figures.group_label(g) for g, _ in colors if g},
     'relevant': shown.evaluation.relevant,
     'num_targets': len(shown.evaluation.relevant),
     'tree_axis': shown.tree_axis,
     'gallery': {
       name: _gallery(shown.images, maps) for name, maps in shown.maps.items()
     },
-    'settings': {name: str(value) for name, value in shown.settings.items()},
+    'settings': {n: setting(value) for n, value in shown.settings.items()},
+    'files': _files(pathlib.Path(path).parent),
     'lead': shown.lead,
-    'footer': 'Made by experiments.run_taskonomy from the tables beside it.',
+    'answer': shown.answer and dataclasses.asdict(shown.answer),
+    'signed': [m for m, maps in shown.maps.items() if np.min(maps) < 0],
   }
   page, style, script = (
     (_PARTS / name).read_text(encoding='utf-8')
@@ -84,10 +111,32 @@ def write(path: files.Path, shown: Shown) -> None:
   files.write_atomically(path, text.encode())
 
 
+def setting(value: object) -> str:
+  """Returns the value of a setting in words."""
+  if value in (None, '', [], ()):
+    return 'none'
+  if isinstance(value, bool):
+    return 'yes' if value else 'no'
+  if isinstance(value, list | tuple):
+    return ', '.join(map(setting, value))
+  return str(value)
+
+
+def _files(folder: pathlib.Path) -> dict[str, list[str]]:
+  """Returns the tables and figures of a run by kind, as addresses."""
+  found: dict[str, list[str]] = {}
+  for place, kinds in _FILES.items():
+    for kind in kinds:
+      paths = sorted(folder.glob(f'{place}/*.{kind}' if place else f'*.{kind}'))
+      names = [path.relative_to(folder).as_posix() for path in paths]
+      found.setdefault(place or 'tables', []).extend(names)
+  return {place: names for place, names in found.items() if names}
+
+
 def _found(evaluation: evaluations.Evaluation) -> dict[str, Any]:
   """Returns what the page shows of the evaluation."""
   methods, scores = evaluation.affinities, evaluation.scores
-  rows = evaluations.summary_rows(evaluation) if scores else [[]]
+  rows = _summary(evaluations.summary_rows(evaluation)) if scores else [[]]
   return {
     'names': list(evaluation.names),
     'methods': list(methods),
@@ -101,13 +150,21 @@ def _found(evaluation: evaluations.Evaluation) -> dict[str, Any]:
       }
       for name, tree in evaluation.trees.items()
     },
-    'summary': list(map(list, rows)),
+    'summary': rows,
     'curves': {
       name: {column: v.tolist() for column, v in score.columns().items()}
       for name, score in scores.items()
     },
-    'curve_styles': figures.curve_styles(scores),
+    'curve_styles': figures.curve_styles(
+      {name: score.curve.precision for name, score in scores.items()}
+    ),
   }
+
+
+def _summary(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+  """Returns the summary with headings that people read."""
+  header, *others = rows
+  return [[_HEADINGS.get(n, n) for n in header], *map(list, others)]
 
 
 def _json(content: Any) -> str:

@@ -12,6 +12,7 @@ import toolkit_basics.cli as cli
 from attribution import methods
 from experiments import figures, pipeline, shared_flags, visuals
 from taskonomy_models import bank as banks
+from taskonomy_models import tasks
 from transferability import clustering
 
 FLAGS = cli.Flags()
@@ -54,7 +55,7 @@ def main() -> None:
     maps,
     affinity,
     clustering.task_similarity_tree(affinity, bank.names),
-    [encoder.label for encoder in encoders],
+    tasks.shown(encoder.label for encoder in encoders),
     [encoder.group for encoder in encoders],
   )
   print(f'Written: {_OUTPUT.value}')

@@ -17,6 +17,7 @@ import numpy as np
 from experiments import evaluation, pipeline, run_record, similarities
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
+from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
 from toolkit_basics import files, memo, progress
 from transferability import affinity
@@ -244,7 +245,7 @@ class Study:
 
   @property
   def labels(self) -> list[str]:
-    return [encoder.label for encoder in self.bank.encoders]
+    return tasks.shown(encoder.label for encoder in self.bank.encoders)
 
   @property
   def groups(self) -> list[str | None]:

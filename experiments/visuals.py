@@ -7,15 +7,16 @@ import pathlib
 from absl import logging
 import numpy as np
 
-from experiments import figures, report, summaries
+from experiments import figures, report, run_answer, summaries
 from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
+from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
 from toolkit_basics import progress
 from transferability.model_space import ModelSpace, Spaces
-from transferability.ranking import PrecisionRecall
 
 _EXAMPLES = 5
+_MANY, _FEW_EXAMPLES = 24, 2  # Of more networks, fewer images are drawn.
 _TREE_AXIS = {
   'paper': '1 - affinity',
   'released_code': 'distance of affinity rows',
@@ -35,16 +36,32 @@ def example_maps(
   return np.stack(rows).reshape(shape)
 
 
+def _draw_maps(
+  shown: report.Shown, folder: pathlib.Path, bar: progress.Bar
+) -> None:
+  """Writes the maps of each method, alone and over the images."""
+  number = _EXAMPLES if len(shown.labels) <= _MANY else _FEW_EXAMPLES
+  for method, maps in shown.maps.items():
+    for suffix, overlay in (('', False), ('_overlay', True)):
+      figures.map_grid(
+        folder / f'maps_{method}{suffix}.png',
+        shown.images[:number],
+        maps[:, :number],
+        shown.labels,
+        method,
+        overlay,
+        shown.groups,
+      )
+      bar.advance()
+
+
 def _draw_affinities(
-  shown: report.Shown,
-  evaluation: Evaluation,
-  name: str,
-  folder: pathlib.Path,
-  bar: progress.Bar,
+  shown: report.Shown, name: str, folder: pathlib.Path, bar: progress.Bar
 ) -> None:
   """Writes heat map and tree of each affinity; `name` is that of the images."""
-  for method, matrix in evaluation.affinities.items():
-    tree, label = evaluation.trees[method], figures.method_label(method)
+  for method, matrix in shown.evaluation.affinities.items():
+    tree = shown.evaluation.trees[method]
+    label = figures.method_label(method)
     figures.affinity_heat_map(
       folder / f'affinity_{method}.png',
       matrix,
@@ -66,14 +83,22 @@ def _draw_affinities(
 
 
 def _draw_curves(
-  curves: Mapping[str, PrecisionRecall], folder: pathlib.Path, bar: progress.Bar
+  evaluation: Evaluation, folder: pathlib.Path, bar: progress.Bar
 ) -> None:
   """Writes precision and recall; removes those of other networks if none."""
+  scores = evaluation.scores
+  curves = {name: score.curve for name, score in scores.items()}
   for kind in ('precision', 'recall'):
+    bands = {
+      name: np.stack([columns[f'{kind}_low'], columns[f'{kind}_high']])
+      for name, score in scores.items()
+      if f'{kind}_low' in (columns := score.columns())
+    }
+    path = folder / f'{kind}.png'
     if curves:
-      figures.precision_recall_curves(folder / f'{kind}.png', curves, kind)
+      figures.precision_recall_curves(path, curves, kind, bands)
     for suffix in () if curves else ('png', 'pdf'):
-      (folder / f'{kind}.{suffix}').unlink(missing_ok=True)
+      path.with_suffix(f'.{suffix}').unlink(missing_ok=True)
     bar.advance()
 
 
@@ -84,7 +109,6 @@ def draw(
   evaluation: Evaluation,
   output: str | os.PathLike,
   settings: Mapping[str, object],
-  more: Evaluation | None = None,
 ) -> None:
   """Writes `figures/`, `report.html` and `tensorboard/`.
 
@@ -94,11 +118,31 @@ def draw(
     spaces: By method.
     evaluation: Of these spaces.
     output: Folder of the run.
-    settings: Flags, shown in TensorBoard.
-    more: Another evaluation, of which only the affinities are drawn.
+    settings: Flags; `task_names` says how tasks are called, if it is one.
   """
   folder = pathlib.Path(output) / 'figures'
   folder.mkdir(parents=True, exist_ok=True)
+  name = pathlib.Path(probe.name).name
+  shown = _shown(bank, probe, spaces, evaluation, settings)
+  steps = 2 * (len(spaces) + len(evaluation.affinities)) + 4
+  with progress.Bar(steps, 'Drawing figures') as bar:
+    _draw_maps(shown, folder, bar)
+    _draw_affinities(shown, name, folder, bar)
+    _draw_curves(evaluation, folder, bar)
+    report.write(folder.parent / 'report.html', shown)
+    bar.advance()
+    summaries.write(folder.parent / 'tensorboard', shown)
+    bar.advance()
+
+
+def _shown(
+  bank: Bank,
+  probe: ProbeSet,
+  spaces: Spaces,
+  evaluation: Evaluation,
+  settings: Mapping[str, object],
+) -> report.Shown:
+  """Returns what is shown of a run; see `draw`."""
   if without := [e.label for e in bank.encoders if e.group is None]:
     if bank.groups:
       logging.info('No group, so drawn in grey: %s.', ', '.join(without))
@@ -107,11 +151,15 @@ def draw(
   if unscored := ', '.join(evaluation.unscored):
     lead += f' Not scored, as the oracle does not know them: {unscored}.'
   images = next(iter(spaces.values())).kept_images[:_EXAMPLES]
-  name = pathlib.Path(probe.name).name
-  shown = report.Shown(
-    title=f'{bank.name} on {name}',
+  naming = str(settings.get('task_names', tasks.NAMINGS[0]))
+  labels = tasks.shown((e.label for e in bank.encoders), naming)
+  *_, told = spaces  # The method that the page shows first.
+  cosines = run_answer.cosines_of(spaces[told], evaluation.names)
+  return report.Shown(
+    title=f'{bank.name} on {pathlib.Path(probe.name).name}',
     lead=lead,
-    labels=[encoder.label for encoder in bank.encoders],
+    answer=run_answer.answer(evaluation, labels, told, cosines),
+    labels=labels,
     groups=[encoder.group for encoder in bank.encoders],
     evaluation=evaluation,
     images=probe.images[images],
@@ -122,18 +170,3 @@ def draw(
     settings=settings,
     tree_axis=_TREE_AXIS[evaluation.protocol],
   )
-  curves = {name: score.curve for name, score in evaluation.scores.items()}
-  evaluations = [evaluation] if more is None else [evaluation, more]
-  steps = len(spaces) + 2 * sum(len(e.affinities) for e in evaluations) + 4
-  with progress.Bar(steps, 'Drawing figures') as bar:
-    for method, maps in shown.maps.items():
-      path = folder / f'maps_{method}.png'
-      figures.map_grid(path, shown.images, maps, shown.labels, method)
-      bar.advance()
-    for each in evaluations:
-      _draw_affinities(shown, each, name, folder, bar)
-    _draw_curves(curves, folder, bar)
-    report.write(folder.parent / 'report.html', shown)
-    bar.advance()
-    summaries.write(folder.parent / 'tensorboard', shown)
-    bar.advance()

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import evaluation
+from experiments import evaluation, figures
 from experiments.evaluation import Evaluation
 from taskonomy_models.bank import Bank
 from taskonomy_models.zoo import table as zoo_bank
@@ -46,6 +46,7 @@ _PRINTED = (
   ('architecture', 'within_minus_between'),
   ('family', 'within_minus_between'),
 )
+_DRAWN = ('task', 'nearest_neighbour_rate')
 _TREES = 'maps', 'clusters', 'adjusted_rand_index'
 _KNOWN = ('architecture', 'input_shape', 'nodes', 'nonlinear')
 
@@ -236,6 +237,34 @@ def _mean_cosine(a: ModelSpace, b: ModelSpace, model: str) -> float:
     x, y = (np.asarray(s.rows(model)[image], np.float64) for s in (a, b))
     cosines.append(x @ y / np.sqrt((x @ x) * (y @ y)))
   return float(np.mean(cosines))
+
+
+def draw(output: str | os.PathLike) -> None:
+  """Draws how well each variant finds tasks together: `figures/variants.png`.
+
+  Args:
+    output: Folder of a run that has its tables.
+  """
+  output = pathlib.Path(output)
+  _, *rows = files.read_csv(output / 'clusters.csv')
+  found = {
+    row[0]: (float(row[3]), float(row[4]))
+    for row in rows
+    if tuple(row[1:3]) == _DRAWN
+  }
+  path = output / 'figures' / 'variants.png'
+  if not found:
+    path.unlink(missing_ok=True)
+    return
+  order = sorted(found, key=lambda name: -found[name][0])
+  figures.bars(
+    path,
+    [figures.method_label(name) for name in order],
+    {'measured': [found[name][0] for name in order]},
+    'How often the nearest network does the same kind of task',
+    'Share of networks',
+    found[order[0]][1],
+  )
 
 
 def summary_of(output: str | os.PathLike) -> str:

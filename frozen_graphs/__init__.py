@@ -7,6 +7,10 @@ representations = network.run(inputs)
 import importlib
 from typing import TYPE_CHECKING
 
+from toolkit_basics import quiet
+
+quiet.quieten_tensorflow()
+
 if TYPE_CHECKING:
   from frozen_graphs.errors import (
     GraphError,

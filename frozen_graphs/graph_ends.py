@@ -12,6 +12,7 @@ GraphDef = tf.compat.v1.GraphDef
 
 FED = frozenset({'Placeholder', 'PlaceholderWithDefault'})
 Shape = tuple[int | None, ...] | None  # None where it is open.
+_MOST_NAMED = 5  # Tensors in a message.
 
 
 def placeholders(
@@ -38,21 +39,32 @@ def images_first(
 
 def _may_be_images(node: NodeDef) -> bool:
   shape = node.attr['shape'].shape
-  kind = tf.as_dtype(node.attr['dtype'].type)
+  kind = op_definitions.dtype(node.attr['dtype'].type, node)
   return kind.is_floating and not shape.unknown_rank and len(shape.dim) == 4
 
 
 def unused(nodes: Iterable[NodeDef]) -> tuple[str, ...]:
-  """Returns the floating-point tensors that no node takes."""
+  """Returns the floating-point tensors that no node takes.
+
+  Those of nodes whose type is not known, or that are damaged, are left out:
+  what lies before them may still be used.
+  """
   nodes = list(nodes)
   used = {tensors.split(name)[0] for node in nodes for name in node.input}
-  return tuple(
-    f'{node.name}:{number}'
-    for node in nodes
-    if node.name not in used and node.op not in FED | {'Const'}
-    for number, kind in enumerate(op_definitions.output_types(node))
-    if kind.is_floating
-  )
+  found = []
+  for node in nodes:
+    if node.name in used or node.op in FED | {'Const'}:
+      continue
+    try:
+      kinds = op_definitions.output_types(node)
+    except GraphError:
+      continue
+    found += [
+      f'{node.name}:{number}'
+      for number, kind in enumerate(kinds)
+      if kind.is_floating
+    ]
+  return tuple(found)
 
 
 def full_name(nodes: Nodes, name: str) -> str:
@@ -60,22 +72,54 @@ def full_name(nodes: Nodes, name: str) -> str:
   return tensors.name_of(find(nodes, name))
 
 
-def find(nodes: Nodes, name: str) -> Tensor:
+def find(nodes: Nodes, name: str, is_input: bool = False) -> Tensor:
   """Returns (node, number) of a tensor of which the end, or a layer, is given.
 
   Args:
     nodes: Of a graph without function calls, by name.
     name: A tensor ('a/b/Relu:0', or 'b/Relu' if no other ends so), or a layer
       of a Keras model, of which the result is meant.
+    is_input: Whether images are to be fed there.
 
   Raises:
-    GraphError: If no tensor, or more than one, can be meant.
+    GraphError: If no tensor, or more than one, can be meant; the message says
+      which of that kind there are.
   """
   node, number = tensors.split(name)
   given = f':{number}' if name != node else ''
   if node not in nodes:
     node = f'{node}_out' if f'{node}_out' in nodes else _ending(nodes, node)
+  if node not in nodes:
+    raise GraphError(_missing(nodes, name, is_input))
   return tensors.resolve(nodes, f'{node}{given}')
+
+
+def _missing(nodes: Nodes, name: str, is_input: bool) -> str:
+  """Returns what to say where no tensor is called so: which may be meant."""
+  node, _ = tensors.split(name)
+  layers = [n[: -len('_out')] for n in nodes if _is_layer(nodes, n)]
+  if is_input:
+    what, ends = 'input', placeholders(nodes.values())
+    like = [f'{n}:0' for n in tensors.alike(node, (e[:-2] for e in ends))]
+  elif layers:
+    what, ends = 'last layer', layers[-3:]
+    like = tensors.alike(node, layers)
+  else:
+    what, ends = 'output', unused(nodes.values())
+    known = (n for n, each in nodes.items() if each.op != 'Const')
+    like = [f'{n}:0' for n in tensors.alike(node, known)]
+  kind = 'tensor or layer' if layers and not is_input else 'tensor'
+  text = f'The graph has no {kind} {name!r}.{tensors.closest(like)}'
+  if not set(ends) <= set(like):
+    verb = f'only {what} is' if len(ends) == 1 else f'{what}s are'
+    more = ' ...' if len(ends) > _MOST_NAMED else ''
+    text += f' Its {verb} {", ".join(ends[:_MOST_NAMED])}{more}.'
+  return text
+
+
+def _is_layer(nodes: Nodes, name: str) -> bool:
+  """Whether a node is what a layer of a Keras model returns."""
+  return name.endswith('_out') and nodes[name].op == 'Identity'
 
 
 def _ending(nodes: Nodes, end: str) -> str:
@@ -84,10 +128,10 @@ def _ending(nodes: Nodes, end: str) -> str:
   # A layer of a model in a model.
   found = found or sorted(n for n in nodes if n.endswith(f'/{end}_out'))
   if len(found) > 1:
-    more = ' ...' if len(found) > 5 else ''
+    more = ' ...' if len(found) > _MOST_NAMED else ''
     raise GraphError(
       f'{len(found)} nodes of the graph have names that end in {end!r}; choose '
-      f'one of {", ".join(found[:5])}{more}.'
+      f'one of {", ".join(found[:_MOST_NAMED])}{more}.'
     )
   return found[0] if found else end
 
@@ -99,7 +143,7 @@ def cut_at(graph_def: GraphDef, name: str) -> tuple[GraphDef, str]:
   graph has no function calls; it is not changed.
   """
   nodes = {node.name: node for node in graph_def.node}
-  source = find(nodes, name)
+  source = find(nodes, name, is_input=True)
   placeholder, _ = placeholder_for(nodes, source)
   fed = f'{placeholder.name}:0'
   if placeholder.name in nodes:

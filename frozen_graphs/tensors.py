@@ -21,6 +21,7 @@ NodeDef = tf.compat.v1.NodeDef
 Nodes = Mapping[str, NodeDef]  # By name.
 Tensor = tuple[str, int]  # Name of a node, and which of its tensors.
 T = TypeVar('T')
+_NO_RESULT = ('Const', 'NoOp')
 
 
 def split(tensor: str) -> Tensor:
@@ -28,7 +29,9 @@ def split(tensor: str) -> Tensor:
   if tensor.startswith('^'):
     return tensor[1:], -1
   name, colon, number = tensor.rpartition(':')
-  return (name, int(number)) if colon and number.isdigit() else (tensor, 0)
+  # More digits are no number of a tensor, and none are those of other scripts.
+  is_number = len(number) < 10 and number.isascii() and number.isdigit()
+  return (name, int(number)) if colon and is_number else (tensor, 0)
 
 
 def name_of(tensor: Tensor) -> str:
@@ -162,10 +165,9 @@ def resolve(nodes: Nodes, tensor: str) -> Tensor:
   """
   name, number = split(tensor)
   if name not in nodes or number < 0:
-    raise GraphError(
-      f'The graph has no tensor {tensor!r}. Closest: '
-      f'{", ".join(_closest(name, nodes)) or "none"}.'
-    )
+    computed = (n for n, node in nodes.items() if node.op not in _NO_RESULT)
+    like = [f'{n}:0' for n in alike(name, computed)]
+    raise GraphError(f'The graph has no tensor {tensor!r}.{closest(like)}')
   count = len(op_definitions.output_types(nodes[name]))
   choices = ', '.join(f'{name}:{i}' for i in range(count)) or 'none'
   if number >= count:
@@ -180,10 +182,15 @@ def resolve(nodes: Nodes, tensor: str) -> Tensor:
   return name, number
 
 
-def _closest(name: str, nodes: Nodes) -> list[str]:
-  """Returns up to five tensor names that may have been meant."""
-  names = [n for n, node in nodes.items() if node.op not in ('Const', 'NoOp')]
+def alike(name: str, names: Iterable[str]) -> list[str]:
+  """Returns up to five names of some kind that may have been meant."""
+  names = list(names)
   last = name.rsplit('/', 1)[-1]
   same_ending = [n for n in names if n.rsplit('/', 1)[-1] == last]
-  alike = difflib.get_close_matches(name, names, n=5, cutoff=0.3)
-  return [f'{n}:0' for n in dict.fromkeys([*same_ending, *alike])][:5]
+  similar = difflib.get_close_matches(name, names, n=5, cutoff=0.3)
+  return list(dict.fromkeys([*same_ending, *similar]))[:5]
+
+
+def closest(names: Sequence[str]) -> str:
+  """Returns a sentence for a message, after a space; '' if there are none."""
+  return f' Closest: {", ".join(names)}.' if names else ''

@@ -55,6 +55,23 @@ def open_page(driver, path: pathlib.Path) -> None:
   driver.get(path.resolve().as_uri())
 
 
+def show_as(driver, width: int, scheme: str) -> None:
+  """Shows pages as a screen of a width in pixels, `light` or `dark`, does."""
+  driver.execute_cdp_cmd(
+    'Emulation.setDeviceMetricsOverride',
+    {
+      'width': width,
+      'height': 844,
+      'deviceScaleFactor': 1,
+      'mobile': width < 600,
+    },
+  )
+  driver.execute_cdp_cmd(
+    'Emulation.setEmulatedMedia',
+    {'features': [{'name': 'prefers-color-scheme', 'value': scheme}]},
+  )
+
+
 def console_errors(driver) -> list[str]:
   """Returns what the page complained of since the last call."""
   return [

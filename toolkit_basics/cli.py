@@ -5,10 +5,15 @@ what `--help` shows is the module's docstring and the flags. No flag is defined
 outside of a command's `FLAGS`, so that any number of commands can be imported
 in one process.
 
-Importing this module also keeps TensorFlow's start-up messages away, if
-TensorFlow is not imported yet; so commands import it first, and libraries do
-not.
+Importing this module is the start of a command: see `startup`. So commands
+import it first, and libraries do not.
 """
+
+# ruff: noqa: E402 - an interrupt may come while the rest is imported.
+
+from toolkit_basics import startup
+
+startup.begin()
 
 import builtins
 from collections.abc import Callable, Collection, Sequence
@@ -22,13 +27,8 @@ from typing import Any, NoReturn
 from absl import flags as absl_flags
 from absl import logging
 
-from toolkit_basics import quiet
-
-quiet.quieten_tensorflow()
-
 Flag = absl_flags.FlagHolder
 _Names = Flag[list[str]]
-_HELP = ('-h', '-help', '--help', '--helpshort', '--helpfull')
 _OF_EVERY_COMMAND = 'debug'
 # A library's word for one of its arguments, with a value or without.
 _ARGUMENT = re.compile(r'`(\w+)(?:=([^`]*))?`')
@@ -220,7 +220,7 @@ def run(
   """
   arguments = sys.argv[1:] if arguments is None else list(arguments)
   flags.spell_commands = spell_commands
-  if set(arguments) & set(_HELP):
+  if startup.HELP & set(arguments):
     doc = (sys.modules[main.__module__].__doc__ or '').strip()
     print(f'{spell_commands(doc)}\n\nFlags:\n{flags.help()}')
     return
@@ -231,6 +231,7 @@ def run(
   except ValueError as error:
     _fail(f'{error} (see --help)')
   _show_news()
+  startup.give_interrupts_back()
   try:
     main(*others)
   except (ValueError, OSError, BrokenExecutor) as error:

@@ -1,8 +1,9 @@
-"""Keeps what TensorFlow writes on every import out of the user's sight.
+"""Keeps what TensorFlow writes at its start out of the user's sight.
 
 TF_CPP_MIN_LOG_LEVEL does not reach it: TensorFlow 2.21 writes several lines to
 the process's stderr before it reads that variable. They would hide the one
-line that tells a user what is wrong.
+line that tells a user what is wrong. So the import itself is made silent, and
+what comes later is held to fatal messages, whatever that variable says.
 """
 
 from collections.abc import Iterator
@@ -13,39 +14,52 @@ import os
 import sys
 import tempfile
 
+# Set to anything, it lets TensorFlow say all it wants to.
+ESCAPE = 'SHOW_TENSORFLOW_MESSAGES'
 _VARIABLE = 'TF_CPP_MIN_LOG_LEVEL'
 # Fatal messages only: what TensorFlow calls an error at its start, such as no
 # GPU being there, is none, and the others arrive as exceptions.
 _LEVEL = '3'
+_descriptors = [2]  # Of stderr, the last one as it was at first.
 
 
 def quieten_tensorflow() -> None:
   """Makes the coming import of TensorFlow silent; the import itself is lazy.
 
-  Who sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 sees everything.
+  Does nothing where TensorFlow is imported already, or `ESCAPE` is set in the
+  environment.
   """
-  level = os.environ.setdefault(_VARIABLE, _LEVEL)
-  if level not in ('0', '1') and 'tensorflow' not in sys.modules:
+  if os.environ.get(ESCAPE) or 'tensorflow' in sys.modules:
+    return
+  os.environ[_VARIABLE] = _LEVEL
+  if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
     sys.meta_path.insert(0, _Finder())
 
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
-  """Discards what the process writes to stderr, unless the block raises."""
+  """Discards what the process writes to stderr, unless the block fails."""
   sys.stderr.flush()
   with tempfile.TemporaryFile() as sink:
     kept = os.dup(2)
+    _descriptors.append(kept)
     os.dup2(sink.fileno(), 2)
     try:
       yield
-    except BaseException:
+    except Exception:
       sink.seek(0)
       os.write(kept, sink.read())
       raise
     finally:
       sys.stderr.flush()
       os.dup2(kept, 2)
+      _descriptors.remove(kept)
       os.close(kept)
+
+
+def say(text: str) -> None:
+  """Writes to stderr, also from within a silent block."""
+  os.write(_descriptors[-1], text.encode())
 
 
 class _Finder(importlib.abc.MetaPathFinder):

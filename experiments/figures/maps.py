@@ -11,7 +11,9 @@ from experiments.figures import style
 from toolkit_basics import files
 
 _QUANTILE = 0.995
-_MAX_COLUMNS = 24  # Of models; more go below each other.
+_MAX_COLUMNS = 10  # Of models; more go below each other.
+_SIDE = 1.0  # Of a panel, in inches.
+_WIDEST = 11.7  # Of a row of panels.
 _POSITIVE, _NEGATIVE = np.array([(178, 10, 28), (5, 60, 170)])  # On grey.
 _GAP = 4  # Pixels between the panels of a map grid, at the least.
 
@@ -67,10 +69,12 @@ def map_grid(
   labels: Sequence[str],
   method: str,
   overlay: bool = False,
+  title: str | None = None,
+  groups: Sequence[str | None] | None = None,
 ) -> None:
   """Draws the paper's Figure 2: a row per image, a column per model.
 
-  More than 24 models are drawn in several bands of equal size.
+  More than 10 models are drawn in several bands of equal size.
 
   Args:
     path: The PNG file.
@@ -79,32 +83,51 @@ def map_grid(
     labels: Labels of the models.
     method: Name of the attribution method.
     overlay: Whether the maps are laid over the images.
+    title: Of the figure; default: that they are maps of the method.
+    groups: Groups of the models, which colour the labels.
   """
   style.check_length('labels', labels, len(maps))
+  groups = [None] * len(maps) if groups is None else list(groups)
+  style.check_length('groups', groups, len(maps))
+  colors = style.group_colors(groups)
+  inks = [colors[group] if group else style.INK for group in groups]
   is_signed, image_width = _is_signed(maps), np.shape(images)[2]
   bands = np.array_split(np.arange(len(maps)), -(-len(maps) // _MAX_COLUMNS))
   mosaics = [
     _mosaic(map_panels(images, maps[band], overlay, is_signed), image_width)
     for band in bands
   ]
-  columns = len(bands[0]) + 1
-  width = min(1.6 * columns, max(10.2, 0.45 * columns))  # Inches, as all below.
-  inch = width / mosaics[0].shape[1]
-  longest = style.text_width(labels, 9)
-  is_upright = longest > width / columns
-  step = mosaics[0].shape[0] * inch + (longest if is_upright else 0.15) + 0.2
-  figure = style.new_figure(max(width, 5.2) + 0.4, 1.2 + len(bands) * step)
+  inch = min(_SIDE / image_width, _WIDEST / mosaics[0].shape[1])
+  texts = [_in_lines(label) for label in labels]
+  lines = [line for text in texts for line in text.split('\n')]
+  is_upright = style.text_width(lines, 9) > _SIDE
+  if is_upright:
+    texts, room = list(labels), style.text_width(labels, 9)
+  else:
+    room = 0.15 * max(text.count('\n') + 1 for text in texts)
+  step = mosaics[0].shape[0] * inch + room + 0.2
+  width = max(mosaics[0].shape[1] * inch, 5.2) + 0.4
+  top = 0.9 if any(groups) else 0.6
+  figure = style.new_figure(width, top + 0.65 + len(bands) * step)
   for number, (band, mosaic) in enumerate(zip(bands, mosaics, strict=True), 1):
     height, across = (side * inch for side in mosaic.shape[:2])
     bottom = 0.75 + (len(bands) - number) * step
     axes = style.add_axes(figure, 0.2, bottom, across, height)
     axes.imshow(mosaic, interpolation='antialiased')
     axes.set_axis_off()
-    shown = ['Image', *(labels[i] for i in band)]
+    shown = [('Image', style.INK), *((texts[i], inks[i]) for i in band)]
     _column_labels(axes, shown, image_width, is_upright)
-  style.title(figure, f'Attribution maps: {style.method_label(method)}', 0.2)
+  shown_title = title or f'Attribution maps: {style.method_label(method)}'
+  style.title(figure, shown_title, 0.2)
+  style.group_legend(figure, colors, 0.2)
   _map_caption(figure, is_signed, 0.2, overlay)
   style.save(figure, path)
+
+
+def _in_lines(label: str) -> str:
+  """Returns a label with a line for each word if it is wider than a panel."""
+  is_wide = style.text_width([label], 9) > _SIDE
+  return label.replace(' ', '\n') if is_wide else label
 
 
 def _gap(width: int) -> int:
@@ -122,14 +145,15 @@ def _mosaic(panels: np.ndarray, image_width: int) -> np.ndarray:
 
 def _column_labels(
   axes: matplotlib.axes.Axes,
-  labels: Sequence[str],
+  labels: Sequence[tuple[str, str]],
   image_width: int,
   is_upright: bool,
 ) -> None:
   gap = _gap(image_width)
-  for i, label in enumerate(labels):
+  for i, (label, color) in enumerate(labels):
     x = i * (image_width + gap) + image_width / 2
     look = {'ha': 'center', 'va': 'bottom', 'rotation': 90 * is_upright}
+    look['color'] = color
     weight = 'normal' if i else 'bold'
     style.text(axes, x, -gap, label, 9, fontweight=weight, **look)
 

@@ -4,11 +4,17 @@ from collections.abc import Sequence
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.colors import FuncNorm
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 import numpy as np
 
 from experiments.figures import style
 from toolkit_basics import files
+
+# More models, and digits are smaller than 6 points in print, 6.5 inches wide.
+_MOST_WRITTEN = 12
+_TICKS = (1, 2, 5)  # Times powers of ten.
 
 
 def affinity_heat_map(
@@ -20,6 +26,10 @@ def affinity_heat_map(
   groups: Sequence[str | None] | None = None,
 ) -> None:
   """Draws an affinity matrix, its models in the order of a tree's leaves.
+
+  White is zero, red positive, blue negative. Colours go with the square root of
+  a value's magnitude, so that one pair of near twins does not make all others
+  look alike.
 
   Args:
     path: The PNG file.
@@ -46,11 +56,8 @@ def affinity_heat_map(
   _label_cells(axes, *shown, font)
 
   bar_axes = style.add_axes(figure, margin + side + 0.2, 0.55, 0.18, side)
-  bar = figure.colorbar(picture, cax=bar_axes)
-  bar.outline.set_visible(False)
-  bar.ax.tick_params(labelsize=9, length=3)
-  bar.set_label('Affinity', fontsize=10, labelpad=8)
-  if size <= 25:
+  _color_bar(figure, picture, bar_axes)
+  if size <= _MOST_WRITTEN:
     _annotate(axes, picture, min(10.0, side / size * 72 * 0.27))
   style.title(figure, title, 0.2)
   style.group_legend(figure, colors, 0.2)
@@ -63,8 +70,53 @@ def show_affinity(
   """Shows a matrix, its models in an order, its diagonal greyed out."""
   values = affinity[np.ix_(order, order)]
   values = np.ma.masked_array(values, np.eye(len(values)))
-  color_map = matplotlib.colormaps['viridis'].with_extremes(bad='#D9D9D9')
-  return axes.imshow(values, cmap=color_map, interpolation='nearest')
+  color_map = matplotlib.colormaps['RdBu_r'].with_extremes(bad='#D9D9D9')
+  largest = float(np.abs(values).max()) or 1.0
+  norm = FuncNorm((_root, _square), -largest, largest)
+  return axes.imshow(values, color_map, norm, interpolation='nearest')
+
+
+def _root(values: np.ndarray) -> np.ndarray:
+  return np.sign(values) * np.sqrt(np.abs(values))
+
+
+def _square(values: np.ndarray) -> np.ndarray:
+  return np.sign(values) * np.square(values)
+
+
+def scale_ticks(low: float, high: float, apart: float = 0.08) -> list[float]:
+  """Returns round values of a signed scale of square roots, zero among them.
+
+  Args:
+    low: Where the scale begins, at most 0.
+    high: Where it ends, at least 0.
+    apart: How far they are from each other, of the scale's length.
+  """
+  ends = _root(np.array([low, high]))
+  length = float(np.ptp(ends)) or 1.0
+  chosen = [0.0]
+  exponents = range(0, -7, -1)
+  for size in (t * 10.0**e for e in exponents for t in reversed(_TICKS)):
+    for value in (size, -size):
+      places = _root(np.array([value, *chosen]))
+      is_clear = np.abs(places[1:] - places[0]).min() >= apart * length
+      if low <= value <= high and is_clear:
+        chosen.append(value)
+  return sorted(chosen)
+
+
+def _color_bar(figure: Figure, picture: AxesImage, axes: Axes) -> None:
+  """Draws the part of the scale that the values use, and zero."""
+  values = picture.get_array()
+  low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+  bar = figure.colorbar(picture, cax=axes)
+  ticks = scale_ticks(low, high)
+  bar.set_ticks(ticks, labels=[f'{t:g}'.replace('-', '−') for t in ticks])
+  bar.minorticks_off()
+  axes.set_ylim(low, high)
+  bar.outline.set_visible(False)
+  axes.tick_params(labelsize=9, length=3)
+  bar.set_label('Affinity', fontsize=10, labelpad=8)
 
 
 def _label_cells(

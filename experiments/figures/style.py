@@ -17,6 +17,7 @@ from toolkit_basics import files
 BASELINES = {  # Name: label, line style; from the weakest to the strongest.
   'random': ('Random', (0, (1, 2))),
   'groups': ('Groups only', (0, (2, 1.5))),
+  'other_targets': ('Other targets', (0, (3, 1.5, 1, 1.5, 1, 1.5))),
   'constant_ranking': ('Constant ranking', (0, (5, 2))),
   'symmetrised_oracle': ('Symmetrised oracle', (0, (6, 1.5, 1, 1.5))),
   'oracle': ('Oracle', '-'),
@@ -47,6 +48,20 @@ _METHOD_LABELS = {
   'dds': 'DDS',
   'depara_edge': 'DEPARA, edges',
   'depara': 'DEPARA',
+  'gradient': 'Gradient',
+  'attribution_kernel': 'Attribution kernel',
+  'attribution_span': 'Span energy',
+  'decodability': 'Decodability',
+  'spade': 'SPADE',
+}
+# What may be done to maps before they are compared.
+_TREATMENTS = {
+  'absolute': 'absolute values',
+  'root': 'square roots',
+  'grey': 'mean of channels',
+  'pooled': 'pooled to 32 x 32',
+  'centred': 'less its mean',
+  'common_removed': 'less the mean map of all networks',
 }
 CURVE_COLORS = (  # Okabe and Ito's, without black and yellow; and four more.
   '#D55E00', '#0072B2', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#5D3A9B',
@@ -70,10 +85,27 @@ def group_colors(groups: Iterable[str | None]) -> dict[str | None, str]:
 
 
 def method_label(name: str) -> str:
-  """Returns the name of a method or baseline as it is printed in a figure."""
-  if name in BASELINES:
-    return BASELINES[name][0]
-  return _METHOD_LABELS.get(name, name)
+  """Returns the name of a method or baseline as it is printed in a figure.
+
+  Args:
+    name: Also with what was done to the maps, such as
+      `elrp@absolute+pooled@common_removed`.
+  """
+  method, *treatments = name.split('@')
+  if method in BASELINES:
+    return BASELINES[method][0]
+  label = _METHOD_LABELS.get(method, method)
+  said = [
+    _TREATMENTS.get(step, step)
+    for treatment in treatments
+    for step in treatment.split('+')
+  ]
+  return f'{label} ({", ".join(said)})' if said else label
+
+
+def group_label(group: str) -> str:
+  """Returns the name of a group as it is printed in a figure."""
+  return group.upper() if group in ('2d', '3d') else group
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -192,7 +224,7 @@ def group_legend(
   ncols = min(len(named), 6)
   texts = legend(figure, handles, unsaid, left, ncols=ncols, **room).get_texts()
   for text, (group, color) in zip(texts, named.items(), strict=True):
-    text.set(text=group, color=color, parse_math=False)
+    text.set(text=group_label(group), color=color, parse_math=False)
 
 
 def check_length(what: str, values: Sequence, size: int) -> None:

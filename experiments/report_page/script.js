@@ -4,7 +4,7 @@ const names = data.names, size = names.length;
 const NS = 'http://www.w3.org/2000/svg';
 const state = {
   method: (data.methods.filter((m) => data.gallery[m]).pop() ?? data.methods.at(-1)), order: 'tree', kind: 'precision',
-  cell: Math.max(10, Math.min(30, Math.floor(560 / size))), at: null, image: 0, hidden: new Set(), k: 1,
+  cell: Math.max(10, Math.min(30, Math.floor(560 / size))), at: null, image: 0, large: 0, hidden: new Set(), k: 1,
 };
 const byId = (id) => document.getElementById(id);
 
@@ -20,10 +20,21 @@ function shape(tag, attributes = {}, text) {
   if (text !== undefined) element.textContent = text;
   return element;
 }
+const signed = (text) => String(text).replace('-', '−');
 function number(value, digits = 3) {
   if (value === null || value === undefined) return '–';
-  if (value > 0 && value < 0.001 && digits === 3) return '<0.001';
-  return value.toFixed(digits).replace('-', '−');
+  return signed((value + 0).toFixed(digits)).replace(/^−(0\.0*)$/, '$1');
+}
+const pValue = (value) => (value !== null && value !== undefined && value < 0.001 ? '<0.001' : number(value));
+// An affinity: four decimals, or two digits that count.
+const affinityText = (value) => signed(value && Math.abs(value) < 0.001 ? +value.toPrecision(2) : value.toFixed(4));
+// Round values between two ends, and how many decimals they have.
+function ticks(low, high, count) {
+  const rough = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9)), values = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) values.push(i * step);
+  return values.map((value) => [value, number(value, digits)]);
 }
 function fill(table, header, rows, isBaseline = () => false) {
   table.replaceChildren(
@@ -35,27 +46,42 @@ function fill(table, header, rows, isBaseline = () => false) {
     })));
 }
 
-// Colours: viridis at nine places, as in the figures.
-const VIRIDIS = ['#440154', '#472d7b', '#3b528b', '#2c728e', '#21918c', '#28ae80', '#5ec962', '#addc30', '#fde725']
-  .map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
-function viridis(share) {
-  const place = Math.max(0, Math.min(1, share)) * (VIRIDIS.length - 1);
-  const low = Math.min(Math.floor(place), VIRIDIS.length - 2), rest = place - low;
-  const mix = VIRIDIS[low].map((value, i) => Math.round(value + rest * (VIRIDIS[low + 1][i] - value)));
+// Colours of affinities, as in the figures: white is zero, and roots of magnitudes are shown.
+const RED_BLUE = ['#053061', '#2166ac', '#4393c3', '#92c5de', '#d1e5f0', '#f7f7f7', '#fddbc7', '#f4a582', '#d6604d',
+  '#b2182b', '#67001f'].map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+const root = (value) => Math.sign(value) * Math.sqrt(Math.abs(value));
+function signedColor(value, largest) {
+  const place = Math.max(0, Math.min(1, (1 + root(value / largest)) / 2)) * (RED_BLUE.length - 1);
+  const low = Math.min(Math.floor(place), RED_BLUE.length - 2), rest = place - low;
+  const mix = RED_BLUE[low].map((channel, i) => Math.round(channel + rest * (RED_BLUE[low + 1][i] - channel)));
   return `rgb(${mix.join(',')})`;
 }
 const readable = (color) => `color-mix(in srgb, ${color} var(--group-share), white)`;
 const groupColor = (i) => data.groups[i] in data.group_colors ? readable(data.group_colors[data.groups[i]]) : 'var(--ink)';
 const room = (id, least, most) => Math.max(least, Math.min(most, byId(id).clientWidth || most));
 
+// The answer, in words.
+function drawAnswer() {
+  const answer = data.answer;
+  byId('answer-section').hidden = !answer;
+  if (!answer) return;
+  byId('answer').replaceChildren(...answer.paragraphs.map((text, i) => node('p', i ? {} : {class: 'first'}, text)));
+  const [header, ...rows] = answer.table;
+  byId('answer-table').parentElement.hidden = !rows.length;
+  const cell = (value) => typeof value === 'string' || Number.isInteger(value) ? String(value) : number(value);
+  if (rows.length) fill(byId('answer-table'), header.map(cell), rows.map((row) => row.map(cell)));
+  byId('answer-note').textContent = answer.note;
+}
+
 function drawSummary() {
   const [header, ...rows] = data.summary;
   if (!rows.length) {
-    byId('summary-note').textContent = 'The bank has no oracle: there is nothing to compare the rankings with.';
-    byId('curves-section').hidden = true;
+    byId('summary-note').textContent = 'The bank has no oracle: transfers were not measured, so there is nothing to ' +
+      'compare the rankings with.';
     return;
   }
-  fill(byId('summary'), header, rows.map(([name, ...values]) => [data.method_labels[name] || name, ...values.map((v) => number(v))]),
+  const cell = (value, i) => (header[i + 1].startsWith('p') ? pValue : number)(value);
+  fill(byId('summary'), header, rows.map(([name, ...values]) => [data.method_labels[name] || name, ...values.map(cell)]),
     (label) => !data.methods.some((m) => data.method_labels[m] === label));
   byId('summary-note').textContent = `${data.num_targets} targets: a difference of one hit in P@5 is ${number(1 / (5 * data.num_targets))}.`;
 }
@@ -89,14 +115,18 @@ function drawCurves() {
       svg.append(shape('polygon', {points: [...points(high), ...points(low).reverse()].join(' '), fill: style.color, opacity: 0.16}));
     }
     svg.append(shape('polyline', {points: points(curve[state.kind]).join(' '), fill: 'none', stroke: style.color,
-      'stroke-width': style.width, 'stroke-dasharray': style.dashes}));
+      'stroke-width': style.width, 'stroke-dasharray': style.dashes, 'stroke-dashoffset': -style.shift}));
   }
   byId('curves').replaceChildren(svg);
+  const striped = names.filter((name) => data.methods.includes(name) && data.curve_styles[name].dashes);
+  byId('curves-note').textContent = (striped.length ?
+    `Striped curves coincide: ${striped.map((name) => data.method_labels[name]).join(', ')}. ` : '') +
+    'Bands are 95 % intervals over resamplings of the images.';
   const rows = names.map((name) => {
     const curve = data.curves[name], i = state.k - 1;
     const band = curve.precision_low ? `${number(curve.precision_low[i])} – ${number(curve.precision_high[i])}` : '–';
     return [data.method_labels[name] || name, number(curve.precision[i]), band, number(curve.recall[i]),
-      curve.p_value ? number(curve.p_value[i]) : '–'];
+      curve.p_value ? pValue(curve.p_value[i]) : '–'];
   });
   fill(byId('at-k'), ['at this K', 'P@K', '95 % over images', 'R@K', 'p-value'], rows,
     (label) => !data.methods.some((m) => data.method_labels[m] === label));
@@ -105,7 +135,9 @@ function drawCurves() {
 function drawLegend() {
   byId('curve-legend').replaceChildren(...Object.keys(data.curves).map((name) => {
     const style = data.curve_styles[name];
-    const key = node('span', {class: 'key', style: `border-color:${style.color};border-top-style:${style.dashes ? 'dashed' : 'solid'}`});
+    const key = shape('svg', {class: 'key', width: 44, height: 8, 'aria-hidden': true});
+    key.append(shape('line', {x1: 0, x2: 44, y1: 4, y2: 4, stroke: style.color, 'stroke-width': style.width * 1.3,
+      'stroke-dasharray': style.dashes, 'stroke-dashoffset': -style.shift}));
     const button = node('button', {type: 'button', 'aria-pressed': !state.hidden.has(name)}, key, data.method_labels[name] || name);
     button.addEventListener('click', () => {
       if (!state.hidden.delete(name)) state.hidden.add(name);
@@ -128,7 +160,7 @@ function drawAffinity() {
   const matrix = data.affinities[state.method], rows = order(), cell = state.cell;
   const values = [];
   for (let i = 0; i < size; i++) for (let j = 0; j < size; j++) if (i !== j) values.push(matrix[i][j]);
-  const low = Math.min(...values), span = Math.max(...values) - low || 1;
+  const low = Math.min(0, ...values), high = Math.max(0, ...values), largest = Math.max(-low, high) || 1;
   const font = Math.max(7, Math.min(13, cell * 0.62));
   const margin = 8 + font * 0.58 * Math.max(...data.labels.map((label) => label.length));
   const side = margin + size * cell + 4;
@@ -140,7 +172,7 @@ function drawAffinity() {
     svg.append(shape('text', {x: margin - 5, y: middle + font * 0.35, 'text-anchor': 'end', style}, data.labels[i]),
       shape('text', {x: 0, y: 0, transform: `translate(${middle + font * 0.35},${margin - 5}) rotate(-90)`, style}, data.labels[i]));
     rows.forEach((j, c) => {
-      const color = i === j ? 'var(--diagonal)' : viridis((matrix[i][j] - low) / span);
+      const color = i === j ? 'var(--diagonal)' : signedColor(matrix[i][j], largest);
       svg.append(shape('rect', {x: margin + c * cell, y: margin + r * cell, width: cell - 1, height: cell - 1,
         fill: color, 'data-r': r, 'data-c': c}));
     });
@@ -150,7 +182,7 @@ function drawAffinity() {
     for (const rect of svg.querySelectorAll('rect.chosen')) rect.classList.remove('chosen');
     svg.querySelector(`rect[data-r="${r}"][data-c="${c}"]`).classList.add('chosen');
     const [i, j] = [rows[r], rows[c]];
-    byId('affinity-readout').textContent = `${data.labels[i]} – ${data.labels[j]}: ${matrix[i][j].toFixed(4).replace('-', '−')}`;
+    byId('affinity-readout').textContent = `${data.labels[i]} – ${data.labels[j]}: ${affinityText(matrix[i][j])}`;
   };
   svg.addEventListener('pointerover', (event) => {
     if (event.target.dataset.r !== undefined) choose(+event.target.dataset.r, +event.target.dataset.c);
@@ -166,9 +198,28 @@ function drawAffinity() {
   byId('affinity').replaceChildren(svg);
   byId('affinity-readout').textContent = 'Point at a cell, or move with the arrow keys.';
   state.at = null;
-  const stops = Array.from({length: 9}, (_, i) => viridis(i / 8)).join(',');
-  byId('affinity-scale').replaceChildren(`${low.toFixed(3).replace('-', '−')}`,
-    node('i', {style: `background:linear-gradient(90deg,${stops})`}), (low + span).toFixed(3), node('span', {}, '(the diagonal, 1, is grey)'));
+  drawScale(low, high, largest);
+}
+function drawScale(low, high, largest) {
+  const width = 280, left = 24, ends = [root(low), root(high)];
+  const x = (value) => left + width * (root(value) - ends[0]) / (ends[1] - ends[0] || 1);
+  const svg = shape('svg', {width: width + 2 * left, height: 34, role: 'img',
+    'aria-label': `Colours from ${affinityText(low)} to ${affinityText(high)}; white is zero`});
+  for (let i = 0; i < 70; i++) {
+    const place = ends[0] + (i + 0.5) / 70 * (ends[1] - ends[0]);
+    svg.append(shape('rect', {x: left + width * i / 70, y: 2, width: width / 70 + 0.5, height: 12,
+      fill: signedColor(Math.sign(place) * place * place, largest)}));
+  }
+  const shown = [0], sizes = [];
+  for (let power = 1; power > 1e-7; power /= 10) sizes.push(5 * power, 2 * power, power);
+  for (const value of sizes.flatMap((one) => [one, -one])) {
+    if (value < low || value > high) continue;
+    if (shown.every((other) => Math.abs(x(value) - x(other)) > 40)) shown.push(value);
+  }
+  for (const value of shown) {
+    svg.append(shape('text', {x: x(value), y: 30, 'text-anchor': 'middle'}, signed(+value.toPrecision(1))));
+  }
+  byId('affinity-scale').replaceChildren(svg);
 }
 
 // Sources of a target.
@@ -176,7 +227,7 @@ function drawSources() {
   const i = names.indexOf(byId('target').value), row = data.affinities[state.method][i];
   const relevant = (data.relevant || {})[names[i]] || [];
   byId('sources').replaceChildren(...data.rankings[state.method][names[i]].map((name) => {
-    const j = names.indexOf(name), item = node('li', {}, `${data.labels[j]} `, node('span', {class: 'note'}, row[j].toFixed(4).replace('-', '−')));
+    const j = names.indexOf(name), item = node('li', {}, `${data.labels[j]} `, node('span', {class: 'note'}, affinityText(row[j])));
     if (relevant.includes(name)) { item.className = 'relevant'; item.append(' ✓'); }
     return item;
   }));
@@ -187,7 +238,7 @@ function drawSources() {
 // Tree.
 function drawTree() {
   const tree = data.trees[state.method], rowHeight = 24, top = 6;
-  const width = room('tree', 420, 900), labelWidth = 12 + 7.2 * Math.max(...data.labels.map((label) => label.length));
+  const width = room('tree', 330, 900), labelWidth = 12 + 7.2 * Math.max(...data.labels.map((label) => label.length));
   const heights = tree.linkage.map((join) => join[2]);
   const lowest = Math.min(...heights), highest = Math.max(...heights), spread = highest - lowest || 0.1;
   const start = Math.max(lowest - 0.12 * spread, Math.min(0, lowest)), stop = highest + 0.05 * spread;
@@ -207,7 +258,7 @@ function drawTree() {
     for (const child of [left, right]) {
       const line = shape('polyline', {fill: 'none', stroke: color(group[child]), 'stroke-width': 2,
         points: `${x(height[child])},${y(row[child])} ${x(joined)},${y(row[child])} ${x(joined)},${y(row[parent])}`});
-      line.append(shape('title', {}, `joined at ${joined.toFixed(4)}`));
+      line.append(shape('title', {}, `joined at ${number(joined, 4)}`));
       svg.append(line);
     }
   });
@@ -215,9 +266,8 @@ function drawTree() {
     svg.append(shape('circle', {cx: x(start), cy: y(r), r: 4, fill: groupColor(i)}),
       shape('text', {x: x(start) + 9, y: y(r) + 4, style: `fill:${groupColor(i)};font-size:13px`}, data.labels[i]));
   });
-  for (let tick = 0; tick <= 4; tick++) {
-    const value = start + (stop - start) * tick / 4;
-    svg.append(shape('text', {x: x(value), y: top + rowHeight * size + 16, 'text-anchor': 'middle'}, value.toFixed(3)));
+  for (const [value, text] of ticks(start, stop, 5)) {
+    svg.append(shape('text', {class: 'tick', x: x(value), y: top + rowHeight * size + 16, 'text-anchor': 'middle'}, text));
   }
   svg.append(shape('text', {x: x((start + stop) / 2), y: top + rowHeight * size + 32, 'text-anchor': 'middle'}, data.tree_axis));
   byId('tree').replaceChildren(svg);
@@ -225,27 +275,67 @@ function drawTree() {
 
 // Maps.
 function drawMaps() {
-  const strips = data.gallery[state.method];
-  byId('maps-section').hidden = !strips || !strips.length;
+  const strips = data.gallery[state.method] || [];
+  byId('maps-section').hidden = !strips.length;
   if (byId('maps-section').hidden) return;
-  const panels = size + 1;
   byId('image-value').textContent = `${state.image + 1} of ${strips.length}`;
   byId('maps').replaceChildren(...['Image', ...data.labels].map((label, i) => {
-    const panel = node('div', {class: 'panel', role: 'img', 'aria-label':
-      i ? `Map of ${label}, image ${state.image + 1}` : `Probe image ${state.image + 1}`});
-    panel.style.backgroundImage = `url(${strips[state.image]})`;
-    panel.style.backgroundSize = `${panels * 100}% 100%`;
-    panel.style.backgroundPosition = `${panels > 1 ? 100 * i / (panels - 1) : 0}% 0`;
+    const panel = node('button', {type: 'button', class: 'panel', 'aria-label': i
+      ? `Map of ${label}, image ${state.image + 1}: enlarge` : `Probe image ${state.image + 1}: enlarge`});
+    place(panel, i);
+    panel.addEventListener('click', () => { state.large = i; drawLarge(); byId('large').showModal(); });
     const caption = node('figcaption', {}, label);
     if (i) caption.style.color = groupColor(i - 1);
     return node('figure', {}, panel, caption);
   }));
 }
+// Shows the i-th panel of the image's strip as the background of an element.
+function place(element, i) {
+  element.style.backgroundImage = `url(${data.gallery[state.method][state.image]})`;
+  element.style.backgroundSize = `${(size + 1) * 100}% 100%`;
+  element.style.backgroundPosition = `${size ? 100 * i / size : 0}% 0`;
+}
+function drawLarge() {
+  const view = document.querySelector('[name=view]:checked').value, i = state.large;
+  const label = i ? `${data.labels[i - 1]}, ${data.method_labels[state.method]}` : 'Image';
+  byId('large-title').textContent = `${label}: image ${state.image + 1} of ${data.gallery[state.method].length}`;
+  const layers = [];
+  if (view !== 'map' || !i) layers.push([0, view === 'overlay' && i ? 'grey' : '']);
+  if (view !== 'image' && i) {
+    layers.push([i, view === 'map' ? '' : data.signed.includes(state.method) ? 'multiply' : 'screen']);
+  }
+  byId('large-picture').replaceChildren(...layers.map(([panel, look]) => {
+    const layer = node('div', {class: `layer ${look}`});
+    place(layer, panel);
+    return layer;
+  }));
+  byId('large-picture').setAttribute('aria-label', byId('large-title').textContent);
+}
+function drawGroups() {
+  const known = Object.entries(data.group_colors).map(([group, color]) => [data.group_labels[group], readable(color)]);
+  if (known.length && data.groups.some((group) => !group)) known.push(['no group', 'var(--ink)']);
+  for (const place of document.querySelectorAll('.groups')) {
+    place.hidden = !known.length;
+    place.replaceChildren('Groups: ', ...known.map(([text, color]) =>
+      node('span', {style: `color:${color}`}, node('i', {style: `background:${color}`}), text)));
+  }
+}
+const KINDS = {tables: 'tables and settings', affinity: 'affinity of each pair', distance: 'distance, 1 / affinity',
+  ranking: 'sources of each target', tree: 'trees, also as Newick', figures: 'figures for print'};
+function drawFiles() {
+  const kinds = Object.entries(data.files);
+  byId('files-section').hidden = !kinds.length;
+  const links = (names) => node('span', {}, ...names.flatMap((name) =>
+    [node('a', {href: name.split('/').map(encodeURIComponent).join('/')}, name.split('/').at(-1)), ' ']));
+  fill(byId('files'), ['Folder', 'Files'], kinds.map(([kind, names]) => [KINDS[kind] || kind, links(names)]));
+}
 
-function drawAll() { drawAffinity(); drawSources(); drawTree(); drawMaps(); }
+function drawAll() {
+  drawMaps();
+  if (data.methods.length) { drawAffinity(); drawSources(); drawTree(); }
+}
 
 byId('lead').textContent = data.lead;
-byId('footer').textContent = data.footer;
 for (const method of data.methods) {
   const input = node('input', {type: 'radio', name: 'method', value: method});
   input.checked = method === state.method;
@@ -261,7 +351,10 @@ for (const input of document.querySelectorAll('input[name=order]')) {
 for (const [id, factor] of [['zoom-in', 1.3], ['zoom-out', 1 / 1.3]]) {
   byId(id).addEventListener('click', () => { state.cell = Math.max(4, Math.min(80, state.cell * factor)); drawAffinity(); });
 }
-for (const name of Object.keys(data.rankings[state.method])) {
+const known = {affinity: data.methods.length, curves: data.summary.length > 1};
+for (const part of document.querySelectorAll('[data-needs]')) part.hidden = !known[part.dataset.needs];
+byId('methods').hidden = data.methods.length < 2;
+for (const name of Object.keys(data.rankings[state.method] || {})) {
   byId('target').append(node('option', {value: name}, data.labels[names.indexOf(name)]));
 }
 byId('target').addEventListener('change', drawSources);
@@ -271,7 +364,13 @@ byId('k').addEventListener('input', () => { state.k = +byId('k').value; drawCurv
 const gallery = data.gallery[state.method] || [];
 byId('image').max = Math.max(0, gallery.length - 1);
 byId('image').addEventListener('input', () => { state.image = +byId('image').value; drawMaps(); });
+byId('settings-section').hidden = !Object.keys(data.settings).length;
 fill(byId('settings'), ['Setting', 'Value'], Object.entries(data.settings).map(([key, value]) => [key, String(value)]));
+for (const input of document.querySelectorAll('input[name=view]')) input.addEventListener('change', drawLarge);
+for (const [id, step] of [['large-previous', size], ['large-next', 1]]) {
+  byId(id).addEventListener('click', () => { state.large = (state.large - 1 + step + size) % size + 1; drawLarge(); });
+}
+byId('large-close').addEventListener('click', () => byId('large').close());
 let wait;
-window.addEventListener('resize', () => { clearTimeout(wait); wait = setTimeout(() => { drawCurves(); drawTree(); }, 120); });
-drawSummary(); drawLegend(); drawCurves(); drawAll();
+window.addEventListener('resize', () => { clearTimeout(wait); wait = setTimeout(() => { drawCurves(); if (data.methods.length) drawTree(); }, 120); });
+drawAnswer(); drawSummary(); drawGroups(); drawFiles(); drawLegend(); drawCurves(); drawAll();

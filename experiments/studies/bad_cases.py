@@ -33,7 +33,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     precision[method] = [row[2] for row in found]
   header += _SPREAD_HEADER if spread else []
   results.table('targets.csv', header, rows)
-  labels = {e.name: e.label for e in study.bank.encoders}
+  labels = dict(zip(study.bank.names, study.labels, strict=True))
   results.draw(
     'targets.png',
     figures.bars,

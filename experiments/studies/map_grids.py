@@ -26,7 +26,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
       images = run.probe.images[shown]
       for suffix, overlay in (('', False), ('_overlay', True)):
         path = f'{stem}_{method}{suffix}.png'
-        shown = images, maps, study.labels, method, overlay
+        shown = images, maps, study.labels, method, overlay, study.groups
         results.draw(path, figures.map_grid, *shown)
       for name, values in zip(run.names, maps, strict=True):
         share = np.abs(values).sum(axis=-1).reshape(len(values), -1)

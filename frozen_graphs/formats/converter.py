@@ -1,7 +1,7 @@
 """What readers of files share whose operations are converted one by one."""
 
 import abc
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 import contextlib
 import importlib
 import types
@@ -110,6 +110,16 @@ class Converter(abc.ABC, Generic[Key]):
       with self._named.graph.as_default():
         self._named.output(*self._output(key))
     return FrozenNetwork(*self._named.finish(), source)
+
+  def _missing(
+    self, what: str, name: str, known: Iterable[str], outputs: Sequence[str]
+  ) -> GraphError:
+    """Returns the error that says that nothing is called so, and what is."""
+    like = tensors.alike(name, filter(None, (*known, *self._names)))
+    return GraphError(
+      f'it has no {what} {name!r}.{tensors.closest(like)} It ends in '
+      f'{", ".join(outputs[:5])}.'
+    )
 
   def _named_operation(self, number: int):
     """Within it, nodes belong to an operation; see `NamedGraph.operation`."""

@@ -38,7 +38,7 @@ _LATE = {'h5py', 'onnx', 'sklearn', 'tf_keras', 'tflite'}
 _HAVE_FLAGS = ('toolkit_basics.cli',)
 
 # What may be called at import: that makes entries of tables, or imports.
-_HARMLESS = ('register', 'import_module', 'filterwarnings')
+_HARMLESS = ('register', 'import_module', 'filterwarnings', 'quieten')
 
 
 def allowed(package: str) -> set[str]:

@@ -30,6 +30,13 @@ def _model(name, filters=4, seed=0):
 
 
 class NamesTest(absltest.TestCase):
+  def test_small_affinities_are_shown_as_numbers(self):
+    ranking = at.Ranking('a', 'elrp', ('b', 'c'), (0.00012346, -0.0000321))
+    _, _, *rows = repr(ranking).splitlines()
+    self.assertEqual(
+      [row.split()[-1] for row in rows], ['0.0001235', '-3.21e-05']
+    )
+
   def test_public_names_are_these(self):
     self.assertEqual(
       at.__all__,
@@ -151,7 +158,7 @@ class FaceTest(absltest.TestCase):
   def test_errors_speak_of_arguments(self):
     for arguments, message in (
       ({'representation': 'last', 'preprocessing': ''}, 'preprocessing is not'),
-      ({'representation': 'no', 'preprocessing': _T}, "no tensor 'no'"),
+      ({'representation': 'no', 'preprocessing': _T}, "or layer 'no'"),
       ({'representation': 'last', 'preprocessing': 'x('}, "'x\\('|x\\("),
     ):
       with self.assertRaisesRegex(ValueError, message) as caught:

@@ -13,7 +13,9 @@ from matplotlib.text import Text
 import numpy as np
 
 from experiments import figures
+from experiments.figures import matrices
 from taskonomy_models import tasks
+from transferability import map_transforms
 from transferability.clustering import task_similarity_tree
 from transferability.ranking import PrecisionRecall
 
@@ -235,13 +237,35 @@ class MapGridTest(FiguresTestCase):
     )
     self.assert_nothing_is_cut_off(figure)
     height, width = cv2.imread(str(self.path)).shape[:2]
-    self.assertBetween(width, 1400, 1700)
-    self.assertLess(height, width)
+    self.assertBetween(width, 1600, 1850)
+    self.assertLess(height, 2400)
     renderer = figure.canvas.get_renderer()
-    boxes = [t.get_window_extent(renderer) for t in figure.axes[0].texts]
-    self.assertLen(boxes, 21)
-    for left, right in zip(boxes, boxes[1:], strict=False):
-      self.assertLess(left.x1, right.x0)
+    for axes in figure.axes[:2]:
+      boxes = [t.get_window_extent(renderer) for t in axes.texts]
+      self.assertLen(boxes, 11)
+      for left, right in zip(boxes, boxes[1:], strict=False):
+        self.assertLess(left.x1, right.x0)
+
+  def test_a_panel_is_large_enough_to_see(self):
+    figure = self.draw(
+      figures.map_grid, _images(5), _maps(20, 5), ['x'] * 20, 'elrp'
+    )
+    across = figure.axes[0].get_position().width * figure.get_size_inches()[0]
+    self.assertGreater(across / 11, 0.95)
+
+  def test_labels_have_the_colors_of_their_groups(self):
+    groups = ['2d', None, 'semantic']
+    figure = self.draw(
+      figures.map_grid, _images(), _maps(), 'abc', 'elrp', True, groups
+    )
+    ink = figure.axes[0].texts[0].get_color()
+    colors = [text.get_color() for text in figure.axes[0].texts]
+    two, semantic = (figures.GROUP_COLORS[g] for g in ('2d', 'semantic'))
+    self.assertEqual(colors, [ink, two, ink, semantic])
+    (legend,) = figure.legends
+    said = [text.get_text() for text in legend.get_texts()]
+    self.assertEqual(said, ['2D', 'semantic', 'no group'])
+    self.assert_nothing_is_cut_off(figure)
 
   def test_overlay_shows_the_image_where_a_map_says_nothing(self):
     images = _images(1)
@@ -259,7 +283,7 @@ class MapGridTest(FiguresTestCase):
     self.assertGreater(blue[2], blue[0] + 100)
 
   def test_many_models_are_drawn_in_bands_of_equal_size(self):
-    labels = [f'Network number {i}' for i in range(54)]
+    labels = [f'Network {i}' for i in range(54)]
     maps = np.zeros((54, 2, 12, 16, 3))
     maps[np.arange(54), :, 3, 4] = np.arange(1, 55)[:, None, None]
     maps[53] = -1
@@ -268,14 +292,14 @@ class MapGridTest(FiguresTestCase):
     *bands, _ = figure.axes  # The last one is the scale.
     shown = [[t.get_text() for t in axes.texts] for axes in bands]
     self.assertEqual(
-      shown, [['Image', *labels[i : i + 18]] for i in (0, 18, 36)]
+      shown, [['Image', *labels[i : i + 9]] for i in range(0, 54, 9)]
     )
     renderer = figure.canvas.get_renderer()
     self.assertGreater(
       bands[0].get_window_extent(renderer).y0,
       bands[1].texts[1].get_window_extent(renderer).y1,
     )
-    blue = bands[2].images[0].get_array()[5, -5]
+    blue = bands[-1].images[0].get_array()[5, -5]
     self.assertGreater(int(blue[2]), int(blue[0]) + 50)
 
   def test_caption_states_the_scale(self):
@@ -317,10 +341,45 @@ class AffinityHeatMapTest(FiguresTestCase):
       figures.affinity_heat_map, affinity, _LABELS, range(5), 'Title'
     )
     picture = figure.axes[0].images[0]
-    others = affinity[~np.eye(5, dtype=bool)]
-    self.assertAlmostEqual(picture.norm.vmin, others.min())
-    self.assertAlmostEqual(picture.norm.vmax, others.max())
+    largest = np.abs(affinity[~np.eye(5, dtype=bool)]).max()
+    self.assertAlmostEqual(picture.norm.vmin, -largest)
+    self.assertAlmostEqual(picture.norm.vmax, largest)
     self.assertTrue(np.ma.getmaskarray(picture.get_array()).diagonal().all())
+
+  def test_zero_is_white_and_has_a_tick(self):
+    figure = self.draw(
+      figures.affinity_heat_map, _affinity(), _LABELS, range(5), 'Title'
+    )
+    axes, bar = figure.axes
+    picture = axes.images[0]
+    self.assertGreater(min(picture.cmap(picture.norm(0.0))), 0.95)
+    red, _, blue, _ = picture.cmap(picture.norm(0.1))
+    self.assertGreater(red, blue)
+    self.assertIn('0', [text.get_text() for text in bar.get_yticklabels()])
+    others = _affinity()[~np.eye(5, dtype=bool)]
+    self.assertEqual(bar.get_ylim(), (others.min(), others.max()))
+
+  def test_one_large_pair_does_not_make_the_others_look_alike(self):
+    affinity = np.eye(4)
+    for i, j, value in ((0, 1, 0.9), (0, 2, 0.02), (1, 2, 0.05), (2, 3, 0.1)):
+      affinity[i, j] = affinity[j, i] = value
+    figure = self.draw(
+      figures.affinity_heat_map, affinity, _LABELS[:4], range(4), 'Title'
+    )
+    picture = figure.axes[0].images[0]
+    colors = picture.cmap(picture.norm(np.array([0.0, 0.02, 0.05, 0.1, 0.9])))
+    steps = np.abs(np.diff(colors, axis=0)).max(axis=1)
+    self.assertGreater(steps.min(), 0.04)
+
+  @parameterized.parameters((-0.1, 0.72), (0.0, 0.003), (-1.0, 0.0), (0.0, 0.0))
+  def test_ticks_of_the_scale_are_round_and_zero_is_one(self, low, high):
+    ticks = matrices.scale_ticks(low, high)
+    self.assertIn(0, ticks)
+    self.assertLessEqual(len(ticks), 13)
+    for tick in ticks:
+      self.assertBetween(tick, low, high)
+      self.assertIn(f'{abs(tick):.0e}'[0], '0125')
+    self.assertGreaterEqual(len(ticks), 3 if high > low else 1)
 
   def test_cells_show_small_values_in_a_unit_that_is_given(self):
     affinity = np.full((3, 3), -0.00234)
@@ -348,9 +407,9 @@ class AffinityHeatMapTest(FiguresTestCase):
   def test_values_of_many_models_are_not_written(self):
     figure = self.draw(
       figures.affinity_heat_map,
-      _affinity(size=26),
-      [f'Model {i}' for i in range(26)],
-      range(26),
+      _affinity(size=13),
+      [f'Model {i}' for i in range(13)],
+      range(13),
       'Title',
     )
     self.assertEmpty(figure.axes[0].texts)
@@ -414,6 +473,29 @@ class CurvesTest(FiguresTestCase):
     looks = {(line.get_color(), line.get_marker()) for line in lines}
     self.assertLen(looks, 20)
     self.assertEqual({line.get_linestyle() for line in lines}, {'-'})
+    self.assertLen({line.get_linewidth() for line in lines}, 1)
+
+  def test_curves_that_coincide_are_striped_and_both_are_seen(self):
+    table = _table('elrp', 'saliency', 'rsa')
+    table['cka'] = table['elrp']
+    figure = self.draw(figures.precision_recall_curves, table, 'precision')
+    axes = figure.axes[0]
+    lines = dict(zip(table, axes.get_lines(), strict=True))
+    for name in ('saliency', 'rsa'):
+      self.assertEqual(lines[name].get_linestyle(), '-')
+    (shift, one), (other_shift, two) = (
+      lines[name]._unscaled_dash_pattern for name in ('elrp', 'cka')
+    )
+    self.assertEqual(one, two)
+    self.assertEqual(other_shift - shift, one[0])  # Side by side.
+    title = axes.get_legend().get_title().get_text()
+    self.assertEqual(title, 'Striped: curves that coincide')
+    look = figures.curve_styles({n: c.precision for n, c in table.items()})
+    self.assertEqual(look['elrp']['dashes'], look['cka']['dashes'])
+    self.assertNotEqual(look['elrp']['shift'], look['cka']['shift'])
+    self.assertEqual(look['saliency']['dashes'], '')
+    self.assertLen({one['width'] for one in look.values()}, 1)
+    self.assert_nothing_is_cut_off(figure)
 
   def test_baselines_are_thin_and_grey_and_all_look_different(self):
     table = _table('elrp', *figures.BASELINES)
@@ -422,7 +504,7 @@ class CurvesTest(FiguresTestCase):
       .axes[0]
       .get_lines()
     )
-    self.assertLen(baselines, 5)
+    self.assertLen(baselines, 6)
     for line in baselines:
       red, green, blue = (
         to_hex(line.get_color())[i : i + 2] for i in (1, 3, 5)
@@ -431,7 +513,7 @@ class CurvesTest(FiguresTestCase):
       self.assertLess(line.get_linewidth(), method.get_linewidth())
     # Matplotlib gives no dashes back but those of a line that is drawn.
     dashes = {str(line._unscaled_dash_pattern) for line in baselines}
-    self.assertLen(dashes, 5)
+    self.assertLen(dashes, 6)
 
   def test_another_table_is_another_picture(self):
     contents = set()
@@ -448,6 +530,39 @@ class CurvesTest(FiguresTestCase):
       figures.precision_recall_curves(self.path, {}, 'recall')
 
 
+class BarsTest(FiguresTestCase):
+  def test_on_a_log_scale_values_are_points_and_must_be_positive(self):
+    seconds = {'measured': [0.003, 12.0, 400.0]}
+    figure = self.draw(
+      figures.bars, 'abc', seconds, 'Title', 'Seconds', log_scale=True
+    )
+    axes = figure.axes[0]
+    self.assertEmpty(axes.patches)
+    self.assertEqual(axes.get_xscale(), 'log')
+    self.assertEqual(list(axes.lines[0].get_xdata()), seconds['measured'])
+    self.assert_nothing_is_cut_off(figure)
+    with self.assertRaisesRegex(ValueError, 'measured has values that are not'):
+      figures.bars(
+        self.path, 'ab', {'measured': [1, -2]}, '', '', log_scale=True
+      )
+
+
+class MethodLabelTest(absltest.TestCase):
+  def test_what_was_done_to_maps_is_said_in_words(self):
+    self.assertEqual(
+      figures.method_label('elrp@absolute+root+pooled@common_removed'),
+      'ε-LRP (absolute values, square roots, pooled to 32 x 32, less the mean '
+      'map of all networks)',
+    )
+    for step in map_transforms.steps():
+      self.assertNotIn(step, figures.method_label(f'elrp@{step}').split())
+
+  def test_names_of_methods_and_baselines_are_those_of_the_paper(self):
+    self.assertEqual(figures.method_label('elrp'), 'ε-LRP')
+    self.assertEqual(figures.method_label('oracle'), 'Oracle')
+    self.assertEqual(figures.method_label('mine'), 'mine')
+
+
 class TaskTreeTest(FiguresTestCase):
   def setUp(self):
     super().setUp()
@@ -458,7 +573,10 @@ class TaskTreeTest(FiguresTestCase):
     (legend,) = figure.legends
     self.assertEqual(
       {text.get_text(): text.get_color() for text in legend.get_texts()},
-      {group: figures.GROUP_COLORS[group] for group in set(_GROUPS)},
+      {
+        figures.group_label(group): figures.GROUP_COLORS[group]
+        for group in set(_GROUPS)
+      },
     )
     self.assertEqual(
       [to_hex(handle.get_color()) for handle in legend.legend_handles],

@@ -1,5 +1,6 @@
 """Tests of the page of a run, in a real browser where there is one."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -11,6 +12,7 @@ import numpy as np
 
 from experiments import evaluation as evaluations
 from experiments import report
+from experiments.report_answer import Answer
 from tests import browser_testing, testing
 from transferability.oracle import Oracle
 
@@ -45,7 +47,7 @@ def _evaluation(oracle=None):
   )
 
 
-def _write(path, oracle=None):
+def _write(path, oracle=None, **changes):
   maps = np.random.default_rng(0).normal(size=(len(_NAMES), 3, 16, 16, 3))
   shown = report.Shown(
     title='Six & more <networks>',
@@ -55,9 +57,9 @@ def _write(path, oracle=None):
     evaluation=_evaluation(oracle),
     images=testing.images(3),
     maps={'saliency': np.abs(maps), 'elrp': maps},
-    settings={'probe': '</table>', 'epsilon': 1e-4},
+    settings={'probe': '</table>', 'methods': ['a', 'b'], 'resume': False},
   )
-  report.write(path, shown)
+  report.write(path, dataclasses.replace(shown, **changes))
 
 
 def _oracle():
@@ -113,13 +115,23 @@ class PageTest(absltest.TestCase):
 
 @unittest.skipIf(browser_testing.missing(), browser_testing.missing())
 class BrowserTest(absltest.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    stack = contextlib.ExitStack()
+    cls.addClassCleanup(stack.close)
+    cls.driver = stack.enter_context(browser_testing.browser())
+
   def setUp(self):
     super().setUp()
     self.path = pathlib.Path(self.create_tempdir().full_path, 'report.html')
-    self.driver = self.enter_context(browser_testing.browser())
+    self.show_as(1200, 'light')
 
-  def open(self, oracle=None):
-    _write(self.path, oracle)
+  def show_as(self, width, scheme):
+    browser_testing.show_as(self.driver, width, scheme)
+
+  def open(self, oracle=None, **changes):
+    _write(self.path, oracle, **changes)
     browser_testing.open_page(self.driver, self.path)
 
   def js(self, script, *arguments):
@@ -133,6 +145,40 @@ class BrowserTest(absltest.TestCase):
   def tearDown(self):
     self.assertEmpty(browser_testing.console_errors(self.driver))
     super().tearDown()
+
+  def test_the_answer_stands_first(self):
+    answer = Answer(
+      ('Transfer from <b>Depth</b>.', 'Nothing is known for sure.'),
+      [('rank', 'network', 'score'), (1, 'Depth', 0.71234), (2, 'A', np.nan)],
+      'Scores are made up.',
+    )
+    self.open(_oracle(), answer=answer)
+    first = "return document.querySelector('main section:not([hidden])')"
+    self.assertEqual(
+      list(filter(None, self.js(f'{first}.innerText').splitlines())),
+      [
+        'The answer',
+        'Transfer from <b>Depth</b>.',
+        'Nothing is known for sure.',
+        'rank\tnetwork\tscore',
+        '1\tDepth\t0.712',
+        '2\tA\t–',
+        'Scores are made up.',
+      ],
+    )
+    self.open(_oracle())
+    self.assertEqual(
+      self.js(f'{first}.querySelector("h2").innerText'),
+      'Agreement with measured transfers',
+    )
+
+  def test_an_answer_may_be_all_there_is(self):
+    answer = Answer(['Transfer from Depth.'])
+    report.write(self.path, report.Shown('A page', 'Of one.', answer))
+    browser_testing.open_page(self.driver, self.path)
+    shown = "return [...document.querySelectorAll('h2')].filter("
+    shown += '(e) => e.offsetParent).map((e) => e.textContent)'
+    self.assertEqual(self.js(shown), ['The answer'])
 
   def test_pointing_at_a_cell_gives_pair_and_value(self):
     from selenium.webdriver import ActionChains
@@ -240,23 +286,160 @@ class BrowserTest(absltest.TestCase):
     self.js("document.getElementById('zoom-in').click()")
     self.assertGreater(self.js(width), before)
 
-  def test_without_an_oracle_there_are_no_curves(self):
+  def test_without_an_oracle_there_are_no_curves_and_no_word_of_them(self):
     self.open()
     self.assertTrue(
       self.js("return document.getElementById('curves-section').hidden")
     )
     self.assertIn('no oracle', self.text('#summary-note'))
+    self.assertNotIn('P@K', self.js('return document.body.innerText'))
+
+  def test_each_column_of_the_summary_is_explained(self):
+    self.open(_oracle())
+    self.js("document.querySelector('details').open = true")
+    columns = self.js(
+      "return [...document.querySelectorAll('#summary thead th')].map("
+      '(cell) => cell.textContent)'
+    )
+    explained = self.js(
+      "return [...document.querySelectorAll('dt')].map("
+      "(term) => term.textContent).join(', ')"
+    )
+    self.assertContainsSubset(['Spearman', 'Tree index'], columns)
+    for column in columns[1:]:
+      self.assertIn(re.sub('@[135]$', '@K', column), explained)
+
+  def test_groups_have_a_legend_in_their_colors(self):
+    groups = ['3d', '2d', None, '2d', 'semantic', 'my group']  # One inserted.
+    self.open(_oracle(), groups=groups)
+    for section in ('h-affinity', 'h-tree', 'h-maps'):
+      legend = self.js(
+        'return [...document.querySelectorAll('
+        '`section[aria-labelledby=${arguments[0]}] .groups span`)].map('
+        '(e) => [e.textContent, getComputedStyle(e).color])',
+        section,
+      )
+      said, colors = zip(*legend, strict=True)
+      self.assertEqual(
+        said, ('3D', '2D', 'semantic', 'my group', 'no group'), section
+      )
+      self.assertLen(set(colors), 5)
+
+  def test_every_curve_can_be_told_from_the_others(self):
+    oracle = _oracle()
+    evaluation = _evaluation(oracle)
+    scores = dict(evaluation.scores)
+    scores['saliency'] = scores['elrp']
+    self.open(evaluation=dataclasses.replace(evaluation, scores=scores))
+    for place in ('#curves polyline', '#curve-legend line'):
+      looks = self.js(
+        'return [...document.querySelectorAll(arguments[0])].map((line) => '
+        "['stroke', 'stroke-dasharray', 'stroke-dashoffset'].map("
+        '(name) => line.getAttribute(name)).join())',
+        place,
+      )
+      self.assertLen(looks, len(scores))
+      self.assertLen(set(looks), len(scores), place)
+      by_method = dict(zip(scores, looks, strict=True))
+      self.assertNotIn(',,', by_method['elrp'])  # It is striped.
+    self.assertIn('coincide: Saliency, ε-LRP', self.text('#curves-note'))
+
+  def test_ticks_of_the_tree_are_round(self):
+    self.open()
+    ticks = self.js(
+      "return [...document.querySelectorAll('#tree .tick')].map("
+      '(text) => text.textContent)'
+    )
+    steps = np.diff([float(tick.replace('−', '-')) for tick in ticks])
+    self.assertGreaterEqual(len(ticks), 3)
+    np.testing.assert_allclose(steps, steps[0])
+    self.assertIn(f'{abs(steps[0]):.0e}'[0], '125')
+    self.assertLessEqual(max(map(len, ticks)), 5)
+
+  def test_the_choice_of_the_method_stays_in_sight(self):
+    self.open(_oracle())
+    self.js("document.documentElement.style.scrollBehavior = 'auto'")
+    for share in (0.5, 1):
+      self.js('scrollTo(0, arguments[0] * document.body.scrollHeight)', share)
+      top = "return document.getElementById('methods').getBoundingClientRect()"
+      self.assertEqual(self.js(f'{top}.top'), 0)
+
+  def test_no_ring_around_what_is_focused_is_cut_off(self):
+    for width in (390, 1400):
+      self.show_as(width, 'light')
+      self.open(_oracle())
+      self.assertEmpty(self.js(_CLIPPED_RINGS))
+
+  def test_tables_fit_a_wide_screen(self):
+    self.show_as(1400, 'light')
+    self.open(_oracle())
+    wide = self.js(
+      "return [...document.querySelectorAll('.scroll')].filter("
+      '(e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText)'
+    )
+    self.assertEmpty(wide)
+
+  def test_settings_are_written_in_words(self):
+    self.open()
+    self.assertEqual(
+      self.text('#settings tbody'), 'probe</table>methodsa, bresumeno'
+    )
+
+  def test_files_of_the_run_are_linked(self):
+    folder = self.path.parent
+    names = ['summary.csv', 'affinity/elrp.csv', 'tree/a b.newick']
+    for name in names:
+      (folder / name).parent.mkdir(exist_ok=True)
+      (folder / name).write_text('a')
+    (folder / 'secret.txt').write_text('a')
+    self.open()
+    links = self.js(
+      "return [...document.querySelectorAll('#files a')].map((a) => a.href)"
+    )
+    self.assertEqual(links, [(folder / name).as_uri() for name in names])
+
+  def test_a_map_opens_large_and_over_its_image(self):
+    self.open()
+    self.js("document.querySelectorAll('#maps .panel')[1].click()")
+    self.assertEqual(
+      self.text('#large-title'), f'{_LABELS[0]}, ε-LRP: image 1 of 3'
+    )
+    size = "return document.getElementById('large-picture').clientWidth"
+    self.assertGreater(self.js(size), 500)
+    layers = "return [...document.querySelectorAll('#large-picture .layer')]"
+    layers += '.map((e) => [e.className, e.style.backgroundPosition])'
+    self.assertEqual(self.js(layers), [['layer ', '16.6667% 0px']])
+    self.js("document.querySelector('[name=view][value=overlay]').click()")
+    self.assertEqual(
+      self.js(layers),
+      [['layer grey', '0% 0px'], ['layer multiply', '16.6667% 0px']],
+    )
+    self.js("document.getElementById('large-next').click()")
+    self.assertIn(_LABELS[1], self.text('#large-title'))
+    self.js("document.getElementById('large-close').click()")
+    self.assertFalse(self.js("return document.getElementById('large').open"))
+
+  def test_small_affinities_are_numbers_and_no_p_values(self):
+    texts = self.open_and_format([0.00012346, -0.0000321, 0.71849, 0.0])
+    self.assertEqual(texts, ['0.00012', '−0.000032', '0.7185', '0.0000'])
+
+  def open_and_format(self, values):
+    self.open()
+    return self.js('return arguments[0].map(affinityText)', values)
+
+  def test_a_large_pair_leaves_differences_between_the_others(self):
+    self.open()
+    colors = self.js(
+      'return [-0.05, 0, 0.02, 0.05, 0.9].map((v) => signedColor(v, 0.9))'
+    )
+    self.assertLen(set(colors), 5)
+    self.assertEqual(colors[1], 'rgb(247,247,247)')
+    shades = [int(re.findall(r'\d+', color)[1]) for color in colors]
+    self.assertGreater(shades[2] - shades[3], 8)
 
   def test_it_fits_a_phone_and_text_stands_out_in_light_and_dark(self):
     for scheme in ('light', 'dark'):
-      self.driver.execute_cdp_cmd(
-        'Emulation.setDeviceMetricsOverride',
-        {'width': 390, 'height': 844, 'deviceScaleFactor': 1, 'mobile': True},
-      )
-      self.driver.execute_cdp_cmd(
-        'Emulation.setEmulatedMedia',
-        {'features': [{'name': 'prefers-color-scheme', 'value': scheme}]},
-      )
+      self.show_as(390, scheme)
       self.open(_oracle())
       with self.subTest(scheme):
         width = self.js('return document.documentElement.scrollWidth')
@@ -277,6 +460,26 @@ class BrowserTest(absltest.TestCase):
     self.assertEmpty(nameless)
 
 
+# The controls whose ring, when they are focused, leaves a part that scrolls.
+_CLIPPED_RINGS = """
+const controls = 'a, button, input, select, [tabindex]';
+return [...document.querySelectorAll(controls)].filter((e) => {
+  if (!e.offsetParent && !(e instanceof SVGElement)) return false;
+  e.focus({focusVisible: true, preventScroll: true});
+  if (document.activeElement !== e) return false;
+  const style = getComputedStyle(e), box = e.getBoundingClientRect();
+  const out = parseFloat(style.outlineOffset) + parseFloat(style.outlineWidth);
+  for (let up = e.parentElement; up; up = up.parentElement) {
+    if (getComputedStyle(up).overflowX === 'visible') continue;
+    const room = up.getBoundingClientRect();
+    const left = room.left - up.scrollLeft, top = room.top - up.scrollTop;
+    if (box.left - out < left - 0.5 || box.top - out < top - 0.5) return true;
+    if (box.right + out > left + up.scrollWidth + 0.5) return true;
+    if (box.bottom + out > top + up.scrollHeight + 0.5) return true;
+  }
+  return false;
+}).map((e) => e.outerHTML.slice(0, 80));
+"""
 # The lowest contrast of the page's texts, as WCAG defines it.
 _CONTRAST = """
 const canvas = document.createElement('canvas').getContext(

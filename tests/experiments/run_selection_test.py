@@ -83,7 +83,10 @@ class RunSelectionTest(absltest.TestCase):
       self.assertEqual((output / name).read_bytes(), before[name], name)
     header, *rows = files.read_csv(output / 'scores.csv')
     self.assertEqual([row[1] for row in rows], list(bank_testing.NAMES))
-    self.assertEqual(header[3:], ['logme', 'transrate', 'pactran'])
+    self.assertEqual(
+      header[3:],
+      ['logme', 'transrate', 'pactran', 'random_alignment', 'rankme'],
+    )
 
   def test_layers_compete_and_wrong_input_ends_in_one_line(self):
     few, unknown, measure, found = self.run_all(

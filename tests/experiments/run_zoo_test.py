@@ -121,10 +121,14 @@ class RunZooTest(RunZooTestCase):
           f'affinity/{variant}.csv',
           f'ranking/{variant}.csv',
           f'tree/{variant}.newick',
-          f'figures/tree_{variant}.png',
-          f'figures/affinity_{variant}.png',
         ):
           self.assertTrue((self.output / file).exists(), file)
+    with self.subTest('the figures that matter, and no others'):
+      shown = ('elrp', 'gradient_times_input')
+      drawn = {path.stem for path in (self.output / 'figures').iterdir()}
+      expected = {f'{kind}_{m}' for m in shown for kind in ('affinity', 'tree')}
+      expected |= {f'maps_{m}{end}' for m in shown for end in ('', '_overlay')}
+      self.assertEqual(drawn, {*expected, 'variants'})
     with self.subTest('affinities without the common map'):
       space = ModelSpace(self.output / 'model_space/elrp')
       found, names = affinity_lib.load_matrix(

@@ -29,6 +29,18 @@ class TasksTest(absltest.TestCase):
     labels = [task.label for task in tasks.TASKS]
     self.assertEqual(labels, _LABELS.split(', '))
 
+  def test_figures_say_what_a_task_is_or_what_the_paper_calls_it(self):
+    labels = ['Rgb2sfnorm', 'Segment 25D', 'Class 1000', 'My network']
+    self.assertEqual(
+      tasks.shown(labels),
+      ['Surface normals', '2.5D segmentation', 'Object classes', 'My network'],
+    )
+    self.assertEqual(tasks.shown(labels, 'paper'), labels)
+    titles = {task.title for task in tasks.TASKS}
+    self.assertLen(titles, 20)
+    with self.assertRaisesRegex(ValueError, "'german' is none of"):
+      tasks.shown(labels, 'german')
+
   def test_groups_are_those_of_the_paper(self):
     groups = {task.name: task.group for task in tasks.TASKS}
     self.assertEqual(groups, taskonomy_testing.GROUPS)

@@ -5,12 +5,13 @@ import pathlib
 import subprocess
 import sys
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 import pytest
+
+from toolkit_basics import quiet
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _IMPORT = """
-import toolkit_basics.cli
 import sys
 import tensorflow as tf
 tf.config.list_physical_devices()
@@ -35,8 +36,9 @@ print('four', file=sys.stderr)
 
 def _stderr(code: str, **environment: str) -> str:
   variables = {**os.environ, **environment}
-  if not environment:
-    variables.pop('TF_CPP_MIN_LOG_LEVEL', None)
+  for name in ('TF_CPP_MIN_LOG_LEVEL', quiet.ESCAPE):
+    if name not in environment:
+      variables.pop(name, None)
   return subprocess.run(
     [sys.executable, '-c', code],
     cwd=_ROOT,
@@ -47,21 +49,27 @@ def _stderr(code: str, **environment: str) -> str:
   ).stderr
 
 
-class QuietTest(absltest.TestCase):
-  def test_tensorflow_starts_without_a_word(self):
-    self.assertEqual(_stderr(_IMPORT), 'said by the program\n')
+class QuietTestCase(parameterized.TestCase):
+  def check_silence(self, level, *modules):
+    environment = {'TF_CPP_MIN_LOG_LEVEL': level} if level else {}
+    code = f'import {", ".join(modules)}\n{_IMPORT}'
+    self.assertEqual(_stderr(code, **environment), 'said by the program\n')
+
+
+class QuietTest(QuietTestCase):
+  # Levels, and what is imported before TensorFlow.
+  @parameterized.parameters(
+    ('0', 'attribution_transfer', 'taskonomy_models'),
+    (None, 'frozen_graphs.graph'),
+  )
+  def test_tensorflow_starts_without_a_word(self, level, *modules):
+    self.check_silence(level, *modules)
 
   @pytest.mark.slow
   def test_who_asks_for_the_messages_gets_them(self):
-    with_messages = _stderr(_IMPORT, TF_CPP_MIN_LOG_LEVEL='0')
+    code = f'import attribution_transfer\n{_IMPORT}'
+    with_messages = _stderr(code, **{quiet.ESCAPE: '1'})
     self.assertGreater(len(with_messages.splitlines()), 1)
-
-  @pytest.mark.slow
-  def test_who_asks_for_errors_gets_only_those(self):
-    *errors, last = _stderr(_IMPORT, TF_CPP_MIN_LOG_LEVEL='2').splitlines()
-    self.assertEqual(last, 'said by the program')
-    for line in errors:  # As that there is no GPU.
-      self.assertStartsWith(line, 'E')
 
   def test_only_the_block_is_silent(self):
     self.assertEqual(_stderr(_BLOCK.format('pass')), 'three four\n')
@@ -69,6 +77,30 @@ class QuietTest(absltest.TestCase):
   def test_what_led_to_an_error_is_shown(self):
     stderr = _stderr(_BLOCK.format('raise ValueError'))
     self.assertEqual(stderr.split(), ['one', 'two', 'three', 'four'])
+
+  def test_what_led_to_an_interrupt_is_not_shown(self):
+    block = _BLOCK.replace('ValueError', 'KeyboardInterrupt')
+    stderr = _stderr(block.format('raise KeyboardInterrupt'))
+    self.assertEqual(stderr.split(), ['three', 'four'])
+
+  def test_something_can_be_said_in_the_block(self):
+    stderr = _stderr(_BLOCK.format('quiet.say("zero ")'))
+    self.assertEqual(stderr.split(), ['zero', 'three', 'four'])
+
+
+@pytest.mark.slow
+class AnyLevelTest(QuietTestCase):
+  # Besides those of the fast test.
+  @parameterized.parameters(
+    ('1', 'attribution'),
+    ('2', 'taskonomy_models', 'attribution_transfer'),
+    ('2', 'transferability', 'probe_data', 'experiments'),
+    ('3', 'toolkit_basics.cli', 'frozen_graphs'),
+  )
+  def test_it_does_so_after_any_package_whatever_the_level(
+    self, level, *modules
+  ):
+    self.check_silence(level, *modules)
 
 
 if __name__ == '__main__':

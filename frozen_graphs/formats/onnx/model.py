@@ -98,7 +98,8 @@ class _OnnxConverter(converter.Converter[str]):
         return [name]
       if name in (self._names[i], self._aliases[i], node.name):
         return list(filter(None, node.outputs))
-    raise GraphError(f'it has no tensor or node {name!r}.')
+    known = [key for node in self._graph.nodes for key in node.outputs]
+    raise self._missing('tensor or node', name, known, self._graph.outputs)
 
   def _input(self, key: str) -> Value:
     """Adds a Placeholder; of images it has the channels last."""

@@ -82,7 +82,9 @@ class _TfliteConverter(converter.Converter[int]):
     for i, operator in enumerate(self._graph.operators):
       if name in (self._names[i], self._aliases[i]):
         return operator.outputs[:1]
-    raise GraphError(f'it has no tensor {name!r}.')
+    named = [tensor.name for tensor in self._graph.tensors]
+    ends = [named[number] for number in self._graph.outputs]
+    raise self._missing('tensor', name, named, ends)
 
   def _input(self, key: int) -> tf.Tensor:
     tensor = self._graph.tensors[key]

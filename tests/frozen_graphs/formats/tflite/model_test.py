@@ -206,7 +206,9 @@ class TfliteModelTest(parameterized.TestCase):
         self.assertNotIn('MatMul', ops)
         (actual,) = onnx_testing.run(network, {network.inputs[0]: images})
         np.testing.assert_allclose(actual, part(images), 1e-4, 1e-5)
-    with self.assertRaisesRegex(GraphError, "no tensor 'Relu_9'"):
+    with self.assertRaisesRegex(
+      GraphError, "no tensor 'Relu_9'.* Closest: .*[Rr]elu.* It ends in "
+    ):
       tflite_model.load(path, outputs=['Relu_9'])
 
 

@@ -1,0 +1,39 @@
+"""What a page says first: the answer, in words.
+
+Whoever has an answer makes an `Answer` of it, and gives it to `report.Shown`:
+
+  answer = Answer(
+    paragraphs=('Transfer from keypoint3d (92 % of image resamplings ...).',),
+    table=[('rank', 'network', 'score'), (1, 'keypoint3d', 0.71), ...],
+    note='Scores are LogME, in nats an image.',
+  )
+  report.write(path, report.Shown(title=..., lead=..., answer=answer))
+"""
+
+from collections.abc import Sequence
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+  """An answer, as it stands at the top of a page.
+
+  Attributes:
+    paragraphs: Plain text, no HTML. The first one is the answer itself, in a
+      sentence or two, and is set larger; those behind it say how far to trust
+      it, one idea each.
+    table: Rows of cells under a header, the best row first; empty if there is
+      none. A cell is a text, an integer, or a float, which is shown with three
+      decimals; NaN is shown as a dash.
+    note: What the columns mean; below the table.
+  """
+
+  paragraphs: Sequence[str]
+  table: Sequence[Sequence[object]] = ()
+  note: str = ''
+
+  def __post_init__(self):
+    if not self.paragraphs:
+      raise ValueError('An answer has a paragraph at least.')
+    if len(lengths := {len(row) for row in self.table}) > 1:
+      raise ValueError(f'Rows of one table have {sorted(lengths)} cells.')

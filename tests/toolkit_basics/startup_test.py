@@ -1,0 +1,107 @@
+"""Tests of the first seconds of a command."""
+
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+
+from absl.testing import absltest, parameterized
+
+from tests import command_testing
+
+_SLOW_IMPORT = """
+import sys, time
+print('importing', flush=True)
+print('noise', file=sys.stderr)
+time.sleep(60)
+"""
+_SCRIPT = 'from attribution_transfer.command_line import main\nmain()'
+# Prints the help of all commands, as if each had been asked alone.
+_ALL_HELP = """
+import contextlib, importlib, io, sys
+from toolkit_basics import startup
+startup.leave_out_tensorflow()
+from toolkit_basics import cli
+for name in sys.argv[1:]:
+  command = importlib.import_module(name)
+  cli.run(command.main, command.FLAGS, ['--help'])
+assert type(sys.modules.get('tensorflow')).__name__ in ('_StandIn', 'NoneType')
+"""
+
+
+class InterruptTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ['-m', 'experiments.run_taskonomy'],
+    ['-m', 'taskonomy_models.inspect', 'x.onnx'],
+    ['-c', _SCRIPT, 'zoo', '--bank=x'],
+  )
+  def test_it_is_one_line_while_tensorflow_is_imported(self, *arguments):
+    folder = pathlib.Path(self.create_tempdir().full_path, 'tensorflow')
+    folder.mkdir()
+    (folder / '__init__.py').write_text(_SLOW_IMPORT)
+    process = subprocess.Popen(
+      [sys.executable, *arguments],
+      cwd=command_testing.ROOT,
+      env={**os.environ, 'PYTHONPATH': str(folder.parent)},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    self.addCleanup(process.kill)
+    self.assertEqual(process.stdout.readline(), 'importing\n')
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    self.assertEqual((out, err), ('', 'Interrupted.\n'))
+    self.assertEqual(process.returncode, 130)
+
+  def test_importing_a_command_changes_nothing_for_the_process(self):
+    code = (
+      'import signal, experiments.remove_model, sys\n'
+      'assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n'
+      'assert "_Stand" not in repr(sys.meta_path)'
+    )
+    subprocess.run(
+      [sys.executable, '-c', code, '--help'],
+      cwd=command_testing.ROOT,
+      check=True,
+    )
+
+
+class HelpTest(absltest.TestCase):
+  def test_without_tensorflow_it_is_what_it_is_with_it(self):
+    names = command_testing.names()
+    with_it = [command_testing.run(name, ['--help'])[0][1] for name in names]
+    without = subprocess.run(
+      [sys.executable, '-c', _ALL_HELP, *names],
+      cwd=command_testing.ROOT,
+      check=True,
+      capture_output=True,
+      text=True,
+    )
+    self.assertEqual(without.stdout, ''.join(with_it))
+    self.assertEmpty(without.stderr)
+
+  def test_it_takes_little_of_the_time_that_tensorflow_takes(self):
+    # Of the processor, as others may use the machine too.
+    def seconds(*arguments):
+      before = resource.getrusage(resource.RUSAGE_CHILDREN)
+      subprocess.run(
+        [sys.executable, *arguments],
+        cwd=command_testing.ROOT,
+        check=True,
+        capture_output=True,
+      )
+      after = resource.getrusage(resource.RUSAGE_CHILDREN)
+      user = after.ru_utime - before.ru_utime
+      return user + after.ru_stime - before.ru_stime
+
+    most = 0.4 * seconds('-c', 'import tensorflow')
+    for command in ('run_taskonomy', 'run_model_selection'):
+      taken = seconds('-m', f'experiments.{command}', '--help')
+      self.assertLess(taken, most, command)
+
+
+if __name__ == '__main__':
+  absltest.main()
