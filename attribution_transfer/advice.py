@@ -82,7 +82,7 @@ def recommend(
     images,
     labels,
     target,
-    None if history is None else _rows(history),
+    None if history is None else labelled.read_history(history),
     target if isinstance(target, str) else None,
   )
   settings: Mapping[str, Any] = {
@@ -105,18 +105,6 @@ def recommend(
   if output is None or found.decision is None:
     return found
   return page.write(found, output, settings)
-
-
-def _rows(history: History) -> list[tuple[str, str, float]]:
-  if isinstance(history, str | os.PathLike):
-    return labelled.read_history(history)
-  try:
-    return [(str(t), str(n), float(score)) for t, n, score in history]
-  except (TypeError, ValueError):
-    raise ValueError(
-      'history must be the path of a CSV with the columns target, network, '
-      'score, or tuples of these three.'
-    ) from None
 
 
 def _check_numbers(settings: Mapping[str, Any]) -> None:

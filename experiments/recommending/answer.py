@@ -122,19 +122,42 @@ class Recommendation:
 
   def paragraph(self) -> str:
     """Returns the answer in words."""
+    return ' '.join(self.sentences())
+
+  def sentences(self) -> list[str]:
+    """Returns the answer in words, the answer itself first."""
     if self.decision is None:
-      return (
-        f'Cannot tell: {self.question}. Nothing is known of the target but '
-        'images, and a network that is good for other targets is a poor guess. '
-        f'To be able to tell: {"; or ".join(WAYS)}.'
-      )
-    parts = [
+      return [
+        f'Cannot tell: {self.question}.',
+        'Nothing is known of the target but images, and a network that is good '
+        'for other targets is a poor guess.',
+        f'To be able to tell: {"; or ".join(WAYS)}.',
+      ]
+    return [
       *_first_words(self.decision),
       *_about_others(self.decision),
       _basis(self.decision, self.calibration),
       *(f'Note: {warning}' for warning in self.warnings),
     ]
-    return ' '.join(filter(None, parts))
+
+  def legend(self) -> str:
+    """Returns what the columns of the table mean."""
+    if self.decision is None:
+      return ''
+    first, *beside = self.decision.situation.measures
+    said = [
+      f'{first}: the score that ranks, with its 95 % interval over draws of '
+      'the images',
+      f'best, best {self.decision.k}: chance to be so by measured transfer',
+      'ms/image: a forward pass on this machine',
+      'MB: the graph with its weights',
+      'noise floor: no better than its own untrained twins',
+    ]
+    if beside:
+      said.append(
+        f'{" and ".join(beside)} were asked too: see recommendation.json'
+      )
+    return '; '.join(said) + '.'
 
   def plot_tree(self, path: str | os.PathLike) -> None:
     """Draws which networks see the images alike, as PNG and PDF.

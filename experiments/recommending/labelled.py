@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from probe_data import image_files, probe_sets
 from probe_data.probe_sets import ProbeSet
 from toolkit_basics import files
+from transferability.history import History
 from transferability.recommendation import labels as labels_lib
 from transferability.recommendation.labels import TargetLabels
 
@@ -223,29 +224,32 @@ def _in_order(
   return probe, labels_lib.of(values[chosen], reading.kind)
 
 
-def read_history(path: Path) -> list[tuple[str, str, float]]:
-  """Returns (target, network, score) of a CSV with such columns.
+def read_history(given: Path | Iterable[tuple[str, str, float]]) -> History:
+  """Returns earlier results.
+
+  Args:
+    given: The path of a CSV with the columns target, network, score; or such
+      tuples. More is better.
 
   Raises:
-    ValueError: If columns are missing, or a score is no number.
-    OSError: If it cannot be read.
+    ValueError: If it is neither, or has a pair twice or a score that is none.
+    OSError: If a file cannot be read.
   """
-  header, *rows = files.read_csv(os.path.expanduser(path))
-  wanted = ('target', 'network', 'score')
-  if missing := [name for name in wanted if name not in header]:
+  if isinstance(given, str | os.PathLike):
+    return History.load(os.path.expanduser(given))
+  found: dict[tuple[str, str], float] = {}
+  try:
+    for target, network, score in given:
+      if found.setdefault((str(target), str(network)), float(score)) != score:
+        raise ValueError(f'{network!r} has two scores for {target!r}')
+  except (TypeError, ValueError) as error:
     raise ValueError(
-      f'{os.fspath(path)}: no column {missing[0]!r}; a history has the columns '
-      f'{", ".join(wanted)}, and its header is {header}.'
-    )
-  columns = [header.index(name) for name in wanted]
-  found = []
-  for number, row in enumerate(rows, 2):
-    try:
-      target, network, score = (row[column] for column in columns)
-      found.append((target, network, float(score)))
-    except (IndexError, ValueError):
-      raise ValueError(
-        f'{os.fspath(path)}, row {number}: {row} is no target, network and '
-        'score.'
-      ) from None
-  return found
+      'history must be the path of a CSV with the columns target, network, '
+      f'score, or tuples of these three ({error}).'
+    ) from error
+  targets = tuple(dict.fromkeys(target for target, _ in found))
+  networks = tuple(dict.fromkeys(network for _, network in found))
+  scores = np.array(
+    [[found.get((t, n), np.nan) for n in networks] for t in targets]
+  )
+  return History(targets, networks, scores.reshape(len(targets), -1))

@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from experiments.recommending import evidence, looks
+from experiments.recommending import evidence, labelled, looks
 from experiments.recommending.looks import LookedAt, Looking
 from frozen_graphs import permuting
 from frozen_graphs.frozen import FrozenNetwork
@@ -13,7 +13,8 @@ from frozen_graphs.network import Network
 from probe_data import scene_dataset
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
-from transferability.recommendation import floor, history, scores, situations
+from transferability import history
+from transferability.recommendation import floor, scores, situations
 from transferability.recommendation import labels as labels_lib
 from transferability.recommendation.calibration import MeasuredTarget
 from transferability.recommendation.decision import CandidateEvidence
@@ -146,21 +147,25 @@ def case_of(
   )
 
 
-def history_cases(measured_losses: Mapping[str, Mapping[str, float]]):
+def history_cases(
+  measured_losses: Mapping[str, Mapping[str, float]],
+) -> list[MeasuredTarget]:
   """Returns cases of sources by their standing on the other targets."""
-  rows = [
+  table = labelled.read_history(
     (target, source, -loss)
     for target, losses in measured_losses.items()
     for source, loss in losses.items()
+  )
+  return [
+    MeasuredTarget(
+      target,
+      history.predict(table, target, list(losses)),
+      None,
+      None,
+      np.array(list(losses.values())),
+    )
+    for target, losses in measured_losses.items()
   ]
-  table = history.of_rows(rows)
-  cases = []
-  for target, losses in measured_losses.items():
-    standing = history.standing(table, losses, target)
-    values = np.array([standing[name] for name in losses])
-    found = np.array(list(losses.values()))
-    cases.append(MeasuredTarget(target, values, None, None, found))
-  return cases
 
 
 def flagged(

@@ -5,11 +5,10 @@ import dataclasses
 import os
 import pathlib
 
-import numpy as np
-
 from experiments import report
 from experiments.evaluation import Evaluation
 from experiments.recommending.answer import TREE, Recommendation
+from experiments.report_answer import Answer
 from toolkit_basics import files
 from transferability import clustering, ranking
 
@@ -48,11 +47,10 @@ def _shown(answer: Recommendation, settings: Mapping) -> report.Shown:
   )
   return report.Shown(
     title=f'Transfer from {answer.best}' if answer.best else 'Cannot tell',
-    lead=answer.paragraph(),
+    lead=f'{answer.question[0].upper()}{answer.question[1:]}.',
+    answer=Answer(answer.sentences(), answer.rows(), answer.legend()),
     labels=[answer.labels.get(name, name) for name in names],
     groups=[answer.groups.get(name) for name in names],
     evaluation=evaluation,
-    images=np.zeros((0, 1, 1, 3), np.uint8),
-    maps={},
     settings=settings,
   )

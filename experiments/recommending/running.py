@@ -17,10 +17,11 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import progress
+from transferability import history
+from transferability.history import History
 from transferability.recommendation import (
   calibration,
   decision,
-  history,
   scores,
   situations,
 )
@@ -37,7 +38,7 @@ class Question:
     images: Of the target domain, see `labelled.read`; None if there are none.
     labels: Of the images, see `labelled.read`.
     target: The network of the target: its name in the bank, or itself.
-    history: Rows of (target, network, score), larger is better.
+    history: Earlier results on other targets.
     history_target: What the history calls the target; its rows do not count.
     faults: Of candidates that could not be loaded, why.
   """
@@ -46,7 +47,7 @@ class Question:
   images: labelled.Images | None = None
   labels: labelled.GivenLabels | None = None
   target: str | Encoder | None = None
-  history: Sequence[tuple[str, str, float]] | None = None
+  history: History | None = None
   history_target: str | None = None
   faults: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -193,14 +194,12 @@ def _without_images(
     return Recommendation(
       None, costs={}, calibration=None, question=asked, **shared
     )
-  table = history.of_rows(question.history)
   omitted = question.history_target or shared['target']
-  found = history.standing(table, names, omitted)
-  values = np.array([found[name] for name in names])
+  values = history.predict(question.history, omitted or '', names)
   lost = {
     name: f'{name}: the history has no result of it.'
-    for name in names
-    if math.isnan(found[name])
+    for name, value in zip(names, values, strict=True)
+    if math.isnan(value)
   }
   evidence = CandidateEvidence(
     situation=situation,
@@ -215,7 +214,7 @@ def _without_images(
     num_images=0,
   )
   known = calibration.stored()[situation.name]
-  others = len(set(table) - {omitted})
+  others = len(set(question.history.targets) - {omitted})
   return Recommendation(
     decision.decide(evidence, known.noise),
     costs={},

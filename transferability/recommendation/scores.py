@@ -6,12 +6,14 @@ the images, so that the images can be drawn anew.
 """
 
 import abc
+from typing import Any
 
 import numpy as np
 
 from transferability import measures, similarity
 from transferability.recommendation import labels as labels_lib
 from transferability.recommendation.labels import TargetLabels
+from transferability.similarity import registry
 
 _MOST_FEATURES = 512  # Of an image, for measures of labels.
 _MOST_OF_SIMILARITY = 8192
@@ -139,6 +141,7 @@ class BySimilarity(Scorer):
 
   def __init__(self, target: np.ndarray):
     self._target = self.prepare(target)
+    self._known: dict[tuple[str, bytes], Any] = {}
 
   def prepare(self, features: np.ndarray) -> np.ndarray:
     features = np.asarray(features, np.float64)
@@ -147,4 +150,10 @@ class BySimilarity(Scorer):
   def score(
     self, measure: str, prepared: np.ndarray, rows: np.ndarray
   ) -> float:
-    return similarity.score(measure, prepared[rows], self._target[rows])
+    found = similarity.create(measure)
+    key = measure, rows.tobytes()
+    if key not in self._known:  # The target's part, once for all candidates.
+      target = registry.check(self._target[rows], 'the target')
+      self._known[key] = found.prepare(target)
+    source = registry.check(prepared[rows], 'the representation')
+    return found.bounded(self._known[key], found.prepare(source))

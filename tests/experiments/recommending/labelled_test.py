@@ -90,15 +90,16 @@ class ReadTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'beside the folders'):
       labelled.read(self.photos, 'folders', _READING)
 
-  def test_history_has_three_columns(self):
-    path = self._csv('score,target,network', '0.5,depth,a', '1,depth,b')
-    self.assertEqual(
-      labelled.read_history(path), [('depth', 'a', 0.5), ('depth', 'b', 1.0)]
-    )
-    with self.assertRaisesRegex(ValueError, "no column 'network'"):
-      labelled.read_history(self._csv('target,score', 'a,1'))
-    with self.assertRaisesRegex(ValueError, 'row 2'):
-      labelled.read_history(self._csv('target,network,score', 'a,b,c'))
+  def test_history_is_a_file_or_tuples(self):
+    rows = [('depth', 'a', 0.5), ('depth', 'b', 1.0), ('edges', 'a', 2.0)]
+    lines = ['target,network,score', *(','.join(map(str, r)) for r in rows)]
+    for given in (self._csv(*lines), rows):
+      found = labelled.read_history(given)
+      self.assertEqual(found.targets, ('depth', 'edges'))
+      np.testing.assert_array_equal(found.scores, [[0.5, 1], [2, np.nan]])
+    for wrong in (3, [(1, 2)], [*rows, ('depth', 'a', 9)]):
+      with self.assertRaisesRegex(ValueError, 'history must be the path'):
+        labelled.read_history(wrong)
 
 
 if __name__ == '__main__':

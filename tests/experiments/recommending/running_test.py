@@ -8,7 +8,7 @@ from absl.testing import absltest
 import numpy as np
 import tensorflow as tf
 
-from experiments.recommending import page, running
+from experiments.recommending import labelled, page, running
 from experiments.recommending.looks import Looking
 from experiments.recommending.running import Question, Way
 from taskonomy_models.bank import Bank
@@ -147,7 +147,9 @@ class RecommendTest(absltest.TestCase):
       for name, score in (('r0', 3.0), ('r1', 2.0), ('other', 1.0))
     ]
     candidates = [_random('r0', 0), _random('r1', 1), _random('new', 2)]
-    found = self._ask(candidates, images=None, history=rows)
+    found = self._ask(
+      candidates, images=None, history=labelled.read_history(rows)
+    )
     self.assertEqual(found.best, 'r0')
     self.assertIn('new', found.decision.faults)
     self.assertIn('poor guess', repr(found))

@@ -4,7 +4,7 @@ from absl.testing import absltest, parameterized
 import numpy as np
 
 from transferability import measures, similarity
-from transferability.recommendation import history, labels, scores
+from transferability.recommendation import labels, scores
 
 _ROWS = np.arange(40)
 
@@ -96,11 +96,12 @@ class ScorerTest(parameterized.TestCase):
     prepared = scorer.prepare(_features())
     self.assertTrue(np.isfinite(scorer.score('logme', prepared, _ROWS[:25])))
 
-  def test_similarity_is_the_registered_one(self):
+  @parameterized.parameters('rsa', 'decodability')
+  def test_similarity_is_the_registered_one_of_target_and_source(self, name):
     target, features = _features(4, (40, 2, 2, 3)), _features()
     scorer = scores.BySimilarity(target)
-    found = scorer.score('rsa', scorer.prepare(features), _ROWS[:30])
-    expected = similarity.score('rsa', features[:30], target[:30])
+    found = scorer.score(name, scorer.prepare(features), _ROWS[:30])
+    expected = similarity.score(name, target[:30], features[:30])
     self.assertAlmostEqual(found, expected)
 
   def test_coarser_averages_neighbouring_cells(self):
@@ -116,27 +117,6 @@ class ScorerTest(parameterized.TestCase):
     found = scores.neighbourhoods(features)
     np.testing.assert_array_equal(found[..., 8:10], features)
     np.testing.assert_array_equal(found[:, 0, 0, :2], 0)
-
-
-class HistoryTest(absltest.TestCase):
-  _ROWS = (
-    *(('one', n, s) for n, s in zip('abc', (1, 2, 3), strict=True)),
-    *(('two', n, s) for n, s in zip('abc', (3, 1, 5), strict=True)),
-    ('three', 'a', 9),
-  )
-
-  def test_standing_is_in_deviations_above_the_mean_elsewhere(self):
-    table = history.of_rows(self._ROWS)
-    found = history.standing(table, 'abd', 'two')
-    self.assertAlmostEqual(found['a'], -1 / np.std([1, 2, 3]))
-    self.assertAlmostEqual(found['b'], 0)
-    self.assertTrue(np.isnan(found['d']))
-
-  def test_what_is_there_twice_or_not_finite_is_refused(self):
-    with self.assertRaisesRegex(ValueError, "two scores of 'a'"):
-      history.of_rows([('t', 'a', 1), ('t', 'a', 2)])
-    with self.assertRaisesRegex(ValueError, 'score nan'):
-      history.of_rows([('t', 'a', float('nan'))])
 
 
 if __name__ == '__main__':
