@@ -169,19 +169,25 @@ class Selection:
     """Returns how images are computed: `batch_size` and `device`."""
     return {'batch_size': self._batch_size.value, 'device': self._device.value}
 
-  def conduct(self, make_plan: Callable[[Bank, LabelledImages], Plan]) -> None:
+  def conduct(
+    self,
+    make_plan: Callable[[Bank, LabelledImages], Plan],
+    best_first: bool = False,
+  ) -> None:
     """Scores, really trains, and reports.
 
     Args:
       make_plan: Chooses candidates and cases from the bank and the data.
+      best_first: Whether the candidates are printed above all else, the best
+        by measured performance first.
     """
     settings = self._settings()
     bank, known = banks.load(self._bank.value), self._earlier()
     record = self._record.open(bank.digests(), _NOT_RECORDED)
     output = record.output
     if record.is_finished:
+      print(report.text(output, best_first))
       print(f'{output} is finished; nothing was computed again.')
-      print(report.text(output))
       return
     with record.stage('images'):
       data = self._load_data(bank)
@@ -225,7 +231,7 @@ class Selection:
     problems = {o.case.name: o.problems for o in outcomes if o.problems}
     record.note('problems', problems)
     record.finish()
-    print(report.text(output))
+    print(report.text(output, best_first))
     if problems:
       print(f'Left out: {json.dumps(problems)}')
     print(f'Results: {output}')
