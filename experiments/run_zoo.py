@@ -61,7 +61,7 @@ _SIMILARITIES = FLAGS.some_of(
   similarity.names('probes'),
   may_be_empty=True,
 )
-_PROBES = shared_flags.Probes(FLAGS)
+_DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS, 4)
 _DEVICE = shared_flags.device(FLAGS)
@@ -113,7 +113,7 @@ def main() -> None:
     device=_DEVICE.value,
     on_bad_map=_ON_BAD_MAP.value,
     map_transforms=tuple(_MAP_TRANSFORM.value),
-    probes=_PROBES.value() if _SIMILARITIES.value else None,
+    probes=_DIRECTIONS.value() if _SIMILARITIES.value else None,
   )
   zoo_evaluation.table_of(bank)  # An error in it is found here.
   digests = bank.digests()

@@ -73,6 +73,7 @@ def map_grid(
   """Draws the paper's Figure 2: a row per image, a column per model.
 
   More models than columns are drawn in several bands of equal size.
+  Longer than a screen: one drawing, from its sizes to its parts.
 
   Args:
     path: The PNG file, or an open one.
