@@ -1,11 +1,12 @@
 """The choice of all settings, on validation scenes of the mini bank alone.
 
-The cheapest setting within one standard error of the best becomes the default.
-The quality of a setting is the mean of P@3, P@5 and the mean rank correlation,
-averaged over disjoint sets of images where it needs only some of them; the
-standard error is that over the targets, of the difference from the best. Of the
-combination the largest weight of span energy counts as the cheapest: what is
-chosen on scenes shall lean as much as it may on what does not depend on them.
+The cheapest setting within one standard error of the best, and of its family
+(the gradient that probes follow), becomes the default. The quality of a setting
+is the mean of P@3, P@5 and the mean rank correlation, averaged over disjoint
+sets of images where it needs only some of them; the standard error is that over
+the targets, of the difference from the best. Of the combination the largest
+weight of span energy counts as the cheapest: what is chosen on scenes shall
+lean as much as it may on what does not depend on them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,6 +41,7 @@ class Setting:
 
   Attributes:
     measure: Its name.
+    family: Of settings that differ in cost: the gradient, if there is a choice.
     options: What is set.
     cost: Backward passes a network, or images that are represented.
     scores: Of `observing.score`, means over the targets.
@@ -47,6 +49,7 @@ class Setting:
   """
 
   measure: str
+  family: str
   options: str
   cost: float
   scores: dict[str, float]
@@ -136,12 +139,16 @@ def settings(
   """Yields all settings that are compared."""
 
   def of(
-    measure: str, options: str, cost: float, matrices: Sequence[np.ndarray]
+    measure: str,
+    family: str,
+    options: str,
+    cost: float,
+    matrices: Sequence[np.ndarray],
   ) -> Setting:
     scores = observing.score(np.stack(matrices), bank.names, oracle)
     quality = np.mean([scores[name] for name in QUALITY], axis=(0, 1))
     means = {name: float(values.mean()) for name, values in scores.items()}
-    return Setting(measure, options, cost, means, quality)
+    return Setting(measure, family, options, cost, means, quality)
 
   for method, gram in grams.items():
     for count, number in itertools.product(COUNTS, IMAGES):
@@ -151,10 +158,10 @@ def settings(
         *(('attribution_span', value) for value in SOFTNESS),
       ):
         found = [of_probes(gram, measure, count, s, softness) for s in sets]
-        text = f'{method}, {count} directions, {number} images'
+        text = f'{count} directions, {number} images'
         if measure == 'attribution_span':
           text += f', softness {softness:g}'
-        yield of(measure, text, count * number, found)
+        yield of(measure, method, text, count * number, found)
   span = of_probes(grams['gradient'], 'attribution_span', 16, np.arange(24))
   total = len(next(iter(representations.values())))
   for side, number in itertools.product(NEIGHBOURHOODS, DECODED):
@@ -168,12 +175,12 @@ def settings(
       for chosen in shares(total, number)
     ]
     text = f'{side} x {side} cells, {number} images'
-    yield of('decodability', text, number * side**2, found)
+    yield of('decodability', '', text, number * side**2, found)
     if (side, number) == (3, 200):
       for weight in WEIGHTS:
         mixed = [weight * span + (1 - weight) * matrix for matrix in found]
         text = f'weight of span energy {weight:g}'
-        yield of('spade', text, 1 - weight, mixed)
+        yield of('spade', '', text, 1 - weight, mixed)
 
 
 def choose(candidates: Sequence[Setting]) -> dict[str, tuple[Setting, Setting]]:
@@ -188,7 +195,7 @@ def choose(candidates: Sequence[Setting]) -> dict[str, tuple[Setting, Setting]]:
       error = behind.std(ddof=1) / np.sqrt(len(behind))
       return behind.mean() <= error
 
-    good = [each for each in own if is_as_good(each)]
+    good = [e for e in own if e.family == best.family and is_as_good(e)]
     cheapest = min(good, key=lambda each: (each.cost, -each.mean))
     chosen[measure] = best, cheapest
   return chosen
@@ -198,7 +205,15 @@ def rows(candidates: Sequence[Setting]) -> list[list]:
   """Returns all settings as a table, a header first."""
   chosen = choose(candidates)
   table: list[list] = [
-    ['measure', 'options', 'cost', *observing.SCORES, 'quality', 'chosen']
+    [
+      'measure',
+      'gradient',
+      'options',
+      'cost',
+      *observing.SCORES,
+      'quality',
+      'chosen',
+    ]
   ]
   for each in candidates:
     best, cheapest = chosen[each.measure]
@@ -206,6 +221,14 @@ def rows(candidates: Sequence[Setting]) -> list[list]:
     mark = 'cheapest within one standard error' if each is cheapest else mark
     scores = [each.scores[name] for name in observing.SCORES]
     table.append(
-      [each.measure, each.options, each.cost, *scores, each.mean, mark]
+      [
+        each.measure,
+        each.family,
+        each.options,
+        each.cost,
+        *scores,
+        each.mean,
+        mark,
+      ]
     )
   return table
