@@ -64,6 +64,7 @@ class Explainer:
     network: The encoder.
     preprocessing: T.
     methods: The methods, in the order of the maps.
+    probe_methods: Those of the maps of directions.
   """
 
   def __init__(
@@ -77,6 +78,7 @@ class Explainer:
     batch_size: int = 32,
     device: str | None = None,
     per_unit: bool = False,
+    probe_methods: Sequence[str | AttributionMethod] = (),
     name: str = 'encoder',
   ):
     """Builds the graph of the encoder and its gradients.
@@ -91,6 +93,8 @@ class Explainer:
       batch_size: Images that are processed at once.
       device: For example '/GPU:0'; default: TensorFlow's choice.
       per_unit: Saliency as the mean over units of |gradient of the unit|.
+      probe_methods: Methods of the maps of directions, see `probe`; linear in
+        one gradient.
       name: Of the encoder, for messages; a network has its own.
 
     Raises:
@@ -101,22 +105,25 @@ class Explainer:
       preprocessing = Preprocessing.parse(preprocessing)
     self.preprocessing = preprocessing
     self.methods = _as_methods(methods, per_unit)
+    self.probe_methods = _as_probe_methods(probe_methods)
     self.network = _as_network(graph, input_tensor, representation_tensor, name)
     self.name = self.network.name
     subgraph, ruled = self.network.subgraph, {}
-    if any(method.rule for method in self.methods):
-      rule = methods_lib.product_rule(self.methods)
+    every = (*self.methods, *self.probe_methods)
+    if any(method.rule for method in every):
+      rule = methods_lib.product_rule(every)
       subgraph, ruled = overrides.marked(self.network, rule)
     with about(self.name):
       self._passes = frozen_graphs.Passes(
         subgraph,
         rules=[method.rule for method in self.methods],
         unit_rules=[m.rule for m in self.methods if m.per_unit],
+        probe_rules=[method.rule for method in self.probe_methods],
         scope=overrides.active_rule,
         batch_size=batch_size,
         device=device,
         name=self.name,
-        probe=self._inputs_to_try,
+        sample=self._inputs_to_try,
       )
     self._ruled = ruled
 
@@ -184,6 +191,69 @@ class Explainer:
       {name: np.concatenate(values) for name, values in maps.items()},
       np.concatenate(representations),
     )
+
+  def count_units(self, images: np.ndarray) -> int:
+    """Returns D, the numbers that represent each of the images."""
+    inputs = self._preprocess(images[:1])
+    self._passes.prove(inputs)
+    return self._passes.count_units(inputs)
+
+  def probe(
+    self,
+    method: str,
+    images: np.ndarray,
+    directions: np.ndarray,
+    inverse: bool = True,
+  ) -> np.ndarray:
+    """Returns a map for each direction in the space of representations.
+
+    That of a direction v is the method's map of the sum v . R instead of the
+    mean over units: a row of v^T J, for the plain gradient. All K backward
+    passes of an image share its forward pass.
+
+    Args:
+      method: Name of one of `probe_methods`.
+      images: [N, H, W, C], uint8 or float in [0, 1].
+      directions: Real [N, K, D], the weights of the D units of each image's
+        representation, flattened.
+      inverse: Whether maps are brought back to the images' coordinates.
+
+    Returns:
+      float32 [N, K, H, W, C], or [N, K, h, w, c] in the coordinates of the
+      encoder's input.
+
+    Raises:
+      PreprocessingError: If the images do not fit T or the encoder.
+      GraphError: If TensorFlow cannot run the graph on them.
+      ValueError: If the method is none of `probe_methods`, or the directions do
+        not fit the images or the representation.
+    """
+    known = {each.name: each for each in self.probe_methods}
+    if method not in known:
+      raise ValueError(f'{method!r} is none of the probe_methods, {[*known]}.')
+    if directions.ndim != 3 or len(directions) != len(images):
+      raise ValueError(
+        f'directions have the shape {directions.shape}; give [{len(images)} '
+        'images, K, units].'
+      )
+    inputs = self._preprocess(images)
+    self._passes.prove(inputs[:1])
+    units = self._passes.count_units(inputs)
+    if directions.shape[2] != units:
+      raise ValueError(
+        f'directions have {directions.shape[2]} weights each, but the '
+        f'representation has {units} units.'
+      )
+    rule = known[method].rule
+    gradients = self._passes.probe(
+      rule, inputs, np.asarray(directions, inputs.dtype)
+    )
+    maps = known[method].attribute(inputs[:, None], gradients)
+    if inverse:
+      flat = maps.reshape(-1, *maps.shape[2:])
+      flat = self.preprocessing.inverse(flat, images.shape[1:])
+      maps = flat.reshape(*maps.shape[:2], *flat.shape[1:])
+    return maps.astype(np.float32, copy=False)
 
   def _preprocess(self, images: np.ndarray) -> np.ndarray:
     try:
@@ -276,3 +346,18 @@ def _as_methods(
   if len(set(names)) != len(names):
     raise ValueError(f'A method is asked for twice: {", ".join(names)}.')
   return tuple(m.for_each_unit() if per_unit else m for m in created)
+
+
+def _as_probe_methods(
+  methods: Sequence[str | AttributionMethod],
+) -> tuple[AttributionMethod, ...]:
+  if not methods:
+    return ()
+  created = _as_methods(methods, False)
+  for method in created:
+    if not method.is_linear:
+      raise ValueError(
+        f'{method.name} is not linear in one gradient, so that it has no maps '
+        'of directions; use gradient, gradient_times_input or elrp.'
+      )
+  return created

@@ -24,6 +24,8 @@ class AttributionMethod:
   name = ''  # Set when the method is registered.
   # Whether maps are made from the gradient of each unit, and then averaged.
   per_unit = False
+  # Whether maps are linear in the gradient at the input itself.
+  is_linear = True
   # How relevance passes products; see `attribution.products`.
   products = products.RULES[0]
 
@@ -115,6 +117,7 @@ class Saliency(AttributionMethod):
   one backward pass for every unit.
   """
 
+  is_linear = False
   per_unit: bool = False
 
   def for_each_unit(self) -> AttributionMethod:
@@ -122,6 +125,20 @@ class Saliency(AttributionMethod):
 
   def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     return np.abs(gradients)
+
+
+@register_method('gradient')
+@dataclasses.dataclass(frozen=True)
+class Gradient(AttributionMethod):
+  """The gradient with its sign: what moves the units, and which way.
+
+  Not a method of the paper. Its maps of random directions span what the
+  representation reacts to; see `attribution.probes`.
+  """
+
+  def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    del inputs
+    return gradients
 
 
 @register_method('gradient_times_input')
@@ -192,6 +209,7 @@ class IntegratedGradients(AttributionMethod):
   the target at the input and at the baseline as `steps` grows.
   """
 
+  is_linear = False  # In the gradient at many points.
   steps: int = 100
   # In the units of the encoder's input, after T: a number, or an array that
   # broadcasts to [height, width, channels].

@@ -6,9 +6,10 @@ import os
 import tempfile
 
 from attribution.explainer import Explainer
+from attribution.probes import Probes
 from attribution_transfer import inputs
 from attribution_transfer.results import Comparison, Maps, Placement, Ranking
-from experiments import evaluation, insertion, pipeline
+from experiments import evaluation, insertion, pipeline, similarities
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 
@@ -66,7 +67,9 @@ def compare(
   Args:
     bank: Two networks or more.
     images: See `attribution_transfer.images`.
-    methods: Attribution methods; an affinity matrix for each.
+    methods: Attribution methods, or other measures that need no labels, such
+      as `attribution_span`, `decodability` or `svcca`; a matrix for each. Those
+      with a direction have targets as rows and sources as columns.
     num_images: How many images to draw from a source that has more.
     batch_size: Images computed at once.
     output: A folder that keeps the model spaces: what is there already is not
@@ -78,15 +81,32 @@ def compare(
   if not isinstance(bank, Bank):
     bank = inputs.bank(bank)
   probe = inputs.images(images, num_images=num_images, bank=bank)
+  chosen = _listed(methods)
+  others = [name for name in chosen if name in similarities.names()]
+  maps = [name for name in chosen if name not in others]
+  similarities.check(others, maps)
   projection = pipeline.Projection(
-    pipeline.method_objects(_listed(methods)), batch_size=batch_size
+    # Without a method, the gradient stands for the images that are in use.
+    pipeline.method_objects(maps or ['gradient']),
+    batch_size=batch_size,
+    keep_representations=similarities.takes(others, 'representations'),
+    probes=Probes() if similarities.takes(others, 'probes') else None,
   )
   with contextlib.ExitStack() as stack:
     if output is None:
       output = stack.enter_context(tempfile.TemporaryDirectory())
     folder = os.path.expanduser(output)
     spaces = pipeline.project(bank, probe, projection, folder)
-    found = evaluation.evaluate(bank, spaces)
+    images_say = similarities.image_scores(others, bank.names, spaces)
+    kept = dict.fromkeys(bank.names)
+    if projection.keep_representations:
+      kept = similarities.load(folder, bank.names, spaces)
+    found = evaluation.evaluate(
+      bank,
+      {name: spaces[name] for name in maps},
+      similarities=similarities.matrices(others, kept, spaces, images_say),
+      images=images_say,
+    )
   return Comparison(bank, found)
 
 
@@ -103,7 +123,7 @@ def rank(
     target: Name of the network of the target task, one of the bank.
     bank: Two networks or more.
     images: See `attribution_transfer.images`.
-    method: An attribution method.
+    method: An attribution method, or another measure of `compare`.
     **options: Of `compare`.
 
   Raises:

@@ -11,6 +11,7 @@ import pathlib
 
 import numpy as np
 
+from experiments import probing
 from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
@@ -144,6 +145,8 @@ def baseline_scores(
   """Returns the baselines and ceilings of an oracle, by name.
 
   `random`; `groups`, that knows the group of each task, if all have one;
+  `other_targets`, the standing of a source for all other targets, if there are
+  any;
   `constant_ranking`, one order of the sources for all targets, read off the
   oracle itself; `symmetrised_oracle`, what a symmetric measure as good as the
   oracle gets; `oracle`.
@@ -157,6 +160,12 @@ def baseline_scores(
   symmetric = ranking.rank_sources(
     baselines.symmetrised_oracle(oracle), oracle.sources, oracle.targets
   )
+  if len(oracle.targets) > 1:
+    static = baselines.other_targets(oracle)
+    scores['other_targets'] = Score(
+      ranking.precision_recall(static, oracle),
+      ranking.mean_spearman(static, oracle),
+    )
   for name, rankings in (
     ('constant_ranking', baselines.constant_ranking(oracle)),
     ('symmetrised_oracle', symmetric),
@@ -212,26 +221,30 @@ def evaluate(
   spaces: Spaces,
   protocol: str = 'paper',
   similarities: Mapping[str, np.ndarray] | None = None,
+  images: Mapping[str, np.ndarray] | None = None,
 ) -> Evaluation:
   """Evaluates model spaces of a bank's models, one a method.
 
   Args:
     bank: Its oracle and groups are used if it has them. Models that the oracle
       does not know have no part in the scores, but are ranked and are sources.
-    spaces: By method.
+    spaces: By method; that of probes is no method, and left out.
     protocol: Of the tree, see `clustering.task_similarity_tree`.
-    similarities: Other affinities of the models, by name, symmetric
-      [num_models, num_models] with a unit diagonal; they follow the methods.
+    similarities: Other affinities of the models, by name, [num_models,
+      num_models] with a unit diagonal, symmetric or with targets as rows; they
+      follow the methods.
+    images: Of those that are means over images, what each image says,
+      [images, num_models, num_models].
   """
   names, oracle = bank.names, load_oracle(bank, known_only=True)
   affinities, scores = {}, {}
-  similarities = similarities or {}
+  spaces, similarities = probing.of_maps(spaces), similarities or {}
   if taken := sorted(similarities.keys() & spaces.keys()):
     raise ValueError(f'{taken} are both methods and similarities.')
   for method in (*spaces, *similarities):
     cosines = None
     if method in similarities:
-      matrix = similarities[method]
+      matrix, cosines = similarities[method], (images or {}).get(method)
     elif oracle is None:
       matrix = spaces[method].affinity(names)
     else:
@@ -270,7 +283,10 @@ def of_affinities(
     protocol: Of the trees.
   """
   trees = {
-    method: clustering.task_similarity_tree(matrix, names, protocol)
+    # A tree knows no direction: of a directed measure the symmetric part.
+    method: clustering.task_similarity_tree(
+      (matrix + matrix.T) / 2, names, protocol
+    )
     for method, matrix in affinities.items()
   }
   return Evaluation(

@@ -15,7 +15,13 @@ from absl import logging
 import numpy as np
 
 from attribution import methods
-from experiments import evaluation, pipeline, results
+from experiments import (
+  evaluation,
+  pipeline,
+  probing,
+  results,
+  similarities,
+)
 from experiments.run_record import RunRecord
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
@@ -46,6 +52,21 @@ def open_spaces(folder: str | os.PathLike) -> dict[str, ModelSpace]:
   )
 
 
+def _first(spaces: Spaces) -> ModelSpace:
+  """Returns a space of maps.
+
+  Raises:
+    ValueError: If there are only probes, which know a part of the images.
+  """
+  maps = probing.of_maps(spaces)
+  if not maps:
+    raise ValueError(
+      f'{next(iter(spaces.values())).folder} holds the probes of a run, which '
+      'join it with its maps; pass the folder of the run.'
+    )
+  return next(iter(maps.values()))
+
+
 def load_probe(
   spaces: Spaces, given: Mapping[str, Any] | None = None
 ) -> ProbeSet:
@@ -59,7 +80,7 @@ def load_probe(
   Raises:
     ValueError: If they are others, or it is not known which they are.
   """
-  space = next(iter(spaces.values()))
+  space = _first(spaces)
   record = results.record_of(space)
   known = {
     'probe': space.settings['probe_set'],
@@ -100,17 +121,19 @@ def projection(
     device: For example '/GPU:0'; None is TensorFlow's choice.
     on_bad_map: See `pipeline.Projection`.
   """
-  first = next(iter(spaces.values()))
+  first = _first(spaces)
   if batch_size is None:
     names = first.models
     batch_size = first.manifest(names[0])['batch_size'] if names else 50
-  settings = [space.settings for space in spaces.values()]
+  maps = probing.of_maps(spaces)
+  settings = [space.settings for space in maps.values()]
   options = {each['method']: each['options'] for each in settings}
   transforms = [
     each.get('map_transform', map_transforms.NONE) for each in settings
   ]
   record = results.complete(spaces)
   flags = {} if record is None else record.flags
+  probed = spaces.get(probing.SPACE)
   return pipeline.Projection(
     tuple(methods.create(name, **own) for name, own in options.items()),
     protocol=settings[0]['protocol'],
@@ -118,8 +141,11 @@ def projection(
     device=device,
     on_bad_map=on_bad_map,
     save_maps=flags.get('save_maps', False),
-    keep_representations=bool(flags.get('similarities')),
+    keep_representations=similarities.takes(
+      flags.get('similarities', ()), 'representations'
+    ),
     map_transforms=tuple(dict.fromkeys(transforms)),
+    probes=probing.probes_of(probed.settings) if probed else None,
   )
 
 
@@ -129,7 +155,7 @@ def _fitted(encoder: Encoder, how: pipeline.Projection, spaces: Spaces) -> Bank:
   Raises:
     ValueError: If it cannot.
   """
-  space = next(iter(spaces.values()))
+  space = _first(spaces)
   height, width, channels = space.settings['image_shape']
   bank = pipeline.resized(Bank('', (encoder,)), (height, width))
   (fitted,) = bank.encoders
@@ -270,22 +296,30 @@ def remove(
 def placement(space: ModelSpace, name: str) -> list[tuple]:
   """Returns where a model stands among the others, a header first.
 
+  In the space of probes by `attribution_span`, as a source for each of them.
+
   Returns:
     For each other model, the nearest first: its name, the affinity, and the
     rank of the new model among its sources.
   """
   names = space.models
-  matrix = space.affinity(names)
+  if space.folder.name == probing.SPACE:
+    measure = similarities.DEFAULT[0]
+    found = probing.image_scores(space, names, [measure])
+    matrix = found[measure].mean(axis=0)
+  else:
+    matrix = space.affinity(names)
   index = names.index(name)
   np.fill_diagonal(matrix, -np.inf)
   # Equal affinities stand in the order of insertion, as in a ranking.
   ranks = np.argsort(np.argsort(-matrix, axis=1, kind='stable'), axis=1) + 1
-  order = np.argsort(-matrix[index], kind='stable')[: len(names) - 1]
+  to_it = matrix[:, index]
+  order = np.argsort(-to_it, kind='stable')[: len(names) - 1]
   header = ('target', 'affinity', f'rank_of_{name}', 'of')
   return [
     header,
     *(
-      (names[i], float(matrix[index, i]), int(ranks[i, index]), len(names) - 1)
+      (names[i], float(to_it[i]), int(ranks[i, index]), len(names) - 1)
       for i in order
     ),
   ]

@@ -20,6 +20,8 @@ from attribution import overrides
 from attribution.explainer import Explainer
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
+from attribution.probes import Probes
+from experiments import probing
 from experiments.map_files import MapFile
 from frozen_graphs import session
 from frozen_graphs.errors import about
@@ -57,6 +59,8 @@ class Projection:
       the same forward pass.
     map_transforms: What is done to maps before they enter a space, see
       `transferability.map_transforms`; each makes a space for each method.
+    probes: How networks are probed along random directions, which makes the
+      space `probes`; None if they are not.
   """
 
   methods: tuple[AttributionMethod, ...]
@@ -68,6 +72,7 @@ class Projection:
   save_maps: bool = False
   keep_representations: bool = False
   map_transforms: tuple[str, ...] = (map_transforms.NONE,)
+  probes: Probes | None = None
 
   def __post_init__(self):
     for name, value, known in (
@@ -88,12 +93,19 @@ class Projection:
       )
 
   @property
+  def every_method(self) -> tuple[AttributionMethod, ...]:
+    """The methods, and that of the probes."""
+    if self.probes is None:
+      return self.methods
+    return (*self.methods, self.probes.method)
+
+  @property
   def inverse(self) -> bool:
     """Whether maps are brought back to the coordinates of the images."""
     return self.protocol == 'paper'
 
   def spaces(self) -> list[tuple[str, AttributionMethod, str]]:
-    """Returns name, method and map transform of each model space."""
+    """Returns name, method and map transform of each space of maps."""
     return [
       (space_name(method.name, transform), method, transform)
       for method in self.methods
@@ -282,8 +294,9 @@ def check_encoder(
     Height and width of its input.
   """
   expected = network.input_shape
-  if any(method.rule for method in projection.methods):
-    overrides.marked(network, methods_lib.product_rule(projection.methods))
+  if any(method.rule for method in projection.every_method):
+    rule = methods_lib.product_rule(projection.every_method)
+    overrides.marked(network, rule)
   with about(encoder.name):
     preprocessing = Preprocessing.parse(encoder.preprocessing)
     shape = preprocessing.output_shape(image_shape)
@@ -329,6 +342,7 @@ class _Model:
       name: space.writer(encoder.name, manifest)
       for name, space in spaces.items()
     }
+    self._probed = self._writers.pop(probing.SPACE, None)
     number = len(next(iter(self._writers.values())).done)
     paths = {}
     if projection.save_maps:
@@ -339,32 +353,40 @@ class _Model:
       paths[_REPRESENTATION] = representation_path(output, encoder.name)
     self._files = {name: MapFile(paths[name], number) for name in paths}
 
-  def missing(self) -> list[int]:
-    """Returns the starts of the batches that are not done."""
+  def missing(self) -> list[int | np.ndarray]:
+    """Returns what is not done: starts of batches, then images to probe."""
     done = np.logical_and.reduce([w.done for w in self._writers.values()])
     if not all(file.is_started for file in self._files.values()):
       done = np.zeros_like(done)
     size = self._projection.batch_size
-    return [
+    starts = [
       start
       for start in range(0, len(done), size)
       if not done[start : start + size].all()
     ]
+    return starts + list(probing.missing(self._probed) if self._probed else ())
 
   def project(
-    self, images: np.ndarray, starts: Iterable[int], observer: Observer
+    self,
+    images: np.ndarray,
+    work: Iterable[int | np.ndarray],
+    observer: Observer,
   ) -> None:
-    """Explains the batches that begin at `starts`."""
+    """Explains batches and probes images, as `missing` returns them."""
     projection, encoder = self._projection, self.encoder
     with Explainer(
       self._networks.get(encoder),
       preprocessing=encoder.preprocessing,
       methods=projection.methods,
+      probe_methods=[projection.probes.method] if projection.probes else (),
       batch_size=projection.batch_size,
       device=projection.device,
     ) as explainer:
       seconds, number = 0.0, 0
-      for start in starts:
+      for start in work:
+        if isinstance(start, np.ndarray):
+          self._probe(explainer, images, start)
+          continue
         batch = images[start : start + projection.batch_size]
         started = time.monotonic()
         found = explainer.explain(batch, inverse=projection.inverse)
@@ -375,6 +397,20 @@ class _Model:
         self._write_maps(start, found.maps)
       ruled = explainer.summary.num_ruled
       observer.finished(self.encoder, number, seconds, ruled)
+
+  def _probe(
+    self, explainer: Explainer, images: np.ndarray, indices: np.ndarray
+  ) -> None:
+    assert self._probed is not None and self._projection.probes is not None
+    probing.project(
+      explainer,
+      images,
+      indices,
+      self._projection.probes,
+      self._spaces[probing.SPACE],
+      self._probed,
+      self._projection.on_bad_map,
+    )
 
   def _write_maps(self, start: int, maps: Mapping[str, np.ndarray]) -> None:
     """Stores the maps of each method, and what each transform makes of them."""
@@ -398,14 +434,15 @@ class _Model:
           f'{error} (Method {name}; `resume` with `on_bad_map=drop_image` goes '
           'on without the image.)'
         ) from error
-      for space in self._spaces.values():
-        space.drop_images(error.images)
+      for each in self._writers:
+        self._spaces[each].drop_images(error.images)
       self._writers[name].write(start, maps)
 
   def finish(self) -> None:
     self._networks.drop(self.encoder)
-    for writer in self._writers.values():
-      writer.finish()
+    for writer in (*self._writers.values(), self._probed):
+      if writer is not None:
+        writer.finish()
     for file in self._files.values():
       file.finish()
 
@@ -419,10 +456,10 @@ def _new_spaces(
   bank: Bank, probe: ProbeSet, projection: Projection, folder: pathlib.Path
 ) -> dict[str, ModelSpace]:
   """Makes the spaces of a projection; those that are there are opened."""
-  shape = probe.images.shape[1:]
+  shape, size = probe.images.shape[1:], None
   if not projection.inverse:
     t = Preprocessing.parse(bank.encoders[0].preprocessing)
-    shape = t(probe.images[:1]).shape[1:3]
+    shape = size = t(probe.images[:1]).shape[1:3]
   spaces = {}
   for name, method, transform in projection.spaces():
     settings = {
@@ -442,6 +479,15 @@ def _new_spaces(
       image_digests=probe.digests,
       map_shape=transformed.shape[1:],
       dtype=projection.dtype,
+    )
+  if projection.probes is not None:
+    spaces[probing.SPACE] = probing.create(
+      folder / probing.SPACE,
+      probe,
+      projection.probes,
+      projection.protocol,
+      size,
+      projection.dtype,
     )
   return spaces
 
@@ -471,7 +517,7 @@ def project(
 
   Returns:
     The model spaces by name: that of the method, followed by the map transform
-    if there is one (see `space_name`).
+    if there is one (see `space_name`), and `probes` if networks are probed.
 
   Raises:
     ValueError: If a model cannot be projected, or the folder holds points that

@@ -11,6 +11,7 @@ from absl import logging
 from experiments import (
   evaluation,
   pipeline,
+  probing,
   similarities,
   visuals,
   zoo_evaluation,
@@ -168,7 +169,7 @@ def _write(
 ) -> None:
   dropped = dict.fromkeys(
     space.image_ids[i]
-    for space in spaces.values()
+    for space in probing.of_maps(spaces).values()
     for i in space.dropped_images
   )
   record.note('dropped_images', list(dropped))
@@ -184,13 +185,17 @@ def _write_comparison(
   record: RunRecord, bank: Bank, probe: ProbeSet, spaces: Spaces
 ) -> None:
   """Writes the results of `run_taskonomy`."""
-  output, flags, others = record.output, record.flags, {}
+  output, flags, others, images = record.output, record.flags, {}, {}
   if chosen := flags['similarities']:
     with record.stage('similarities'):
-      kept = similarities.load(output, bank.names, spaces)
-      others = similarities.matrices(chosen, kept, spaces)
+      images = similarities.image_scores(chosen, bank.names, spaces)
+      kept = dict.fromkeys(bank.names)
+      if similarities.takes(chosen, 'representations'):
+        kept = similarities.load(output, bank.names, spaces)
+      others = similarities.matrices(chosen, kept, spaces, images)
+  spaces = probing.of_maps(spaces)
   with record.stage('evaluation'):
-    found = evaluation.evaluate(bank, spaces, flags['protocol'], others)
+    found = evaluation.evaluate(bank, spaces, flags['protocol'], others, images)
     evaluation.write_tables(found, output)
   with record.stage('figures'):
     visuals.draw(bank, probe, spaces, found, output, flags)
@@ -204,7 +209,13 @@ def _write_zoo(
   with record.stage('evaluation'):
     measured = Measured(output).networks
     options = flags['num_permutations'], flags['seed']
-    found = zoo_evaluation.write(bank, spaces, measured, output, *options)
+    chosen = flags.get('similarities', ())
+    images = similarities.image_scores(chosen, bank.names, spaces)
+    others = {name: values.mean(axis=0) for name, values in images.items()}
+    spaces = probing.of_maps(spaces)
+    found = zoo_evaluation.write(
+      bank, spaces, measured, output, *options, others
+    )
   with record.stage('figures'):
     # A page and figures of one transform; all of them would be too many.
     first = flags['map_transform'][0]

@@ -27,9 +27,10 @@ _IMAGE_SIZE = shared_flags.image_size(FLAGS)
 _METHODS = shared_flags.methods(FLAGS)
 _SIMILARITIES = FLAGS.some_of(
   'similarities',
-  'Similarities of the representations to show beside the methods.',
+  'Other measures to show beside the methods: similarities of the '
+  'representations, and of the spans of attributions.',
   similarities.names(),
-  (),
+  similarities.DEFAULT,
   may_be_empty=True,
 )
 _PROTOCOL = FLAGS.enum(
@@ -39,6 +40,7 @@ _PROTOCOL = FLAGS.enum(
   pipeline.PROTOCOLS,
   'paper',
 )
+_DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)
@@ -79,7 +81,12 @@ def main() -> None:
     on_bad_map=_ON_BAD_MAP.value,
     dtype=_SPACE_DTYPE.value,
     save_maps=_SAVE_MAPS.value,
-    keep_representations=bool(_SIMILARITIES.value),
+    keep_representations=similarities.takes(
+      _SIMILARITIES.value, 'representations'
+    ),
+    probes=_DIRECTIONS.value()
+    if similarities.takes(_SIMILARITIES.value, 'probes')
+    else None,
   )
   pipeline.check(bank, projection, (*size, 3))
   evaluation.load_oracle(bank)  # An error in it is found here.

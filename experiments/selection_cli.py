@@ -8,7 +8,15 @@ from typing import Any
 
 import toolkit_basics.cli as cli
 from experiments import pipeline, shared_flags
-from experiments.selection import features, fine_tuning, report, study, targets
+from experiments.selection import (
+  features,
+  fine_tuning,
+  report,
+  source_samples,
+  static_lists,
+  study,
+  targets,
+)
 from experiments.selection.features import Candidate, Features
 from experiments.selection.label_free import Near
 from experiments.selection.study import Case
@@ -18,12 +26,14 @@ from taskonomy_models.bank import Bank
 from taskonomy_models.mini import readouts
 from toolkit_basics import progress
 from transferability import scoring
+from transferability.history import History
 
 # They decide how fast images are rendered, not what is on them.
 _NOT_RECORDED = ('workers', 'data_dir')
 
 _Pairs = Mapping[str, tuple[str, Sequence[str]]]
 _MakeNear = Callable[[_Pairs, Mapping[str, Features], pathlib.Path], Near]
+_MakeMore = Callable[[Mapping[str, Features], pathlib.Path], Sequence[Near]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +46,35 @@ class Plan:
     near: Returns the scores of the label-free family; gets, by case, the
       target's network and the candidates; the features; the output folder. It
       is called if the bank has a target's network.
+    more: Returns further families; gets the features and the output folder.
   """
 
   candidates: Sequence[Candidate]
   cases: Sequence[Case]
   near: _MakeNear | None = None
+  more: _MakeMore | None = None
+
+
+def _beside(
+  plan: 'Plan',
+  bank: Bank,
+  data: LabelledImages,
+  extracted: Mapping[str, Features],
+  output: pathlib.Path,
+) -> list[Near]:
+  """Returns the scores of what stands beside the label-based measures."""
+  pairs = {
+    case.name: (data.targets[case.target].network, case.candidates)
+    for case in plan.cases
+    if data.targets[case.target].network in bank.names
+  }
+  beside = []
+  if plan.near is not None and pairs:
+    beside.append(plan.near(pairs, extracted, output))
+  if plan.more is not None:
+    beside += plan.more(extracted, output)
+  static = static_lists.imagenet({c.name: c.candidates for c in plan.cases})
+  return beside if static is None else [*beside, static]
 
 
 class Selection:
@@ -137,6 +171,11 @@ class Selection:
       0,
       lower_bound=0,
     )
+    self._history = flags.path(
+      'history',
+      'Earlier transfers, by which candidates are ranked too: a CSV file with '
+      'the columns target, network, score. A selection writes one.',
+    )
     self._num_draws = flags.integer(
       'num_draws',
       'Number of times that candidates are drawn anew, for the intervals.',
@@ -144,23 +183,44 @@ class Selection:
       lower_bound=10,
     )
 
+  @property
+  def grid(self) -> int:
+    """Cells a side of the features."""
+    return self._grid.value
+
+  def source_samples(
+    self, bank: Bank, number: int, image_size: tuple[int, int]
+  ) -> source_samples.SourceSamples:
+    """Returns what a bank's networks were trained on."""
+    return source_samples.load(
+      *(bank, self._data_dir.value, number, image_size),
+      workers=self._workers.value,
+      progress=progress.track,
+    )
+
   def options(self) -> dict[str, Any]:
     """Returns how images are computed: `batch_size` and `device`."""
     return {'batch_size': self._batch_size.value, 'device': self._device.value}
 
-  def conduct(self, make_plan: Callable[[Bank, LabelledImages], Plan]) -> None:
+  def conduct(
+    self,
+    make_plan: Callable[[Bank, LabelledImages], Plan],
+    best_first: bool = False,
+  ) -> None:
     """Scores, really trains, and reports.
 
     Args:
       make_plan: Chooses candidates and cases from the bank and the data.
+      best_first: Whether the candidates are printed above all else, the best
+        by measured performance first.
     """
     settings = self._settings()
-    bank = banks.load(self._bank.value)
+    bank, known = banks.load(self._bank.value), self._earlier()
     record = self._record.open(bank.digests(), _NOT_RECORDED)
     output = record.output
     if record.is_finished:
+      print(report.text(output, best_first))
       print(f'{output} is finished; nothing was computed again.')
-      print(report.text(output))
       return
     with record.stage('images'):
       data = self._load_data(bank)
@@ -179,30 +239,28 @@ class Selection:
         **self.options(),
       )
     with record.stage('label_free'):
-      pairs = {
-        case.name: (data.targets[case.target].network, case.candidates)
-        for case in plan.cases
-        if data.targets[case.target].network in bank.names
-      }
-      near = None
-      if plan.near is not None and pairs:
-        near = plan.near(pairs, extracted, output)
+      beside = _beside(plan, bank, data, extracted, output)
     with record.stage('cases'):
       encoders = {c.name: c.encoder for c in plan.candidates}
       outcomes = study.conduct(
         *(plan.cases, data, extracted, settings, output, progress.track),
-        near,
+        beside,
         encoders,
+        known,
       )
     with record.stage('report'):
-      report.write(outcomes, extracted, output, self._num_draws.value, near)
+      report.write(outcomes, extracted, output, self._num_draws.value, beside)
     problems = {o.case.name: o.problems for o in outcomes if o.problems}
     record.note('problems', problems)
     record.finish()
-    print(report.text(output))
+    print(report.text(output, best_first))
     if problems:
       print(f'Left out: {json.dumps(problems)}')
     print(f'Results: {output}')
+
+  def _earlier(self) -> History | None:
+    path = self._history.value
+    return None if path is None else History.load(path)
 
   def _settings(self) -> study.CaseSettings:
     scoring.check(self._measures.value)

@@ -12,6 +12,7 @@ from typing import Any
 
 from toolkit_basics.cli import Flag, Flags
 from attribution import methods as methods_lib
+from attribution import probes as probes_lib
 from experiments import pipeline, run_record
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
@@ -166,6 +167,31 @@ class Probe:
       seed=self.seed.value,
       on_bad_image=self._on_bad_image.value,
       progress=progress.track,
+    )
+
+
+class Directions:
+  """The flags of the random directions along which networks are probed."""
+
+  def __init__(self, flags: Flags):
+    default = probes_lib.Probes()
+    self._count = flags.integer(
+      'num_directions',
+      'Random directions of each representation whose maps are made, for '
+      'the measures of spans of attributions.',
+      default.count,
+      lower_bound=2,
+    )
+    self._num_images = flags.integer(
+      'num_probed_images',
+      'Images of which such maps are made, at most.',
+      default.num_images,
+      lower_bound=1,
+    )
+
+  def value(self) -> probes_lib.Probes:
+    return probes_lib.Probes(
+      count=self._count.value, num_images=self._num_images.value
     )
 
 

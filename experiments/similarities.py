@@ -1,24 +1,33 @@
 """Similarities of representations, beside the affinities of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import functools
 import os
 
 import numpy as np
 
-from experiments import pipeline
+from experiments import pipeline, probing
 from transferability import similarity
 from transferability.model_space import Spaces
-from transferability.similarity import depara
+from transferability.similarity import depara, spade
 
 DEPARA = 'depara'
 NODES = 'gradient_times_input'  # Of DEPARA's graphs, as its authors take them.
 EDGES = 'depara_edge'
+SPADE = 'spade'
+# What stands beside the paper's methods unless others are asked for.
+DEFAULT = ('attribution_span', 'decodability', SPADE)
 
 
 def names() -> tuple[str, ...]:
   """Returns what can be asked for: all similarities, and DEPARA."""
   return tuple(sorted((*similarity.names(), DEPARA)))
+
+
+def takes(chosen: Iterable[str], what: str) -> bool:
+  """Whether any needs the `representations`, or the `probes`."""
+  every = {EDGES if name == DEPARA else name for name in chosen}
+  return any(similarity.info(n).takes in (what, 'both') for n in every)
 
 
 def check(chosen: Sequence[str], methods: Sequence[str]) -> None:
@@ -58,7 +67,8 @@ def load(
   Returns:
     By model, float32 [images, ...].
   """
-  kept = next(iter(spaces.values())).kept_images
+  (space, *_) = probing.of_maps(spaces).values()
+  kept = space.kept_images
   return {
     name: np.load(pipeline.representation_path(output, name), mmap_mode='r')[
       kept
@@ -67,38 +77,83 @@ def load(
   }
 
 
+def image_scores(
+  chosen: Sequence[str], models: Sequence[str], spaces: Spaces
+) -> dict[str, np.ndarray]:
+  """Returns what measures of probes say of each image.
+
+  Args:
+    chosen: Of `names()`; those without probes have no part.
+    models: Their names.
+    spaces: Of a run, with that of the probes if one of the measures needs it.
+
+  Returns:
+    By measure, float64 [images, models, models]; the mean is the similarity.
+  """
+  needed = [n for n in similarity.names('probes') if n in chosen]
+  if SPADE in chosen:
+    needed = list(dict.fromkeys([*needed, spade.PARTS[0]]))
+  if not needed:
+    return {}
+  if probing.SPACE not in spaces:
+    raise ValueError(
+      f'{needed[0]} needs maps of random directions, which this run does not '
+      f'have; there are {sorted(spaces)}.'
+    )
+  return probing.image_scores(spaces[probing.SPACE], models, needed)
+
+
 def matrices(
   chosen: Sequence[str],
   representations: Mapping[str, np.ndarray],
   spaces: Spaces,
+  images: Mapping[str, np.ndarray] | None = None,
   edge_weight: float = depara.LAMBDAS['taskonomy'],
 ) -> dict[str, np.ndarray]:
   """Returns similarities of the networks of a run.
 
-  Measures with a direction (PWCCA) are averaged over both. DEPARA is divided by
-  1 + the weight of its edges, so that its diagonal is 1 as everywhere.
+  DEPARA is divided by 1 + the weight of its edges, so that its diagonal is 1 as
+  everywhere.
 
   Args:
     chosen: Of `names()`.
     representations: By model, of the images of the spaces in their order.
     spaces: By method.
+    images: What `image_scores` returned, if it is known.
     edge_weight: Of DEPARA; 0.25 is what its authors chose for Taskonomy's
       images.
 
   Returns:
-    By similarity, symmetric float64 [models, models].
+    By similarity, float64 [models, models]: symmetric, or with targets as rows
+    and sources as columns.
   """
-  compute = functools.cache(lambda name: matrix(name, representations))
-  result = {name: compute(name) for name in chosen if name != DEPARA}
-  if DEPARA in chosen:
-    nodes = spaces[NODES].affinity(tuple(representations))
-    result[DEPARA] = with_nodes(nodes, compute(EDGES), edge_weight)
-  return {name: result[name] for name in chosen}
+  models = tuple(representations)
+  if images is None:
+    images = image_scores(chosen, models, spaces)
+
+  @functools.cache
+  def compute(name: str) -> np.ndarray:
+    if name in images:
+      return images[name].mean(axis=0)
+    if name == SPADE:
+      return spade.combine([compute(part) for part in spade.PARTS])
+    if name == DEPARA:
+      nodes = spaces[NODES].affinity(models)
+      return with_nodes(nodes, compute(EDGES), edge_weight)
+    return matrix(name, representations)
+
+  return {name: compute(name) for name in chosen}
 
 
 def matrix(name: str, representations: Mapping[str, np.ndarray]) -> np.ndarray:
-  """Returns a registered similarity, symmetric float64 [models, models]."""
+  """Returns a similarity of representations, float64 [models, models].
+
+  Directed measures keep their direction: rows targets, columns sources. Those
+  that are only not quite the same both ways (PWCCA) are averaged over both.
+  """
   _, values = similarity.matrix(name, representations)
+  if similarity.info(name).directed:
+    return values
   return (values + values.T) / 2
 
 

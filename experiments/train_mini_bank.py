@@ -13,6 +13,7 @@ import toolkit_basics.cli as cli
 from experiments import shared_flags
 from taskonomy_models.mini import building
 from taskonomy_models.mini import training as mini_training
+from taskonomy_models.mini.architectures import registry
 from toolkit_basics import progress
 
 _DEFAULT = mini_training.Recipe()
@@ -37,6 +38,12 @@ _COMMON_START = FLAGS.bool(
   'All encoders start from the same random weights.',
   _DEFAULT.common_start,
 )
+_ARCHITECTURE = FLAGS.enum(
+  'architecture',
+  'Of the encoders; mixed gives each of four to five tasks.',
+  (*registry.names(), registry.MIXED),
+  _DEFAULT.architecture,
+)
 _SEED = shared_flags.seed(FLAGS, _DEFAULT.seed)
 _WORKERS = shared_flags.workers(FLAGS)
 
@@ -48,6 +55,7 @@ def main() -> None:
     noise=_NOISE.value,
     common_start=_COMMON_START.value,
     seed=_SEED.value,
+    architecture=_ARCHITECTURE.value,
   )
   building.train_bank(
     _OUTPUT.value,

@@ -7,12 +7,20 @@ one branch is ever taken, and the graph is what it would be without the other.
 
 from collections.abc import Callable, Iterable, Mapping
 import functools
+import math
 import types
 
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import functions, graph_ends, operations, tensors
+from frozen_graphs import constants as constant_nodes
+from frozen_graphs import (
+  functions,
+  graph_ends,
+  op_definitions,
+  operations,
+  tensors,
+)
 from frozen_graphs.errors import GraphError, explaining
 from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
@@ -40,6 +48,7 @@ _FUNCTIONS: Mapping[str, Callable] = types.MappingProxyType(
   }
 )
 _MAX_STEPS = 64  # From a predicate back to constants.
+_MAX_ELEMENTS = 2**20  # Of what a predicate is computed from.
 _MAX_ROUNDS = 64  # Conditionals within conditionals.
 
 
@@ -125,7 +134,7 @@ def constant(nodes: Nodes, tensor: Tensor) -> np.ndarray | None:
     if node is None or not steps:
       return None
     if node.op == 'Const':
-      return tf.make_ndarray(node.attr['value'].tensor)
+      return constant_nodes.value(node)
     if node.op in _ALWAYS_TRUE:
       return np.array(True)
     inputs = list(tensors.data_inputs(node))
@@ -136,12 +145,21 @@ def constant(nodes: Nodes, tensor: Tensor) -> np.ndarray | None:
     values = [value(each, steps - 1) for each in inputs]
     if any(each is None for each in values):
       return None
-    if node.op == 'Cast':
-      kind = tf.as_dtype(node.attr['DstT'].type)
-      return values[0].astype(kind.as_numpy_dtype)
-    return np.asarray(_FUNCTIONS[node.op](*values))
+    return _computed(node, values)
 
   return value(tensor, _MAX_STEPS)
+
+
+def _computed(node: NodeDef, values: list[np.ndarray]) -> np.ndarray | None:
+  """Returns what an operation on known values gives, if that is small."""
+  with explaining(f'Node {node.name!r} ({node.op}) is damaged', Exception):
+    shape = np.broadcast_shapes(*(each.shape for each in values))
+    if math.prod(shape) > _MAX_ELEMENTS:
+      return None
+    if node.op == 'Cast':
+      kind = op_definitions.dtype(node.attr['DstT'].type, node)
+      return values[0].astype(kind.as_numpy_dtype)
+    return np.asarray(_FUNCTIONS[node.op](*values))
 
 
 def _known(nodes: Nodes, predicate: Tensor) -> bool | None:
@@ -156,7 +174,8 @@ def _choose_branches(nodes: Iterable[NodeDef]) -> bool:
   for node in nodes:
     if node.op not in _IFS:
       continue
-    answer = _known(named, tensors.split(node.input[0]))
+    predicate = next(tensors.data_inputs(node), None)
+    answer = _known(named, predicate) if predicate else None
     if answer is None:
       continue
     branch = node.attr['then_branch' if answer else 'else_branch'].func
@@ -181,7 +200,13 @@ def _fold_switches(nodes: Iterable[NodeDef]) -> None:
   dead = set()
   for node in nodes:
     if node.op in _SWITCHES:
-      data, predicate = list(tensors.data_inputs(node))[:2]
+      operands = list(tensors.data_inputs(node))
+      if len(operands) != 2:
+        raise GraphError(
+          f'Node {node.name!r} ({node.op}) needs 2 operands, but has '
+          f'{len(operands)}; the file is damaged.'
+        )
+      data, predicate = operands
       answer = _known(named, predicate)
       if answer is not None:
         dead.add((node.name, 0 if answer else 1))
@@ -203,7 +228,7 @@ def _fold_switches(nodes: Iterable[NodeDef]) -> None:
       if len(data) == 1 and len(alive) < len(inputs):
         node.op = 'Identity'
         node.input[:] = data
-        del node.attr['N']
+        node.attr.pop('N', None)
 
 
 def _dead_nodes(named: Nodes, dead: set[Tensor]) -> set[str]:

@@ -55,6 +55,40 @@ def explaining(message: str, *kinds: type[Exception]) -> Iterator[None]:
     raise GraphError(f'{message}: {reason.rstrip(".")}.') from error
 
 
+@contextlib.contextmanager
+def at_the_door(what: object, doing: str) -> Iterator[None]:
+  """Turns every error over something of others into one of our own.
+
+  Libraries that read or run what a stranger wrote raise anything. The original
+  stays the cause, which --debug shows.
+
+  Args:
+    what: What it is about, as the name of a file.
+    doing: What cannot be done with it, as 'be read as an ONNX model'.
+
+  Raises:
+    GraphError: In place of any error but those a user can mend by another path
+      or argument: OSError with a number, and GraphError itself.
+  """
+  try:
+    yield
+  except GraphError:
+    raise
+  except RecursionError as error:
+    raise GraphError(f'{what}: it is nested too deep to {doing}.') from error
+  except MemoryError as error:
+    raise GraphError(
+      f'{what}: there is not enough memory for it to {doing}.'
+    ) from error
+  except Exception as error:
+    if isinstance(error, OSError) and error.errno is not None:
+      raise
+    reason = f'{type(error).__name__}: {brief(error, 300)}'
+    raise GraphError(
+      f'{what}: it cannot {doing}; is it damaged? ({reason})'
+    ) from error
+
+
 def brief(error: BaseException, most: int = 120) -> str:
   """Returns one sentence of an error of another library.
 

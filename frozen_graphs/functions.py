@@ -5,10 +5,11 @@ function that TensorFlow calls; and a check of a graph has to see every node.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+import dataclasses
 
 import tensorflow as tf
 
-from frozen_graphs import op_definitions, unfusing
+from frozen_graphs import budget, op_definitions, unfusing
 from frozen_graphs.errors import GraphError
 from frozen_graphs.tensors import NodeDef
 
@@ -31,29 +32,76 @@ def inline_functions(graph_def: GraphDef) -> list[NodeDef]:
     GraphError: If a function is missing, calls itself, or has generic types.
   """
   library = {f.signature.name: f for f in graph_def.library.function}
-  nodes = []
-  for node in _unfold(graph_def.node, library, depth=0):
-    nodes.append(node)
-    if len(nodes) > _MAX_NODES:
-      raise GraphError(
-        f'The functions of the graph unfold to more than {_MAX_NODES} nodes.'
-      )
-  return nodes
-
-
-def _unfold(
-  nodes: Iterable[NodeDef], library: Mapping, depth: int
-) -> Iterator[NodeDef]:
-  if depth > _MAX_DEPTH:
+  spent = budget.active(graph_def.ByteSize())
+  found = _Unfolding.of(graph_def.node, library)
+  if found.nodes > _MAX_NODES:
     raise GraphError(
-      f'Function calls are nested more than {_MAX_DEPTH} deep; does a '
-      'function call itself?'
+      f'The functions of the graph unfold to more than {_MAX_NODES} nodes.'
     )
+  spent.charge(
+    'What the functions of the graph unfold to',
+    size=found.size,
+    nodes=found.nodes,
+  )
+  return list(_unfold(graph_def.node, library))
+
+
+@dataclasses.dataclass
+class _Unfolding:
+  """What nodes unfold to, known before anything is copied.
+
+  Attributes:
+    nodes: Number.
+    names: Number of names of nodes, each of which is lengthened by a call.
+    size: Bytes of what is new.
+  """
+
+  nodes: int = 0
+  names: int = 0
+  size: int = 0
+
+  @classmethod
+  def of(cls, nodes: Iterable[NodeDef], library: Mapping) -> '_Unfolding':
+    """Returns what the nodes of a graph unfold to, each function seen once."""
+    known: dict[str, _Unfolding] = {}
+
+    def unfolding(nodes: Iterable[NodeDef], depth: int) -> _Unfolding:
+      if depth > _MAX_DEPTH:
+        raise GraphError(
+          f'Function calls are nested more than {_MAX_DEPTH} deep; does a '
+          'function call itself?'
+        )
+      total = cls()
+      for node in nodes:
+        total.nodes += 1
+        total.names += 1 + len(node.input)
+        called = _called(node)
+        if called not in library:
+          continue
+        if called not in known:
+          body = library[called].node_def
+          known[called] = unfolding(body, depth + 1)
+          known[called].size += library[called].ByteSize()
+        inner = known[called]
+        total.nodes += inner.nodes
+        total.names += inner.names
+        total.size += inner.size + inner.names * (1 + len(node.name))
+      return total
+
+    return unfolding(nodes, 0)
+
+
+def _called(node: NodeDef) -> str:
+  """Returns the function that a node calls, if it is one of the library."""
+  return node.attr['f'].func.name if node.op in _CALLS else node.op
+
+
+def _unfold(nodes: Iterable[NodeDef], library: Mapping) -> Iterator[NodeDef]:
   for node in nodes:
-    called = node.attr['f'].func.name if node.op in _CALLS else node.op
+    called = _called(node)
     if called in library:
       body = _body_of_call(node, library[called], library)
-      yield from _unfold(body, library, depth + 1)
+      yield from _unfold(body, library)
     elif node.op in _CALLS:
       raise GraphError(
         f'Node {node.name!r} calls the function {called!r}, which is not in '
@@ -85,7 +133,7 @@ def _body_of_call(call: NodeDef, function, library: Mapping) -> list[NodeDef]:
     if name.split(':')[0] in arguments:
       return arguments[name.split(':')[0]]
     node, *output = name.split(':')
-    if node not in inner or len(output) != 2:
+    if node not in inner or len(output) != 2 or not _is_number(output[1]):
       raise GraphError(
         f'The function {signature.name!r} names {name!r}, which it does not '
         'hold; is the file damaged?'
@@ -100,6 +148,10 @@ def _body_of_call(call: NodeDef, function, library: Mapping) -> list[NodeDef]:
   )
   result.attr['T'].list.type.extend(a.type for a in signature.output_arg)
   return [*body, result]
+
+
+def _is_number(text: str) -> bool:
+  return len(text) < 10 and text.isascii() and text.isdigit()
 
 
 def _offset(node: NodeDef, output: str, library: Mapping) -> int:

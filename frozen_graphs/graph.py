@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 import tensorflow as tf
 
 from frozen_graphs import (
+  budget,
   control_flow,
   graph_ends,
   kernels,
@@ -87,7 +88,7 @@ def read(
       f'{path} is a folder; a frozen graph is one file (a SavedModel has to '
       'be frozen first).'
     )
-  content = files.read_bounded(path, max_bytes, GraphError)
+  content = budget.read(path, max_bytes)
   with explaining(
     f'{path} is not a frozen graph, or is cut off ({len(content)} bytes)',
     DecodeError,
@@ -176,7 +177,13 @@ def extract(
 
 def _plain_nodes(graph_def: GraphDef) -> dict[str, NodeDef]:
   plain = unfusing.unfuse(control_flow.fold(graph_def).node)
-  return {node.name: node for node in plain}
+  nodes = {node.name: node for node in plain}
+  if len(nodes) < len(plain):  # Of two, one would be checked and one be used.
+    names = Counter(node.name for node in plain)
+    raise GraphError(
+      f'Several nodes have the same name, {names.most_common(1)[0][0]!r}.'
+    )
+  return nodes
 
 
 def with_open_batch(subgraph: SubGraph) -> SubGraph:

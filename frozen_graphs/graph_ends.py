@@ -39,21 +39,32 @@ def images_first(
 
 def _may_be_images(node: NodeDef) -> bool:
   shape = node.attr['shape'].shape
-  kind = tf.as_dtype(node.attr['dtype'].type)
+  kind = op_definitions.dtype(node.attr['dtype'].type, node)
   return kind.is_floating and not shape.unknown_rank and len(shape.dim) == 4
 
 
 def unused(nodes: Iterable[NodeDef]) -> tuple[str, ...]:
-  """Returns the floating-point tensors that no node takes."""
+  """Returns the floating-point tensors that no node takes.
+
+  Those of nodes whose type is not known, or that are damaged, are left out:
+  what lies before them may still be used.
+  """
   nodes = list(nodes)
   used = {tensors.split(name)[0] for node in nodes for name in node.input}
-  return tuple(
-    f'{node.name}:{number}'
-    for node in nodes
-    if node.name not in used and node.op not in FED | {'Const'}
-    for number, kind in enumerate(op_definitions.output_types(node))
-    if kind.is_floating
-  )
+  found = []
+  for node in nodes:
+    if node.name in used or node.op in FED | {'Const'}:
+      continue
+    try:
+      kinds = op_definitions.output_types(node)
+    except GraphError:
+      continue
+    found += [
+      f'{node.name}:{number}'
+      for number, kind in enumerate(kinds)
+      if kind.is_floating
+    ]
+  return tuple(found)
 
 
 def full_name(nodes: Nodes, name: str) -> str:

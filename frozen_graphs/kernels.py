@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from frozen_graphs import op_definitions, operations, tensors
+from frozen_graphs import constants, op_definitions, operations, tensors
 from frozen_graphs.errors import explaining
 from frozen_graphs.tensors import NodeDef, Nodes
 
@@ -45,7 +45,10 @@ def rewrite(nodes: Nodes) -> dict[str, NodeDef]:
   """
   result = {}
   for name, node in nodes.items():
-    body = _body(node, nodes)
+    with explaining(
+      f'Node {name!r} ({node.op}) cannot be rewritten', LookupError, ValueError
+    ):
+      body = _body(node, nodes)
     if body is None:
       result[name] = node
     else:
@@ -90,7 +93,7 @@ def _is_batch_of_one(node: NodeDef, nodes: Nodes) -> bool:
     shape = nodes[tensors.producers(shape)[0]]
   if shape.op != 'Const':
     return False
-  sides = tf.make_ndarray(shape.attr['value'].tensor).reshape(-1)
+  sides = constants.value(shape).reshape(-1)
   return sides.size > 0 and sides[0] == 1
 
 
@@ -214,7 +217,7 @@ def _spliced(node: NodeDef, body: Body, nodes: Nodes) -> list[NodeDef]:
   message = f'Node {node.name!r} ({node.op}) cannot be rewritten'
   with (
     tf.Graph().as_default() as graph,
-    explaining(message, ValueError, tf.errors.OpError),
+    explaining(message, Exception),
   ):
     operands = [
       tf.compat.v1.placeholder(

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 import dataclasses
+import os
 
-from frozen_graphs import control_flow
-from frozen_graphs.errors import about
+import tensorflow as tf
+
+from frozen_graphs import budget, control_flow, sandbox
+from frozen_graphs.errors import about, at_the_door
 from frozen_graphs.formats import registry
 from frozen_graphs.network import Network
 
@@ -17,9 +20,10 @@ def load(
   name: str | None = None,
   format: str | None = None,
   constants: Mapping[str, object] | None = None,
+  trust: str | None = None,
   **options,
 ) -> Network:
-  """Loads a network, once; nothing of it is run.
+  """Loads a network, once; nothing of it is run in this process.
 
   Args:
     source: The path of a frozen graph, a Keras model, a SavedModel, a
@@ -32,6 +36,10 @@ def load(
     name: For messages; default: what the source is called.
     format: One of `registry.FORMATS`; default: what the source looks like.
     constants: Values of other inputs, by their names.
+    trust: How far a file is trusted. 'sandbox', the default: it is loaded and
+      run on one image in a process of its own first, with bounds on memory and
+      time. 'checks': it is checked, as it always is, and no more. Objects in
+      memory are the caller's own.
     **options: Of the format, such as `signature` or `tags` of a SavedModel.
 
   Raises:
@@ -47,11 +55,30 @@ def load(
     **options,
   }
   taken = entry.options(asked)
-  frozen = entry.load(source, **taken)
-  with about(frozen.source):
-    if constants and 'constants' not in taken:
-      folded = control_flow.fold(frozen.graph_def, constants)
-      frozen = dataclasses.replace(frozen, graph_def=folded)
+  is_file = isinstance(source, str | os.PathLike)
+  if sandbox.trust_of(trust) == 'sandbox' and is_file:
+    sandbox.check(source, load, {**asked, 'format': format})
+  with (
+    at_the_door(_called(source), f'be read as {entry.name}'),
+    budget.Budget(_size(source)).spent(),
+  ):
+    frozen = entry.load(source, **taken)
+    with about(frozen.source):
+      if constants and 'constants' not in taken:
+        folded = control_flow.fold(frozen.graph_def, constants)
+        frozen = dataclasses.replace(frozen, graph_def=folded)
   if 'input' in taken:  # The format has cut the graph there.
     input = None
   return Network(frozen, input, representation, name or frozen.source)
+
+
+def _called(source: object) -> str:
+  """Returns what a source is called in messages."""
+  if isinstance(source, str | os.PathLike):
+    return os.fspath(source)
+  return f'the {type(source).__qualname__}'
+
+
+def _size(source: object) -> int:
+  """Returns the bytes of a graph in memory; files count when they are read."""
+  return source.ByteSize() if isinstance(source, tf.compat.v1.GraphDef) else 0

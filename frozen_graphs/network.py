@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from frozen_graphs import graph as graph_lib
 from frozen_graphs import operations, session
-from frozen_graphs.errors import GraphError, about
+from frozen_graphs.budget import Budget
+from frozen_graphs.errors import GraphError, about, at_the_door
 from frozen_graphs.frozen import FrozenNetwork
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.graph_ends import Shape
@@ -127,7 +128,9 @@ class Network(contextlib.AbstractContextManager):
       GraphError: If the graph cannot be used, see `graph.extract`; or its input
         is no batch of images in floating point.
     """
-    with about(': '.join(dict.fromkeys((self.name, self.source)))):
+    what = ': '.join(dict.fromkeys((self.name, self.source)))
+    spent = Budget(self.graph_def.ByteSize())
+    with at_the_door(what, 'be cut'), about(what), spent.spent():
       subgraph = graph_lib.extract(
         self.graph_def, self.input_tensor, self.representation_tensor
       )
@@ -178,7 +181,9 @@ class Network(contextlib.AbstractContextManager):
 
   def passes(self, **options) -> Passes:
     """Returns forward and backward passes; options as those of `Passes`."""
-    return Passes(self.subgraph, name=self.name, **options)
+    subgraph = self.subgraph
+    with at_the_door(self.name, 'be given to TensorFlow'), about(self.name):
+      return Passes(subgraph, name=self.name, **options)
 
   def run(
     self,

@@ -7,6 +7,7 @@ keep them apart, else the fixed number at a time.
 from collections.abc import Callable, Hashable, Mapping, Sequence
 import contextlib
 import dataclasses
+import re
 from typing import Any
 
 from absl import logging
@@ -22,9 +23,12 @@ from frozen_graphs.graph import SubGraph
 Rule = Hashable
 Scope = Callable[[Any], contextlib.AbstractContextManager]
 
+# Lines of TensorFlow's messages before the one that tells what is wrong.
+_PREAMBLE = re.compile(r'Graph execution error|Detected at|\s|File|Node: ')
 _UNKNOWN_SIDE = 64  # Pixels, where a graph with a fixed batch leaves it open.
 # How much results of a rule may differ: f(z) / z changes fast near z = 0.
 _RULED_TOLERANCE = 2e-2
+_PROBE_BYTES = 2**26  # Of rows computed at once.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +62,12 @@ class Passes(contextlib.AbstractContextManager):
     *,
     rules: Sequence[Rule] = (),
     unit_rules: Sequence[Rule] = (),
+    probe_rules: Sequence[Rule] = (),
     scope: Scope = lambda rule: contextlib.nullcontext(),
     batch_size: int = 32,
     device: str | None = None,
     name: str = 'network',
-    probe: Callable[[int, Sequence[int]], np.ndarray] | None = None,
+    sample: Callable[[int, Sequence[int]], np.ndarray] | None = None,
   ):
     """Imports the graph and builds the backward passes.
 
@@ -70,12 +75,13 @@ class Passes(contextlib.AbstractContextManager):
       subgraph: The graph.
       rules: Of the backward passes.
       unit_rules: Those of single units' backward passes, see `unit_gradient`.
+      probe_rules: Those of backward passes along directions, see `probe`.
       scope: A context within which gradients follow a rule.
       batch_size: Inputs computed at once.
       device: For example '/GPU:0'; default: TensorFlow's choice.
       name: For messages.
-      probe: Returns inputs [count, *sides] like those to come, or None, which a
-        graph made for a fixed batch is tried on; default: uniform noise.
+      sample: Returns inputs [count, *sides] like those to come, or None, on
+        which a graph made for a fixed batch is tried; default: uniform noise.
 
     Raises:
       GraphError: If TensorFlow cannot import or differentiate the graph, or the
@@ -84,9 +90,10 @@ class Passes(contextlib.AbstractContextManager):
     if batch_size < 1:
       raise ValueError(f'batch_size must be at least 1, but is {batch_size}.')
     self.batch_size, self.batching = batch_size, 'open'
-    self._name, self._scope, self._probe = name, scope, probe
+    self._name, self._scope, self._sample = name, scope, sample
     self._rules = tuple(dict.fromkeys(rules))
     self._unit_rules = tuple(dict.fromkeys(unit_rules))
+    self._probe_rules = tuple(dict.fromkeys(probe_rules))
     self._is_proven = subgraph.input_shape is not None
     if subgraph.input_shape is None or subgraph.input_shape[0] is None:
       self._build(subgraph, device)
@@ -98,7 +105,8 @@ class Passes(contextlib.AbstractContextManager):
     with tf.Graph().as_default() as graph, tf.device(device):
       self._input, self._representation = session.import_graph(subgraph)
       self._gradients, self._unit_gradients, self._unit = {}, {}, None
-      if self._rules or self._unit_rules:
+      self._probes, self._directions = {}, None
+      if self._rules or self._unit_rules or self._probe_rules:
         count = tf.shape(self._input)[0]
         units = tf.reshape(self._representation, [count, -1])
         target = tf.reduce_mean(units, axis=1)
@@ -109,13 +117,38 @@ class Passes(contextlib.AbstractContextManager):
         unit = tf.gather(units, self._unit, axis=1)
         for rule in self._unit_rules:
           self._unit_gradients[rule] = self._gradient(unit, rule)
+      if self._probe_rules:
+        self._directions = tf.compat.v1.placeholder(
+          units.dtype, [None, None, None], 'directions'
+        )
+        for rule in self._probe_rules:
+          self._probes[rule] = self._gradients_along(units, rule)
     self._session = tf.compat.v1.Session(graph=graph, config=session.config())
 
-  def _gradient(self, target: tf.Tensor, rule: Rule) -> tf.Tensor:
-    """Returns the gradient of `target` [N], of every image by itself."""
+  def _gradients_along(self, units: tf.Tensor, rule: Rule) -> tf.Tensor:
+    """Returns gradients [K, N, ...] of `units` along the directions.
+
+    A loop: all K backward passes share the forward pass, and one graph.
+    """
+    return tf.map_fn(
+      lambda direction: self._gradient(units, rule, direction),
+      self._directions,
+      parallel_iterations=1,
+    )
+
+  def _gradient(
+    self, target: tf.Tensor, rule: Rule, along: tf.Tensor | None = None
+  ) -> tf.Tensor:
+    """Returns the gradient of `target` [N, ...], of every image by itself.
+
+    Args:
+      target: Of every image.
+      rule: See `scope`.
+      along: Weights of the target's entries, of its shape; default: 1.
+    """
     try:
       with self._scope(rule):
-        (gradient,) = tf.gradients(target, self._input)
+        (gradient,) = tf.gradients(target, self._input, along)
     except LookupError as error:
       raise UnsupportedOpError(
         f'An operation of the graph has no gradient: {error}'
@@ -155,7 +188,7 @@ class Passes(contextlib.AbstractContextManager):
     self.batching = 'one_at_a_time' if fixed == 1 else 'fixed'
 
   def _inputs_to_try(self, count: int, sides: Sequence[int]) -> np.ndarray:
-    found = self._probe(count, sides) if self._probe else None
+    found = self._sample(count, sides) if self._sample else None
     if found is None:
       noise = np.random.default_rng(0).uniform(size=(count, *sides))
       found = noise.astype(self._input.dtype.as_numpy_dtype)
@@ -201,7 +234,7 @@ class Passes(contextlib.AbstractContextManager):
       GraphError: If TensorFlow cannot run the graph on them.
     """
     count = len(inputs)
-    inputs = self._filled(inputs)
+    inputs = _filled(inputs, self.batch_size)
     gradients, representation = self._fetch(
       (self._gradients, self._representation), inputs
     )
@@ -218,20 +251,57 @@ class Passes(contextlib.AbstractContextManager):
 
   def gradient(self, rule: Rule, inputs: np.ndarray) -> np.ndarray:
     """Returns the gradient of one rule at at most `batch_size` inputs."""
-    filled = self._filled(inputs)
+    filled = _filled(inputs, self.batch_size)
     return self._fetch(self._gradients[rule], filled)[: len(inputs)]
 
   def unit_gradient(
     self, rule: Rule, unit: int, inputs: np.ndarray
   ) -> np.ndarray:
     """Returns the gradient of one unit at at most `batch_size` inputs."""
-    filled = self._filled(inputs)
+    filled = _filled(inputs, self.batch_size)
     found = self._fetch(self._unit_gradients[rule], filled, {self._unit: unit})
     return found[: len(inputs)]
 
-  def _filled(self, inputs: np.ndarray) -> np.ndarray:
-    missing = self.batch_size - len(inputs)
-    return np.concatenate([inputs, np.repeat(inputs[-1:], missing, axis=0)])
+  def count_units(self, inputs: np.ndarray) -> int:
+    """Returns D, the numbers of a representation of inputs [n, ...], n >= 1."""
+    sides = self._representation.shape[1:]
+    if sides.is_fully_defined():
+      return sides.num_elements()
+    return self.run(inputs[:1]).representation[0].size
+
+  def probe(
+    self, rule: Rule, inputs: np.ndarray, directions: np.ndarray
+  ) -> np.ndarray:
+    """Returns gradients of weighted sums of units: rows v^T J of a Jacobian.
+
+    The K backward passes of an input share its forward pass. So many inputs are
+    computed at once that their rows take about 64 MB, at most `batch_size`.
+
+    Args:
+      rule: One of `probe_rules`.
+      inputs: [n, ...], any number.
+      directions: [n, K, D]: of each input K weights v of its D units, in the
+        order of the flattened representation.
+
+    Returns:
+      [n, K, *sides of the input].
+
+    Raises:
+      GraphError: If TensorFlow cannot run the graph on them.
+    """
+    rows = inputs[:1].nbytes * directions.shape[1]
+    size = self.batch_size
+    if self.batching in ('open', 'rebatched'):
+      size = max(1, min(size, _PROBE_BYTES // max(1, rows)))
+    found = []
+    for start in range(0, len(inputs), size):
+      chosen = slice(start, start + size)
+      batch = _filled(inputs[chosen], size)
+      weights = np.moveaxis(_filled(directions[chosen], size), 1, 0)
+      feed = {self._directions: weights}
+      values = self._fetch(self._probes[rule], batch, feed)
+      found.append(np.moveaxis(values, 0, 1)[: len(inputs) - start])
+    return np.concatenate(found)
 
   def _fetch(self, fetches, inputs: np.ndarray, feed: Mapping | None = None):
     if self._session is None:
@@ -241,7 +311,7 @@ class Passes(contextlib.AbstractContextManager):
     except tf.errors.OpError as error:
       raise GraphError(
         f'{self._name}: TensorFlow cannot run the graph on inputs of shape '
-        f'{inputs.shape}: {error.message.splitlines()[0]}'
+        f'{inputs.shape}: {_reason(error)}'
       ) from error
 
   def close(self) -> None:
@@ -251,7 +321,22 @@ class Passes(contextlib.AbstractContextManager):
       self._session = None
       # The tensors would keep the graph, with all its constants.
       self._input = self._representation = self._unit = None
-      self._gradients, self._unit_gradients = {}, {}
+      self._directions = None
+      self._gradients, self._unit_gradients, self._probes = {}, {}, {}
 
   def __exit__(self, *exception) -> None:
     self.close()
+
+
+def _filled(values: np.ndarray, size: int) -> np.ndarray:
+  """Returns values [n, ...] with the last one repeated up to [size, ...]."""
+  missing = size - len(values)
+  return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
+
+
+def _reason(error: tf.errors.OpError) -> str:
+  """Returns the line of a message of TensorFlow that says what is wrong."""
+  for line in error.message.splitlines():
+    if line.strip() and not _PREAMBLE.match(line):
+      return line.strip()
+  return type(error).__name__

@@ -8,13 +8,13 @@ image: without choices, loops and chance.
 """
 
 from collections.abc import Iterable, Iterator
-import math
 import re
 
 import tensorflow as tf
 
-from frozen_graphs import graph_ends, operations, tensors
+from frozen_graphs import budget, constants, graph_ends, operations, tensors
 from frozen_graphs.errors import GraphError, UnsafeGraphError
+from frozen_graphs.node_checks import NodeChecks
 from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 # Operations that reach outside the process or run code which is not the
@@ -59,9 +59,6 @@ _RANDOM = re.compile(
   r'Multinomial|Stateful(Uniform|StandardNormal|TruncatedNormal|Random)).*'
 )
 
-# A constant may be stored as one number and a shape: bound what it unfolds to.
-_MAX_CONSTANT_ELEMENTS = 2**30
-
 
 def refuse_dangerous(graph_def: tf.compat.v1.GraphDef) -> None:
   """Raises UnsafeGraphError if any node or function reaches outside."""
@@ -91,8 +88,14 @@ def allowed() -> frozenset[str]:
 
 
 def refuse_unknown(nodes: Iterable[NodeDef]) -> None:
-  """Raises a GraphError unless all nodes, to be imported, are allowed."""
-  admitted, elements = allowed(), 0
+  """Raises a GraphError unless all nodes, to be imported, are allowed.
+
+  Each has to be as its operation is defined, and is behind those that it takes.
+  What constants unfold to is charged to the budget of the load.
+  """
+  nodes = list(nodes)
+  admitted, checks = allowed(), NodeChecks()
+  spent = budget.active(sum(node.ByteSize() for node in nodes))
   for node in nodes:
     if node.op in _VARIABLES:
       raise GraphError(
@@ -105,14 +108,9 @@ def refuse_unknown(nodes: Iterable[NodeDef]) -> None:
         'which is not on the list of operations a network may use; it is '
         'refused.'
       )
+    checks.check(node)
     if node.op == 'Const':
-      shape = node.attr['value'].tensor.tensor_shape.dim
-      elements += math.prod(max(0, dim.size) for dim in shape)
-  if elements > _MAX_CONSTANT_ELEMENTS:
-    raise GraphError(
-      f'The constants of the graph have {elements} elements, more than the '
-      f'{_MAX_CONSTANT_ELEMENTS} allowed.'
-    )
+      spent.charge('The constants of the graph', size=constants.check(node))
 
 
 def refuse_open_choices(nodes: Nodes, start: Tensor, end: Tensor) -> None:

@@ -1,6 +1,7 @@
 """How a checked graph is given to TensorFlow, and where it runs."""
 
 from collections.abc import Sequence
+import math
 
 import tensorflow as tf
 
@@ -8,15 +9,18 @@ from frozen_graphs.errors import GraphError, explaining
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.graph_ends import Shape
 
+_MAX_TENSOR_BYTES = 2**32
+
 
 def import_graph(subgraph: SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns the input and the representation in the current graph."""
-  with explaining('TensorFlow cannot import the graph', ValueError):
+  with explaining('TensorFlow cannot import the graph', Exception):
     source, representation = tf.import_graph_def(
       subgraph.graph_def(),
       return_elements=[subgraph.input_tensor, subgraph.representation_tensor],
       name='',
     )
+  check_sizes(source.graph)
   if not representation.dtype.is_floating:
     raise GraphError(
       f'The representation {representation.name!r} has the type '
@@ -25,12 +29,30 @@ def import_graph(subgraph: SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
   return source, representation
 
 
+def check_sizes(graph: tf.Graph) -> None:
+  """Raises GraphError if a graph makes a tensor that no network needs.
+
+  A few bytes can ask to fill, tile or resize to any size, which TensorFlow
+  tries for minutes before it gives up, or takes all memory.
+  """
+  for operation in graph.get_operations():
+    for tensor in operation.outputs:
+      sides = tensor.shape.dims or ()
+      size = math.prod(side.value or 1 for side in sides) * tensor.dtype.size
+      if size > _MAX_TENSOR_BYTES:
+        raise GraphError(
+          f'The node {operation.name!r} ({operation.type}) makes a tensor of '
+          f'shape {tensor.shape}, of {size} bytes for one image; at most '
+          f'{_MAX_TENSOR_BYTES} are allowed.'
+        )
+
+
 def static_shape(graph_def: tf.compat.v1.GraphDef, tensor: str) -> Shape:
   """Returns the shape of a tensor as far as the graph tells it, None if not."""
   with tf.Graph().as_default():
     try:
       (result,) = tf.import_graph_def(graph_def, return_elements=[tensor])
-    except ValueError:
+    except Exception:  # What TensorFlow thinks of a graph that is not used.
       return None
   return None if result.shape.rank is None else tuple(result.shape)
 

@@ -29,7 +29,9 @@ def split(tensor: str) -> Tensor:
   if tensor.startswith('^'):
     return tensor[1:], -1
   name, colon, number = tensor.rpartition(':')
-  return (name, int(number)) if colon and number.isdigit() else (tensor, 0)
+  # More digits are no number of a tensor, and none are those of other scripts.
+  is_number = len(number) < 10 and number.isascii() and number.isdigit()
+  return (name, int(number)) if colon and is_number else (tensor, 0)
 
 
 def name_of(tensor: Tensor) -> str:

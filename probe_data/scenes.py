@@ -170,20 +170,40 @@ def picture(rendering: Rendering, size: int) -> np.ndarray:
   return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
 
 
-def images(seeds: Iterable[int], size: int) -> np.ndarray:
-  """Renders pictures from 2 x 2 samples a pixel, uint8 [N, size, size, 3]."""
+def with_textures(scene: rooms.Scene, density: float) -> rooms.Scene:
+  """Returns a scene with denser textures, everything else equal.
+
+  Args:
+    scene: The scene.
+    density: 0 for none, 1 for those it has; see `textures.with_density`.
+  """
+  looks = tuple(textures.with_density(look, density) for look in scene.looks)
+  return dataclasses.replace(scene, looks=looks)
+
+
+def images(seeds: Iterable[int], size: int, density: float = 1.0) -> np.ndarray:
+  """Renders pictures from 2 x 2 samples a pixel, uint8 [N, size, size, 3].
+
+  Args:
+    seeds: Of the scenes.
+    size: Side of the pictures.
+    density: Of the textures, see `with_textures`.
+  """
   rendered = [
-    picture(render(rooms.sample(seed), 2 * size), size) for seed in seeds
+    picture(render(with_textures(rooms.sample(seed), density), 2 * size), size)
+    for seed in seeds
   ]
   return np.stack(rendered) if rendered else np.zeros((0, size, size, 3), 'u1')
 
 
 def probe_images(
-  num_images: int, size: int, seed: int = 0
+  num_images: int, size: int, seed: int = 0, density: float = 1.0
 ) -> tuple[np.ndarray, tuple[str, ...]]:
   """Returns pictures of the test split, and their names.
 
-  uint8 RGB [num_images, size, size, 3]; `seed`, in [0, 100), chooses scenes.
+  uint8 RGB [num_images, size, size, 3]; `seed`, in [0, 100), chooses scenes,
+  `density` is that of their textures, see `with_textures`.
   """
   seeds = [scene_seed('test', index, seed) for index in range(num_images)]
-  return images(seeds, size), tuple(f'scene-{value}' for value in seeds)
+  names = tuple(f'scene-{value}' for value in seeds)
+  return images(seeds, size, density), names

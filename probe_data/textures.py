@@ -17,6 +17,39 @@ class Look:
   second: tuple[float, float, float]
 
 
+# Share of the second colour that a pattern has on average.
+_MEAN_SHARE = {
+  CHECKER: 0.5,
+  STRIPES: 0.5,
+  NOISE: 0.5,
+  WOOD: 0.5,
+  BRICK: 1 - (1 - 0.06) * (1 - 0.12),
+}
+
+
+def with_density(look: Look, density: float) -> Look:
+  """Returns a texture with finer or coarser patterns, its mean colour kept.
+
+  Args:
+    look: The texture.
+    density: Factor of the pattern's frequency: 1 changes nothing; 0 leaves the
+      mean colour alone; above 1 solid surfaces get noise of their two colours
+      too, about the colour that they had (as far as colours go).
+  """
+  if density == 1:
+    return look
+  first, second = np.array(look.first), np.array(look.second)
+  if density == 0 and look.kind != SOLID:
+    mean = first + (second - first) * _MEAN_SHARE[look.kind]
+    return dataclasses.replace(look, kind=SOLID, first=tuple(mean))
+  kind = look.kind
+  if density > 1 and kind == SOLID:
+    kind, half = NOISE, (first - second) / 2
+    half = np.minimum(half, np.minimum(1 - first, first))
+    first, second = first + half, first - half
+  return Look(kind, look.scale * density, tuple(first), tuple(second))
+
+
 def _rgb(hue, saturation, value) -> np.ndarray:
   """HSV (degrees, [0, 1], [0, 1]) to RGB in [0, 1]."""
   offsets = (np.array([5, 3, 1]) + hue / 60) % 6

@@ -13,6 +13,7 @@ import ast
 import shlex
 
 import toolkit_basics.cli as cli
+from frozen_graphs import sandbox
 from frozen_graphs.formats import registry
 from taskonomy_models import conversion
 
@@ -68,6 +69,12 @@ _META_GRAPH = FLAGS.path(
   'File of the graph of a TensorFlow 1 checkpoint; by default the .meta '
   'beside it.',
 )
+_TRUST = FLAGS.enum(
+  'trust',
+  'By default it is loaded and run on one image in a process of its own first, '
+  'with bounds on memory and time (sandbox); checks goes without.',
+  sandbox.TRUST,
+)
 _OVERWRITE = FLAGS.bool(
   'overwrite', 'Replace the network of that name, if there is one.'
 )
@@ -103,6 +110,7 @@ def main(source: str) -> None:
     tags=_TAGS.value,
     meta_graph=_META_GRAPH.value,
     overwrite=_OVERWRITE.value,
+    trust=_TRUST.value,
   )
   print(conversion.describe(encoder))
   folder = shlex.quote(_OUTPUT.value)

@@ -49,6 +49,7 @@ class Encoder:
         representation=self.representation_tensor,
         name=self.name,
         format='frozen_graph',
+        trust='checks' if self.sha256 else None,
       )
       if self.sha256 not in (None, network.digest):
         raise ValueError(

@@ -13,6 +13,7 @@ import pathlib
 
 import toolkit_basics.cli as cli
 import frozen_graphs
+from frozen_graphs import sandbox
 from taskonomy_models import proposal as proposals
 from taskonomy_models import proposal_text
 
@@ -27,11 +28,17 @@ _REPRESENTATION = FLAGS.string(
 _NAME = FLAGS.string(
   'name', 'What the network is called; by default as its file.'
 )
+_TRUST = FLAGS.enum(
+  'trust',
+  'By default it is loaded and run on one image in a process of its own first, '
+  'with bounds on memory and time (sandbox); checks goes without.',
+  sandbox.TRUST,
+)
 _JSON = FLAGS.bool('json', 'Print it as JSON, for programs.')
 
 
 def main(graph: str) -> None:
-  network = frozen_graphs.load(graph)
+  network = frozen_graphs.load(graph, trust=_TRUST.value)
   proposal = proposals.propose(
     network,
     input=_INPUT.value,

@@ -3,14 +3,18 @@
 from collections.abc import Iterable, Iterator, Sequence
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
 import os
 import pathlib
+import stat
 from typing import Any, BinaryIO
 
 Path = str | os.PathLike[str]
+
+_MAX_JSON_BYTES = 2**28
 
 
 @contextlib.contextmanager
@@ -49,18 +53,40 @@ def sync(path: Path) -> None:
     os.close(descriptor)
 
 
+def open_regular(path: Path, error: type[ValueError] = ValueError) -> BinaryIO:
+  """Opens a file of others to be read, and never waits for one that is none.
+
+  Raises:
+    ValueError: Or `error`, if it is a pipe, a device or the like.
+    OSError: If it cannot be opened.
+  """
+  descriptor = os.open(path, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0))
+  mode = os.fstat(descriptor).st_mode
+  if not stat.S_ISREG(mode):
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+      raise IsADirectoryError(
+        errno.EISDIR, 'Is a folder, not a file', str(path)
+      )
+    raise error(f'{path} is no file, but a pipe, a device or a socket.')
+  return open(descriptor, 'rb')
+
+
 def read_bounded(
   path: Path, max_bytes: int, error: type[ValueError] = ValueError
 ) -> bytes:
   """Returns the content of a file of others, which may be of any size.
 
-  One larger than `max_bytes` is refused, by `error`, before it is read.
+  One larger than `max_bytes`, or that is no regular file, is refused, by
+  `error`, before it is read.
   """
-  size = os.path.getsize(path)
-  if size > max_bytes:
-    raise error(f'{path} has {size} bytes, more than the {max_bytes} allowed.')
-  with open(path, 'rb') as file:
-    return file.read(max_bytes + 1)
+  with open_regular(path, error) as file:
+    size = os.fstat(file.fileno()).st_size
+    if size > max_bytes:
+      raise error(
+        f'{path} has {size} bytes, more than the {max_bytes} allowed.'
+      )
+    return file.read(size)  # Reading with a bound would take that much memory.
 
 
 def sha256(*contents: Path | bytes | memoryview) -> str:
@@ -84,10 +110,14 @@ def read_json(path: Path) -> Any:
   """Returns the content of a JSON file.
 
   Raises:
-    ValueError: If it is not JSON in UTF-8; the message names the file.
+    ValueError: If it is not JSON in UTF-8, nested too deep, too large, or no
+      regular file; the message names the file.
   """
+  content = read_bounded(path, _MAX_JSON_BYTES)
   try:
-    return json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+    return json.loads(content.decode('utf-8'))
+  except RecursionError as error:
+    raise ValueError(f'{path}: its JSON is nested too deep.') from error
   except ValueError as error:
     raise ValueError(f'{path}: not JSON in UTF-8 ({error}).') from error
 

@@ -34,6 +34,9 @@ class Agreement:
   # Performance of the candidate with the best score, as a share of the way from
   # the worst to the best: 1 is the best, 0 the worst.
   best_found: float
+  # Performance of the best candidate less that of the one with the best score,
+  # 0 or more, in the unit of the performances; the mean of equally good scores.
+  regret: float
   # float64 [num_draws], the weighted tau of each draw.
   draws: np.ndarray = dataclasses.field(compare=False, repr=False)
 
@@ -109,6 +112,7 @@ def compare(
     high,
     _p_value(x, y, values['weighted_tau'], rng, num_draws),
     _best_found(x, y),
+    regret(x, y),
     draws,
   )
 
@@ -120,7 +124,12 @@ def rows_of_table(
   row = list(label)
   for name in STATISTICS:
     row += [agreement.values[name], agreement.low[name], agreement.high[name]]
-  return [*row, agreement.p_value, agreement.best_found]
+  return [
+    *row,
+    agreement.p_value,
+    agreement.best_found,
+    agreement.regret,
+  ]
 
 
 def header(label: Sequence[str]) -> list[str]:
@@ -128,7 +137,7 @@ def header(label: Sequence[str]) -> list[str]:
   columns = [
     f'{name}{suffix}' for name in STATISTICS for suffix in ('', '_low', '_high')
   ]
-  return [*label, *columns, 'p_value', 'best_found']
+  return [*label, *columns, 'p_value', 'best_found', 'regret']
 
 
 def _ratio(xy: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
@@ -183,6 +192,11 @@ def _p_value(
   # Of orders that are drawn, the one that was found could have been another.
   extra = 0 if exact else 1
   return float((np.sum(taus >= found - 1e-12) + extra) / (len(orders) + extra))
+
+
+def regret(x: np.ndarray, y: np.ndarray) -> float:
+  """Returns the best performance less that of the best score; see `compare`."""
+  return float(y.max() - y[x == x.max()].mean())
 
 
 def _best_found(x: np.ndarray, y: np.ndarray) -> float:

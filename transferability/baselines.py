@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import optimize, sparse
 
+from transferability.history import History, predict
 from transferability.oracle import Oracle
 from transferability.ranking import (
   PrecisionRecall,
@@ -79,6 +80,23 @@ def constant_ranking(oracle: Oracle) -> dict[str, tuple[str, ...]]:
     target: tuple(source for source in order if source != target)
     for target in oracle.targets
   }
+
+
+def other_targets(oracle: Oracle) -> dict[str, tuple[str, ...]]:
+  """Ranks sources for each target by their standing for all other targets.
+
+  A static order that does not know the target, unlike `constant_ranking`.
+  Sources that no other target ranks come last; equal ones stand in the order
+  of the oracle's sources.
+  """
+  history = History.of_oracle(oracle)
+  ranking = {}
+  for target in oracle.targets:
+    sources = [name for name in oracle.sources if name != target]
+    found = predict(history, target, sources)
+    order = np.argsort(-np.nan_to_num(found, nan=-np.inf), kind='stable')
+    ranking[target] = tuple(sources[i] for i in order)
+  return ranking
 
 
 def symmetrised_oracle(oracle: Oracle, method: str = 'rank_mean') -> np.ndarray:

@@ -44,6 +44,19 @@ def cosines(
       yield np.clip(x @ y.T / np.sqrt(norms), -1, 1)
 
 
+def stacks(
+  models: Sequence[points.Point], images: np.ndarray
+) -> Iterator[np.ndarray]:
+  """Yields the rows of each image, float32 [models, row size].
+
+  Raises:
+    ModelSpaceError: If a stored row does not match its record.
+  """
+  readers = [_reader(point) for point in models]
+  for image in images:
+    yield np.stack([read(image) for read in readers]).astype(np.float32)
+
+
 def block_size(num_models: int, row_size: int, memory_bytes: int) -> int:
   """Returns how many models may stand in a block's rows and in its columns."""
   fitting = memory_bytes // (2 * 8 * row_size)

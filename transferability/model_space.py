@@ -14,7 +14,7 @@ the same time. What the finished files hold does not depend on it, nor on how
 often a process was killed on the way.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import os
 import pathlib
 from typing import Any
@@ -269,6 +269,16 @@ class ModelSpace:
     found = self._finished(self.models if models is None else models)
     images = self._images_in_use()
     return np.stack(list(gram.cosines(found, found, images, _MEMORY_BYTES)))
+
+  def stacks(self, models: Sequence[str] | None = None) -> Iterator[np.ndarray]:
+    """Yields the maps of each kept image, float32 [models, *map_shape].
+
+    Raises:
+      ModelSpaceError: If a stored row does not match its record.
+    """
+    found = self._finished(self.models if models is None else models)
+    for rows in gram.stacks(found, self._images_in_use()):
+      yield rows.reshape(len(found), *self.map_shape)
 
   def _mean_cosines(
     self,

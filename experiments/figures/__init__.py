@@ -11,6 +11,7 @@ from experiments.figures.curves import (
   precision_recall_curves as precision_recall_curves,
 )
 from experiments.figures.diagram import method_diagram as method_diagram
+from experiments.figures.graphs import transfer_graph as transfer_graph
 from experiments.figures.maps import map_grid as map_grid
 from experiments.figures.maps import map_panels as map_panels
 from experiments.figures.matrices import affinity_heat_map as affinity_heat_map

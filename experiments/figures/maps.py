@@ -66,12 +66,14 @@ def map_grid(
   labels: Sequence[str],
   method: str,
   overlay: bool = False,
+  title: str | None = None,
   groups: Sequence[str | None] | None = None,
   columns: int = 10,
 ) -> None:
   """Draws the paper's Figure 2: a row per image, a column per model.
 
   More models than columns are drawn in several bands of equal size.
+  Longer than a screen: one drawing, from its sizes to its parts.
 
   Args:
     path: The PNG file, or an open one.
@@ -80,6 +82,7 @@ def map_grid(
     labels: Labels of the models.
     method: Name of the attribution method.
     overlay: Whether the maps are laid over the images.
+    title: Of the figure; default: that they are maps of the method.
     groups: Groups of the models, which colour the labels.
     columns: How many models stand beside each other.
   """
@@ -115,7 +118,8 @@ def map_grid(
     axes.set_axis_off()
     shown = [('Image', style.INK), *((texts[i], inks[i]) for i in band)]
     _column_labels(axes, shown, image_width, is_upright)
-  style.title(figure, f'Attribution maps: {style.method_label(method)}', 0.2)
+  shown_title = title or f'Attribution maps: {style.method_label(method)}'
+  style.title(figure, shown_title, 0.2)
   style.group_legend(figure, colors, 0.2)
   _map_caption(figure, is_signed, 0.2, overlay)
   style.save(figure, path)

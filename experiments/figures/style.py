@@ -19,6 +19,7 @@ Target = files.Path | io.BytesIO  # Where a figure is written.
 BASELINES = {  # Name: label, line style; from the weakest to the strongest.
   'random': ('Random', (0, (1, 2))),
   'groups': ('Groups only', (0, (2, 1.5))),
+  'other_targets': ('Other targets', (0, (3, 1.5, 1, 1.5, 1, 1.5))),
   'constant_ranking': ('Constant ranking', (0, (5, 2))),
   'symmetrised_oracle': ('Symmetrised oracle', (0, (6, 1.5, 1, 1.5))),
   'oracle': ('Oracle', '-'),
@@ -41,6 +42,7 @@ _METHOD_LABELS = {
   'gradient_times_input': 'Gradient * input',
   'elrp': 'ε-LRP',
   'integrated_gradients': 'Integrated gradients',
+  'directions': 'Random directions',
   'svcca': 'SVCCA',
   'pwcca': 'PWCCA',
   'cka': 'CKA',
@@ -49,6 +51,11 @@ _METHOD_LABELS = {
   'dds': 'DDS',
   'depara_edge': 'DEPARA, edges',
   'depara': 'DEPARA',
+  'gradient': 'Gradient',
+  'attribution_kernel': 'Attribution kernel',
+  'attribution_span': 'Span energy',
+  'decodability': 'Decodability',
+  'spade': 'SPADE',
 }
 # What may be done to maps before they are compared.
 _TREATMENTS = {

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from attribution.probes import Probes
 from experiments import pipeline, similarities
 from experiments.selection.features import described
 from probe_data.probe_sets import ProbeSet
@@ -22,20 +23,24 @@ from taskonomy_models.bank import Bank
 from toolkit_basics import files, memo
 from transferability import similarity
 
+_FEATURES = similarity.names('representations')
+
 
 @dataclasses.dataclass(frozen=True)
 class Near:
-  """Scores of the label-free family.
+  """Scores of a family that is compared beside the label-based measures.
 
   Attributes:
     measures: Their names.
     scores: By case, measure and candidate; larger is nearer.
     seconds: By measure, and what they were for.
+    family: As tables call it.
   """
 
   measures: tuple[str, ...]
   scores: Mapping[str, Mapping[str, Mapping[str, float]]]
   seconds: Mapping[str, tuple[str, float]]
+  family: str = 'no labels'
 
 
 def compute(
@@ -71,12 +76,15 @@ def compute(
     device=device,
     keep_representations=True,
     on_bad_map='drop_image',
+    probes=Probes(),
   )
   key = {
     'encoders': [described(e, bank.network(e.name)) for e in bank.encoders],
     'names': bank.names,
     'images': memo.digest(images),
     'methods': methods,
+    'similarities': similarities.names(),
+    'probes': dataclasses.asdict(Probes()),
     'batch_size': batch_size,
   }
   found = memo.Memo(pathlib.Path(output) / 'label_free').recall(
@@ -160,10 +168,10 @@ def of_features(
     targets: By case, the name of the target's features and the candidates.
     features: By name, [M, h, w, c] of the same unlabelled images.
   """
-  scores, seconds = {}, dict.fromkeys(similarity.names(), 0.0)
+  scores, seconds = {}, dict.fromkeys(_FEATURES, 0.0)
   for case, (network, candidates) in targets.items():
     scores[case] = {}
-    for name in similarity.names():
+    for name in _FEATURES:
       started = time.perf_counter()
       scores[case][name] = {
         candidate: similarity.score(
@@ -176,7 +184,7 @@ def of_features(
     name: ('all candidates of a target, features given', value / len(targets))
     for name, value in seconds.items()
   }
-  return Near(similarity.names(), scores, shown)
+  return Near(_FEATURES, scores, shown)
 
 
 class _Clock(pipeline.Observer):

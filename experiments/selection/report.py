@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from experiments import evaluation, figures
-from experiments.selection import study
+from experiments.selection import static_lists, study
 from experiments.selection.features import Features
 from experiments.selection.label_free import Near
 from experiments.selection.study import Outcome
@@ -16,9 +16,11 @@ from transferability import agreement, resampling
 from transferability.agreement import Agreement
 from transferability.scoring import EPSILONS
 
-LABELS, MAPS, BASELINE = 'labels', 'no labels', 'baseline'
+LABELS = 'labels'  # The family of the label-based measures.
 _MAX_LINES = 8  # Cases that a figure tells apart.
-_BASELINES = (study.OTHER_TARGETS, study.ANOTHER_SEED)
+# Stand beside candidates, as docs/choosing_a_measure.md advises.
+_BESIDE = ('logme', 'h_score_shrinkage', 'parc')
+_BASELINES = (study.OTHER_TARGETS, study.ANOTHER_SEED, static_lists.IMAGENET)
 
 
 def write(
@@ -26,11 +28,12 @@ def write(
   features: Mapping[str, Features],
   output: str | os.PathLike,
   num_draws: int,
-  near: Near | None = None,
+  beside: Sequence[Near] = (),
 ) -> None:
   """Writes all tables and figures.
 
-  `scores.csv`, `agreement.csv`, `summary.csv`, `epsilon.csv`, `seconds.csv`;
+  `scores.csv`, `agreement.csv`, `summary.csv`, `epsilon.csv`, `seconds.csv`,
+  and `history.csv`, what was measured (see `transferability.history`);
   `figures/<case>.png`, `figures/summary.png`, `figures/epsilon_<form>.png`.
 
   Args:
@@ -38,36 +41,42 @@ def write(
     features: Of all candidates.
     output: Folder.
     num_draws: Of the bootstrap.
-    near: Of the label-free family.
+    beside: The families that were compared beside the label-based measures.
   """
   output = pathlib.Path(output)
-  label_free = () if near is None else near.measures
+  families = {name: one.family for one in beside for name in one.measures}
   compared = {o.case.name: study.compare(o, num_draws) for o in outcomes}
-  files.write_csv(output / 'scores.csv', _score_rows(outcomes))
+  files.write_csv(output / 'scores.csv', score_rows(outcomes))
   rows = [agreement.header(['case', 'measure', 'family'])]
   for case, found in compared.items():
     rows += [
-      agreement.rows_of_table([case, name, _family(name, label_free)], one)
+      agreement.rows_of_table([case, name, _family(name, families)], one)
       for name, one in found.items()
       if one is not None
     ]
   files.write_csv(output / 'agreement.csv', rows)
-  summary = summarise(compared, label_free)
+  summary = summarise(compared, families)
   files.write_csv(output / 'summary.csv', summary)
   sweep = epsilon_rows(outcomes)
   files.write_csv(output / 'epsilon.csv', sweep)
-  seconds = second_rows(outcomes, features, near)
+  seconds = second_rows(outcomes, features, beside)
   files.write_csv(output / 'seconds.csv', seconds)
+  study.measured(outcomes).save(output / 'history.csv')
   _draw(outcomes, compared, summary, sweep, output / 'figures')
 
 
-def _family(name: str, label_free: Sequence[str]) -> str:
-  if name in _BASELINES:
-    return BASELINE
-  return MAPS if name in label_free else LABELS
+def _family(name: str, families: Mapping[str, str]) -> str:
+  if _is_baseline(name):
+    return static_lists.BASELINE
+  return families.get(name, LABELS)
 
 
-def _score_rows(outcomes: Sequence[Outcome]) -> list[list[object]]:
+def _is_baseline(name: str) -> bool:
+  return name in _BASELINES or name.startswith(static_lists.HISTORY)
+
+
+def score_rows(outcomes: Sequence[Outcome]) -> list[list[object]]:
+  """Returns performance and scores of each case and candidate."""
   measures = list(dict.fromkeys(name for o in outcomes for name in o.scores))
   rows = [['case', 'candidate', 'performance', *measures]]
   for outcome in outcomes:
@@ -82,7 +91,7 @@ def _score_rows(outcomes: Sequence[Outcome]) -> list[list[object]]:
 
 def summarise(
   compared: Mapping[str, Mapping[str, Agreement | None]],
-  label_free: Sequence[str] = (),
+  families: Mapping[str, str] | None = None,
 ) -> list[list[object]]:
   """Returns the mean over cases of each measure, best weighted tau first.
 
@@ -90,7 +99,8 @@ def summarise(
   mean weighted tau over those that all measures are defined for, NaN if there
   are none: only that is to be compared between measures of different cases.
   `tau_low` and `tau_high` are a 95 % interval of the mean over cases, the
-  candidates of each drawn anew.
+  candidates of each drawn anew. `regret` is the performance of the best
+  candidate less that of the one with the best score, in its own unit.
 
   Returns:
     Rows, a header first.
@@ -100,7 +110,7 @@ def summarise(
   shared = [
     case
     for case, found in compared.items()
-    if all(_is_defined(found.get(n)) for n in names if n not in _BASELINES)
+    if all(_is_defined(found.get(n)) for n in names if not _is_baseline(n))
   ]
   for name in names:
     by_case = {
@@ -121,17 +131,19 @@ def summarise(
     drawn = np.ma.masked_invalid([one.draws for one in found]).mean(axis=0)
     low, high = resampling.interval(drawn.compressed())
     best = float(np.mean([one.best_found for one in found]))
-    family = _family(name, label_free)
+    regret = float(np.mean([one.regret for one in found]))
+    family = _family(name, families or {})
     rows.append(
       [
         *(name, family, len(found), *means, float(low), float(high)),
         float(np.mean(common)) if common else np.nan,
         best,
+        regret,
       ]
     )
   rows.sort(key=lambda row: -row[5])
   header = ['measure', 'family', 'cases', *agreement.STATISTICS]
-  header += ['tau_low', 'tau_high', 'tau_common', 'best_found']
+  header += ['tau_low', 'tau_high', 'tau_common', 'best_found', 'regret']
   return [header, *rows]
 
 
@@ -155,7 +167,7 @@ def epsilon_rows(outcomes: Sequence[Outcome]) -> list[list[object]]:
 def second_rows(
   outcomes: Sequence[Outcome],
   features: Mapping[str, Features],
-  near: Near | None,
+  beside: Sequence[Near] = (),
 ) -> list[list[object]]:
   """Returns what everything took: what, of what, seconds; a header first."""
   rows: list[list[object]] = [['what', 'of', 'seconds']]
@@ -172,8 +184,8 @@ def second_rows(
     [name, 'all candidates of a target, features given', value]
     for name, value in sorted(mean.items(), key=lambda item: item[1])
   ]
-  if near is not None:
-    rows += [[name, *map_of] for name, map_of in near.seconds.items()]
+  for one in beside:
+    rows += [[name, *seconds] for name, seconds in one.seconds.items()]
   rows.append(['training', 'all candidates of a target, all seeds', training])
   return rows
 
@@ -198,6 +210,7 @@ def _draw(
       },
       f'Scores and measured performance: {outcome.case.name}',
       'Measured performance',
+      outcome.candidates,
     )
   _, *rows = summary
   figures.bars(
@@ -228,10 +241,43 @@ def _draw(
     )
 
 
-def text(output: str | os.PathLike) -> str:
-  """Returns the summary and the seconds of a finished run, as text."""
+def text(output: str | os.PathLike, best_first: bool = False) -> str:
+  """Returns the summary and the seconds of a finished run, as text.
+
+  Args:
+    output: Of the run.
+    best_first: Whether the candidates of each case stand above, the best by
+      measured performance first.
+  """
   output = pathlib.Path(output)
-  return '\n\n'.join(
+  tables = [
     evaluation.table_text(output / name)
     for name in ('summary.csv', 'seconds.csv')
-  )
+  ]
+  if best_first:
+    tables = [*candidates_text(output), *tables]
+  return '\n\n'.join(tables)
+
+
+def candidates_text(output: pathlib.Path) -> list[str]:
+  """Returns for each case its candidates, the best first, as text."""
+  header, *rows = files.read_csv(output / 'scores.csv')
+  shown = [name for name in _BESIDE if name in header[3:]]
+  shown = shown or header[3 : 3 + len(_BESIDE)]
+  columns = [header.index(name) for name in shown]
+  found = []
+  for case in dict.fromkeys(row[0] for row in rows):
+    ranked = sorted(
+      (row for row in rows if row[0] == case), key=lambda row: -float(row[2])
+    )
+    table = [
+      (rank, row[1], float(row[2]), *(float(row[c]) for c in columns))
+      for rank, row in enumerate(ranked, start=1)
+    ]
+    header_of_case = ('rank', 'network', 'measured', *shown)
+    best = ranked[0][1]
+    found.append(
+      f'{case}: transfer from {best}.\n'
+      + evaluation.format_table([header_of_case, *table])
+    )
+  return found

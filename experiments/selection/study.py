@@ -15,14 +15,14 @@ import time
 import numpy as np
 
 from experiments.selection import fine_tuning as fine_tuning_lib
-from experiments.selection import truth
+from experiments.selection import static_lists, truth
 from experiments.selection.features import Features
 from experiments.selection.label_free import Near
 from experiments.selection.targets import LabelledImages, Target
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.mini import readouts
 from toolkit_basics import memo
-from transferability import agreement, scoring
+from transferability import agreement, history, scoring
 
 # Scores that need more than a measure may: how good a candidate was for the
 # other targets, and training once more under another seed.
@@ -102,8 +102,9 @@ def conduct(
   settings: CaseSettings,
   output: str | os.PathLike,
   track: Callable[..., Iterable],
-  near: Near | None = None,
+  beside: Sequence[Near] = (),
   encoders: Mapping[str, Encoder] | None = None,
+  known: history.History | None = None,
 ) -> list[Outcome]:
   """Returns the outcome of every case; those in the folder are read.
 
@@ -114,8 +115,10 @@ def conduct(
     settings: How.
     output: Gets `cases/`.
     track: Shows progress.
-    near: Of the label-free family, for cases whose target has a network.
+    beside: Families that are compared beside the label-based measures, each
+      for some or all of the cases.
     encoders: By candidate; needed for fine-tuning only.
+    known: Earlier transfers, of which baselines are made.
   """
   outcomes = []
   kept = memo.Memo(pathlib.Path(output) / 'cases')
@@ -135,11 +138,16 @@ def conduct(
       for form, rows in content['sweep'].items()
     }
     outcome = Outcome(case, **content)
-    if near is not None and case.name in near.scores:
-      both = {**outcome.scores, **near.scores[case.name]}
-      outcome = dataclasses.replace(outcome, scores=both)
-    outcomes.append(outcome)
-  return _with_baselines(outcomes)
+    scores = dict(outcome.scores)
+    for family in beside:
+      scores |= family.scores.get(case.name, {})
+    if known is not None:
+      target = data.targets[case.target]
+      scores |= static_lists.of_history(
+        known, target.name, target.network, case.candidates, scores
+      )
+    outcomes.append(dataclasses.replace(outcome, scores=scores))
+  return with_baselines(outcomes)
 
 
 def _conduct(
@@ -200,21 +208,17 @@ def _fine_tune(
   return truth.Truth(found, time.perf_counter() - started)
 
 
-def _with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
   """Adds what a measure should beat, and what it cannot be better than."""
-  result = []
+  result, known = [], measured(outcomes)
   for outcome in outcomes:
     extra = {}
-    others = [
-      o
-      for o in outcomes
-      if o.case.target != outcome.case.target
-      and set(outcome.candidates) & set(o.candidates)
-    ]
-    if others:
-      extra[OTHER_TARGETS] = {
-        name: _mean_standing(name, others) for name in outcome.candidates
-      }
+    if len(known.targets) > 1:
+      names = outcome.candidates
+      standing = history.predict(known, outcome.case.target, names)
+      if np.isfinite(standing).any():
+        found = [float(v) if np.isfinite(v) else math.nan for v in standing]
+        extra[OTHER_TARGETS] = dict(zip(names, found, strict=True))
     seeds = {len(values) for values in outcome.performance.values()}
     if min(seeds) > 1:
       extra[ANOTHER_SEED] = {
@@ -227,14 +231,16 @@ def _with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
   return result
 
 
-def _mean_standing(name: str, outcomes: Sequence[Outcome]) -> float:
-  """Returns how many deviations a candidate is above the mean elsewhere."""
-  standing = [
-    (np.mean(o.performance[name]) - o.truth.mean()) / (o.truth.std() or 1.0)
-    for o in outcomes
-    if name in o.candidates
-  ]
-  return float(np.mean(standing)) if standing else math.nan
+def measured(outcomes: Sequence[Outcome]) -> history.History:
+  """Returns what was measured, as a history."""
+  targets = tuple(dict.fromkeys(o.case.target for o in outcomes))
+  networks = tuple(dict.fromkeys(n for o in outcomes for n in o.candidates))
+  scores = np.full((len(targets), len(networks)), np.nan)
+  for outcome in outcomes:
+    row = targets.index(outcome.case.target)
+    for name, value in zip(outcome.candidates, outcome.truth, strict=True):
+      scores[row, networks.index(name)] = value
+  return history.History(targets, networks, scores)
 
 
 def compare(

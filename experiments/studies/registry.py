@@ -65,6 +65,14 @@ _TEXTS = {
     "Rebuttal, reviewer 1: Spearman's correlation with the 32-bit affinity is "
     '0.56, 0.71, 0.85, 0.96, 0.99 for 1, 2, 4, 8, 16 bits',
   ),
+  'pixels': (
+    'Do maps look at the pixels that matter for the task?',
+    'Reviewer 4, point 4, and the rebuttal: deeper layers focus more on them',
+  ),
+  'textures': (
+    'Scenes with textures from none to dense',
+    'Section 4.2.3: complex textures may disentangle attributions',
+  ),
 }
 
 

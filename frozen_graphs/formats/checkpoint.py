@@ -13,12 +13,18 @@ import re
 from google.protobuf.message import DecodeError
 import tensorflow as tf
 
-from frozen_graphs import control_flow, graph_ends, safety, tensors, variables
+from frozen_graphs import (
+  budget,
+  control_flow,
+  graph_ends,
+  safety,
+  tensors,
+  variables,
+)
 from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
 from frozen_graphs.tensors import Nodes
-from toolkit_basics import files
 
 _META = '.meta'
 _INDEX = '.index'
@@ -104,7 +110,7 @@ def load(
 
 
 def _read(path: pathlib.Path):
-  content = files.read_bounded(path, _MAX_BYTES, GraphError)
+  content = budget.read(path, _MAX_BYTES)
   with explaining(f'{path.name} is damaged or cut off', DecodeError):
     meta_graph = tf.compat.v1.MetaGraphDef.FromString(content)
   if not meta_graph.graph_def.node:

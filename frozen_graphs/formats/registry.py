@@ -7,8 +7,10 @@ inside its functions.
 
 from collections.abc import Callable
 import dataclasses
+import errno
 import inspect
 import os
+import stat
 from typing import Any
 
 from frozen_graphs.errors import GraphError
@@ -53,6 +55,23 @@ class Format:
     return {key: value for key, value in given.items() if key in parameters}
 
 
+def _check_kind(path: str | os.PathLike) -> None:
+  """Raises GraphError for what is there, but is neither file nor folder."""
+  try:
+    mode = os.stat(path).st_mode
+  except FileNotFoundError:
+    return  # Perhaps a handle, or the prefix of several files.
+  except (OSError, ValueError) as error:
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+      raise GraphError(f'{path} is a link that leads to itself.') from error
+    return
+  if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    raise GraphError(
+      f'{path} is neither a file nor a folder, but a pipe, a device or a '
+      'socket.'
+    )
+
+
 FORMATS: Registry[Format] = Registry('format', 'frozen_graphs.formats')
 
 
@@ -84,6 +103,7 @@ def of(source: object, name: str | None = None) -> Format:
       'path nor a model of Keras (tf.keras or tf_keras). Save other modules '
       'and models with tf.saved_model.save, and pass the folder.'
     )
+  _check_kind(source)
   for entry in formats:
     if entry.matches(source):
       return entry

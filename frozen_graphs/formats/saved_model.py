@@ -15,11 +15,15 @@ from google.protobuf.message import DecodeError
 # The message's only home; not one of TensorFlow's private Python modules.
 from tensorflow.core.protobuf import saved_model_pb2
 
-from frozen_graphs import control_flow, graph_ends, variables
+from frozen_graphs import (
+  budget,
+  control_flow,
+  graph_ends,
+  variables,
+)
 from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
-from toolkit_basics import files
 
 _FILES = ('saved_model.pb', 'saved_model.pbtxt')
 _SERVE = 'serve'
@@ -81,7 +85,7 @@ def _read(folder: pathlib.Path):
   path = next((folder / n for n in _FILES if (folder / n).is_file()), None)
   if path is None:
     raise GraphError(f'there is no {_FILES[0]}, so it is no SavedModel.')
-  content = files.read_bounded(path, _MAX_BYTES, GraphError)
+  content = budget.read(path, _MAX_BYTES)
   message = saved_model_pb2.SavedModel()
   with explaining(
     f'{path.name} is damaged or cut off',

@@ -15,6 +15,7 @@ import tensorflow as tf
 from frozen_graphs import op_definitions, operations, safety, session
 from frozen_graphs import tensors as tensor_names
 from frozen_graphs.errors import GraphError
+from frozen_graphs.node_checks import NodeChecks
 from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 _MAX_DROPPED = 40  # Nodes that TensorFlow does not take.
@@ -52,7 +53,7 @@ def usable(
 
   And counts of reasons why others, functions inlined, are not among them.
   """
-  allowed = safety.allowed()
+  allowed, checks = safety.allowed(), NodeChecks()
   kept, reasons = {}, Counter()
   # What the tensor is computed from, which feeding it replaces.
   behind = tensor_names.reachable(
@@ -64,7 +65,7 @@ def usable(
     given = tensor_names.data_inputs(node)
     if not all(t == source or t[0] in kept for t in given):
       continue
-    reason = _reason_against(node, allowed, source)
+    reason = _reason_against(node, allowed, source, checks)
     if reason is None:
       kept[name] = node
     elif name not in behind and node.op != 'NoOp':
@@ -72,13 +73,19 @@ def usable(
   return kept, reasons
 
 
-def _reason_against(node: NodeDef, allowed, source: Tensor) -> str | None:
+def _reason_against(
+  node: NodeDef, allowed, source: Tensor, checks: NodeChecks
+) -> str | None:
   if node.op == 'Placeholder' and node.name != source[0]:
     return f'a further input ({node.name})'
   if node.op not in allowed:
     return f'the operation {node.op}'
   if operations.is_training_norm(node):
     return 'batch normalization in training mode'
+  try:
+    checks.check(node)
+  except GraphError:
+    return f'a damaged {node.op}'
   return None
 
 
@@ -187,6 +194,7 @@ def _shapes(
       graph_def.node.append(tensor_names.cleaned(node, inputs))
   with tf.Graph().as_default() as graph:
     tf.import_graph_def(graph_def, name='')
+    session.check_sizes(graph)
     fed = graph.get_tensor_by_name(f'{name}:0')
     shapes, open_ones = {source: input_shape}, []
     for carrier in carriers:

@@ -18,6 +18,7 @@ from taskonomy_models.encoder import Encoder
 from taskonomy_models.mini import network as mini_network
 from taskonomy_models.mini import tasks as mini_tasks
 from taskonomy_models.mini import training as mini_training
+from taskonomy_models.mini.architectures import registry
 from toolkit_basics import files, memo
 
 IMAGE_SIZE = 64
@@ -190,8 +191,12 @@ def train_bank(
 
 
 def recipe_of(bank: str) -> dict:
-  """Returns how a bank was trained: the fields of its recipe, and `data`."""
-  return files.read_json(os.path.join(bank, 'recipe.json'))
+  """Returns how a bank was trained: the fields of its recipe, and `data`.
+
+  A bank from before there were several architectures does not name its own.
+  """
+  found = files.read_json(os.path.join(bank, 'recipe.json'))
+  return {'architecture': registry.DEFAULT, **found}
 
 
 def data_sizes(bank: str) -> DataSizes:

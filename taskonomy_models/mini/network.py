@@ -1,68 +1,18 @@
-"""The networks of the mini bank: one small encoder, decoders by kind of task.
+"""The networks of a mini bank: how encoders start, decoders, frozen form.
 
-The encoder is a residual network (He et al., CVPR 2016) with batch norm and
-ReLU that ends, like Taskonomy's, in a 3 x 3 convolution to eight channels
-with batch norm and ReLU: 64 x 64 pictures give 8 x 8 x 8 units.
+What an encoder is built of is in `taskonomy_models.mini.architectures`.
 """
+
+from collections.abc import Sequence
+import math
 
 import numpy as np
 import tensorflow as tf
 
+from taskonomy_models.mini.architectures.layers import Positions
 from taskonomy_models.mini.tasks import MiniTask
 
-REPRESENTATION_CHANNELS = 8
-STRIDE = 8
-
-
-def _conv(filters: int, size: int, stride: int, name: str):
-  return tf.keras.layers.Conv2D(
-    filters,
-    size,
-    strides=stride,
-    padding='same',
-    use_bias=False,
-    kernel_initializer='he_normal',
-    name=name,
-  )
-
-
-def _norm(name: str):
-  return tf.keras.layers.BatchNormalization(
-    momentum=0.95, epsilon=1e-5, name=name
-  )
-
-
-def _unit(x, filters: int, stride: int, name: str):
-  """A post-activation residual unit of two 3 x 3 convolutions."""
-  shortcut = x
-  if stride > 1 or x.shape[-1] != filters:
-    shortcut = _conv(filters, 1, stride, f'{name}_shortcut')(x)
-    shortcut = _norm(f'{name}_shortcut_norm')(shortcut)
-  y = _conv(filters, 3, stride, f'{name}_conv1')(x)
-  y = tf.keras.layers.ReLU(name=f'{name}_relu1')(_norm(f'{name}_norm1')(y))
-  y = _norm(f'{name}_norm2')(_conv(filters, 3, 1, f'{name}_conv2')(y))
-  return tf.keras.layers.ReLU(name=f'{name}_relu2')(
-    tf.keras.layers.Add(name=f'{name}_add')([y, shortcut])
-  )
-
-
-def build_encoder(channels: int, size: int | None = None) -> tf.keras.Model:
-  """Returns pictures [N, S, S, channels] to units [N, S/8, S/8, 8], all >= 0.
-
-  Args:
-    channels: Of the input, 3 or 1.
-    size: Side of the input; None leaves it open.
-  """
-  inputs = tf.keras.Input((size, size, channels), name='input')
-  x = _conv(16, 5, 2, 'stem')(inputs)
-  x = tf.keras.layers.ReLU(name='stem_relu')(_norm('stem_norm')(x))
-  for number, (filters, stride) in enumerate(
-    [(16, 1), (32, 2), (32, 1), (64, 2), (64, 1)]
-  ):
-    x = _unit(x, filters, stride, f'unit{number}')
-  x = _conv(REPRESENTATION_CHANNELS, 3, 1, 'compress')(x)
-  x = tf.keras.layers.ReLU(name='compress_relu')(_norm('compress_norm')(x))
-  return tf.keras.Model(inputs, x, name='encoder')
+_WITH_KERNEL = (tf.keras.layers.Conv2D, tf.keras.layers.DepthwiseConv2D)
 
 
 def _up(x, filters: int, name: str):
@@ -73,17 +23,26 @@ def _up(x, filters: int, name: str):
   )(x)
 
 
-def build_decoder(task: MiniTask, side: int) -> tf.keras.Model:
-  """Returns representations [N, side, side, 8] to what the task asks for.
+def build_decoder(
+  task: MiniTask, grid: Sequence[int], size: int
+) -> tf.keras.Model:
+  """Returns representations [N, *grid] to what the task asks for.
 
-  Dense tasks give [N, 4 * side, 4 * side, outputs], the others [N, outputs].
+  Dense tasks give [N, size / 2, size / 2, outputs], the others [N, outputs].
+
+  Args:
+    task: What to answer.
+    grid: Height, width and channels of the representation.
+    size: Side of the pictures.
   """
-  inputs = tf.keras.Input((side, side, REPRESENTATION_CHANNELS))
+  inputs = tf.keras.Input(tuple(grid))
   if task.dense:
+    doublings = round(math.log2(size / 2 / grid[0]))
     x = tf.keras.layers.Conv2D(64, 3, padding='same', activation='relu')(inputs)
-    x = tf.keras.layers.ReLU()(_up(x, 32, 'up1'))
-    x = tf.keras.layers.Conv2D(32, 3, padding='same', activation='relu')(x)
-    x = _up(x, task.outputs, 'up2')
+    for number in range(1, doublings):
+      x = tf.keras.layers.ReLU()(_up(x, 32, f'up{number}'))
+      x = tf.keras.layers.Conv2D(32, 3, padding='same', activation='relu')(x)
+    x = _up(x, task.outputs, f'up{doublings}')
   else:
     x = tf.keras.layers.Flatten()(inputs)
     x = tf.keras.layers.Dense(128, activation='relu')(x)
@@ -99,15 +58,19 @@ def initialise(encoder: tf.keras.Model, seed: int) -> None:
   """
   rng = np.random.default_rng(seed)
   for layer in encoder.layers:
-    if not isinstance(layer, tf.keras.layers.Conv2D):
+    if not isinstance(layer, _WITH_KERNEL):
       continue
     height, width, channels, filters = layer.kernel.shape
     drawn = 3 if layer.name == 'stem' else channels
-    scale = np.sqrt(2 / (height * width * drawn))
-    kernel = rng.normal(0, scale, (height, width, drawn, filters))
+    is_depthwise = isinstance(layer, tf.keras.layers.DepthwiseConv2D)
+    fan_in = height * width * (1 if is_depthwise else drawn)
+    kernel = rng.normal(0, np.sqrt(2 / fan_in), (height, width, drawn, filters))
     if channels != drawn:
       kernel = kernel.sum(axis=2, keepdims=True)
     layer.kernel.assign(kernel.astype(np.float32))
+  for layer in encoder.layers:
+    if isinstance(layer, Positions):
+      layer.kernel.assign(rng.normal(0, 0.02, layer.kernel.shape))
 
 
 def _half_precision(graph_def: tf.compat.v1.GraphDef) -> None:

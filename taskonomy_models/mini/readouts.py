@@ -1,8 +1,10 @@
 """Trains small readouts from frozen encoders: the transfers of the oracle.
 
-All sources of a target are trained at once by batched matrix products, from
-the same initial weights and on the same batches, which is fast and keeps the
-comparison fair.
+All sources of a target whose representations have one shape are trained at once
+by batched matrix products, from the same initial weights and on the same
+batches, which is fast and keeps the comparison fair. Those of another shape
+have first layers of another size; their hidden layers are as wide, and their
+batches are the same.
 """
 
 import dataclasses
@@ -15,7 +17,6 @@ from taskonomy_models.mini.tasks import MiniTask
 
 _HIDDEN_DENSE = 48
 _HIDDEN_VECTOR = 64
-_CELL = 4  # Side of the block of label pixels that one unit position predicts.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +77,11 @@ class Readouts:
     self._scale = 1 / (representations.std(axis=axes, keepdims=True) + 1e-6)
     self._loss = mini_training.loss_function(task, labels)
     sources, _, height, width, channels = representations.shape
+    # Side of the block of label pixels that one unit position predicts.
+    self._cell = labels.shape[1] // height if task.dense else 0
     if task.dense:
       sizes = [9 * channels, _HIDDEN_DENSE, _HIDDEN_DENSE]
-      sizes.append(_CELL * _CELL * task.outputs)
+      sizes.append(self._cell**2 * task.outputs)
     else:
       sizes = [height * width * channels, _HIDDEN_VECTOR, task.outputs]
     rng = np.random.default_rng(recipe.seed)
@@ -109,7 +112,7 @@ class Readouts:
     if not dense:
       return tf.reshape(x, (sources * batch, -1))
     return tf.nn.depth_to_space(
-      tf.reshape(x, (sources * batch, height, width, -1)), _CELL
+      tf.reshape(x, (sources * batch, height, width, -1)), self._cell
     )
 
   def _losses(self, inputs, labels, seed=None):

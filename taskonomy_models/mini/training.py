@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from taskonomy_models.mini import network as mini_network
+from taskonomy_models.mini.architectures import registry
 from taskonomy_models.mini.tasks import MiniTask
 
 _EVALUATION_BATCH = 100
@@ -32,8 +33,10 @@ class Recipe:
     noise: Each picture gets Gaussian noise of its own standard deviation,
       uniform in [0, noise], in the unit of the input; a task with a noise of
       its own keeps that.
-    common_start: Whether all encoders start from the same random weights.
+    common_start: Whether all encoders of an architecture start from the same
+      random weights.
     seed: Of weights, batches and noise.
+    architecture: Of the encoders, a name of `architectures.registry`.
   """
 
   steps: int = 1500
@@ -43,6 +46,10 @@ class Recipe:
   noise: float = 0.5
   common_start: bool = True
   seed: int = 0
+  architecture: str = registry.DEFAULT
+
+  def __post_init__(self):
+    registry.check(self.architecture)
 
   def rate(self, step: int) -> float:
     """Returns the learning rate of a step, counted from 0."""
@@ -147,11 +154,12 @@ class _Trainer:
     self._preprocess = preprocess
     side = training.images.shape[1]
     channels = preprocess(training.images[:1]).shape[-1]
-    self.encoder = mini_network.build_encoder(channels)
+    build = registry.get(registry.assigned(recipe.architecture, task.name))
+    self.encoder = build(channels, side)
     start = recipe.seed if recipe.common_start else seed
     mini_network.initialise(self.encoder, start)
-    stride = mini_network.STRIDE
-    self._decoder = mini_network.build_decoder(task, side // stride)
+    grid = self.encoder.output_shape[1:]
+    self._decoder = mini_network.build_decoder(task, grid, side)
     self._loss = loss_function(task, training.labels)
     self._optimizer = tf.keras.optimizers.Adam(recipe.learning_rate)
     self._variables = [

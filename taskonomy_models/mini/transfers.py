@@ -115,6 +115,28 @@ def represent(source: str, bank: str, scenes: Scenes) -> None:
     _representations(bank).recall(name, key, functools.partial(compute, *part))
 
 
+def _alike(representations: Sequence[np.ndarray]) -> list[list[int]]:
+  """Returns the numbers of the sources of each shape of representation."""
+  groups: dict[tuple, list[int]] = {}
+  for number, found in enumerate(representations):
+    groups.setdefault(found.shape[1:], []).append(number)
+  return list(groups.values())
+
+
+def is_represented(source: str, bank: str, scenes: Scenes) -> bool:
+  """Returns whether all that `represent` writes is there, of these scenes."""
+  key, known = _key(bank, source, scenes), _representations(bank)
+  return all(known.has(part, key) for part in _parts(source))
+
+
+def representation_of(
+  bank: str, source: str, split: str, noisy: bool
+) -> np.ndarray:
+  """Returns what `represent` wrote of a split, float32 [pictures, h, w, c]."""
+  name = f'{source}-{split}{"-noisy" if noisy else ""}'
+  return _representations(bank).read(name)
+
+
 def transfer(
   target: str,
   num_images: int,
@@ -129,21 +151,31 @@ def transfer(
   Those are, for each evaluation split, float32 [sources, pictures].
   """
   task = MINI_TASKS[target]
-  noisy = '-noisy' if task.noise else ''
 
   def load(split):
-    read = _representations(bank).read
-    found = [read(f'{source}-{split}{noisy}') for source in plan.sources]
-    return np.stack(found), scenes.split(split)[target]
+    noisy = bool(task.noise)
+    found = [
+      representation_of(bank, source, split, noisy) for source in plan.sources
+    ]
+    return found, scenes.split(split)[target]
 
   features, labels = load('transfer')
   order = np.random.default_rng([seed, num_images]).permutation(len(labels))
   held_out, rest = np.sort(order[: plan.held_out]), order[plan.held_out :]
   rows = np.sort(rest[:num_images])
   recipe = dataclasses.replace(plan.recipe, seed=seed)
-  readout = readouts.Readouts(task, features[:, rows], labels[rows], recipe)
-  readout.train(features[:, held_out], labels[held_out])
-  losses = {split: readout.score(*load(split)) for split in EVALUATION_SPLITS}
+  scored = {split: load(split) for split in EVALUATION_SPLITS}
+  losses = {
+    split: np.zeros((len(found), len(answers)), np.float32)
+    for split, (found, answers) in scored.items()
+  }
+  for members in _alike(features):
+    known = np.stack([features[number] for number in members])
+    readout = readouts.Readouts(task, known[:, rows], labels[rows], recipe)
+    readout.train(known[:, held_out], labels[held_out])
+    for split, (found, answers) in scored.items():
+      chosen = np.stack([found[number] for number in members])
+      losses[split][members] = readout.score(chosen, answers)
   _losses(bank).keep(f'{target}-{num_images}-{seed}', key, losses)
 
 
@@ -166,13 +198,12 @@ def measure(
   """
   scenes.build(workers, progress)
   keys = {source: _key(bank, source, scenes) for source in plan.sources}
-  known = _representations(bank)
   building.parallel(
     represent,
     [
       (source, bank, scenes)
       for source in plan.sources
-      if not all(known.has(part, keys[source]) for part in _parts(source))
+      if not is_represented(source, bank, scenes)
     ],
     workers,
     'Representing scenes',
@@ -289,15 +320,18 @@ def write_oracle(bank: str, plan: TransferPlan) -> None:
 
   `bank.json` then names the oracle. `oracle.csv` (ranking),
   `oracle_affinity.csv`, `oracle_validation.csv` (on
-  scenes of their own, for choices), `oracle_few.csv` (the fewest pictures),
-  `oracle_stability.csv` and `transfer_losses.csv`.
+  scenes of their own, for choices), `oracle_few.csv` (the fewest pictures, if
+  there are several numbers), `oracle_stability.csv` (between seeds only if
+  there are several) and `transfer_losses.csv`.
   """
   most, fewest = max(plan.num_images), min(plan.num_images)
-  for number, split, *names in (
+  oracles_of = [
     (most, 'test', 'oracle.csv', 'oracle_affinity.csv'),
     (most, 'validation', 'oracle_validation.csv'),
-    (fewest, 'test', 'oracle_few.csv'),
-  ):
+  ]
+  if fewest < most:
+    oracles_of.append((fewest, 'test', 'oracle_few.csv'))
+  for number, split, *names in oracles_of:
     oracle = derive_oracle(bank, plan, number, split)
     oracle.save(*(os.path.join(bank, name) for name in names))
   for name, table in (

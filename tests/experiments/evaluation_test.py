@@ -14,7 +14,7 @@ from tests import taskonomy_testing
 from transferability.oracle import Oracle
 
 _NAMES = tuple(taskonomy_testing.GROUPS)
-_BASELINES = ['random', 'groups', 'constant_ranking']
+_BASELINES = ['random', 'groups', 'other_targets', 'constant_ranking']
 _CEILINGS = ['symmetrised_oracle', 'oracle']
 
 
@@ -87,6 +87,7 @@ class EvaluateTest(EvaluationTestCase):
   @parameterized.parameters(
     ('random', [0.2632] * 6),
     ('groups', [0.7989, 0.7712, 0.7388, 0.7226, 0.7128, 0.7063]),
+    ('other_targets', [0.3889, 0.5278, 0.5185, 0.5556, 0.5444, 0.4907]),
     ('constant_ranking', [0.3889, 0.5278, 0.5556, 0.5556, 0.5444, 0.4907]),
     ('symmetrised_oracle', [1, 1, 0.9630, 0.9028, 0.8667, 0.75]),
     ('oracle', [1, 1, 1, 1, 1, 0.8333]),
@@ -287,7 +288,7 @@ class TablesTest(EvaluationTestCase):
 
   def test_printed_summary_is_the_table(self):
     lines = evaluation.summary_of(self.output).splitlines()
-    self.assertLen(lines, 7)
+    self.assertLen(lines, 8)
     self.assertEqual(
       lines[2].split(), 'random 0.263 0.263 0.263 0.263 - - 0.000 - - -'.split()
     )

@@ -504,7 +504,7 @@ class CurvesTest(FiguresTestCase):
       .axes[0]
       .get_lines()
     )
-    self.assertLen(baselines, 5)
+    self.assertLen(baselines, 6)
     for line in baselines:
       red, green, blue = (
         to_hex(line.get_color())[i : i + 2] for i in (1, 3, 5)
@@ -513,7 +513,7 @@ class CurvesTest(FiguresTestCase):
       self.assertLess(line.get_linewidth(), method.get_linewidth())
     # Matplotlib gives no dashes back but those of a line that is drawn.
     dashes = {str(line._unscaled_dash_pattern) for line in baselines}
-    self.assertLen(dashes, 5)
+    self.assertLen(dashes, 6)
 
   def test_another_table_is_another_picture(self):
     contents = set()

@@ -27,6 +27,7 @@ _METHODS = ['saliency', 'gradient_times_input', 'elrp']
 _BASELINES = [
   'random',
   'groups',
+  'other_targets',
   'constant_ranking',
   'symmetrised_oracle',
   'oracle',
@@ -115,7 +116,7 @@ class RunTest(RunTaskonomyTestCase):
       lines = result.stdout.splitlines()
       self.assertStartsWith(lines[0], 'method')
       self.assertEqual(
-        [line.split()[0] for line in lines[1:9]], [*_METHODS, *_BASELINES]
+        [line.split()[0] for line in lines[1:10]], [*_METHODS, *_BASELINES]
       )
     with self.subTest('all files are there'):
       self._check_files()

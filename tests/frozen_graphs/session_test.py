@@ -1,6 +1,7 @@
 """Tests of importing graphs and of choosing a device."""
 
 from absl.testing import absltest, parameterized
+import numpy as np
 import tensorflow as tf
 
 from frozen_graphs import graph, session
@@ -52,10 +53,13 @@ class SessionTest(parameterized.TestCase):
     self.assertIsNone(session.static_shape(graph_def, 'input:0'))
 
   def test_tensorflow_refusal_is_one_line(self):
-    graph_def = testing.freeze(lambda x: tf.nn.relu(x, name='r'))
+    kernel = np.ones([3, 3, 3, 4], np.float32)
+    graph_def = testing.freeze(
+      lambda x: tf.nn.conv2d(x, kernel, 1, 'SAME', name='c')
+    )
     for node in graph_def.node:
-      if node.name == 'r':
-        node.attr['T'].type = tf.string.as_datatype_enum
+      if node.name == 'c':
+        node.attr['strides'].list.i[1] = 0
     subgraph = graph.extract(graph_def, 'input', 'representation')
     with tf.Graph().as_default():
       with self.assertRaisesRegex(GraphError, 'cannot import') as caught:

@@ -31,6 +31,33 @@ class ScenesTest(parameterized.TestCase):
     more, _ = scenes.probe_images(4, 32)
     np.testing.assert_array_equal(few, more[:2])
 
+  def test_textures_alone_change_with_their_density(self):
+    scene = rooms.sample(scenes.scene_seed('test', 0))
+    as_drawn = scenes.render(scene, 64)
+    found = {}
+    for density in (0, 0.5, 1, 2, 4):
+      other = scenes.render(scenes.with_textures(scene, density), 64)
+      for field in dataclasses.fields(other):
+        if field.name != 'image':
+          np.testing.assert_array_equal(
+            getattr(other, field.name), getattr(as_drawn, field.name)
+          )
+      found[density] = other.image
+    np.testing.assert_array_equal(found[1], as_drawn.image)
+    changes = [np.abs(np.diff(found[d], axis=1)).mean() for d in (0, 1, 4)]
+    self.assertLess(changes[0], 0.8 * changes[1])
+    self.assertLess(changes[1], changes[2])
+    for image in found.values():
+      np.testing.assert_allclose(image.mean(), as_drawn.image.mean(), atol=0.05)
+
+  def test_pictures_of_a_density_are_those_of_the_scenes(self):
+    as_drawn, names = scenes.probe_images(2, 32)
+    same, same_names = scenes.probe_images(2, 32, density=1.0)
+    np.testing.assert_array_equal(same, as_drawn)
+    self.assertEqual(same_names, names)
+    bare, _ = scenes.probe_images(2, 32, density=0.0)
+    self.assertFalse(np.array_equal(bare, as_drawn))
+
   def test_splits_share_no_scene(self):
     last = 999_999
     ranges = sorted(

@@ -25,6 +25,25 @@ class TexturesTest(parameterized.TestCase):
     self.assertLessEqual(share.max(), 1)
     self.assertGreater(share.std(), 0.1)
 
+  @parameterized.product(kind=(textures.SOLID, *_KINDS), density=(0, 0.5, 2, 4))
+  def test_a_density_keeps_the_mean_colour(self, kind, density):
+    rng = np.random.default_rng(1)
+    u, v = rng.uniform(0, 60, (2, 40000))
+
+    def colours(look):
+      share = textures.pattern(look.kind, u * look.scale, v * look.scale)
+      first, second = np.array(look.first), np.array(look.second)
+      return first + (second - first) * share[:, None]
+
+    look = textures.draw_look(rng, 200, 0.5, 0.6, kind)
+    found = colours(textures.with_density(look, density))
+    expected = colours(look).mean(axis=0)
+    np.testing.assert_allclose(found.mean(axis=0), expected, atol=0.01)
+    self.assertGreaterEqual(found.min(), 0)
+    self.assertLessEqual(found.max(), 1)
+    is_plain = density == 0 or (kind == textures.SOLID and density < 1)
+    self.assertEqual(found.std(axis=0).max() < 1e-12, is_plain)
+
   def test_a_solid_surface_has_one_colour(self):
     u, v = np.random.default_rng(0).uniform(-5, 5, (2, 10))
     np.testing.assert_array_equal(textures.pattern(textures.SOLID, u, v), 0)

@@ -87,6 +87,17 @@ class CompareTest(absltest.TestCase):
     tied = agreement.compare([9, 9, 1], truth)
     self.assertAlmostEqual(tied.best_found, 0.25)
 
+  def test_regret_is_what_the_picked_candidate_lacks(self):
+    truth = np.array([0.2, 0.6, 0.9])
+    for scores, expected in (
+      ([1, 2, 9], 0.0),
+      ([1, 9, 2], 0.3),
+      ([9, 1, 2], 0.7),
+      ([9, 9, 1], 0.5),
+    ):
+      found = agreement.compare(scores, truth).regret
+      self.assertAlmostEqual(found, expected)
+
   def test_constant_scores_have_no_agreement_but_do_not_fail(self):
     found = agreement.compare([1.0, 1.0, 1.0, 1.0], [0.1, 0.2, 0.3, 0.4])
     self.assertTrue(np.isnan(list(found.values.values())).all())

@@ -106,6 +106,20 @@ class KnowNothingTest(absltest.TestCase):
 
 
 class KnowTheOracleTest(parameterized.TestCase):
+  def test_standing_elsewhere_never_looks_at_the_target(self):
+    oracle = Oracle.taskonomy()
+    found = baselines.other_targets(oracle)
+    self.assertEqual(
+      _at(ranking.precision_recall(found, oracle), 1, 3, 5),
+      [0.6111, 0.5556, 0.5444],
+    )
+    target = oracle.targets[3]
+    affinity = oracle.affinity.copy()
+    affinity[3] = affinity[3, ::-1]
+    changed = Oracle.from_affinity(affinity, oracle.targets, oracle.sources)
+    self.assertEqual(baselines.other_targets(changed)[target], found[target])
+    self.assertNotEqual(changed.ranking[target], oracle.ranking[target])
+
   def test_one_order_for_all_targets_is_the_reference_row(self):
     oracle = Oracle.taskonomy()
     result = ranking.precision_recall(

@@ -20,9 +20,9 @@ import zipfile
 
 import tensorflow as tf
 
+from frozen_graphs import budget
 from frozen_graphs.errors import GraphError, about, brief
 from frozen_graphs.formats.keras import checks
-from toolkit_basics import files
 
 SUFFIXES = ('.keras', '.h5', '.hdf5')
 _MAX_CONFIG_BYTES = 2**28
@@ -43,7 +43,7 @@ def load_model(path: str | os.PathLike):
   path = pathlib.Path(path)
   if not path.is_file():
     raise FileNotFoundError(f'There is no file {path}.')
-  content = files.read_bounded(path, checks.MAX_BYTES, GraphError)
+  content = budget.read(path, checks.MAX_BYTES)
   is_zip = not content.startswith(_HDF5) and zipfile.is_zipfile(
     io.BytesIO(content)
   )

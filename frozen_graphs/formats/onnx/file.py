@@ -9,9 +9,9 @@ from typing import Any
 from google.protobuf.message import DecodeError
 import numpy as np
 
+from frozen_graphs import budget
 from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import converter
-from toolkit_basics import files
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 # Before opset 7, operands of different shapes were matched by attributes.
@@ -88,7 +88,7 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
     OSError: If it cannot be read.
   """
   onnx = converter.require('onnx', of_format='ONNX')
-  content = files.read_bounded(path, max_bytes, GraphError)
+  content = budget.read(path, max_bytes)
   message = f'{path} is no ONNX model, or is cut off ({len(content)} bytes)'
   with explaining(message, DecodeError):
     model = onnx.ModelProto.FromString(content)

@@ -8,8 +8,8 @@ import pathlib
 import re
 from typing import Any
 
+from frozen_graphs import budget
 from frozen_graphs.errors import GraphError, explaining
-from toolkit_basics import files
 
 GRAPH_MODEL = 'graph-model'
 LAYERS_MODEL = 'layers-model'
@@ -73,7 +73,7 @@ def read(
       f'There is no {path}; pass the {_FILE} of a TensorFlow.js model, or the '
       'folder it is in.'
     )
-  text = files.read_bounded(path, max_bytes, GraphError)
+  text = budget.read(path, max_bytes)
   message = f'{path} is not JSON, or is cut off ({len(text)} bytes)'
   with explaining(message, ValueError, RecursionError):
     content = json.loads(text.decode('utf-8'))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from frozen_graphs import budget
 from frozen_graphs.errors import GraphError, about
 from frozen_graphs.formats.tfjs.files import Model
 
@@ -81,10 +82,14 @@ def decode(model: Model, max_bytes: int = _MAX_BYTES) -> dict[str, np.ndarray]:
         f'the weights have {total} bytes, more than the {max_bytes} allowed; '
         f'the largest is {largest.name!r} of shape {list(largest.shape)}.'
       )
+    shards = [shard for group, _ in groups for shard in group]
+    if len(shards) > len(set(shards)):
+      raise GraphError('"weightsManifest" lists a shard twice.')
+    spent = budget.active(sum(shard.stat().st_size for shard in shards))
     return {
       name: value
       for shards, group in groups
-      for name, value in _decode_group(shards, group, max_bytes)
+      for name, value in _decode_group(shards, group, max_bytes, spent)
     }
 
 
@@ -93,12 +98,16 @@ def _groups(
 ) -> Iterator[tuple[list[pathlib.Path], list[_Weight]]]:
   """Yields the shards and the weights of each group of the manifest."""
   manifest = model.content.get('weightsManifest', [])
+  spent = budget.active()
   if not isinstance(manifest, list):
     raise GraphError('"weightsManifest" is not a list.')
   for group in manifest:
     match group:
       case {'paths': [*paths], 'weights': [*entries]}:
+        if len(paths) > len(set(map(str, paths))):
+          raise GraphError('"weightsManifest" lists a shard twice.')
         shards = [_shard(model.path, name) for name in paths]
+        spent.check_time('Finding the shards')
         yield shards, [_weight(entry) for entry in entries]
       case _:
         raise GraphError(
@@ -168,7 +177,10 @@ def _stored_as(kind: str, quantization: Any) -> tuple[str, float, float]:
 
 
 def _decode_group(
-  shards: Sequence[pathlib.Path], group: Sequence[_Weight], max_bytes: int
+  shards: Sequence[pathlib.Path],
+  group: Sequence[_Weight],
+  max_bytes: int,
+  spent: budget.Budget,
 ) -> Iterator[tuple[str, np.ndarray]]:
   """Yields the names and values of a group's weights."""
   size = sum(shard.stat().st_size for shard in shards)
@@ -177,9 +189,10 @@ def _decode_group(
   with about(f'the shards {names} have {size} bytes'):
     if size > max_bytes:
       raise GraphError(f'more than the {max_bytes} allowed.')
-    content = memoryview(b''.join(shard.read_bytes() for shard in shards))
+    content = memoryview(b''.join(budget.read(s, max_bytes) for s in shards))
     offset = 0
     for weight in group:
+      spent.charge(f'the weight {weight.name!r}', size=weight.decoded_bytes)
       decode_values = _strings if weight.stored == 'string' else _numbers
       values, offset = decode_values(weight, content, offset)
       if offset > size:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from frozen_graphs import budget
 from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import converter
-from toolkit_basics import files
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 _IDENTIFIER = b'TFL3'
@@ -130,7 +130,7 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> TfliteGraph:
     OSError: If it cannot be read.
   """
   tflite = converter.require('tflite', of_format='TensorFlow Lite')
-  content = files.read_bounded(path, max_bytes, GraphError)
+  content = budget.read(path, max_bytes)
   if content[4:8] != _IDENTIFIER:
     raise GraphError(
       f'{path} is no TensorFlow Lite model ({len(content)} bytes).'

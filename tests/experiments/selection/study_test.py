@@ -72,7 +72,7 @@ class StudyTest(absltest.TestCase):
       _SETTINGS,
       cls.output,
       _track,
-      cls.near,
+      [cls.near],
     )
 
   def test_other_features_are_scored_anew(self):
@@ -150,7 +150,7 @@ class StudyTest(absltest.TestCase):
 
   def test_tables_say_what_was_found(self):
     folder = pathlib.Path(self.create_tempdir().full_path)
-    report.write(self.outcomes, self.features, folder, 20, self.near)
+    report.write(self.outcomes, self.features, folder, 20, [self.near])
     for name in ('classes', 'number', 'summary', 'epsilon_paper'):
       self.assertTrue((folder / 'figures' / f'{name}.png').exists(), name)
     header, *rows = files.read_csv(folder / 'summary.csv')

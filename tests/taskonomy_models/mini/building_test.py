@@ -32,6 +32,19 @@ def _digests(folder):
   return digests
 
 
+class RecipeTest(absltest.TestCase):
+  def test_a_bank_that_names_no_architecture_is_of_residual_networks(self):
+    settings = building.recipe_of(os.path.dirname(building.__file__))
+    self.assertEqual(settings.pop('architecture'), 'residual')
+    sizes = building.DataSizes(**settings.pop('data'))
+    self.assertEqual(sizes, building.DataSizes())
+    self.assertEqual(mini_training.Recipe(**settings), mini_training.Recipe())
+
+  def test_an_unknown_architecture_is_refused_before_any_work(self):
+    with self.assertRaisesRegex(ValueError, "'plane'"):
+      mini_training.Recipe(architecture='plane')
+
+
 @pytest.mark.slow
 class MiniBankTest(absltest.TestCase):
   @classmethod

@@ -52,6 +52,23 @@ class ReadoutsTest(parameterized.TestCase):
     self.assertLess(losses[0], 0.4)
     self.assertGreater(losses[1], 0.9)
 
+  def test_a_cell_covers_its_share_of_the_label_whatever_the_grid(self):
+    features, labels = _dense_data(300)
+    # Four cells where there was one, and each of them with all 16 labels of it.
+    fine = np.repeat(np.repeat(features[:1], 2, axis=2), 2, axis=3)
+    corners = np.tile(np.eye(4).reshape(2, 2, 4), (2, 2, 1))
+    corners = np.broadcast_to(corners, (1, 300, 4, 4, 4))
+    fine = np.concatenate([fine, corners], axis=-1).astype(np.float32)
+    readout = readouts.Readouts(
+      TASKS['rgb2depth'],
+      fine[:, :200],
+      labels[:200],
+      readouts.ReadoutRecipe(steps=300, learning_rate=1e-2),
+    )
+    readout.train(fine[:, 200:250], labels[200:250])
+    losses = readout.score(fine[:, 250:], labels[250:])
+    self.assertLess(losses.mean(), 0.6)
+
   @parameterized.parameters('class_places', 'rgb2depth')
   def test_no_source_depends_on_the_others(self, task):
     make = _vector_data if task == 'class_places' else _dense_data

@@ -1,0 +1,1 @@
+"""Beyond the mean over units: choosing, proving and breaking the measures."""

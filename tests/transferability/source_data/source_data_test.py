@@ -1,0 +1,373 @@
+"""Tests of source-data measures: known answers, and what keeps a score."""
+
+from unittest import mock
+
+from absl.testing import absltest, parameterized
+import numpy as np
+
+from tests import measures_testing, module_graph
+from transferability import source_data
+from transferability.source_data import (
+  domain_similarity,
+  multi_source_weights,
+  otce,
+  transfer_measure,
+  transport,
+)
+
+_NAMES = source_data.names()
+_ITERATIVE = {'transfer_measure': 2e-4}
+
+
+def _pair(seed=0, sizes=(40, 50), d=6, num_classes=4, shift=0.5):
+  """Returns source and target of the same, somewhat moved, classes."""
+  rng = np.random.default_rng(seed)
+  means = rng.normal(size=(num_classes, d))
+  found = []
+  for size, moved in zip(sizes, (shift, 0.0), strict=True):
+    labels = rng.permutation(np.arange(size) % num_classes)
+    places = means + moved * rng.normal(size=means.shape)
+    found.append((places[labels] + 0.6 * rng.normal(size=(size, d)), labels))
+  return found
+
+
+def _mapped(pair, change):
+  return [(change(features), labels) for features, labels in pair]
+
+
+class RegisteredTest(parameterized.TestCase):
+  """Holds for every registered measure."""
+
+  def _same(self, name, pair, changed):
+    np.testing.assert_allclose(
+      source_data.score(name, *changed),
+      source_data.score(name, *pair),
+      rtol=_ITERATIVE.get(name, 1e-7),
+      atol=1e-9,
+    )
+
+  def test_names_are_those_of_the_talk(self):
+    self.assertEqual(
+      _NAMES,
+      (
+        *('domain_similarity', 'f_otce', 'jc_otce', 'multi_source_weights'),
+        *('otce', 'transfer_measure'),
+      ),
+    )
+
+  @parameterized.parameters(*_NAMES)
+  def test_the_order_of_samples_does_not_matter(self, name):
+    pair = _pair()
+    rng = np.random.default_rng(1)
+    changed = []
+    for features, labels in pair:
+      order = rng.permutation(len(labels))
+      changed.append((features[order], labels[order]))
+    self._same(name, pair, changed)
+
+  @parameterized.parameters(*_NAMES)
+  def test_claimed_invariances_hold(self, name):
+    pair = _pair()
+    rng = np.random.default_rng(2)
+    rotation, any_map = measures_testing.rotation(6), rng.normal(size=(6, 6))
+    changes = {
+      'rotation': lambda x: x @ rotation,
+      'scale': lambda x: 7.3 * x,
+      'shift': lambda x: x + np.arange(6),
+      'linear': lambda x: x @ any_map,
+    }
+    for invariance in source_data.info(name).invariances:
+      with self.subTest(invariance):
+        self._same(name, pair, _mapped(pair, changes[invariance]))
+
+  @parameterized.parameters(*_NAMES)
+  def test_numbers_of_classes_and_gaps_do_not_matter(self, name):
+    pair = _pair()
+    numbers = np.array([7, 3, 100, 40])
+    changed = [(features, numbers[labels]) for features, labels in pair]
+    self._same(name, pair, changed)
+
+  @parameterized.parameters(*_NAMES)
+  def test_a_near_source_is_better_than_a_far_one(self, name):
+    target = _pair()[1]
+    sources = {
+      'near': _pair(shift=0.1)[0],
+      'far': _pair(shift=0.1)[0],
+    }
+    features, labels = sources['far']
+    sources['far'] = (features[::-1] + 2.0, labels)
+    found = source_data.score_sources(name, sources, target)
+    if source_data.info(name).higher_is_better or name == 'otce':
+      self.assertGreater(found['near'], found['far'])
+    else:
+      self.assertLess(found['near'], found['far'])
+
+  @parameterized.parameters(*_NAMES)
+  def test_singletons_missing_classes_and_few_samples_are_defined(self, name):
+    (x, y), (u, v) = _pair(sizes=(9, 11), d=30)
+    y, v = y.copy(), v.copy()
+    y[y == 3] = 2  # The source lacks a class,
+    v[0] = 9  # and the target has one of a single sample.
+    self.assertTrue(np.isfinite(source_data.score(name, (x, y), (u, v))))
+    x[:, 3] = 1.0
+    u[:, 3] = 1.0
+    self.assertTrue(np.isfinite(source_data.score(name, (x, y), (u, v))))
+
+  @parameterized.parameters(*_NAMES)
+  def test_wrong_input_is_refused_in_one_line(self, name):
+    (x, y), target = _pair()
+    broken = x.copy()
+    broken[3, 2] = np.nan
+    for source, message in (
+      ((x[:, :3], y), 'have 3 features, those of the target 6'),
+      ((broken, y), r'source (1 )?features\[3, 2\] is nan'),
+      ((x, y[1:]), r'source (1 )?labels have shape \(39,\)'),
+      ((x, y / 2), 'dtype float64; give integers'),
+      ((x[:0], y[:0]), 'source (1 )?features are of 0 sample'),
+    ):
+      with self.assertRaisesRegex(ValueError, message):
+        source_data.score(name, source, target)
+    with self.assertRaisesRegex(ValueError, "no option 'luck'"):
+      source_data.score(name, (x, y), target, luck=1)
+
+  @parameterized.parameters(*_NAMES)
+  def test_docstring_says_shapes_direction_and_source(self, name):
+    measure = source_data.info(name)
+    text = ' '.join(measure.function.__doc__.split())
+    better = 'higher' if measure.higher_is_better else 'lower'
+    self.assertRegex(text, f'(?i){better} is better')
+    self.assertIn('[n, d]', text)
+    self.assertIn(measure.reference.split(',')[0].split()[0], text)
+
+  @parameterized.parameters(*_NAMES)
+  def test_inputs_are_left_as_they_are(self, name):
+    pair = _pair()
+    for arrays in pair:
+      for array in arrays:
+        array.setflags(write=False)
+    first = source_data.score(name, *pair)
+    self.assertEqual(source_data.score(name, *pair), first)
+
+  def test_an_error_of_one_source_names_it(self):
+    source, target = _pair()
+    sources = {'good': source, 'bad': (source[0][:, :2], source[1])}
+    with self.assertRaisesRegex(ValueError, '^bad: .* 2 features'):
+      source_data.score_sources('f_otce', sources, target)
+
+
+class DomainSimilarityTest(parameterized.TestCase):
+  def test_it_is_the_distance_of_points_on_a_line(self):
+    source = (np.array([[0.0], [0.0], [4.0], [4.0]]), np.array([0, 0, 1, 1]))
+    target = (np.array([[1.0]] * 3 + [[3.0]]), np.array([0, 0, 0, 1]))
+    emd = source_data.score('domain_similarity', source, target, result='emd')
+    self.assertAlmostEqual(emd, 1.5, places=12)
+    similarity = source_data.score('domain_similarity', source, target)
+    self.assertAlmostEqual(similarity, 0.985112, places=6)
+
+  def test_equal_data_are_as_similar_as_can_be(self):
+    _, target = _pair()
+    found = source_data.score('domain_similarity', target, target)
+    self.assertAlmostEqual(found, 1, places=12)
+
+  def test_classes_alone_are_ranked_by_their_own_emd(self):
+    source, target = _pair()
+    classes, emd = domain_similarity.rank_source_classes(*source, *target)
+    for label, value in zip(classes, emd, strict=True):
+      rows = source[1] == label
+      alone = source_data.score(
+        *('domain_similarity', (source[0][rows], source[1][rows]), target),
+        result='emd',
+      )
+      self.assertAlmostEqual(alone, value, places=10)
+    self.assertTrue((np.diff(emd) >= 0).all())
+
+
+class TransportTest(parameterized.TestCase):
+  @parameterized.parameters((6, 6), (6, 9), (7, 11), (40, 30), (37, 41))
+  def test_plans_have_their_marginals_and_no_plan_is_cheaper(self, n, m):
+    rng = np.random.default_rng(n + m)
+    cost = rng.random((n, m))
+    plan = transport.between_samples(cost)
+    np.testing.assert_allclose(plan.sum(axis=1), 1 / n)
+    np.testing.assert_allclose(plan.sum(axis=0), 1 / m)
+    with mock.patch.object(transport, '_LARGEST_ASSIGNMENT', 0):
+      other = transport.between_samples(cost)
+    self.assertAlmostEqual((plan * cost).sum(), (other * cost).sum(), places=9)
+    regularised = transport.sinkhorn(cost, 0.05)
+    self.assertLess((plan * cost).sum(), (regularised * cost).sum())
+
+  def test_a_plan_that_would_take_too_long_is_refused_beforehand(self):
+    cost = np.broadcast_to(1.0, (5000, 4999))
+    with self.assertRaisesRegex(ValueError, '5000 x 4999 .*num_samples'):
+      transport.between_samples(cost)
+
+  def test_labels_that_the_plan_maps_leave_nothing_open(self):
+    x = np.arange(12.0)[:, None]
+    labels = np.arange(12) // 3
+    found = source_data.score('f_otce', (x, labels), (x, labels // 2))
+    self.assertEqual(found, 0)
+    found = source_data.score('f_otce', (x, labels // 2), (x, labels))
+    self.assertAlmostEqual(found, -np.log(2), places=12)
+
+  def test_draws_are_those_of_the_seed(self):
+    pair = _pair(sizes=(200, 210))
+    one, same, other = (
+      source_data.score('f_otce', *pair, num_samples=60, seed=seed)
+      for seed in (0, 0, 1)
+    )
+    self.assertEqual(one, same)
+    self.assertNotEqual(one, other)
+    both = source_data.score('f_otce', *pair, num_samples=60, num_draws=2)
+    self.assertAlmostEqual(both, (one + other) / 2, places=12)
+
+
+class OtceTest(absltest.TestCase):
+  def test_coefficients_give_the_accuracies_that_they_were_read_off(self):
+    rng = np.random.default_rng(0)
+    terms = rng.random((8, 2))
+    wanted = otce.Coefficients(-0.3, -0.2, 0.7)
+    found = otce.fit_coefficients(terms, otce.combine(terms, wanted))
+    for field in ('wasserstein', 'conditional_entropy', 'intercept'):
+      self.assertAlmostEqual(getattr(found, field), getattr(wanted, field))
+
+  def test_too_few_tasks_are_refused(self):
+    with self.assertRaisesRegex(ValueError, '2 tasks .*three'):
+      otce.fit_coefficients(np.ones((2, 2)), [1, 2])
+    with self.assertRaisesRegex(ValueError, 'depend linearly'):
+      otce.fit_coefficients(np.ones((4, 2)), np.arange(4))
+
+  def test_one_source_scores_zero(self):
+    source, target = _pair()
+    found = source_data.score_sources('otce', {'only': source}, target)
+    self.assertEqual(found, {'only': 0.0})
+
+
+class MultiSourceTest(parameterized.TestCase):
+  def test_the_worked_example(self):
+    found = multi_source_weights.of_moments(
+      np.array([[0.0], [np.sqrt(0.5)]]),
+      np.array([11.0, 11.0]),
+      np.array([20, 100]),
+      debiased=False,
+    )
+    self.assertAlmostEqual(found.alpha[1], 0.474138, places=6)
+    self.assertAlmostEqual(found.loss, 0.289224, places=6)
+    self.assertAlmostEqual(found.relative_gain, found.alpha[1], places=12)
+
+  @parameterized.parameters(*range(6))
+  def test_no_other_weights_lose_less(self, seed):
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(4, 5))
+    matrix = root.T @ root + np.diag([1, 0, 0.1, 2, 0])
+    found = multi_source_weights._least_on_simplex(matrix)
+    self.assertAlmostEqual(found.sum(), 1)
+    self.assertTrue((found >= 0).all())
+    drawn = rng.dirichlet(np.full(5, 0.3), 4000)
+    losses = np.einsum('ni,ij,nj->n', drawn, matrix, drawn)
+    self.assertLessEqual(found @ matrix @ found, losses.min() + 1e-12)
+
+  def test_the_weight_of_all_sources_is_the_relative_gain(self):
+    sources = [_pair(seed)[0] for seed in range(3)]
+    found = multi_source_weights.multi_source_weights(sources, _pair()[1])
+    gain = 1 - found.alpha[0]
+    self.assertAlmostEqual(found.relative_gain, gain, places=8)
+
+  def test_a_task_whitened_by_itself_is_as_long_as_its_h_score(self):
+    from transferability import measures
+
+    features, labels = _pair()[0]
+    task = multi_source_weights.data.domain(features, labels, 'x')
+    means, _ = multi_source_weights._whitened([task])
+    expected = measures.score('h_score', features=features, labels=labels)
+    # Divides by n where the H-score divides by n - 1, alike on both sides.
+    self.assertAlmostEqual((means**2).sum(), expected, places=8)
+
+  def test_a_target_that_does_not_vary_is_refused(self):
+    source, (features, labels) = _pair()
+    target = np.ones_like(features), np.zeros_like(labels)
+    with self.assertRaisesRegex(ValueError, 'target has no variance'):
+      source_data.score('multi_source_weights', source, target, embedding='raw')
+    with self.assertRaisesRegex(ValueError, 'There is no source'):
+      multi_source_weights.multi_source_weights([], target)
+
+
+class TransferMeasureTest(parameterized.TestCase):
+  def test_without_room_it_is_the_difference_at_the_head(self):
+    found = transfer_measure.measure_gap(*_pair(), delta=0)
+    self.assertAlmostEqual(found.one_sided, 0)
+    self.assertGreater(found.realizable, 0)
+    self.assertAlmostEqual(
+      found.sup_target_minus_source, -found.sup_source_minus_target
+    )
+
+  def test_equal_domains_have_no_gap(self):
+    source, _ = _pair()
+    for delta in (0.5, 2):
+      value = source_data.score('transfer_measure', source, source, delta=delta)
+      self.assertAlmostEqual(value, 0, places=8)
+
+  def test_it_grows_with_the_ball_and_keeps_its_bounds(self):
+    last = 0.0
+    for delta in (0.25, 0.5, 1, 2):
+      found = transfer_measure.measure_gap(*_pair(), delta=delta)
+      self.assertGreaterEqual(found.one_sided, last)
+      self.assertGreaterEqual(found.symmetric, found.one_sided)
+      self.assertLessEqual(found.symmetric, 2 * found.realizable + 1e-9)
+      last = found.one_sided
+
+  def test_the_span_of_few_samples_is_all_that_counts(self):
+    pair = _pair(sizes=(12, 13), d=40)
+    head = np.random.default_rng(0).normal(size=(4, 41))
+    with mock.patch.object(transfer_measure, '_basis', lambda inputs: None):
+      plain = transfer_measure.measure_gap(*pair, head=head, num_starts=0)
+    short = transfer_measure.measure_gap(*pair, head=head, num_starts=0)
+    self.assertAlmostEqual(plain.one_sided, short.one_sided, places=5)
+
+  def test_a_head_that_does_not_fit_is_refused(self):
+    pair = _pair()
+    with self.assertRaisesRegex(ValueError, r'shape \(4, 6\).*times 7'):
+      source_data.score('transfer_measure', *pair, head=np.ones((4, 6)))
+    with self.assertRaisesRegex(ValueError, 'labels are 0 to 3; the head has'):
+      source_data.score('transfer_measure', *pair, head=np.ones((3, 7)))
+    with self.assertRaisesRegex(ValueError, 'l2=0'):
+      source_data.score('transfer_measure', *pair, l2=0)
+
+
+class DocumentationTest(absltest.TestCase):
+  def test_the_table_is_what_measures_are_registered_as(self):
+    text = (module_graph.ROOT / 'docs' / 'measures.md').read_text('utf-8')
+    table = text[text.index('| source-data measure |') :].split('\n\n')[0]
+    rows = [line.strip('| ').split(' | ') for line in table.splitlines()[2:]]
+    self.assertEqual([row[0].strip('`') for row in rows], list(_NAMES))
+    for name, row in zip(_NAMES, rows, strict=True):
+      measure = source_data.info(name)
+      self.assertEqual(
+        row[1:],
+        [
+          'one for both' if measure.shared_labels else 'one each',
+          'higher' if measure.higher_is_better else 'lower',
+          measure.cost,
+          measure.reference,
+          'yes' if measure.optimisation_free else 'no',
+        ],
+      )
+
+  def test_rows_of_the_talk_are_filled_from_the_code(self):
+    text = (module_graph.ROOT / 'docs' / 'measures.md').read_text('utf-8')
+    self.assertNotIn('not implemented', text)
+    for row, name in (
+      ('DS', 'domain_similarity'),
+      ('Zhang et al.', 'transfer_measure'),
+      ('Tong et al.', 'multi_source_weights'),
+    ):
+      line = text[text.index(f'| {row} |') :].splitlines()[0]
+      cells = line.strip('| ').split(' | ')
+      measure = source_data.info(name)
+      better = 'higher' if measure.higher_is_better else 'lower'
+      self.assertEqual(cells[2:5], [better, measure.cost, measure.reference])
+      self.assertEqual(cells[7], 'yes' if measure.optimisation_free else 'no')
+      self.assertIn(f'`transferability/source_data/{name}.py`', cells[10])
+
+
+if __name__ == '__main__':
+  absltest.main()

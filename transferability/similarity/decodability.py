@@ -1,0 +1,193 @@
+"""Decodability: how well the source's representation predicts the target's."""
+
+from collections.abc import Iterator
+import dataclasses
+import functools
+
+import numpy as np
+
+from transferability.similarity.registry import Similarity, register
+
+_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_GRID = 8  # Cells a side, at most.
+# Of each four images two are fitted, one chooses the penalty, one is scored.
+_PARTS = ((0, 1), (2,), (3,))
+_CONSTANT = 1e-9  # Of the largest channel's deviation.
+
+
+def _pooled(x: np.ndarray, height: int, width: int) -> np.ndarray:
+  """Returns means of [n, h, w, c] over so many cells."""
+  for axis, cells in ((1, height), (2, width)):
+    size = x.shape[axis]
+    if size != cells:
+      starts = np.arange(cells) * size // cells
+      widths = np.diff([*starts, size])
+      shape = [1] * x.ndim
+      shape[axis] = -1
+      x = np.add.reduceat(x, starts, axis=axis) / widths.reshape(shape)
+  return x
+
+
+def _parts(x: np.ndarray) -> list[np.ndarray]:
+  """Returns rows [cells of the images, columns] to fit, choose and score."""
+  which = np.arange(len(x)) % 4
+  return [
+    x[np.isin(which, part)].reshape(-1, x.shape[-1]).astype(np.float64)
+    for part in _PARTS
+  ]
+
+
+def _standardised(x: np.ndarray) -> np.ndarray:
+  """Returns channels of mean 0 and deviation 1 over the images to fit.
+
+  Raises:
+    ValueError: If all are constant there.
+  """
+  fitted, _, _ = _parts(x)
+  deviation = fitted.std(axis=0)
+  alive = deviation > _CONSTANT * max(deviation.max(), np.abs(fitted).max())
+  if not alive.any():
+    raise ValueError('The representation is the same for half of the images.')
+  mean = fitted.mean(axis=0)
+  return (x[..., alive] - mean[alive]) / deviation[alive]
+
+
+def _leading(x: np.ndarray, most: int) -> np.ndarray:
+  """Returns at most so many principal components of channels [..., c]."""
+  if x.shape[-1] <= most:
+    return x
+  fitted, _, _ = _parts(x)
+  _, vectors = np.linalg.eigh(fitted.T @ fitted)
+  return x @ vectors[:, -most:]
+
+
+def _neighbourhoods(x: np.ndarray, side: int) -> np.ndarray:
+  """Returns [n, h, w, side^2 c]: the cells around each one, 0 outside."""
+  height, width = x.shape[1:3]
+  by_y, by_x = (side // 2 if size > 1 else 0 for size in (height, width))
+  padded = np.pad(x, ((0, 0), (by_y, by_y), (by_x, by_x), (0, 0)))
+  return np.concatenate(
+    [
+      padded[:, i : i + height, j : j + width]
+      for i in range(2 * by_y + 1)
+      for j in range(2 * by_x + 1)
+    ],
+    axis=-1,
+  )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Design:
+  """What a source is regressed on: its parts, and products of the columns."""
+
+  parts: list[np.ndarray]
+
+  @functools.cached_property
+  def grams(self) -> list[np.ndarray]:
+    return [x.T @ x / len(x) for x in self.parts]
+
+  @functools.cached_property
+  def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+    values, vectors = np.linalg.eigh(self.grams[0])
+    return np.maximum(values, 0), vectors
+
+  def coefficients(self, products: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields ridge coefficients for each penalty, of X^T Y / N."""
+    values, vectors = self.spectrum
+    turned = vectors.T @ products
+    for penalty in _PENALTIES:
+      yield vectors @ (turned / (values + penalty)[:, None])
+
+
+class _Network:
+  """A network's cells, as a target and as a source; made once a grid."""
+
+  def __init__(self, values: np.ndarray, side: int):
+    self.values, self._side = values, side
+    self.target = functools.cache(self._target)
+    self.source = functools.cache(self._source)
+
+  def _target(self, height: int, width: int) -> list[np.ndarray]:
+    return _parts(_pooled(self.values, height, width))
+
+  def _source(self, height: int, width: int) -> _Design:
+    cells = _pooled(self.values, height, width)
+    return _Design(_parts(_standardised(_neighbourhoods(cells, self._side))))
+
+
+@register(
+  'decodability',
+  symmetric=False,
+  directed=True,
+  lowest=0.0,
+  cost='O(n f^2 + f^3) a network, O(n f c) a pair, f = 9 c',
+  reference='This project, docs/beyond_the_mean.md',
+  invariances=('scale', 'shift', 'column_scale'),
+)
+@dataclasses.dataclass(frozen=True)
+class Decodability(Similarity):
+  """How well a ridge regression predicts the target from the source.
+
+  R^2 = 1 - sum (y - x b)^2 / sum y^2 over cells and channels of images that
+  were not fitted on, in [0, 1] (0 if worse than the mean); higher is more
+  similar. y are the target's channels in a cell, standardised, x the source's
+  in the `neighbourhood` x `neighbourhood` cells around it. Of each four images
+  in their order two are fitted, one chooses the penalty among 1e-4, 1e-3, ...,
+  1 and one is scored; more than `num_images` are thinned out. The penalty is
+  that of Hoerl and Kennard, Technometrics 1970. Directed: the first network is
+  the target, the second the source. This project's own; the target's network
+  stands in for its labels.
+
+  Layers [n, h, w, c] are averaged over the larger grid's cells until both have
+  one grid, of 8 x 8 cells at most; features [n, d] are one cell. More channels
+  than `channels` are replaced by as many principal components.
+  """
+
+  neighbourhood: int = 3  # Cells a side; odd.
+  channels: int = 32
+  num_images: int = 200  # At most; evenly spaced.
+
+  def __post_init__(self):
+    if self.neighbourhood < 1 or self.neighbourhood % 2 == 0:
+      raise ValueError(
+        f'neighbourhood is {self.neighbourhood}, but must be odd and positive.'
+      )
+    for name, least in (('channels', 1), ('num_images', 4)):
+      if (value := getattr(self, name)) < least:
+        raise ValueError(f'{name} is {value}, but must be at least {least}.')
+
+  def prepare(self, x: np.ndarray) -> _Network:
+    if len(x) < 4:
+      raise ValueError(f'decodability needs 4 or more images, not {len(x)}.')
+    count = min(len(x), self.num_images)
+    x = x[np.arange(count) * len(x) // count]
+    x = x[:, None, None] if x.ndim == 2 else x
+    grid = [min(size, _GRID) for size in x.shape[1:3]]
+    cells = _leading(_standardised(_pooled(x, *grid)), self.channels)
+    return _Network(cells.astype(np.float32), self.neighbourhood)
+
+  def compare(self, first: _Network, second: _Network) -> float:
+    if np.array_equal(first.values, second.values):
+      return 1.0
+    sizes = zip(first.values.shape[1:3], second.values.shape[1:3], strict=True)
+    grid = tuple(map(min, sizes))
+    target, source = first.target(*grid), second.source(*grid)
+    products = [
+      x.T @ y / len(x) for x, y in zip(source.parts, target, strict=True)
+    ]
+    total = [np.square(y).sum() / len(y) for y in target]
+    errors = np.array(
+      [
+        [
+          squares - 2 * np.vdot(b, c) + np.vdot(b, gram @ b)
+          for squares, c, gram in zip(
+            total, products, source.grams, strict=True
+          )
+        ]
+        for b in source.coefficients(products[0])
+      ]
+    )
+    chosen = np.argmin(errors[:, 1])
+    if not total[2] > 0:
+      raise ValueError('The target is the same for the images it is scored on.')
+    return 1 - errors[chosen, 2] / total[2]
