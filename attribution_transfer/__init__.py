@@ -2,8 +2,8 @@
 
   import attribution_transfer as at
   shelf = at.bank([at.network('a.keras', ...), at.network('b.onnx', ...)])
-  result = at.compare(shelf, at.images('photos/'))
-  print(result.rank('a'))
+  print(at.recommend(shelf, images='photos/', target='a'))
+  print(at.compare(shelf, at.images('photos/')).rank('a'))
 
 What is computed here is computed by the packages beside this one; this is their
 short form. Every result has a repr to be read, `to_dict` and `to_csv`.
@@ -18,6 +18,7 @@ quiet.quieten_tensorflow()
 
 if TYPE_CHECKING:
   from attribution_transfer.actions import compare, explain, insert, rank
+  from attribution_transfer.advice import Recommendation, recommend
   from attribution_transfer.inputs import bank, images, network
   from attribution_transfer.results import (
     Comparison,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = '0.1.0'
 _HOMES = {
   'actions': ('compare', 'explain', 'insert', 'rank'),
+  'advice': ('Recommendation', 'recommend'),
   'inputs': ('bank', 'images', 'network'),
   'results': ('Comparison', 'Maps', 'Placement', 'Ranking'),
 }
@@ -37,6 +39,7 @@ __all__ = [
   'Maps',
   'Placement',
   'Ranking',
+  'Recommendation',
   '__version__',
   'bank',
   'compare',
@@ -45,6 +48,7 @@ __all__ = [
   'insert',
   'network',
   'rank',
+  'recommend',
 ]
 
 

@@ -15,6 +15,7 @@ from toolkit_basics import startup
 
 _NAME = 'attribution-transfer'
 COMMANDS = {
+  'recommend': 'experiments.recommend',
   'rank': 'experiments.run_taskonomy',
   'zoo': 'experiments.run_zoo',
   'insert': 'experiments.insert_model',
@@ -25,6 +26,7 @@ COMMANDS = {
   'select-model': 'experiments.run_model_selection',
   'study': 'experiments.run_study',
   'paper': 'experiments.run_paper',
+  'calibrate-recommend': 'experiments.calibrate_recommend',
   'inspect': 'taskonomy_models.inspect',
   'convert': 'taskonomy_models.convert',
   'convert-task-bank': 'taskonomy_models.convert_task_bank',

@@ -1,8 +1,7 @@
 """What a comparison is made of: networks, a bank of them, and images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import os
-import re
 
 import numpy as np
 
@@ -11,7 +10,7 @@ import frozen_graphs
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
-from taskonomy_models import conversion
+from taskonomy_models import candidates, conversion
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 
@@ -22,8 +21,8 @@ Images = Path | np.ndarray | Sequence[Path] | ProbeSet
 def network(
   source: object,
   *,
-  representation: str,
-  preprocessing: str,
+  representation: str | None = None,
+  preprocessing: str | None = None,
   name: str | None = None,
   label: str | None = None,
   group: str | None = None,
@@ -32,12 +31,15 @@ def network(
   """Returns a network to be compared, checked and tried on a picture.
 
   Args:
-    source: A Keras model, the path of a file or folder of any known format, or
-      a handle of TensorFlow Hub.
+    source: A Keras model, the path of a file or folder of any known format, a
+      handle of TensorFlow Hub, or 'keras:NAME' of tf.keras.applications.
     representation: The tensor whose units are explained, or a layer of a Keras
-      model; the end of a name is enough if no other has it.
+      model; the end of a name is enough if no other has it. Default: the last
+      features before the head, as the graph shows them.
     preprocessing: From an image to the network's input, for example
-      'resize(224) | range(-1, 1)'. A wrong range of values fails silently.
+      'resize(224) | range(-1, 1)'. Default: what the framework says of it; if
+      it says nothing, this must be given, as a wrong range of values fails
+      silently.
     name: Unique in its bank; default: what the source is called.
     label: As shown in figures; default: the name.
     group: Of its task, for colours; None if unknown.
@@ -48,23 +50,33 @@ def network(
     ValueError: If the network cannot be used; the message says why.
     OSError: If a file cannot be read.
   """
-  name = name or _name_of(source)
+  _check_source(source)
+  name = name or candidates.name_of(source)
+  if isinstance(source, str) and source.startswith(candidates.KERAS):
+    source, known, layer = candidates.of_keras(source)
+    preprocessing = preprocessing or known
+    representation = representation or layer
   loaded = frozen_graphs.load(
     source, representation=representation, name=name, **options
   )
+  if not (representation and preprocessing):
+    described = candidates.described_of(
+      source, loaded, preprocessing, representation, options.get('input')
+    )
+    loaded = loaded.at(described.representation, described.input)
+    preprocessing = described.preprocessing
   return conversion.encoder_of(
     loaded, preprocessing, name=name, label=label, group=group
   )
 
 
-def _name_of(source: object) -> str:
-  """Returns a name that an encoder may have."""
-  if isinstance(source, str | os.PathLike):
-    text = re.split(r'[/\\]', os.fspath(source).rstrip('/\\'))[-1]
-    text = text.partition('.')[0]
-  else:
-    text = getattr(source, 'name', None) or 'network'
-  return re.sub(r'[^A-Za-z0-9_.+=@-]', '_', text).lstrip('.+=@-') or 'network'
+def _check_source(source: object) -> None:
+  """Raises ValueError for what cannot be a network, such as None."""
+  if source is None or isinstance(source, int | float | list | tuple | dict):
+    raise ValueError(
+      f'{source!r:.60} is no network; give a Keras model, the path of a file '
+      "or folder, a handle of TensorFlow Hub, or 'keras:NAME'."
+    )
 
 
 def bank(networks: Path | Sequence[Encoder], name: str = 'bank') -> Bank:
@@ -81,7 +93,16 @@ def bank(networks: Path | Sequence[Encoder], name: str = 'bank') -> Bank:
     FileNotFoundError: If there is no such folder.
   """
   if isinstance(networks, str | os.PathLike):
-    return banks.load(os.fspath(networks))
+    return banks.load(os.path.expanduser(os.fspath(networks)))
+  if isinstance(networks, Bank):
+    return networks
+  if isinstance(networks, Encoder):
+    networks = [networks]
+  if not isinstance(networks, Iterable):
+    raise ValueError(
+      f'{networks!r:.60} is no bank; give a list of what '
+      "attribution_transfer.network returns, the folder of a bank, or 'mini'."
+    )
   return Bank(name, tuple(map(checked, networks)))
 
 
@@ -120,6 +141,7 @@ def images(
   """
   if isinstance(source, ProbeSet):
     return source
+  check_images(source)
   if size is None and bank is not None:
     size = pipeline.probe_size(bank)
   if size is None:
@@ -129,3 +151,16 @@ def images(
   return probe_sets.load(
     source, num_images=num_images, image_size=size, seed=seed
   )
+
+
+def check_images(source: object) -> None:
+  """Raises ValueError for what cannot be images, such as None."""
+  is_list = isinstance(source, Sequence)
+  if isinstance(source, str | os.PathLike | np.ndarray | ProbeSet):
+    return
+  if not is_list or not all(isinstance(p, str | os.PathLike) for p in source):
+    raise ValueError(
+      f'{source!r:.60} is no source of images; give a folder, a list of files, '
+      'an array of uint8 [n, height, width, 3], or the name of a probe set '
+      f'({", ".join(probe_sets.names())}).'
+    )

@@ -22,7 +22,7 @@ from experiments import (
   transfer_choices,
 )
 from experiments.selection import report
-from experiments.transfer_choices import Question
+from experiments.transfer_choices import Choice
 from taskonomy_models import bank as banks
 from taskonomy_models import tasks
 from toolkit_basics import files, progress
@@ -67,8 +67,8 @@ _DEVICE = shared_flags.device(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/transfer_graph')
 
 
-def _ask(oracle: Oracle, measured: dict) -> Question:
-  return Question.of(
+def _ask(oracle: Oracle, measured: dict) -> Choice:
+  return Choice.of(
     oracle,
     measured,
     order=_ORDER.value,

@@ -55,6 +55,28 @@ class Plan:
   more: _MakeMore | None = None
 
 
+def _beside(
+  plan: 'Plan',
+  bank: Bank,
+  data: LabelledImages,
+  extracted: Mapping[str, Features],
+  output: pathlib.Path,
+) -> list[Near]:
+  """Returns the scores of what stands beside the label-based measures."""
+  pairs = {
+    case.name: (data.targets[case.target].network, case.candidates)
+    for case in plan.cases
+    if data.targets[case.target].network in bank.names
+  }
+  beside = []
+  if plan.near is not None and pairs:
+    beside.append(plan.near(pairs, extracted, output))
+  if plan.more is not None:
+    beside += plan.more(extracted, output)
+  static = static_lists.imagenet({c.name: c.candidates for c in plan.cases})
+  return beside if static is None else [*beside, static]
+
+
 class Selection:
   """The flags of a selection command, and what it does with them."""
 
@@ -169,19 +191,25 @@ class Selection:
     """Returns how images are computed: `batch_size` and `device`."""
     return {'batch_size': self._batch_size.value, 'device': self._device.value}
 
-  def conduct(self, make_plan: Callable[[Bank, LabelledImages], Plan]) -> None:
+  def conduct(
+    self,
+    make_plan: Callable[[Bank, LabelledImages], Plan],
+    best_first: bool = False,
+  ) -> None:
     """Scores, really trains, and reports.
 
     Args:
       make_plan: Chooses candidates and cases from the bank and the data.
+      best_first: Whether the candidates are printed above all else, the best
+        by measured performance first.
     """
     settings = self._settings()
     bank, known = banks.load(self._bank.value), self._earlier()
     record = self._record.open(bank.digests(), _NOT_RECORDED)
     output = record.output
     if record.is_finished:
+      print(report.text(output, best_first))
       print(f'{output} is finished; nothing was computed again.')
-      print(report.text(output))
       return
     with record.stage('images'):
       data = self._load_data(bank)
@@ -200,18 +228,7 @@ class Selection:
         **self.options(),
       )
     with record.stage('label_free'):
-      pairs = {
-        case.name: (data.targets[case.target].network, case.candidates)
-        for case in plan.cases
-        if data.targets[case.target].network in bank.names
-      }
-      beside = []
-      if plan.near is not None and pairs:
-        beside.append(plan.near(pairs, extracted, output))
-      if plan.more is not None:
-        beside += plan.more(extracted, output)
-      static = static_lists.imagenet({c.name: c.candidates for c in plan.cases})
-      beside += [] if static is None else [static]
+      beside = _beside(plan, bank, data, extracted, output)
     with record.stage('cases'):
       encoders = {c.name: c.encoder for c in plan.candidates}
       outcomes = study.conduct(
@@ -225,7 +242,7 @@ class Selection:
     problems = {o.case.name: o.problems for o in outcomes if o.problems}
     record.note('problems', problems)
     record.finish()
-    print(report.text(output))
+    print(report.text(output, best_first))
     if problems:
       print(f'Left out: {json.dumps(problems)}')
     print(f'Results: {output}')

@@ -290,6 +290,11 @@ def _load_object(
   files = {name: os.fspath(_expanded(name)) for name in names}
   if not files:
     raise ProbeSetError('The list of images is empty.')
+  if missing := [n for n, path in files.items() if not os.path.exists(path)]:
+    raise ProbeSetError(
+      f'{len(missing)} of {len(files)} listed images do not exist: '
+      f'{", ".join(missing[:5])}{" ..." if len(missing) > 5 else ""}.'
+    )
   return _load_files(request, files, pathlib.Path())
 
 

@@ -20,7 +20,7 @@ from taskonomy_models.encoder import Encoder
 WEIGHTS = ('imagenet', 'random')
 _GROUP = 'imagenet'
 # What `preprocess_input` does, from [0, 1]; by the names of its modes.
-_MODES = {
+MODES = {
   'caffe': 'range(0, 255) | bgr | mean_std((103.939, 116.779, 123.68), 1)',
   'tf': 'range(-1, 1)',
   'torch': 'mean_std((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))',
@@ -55,7 +55,7 @@ class KerasNetwork:
   @property
   def preprocessing(self) -> str:
     """T."""
-    return f'resize({self.size}) | {_MODES[self.mode]}'
+    return f'resize({self.size}) | {MODES[self.mode]}'
 
 
 def _resnet(function: str) -> KerasNetwork:
@@ -102,9 +102,15 @@ def build(name: str, weights: str, seed: int = 0) -> tf.keras.Model:
   """
   if name not in NETWORKS:
     raise ValueError(f'No network {name!r}; there are {", ".join(NETWORKS)}.')
+  return build_network(NETWORKS[name], weights, seed)
+
+
+def build_network(
+  network: KerasNetwork, weights: str, seed: int = 0
+) -> tf.keras.Model:
+  """Returns a network without its head; arguments and errors as of `build`."""
   if weights not in WEIGHTS:
     raise ValueError(f'weights must be one of {WEIGHTS}, not {weights!r}.')
-  network = NETWORKS[name]
   function: Callable = getattr(tf.keras.applications, network.function)
   image = tf.keras.Input((network.size, network.size, 3), name='image')
   try:
@@ -117,9 +123,9 @@ def build(name: str, weights: str, seed: int = 0) -> tf.keras.Model:
   except Exception as error:  # A plain one without a network.
     reason = ' '.join(str(error).split())
     raise OSError(
-      f'{name}: its ImageNet weights cannot be had: {reason}. Keras fetches '
-      'them into ~/.keras/models; put them there by hand where there is no '
-      'network, or use random weights.'
+      f'{network.function}: its ImageNet weights cannot be had: {reason}. '
+      'Keras fetches them into ~/.keras/models; put them there by hand where '
+      'there is no network, or use random weights.'
     ) from error
   # Keras makes lists of what it is given; one image is one tensor.
   model = tf.keras.Model(model.inputs[0], model.outputs[0], name=model.name)

@@ -144,6 +144,41 @@ def propose(
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class Glance:
+  """What a graph alone says, without trying anything.
+
+  Attributes:
+    input: The tensor of the images.
+    representation: The likeliest.
+    preprocessing: T with a guess of the range of values.
+    range_reason: Why that range; empty if nothing in the graph tells.
+  """
+
+  input: str
+  representation: str
+  preprocessing: str
+  range_reason: str
+
+
+def glance(
+  network: frozen_graphs.Network,
+  *,
+  input: str | None = None,
+  representation: str | None = None,
+) -> Glance:
+  """Returns what is found in a graph; arguments and errors as of `propose`."""
+  nodes = {n.name: n for n in functions.inline_functions(network.graph_def)}
+  chosen = _inputs(nodes, input)[0]
+  flow = inspection_inputs.trace(nodes, chosen)
+  is_integer = bool(chosen.stands_for)
+  (low, high), reason = inspection_ranges.guess(flow, is_integer)
+  tensor = representation or _ranked(flow, None)[0].tensor
+  text = preprocessing_text(flow.input_shape, chosen, low, high)
+  is_known = is_integer or reason.startswith(inspection_ranges.BEGINS)
+  return Glance(chosen.tensor, tensor, text, reason if is_known else '')
+
+
 def _inputs(nodes, wanted: str | None) -> list[InputCandidate]:
   found = inspection_inputs.candidates(nodes)
   if wanted is not None:

@@ -250,11 +250,13 @@ def run(
 
 
 def _check_number(main: Callable[..., None], given: Sequence[str]) -> None:
-  parameters = inspect.signature(main).parameters.values()
-  for parameter in list(parameters)[len(given) :]:
-    if parameter.default is parameter.empty:
+  parameters = list(inspect.signature(main).parameters.values())
+  rest = inspect.Parameter.VAR_POSITIONAL
+  for parameter in parameters[len(given) :]:
+    if parameter.default is parameter.empty and parameter.kind is not rest:
       raise ValueError(f'{parameter.name.upper()} is missing')
-  if len(given) > len(parameters):
+  takes_any = any(parameter.kind is rest for parameter in parameters)
+  if len(given) > len(parameters) and not takes_any:
     raise ValueError(f'Unexpected arguments: {given[len(parameters) :]}')
 
 

@@ -10,6 +10,7 @@ from experiments.figures import style
 from toolkit_basics import files
 
 _COLUMNS = 5
+_NAME_SIZE = 4.5  # Of names of points.
 _WIDTH, _HEIGHT = 2.6, 2.4  # Inches of a panel, with what is written around it.
 
 
@@ -67,6 +68,7 @@ def scatter_panels(
   notes: Mapping[str, str],
   title: str,
   y_label: str,
+  names: Sequence[str] = (),
 ) -> None:
   """Draws a panel for each name, with the line of ranks in grey.
 
@@ -77,6 +79,7 @@ def scatter_panels(
     notes: Written below each name.
     title: Of the figure.
     y_label: What y is.
+    names: Of the points, written beside them; none if empty.
   """
   if not columns:
     raise ValueError('There is nothing to draw.')
@@ -91,6 +94,7 @@ def scatter_panels(
     bottom = 0.35 + (rows - 1 - row) * _HEIGHT
     axes = style.add_axes(figure, left, bottom, _WIDTH - 0.55, _HEIGHT - 0.85)
     _draw(axes, x, y, markersize=4)
+    _write_names(axes, x, y, names)
     heading = f'{name}\n{notes.get(name, "")}'
     axes.set_title(heading, fontsize=9, color=style.INK, parse_math=False)
     label = '' if column else y_label
@@ -98,3 +102,16 @@ def scatter_panels(
     axes.locator_params(nbins=4)
   style.title(figure, title, 0.85)
   style.save(figure, path)
+
+
+def _write_names(
+  axes: Axes, x: Sequence[float], y: Sequence[float], names: Sequence[str]
+) -> None:
+  """Writes names towards the middle of a panel, where there is room."""
+  middle = (np.nanmin(x) + np.nanmax(x)) / 2
+  if len(names):
+    style.check_length('names', names, len(y))
+  for name, right, up in zip(names, x, y, strict=False):
+    is_left = right <= middle
+    offset, side = ((3, -1), 'left') if is_left else ((-3, -1), 'right')
+    style.note(axes, name, (right, up), offset, _NAME_SIZE, ha=side)

@@ -18,6 +18,8 @@ from transferability.scoring import EPSILONS
 
 LABELS = 'labels'  # The family of the label-based measures.
 _MAX_LINES = 8  # Cases that a figure tells apart.
+# Stand beside candidates, as docs/choosing_a_measure.md advises.
+_BESIDE = ('logme', 'h_score_shrinkage', 'parc')
 _BASELINES = (study.OTHER_TARGETS, study.ANOTHER_SEED, static_lists.IMAGENET)
 
 
@@ -208,6 +210,7 @@ def _draw(
       },
       f'Scores and measured performance: {outcome.case.name}',
       'Measured performance',
+      outcome.candidates,
     )
   _, *rows = summary
   figures.bars(
@@ -238,10 +241,43 @@ def _draw(
     )
 
 
-def text(output: str | os.PathLike) -> str:
-  """Returns the summary and the seconds of a finished run, as text."""
+def text(output: str | os.PathLike, best_first: bool = False) -> str:
+  """Returns the summary and the seconds of a finished run, as text.
+
+  Args:
+    output: Of the run.
+    best_first: Whether the candidates of each case stand above, the best by
+      measured performance first.
+  """
   output = pathlib.Path(output)
-  return '\n\n'.join(
+  tables = [
     evaluation.table_text(output / name)
     for name in ('summary.csv', 'seconds.csv')
-  )
+  ]
+  if best_first:
+    tables = [*candidates_text(output), *tables]
+  return '\n\n'.join(tables)
+
+
+def candidates_text(output: pathlib.Path) -> list[str]:
+  """Returns for each case its candidates, the best first, as text."""
+  header, *rows = files.read_csv(output / 'scores.csv')
+  shown = [name for name in _BESIDE if name in header[3:]]
+  shown = shown or header[3 : 3 + len(_BESIDE)]
+  columns = [header.index(name) for name in shown]
+  found = []
+  for case in dict.fromkeys(row[0] for row in rows):
+    ranked = sorted(
+      (row for row in rows if row[0] == case), key=lambda row: -float(row[2])
+    )
+    table = [
+      (rank, row[1], float(row[2]), *(float(row[c]) for c in columns))
+      for rank, row in enumerate(ranked, start=1)
+    ]
+    header_of_case = ('rank', 'network', 'measured', *shown)
+    best = ranked[0][1]
+    found.append(
+      f'{case}: transfer from {best}.\n'
+      + evaluation.format_table([header_of_case, *table])
+    )
+  return found

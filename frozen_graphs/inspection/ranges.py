@@ -9,6 +9,7 @@ from frozen_graphs.inspection.inputs import WEIGHTED
 
 _RANGES = ((0, 255), (0, 1), (-1, 1))
 _MAX_STEPS = 24
+BEGINS = 'the graph begins with'  # A reason that is more than a guess.
 
 
 def guess(flow: Flow, is_integer: bool) -> tuple[tuple[int, int], str]:
@@ -28,7 +29,7 @@ def guess(flow: Flow, is_integer: bool) -> tuple[tuple[int, int], str]:
       is_centred = extent > 6 and middle <= 0.2 * extent
       if is_unit or (is_centred and high == 255):
         return (low, high), (
-          f'the graph begins with {described}, which brings {low}..{high} to '
+          f'{BEGINS} {described}, which brings {low}..{high} to '
           f'about {after.min():.3g}..{after.max():.3g}'
         )
   if is_integer:

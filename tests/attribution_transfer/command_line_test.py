@@ -89,6 +89,7 @@ _LISTS = {
   ('experiments.run_study', 'probe'),
   ('experiments.run_paper', 'probe'),
   ('experiments.measure_transfers', 'num_train'),
+  ('experiments.calibrate_recommend', 'bank'),
 }
 
 

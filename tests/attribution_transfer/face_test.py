@@ -41,8 +41,9 @@ class NamesTest(absltest.TestCase):
     self.assertEqual(
       at.__all__,
       [
-        'Comparison', 'Maps', 'Placement', 'Ranking', '__version__', 'bank',
-        'compare', 'explain', 'images', 'insert', 'network', 'rank',
+        'Comparison', 'Maps', 'Placement', 'Ranking', 'Recommendation',
+        '__version__', 'bank', 'compare', 'explain', 'images', 'insert',
+        'network', 'rank', 'recommend',
       ],
     )  # fmt: skip
     for name in at.__all__:
@@ -180,8 +181,81 @@ class FaceTest(absltest.TestCase):
       at.rank('y', self._shelf(), self.pictures)
     with self.assertRaisesRegex(ValueError, 'list of images is empty'):
       at.images([])
+    with self.assertRaisesRegex(ValueError, '1 of 1 listed images do not'):
+      at.images(['missing.png'])
     with self.assertRaisesRegex(ValueError, r'array of images holds float64'):
       at.images(np.zeros((2, 4, 4, 3)))
+
+  def test_arguments_of_wrong_types_are_errors_in_words(self):
+    for wrong in (None, 3, 2.5, [None], {}):
+      with self.subTest(wrong=wrong):
+        with self.assertRaisesRegex(ValueError, 'is no network; give a Keras'):
+          at.network(wrong, representation='last', preprocessing=_T)
+        with self.assertRaisesRegex(ValueError, 'no source of images|is empty'):
+          at.images(wrong)
+    for wrong in (None, 3):
+      with self.assertRaisesRegex(ValueError, f'{wrong} is no bank; give a'):
+        at.bank(wrong)
+    with self.assertRaisesRegex(FileNotFoundError, 'no file or folder no.onnx'):
+      at.network('no.onnx', preprocessing=_T)
+
+  def test_recommendation_of_models_in_memory(self):
+    shelf = self._shelf()
+    result = at.recommend(
+      shelf, images=self.pictures, target='one', twins=2, num_draws=5
+    )
+    self.assertIsInstance(result, at.Recommendation)
+    self.assertNotIn(
+      'one', [row['network'] for row in result.to_dict()['candidates']]
+    )
+    self.assertIn('6 images are few', repr(result))
+    result.plot_tree(self.folder / 'tree.png')
+    self.assertGreater((self.folder / 'tree.png').stat().st_size, 50)
+    folder = self.folder / 'out'
+    labels = [0, 1, 0, 1, 0, 1]
+    result = at.recommend(
+      shelf, self.pictures, labels, twins=0, num_draws=5, output=folder
+    )
+    self.assertIn('Transfer from', repr(result))
+    self.assertTrue((folder / 'report.html').exists())
+    self.assertLen(result.table, 3)
+    self.assertIn('Cannot tell', repr(at.recommend(shelf, self.pictures)))
+
+  def test_recommendation_refuses_what_it_cannot_use(self):
+    shelf = self._shelf()
+    for options, message in (
+      ({'images': None, 'labels': [1]}, 'no `images`'),
+      ({'target': 'four'}, "No network 'four'"),
+      ({'target': 4}, 'target must be the name'),
+      ({'images': 4}, 'no source of images'),
+      ({'labels': [1, 2]}, '2 labels for 6 images'),
+      ({'labels': None, 'train': 2}, '`train` needs `labels`'),
+      ({'train': -1}, 'train is -1'),
+      ({'history': [(1, 2)]}, 'history must be'),
+    ):
+      arguments = {'images': self.pictures, **options}
+      with self.assertRaisesRegex((ValueError, OSError), message) as caught:
+        at.recommend(shelf, **arguments)
+      self.assertNotIn('--', str(caught.exception))
+
+  def test_representation_and_preprocessing_are_looked_up(self):
+    layers = tf.keras.layers
+    model = tf.keras.Sequential(
+      [
+        tf.keras.Input((16, 16, 3)),
+        layers.Rescaling(1 / 255),
+        layers.Conv2D(8, 3, activation='relu'),
+        layers.Conv2D(8, 3, strides=2, activation='relu', name='end'),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(3),
+      ],
+      name='scales',
+    )
+    network = at.network(model)
+    self.assertEqual(network.preprocessing, 'resize(16) | range(0, 255)')
+    self.assertIn('end', network.representation_tensor)
+    with self.assertRaisesRegex(ValueError, 'nothing says which values'):
+      at.network(_model('x'))
 
 
 if __name__ == '__main__':

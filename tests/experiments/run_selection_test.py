@@ -51,7 +51,12 @@ class RunSelectionTest(absltest.TestCase):
       ('compute', '--networks=alpha,beta', '--overwrite'),
     )
     self.assertEqual(first[0], 0, first[2])
-    self.assertIn('logme', first[1])
+    lines = first[1].splitlines()
+    self.assertRegex(lines[0], '^data: transfer from [a-z]+.$')
+    self.assertRegex(lines[1], '^rank +network +measured +logme')
+    reached = [float(line.split()[2]) for line in lines[2:6]]
+    self.assertEqual(reached, sorted(reached, reverse=True))
+    self.assertEqual(lines[0].split()[-1], f'{lines[2].split()[1]}.')
     self.assertEqual(again[0], 0, again[2])
     self.assertIn('nothing was computed again', again[1])
     self.assertIn(first[1].splitlines()[0], again[1])

@@ -1,0 +1,170 @@
+"""Checks on banks with measured transfers how far `recommend` can be trusted.
+
+  python -m experiments.calibrate_recommend --bank=mini
+  python -m experiments.calibrate_recommend --bank=mini,FOLDER --num_images=200
+  python -m experiments.calibrate_recommend --bank=mini --write=FILE
+
+For every target of a bank, candidates are its other networks. Printed are how
+often the network that is recommended is within 5 % of the least loss that was
+measured, how often statements of a chance came true, and whether networks of
+random weights are told from trained ones. With --write the noise of each
+measure is estimated anew from one bank, and stored.
+"""
+
+import pathlib
+
+import numpy as np
+
+import toolkit_basics.cli as cli
+from experiments import shared_flags
+from experiments.evaluation import format_table
+from experiments.recommending import measured as measured_lib
+from experiments.recommending.looks import Looking
+from experiments.recommending.measured import MeasuredBank
+from taskonomy_models import bank as banks
+from toolkit_basics import files, progress
+from transferability.recommendation import calibration, situations
+
+FLAGS = cli.Flags()
+_BANKS = FLAGS.paths(
+  'bank', 'The banks, each by its name or folder, with commas.', ('mini',)
+)
+_NUM_IMAGES = FLAGS.integer(
+  'num_images', 'How many scenes are looked at.', 200, lower_bound=20
+)
+_NUM_DRAWS = FLAGS.integer(
+  'num_draws', 'How often the scenes are drawn anew.', 40, lower_bound=2
+)
+_UNTRAINED = FLAGS.integer(
+  'untrained', 'How many networks of random weights are looked at too.', 10
+)
+_TRIALS = FLAGS.integer(
+  'trials', 'How often three of them are put among seven others.', 50
+)
+_SCENES = FLAGS.integer(
+  'num_scenes', 'How many scenes the split has that is rendered.', 2500
+)
+_WRITE = FLAGS.path(
+  'write', 'A file (JSON) that gets the calibration of the only bank.'
+)
+_OUTPUT = shared_flags.output(FLAGS, None, 'a folder for tables, if any')
+_DATA_DIR = shared_flags.data_dir(FLAGS)
+_WORKERS = shared_flags.workers(FLAGS)
+
+
+def main() -> None:
+  if _WRITE.value and len(_BANKS.value) != 1:
+    raise ValueError('--write needs exactly one --bank.')
+  data = measured_lib.scenes(
+    _DATA_DIR.value,
+    _NUM_IMAGES.value,
+    _SCENES.value,
+    _WORKERS.value,
+    progress.track,
+  )
+  found, rows, kept = {}, {}, []
+  for name in _BANKS.value:
+    bank = banks.load(name)
+    how = Looking()
+    seen = measured_lib.see(bank, data, how, _UNTRAINED.value, progress.track)
+    for situation in situations.SITUATIONS.values():
+      if situation.measures:
+        _check(seen, situation, found, rows, kept)
+  if _WRITE.value:
+    calibration.save(_WRITE.value, found)
+  header = ('bank', 'situation', 'stated from', 'to', 'mean', 'true', 'number')
+  tables = {
+    'chances': [header, *(row for each in rows.values() for row in each)],
+    'picked': [_PICKED, *kept],
+  }
+  for name, table in tables.items():
+    print(f'{format_table(table)}\n')
+    if _OUTPUT.value:
+      files.write_csv(pathlib.Path(_OUTPUT.value) / f'{name}.csv', table)
+
+
+_PICKED = (
+  'bank',
+  'situation',
+  'measure',
+  'targets',
+  'within 5 %',
+  'mean regret',
+  'largest',
+  'untrained flagged',
+  'recommended',
+  'trained flagged',
+)
+
+
+def _check(
+  seen: MeasuredBank,
+  situation: situations.Situation,
+  found: dict[str, calibration.Calibration],
+  rows: dict,
+  kept: list,
+) -> None:
+  """Adds what a bank says of a situation to the tables."""
+  cases, trials = _cases(seen, situation)
+  if len(cases) < 3:
+    return
+  name = seen.bank.name
+  if _WRITE.value:
+    found[situation.name] = calibration.measure(
+      situation.measures[0], cases, name
+    )
+    table = found[situation.name].reliability
+  else:
+    noise = calibration.stored()[situation.name].noise
+    table = calibration.reliability(
+      [
+        (case.stated(noise).among, case.ranks < calibration.K)
+        for case in calibration.with_parts(cases)
+      ]
+    )
+  rows[name, situation.name] = [(name, situation.name, *row) for row in table]
+  excess = [case.excess for case in cases]
+  total = len(trials) * _TRIALS.value
+  shares = [sum(column) for column in zip(*trials, strict=True)] or [0, 0, 0]
+  kept.append(
+    (
+      name,
+      situation.name,
+      situation.measures[0],
+      len(cases),
+      sum(value <= 0.05 for value in excess),
+      float(np.nanmean(excess)),
+      float(np.nanmax(excess)),
+      shares[0] / total if total else float('nan'),
+      shares[1] / total if total else float('nan'),
+      shares[2] / (7 * total) if total else float('nan'),
+    )
+  )
+
+
+def _cases(
+  seen: MeasuredBank, situation: situations.Situation
+) -> tuple[list[calibration.MeasuredTarget], list[tuple[int, int, int]]]:
+  """Returns the cases of a bank, and what became of untrained networks."""
+  if situation.name == 'history':
+    return measured_lib.history_cases(seen.losses), []
+  cases, trials = [], []
+  for number, target in enumerate(
+    progress.track(seen.losses, description=situation.name)
+  ):
+    evidence = measured_lib.evidence_of(
+      seen, situation, target, _NUM_DRAWS.value
+    )
+    if evidence is None:
+      continue
+    cases.append(measured_lib.case_of(evidence, seen, target))
+    sources = tuple(seen.losses[target])
+    if len(seen.untrained) >= 3 and len(sources) >= 7:
+      trials.append(
+        measured_lib.flagged(evidence, sources, _TRIALS.value, number)
+      )
+  return cases, trials
+
+
+if __name__ == '__main__':
+  cli.run(main, FLAGS)

@@ -1,0 +1,1 @@
+"""Which network to transfer from: gathers evidence, and tells the answer."""

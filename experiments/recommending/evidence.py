@@ -1,0 +1,183 @@
+"""What was looked at becomes evidence: scores, draws, floors, and warnings."""
+
+from collections.abc import Callable, Iterable, Mapping
+import math
+
+import numpy as np
+
+from experiments.recommending.looks import LookedAt
+from transferability.recommendation import chances
+from transferability.recommendation.decision import CandidateEvidence
+from transferability.recommendation.scores import Scorer
+from transferability.recommendation.situations import Situation
+
+FEWEST_DRAWN = 20  # Images; of fewer, no halves are drawn.
+_DEAD = 0.9  # Share of units without variance that is worth a word.
+_SATURATED = 0.5  # Share of values at the upper end of their range.
+_CLEARLY = 1.1  # How much further above its floor another range must be.
+_DEVIATIONS = 3.0
+_HALVES_OF_RANGES = 20
+
+
+def gather(
+  situation: Situation,
+  looks: Mapping[str, LookedAt],
+  scorer: Scorer,
+  faults: Mapping[str, str],
+  *,
+  num_draws: int,
+  seed: int,
+  track: Callable[..., Iterable],
+) -> CandidateEvidence:
+  """Returns the evidence about the candidates that were looked at.
+
+  Args:
+    situation: Whose measures are asked.
+    looks: By candidate.
+    scorer: Asks them.
+    faults: Of candidates that could not be looked at.
+    num_draws: Of the images, for intervals.
+    seed: Of the draws.
+    track: Shows progress.
+  """
+  names, faults = tuple(looks), dict(faults)
+  number = len(next(iter(looks.values())).features) if looks else 0
+  drawn = np.zeros((0, 0), np.int64)
+  if number >= FEWEST_DRAWN:
+    drawn = chances.halves(number, num_draws, seed, scorer.strata)
+  scores = {measure: _nothing(names) for measure in situation.measures}
+  draws = np.full((len(drawn), len(names)), np.nan)
+  own = _nothing(names)
+  twins = np.full((len(names), _most_twins(looks)), np.nan)
+  notes: dict[str, list[str]] = {}
+  for i, name in enumerate(track(names, description='Scoring candidates')):
+    one = _Candidate(situation.measures[0], scorer, looks[name])
+    try:
+      for measure in situation.measures:
+        scores[measure][i] = one.score(measure)
+      draws[:, i] = [one.score(rows=rows) for rows in drawn]
+    except ValueError as error:
+      faults[name] = f'{name}: {" ".join(str(error).split())}'
+      scores[situation.measures[0]][i] = math.nan
+      continue
+    own[i] = one.score(rows=one.few)
+    for j, features in enumerate(looks[name].twins):
+      twins[i, j] = one.of_others(features)
+    notes[name] = one.notes(name, twins[i])
+  for name, other in duplicates(looks).items():
+    notes.setdefault(name, []).append(f'{name} is the same network as {other}')
+  found = {'names': names, 'scores': scores, 'own': own, 'twins': twins}
+  return CandidateEvidence(
+    situation=situation,
+    draws=draws if len(drawn) else None,
+    notes=notes,
+    faults=faults,
+    trained={},
+    num_images=number,
+    **found,
+  )
+
+
+def _nothing(names: tuple[str, ...]) -> np.ndarray:
+  return np.full(len(names), np.nan)
+
+
+def _most_twins(looks: Mapping[str, LookedAt]) -> int:
+  return max((len(look.twins) for look in looks.values()), default=0)
+
+
+class _Candidate:
+  """One candidate's scores."""
+
+  def __init__(self, measure: str, scorer: Scorer, look: LookedAt):
+    self._measure, self._scorer, self._look = measure, scorer, look
+    self._prepared = scorer.prepare(look.features)
+    others = [t for t in (*look.twins, *look.ranges.values()) if t is not None]
+    few = len(others[0]) if others else len(look.features)
+    self.few = np.arange(few)
+    self._all = np.arange(len(look.features))
+
+  def score(
+    self, measure: str | None = None, rows: np.ndarray | None = None
+  ) -> float:
+    """Returns the score of some images; all, and the first measure, if None."""
+    rows = self._all if rows is None else rows
+    return self._scorer.score(measure or self._measure, self._prepared, rows)
+
+  def of_others(self, features: np.ndarray | None) -> float:
+    """Returns the score of other features of the few; NaN if it has none."""
+    if features is None:
+      return math.nan
+    try:
+      prepared = self._scorer.prepare(features)
+      return self._scorer.score(self._measure, prepared, self.few)
+    except ValueError:  # A twin whose features are dead.
+      return math.nan
+
+  def notes(self, name: str, twins: np.ndarray) -> list[str]:
+    """Returns what is to be said of it, in sentences."""
+    found = described(name, self._look)
+    found += [
+      f'{name} scores higher by {other}, not by the range of its own '
+      'preprocessing; is that right?'
+      for other in self.better_ranges(twins)
+    ]
+    return found
+
+  def better_ranges(self, twins: np.ndarray) -> list[str]:
+    """Returns which ranges of values suit it clearly better than its own."""
+    found = []
+    known = twins[np.isfinite(twins)]
+    if len(known) < 2:
+      return found
+    own = self.score(rows=self.few)
+    floor = known.mean()
+    # Above its floor, and by more than twins differ among themselves.
+    least = max(_CLEARLY * (own - floor), _DEVIATIONS * known.std(ddof=1))
+    for name, features in self._look.ranges.items():
+      other = self.of_others(features)
+      if not other - floor > least:
+        continue
+      prepared = self._scorer.prepare(features)
+      halves = chances.halves(len(self.few), _HALVES_OF_RANGES)
+      gains = np.array(
+        [
+          self._scorer.score(self._measure, prepared, rows)
+          - self.score(rows=rows)
+          for rows in halves
+        ]
+      )
+      if gains.mean() > _DEVIATIONS * gains.std():
+        found.append(name)
+    return found
+
+
+def described(name: str, look: LookedAt) -> list[str]:
+  """Returns what is wrong with the units of a representation, in words."""
+  found = []
+  flat = look.features.reshape(len(look.features), -1)
+  deviation = flat.std(axis=0)
+  dead = float(np.mean(deviation <= 1e-6 * (deviation.max() or 1.0)))
+  if dead > _DEAD:
+    found.append(f'{dead:.0%} of the units of {name} are dead')
+  top, bottom = float(flat.max()), float(flat.min())
+  at_top = float(np.mean(flat >= top - 1e-3 * (top - bottom)))
+  if top > bottom and at_top > _SATURATED:
+    found.append(f'{at_top:.0%} of the values of {name} are saturated')
+  return found
+
+
+def duplicates(looks: Mapping[str, LookedAt]) -> dict[str, str]:
+  """Returns candidates whose features are those of one before, and which."""
+  found: dict[str, str] = {}
+  names = list(looks)
+  for i, name in enumerate(names):
+    mine = looks[name].features
+    for other in names[:i]:
+      theirs = looks[other].features
+      scale = float(np.abs(theirs).max()) or 1.0
+      if mine.shape == theirs.shape and other not in found:
+        if np.abs(mine - theirs).max() <= 1e-4 * scale:
+          found[name] = other
+          break
+  return found

@@ -1,0 +1,161 @@
+"""What is looked at of each candidate: its features, and those of its twins."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+import dataclasses
+import functools
+import re
+import time
+
+import numpy as np
+
+from attribution.preprocessing import Preprocessing
+from experiments.selection.features import pool
+from frozen_graphs import permuting
+from frozen_graphs.graph import SubGraph
+from frozen_graphs.network import Network
+from frozen_graphs.passes import Passes
+from taskonomy_models.encoder import Encoder
+
+GRID = 8  # Cells a side that features are averaged over, at most.
+RANGES = ('range(0, 1)', 'range(-1, 1)', 'range(0, 255)')
+_RANGE = re.compile(r'range\([^)]*\)')
+
+
+@dataclasses.dataclass(frozen=True)
+class Looking:
+  """How candidates are looked at.
+
+  Attributes:
+    num_twins: Randomised twins of each candidate.
+    num_few: Images that twins, and other ranges of values, are tried on.
+    batch_size: Images computed at once.
+    device: For example '/GPU:0'; None is TensorFlow's choice.
+    seed: Of the twins.
+  """
+
+  num_twins: int = 5
+  num_few: int = 100
+  batch_size: int = 50
+  device: str | None = None
+  seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LookedAt:
+  """At one candidate.
+
+  Attributes:
+    features: float32 [n, h, w, c] of all images.
+    twins: Of the first images, [m, h, w, c] of each twin; None of one whose
+      representation is not finite.
+    ranges: By range of values, features of the first images with T so changed.
+    milliseconds: Of an image's forward pass.
+    megabytes: Of the graph with its weights.
+  """
+
+  features: np.ndarray
+  twins: Sequence[np.ndarray | None]
+  ranges: Mapping[str, np.ndarray]
+  milliseconds: float
+  megabytes: float
+
+
+def look(
+  encoder: Encoder, network: Network, images: np.ndarray, how: Looking
+) -> LookedAt:
+  """Returns what is looked at of a candidate.
+
+  Args:
+    encoder: The candidate.
+    network: What it loads.
+    images: uint8 [n, height, width, 3].
+    how: See `Looking`.
+
+  Raises:
+    ValueError: If it cannot be run on the images, or gives values that are not
+      finite; the message names it.
+  """
+  t = Preprocessing.parse(encoder.preprocessing)
+  _assume_shape(network, t, images)
+  with _forward(network.subgraph, encoder, how) as forward:
+    forward(t, images[:1])  # The first run prepares the graph.
+    started = time.perf_counter()
+    features = forward(t, images)
+    seconds = time.perf_counter() - started
+    if not np.isfinite(features).all():
+      raise ValueError(
+        f'{encoder.name}: its representation is not finite on some images.'
+      )
+    few = images[: how.num_few]
+    ranges = {
+      name: forward(other, few) for name, other in other_ranges(t).items()
+    }
+  twins = []
+  for number in range(how.num_twins):
+    twin = permuting.permuted(network.subgraph, how.seed + number)
+    with _forward(twin, encoder, how) as forward:
+      values = forward(t, few)
+    twins.append(values if np.isfinite(values).all() else None)
+  return LookedAt(
+    features,
+    twins,
+    ranges,
+    1000 * seconds / len(images),
+    network.subgraph.graph_def().ByteSize() / 2**20,
+  )
+
+
+def other_ranges(t: Preprocessing) -> dict[str, Preprocessing]:
+  """Returns T with each usual range of values that it does not have itself."""
+  text = str(t)
+  found = _RANGE.search(text)
+  if found is None:
+    return {}
+  own = str(Preprocessing.parse(found.group()))
+  others = [r for r in RANGES if str(Preprocessing.parse(r)) != own]
+  return {
+    name: Preprocessing.parse(
+      text[: found.start()] + name + text[found.end() :]
+    )
+    for name in others
+  }
+
+
+def _assume_shape(
+  network: Network, t: Preprocessing, images: np.ndarray
+) -> None:
+  made = t.output_shape(images.shape[1:])
+  expected = network.input_shape
+  if any(e not in (None, n) for e, n in zip(expected, made, strict=True)):
+    raise ValueError(
+      f'{network.name}: its input takes {expected}, but the preprocessing '
+      f'"{t}" makes {made} of images of {images.shape[1]} x '
+      f'{images.shape[2]} pixels; add resize to it.'
+    )
+  network.assume_input_shape((None, *made))
+
+
+@contextlib.contextmanager
+def _forward(
+  subgraph: SubGraph, encoder: Encoder, how: Looking
+) -> Iterator[Callable[[Preprocessing, np.ndarray], np.ndarray]]:
+  """Gives what returns pooled features of images, by T."""
+  channels_first = 'channels_first' in encoder.preprocessing
+  options = {'batch_size': how.batch_size, 'device': how.device}
+  with Passes(subgraph, name=encoder.name, **options) as passes:
+    yield functools.partial(_features, passes, channels_first)
+
+
+def _features(
+  passes: Passes, channels_first: bool, t: Preprocessing, images: np.ndarray
+) -> np.ndarray:
+  passes.prove(t(images[:1]))
+  parts = []
+  for start in range(0, len(images), passes.batch_size):
+    batch = t(images[start : start + passes.batch_size])
+    values = passes.run(batch).representation
+    if channels_first and values.ndim == 4:
+      values = values.transpose(0, 2, 3, 1)
+    parts.append(pool(values, GRID))
+  return np.concatenate(parts)

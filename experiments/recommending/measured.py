@@ -1,0 +1,195 @@
+"""Banks whose transfers were measured, as cases that answers are checked on."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+
+import numpy as np
+
+from experiments.recommending import evidence, labelled, looks
+from experiments.recommending.looks import LookedAt, Looking
+from frozen_graphs import permuting
+from frozen_graphs.frozen import FrozenNetwork
+from frozen_graphs.network import Network
+from probe_data import scene_dataset
+from taskonomy_models.bank import Bank
+from toolkit_basics import files
+from transferability import history
+from transferability.recommendation import floor, scores, situations
+from transferability.recommendation import labels as labels_lib
+from transferability.recommendation.calibration import MeasuredTarget
+from transferability.recommendation.decision import CandidateEvidence
+
+_SCENES = 'transfer'  # Scenes that no network of a mini bank was trained on.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MeasuredBank:
+  """A bank, its images, and what was seen of them.
+
+  Attributes:
+    bank: With `oracle_losses`.
+    losses: By target and source, of measured transfers.
+    data: Images and labels by task, of the scenes.
+    looks: By network.
+    untrained: Looks at networks of random weights.
+  """
+
+  bank: Bank
+  losses: Mapping[str, Mapping[str, float]]
+  data: Mapping[str, np.ndarray]
+  looks: Mapping[str, LookedAt]
+  untrained: Mapping[str, LookedAt]
+
+
+def losses_of(bank: Bank) -> dict[str, dict[str, float]]:
+  """Returns losses by target and source, without a target's own network.
+
+  Raises:
+    ValueError: If the bank has none.
+  """
+  if bank.oracle_losses is None:
+    raise ValueError(
+      f'The bank {bank.name!r} has no measured losses (oracle_losses).'
+    )
+  header, *rows = files.read_csv(bank.oracle_losses)
+  return {
+    target: {
+      source: float(loss)
+      for source, loss in zip(header[1:], row, strict=True)
+      if source != target and source in bank.names
+    }
+    for target, *row in rows
+  }
+
+
+def scenes(
+  data_dir: str, number: int, num_scenes: int, workers: int, track: Callable
+) -> dict[str, np.ndarray]:
+  """Returns the first scenes of the split, and their labels by task."""
+  found = scene_dataset.build(
+    data_dir, _SCENES, num_scenes, 64, workers=workers, progress=track
+  )
+  return {name: np.asarray(values[:number]) for name, values in found.items()}
+
+
+def see(
+  bank: Bank,
+  data: Mapping[str, np.ndarray],
+  how: Looking,
+  num_untrained: int,
+  track: Callable[..., Iterable],
+) -> MeasuredBank:
+  """Looks at all networks of a bank, and at some of random weights."""
+  seen, untrained = {}, {}
+  for i, encoder in enumerate(track(bank.encoders, description=bank.name)):
+    network, images = bank.network(encoder.name), data['image']
+    seen[encoder.name] = looks.look(encoder, network, images, how)
+    if i < num_untrained:
+      drawn = _network(permuting.redrawn(network.subgraph, how.seed + i))
+      name = f'untrained_{encoder.name}'
+      untrained[name] = looks.look(encoder, drawn, images, how)
+  return MeasuredBank(bank, losses_of(bank), data, seen, untrained)
+
+
+def _network(subgraph) -> Network:
+  ends = subgraph.input_tensor, subgraph.representation_tensor
+  frozen = FrozenNetwork(subgraph.graph_def(), ends[:1], (), 'untrained')
+  return Network(frozen, *ends)
+
+
+def evidence_of(
+  measured: MeasuredBank,
+  situation: situations.Situation,
+  target: str,
+  num_draws: int,
+) -> CandidateEvidence | None:
+  """Returns the evidence about sources for a target; None if there is none."""
+  sources = list(measured.losses[target])
+  seen = {name: measured.looks[name] for name in sources} | measured.untrained
+  if situation.name == 'labels':
+    if target not in measured.data:
+      return None
+    labels = labels_lib.of(measured.data[target])
+    scorer: scores.Scorer = scores.ByLabels(labels)
+  elif target in measured.looks:
+    scorer = scores.BySimilarity(measured.looks[target].features)
+  else:
+    return None
+  first = dataclasses.replace(situation, measures=situation.measures[:1])
+  return evidence.gather(
+    first,
+    seen,
+    scorer,
+    {},
+    num_draws=num_draws,
+    seed=0,
+    track=lambda items, **unused: items,
+  )
+
+
+def case_of(
+  found: CandidateEvidence, measured: MeasuredBank, target: str
+) -> MeasuredTarget:
+  """Returns the case of a target's real sources, those at the floor without.
+
+  They take no part in an answer either.
+  """
+  losses = measured.losses[target]
+  chosen = [found.names.index(name) for name in losses]
+  at = floor.find(found.own[chosen], found.twins[chosen])
+  values = found.scores[found.situation.measures[0]][chosen]
+  return MeasuredTarget(
+    target,
+    np.where(at.is_below, np.nan, values),
+    None if found.draws is None else found.draws[:, chosen],
+    at.level,
+    np.array(list(losses.values())),
+  )
+
+
+def history_cases(
+  measured_losses: Mapping[str, Mapping[str, float]],
+) -> list[MeasuredTarget]:
+  """Returns cases of sources by their standing on the other targets."""
+  table = labelled.read_history(
+    (target, source, -loss)
+    for target, losses in measured_losses.items()
+    for source, loss in losses.items()
+  )
+  return [
+    MeasuredTarget(
+      target,
+      history.predict(table, target, list(losses)),
+      None,
+      None,
+      np.array(list(losses.values())),
+    )
+    for target, losses in measured_losses.items()
+  ]
+
+
+def flagged(
+  found: CandidateEvidence, sources: Sequence[str], num_trials: int, seed: int
+) -> tuple[int, int, int]:
+  """Puts three untrained networks among seven real ones, again and again.
+
+  Returns:
+    Trials in which all three were flagged; those in which one of them had the
+    best score of all that were not flagged; real networks that were flagged,
+    of seven in each trial.
+  """
+  rng = np.random.default_rng(seed)
+  names = np.array(found.names)
+  real = np.flatnonzero(np.isin(names, list(sources)))
+  drawn = np.flatnonzero(~np.isin(names, list(sources)))
+  values = found.scores[found.situation.measures[0]]
+  all_three = recommended = lost = 0
+  for _ in range(num_trials):
+    untrained = rng.permutation(drawn)[:3]
+    rows = np.concatenate([rng.permutation(real)[:7], untrained])
+    below = floor.find(found.own[rows], found.twins[rows]).is_below
+    all_three += bool(below[-3:].all())
+    lost += int(below[:-3].sum())
+    able = np.where(below, -np.inf, values[rows])
+    recommended += bool(np.isfinite(able).any() and np.argmax(able) >= 7)
+  return all_three, recommended, lost

@@ -1,0 +1,311 @@
+"""From a question to its answer."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+import math
+from typing import Any
+
+from absl import logging
+import numpy as np
+
+from experiments import pipeline
+from experiments.recommending import evidence as evidence_lib
+from experiments.recommending import labelled, looks, training
+from experiments.recommending.answer import Cost, Recommendation
+from experiments.recommending.looks import LookedAt, Looking
+from probe_data.probe_sets import ProbeSet
+from taskonomy_models.bank import Bank
+from taskonomy_models.encoder import Encoder
+from toolkit_basics import progress
+from transferability import history
+from transferability.history import History
+from transferability.recommendation import (
+  calibration,
+  decision,
+  scores,
+  situations,
+)
+from transferability.recommendation.decision import CandidateEvidence
+from transferability.recommendation.labels import TargetLabels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Question:
+  """What is known.
+
+  Attributes:
+    bank: The candidates, and perhaps the network of the target among them.
+    images: Of the target domain, see `labelled.read`; None if there are none.
+    labels: Of the images, see `labelled.read`.
+    target: The network of the target: its name in the bank, or itself.
+    history: Earlier results on other targets.
+    history_target: What the history calls the target; its rows do not count.
+    faults: Of candidates that could not be loaded, why.
+  """
+
+  bank: Bank
+  images: labelled.Images | None = None
+  labels: labelled.GivenLabels | None = None
+  target: str | Encoder | None = None
+  history: History | None = None
+  history_target: str | None = None
+  faults: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+  """How the answer is found.
+
+  Attributes:
+    num_images: How many images are drawn from a source that has more.
+    image_size: Side of the images; 0 is what suits the networks.
+    label_kind: 'classes' or 'numbers', if labels do not tell.
+    train: From how many of the best a readout is really trained.
+    num_draws: Of the images, for intervals.
+    looking: At the candidates.
+    seed: Of images and draws.
+    track: Shows progress.
+  """
+
+  num_images: int = 200
+  image_size: int = 0
+  label_kind: str | None = None
+  train: int = 0
+  num_draws: int = 100
+  looking: Looking = Looking()
+  seed: int = 0
+  track: Callable[..., Iterable] = progress.track
+
+
+def recommend(question: Question, way: Way = Way()) -> Recommendation:
+  """Returns the answer.
+
+  Raises:
+    ValueError: If something given cannot be read, or does not fit; what fails
+      with one candidate only is a part of the answer.
+  """
+  target, candidates = _split(question)
+  situation = situations.choose(
+    question.labels is not None,
+    target is not None and question.images is not None,
+    question.history is not None,
+  )
+  if not candidates and not question.faults:
+    raise ValueError('There are no candidates.')
+  if way.train and question.labels is None:
+    raise ValueError('`train` needs `labels`: there is nothing to train on.')
+  names = tuple(encoder.name for encoder in candidates)
+  shared = {
+    'names': (*names, *question.faults),
+    'labels': {e.name: e.label for e in question.bank.encoders},
+    'groups': question.bank.groups,
+    'target': target and target.name,
+  }
+  if situation.name in ('nothing', 'history'):
+    return _without_images(question, situation, names, shared)
+  return _by_images(question, way, situation, target, candidates, shared)
+
+
+def _by_images(
+  question: Question,
+  way: Way,
+  situation: situations.Situation,
+  target: Encoder | None,
+  candidates: Sequence[Encoder],
+  shared: Mapping[str, Any],
+) -> Recommendation:
+  """Returns the answer that looking at the candidates gives."""
+  probe, labels = _mixed(*_read(question, way), way.seed)
+  extra = {}
+  if target is not None:
+    plain = dataclasses.replace(way.looking, num_twins=0, num_few=1)
+    network = question.bank.networks.get(target)
+    seen = looks.look(target, network, probe.images, plain)
+    extra[target.name] = seen.features
+  looked, faults = _look(question.bank, candidates, probe, way)
+  if labels is not None:
+    scorer: scores.Scorer = scores.ByLabels(labels, way.seed)
+  else:
+    scorer = scores.BySimilarity(extra[shared['target']])
+  found = evidence_lib.gather(
+    situation,
+    looked,
+    scorer,
+    {**question.faults, **faults},
+    num_draws=way.num_draws,
+    seed=way.seed,
+    track=way.track,
+  )
+  known = calibration.stored()[situation.name]
+  decided = decision.decide(found, known.noise, way.seed)
+  if way.train and labels is not None:
+    trained = _train(decided, looked, labels, way)
+    found = dataclasses.replace(found, trained=trained)
+    decided = decision.decide(found, known.noise, way.seed)
+  return Recommendation(
+    decision=decided,
+    costs={n: Cost(s.milliseconds, s.megabytes) for n, s in looked.items()},
+    calibration=known,
+    question=_asked(len(candidates), len(probe), labels, target),
+    warnings=_warnings(decided, found, probe),
+    features={**{n: s.features for n, s in looked.items()}, **extra},
+    **shared,
+  )
+
+
+def _split(question: Question) -> tuple[Encoder | None, list[Encoder]]:
+  """Returns the network of the target, if any, and the candidates."""
+  bank, target = question.bank, question.target
+  if isinstance(target, str):
+    known = {encoder.name: encoder for encoder in bank.encoders}
+    if target not in known:
+      raise ValueError(
+        f'No network {target!r} for `target`; there are '
+        f'{", ".join(known) or "none"}.'
+      )
+    target = known[target]
+  name = target.name if target is not None else None
+  return target, [e for e in bank.encoders if e.name != name]
+
+
+def _asked(
+  number: int,
+  num_images: int,
+  labels: TargetLabels | None,
+  target: Encoder | None,
+) -> str:
+  text = f'{number} candidates, {num_images} images'
+  if labels is not None:
+    text += f' with labels ({labels.described})'
+  if target is not None:
+    text += f', the network {target.name} of the target'
+  return text
+
+
+def _without_images(
+  question: Question,
+  situation: situations.Situation,
+  names: tuple[str, ...],
+  shared: Mapping,
+) -> Recommendation:
+  """Returns what can be said without looking at the candidates."""
+  asked = f'{len(names)} candidates'
+  if question.history is None:
+    return Recommendation(
+      None, costs={}, calibration=None, question=asked, **shared
+    )
+  omitted = question.history_target or shared['target']
+  values = history.predict(question.history, omitted or '', names)
+  lost = {
+    name: f'{name}: the history has no result of it.'
+    for name, value in zip(names, values, strict=True)
+    if math.isnan(value)
+  }
+  evidence = CandidateEvidence(
+    situation=situation,
+    names=names,
+    scores={situation.measures[0]: values},
+    draws=None,
+    own=np.full(len(names), np.nan),
+    twins=np.zeros((len(names), 0)),
+    notes={},
+    faults={**question.faults, **lost},
+    trained={},
+    num_images=0,
+  )
+  known = calibration.stored()[situation.name]
+  others = len(set(question.history.targets) - {omitted})
+  return Recommendation(
+    decision.decide(evidence, known.noise),
+    costs={},
+    calibration=known,
+    question=f'{asked}, results of {others} other targets',
+    warnings=(
+      'a network that is good for other targets is a poor guess; labels of '
+      'the target, or a network for it, tell far more.',
+    ),
+    **shared,
+  )
+
+
+def _read(question: Question, way: Way) -> tuple[ProbeSet, TargetLabels | None]:
+  if question.images is None:
+    raise ValueError('There are `labels`, but no `images` that they belong to.')
+  size = pipeline.probe_size(question.bank, way.image_size)
+  reading = labelled.Reading(
+    way.num_images, size, way.seed, way.label_kind, way.track
+  )
+  return labelled.read(question.images, question.labels, reading)
+
+
+def _mixed(
+  probe: ProbeSet, labels: TargetLabels | None, seed: int
+) -> tuple[ProbeSet, TargetLabels | None]:
+  """Returns the images in random order, so that the first few are as all are.
+
+  Of classes, each comes as early as the others.
+  """
+  order = np.random.default_rng([seed, 5]).permutation(len(probe))
+  if labels is not None and labels.strata is not None:
+    turn = np.empty(len(order))
+    for label in np.unique(labels.strata):
+      rows = labels.strata[order] == label
+      turn[rows] = np.arange(rows.sum())
+    order = order[np.argsort(turn, kind='stable')]
+  mixed = dataclasses.replace(
+    probe,
+    images=probe.images[order],
+    ids=tuple(probe.ids[i] for i in order),
+    digests=tuple(probe.digests[i] for i in order),
+  )
+  return mixed, None if labels is None else labels.at(order)
+
+
+def _look(
+  bank: Bank, candidates: Sequence[Encoder], probe: ProbeSet, way: Way
+) -> tuple[dict[str, LookedAt], dict[str, str]]:
+  """Returns what was seen of each candidate, and why others failed."""
+  seen, faults = {}, {}
+  for encoder in way.track(candidates, description='Looking at candidates'):
+    try:
+      network = bank.networks.get(encoder)
+      seen[encoder.name] = looks.look(
+        encoder, network, probe.images, way.looking
+      )
+      bank.networks.drop(encoder)
+    except (ValueError, OSError) as error:
+      faults[encoder.name] = ' '.join(str(error).split())
+      logging.warning('Left out: %s', faults[encoder.name])
+  return seen, faults
+
+
+def _train(
+  decided: decision.Decision,
+  looked: Mapping[str, LookedAt],
+  labels: TargetLabels,
+  way: Way,
+) -> dict[str, float]:
+  able = [row.name for row in decided.rows if not row.is_untrained]
+  chosen = {name: looked[name].features for name in able[: way.train]}
+  return training.train(chosen, labels, way.seed) if chosen else {}
+
+
+def _warnings(
+  decided: decision.Decision, found: CandidateEvidence, probe: ProbeSet
+) -> tuple[str, ...]:
+  said = []
+  if found.num_images < decision.FEW_IMAGES:
+    said.append(
+      f'{found.num_images} images are few; '
+      + (
+        'no intervals are given, and '
+        if found.num_images < evidence_lib.FEWEST_DRAWN
+        else ''
+      )
+      + 'a few hundred would tell more.'
+    )
+  if probe.skipped:
+    said.append(f'{len(probe.skipped)} images could not be read.')
+  for row in decided.rows:
+    said += [note if note[-1] in '.?' else f'{note}.' for note in row.notes]
+  return tuple(said)

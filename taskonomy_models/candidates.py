@@ -1,0 +1,189 @@
+"""Networks to choose from, as a person names them.
+
+`keras:MobileNetV2` is a network of tf.keras.applications (with ImageNet
+weights; `keras:MobileNetV2:random` without), anything else a file or folder of
+any format. What is not said is looked up: T in the framework's own metadata,
+the representation in the graph.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+import re
+
+import tensorflow as tf
+
+import frozen_graphs
+from frozen_graphs.errors import GraphError
+from taskonomy_models import keras_networks, metadata
+from taskonomy_models import proposal as proposals
+from taskonomy_models.bank import Bank, check_name
+from taskonomy_models.encoder import Encoder
+
+KERAS = 'keras:'
+
+
+@dataclasses.dataclass(frozen=True)
+class Shelf:
+  """Candidates, and those that could not be had.
+
+  Attributes:
+    bank: The candidates.
+    faults: Of the others, by name, why not.
+  """
+
+  bank: Bank
+  faults: Mapping[str, str]
+
+
+def name_of(source: object) -> str:
+  """Returns a name that an encoder may have, of what a network is made from."""
+  if isinstance(source, str | os.PathLike):
+    text = os.fspath(source)
+    if text.startswith(KERAS):
+      return text.removeprefix(KERAS).replace(':', '_') or 'network'
+    text = re.split(r'[/\\]', text.rstrip('/\\'))[-1].partition('.')[0]
+  else:
+    text = getattr(source, 'name', None) or 'network'
+  return re.sub(r'[^A-Za-z0-9_.+=@-]', '_', text).lstrip('.+=@-') or 'network'
+
+
+def shelf(
+  sources: Sequence[str],
+  preprocessing: Mapping[str, str] | None = None,
+  representation: Mapping[str, str] | None = None,
+) -> Shelf:
+  """Returns the networks that are named; one that fails does not stop others.
+
+  Args:
+    sources: Names and paths, see above.
+    preprocessing: T of networks, by name, where it is not to be looked up.
+    representation: Tensors of networks, by name.
+
+  Raises:
+    ValueError: If two have one name, or something is said of a network that is
+      not there.
+  """
+  names = [name_of(source) for source in sources]
+  if repeated := sorted({n for n in names if names.count(n) > 1}):
+    raise ValueError(
+      f'Two candidates would be called {repeated[0]!r}; rename one of the '
+      'files.'
+    )
+  given = {'preprocessing': preprocessing, 'representation': representation}
+  for what, by_name in given.items():
+    if unknown := sorted(set(by_name or ()) - set(names)):
+      raise ValueError(
+        f'`{what}` names {unknown[0]!r}, but the candidates are '
+        f'{", ".join(names)}.'
+      )
+  found, faults = [], {}
+  for name, source in zip(names, sources, strict=True):
+    options = {
+      what: (by_name or {}).get(name) for what, by_name in given.items()
+    }
+    try:
+      found.append(candidate(source, name=name, **options))
+    except (ValueError, OSError) as error:
+      faults[name] = ' '.join(str(error).split())
+  return Shelf(Bank('candidates', tuple(found)), faults)
+
+
+def candidate(
+  source: object,
+  *,
+  name: str | None = None,
+  preprocessing: str | None = None,
+  representation: str | None = None,
+) -> Encoder:
+  """Returns a network, nothing of which is run.
+
+  Args:
+    source: A name or a path, see above, or a Keras model.
+    name: Of the encoder; default: what the source is called.
+    preprocessing: T; default: what the framework says of it.
+    representation: A tensor; default: the likeliest.
+
+  Raises:
+    ValueError: If nothing says what T is, or the network cannot be read.
+    OSError: If a file cannot be read.
+  """
+  name = name or name_of(source)
+  check_name(name)
+  if isinstance(source, str) and source.startswith(KERAS):
+    source, known, layer = of_keras(source)
+    preprocessing = preprocessing or known
+    representation = representation or layer
+  network = frozen_graphs.load(source, name=name)
+  described = described_of(source, network, preprocessing, representation)
+  cut = network.at(described.representation, described.input)
+  return Encoder(
+    name=name,
+    graph=cut.subgraph.graph_def(),
+    input_tensor=cut.subgraph.input_tensor,
+    representation_tensor=cut.subgraph.representation_tensor,
+    preprocessing=described.preprocessing,
+    label=name,
+  )
+
+
+def described_of(
+  source: object,
+  network: frozen_graphs.Network,
+  preprocessing: str | None,
+  representation: str | None,
+  input: str | None = None,
+) -> proposals.Glance:
+  """Returns input, representation and T; those not given are looked up.
+
+  Raises:
+    GraphError: If nothing says what T is, or the graph what the others are.
+  """
+  preprocessing = preprocessing or metadata.of(source)
+  try:
+    glance = proposals.glance(
+      network, input=input, representation=representation
+    )
+  except GraphError:
+    if not (preprocessing and representation):
+      raise
+    glance = proposals.Glance(network.input_tensor, representation, '', '')
+  text = preprocessing or (glance.range_reason and glance.preprocessing)
+  if not text:
+    raise GraphError(
+      f'{network.name}: the preprocessing is not given, and nothing says which '
+      'values the network was trained on. Say it (`preprocessing` of '
+      f'{network.name!r}), for example "{glance.preprocessing}" if values from '
+      '0 to 1 are right; a wrong range fails silently.'
+    )
+  return dataclasses.replace(glance, preprocessing=text)
+
+
+def of_keras(text: str) -> tuple[tf.keras.Model, str, str]:
+  """Returns a network of tf.keras.applications, its T, and a layer.
+
+  Args:
+    text: 'keras:NAME', or 'keras:NAME:random' for random weights.
+
+  Raises:
+    ValueError: If there is no such network.
+    OSError: If its weights cannot be fetched.
+  """
+  function, _, weights = text.removeprefix(KERAS).partition(':')
+  weights = weights or 'imagenet'
+  known = {n.function: key for key, n in keras_networks.NETWORKS.items()}
+  key = function if function in keras_networks.NETWORKS else known.get(function)
+  if key is not None:
+    model = keras_networks.build(key, weights)
+    network = keras_networks.NETWORKS[key]
+    layer = network.representation or model.layers[-1].name
+    return model, network.preprocessing, layer
+  modes = metadata.applications()
+  if function not in modes:
+    raise ValueError(
+      f'tf.keras.applications has no {function!r}; there are '
+      f'{", ".join(sorted(modes))}.'
+    )
+  network = keras_networks.KerasNetwork(function, modes[function])
+  model = keras_networks.build_network(network, weights)
+  return model, network.preprocessing, model.layers[-1].name

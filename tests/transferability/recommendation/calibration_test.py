@@ -1,0 +1,70 @@
+"""Tests that stated chances come true where the truth is known."""
+
+import pathlib
+
+from absl.testing import absltest
+import numpy as np
+
+from transferability.recommendation import calibration, situations
+from transferability.recommendation.calibration import MeasuredTarget
+from transferability.recommendation.chances import Noise
+
+
+def _cases(noise, number=40, seed=0):
+  """Returns cases whose truth is the score with noise of a known size."""
+  rng = np.random.default_rng(seed)
+  found = []
+  for i in range(number):
+    scores = rng.normal(size=12)
+    truth = scores / scores.std() + noise * rng.standard_t(4, 12)
+    found.append(
+      MeasuredTarget(f'target {i}', scores, None, None, np.exp(-truth))
+    )
+  return found
+
+
+class CalibrationTest(absltest.TestCase):
+  def test_noise_is_found_again(self):
+    for size in (0.2, 0.5):
+      found = calibration.fit(_cases(size)).scale
+      self.assertBetween(found / size, 0.6, 1.7)
+
+  def test_statements_of_90_percent_are_true_in_about_90(self):
+    found = calibration.measure('m', _cases(0.4), 'made')
+    rows = {row[:2]: row for row in found.reliability}
+    _, _, stated, true, number = rows[0.85, 0.95]
+    self.assertGreater(number, 50)
+    self.assertBetween(stated, 0.85, 0.95)
+    self.assertBetween(true, 0.8, 0.97)
+    self.assertEqual(found.num_cases, 40)
+
+  def test_excess_is_the_share_above_the_least_loss(self):
+    case = MeasuredTarget(
+      't', np.array([2.0, 1.0]), None, None, np.array([1.2, 1.0])
+    )
+    self.assertAlmostEqual(case.excess, 0.2)
+    self.assertEqual(case.ranks.tolist(), [1, 0])
+
+  def test_what_is_written_is_read(self):
+    path = pathlib.Path(self.create_tempdir().full_path) / 'c.json'
+    found = {'labels': calibration.measure('m', _cases(0.4, 5), 'made')}
+    calibration.save(path, found)
+    self.assertEqual(calibration.read(path), found)
+
+  def test_too_few_targets_are_refused(self):
+    with self.assertRaisesRegex(ValueError, 'b has 2 targets; .* 3 or more'):
+      calibration.measure('m', _cases(0.4, 2), 'b')
+
+  def test_stored_calibrations_are_of_the_measures_that_are_used(self):
+    found = calibration.stored()
+    for situation in situations.SITUATIONS.values():
+      if situation.measures:
+        with self.subTest(situation=situation.name):
+          known = found[situation.name]
+          self.assertEqual(known.measure, situation.measures[0])
+          self.assertIsInstance(known.noise, Noise)
+          self.assertNotEmpty(known.reliability)
+
+
+if __name__ == '__main__':
+  absltest.main()

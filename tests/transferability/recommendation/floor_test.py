@@ -1,0 +1,37 @@
+"""Tests that untrained networks are told from trained ones."""
+
+from absl.testing import absltest
+import numpy as np
+
+from transferability.recommendation import floor
+
+
+class FloorTest(absltest.TestCase):
+  def test_one_more_draw_of_the_twins_is_below_in_95_of_100_trials(self):
+    rng = np.random.default_rng(0)
+    flagged = passed = 0
+    for _ in range(400):
+      scales = rng.uniform(0.5, 2, (10, 1))
+      twins = rng.normal(0, scales, (10, 5))
+      own = np.concatenate([rng.normal(12, 1, 7), rng.normal(0, scales[7:, 0])])
+      below = floor.find(own, twins).is_below
+      flagged += below[7:].all()
+      passed += (~below[:7]).sum()
+    self.assertGreater(flagged / 400, 0.95)
+    self.assertGreater(passed / 2800, 0.95)
+
+  def test_level_is_the_mean_of_the_twins_that_have_a_score(self):
+    twins = [[1.0, 2.0, np.nan], [np.nan, np.nan, 3.0]]
+    found = floor.find([50.0, 5.0], twins)
+    np.testing.assert_allclose(found.level, [1.5, np.nan])
+    self.assertEqual(found.is_below.tolist(), [False, False])
+    self.assertBetween(found.threshold[0], 1.5, 50)
+
+  def test_without_twins_nothing_is_below(self):
+    found = floor.find([1.0, np.nan], np.zeros((2, 0)))
+    self.assertEqual(found.is_below.tolist(), [False, False])
+    self.assertTrue(np.isnan(found.level).all())
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,123 @@
+"""Tests of labels, and of scores by them or by a target's features."""
+
+from absl.testing import absltest, parameterized
+import numpy as np
+
+from transferability import measures, similarity
+from transferability.recommendation import labels, scores
+
+_ROWS = np.arange(40)
+
+
+def _features(seed=0, shape=(40, 8, 8, 3)):
+  return np.random.default_rng(seed).normal(size=shape)
+
+
+class LabelsTest(parameterized.TestCase):
+  @parameterized.parameters(
+    (['x', 'y', 'x'], True, '2 classes'),
+    ([3, 5, 3], True, '2 classes'),
+    (list(range(21)), False, 'a number'),
+    ([0.5, 1.0, 2.0], False, 'a number'),
+    ([[0.5, 1.0], [2.0, 3.0]], False, '2 numbers'),
+    (np.arange(16).reshape(4, 2, 2) % 3, True, '3 classes a pixel'),
+    (np.arange(16.0).reshape(2, 2, 2, 2), False, '2 numbers a pixel'),
+  )
+  def test_kind_is_read_off_the_values(self, values, are_classes, words):
+    found = labels.of(values)
+    self.assertEqual(found.are_classes, are_classes)
+    self.assertEqual(found.described, words)
+    self.assertLen(found, len(values))
+
+  def test_kind_can_be_said(self):
+    self.assertFalse(labels.of([1, 2, 3], 'numbers').are_classes)
+    self.assertTrue(labels.of([1.5, 2.5, 1.5], 'classes').are_classes)
+
+  @parameterized.parameters(
+    (['a', 'a'], None, "All labels are 'a'"),
+    ([2.0, 2.0], None, 'All labels are 2'),
+    ([1.0, np.nan], None, 'not finite'),
+    (['a', 'b'], 'numbers', 'no numbers'),
+    (['a', 'b'], 'wibble', 'label_kind must be one of'),
+    ([], None, 'shape'),
+    ([object(), object()], None, 'type object'),
+    ([[1, 2], [3, 4]], 'classes', r'Classes of the shape'),
+  )
+  def test_what_is_no_label_is_refused(self, values, kind, message):
+    with self.assertRaisesRegex(ValueError, message):
+      labels.of(values, kind)
+
+  def test_cells_average_pixels(self):
+    values = np.arange(2 * 4 * 4.0).reshape(2, 4, 4, 1)
+    cells = labels.of_cells(labels.of(values), 2, 2)[..., 0]
+    expected = values.reshape(2, 2, 2, 2, 2).mean(axis=(2, 4))
+    expected = expected - expected.mean()
+    expected /= np.sqrt((expected**2).mean())
+    np.testing.assert_allclose(cells, expected)
+
+  def test_quantised_numbers_are_classes_of_equal_size(self):
+    found = labels.quantised(np.random.default_rng(0).normal(size=100))
+    self.assertEqual(np.bincount(found).tolist(), [10] * 10)
+
+
+class ScorerTest(parameterized.TestCase):
+  def test_classes_are_scored_by_pooled_features(self):
+    values = np.arange(40) % 3
+    scorer = scores.ByLabels(labels.of(values))
+    features = _features()
+    found = scorer.score('logme', scorer.prepare(features), _ROWS)
+    flat = features.reshape(40, -1)  # 192 features are few enough.
+    expected = measures.score('logme', features=flat, labels=values)
+    self.assertAlmostEqual(found, expected)
+    np.testing.assert_array_equal(scorer.strata, values)
+
+  @parameterized.parameters('logme', 'h_score_shrinkage', 'parc')
+  def test_features_that_hold_the_labels_score_higher(self, measure):
+    rng = np.random.default_rng(1)
+    good = _features(2, (40, 1, 1, 3)) + 0.1 * _features(5)
+    bad = _features(3)
+    dense = good[..., :1].repeat(2, axis=1).repeat(2, axis=2)
+    for values in (
+      (good[..., 0].mean(axis=(1, 2)) > 0).astype(int),
+      good[:, 0, 0, 0] + 0.01 * rng.normal(size=40),
+      good[:, 0, 0, :2],
+      dense,
+      (dense[..., 0] > 0).astype(int),
+    ):
+      scorer = scores.ByLabels(labels.of(values))
+      first, second = (
+        scorer.score(measure, scorer.prepare(f), _ROWS) for f in (good, bad)
+      )
+      with self.subTest(shape=values.shape, kind=values.dtype.kind):
+        self.assertGreater(first, second)
+
+  def test_part_of_the_images_may_lack_a_class(self):
+    scorer = scores.ByLabels(labels.of(np.arange(40) // 14))
+    prepared = scorer.prepare(_features())
+    self.assertTrue(np.isfinite(scorer.score('logme', prepared, _ROWS[:25])))
+
+  @parameterized.parameters('rsa', 'decodability')
+  def test_similarity_is_the_registered_one_of_target_and_source(self, name):
+    target, features = _features(4, (40, 2, 2, 3)), _features()
+    scorer = scores.BySimilarity(target)
+    found = scorer.score(name, scorer.prepare(features), _ROWS[:30])
+    expected = similarity.score(name, target[:30], features[:30])
+    self.assertAlmostEqual(found, expected)
+
+  def test_coarser_averages_neighbouring_cells(self):
+    features = _features(0, (2, 4, 3, 5))
+    found = scores.coarser(features, 20)
+    self.assertEqual(found.shape, (2, 2, 2, 5))
+    np.testing.assert_allclose(found[:, 0, 0], features[:, :2, :2].mean((1, 2)))
+    np.testing.assert_allclose(found[:, 1, 1], features[:, 2:, 2:].mean((1, 2)))
+    self.assertEqual(scores.coarser(features, 1).shape, (2, 1, 1, 5))
+
+  def test_neighbourhoods_have_the_cell_in_their_middle(self):
+    features = _features(0, (2, 3, 3, 2))
+    found = scores.neighbourhoods(features)
+    np.testing.assert_array_equal(found[..., 8:10], features)
+    np.testing.assert_array_equal(found[:, 0, 0, :2], 0)
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,172 @@
+"""Labels of any kind, as the measures take them."""
+
+import dataclasses
+import functools
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+KINDS = ('classes', 'numbers')
+_CLASSES_OF_NUMBERS = 10
+_MOST_CLASSES = 20  # Whole numbers of more values are numbers, if nothing says.
+_DIRECTIONS = 4  # Of dense labels.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TargetLabels:
+  """Of n images.
+
+  Attributes:
+    values: Classes, int64 [n] or of pixels [n, h, w], each from 0 to C - 1; or
+      numbers, float64 [n, t] or of pixels [n, h, w, t].
+    names: Of the classes; empty for numbers.
+  """
+
+  values: np.ndarray
+  names: tuple[str, ...] = ()
+
+  def __len__(self) -> int:
+    return len(self.values)
+
+  @property
+  def are_classes(self) -> bool:
+    return self.values.dtype.kind == 'i'
+
+  @property
+  def are_dense(self) -> bool:
+    return self.values.ndim > 2
+
+  @property
+  def described(self) -> str:
+    """In words, such as '5 classes'."""
+    if self.are_classes:
+      number = f'{int(self.values.max()) + 1} classes'
+    else:
+      width = self.values.shape[-1]
+      number = f'{width} numbers' if width > 1 else 'a number'
+    return f'{number} a pixel' if self.are_dense else number
+
+  @functools.cached_property
+  def strata(self) -> np.ndarray | None:
+    """The classes of the images, if an image has one."""
+    return self.values if self.are_classes and not self.are_dense else None
+
+  def at(self, rows: np.ndarray) -> 'TargetLabels':
+    """Returns the labels of some images."""
+    return TargetLabels(self.values[rows], self.names)
+
+
+def of(values: ArrayLike, kind: str | None = None) -> TargetLabels:
+  """Returns labels; what they are is told by their type, or by `kind`.
+
+  Args:
+    values: Of each image a class (any text, or whole numbers of at most 20
+      values) or a number, [n]; several numbers [n, t]; or of each pixel a
+      class [n, h, w] or numbers [n, h, w, t].
+    kind: 'classes' or 'numbers', if the type should not decide.
+
+  Raises:
+    ValueError: If they are neither, all the same, or not finite.
+  """
+  if kind not in (None, *KINDS):
+    raise ValueError(f'label_kind must be one of {KINDS}, not {kind!r}.')
+  values = np.asarray(values)
+  if values.ndim not in (1, 2, 3, 4) or not values.size:
+    raise ValueError(
+      f'Labels of the shape {values.shape}; give [n], [n, numbers], or of '
+      'pixels [n, height, width] or [n, height, width, numbers].'
+    )
+  numeric = values.dtype.kind in 'iufb'
+  if not numeric and values.dtype.kind not in 'US':
+    raise ValueError(
+      f'Labels of the type {values.dtype}; give texts, whole numbers or '
+      'numbers.'
+    )
+  if kind is None:
+    kind = 'classes' if _looks_like_classes(values, numeric) else 'numbers'
+  if kind == 'numbers':
+    return _numbers(values, numeric)
+  names, classes = np.unique(values, return_inverse=True)
+  if len(names) < 2:
+    raise ValueError(
+      f'All labels are {str(names[0])!r}; nothing is to be told apart.'
+    )
+  classes = classes.reshape(values.shape).astype(np.int64)
+  if classes.ndim == 2 and classes.shape[1] == 1:
+    classes = classes[:, 0]
+  if classes.ndim not in (1, 3):
+    raise ValueError(
+      f'Classes of the shape {classes.shape}; give [n] or [n, height, width].'
+    )
+  return TargetLabels(classes, tuple(map(str, names)))
+
+
+def _looks_like_classes(values: np.ndarray, numeric: bool) -> bool:
+  if not numeric:
+    return True
+  whole = values.dtype.kind in 'iub'
+  return whole and len(np.unique(values)) <= _MOST_CLASSES
+
+
+def _numbers(values: np.ndarray, numeric: bool) -> TargetLabels:
+  if not numeric:
+    raise ValueError(
+      f'Labels such as {str(values.ravel()[0])!r} are no numbers, but '
+      "label_kind is 'numbers'."
+    )
+  values = values.astype(np.float64)
+  if not np.isfinite(values).all():
+    raise ValueError('Labels are not finite.')
+  if np.ptp(values) == 0:
+    raise ValueError(
+      f'All labels are {values.flat[0]:g}; nothing is to be told apart.'
+    )
+  if values.ndim in (1, 3):
+    values = values[..., None]
+  return TargetLabels(values)
+
+
+def quantised(values: ArrayLike) -> np.ndarray:
+  """Returns one of at most ten classes of equal size for each number, [n].
+
+  Huang et al. (ICML 2022) score regression targets by such labels.
+  """
+  values = np.asarray(values, np.float64)
+  shares = np.arange(1, _CLASSES_OF_NUMBERS) / _CLASSES_OF_NUMBERS
+  limits = np.unique(np.quantile(values, shares))
+  return np.unique(
+    np.searchsorted(limits, values, side='right'), return_inverse=True
+  )[1]
+
+
+def of_cells(labels: TargetLabels, height: int, width: int) -> np.ndarray:
+  """Returns dense labels as numbers of cells, float64 [n, height, width, t].
+
+  Numbers of a cell are averaged, and classes become their shares of it; of
+  many columns the few principal directions are kept, with their variances.
+  """
+  values = labels.values
+  if labels.are_classes:
+    values = np.eye(int(values.max()) + 1)[values]
+  rows, columns = (
+    np.arange(cells) * size // cells
+    for cells, size in zip((height, width), values.shape[1:3], strict=True)
+  )
+  sums = np.add.reduceat(values, rows, axis=1)
+  sums = np.add.reduceat(sums, columns, axis=2)
+  ones = np.ones((*values.shape[1:3], 1))
+  counts = np.add.reduceat(np.add.reduceat(ones, rows, 0), columns, 1)
+  cells = sums / counts
+  flat = cells.reshape(-1, cells.shape[-1])
+  flat = flat - flat.mean(axis=0)
+  if flat.shape[1] > _DIRECTIONS:
+    _, vectors = np.linalg.eigh(flat.T @ flat)
+    flat = flat @ vectors[:, ::-1][:, :_DIRECTIONS]
+  scale = np.sqrt((flat**2).sum() / len(flat)) or 1.0
+  return (flat / scale).reshape(*cells.shape[:3], -1)
+
+
+def standardised(values: np.ndarray) -> np.ndarray:
+  """Returns numbers [n, t] of mean 0 and, where they differ, deviation 1."""
+  deviation = values.std(axis=0)
+  return (values - values.mean(axis=0)) / np.where(deviation > 0, deviation, 1)

@@ -1,0 +1,78 @@
+"""What a user has, and which measures that allows: one table.
+
+The first measure of a situation ranks the candidates; the others are shown
+beside it. The choice follows docs/choosing_a_measure.md and is nowhere else.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import types
+
+
+@dataclasses.dataclass(frozen=True)
+class Situation:
+  """What is known of a target.
+
+  Attributes:
+    name: Of the situation; also of its calibration.
+    by: What candidates are ranked by, in words.
+    measures: The one that ranks, and those beside it; none if nothing can.
+    evidence: Where it was measured how far the first can be trusted.
+  """
+
+  name: str
+  by: str
+  measures: tuple[str, ...]
+  evidence: str
+
+
+_TABLE = (
+  Situation(
+    'labels',
+    'labels of the target (LogME)',
+    ('logme', 'h_score_shrinkage', 'parc'),
+    'LogME agrees with trained readouts at a weighted tau of 0.85 '
+    '(docs/choosing_a_measure.md)',
+  ),
+  Situation(
+    'target',
+    'how well they predict the features of the network of the target '
+    '(decodability)',
+    ('decodability', 'rsa', 'cka_debiased'),
+    'on the mini bank decodability finds a source within 5 % of the best for '
+    'more targets than other similarities (docs/recommend.md)',
+  ),
+  Situation(
+    'history',
+    'standing on the other targets of the history',
+    ('standing',),
+    'standing elsewhere agrees with trained readouts at a weighted tau of '
+    'only 0.30 (docs/choosing_a_measure.md)',
+  ),
+  Situation('nothing', 'nothing', (), 'no method works without any of these'),
+)
+SITUATIONS: Mapping[str, Situation] = types.MappingProxyType(
+  {situation.name: situation for situation in _TABLE}
+)
+
+# The cheapest ways out of a situation in which nothing can be told.
+WAYS = (
+  'label a few hundred images of the target and pass them with `labels`: '
+  'LogME then ranks the candidates in seconds',
+  'pass a network that was trained for the target, even a small or poor one, '
+  'as `target`: representations are then compared with it, without labels',
+  'pass a table of earlier results (target, network, score) as `history`: '
+  'the weakest of the three',
+)
+
+
+def choose(labels: bool, target: bool, history: bool) -> Situation:
+  """Returns the best situation that what is there allows."""
+  for name, is_there in (
+    ('labels', labels),
+    ('target', target),
+    ('history', history),
+  ):
+    if is_there:
+      return SITUATIONS[name]
+  return SITUATIONS['nothing']
