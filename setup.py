@@ -93,6 +93,11 @@ setuptools.setup(
       *_ONNX,
       *_TFLITE,
     ],
+    'docs': [
+      'latex2mathml>=3.77',
+      'mkdocs-material>=9.5',
+      'mkdocstrings[python]>=0.27',
+    ],
     'dev': ['mypy==2.4.*', 'pre-commit>=4', 'ruff==0.17.*'],
   },
 )

@@ -238,6 +238,12 @@ class Explainer:
       )
     inputs = self._preprocess(images)
     self._passes.prove(inputs[:1])
+    units = self._passes.count_units(inputs)
+    if directions.shape[2] != units:
+      raise ValueError(
+        f'directions have {directions.shape[2]} weights each, but the '
+        f'representation has {units} units.'
+      )
     rule = known[method].rule
     gradients = self._passes.probe(
       rule, inputs, np.asarray(directions, inputs.dtype)

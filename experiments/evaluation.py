@@ -11,6 +11,7 @@ import pathlib
 
 import numpy as np
 
+from experiments import probing
 from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
@@ -227,7 +228,7 @@ def evaluate(
   Args:
     bank: Its oracle and groups are used if it has them. Models that the oracle
       does not know have no part in the scores, but are ranked and are sources.
-    spaces: By method.
+    spaces: By method; that of probes is no method, and left out.
     protocol: Of the tree, see `clustering.task_similarity_tree`.
     similarities: Other affinities of the models, by name, [num_models,
       num_models] with a unit diagonal, symmetric or with targets as rows; they
@@ -237,7 +238,7 @@ def evaluate(
   """
   names, oracle = bank.names, load_oracle(bank, known_only=True)
   affinities, scores = {}, {}
-  similarities = similarities or {}
+  spaces, similarities = probing.of_maps(spaces), similarities or {}
   if taken := sorted(similarities.keys() & spaces.keys()):
     raise ValueError(f'{taken} are both methods and similarities.')
   for method in (*spaces, *similarities):

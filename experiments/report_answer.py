@@ -12,6 +12,7 @@ Whoever has an answer makes an `Answer` of it, and gives it to `report.Shown`:
 
 from collections.abc import Sequence
 import dataclasses
+import math
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,3 +38,23 @@ class Answer:
       raise ValueError('An answer has a paragraph at least.')
     if len(lengths := {len(row) for row in self.table}) > 1:
       raise ValueError(f'Rows of one table have {sorted(lengths)} cells.')
+
+  def to_markdown(self) -> str:
+    """Returns paragraphs, table and note as Markdown."""
+    table = markdown_table(self.table) if self.table else ''
+    parts = [*self.paragraphs, table, self.note]
+    return '\n\n'.join(filter(None, parts)) + '\n'
+
+
+def markdown_table(rows: Sequence[Sequence[object]]) -> str:
+  """Returns a Markdown table of rows, a header first."""
+  header, *others = rows
+  lines = [header, ['---'] * len(header), *others]
+  return '\n'.join(f'| {" | ".join(map(_cell, line))} |' for line in lines)
+
+
+def _cell(value: object) -> str:
+  """Returns a value as one cell of a table."""
+  if isinstance(value, float):
+    value = '–' if math.isnan(value) else f'{value:.3f}'
+  return ' '.join(str(value).split()).replace('|', r'\|')

@@ -209,7 +209,13 @@ def _write_zoo(
   with record.stage('evaluation'):
     measured = Measured(output).networks
     options = flags['num_permutations'], flags['seed']
-    found = zoo_evaluation.write(bank, spaces, measured, output, *options)
+    chosen = flags.get('similarities', ())
+    images = similarities.image_scores(chosen, bank.names, spaces)
+    others = {name: values.mean(axis=0) for name, values in images.items()}
+    spaces = probing.of_maps(spaces)
+    found = zoo_evaluation.write(
+      bank, spaces, measured, output, *options, others
+    )
   with record.stage('figures'):
     # A page and figures of one transform; all of them would be too many.
     first = flags['map_transform'][0]

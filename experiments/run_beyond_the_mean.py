@@ -6,8 +6,8 @@
 Settings are chosen on validation scenes of the mini bank; the proof is on test
 scenes, photographs and noise, on that bank and on banks that had no part in the
 choice. Writes `choices.csv`, `proof.csv`, `differences.csv`, `changes.csv`,
-`counts.csv`, `costs.csv` and the figures of docs/beyond_the_mean.md. A stopped
-command goes on where it was.
+`counts.csv`, `costs.csv`, `alone.csv` and the figures of
+docs/beyond_the_mean.md. A stopped command goes on where it was.
 """
 
 import os
@@ -19,7 +19,7 @@ import toolkit_basics.cli as cli
 from attribution.explainer import Explainer
 from attribution.probes import Probes
 from experiments import evaluation, figures, pipeline, shared_flags
-from experiments.beyond import breaking, choosing, observing, proving
+from experiments.beyond import alone, breaking, choosing, observing, proving
 from experiments.beyond.observing import Observed
 from experiments.figures import beyond as pictures
 from probe_data import probe_sets
@@ -34,7 +34,7 @@ _BANKS = FLAGS.paths(
   'bank',
   'Banks with measured transfers, by name or folder, with commas; the settings '
   'are chosen on the first.',
-  list(banks.MINI),
+  [name for name in banks.NAMED if name.startswith('mini')],
 )
 _PROBES = shared_flags.probes(FLAGS, ['scenes', 'photos', 'noise'])
 _PROBE_DIR = shared_flags.probe_dir(FLAGS)
@@ -45,6 +45,7 @@ _CHOOSE = FLAGS.bool(
 )
 _OUTPUT = shared_flags.output(FLAGS, 'results/beyond_the_mean', 'a folder')
 
+_NUM_VALIDATION = 800
 _SHOWN = ('reshade', 'edge2d')
 
 
@@ -54,7 +55,7 @@ def _validation(bank: Bank) -> tuple[probe_sets.ProbeSet, Oracle]:
   scenes.split('validation')  # They are rendered if they are not there.
   probe = probe_sets.load(
     scenes.path('validation', 'image'),
-    num_images=400,
+    num_images=_NUM_VALIDATION,
     image_size=(building.IMAGE_SIZE,) * 2,
     progress=progress.track,
   )
@@ -119,6 +120,17 @@ def _prove(bank: Bank, name: str, output: pathlib.Path) -> Observed:
   return observing.observe(bank, probe, folder, progress.track)
 
 
+def _alone(bank: Bank, oracle: Oracle, output: pathlib.Path) -> list[list]:
+  """Returns how well scores of one network alone order the sources."""
+  probe = pipeline.load_probe(bank, 'scenes', num_images=_NUM_IMAGES.value)
+  found = memo.Memo(output / 'runs' / bank.name).recall(
+    'alone',
+    {'graphs': bank.digests()['graphs'], 'images': probe.digest},
+    lambda: alone.scores(bank, probe, progress.track),
+  )
+  return alone.rows(found, bank.names, oracle)
+
+
 def _draw_spans(bank: Bank, output: pathlib.Path) -> None:
   """Draws what a span looks like beside the map of the mean over units."""
   probes = Probes(count=64, num_images=3)
@@ -160,6 +172,7 @@ def main() -> None:
   proof: list[list] = []
   differences: list[list] = []
   costs: list[list] = [['bank', 'images', 'what', 'seconds']]
+  lonely: list[list] = [['bank', *alone.HEADER]]
   for bank in loaded:
     oracle = evaluation.load_oracle(bank)
     if oracle is None:
@@ -176,9 +189,14 @@ def main() -> None:
       costs += [[bank.name, name, *each] for each in observed.seconds.items()]
       print(f'{bank.name}, {name}:')
       print(evaluation.format_table(proving.rows(observed, oracle, {})))
+    _, *found = _alone(bank, oracle, output)
+    lonely += [[bank.name, *row] for row in found]
   files.write_csv(output / 'proof.csv', proof)
   files.write_csv(output / 'differences.csv', differences)
   files.write_csv(output / 'costs.csv', costs)
+  files.write_csv(output / 'alone.csv', lonely)
+  print('Scores of one network alone, on scenes:')
+  print(evaluation.format_table(lonely))
   oracle = evaluation.load_oracle(first)
   probe = pipeline.load_probe(first, 'scenes', num_images=_NUM_IMAGES.value)
   key = {'graphs': first.digests(), 'probe': probe.digest}

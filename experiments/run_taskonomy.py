@@ -40,7 +40,7 @@ _PROTOCOL = FLAGS.enum(
   pipeline.PROTOCOLS,
   'paper',
 )
-_PROBES = shared_flags.Probes(FLAGS)
+_DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)
@@ -84,7 +84,7 @@ def main() -> None:
     keep_representations=similarities.takes(
       _SIMILARITIES.value, 'representations'
     ),
-    probes=_PROBES.value()
+    probes=_DIRECTIONS.value()
     if similarities.takes(_SIMILARITIES.value, 'probes')
     else None,
   )

@@ -14,19 +14,23 @@ Taskonomy published, and no networks.
 
 import toolkit_basics.cli as cli
 from experiments import (
+  complements,
   evaluation,
   pipeline,
   shared_flags,
   transfer_affinities,
   transfer_choices,
 )
-from experiments.transfer_choices import Question
+from experiments.selection import report
+from experiments.transfer_choices import Choice
 from taskonomy_models import bank as banks
 from taskonomy_models import tasks
 from toolkit_basics import files, progress
+from transferability import similarity
 from transferability.oracle import Oracle
 
 _TASKONOMY = 'taskonomy'
+_TAKEN = 'representations'  # By similarities to several sources at once.
 
 FLAGS = cli.Flags()
 _BANK = shared_flags.bank(
@@ -63,8 +67,8 @@ _DEVICE = shared_flags.device(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/transfer_graph')
 
 
-def _ask(oracle: Oracle, measured: dict) -> Question:
-  return Question.of(
+def _ask(oracle: Oracle, measured: dict) -> Choice:
+  return Choice.of(
     oracle,
     measured,
     order=_ORDER.value,
@@ -72,6 +76,23 @@ def _ask(oracle: Oracle, measured: dict) -> Question:
     targets=_TARGETS.value,
     sources=_SOURCES.value,
   )
+
+
+def _write_pairs(measured, represented, names, output) -> None:
+  """Writes how far complements are told, and prints it."""
+  for kind, compared in zip(
+    ('loss', 'gain'),
+    complements.compare(measured, represented, names),
+    strict=True,
+  ):
+    families = {n: 'no labels' for found in compared.values() for n in found}
+    single = complements.BEST_SINGLE, complements.MEAN_SINGLE
+    table = report.summarise(
+      compared, families | dict.fromkeys(single, 'measured single sources')
+    )
+    files.write_csv(output / f'pairs_by_{kind}.csv', table)
+    print(f'Pairs of sources by their {kind}:')
+    print(evaluation.format_table(table))
 
 
 def main() -> None:
@@ -109,13 +130,12 @@ def main() -> None:
       probe = _PROBE.load(pipeline.probe_size(bank))
     record.note('images', [files.sha256(d.encode()) for d in probe.digests])
     with record.stage('affinities'):
-      represented = transfer_affinities.representations(
-        bank, probe.images, output, progress.track, **options
-      )
-      found = transfer_affinities.of_networks(
-        *(needed, bank, probe, represented, oracle, output, progress.track),
+      looked = transfer_affinities.of_networks(
+        *(needed, bank, probe, oracle.targets, oracle.sources, output),
+        progress.track,
         **options,
       )
+    found, represented = dict(looked.affinities), looked.represented
   for name in chosen:
     if name == transfer_affinities.OTHER_TARGETS:
       found[name] = transfer_affinities.static_order(oracle)
@@ -125,6 +145,10 @@ def main() -> None:
     transfer_choices.write(
       question, chosen, found, represented, groups, output, progress.track
     )
+  similar = [name for name in chosen if name in similarity.names(_TAKEN)]
+  if measured and similar:
+    with record.stage('pairs'):
+      _write_pairs(measured, represented, similar, output)
   record.finish()
   print(transfer_choices.text(output))
   print(f'Results: {output}')

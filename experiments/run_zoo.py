@@ -27,7 +27,7 @@ from experiments import (
 )
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
-from transferability import map_transforms
+from transferability import map_transforms, similarity
 
 ON_BAD_MODEL = ('error', 'skip')
 
@@ -54,6 +54,14 @@ _MAP_TRANSFORM = FLAGS.list(
     'absolute+root+pooled',
   ],
 )
+_SIMILARITIES = FLAGS.some_of(
+  'similarities',
+  'Measures of the spans of attributions to evaluate beside the methods.',
+  similarity.names('probes'),
+  similarity.names('probes'),
+  may_be_empty=True,
+)
+_DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS, 4)
 _DEVICE = shared_flags.device(FLAGS)
@@ -105,6 +113,7 @@ def main() -> None:
     device=_DEVICE.value,
     on_bad_map=_ON_BAD_MAP.value,
     map_transforms=tuple(_MAP_TRANSFORM.value),
+    probes=_DIRECTIONS.value() if _SIMILARITIES.value else None,
   )
   zoo_evaluation.table_of(bank)  # An error in it is found here.
   digests = bank.digests()

@@ -55,6 +55,28 @@ class Plan:
   more: _MakeMore | None = None
 
 
+def _beside(
+  plan: 'Plan',
+  bank: Bank,
+  data: LabelledImages,
+  extracted: Mapping[str, Features],
+  output: pathlib.Path,
+) -> list[Near]:
+  """Returns the scores of what stands beside the label-based measures."""
+  pairs = {
+    case.name: (data.targets[case.target].network, case.candidates)
+    for case in plan.cases
+    if data.targets[case.target].network in bank.names
+  }
+  beside = []
+  if plan.near is not None and pairs:
+    beside.append(plan.near(pairs, extracted, output))
+  if plan.more is not None:
+    beside += plan.more(extracted, output)
+  static = static_lists.imagenet({c.name: c.candidates for c in plan.cases})
+  return beside if static is None else [*beside, static]
+
+
 class Selection:
   """The flags of a selection command, and what it does with them."""
 
@@ -206,18 +228,7 @@ class Selection:
         **self.options(),
       )
     with record.stage('label_free'):
-      pairs = {
-        case.name: (data.targets[case.target].network, case.candidates)
-        for case in plan.cases
-        if data.targets[case.target].network in bank.names
-      }
-      beside = []
-      if plan.near is not None and pairs:
-        beside.append(plan.near(pairs, extracted, output))
-      if plan.more is not None:
-        beside += plan.more(extracted, output)
-      static = static_lists.imagenet({c.name: c.candidates for c in plan.cases})
-      beside += [] if static is None else [static]
+      beside = _beside(plan, bank, data, extracted, output)
     with record.stage('cases'):
       encoders = {c.name: c.encoder for c in plan.candidates}
       outcomes = study.conduct(

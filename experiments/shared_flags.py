@@ -157,7 +157,7 @@ class Probe:
     )
 
 
-class Probes:
+class Directions:
   """The flags of the random directions along which networks are probed."""
 
   def __init__(self, flags: Flags):

@@ -1,30 +1,46 @@
-"""Results for TensorBoard: maps, affinities, curves, models as points.
+"""Results for TensorBoard: maps, affinities, trees, curves, models as points.
 
-The folder has the runs `<method>` (map grids, affinity, projector),
-`precision_recall/<name>` (a run per curve, so that they are overlaid) and
-`settings`.
+The folder has a run for each method and baseline, named as they are, with its
+P@K and R@K; those of methods also have maps (a page an image), affinity, tree,
+and the networks for the projector. The run `summary` has what is about all: the
+answer, the curves beside each other, and the settings.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import contextlib
+import dataclasses
+import io
 import os
 import pathlib
 import shutil
-import tempfile
 
+import cv2
+from matplotlib.colors import to_rgb
 import numpy as np
 import tensorflow as tf
 
 from experiments import figures
-from experiments.report import Shown
+from experiments.report import Shown, setting
+from experiments.report_answer import markdown_table
 from transferability.clustering import task_similarity_tree
 
 _CURVES = {'precision': 'P@K', 'recall': 'R@K'}
+_NOT_SMOOTH = (
+  'The step is K. Set Smoothing to 0: TensorBoard averages over neighbouring '
+  'steps, as if K were time. The run `summary` has the curves as pictures.'
+)
+_COLUMNS = 5  # Of maps on a page.
+_SPRITE = 32  # Pixels of a point.
 _PROJECTOR_CONFIG = """\
 embeddings {
   tensor_name: "models"
   tensor_path: "points.tsv"
   metadata_path: "metadata.tsv"
+  sprite {
+    image_path: "groups.png"
+    single_image_dim: 32
+    single_image_dim: 32
+  }
 }
 """
 
@@ -37,35 +53,24 @@ def write(folder: str | os.PathLike[str], shown: Shown) -> None:
     shown: The image's number, or K of a curve, is the step.
   """
   folder = pathlib.Path(folder)
-  affinities = shown.evaluation.affinities
-  labels = [_one_line(label) for label in shown.labels]
-  groups = [_one_line(group or '') for group in shown.groups]
+  one_line = [_one_line(label) for label in shown.labels]
+  shown = dataclasses.replace(shown, labels=one_line)
   temporary, replaced = (
     folder.with_name(f'.{folder.name}.{suffix}') for suffix in ('new', 'old')
   )
   for left_by_a_killed_run in (temporary, replaced):
     shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
   try:
-    for method, maps in shown.maps.items():
-      run = temporary / method
-      with _writer(run):
-        description = f'From left to right: the image, {", ".join(labels)}.'
-        for step, panels in enumerate(figures.map_panels(shown.images, maps)):
-          tf.summary.image(
-            'attribution_maps', panels[None], step, description=description
-          )
-        _write_affinity(method, labels, groups, affinities[method])
-      _write_points(run, labels, groups, affinities[method])
-    for name, score in shown.evaluation.scores.items():
-      curve = score.curve
-      with _writer(temporary / 'precision_recall' / name):
-        for field, tag in _CURVES.items():
-          for k, value in zip(curve.k, getattr(curve, field), strict=True):
-            tf.summary.scalar(tag, value, int(k))
-    with _writer(temporary / 'settings'):
-      rows = [('Setting', 'Value'), ('---', '---'), *shown.settings.items()]
-      lines = [f'| {_cell(name)} | {_cell(value)} |' for name, value in rows]
-      tf.summary.text('settings', '\n'.join(lines), 0)
+    runs = dict.fromkeys([*shown.maps, *shown.evaluation.scores])
+    for name in runs:
+      with _writer(temporary / name):
+        _write_curve(shown, name)
+        if name in shown.maps:
+          _write_method(shown, name)
+      if name in shown.maps:
+        _write_points(temporary / name, shown, name)
+    with _writer(temporary / 'summary'):
+      _write_summary(shown)
     if folder.exists():
       folder.rename(replaced)
     temporary.rename(folder)
@@ -105,39 +110,94 @@ def _writer(run: pathlib.Path) -> Iterator[None]:
     writer.close()
 
 
-def _write_affinity(
-  method: str,
-  labels: Sequence[str],
-  groups: Sequence[str],
-  affinity: np.ndarray,
-) -> None:
-  """Writes the affinity as an image, in the order of the tree's leaves."""
-  order = task_similarity_tree(affinity, labels).leaf_order
-  title = f'Affinity: {figures.method_label(method)}'
-  with tempfile.TemporaryDirectory() as folder:
-    path = pathlib.Path(folder, 'affinity.png')
-    figures.affinity_heat_map(path, affinity, labels, order, title, groups)
-    picture = tf.io.decode_png(path.read_bytes(), channels=3)
-  tf.summary.image('affinity', picture[None], 0)
+def _picture(function: Callable[..., None], *content, **options) -> np.ndarray:
+  """Returns what one of `figures` draws, uint8 [1, height, width, 3]."""
+  file = io.BytesIO()
+  function(file, *content, **options)
+  data = np.frombuffer(file.getvalue(), np.uint8)
+  return cv2.imdecode(data, cv2.IMREAD_COLOR)[None, ..., ::-1]
 
 
-def _write_points(
-  run: pathlib.Path,
-  labels: Sequence[str],
-  groups: Sequence[str],
-  affinity: np.ndarray,
-) -> None:
-  """Writes the models for the projector, and its configuration."""
+def _write_curve(shown: Shown, name: str) -> None:
+  """Writes P@K and R@K of a method or baseline, if there are."""
+  if name not in shown.evaluation.scores:
+    return
+  curve = shown.evaluation.scores[name].curve
+  for field, tag in _CURVES.items():
+    for k, value in zip(curve.k, getattr(curve, field), strict=True):
+      tf.summary.scalar(tag, value, int(k), description=_NOT_SMOOTH)
+
+
+def _write_method(shown: Shown, method: str) -> None:
+  """Writes a page of maps for each image, the affinity and its tree."""
+  maps, label = shown.maps[method], figures.method_label(method)
+  for step in range(len(shown.images)):
+    page = _picture(
+      figures.map_grid,
+      shown.images[step : step + 1],
+      maps[:, step : step + 1],
+      shown.labels,
+      method,
+      groups=shown.groups,
+      columns=_COLUMNS,
+    )
+    tf.summary.image('attribution_maps', page, step)
+  matrix = shown.evaluation.affinities[method]
+  tree = shown.evaluation.trees.get(method)
+  tree = tree or task_similarity_tree(matrix, shown.evaluation.names)
+  title, groups = f'Affinity: {label}', shown.groups
+  content = matrix, shown.labels, tree.leaf_order, title, groups
+  heat_map = _picture(figures.affinity_heat_map, *content)
+  tf.summary.image('affinity', heat_map, 0)
+  title = f'Task similarity tree: {label}'
+  content = tree, shown.labels, groups, title, shown.tree_axis
+  tf.summary.image('tree', _picture(figures.task_tree, *content), 0)
+
+
+def _write_summary(shown: Shown) -> None:
+  """Writes the answer, the curves of all as pictures, and the settings."""
+  scores = shown.evaluation.scores
+  if shown.answer:
+    tf.summary.text('answer', shown.answer.to_markdown(), 0)
+  if scores:
+    curves = {name: score.curve for name, score in scores.items()}
+    for kind, tag in _CURVES.items():
+      content = figures.precision_recall_curves, curves, kind
+      tf.summary.image(tag, _picture(*content), 0)
+  rows = [(name, setting(value)) for name, value in shown.settings.items()]
+  tf.summary.text('settings', markdown_table([('Setting', 'Value'), *rows]), 0)
+
+
+def _write_points(run: pathlib.Path, shown: Shown, method: str) -> None:
+  """Writes the models for the projector, each a disc of its group's colour.
+
+  The projector has no way to say what it colours by at first; but a picture of
+  each point it shows at once.
+  """
+  affinity = shown.evaluation.affinities[method]
   rows = [[f'{x:.9g}' for x in point] for point in points(affinity)]
   _write_tsv(run / 'points.tsv', rows)
-  named = zip(labels, (group or '-' for group in groups), strict=True)
-  _write_tsv(run / 'metadata.tsv', [['label', 'group'], *named])
+  named = [
+    (label, _one_line(group or '-'))
+    for label, group in zip(shown.labels, shown.groups, strict=True)
+  ]
+  _write_tsv(run / 'metadata.tsv', [('label', 'group'), *named])
+  colors = figures.group_colors(shown.groups)
+  inks = [to_rgb(colors[group]) for group in shown.groups]
+  cv2.imwrite(str(run / 'groups.png'), _discs(inks)[..., ::-1])
   (run / 'projector_config.pbtxt').write_text(_PROJECTOR_CONFIG)
 
 
-def _cell(value: object) -> str:
-  """Returns a value as one cell of a Markdown table."""
-  return _one_line(value).replace('|', r'\|')
+def _discs(colors: Sequence[Sequence[float]]) -> np.ndarray:
+  """Returns discs on white, row by row in a square: uint8 [side, side, 3]."""
+  across = int(np.ceil(np.sqrt(len(colors))))
+  sheet = np.full((across * _SPRITE, across * _SPRITE, 3), 255, np.uint8)
+  for number, color in enumerate(colors):
+    row, column = divmod(number, across)
+    middle = [int((n + 0.5) * _SPRITE) for n in (column, row)]
+    ink = [round(255 * channel) for channel in color]
+    cv2.circle(sheet, middle, _SPRITE // 2 - 2, ink, -1, cv2.LINE_AA)
+  return sheet
 
 
 def _one_line(value: object) -> str:

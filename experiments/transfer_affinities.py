@@ -6,18 +6,18 @@ if it has a direction; or a table of affinities that a run wrote.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
 import os
 
 import numpy as np
 
 from attribution import methods as methods_lib
-from experiments import pipeline
-from experiments.selection import features
-from experiments.selection.features import Candidate
+from attribution.probes import Probes
+from experiments import pipeline, similarities
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from transferability import affinity as affinity_lib
-from transferability import history, similarity
+from transferability import history
 from transferability.oracle import Oracle
 
 ORACLE, OTHER_TARGETS = 'oracle', 'other_targets'
@@ -26,7 +26,7 @@ _TABLE = '.csv'
 
 def names() -> tuple[str, ...]:
   """Returns what has a name; tables of affinities have paths."""
-  return (ORACLE, OTHER_TARGETS, *methods_lib.names(), *similarity.names())
+  return (ORACLE, OTHER_TARGETS, *_of_networks())
 
 
 def check(chosen: Sequence[str], has_networks: bool) -> None:
@@ -50,7 +50,11 @@ def check(chosen: Sequence[str], has_networks: bool) -> None:
 
 def needs_networks(name: str) -> bool:
   """Returns whether images must be looked at through networks."""
-  return name in (*methods_lib.names(), *similarity.names())
+  return name in _of_networks()
+
+
+def _of_networks() -> tuple[str, ...]:
+  return (*methods_lib.names(), *similarities.names())
 
 
 def static_order(oracle: Oracle) -> np.ndarray:
@@ -84,66 +88,58 @@ def of_table(path: str, oracle: Oracle) -> np.ndarray:
   ]
 
 
-def representations(
-  bank: Bank,
-  images: np.ndarray,
-  output: str | os.PathLike,
-  track: Callable[..., Iterable],
-  grid: int = 16,
-  **options,
-) -> dict[str, np.ndarray]:
-  """Returns [n, h, w, c] of each network; what the folder holds is read.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Looked:
+  """What was found by looking at images through networks.
 
-  Args:
-    bank: The networks.
-    images: uint8 [n, S, S, 3].
-    output: Gets `features/`.
-    track: Shows progress.
-    grid: Cells a side that are kept, at most.
-    **options: `batch_size` and `device`.
+  Attributes:
+    affinities: By name, float64 [targets, sources].
+    represented: By network, [n, ...] of the images.
   """
-  found = features.extract_all(
-    [Candidate(encoder.name, encoder) for encoder in bank.encoders],
-    *(images, grid, os.path.join(output, 'features'), track),
-    **options,
-  )
-  return {name: each.values for name, each in found.items()}
+
+  affinities: Mapping[str, np.ndarray]
+  represented: Mapping[str, np.ndarray]
 
 
 def of_networks(
   chosen: Sequence[str],
   bank: Bank,
   probe: ProbeSet,
-  represented: Mapping[str, np.ndarray],
-  oracle: Oracle,
+  targets: Sequence[str],
+  sources: Sequence[str],
   output: str | os.PathLike,
   track: Callable[..., Iterable],
   **options,
-) -> dict[str, np.ndarray]:
-  """Returns affinities that need networks, float64 [targets, sources] each.
+) -> Looked:
+  """Returns affinities that need networks; what the folder holds is kept.
 
   Args:
     chosen: Attribution methods and similarities.
-    bank: The networks: those of the oracle.
+    bank: The networks; targets and sources are among them.
     probe: Images, without labels.
-    represented: What `representations` returns; not used by methods.
-    oracle: Names targets and sources.
-    output: Gets `model_space/`.
+    targets: Names of the rows.
+    sources: Names of the columns.
+    output: Gets `model_space/` and `representations/`.
     track: Shows progress.
     **options: `batch_size` and `device`.
   """
   methods = [name for name in chosen if name in methods_lib.names()]
-  found = {}
-  if methods:
-    projection = pipeline.Projection(
-      pipeline.method_objects(methods), on_bad_map='drop_image', **options
-    )
-    spaces = pipeline.project(bank, probe, projection, output, track)
-    found = {name: spaces[name].affinity(bank.names) for name in methods}
   others = [name for name in chosen if name not in methods]
-  for name in track(others, description='Similarities'):
-    given = {network: represented[network] for network in bank.names}
-    found[name] = similarity.matrix(name, given)[1]
-  rows = [bank.names.index(name) for name in oracle.targets]
-  columns = [bank.names.index(name) for name in oracle.sources]
-  return {name: found[name][np.ix_(rows, columns)] for name in chosen}
+  needed = methods
+  if not methods or similarities.DEPARA in others:
+    needed = list(dict.fromkeys([*methods, similarities.NODES]))
+  projection = pipeline.Projection(
+    pipeline.method_objects(needed),
+    on_bad_map='drop_image',
+    keep_representations=True,
+    probes=Probes() if similarities.takes(others, 'probes') else None,
+    **options,
+  )
+  spaces = pipeline.project(bank, probe, projection, output, track)
+  found = {name: spaces[name].affinity(bank.names) for name in methods}
+  represented = similarities.load(output, bank.names, spaces)
+  found |= similarities.matrices(others, represented, spaces)
+  rows = [bank.names.index(name) for name in targets]
+  columns = [bank.names.index(name) for name in sources]
+  affinities = {name: found[name][np.ix_(rows, columns)] for name in chosen}
+  return Looked(affinities, represented)

@@ -29,7 +29,7 @@ Losses = Mapping[tuple[str, tuple[str, ...]], float]
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class Choice:
   """What is to be chosen, and from what.
 
   Attributes:
@@ -60,7 +60,7 @@ class Question:
     budget: int,
     targets: Sequence[str] | None,
     sources: Sequence[str] | None,
-  ) -> 'Question':
+  ) -> 'Choice':
     """Makes a question of measured affinities or, if there are any, losses.
 
     Raises:
@@ -137,7 +137,7 @@ def write_losses(path: files.Path, losses: Losses) -> None:
 
 
 def write(
-  question: Question,
+  question: Choice,
   chosen: Sequence[str],
   affinities: Mapping[str, np.ndarray],
   represented: Mapping[str, np.ndarray],
@@ -190,7 +190,7 @@ def write(
 
 
 def _guessed(
-  question: Question,
+  question: Choice,
   name: str,
   affinity: np.ndarray,
   represented: Mapping[str, np.ndarray],
@@ -206,7 +206,7 @@ def _guessed(
   )
   found = transfer_graph.restrict(single, 1, question.targets, question.sources)
   joint = [t for t in question.allowed if len(t.sources) > 1]
-  if not joint or name not in similarity.names():
+  if not joint or name not in similarity.names('representations'):
     return found, 1
   values = dict(zip(oracle.targets, affinity, strict=True))
   for transfer in joint:
@@ -243,7 +243,7 @@ def together(
 
 
 def _row(
-  question: Question,
+  question: Choice,
   name: str,
   order: int,
   budget: int,
@@ -265,7 +265,7 @@ def _label(name: str) -> str:
 
 
 def _draw(
-  question: Question,
+  question: Choice,
   name: str,
   choice: SourceChoice,
   groups: Mapping[str, str],

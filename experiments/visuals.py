@@ -12,7 +12,7 @@ from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
-from toolkit_basics import progress
+from toolkit_basics import files, progress
 from transferability.model_space import ModelSpace, Spaces
 
 _EXAMPLES = 5
@@ -110,7 +110,7 @@ def draw(
   output: str | os.PathLike,
   settings: Mapping[str, object],
 ) -> None:
-  """Writes `figures/`, `report.html` and `tensorboard/`.
+  """Writes `answer.md`, `figures/`, `report.html` and `tensorboard/`.
 
   Args:
     bank: The models.
@@ -124,6 +124,9 @@ def draw(
   folder.mkdir(parents=True, exist_ok=True)
   name = pathlib.Path(probe.name).name
   shown = _shown(bank, probe, spaces, evaluation, settings)
+  assert shown.answer is not None
+  answer = shown.answer.to_markdown()
+  files.write_atomically(folder.parent / 'answer.md', answer.encode())
   steps = 2 * (len(spaces) + len(evaluation.affinities)) + 4
   with progress.Bar(steps, 'Drawing figures') as bar:
     _draw_maps(shown, folder, bar)

@@ -106,8 +106,10 @@ def table_of(bank: Bank) -> dict[str, zoo_bank.Row]:
   return zoo_bank.read_table(folder) if has_table else {}
 
 
-def evaluate(spaces: Spaces, bank: Bank) -> Evaluation:
-  """Returns affinities, rankings and trees of all variants."""
+def evaluate(
+  spaces: Spaces, bank: Bank, others: Mapping[str, np.ndarray] | None = None
+) -> Evaluation:
+  """Returns affinities, rankings and trees of all variants, then of others."""
   names, affinities = bank.names, {}
   for name, space in spaces.items():
     cosines = space.image_cosines(names)
@@ -115,11 +117,17 @@ def evaluate(spaces: Spaces, bank: Bank) -> Evaluation:
     if len(names) > 2:
       removed = map_transforms.cosines_without_common_map(cosines)
       affinities[f'{name}@{REMOVED}'] = removed.mean(0)
+  affinities |= others or {}
   oracle = evaluation.load_oracle(bank, known_only=True)
   return dataclasses.replace(
     evaluation.of_affinities(affinities, names, bank.groups, names),
     relevant=evaluation.relevant_sources(oracle),
   )
+
+
+def _symmetric(matrix: np.ndarray) -> np.ndarray:
+  """Returns the symmetric part: who is near whom has no direction."""
+  return (matrix + matrix.T) / 2
 
 
 def _cluster_rows(
@@ -133,7 +141,7 @@ def _cluster_rows(
       known, arguments = labels.asked(question)
       for statistic in grouping.statistics() if len(known) > 1 else ():
         outcome = grouping.permutation_test(
-          matrix[np.ix_(known, known)],
+          _symmetric(matrix[np.ix_(known, known)]),
           statistic=statistic,
           num_permutations=num_permutations,
           seed=seed,
@@ -154,7 +162,7 @@ def _group_rows(
   known, arguments = labels.asked('task')
   for variant, matrix in result.affinities.items():
     for group in grouping.groups(
-      matrix[np.ix_(known, known)],
+      _symmetric(matrix[np.ix_(known, known)]),
       arguments['labels'].tolist(),
       num_permutations,
       seed,
@@ -170,6 +178,7 @@ def write(
   output: pathlib.Path,
   num_permutations: int,
   seed: int,
+  others: Mapping[str, np.ndarray] | None = None,
 ) -> Evaluation:
   """Evaluates spaces and writes all tables.
 
@@ -183,10 +192,11 @@ def write(
     output: Folder.
     num_permutations: Of each test.
     seed: Of the permutations.
+    others: Other affinities, [networks, networks], by name.
   """
   rows = table_of(bank)
   labels = Labels.of(bank, rows)
-  result = evaluate(spaces, bank)
+  result = evaluate(spaces, bank, others)
   evaluation.write_tables(result, output)
   arguments = result, labels, num_permutations, seed
   number = len(set(labels.groups) - {None})

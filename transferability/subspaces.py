@@ -64,6 +64,7 @@ def kernel(gram: np.ndarray) -> np.ndarray:
   probes = gram.shape[-1]
   others = squares.sum(axis=(1, 2)) - np.einsum('aii->a', squares)
   scale = np.sqrt(others / (probes * (probes - 1)))
+  energy = (energy + energy.T) / 2  # Sums of a block and its transpose differ.
   result = np.minimum(energy / np.outer(scale, scale), 1)
   np.fill_diagonal(result, 1)
   return result

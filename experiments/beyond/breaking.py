@@ -125,9 +125,17 @@ def count_rows(gram: np.ndarray, bank: Bank, oracle: Oracle) -> list[list]:
   table: list[list] = [['measure', 'directions', 'images', *observing.SCORES]]
   for measure in subspaces.MEASURES:
     for count in choosing.COUNTS:
-      for number in (1, 2, 4, *choosing.IMAGES):
-        matrix = choosing.of_probes(gram, measure, count, number)
-        values = observing.score(matrix[None], bank.names, oracle)
+      for number in (1, 4, *choosing.IMAGES):
+        values = observing.score(
+          np.stack(
+            [
+              choosing.of_probes(gram, measure, count, chosen)
+              for chosen in choosing.shares(len(gram), number)
+            ]
+          ),
+          bank.names,
+          oracle,
+        )
         means = [float(values[name].mean()) for name in observing.SCORES]
         table.append([measure, count, number, *means])
   return table

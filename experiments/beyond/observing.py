@@ -48,7 +48,7 @@ class Observed:
   seconds: Mapping[str, float]
 
 
-class _Clock(pipeline.Observer):
+class _MapSeconds(pipeline.Observer):
   def __init__(self):
     self.seconds: list[float] = []
 
@@ -97,7 +97,7 @@ def _compute(bank, probe, folder, track, probes) -> dict[str, np.ndarray]:
     on_bad_map='drop_image',
     probes=probes,
   )
-  clock, seconds = _Clock(), {}
+  clock, seconds = _MapSeconds(), {}
   started = time.perf_counter()
   spaces = pipeline.project(bank, probe, projection, folder, track, clock)
   whole = time.perf_counter() - started

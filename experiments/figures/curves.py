@@ -9,7 +9,6 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 import numpy as np
 
 from experiments.figures import style
-from toolkit_basics import files
 from transferability.ranking import PrecisionRecall
 
 _WIDTH = 2.2  # Of methods; no curve is more important than another.
@@ -84,7 +83,7 @@ def curve_styles(
 
 
 def precision_recall_curves(
-  path: files.Path,
+  path: style.Target,
   table: Mapping[str, PrecisionRecall],
   kind: str,
   intervals: Mapping[str, np.ndarray] | None = None,
@@ -92,7 +91,7 @@ def precision_recall_curves(
   """Draws P@K or R@K of methods, in colour, and of baselines, in grey.
 
   Args:
-    path: The PNG file.
+    path: The PNG file, or an open one.
     table: The curves by name; the names in `BASELINES` are baselines.
     kind: `precision` or `recall`.
     intervals: Low and high ends by name, [2, K], drawn as bands.
@@ -113,7 +112,7 @@ def precision_recall_curves(
 
 
 def lines(
-  path: files.Path,
+  path: style.Target,
   x: Sequence[float],
   series: Mapping[str, Sequence[float]],
   title: str,
@@ -126,7 +125,7 @@ def lines(
   """Draws values over x, a line for each name.
 
   Args:
-    path: The PNG file.
+    path: The PNG file, or an open one.
     x: Where the values are.
     series: Values by name; NaN leaves a gap. The names in `BASELINES` are
       drawn in grey.

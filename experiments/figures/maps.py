@@ -8,12 +8,9 @@ from matplotlib.figure import Figure
 import numpy as np
 
 from experiments.figures import style
-from toolkit_basics import files
 
 _QUANTILE = 0.995
-_MAX_COLUMNS = 10  # Of models; more go below each other.
-_SIDE = 1.0  # Of a panel, in inches.
-_WIDEST = 11.7  # Of a row of panels.
+_WIDEST = 11.7  # Of a row of panels, in inches.
 _POSITIVE, _NEGATIVE = np.array([(178, 10, 28), (5, 60, 170)])  # On grey.
 _GAP = 4  # Pixels between the panels of a map grid, at the least.
 
@@ -63,7 +60,7 @@ def map_panels(
 
 
 def map_grid(
-  path: files.Path,
+  path: style.Target,
   images: np.ndarray,
   maps: np.ndarray,
   labels: Sequence[str],
@@ -71,13 +68,15 @@ def map_grid(
   overlay: bool = False,
   title: str | None = None,
   groups: Sequence[str | None] | None = None,
+  columns: int = 10,
 ) -> None:
   """Draws the paper's Figure 2: a row per image, a column per model.
 
-  More than 10 models are drawn in several bands of equal size.
+  More models than columns are drawn in several bands of equal size.
+  Longer than a screen: one drawing, from its sizes to its parts.
 
   Args:
-    path: The PNG file.
+    path: The PNG file, or an open one.
     images: uint8 [n, H, W, 3].
     maps: [num_models, n, h, w, C], see `map_panels`.
     labels: Labels of the models.
@@ -85,6 +84,7 @@ def map_grid(
     overlay: Whether the maps are laid over the images.
     title: Of the figure; default: that they are maps of the method.
     groups: Groups of the models, which colour the labels.
+    columns: How many models stand beside each other.
   """
   style.check_length('labels', labels, len(maps))
   groups = [None] * len(maps) if groups is None else list(groups)
@@ -92,15 +92,16 @@ def map_grid(
   colors = style.group_colors(groups)
   inks = [colors[group] if group else style.INK for group in groups]
   is_signed, image_width = _is_signed(maps), np.shape(images)[2]
-  bands = np.array_split(np.arange(len(maps)), -(-len(maps) // _MAX_COLUMNS))
+  bands = np.array_split(np.arange(len(maps)), -(-len(maps) // columns))
   mosaics = [
     _mosaic(map_panels(images, maps[band], overlay, is_signed), image_width)
     for band in bands
   ]
-  inch = min(_SIDE / image_width, _WIDEST / mosaics[0].shape[1])
-  texts = [_in_lines(label) for label in labels]
+  side = round(_WIDEST / (columns + 1), 1)  # Of a panel.
+  inch = min(side / image_width, _WIDEST / mosaics[0].shape[1])
+  texts = [_in_lines(label, side) for label in labels]
   lines = [line for text in texts for line in text.split('\n')]
-  is_upright = style.text_width(lines, 9) > _SIDE
+  is_upright = style.text_width(lines, 9) > side
   if is_upright:
     texts, room = list(labels), style.text_width(labels, 9)
   else:
@@ -124,9 +125,9 @@ def map_grid(
   style.save(figure, path)
 
 
-def _in_lines(label: str) -> str:
+def _in_lines(label: str, side: float) -> str:
   """Returns a label with a line for each word if it is wider than a panel."""
-  is_wide = style.text_width([label], 9) > _SIDE
+  is_wide = style.text_width([label], 9) > side
   return label.replace(' ', '\n') if is_wide else label
 
 

@@ -10,7 +10,6 @@ from matplotlib.image import AxesImage
 import numpy as np
 
 from experiments.figures import style
-from toolkit_basics import files
 
 # More models, and digits are smaller than 6 points in print, 6.5 inches wide.
 _MOST_WRITTEN = 12
@@ -18,7 +17,7 @@ _TICKS = (1, 2, 5)  # Times powers of ten.
 
 
 def affinity_heat_map(
-  path: files.Path,
+  path: style.Target,
   affinity: np.ndarray,
   labels: Sequence[str],
   order: Sequence[int],
@@ -32,7 +31,7 @@ def affinity_heat_map(
   look alike.
 
   Args:
-    path: The PNG file.
+    path: The PNG file, or an open one.
     affinity: [num_models, num_models]; the diagonal is greyed out, the colour
       scale is that of the other values.
     labels: Labels of the models, in the order of the matrix.

@@ -1,6 +1,7 @@
 """What the figures share: colours, names, measures in inches, files."""
 
 from collections.abc import Iterable, Mapping, Sequence
+import io
 import itertools
 import pathlib
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from toolkit_basics import files
 
+Target = files.Path | io.BytesIO  # Where a figure is written.
 BASELINES = {  # Name: label, line style; from the weakest to the strongest.
   'random': ('Random', (0, (1, 2))),
   'groups': ('Groups only', (0, (2, 1.5))),
@@ -40,6 +42,7 @@ _METHOD_LABELS = {
   'gradient_times_input': 'Gradient * input',
   'elrp': 'ε-LRP',
   'integrated_gradients': 'Integrated gradients',
+  'directions': 'Random directions',
   'svcca': 'SVCCA',
   'pwcca': 'PWCCA',
   'cka': 'CKA',
@@ -232,13 +235,17 @@ def check_length(what: str, values: Sequence, size: int) -> None:
     raise ValueError(f'{len(values)} {what} for {size} models.')
 
 
-def save(figure: Figure, path: files.Path) -> None:
-  """Writes a figure as PNG, and as PDF beside it.
+def save(figure: Figure, path: Target) -> None:
+  """Writes a figure as PNG, and as PDF beside it; into an open file as PNG.
 
   Matplotlib's own name and version, and the time, are left out: the bytes
   would depend on them.
   """
   unsaid = {'png': ['Software'], 'pdf': ['Creator', 'Producer', 'CreationDate']}
+  if isinstance(path, io.BytesIO):
+    metadata = dict.fromkeys(unsaid['png'])
+    figure.savefig(path, format='png', metadata=metadata)
+    return
   for kind, keys in unsaid.items():
     with files.replacing(pathlib.Path(path).with_suffix(f'.{kind}')) as file:
       figure.savefig(file, format=kind, metadata=dict.fromkeys(keys))

@@ -8,12 +8,11 @@ from matplotlib.ticker import MaxNLocator
 import numpy as np
 
 from experiments.figures import style
-from toolkit_basics import files
 from transferability.clustering import Tree
 
 
 def task_tree(
-  path: files.Path,
+  path: style.Target,
   tree: Tree,
   labels: Sequence[str],
   groups: Sequence[str | None] | None = None,
@@ -23,7 +22,7 @@ def task_tree(
   """Draws a task similarity tree, its root on the left.
 
   Args:
-    path: The PNG file.
+    path: The PNG file, or an open one.
     tree: The tree; its axis is cropped to the range in which models join.
     labels: Labels of the models, in the order of `tree.names`.
     groups: Groups of the models; a branch has the colour of a group if all its

@@ -243,7 +243,7 @@ function drawTree() {
   const lowest = Math.min(...heights), highest = Math.max(...heights), spread = highest - lowest || 0.1;
   const start = Math.max(lowest - 0.12 * spread, Math.min(0, lowest)), stop = highest + 0.05 * spread;
   const x = (value) => 26 + (width - labelWidth - 40) * (stop - value) / (stop - start || 1);
-  const svg = shape('svg', {width, height: top + rowHeight * size + 34, role: 'img',
+  const svg = shape('svg', {width, height: top + rowHeight * size + 40, role: 'img',
     'aria-label': `Tree of ${size} networks by ${data.method_labels[state.method]}: ` +
       tree.leaf_order.map((i) => data.labels[i]).join(', ')});
   const row = [], height = [], group = [];

@@ -46,7 +46,7 @@ def write(
   output = pathlib.Path(output)
   families = {name: one.family for one in beside for name in one.measures}
   compared = {o.case.name: study.compare(o, num_draws) for o in outcomes}
-  files.write_csv(output / 'scores.csv', _score_rows(outcomes))
+  files.write_csv(output / 'scores.csv', score_rows(outcomes))
   rows = [agreement.header(['case', 'measure', 'family'])]
   for case, found in compared.items():
     rows += [
@@ -75,7 +75,8 @@ def _is_baseline(name: str) -> bool:
   return name in _BASELINES or name.startswith(static_lists.HISTORY)
 
 
-def _score_rows(outcomes: Sequence[Outcome]) -> list[list[object]]:
+def score_rows(outcomes: Sequence[Outcome]) -> list[list[object]]:
+  """Returns performance and scores of each case and candidate."""
   measures = list(dict.fromkeys(name for o in outcomes for name in o.scores))
   rows = [['case', 'candidate', 'performance', *measures]]
   for outcome in outcomes:

@@ -53,6 +53,35 @@ def has_samples(bank: Bank) -> bool:
   return set(bank.names) <= set(MINI_TASKS)
 
 
+def first_scenes(
+  folder: str | os.PathLike,
+  split: str,
+  number: int,
+  size: int,
+  workers: int = 1,
+  progress: Callable[..., Iterable] | None = None,
+) -> dict[str, np.ndarray]:
+  """Returns the first scenes of a split: of the whole split, if it is there.
+
+  Scenes are drawn one by one, so that these are the same in any case.
+
+  Args:
+    folder: Where rendered scenes are kept.
+    split: Of the mini bank's data.
+    number: How many.
+    size: Side of the pictures.
+    workers: Processes that render.
+    progress: See `scene_dataset.build`.
+  """
+  whole = getattr(building.DataSizes(), split)
+  path = pathlib.Path(folder) / scene_dataset.folder_name(split, whole, size)
+  total = whole if path.exists() and number <= whole else number
+  data = scene_dataset.build(
+    *(os.fspath(folder), split, total, size), workers=workers, progress=progress
+  )
+  return {name: values[:number] for name, values in data.items()}
+
+
 def load(
   bank: Bank,
   folder: str | os.PathLike,
@@ -71,22 +100,15 @@ def load(
     workers: Processes that render.
     progress: See `scene_dataset.build`.
   """
-  size = max(image_size)
-  whole = building.DataSizes().train
-  path = pathlib.Path(folder) / scene_dataset.folder_name('train', whole, size)
-  # Scenes are drawn one by one: the first ones are the same in both.
-  total = whole if path.exists() and number <= whole else number
-  data = scene_dataset.build(
-    *(os.fspath(folder), 'train', total, size),
-    workers=workers,
-    progress=progress,
+  data = first_scenes(
+    folder, 'train', number, max(image_size), workers, progress
   )
-  pictures = np.asarray(data['image'][:number])
+  pictures = np.asarray(data['image'])
   if pictures.shape[1:3] != tuple(image_size):
     pictures = np.stack([image_lib.fit(p, image_size) for p in pictures])
   return SourceSamples(
     pictures,
-    {name: classes_of(name, data[name][:number]) for name in bank.names},
+    {name: classes_of(name, data[name]) for name in bank.names},
   )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
+import math
 import os
 import pathlib
 import time
@@ -86,29 +87,19 @@ def compute(
   extracted = features.extract_all(
     *(twins, images, grid, folder, track), **options
   )
-  found: dict[str, dict[str, float]] = {}
-  seconds = {}
+  found, seconds = {}, {}
   for name in label_free.names():
-    info = label_free.info(name)
-    if 'source_probs' in info.needs:
+    needs = label_free.info(name).needs
+    if 'source_probs' in needs or ('random_features' in needs and not twins):
       continue
-    if 'random_features' in info.needs and not twins:
-      continue
-    started, scores = time.perf_counter(), {}
-    for candidate in candidates:
-      own = [
-        extracted[f'{candidate.name}.twin{seed}'].flat
-        for seed in range(num_twins if twins else 0)
-      ]
-      x = values[candidate.name]
-      try:
-        score = label_free.score(
-          name, features=x.reshape(len(x), -1), random_features=own
-        )
-      except ValueError:
-        break
-      scores[candidate.name] = info.ordered(score)
-    if len(scores) == len(candidates):
+    started = time.perf_counter()
+    scores = {
+      candidate.name: _score(
+        *(name, candidate.name, values, extracted, num_twins if twins else 0)
+      )
+      for candidate in candidates
+    }
+    if np.isfinite(list(scores.values())).all():
       found[name] = scores
       passed = time.perf_counter() - started
       seconds[name] = ('all candidates, once for all targets', passed)
@@ -120,6 +111,25 @@ def compute(
     for case, names in cases.items()
   }
   return Near(tuple(found), by_case, seconds, FAMILY)
+
+
+def _score(
+  name: str,
+  candidate: str,
+  values: Mapping[str, np.ndarray],
+  extracted: Mapping[str, features.Features],
+  num_twins: int,
+) -> float:
+  """Returns a score, larger for what is said to be better; NaN if undefined."""
+  x = values[candidate]
+  others = [extracted[f'{candidate}.twin{i}'].flat for i in range(num_twins)]
+  try:
+    score = label_free.score(
+      name, features=x.reshape(len(x), -1), random_features=others
+    )
+  except ValueError:
+    return math.nan
+  return label_free.info(name).ordered(score)
 
 
 def _twins(candidates: Sequence[Candidate], number: int) -> list[Candidate]:

@@ -147,7 +147,7 @@ def conduct(
         known, target.name, target.network, case.candidates, scores
       )
     outcomes.append(dataclasses.replace(outcome, scores=scores))
-  return _with_baselines(outcomes)
+  return with_baselines(outcomes)
 
 
 def _conduct(
@@ -208,7 +208,7 @@ def _fine_tune(
   return truth.Truth(found, time.perf_counter() - started)
 
 
-def _with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
   """Adds what a measure should beat, and what it cannot be better than."""
   result, known = [], measured(outcomes)
   for outcome in outcomes:

@@ -1,6 +1,6 @@
 """Target tasks: labelled images, some to train on and some to test on."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import os
 
@@ -199,21 +199,44 @@ def scenes(
     for key in ('image', *wanted)
   }
   found = {}
+  names = tuple(names)
+  check_names(names)
   for name in names:
     if name in _CLASSES:
       label, network = _CLASSES[name]
       found[name] = classification(name, label(both), num_train, network)
-    elif name in _NUMBERS:
+    else:
       number, network = _NUMBERS[name]
       found[name] = regression(
         name, number(both), num_train, num_classes, network
       )
-    else:
-      raise ValueError(f'No target {name!r}; choose from {SCENE_TARGETS}.')
   pictures = both['image']
   if pictures.shape[1:3] != tuple(image_size):
     pictures = np.stack([images.fit(p, image_size) for p in pictures])
   return LabelledImages(pictures, num_train, found)
+
+
+def check_names(names: Iterable[str]) -> None:
+  """Raises ValueError if a scene target is not known."""
+  for name in names:
+    if name not in SCENE_TARGETS:
+      raise ValueError(f'No target {name!r}; choose from {SCENE_TARGETS}.')
+
+
+def scene_labels(
+  name: str, splits: Sequence[Mapping[str, np.ndarray]], num_classes: int
+) -> list[np.ndarray]:
+  """Returns integers [n] of a scene target for each of several splits.
+
+  Numbers are cut into classes of equal size on the first split.
+  """
+  check_names([name])
+  if name in _CLASSES:
+    return [np.asarray(_CLASSES[name][0](split)) for split in splits]
+  values = [np.asarray(_NUMBERS[name][0](split)) for split in splits]
+  sizes = np.cumsum([len(part) for part in values])
+  found = quantise(np.concatenate(values), num_classes, int(sizes[0]))
+  return np.split(found, sizes[:-1])
 
 
 def class_folders(

@@ -13,6 +13,7 @@ import pathlib
 import numpy as np
 
 from attribution.explainer import Explainer
+from attribution.probes import Probes
 from experiments import figures, pipeline
 from experiments.studies.layers import stages
 from experiments.study import Finding, Results, Study
@@ -25,6 +26,9 @@ from transferability import pixel_agreement, resampling
 _IMAGES = 200
 _MAX_STAGES = 4
 _DRAWS = 2000  # Of the networks, for intervals.
+_PROBES = Probes()
+_AT_ONCE = 16  # Images whose directions are followed at once.
+DIRECTIONS = 'directions'  # Energy over random directions, beside the methods.
 _SHOWN = ('edge2d', 'rgb2sfnorm', 'edge3d', 'segmentsemantic', 'room_layout')
 _GIVEN = 'edge2d'  # Whose pixels are left out of the partial correlation.
 _TRAINED, _TWIN = 'trained', 'shuffled'
@@ -40,7 +44,7 @@ class Scored:
     network: Name.
     stage: Which of its layers, from 1; the last is the representation.
     weights: `trained` or `shuffled`.
-    method: Attribution method.
+    method: Attribution method, or DIRECTIONS.
     plain: Mean rank correlation over images, by task of the pixels, [tasks].
     partial: The same without what the edges of the picture explain.
   """
@@ -61,6 +65,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     scenes.scene_seed('test', index, study.settings.seed)
     for index in range(count)
   ]
+  names = [f'scene-{seed}' for seed in seeds]
   size = max(study.image_size) // 2 * 2
   pictures, pixels = scene_pixels.of_scenes(seeds, size)
   truth = np.stack(
@@ -74,7 +79,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
   for encoder in study.track(
     jobs, total=len(jobs), description='Comparing maps with pixels'
   ):
-    scored += _scored(study, encoder, pictures, truth)
+    scored += _scored(study, encoder, pictures, names, truth)
   results.draw(
     'pixels.png',
     figures.map_grid,
@@ -85,7 +90,8 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     title='Pixels that matter, read off the labels',
   )
   summary = _summary(scored, study)
-  _draw(results, study, scored)
+  for method, ending in ((study.method, ''), (DIRECTIONS, '_of_directions')):
+    _draw(results, study, scored, method, ending)
   header = ('network', 'group', 'stage', 'weights', 'method', 'kind', *_TASKS)
   groups = study.bank.groups
   results.table(
@@ -119,6 +125,9 @@ _NOTES = (
   "networks' tasks, and p the share of assignments of tasks to networks that "
   "do as well. Gain: the group's agreement less that of the twin, with an "
   'interval of 95 % over the networks by bootstrap.',
+  'Directions: instead of a map, the squared gradients of '
+  f'{_PROBES.count} random directions of the representation, which keep what a '
+  'mean over units cancels.',
   'Shuffled: the same architecture with the elements of each of its weights in '
   'another order. Stages as in the study of layers: the last activation of '
   'each resolution and width; the last is the representation.',
@@ -126,7 +135,11 @@ _NOTES = (
 
 
 def _scored(
-  study: Study, encoder: Encoder, pictures: np.ndarray, truth: np.ndarray
+  study: Study,
+  encoder: Encoder,
+  pictures: np.ndarray,
+  names: Sequence[str],
+  truth: np.ndarray,
 ) -> list[Scored]:
   """Returns the scores of a network and its twin, of every stage and method."""
   network, found = study.bank.network(encoder.name), stages(encoder)
@@ -143,17 +156,41 @@ def _scored(
         methods=pipeline.method_objects(
           study.settings.methods, study.settings.epsilon
         ),
+        probe_methods=(_PROBES.method,),
         batch_size=study.settings.batch_size,
         device=study.device,
       ) as explainer:
         maps = explainer.explain(pictures).maps
-      for method, values in maps.items():
-        ranks = pixel_agreement.unit_ranks(cells(values))
+        seen = {method: cells(values) for method, values in maps.items()}
+        seen[DIRECTIONS] = _energy(explainer, pictures, names)
+      for method, values in seen.items():
+        ranks = pixel_agreement.unit_ranks(values)
         plain = pixel_agreement.correlation(ranks, truth)
         partial = pixel_agreement.partial_correlation(ranks, truth, given)
         means = [_mean(agreement) for agreement in (plain, partial)]
         scored.append(Scored(encoder.name, stage, weights, method, *means))
   return scored
+
+
+def _energy(
+  explainer: Explainer, pictures: np.ndarray, names: Sequence[str]
+) -> np.ndarray:
+  """Returns how much each cell moves the representation, any way, [N, cells].
+
+  The mean over random directions of the squares of their gradients estimates
+  the diagonal of J^T J.
+  """
+  found = []
+  for start in range(0, len(pictures), _AT_ONCE):
+    part = slice(start, start + _AT_ONCE)
+    directions = _PROBES.directions(
+      explainer.network.digest,
+      names[part],
+      explainer.count_units(pictures[part]),
+    )
+    maps = explainer.probe(_PROBES.method.name, pictures[part], directions)
+    found.append(cells(np.square(maps).sum(axis=1)))
+  return np.concatenate(found)
 
 
 def cells(maps: np.ndarray) -> np.ndarray:
@@ -209,7 +246,7 @@ def _summary(scored: Sequence[Scored], study: Study) -> list[dict]:
   """Returns a row for each method, stage, kind and weights."""
   rows = []
   groups = study.bank.groups
-  for method in study.settings.methods:
+  for method in (*study.settings.methods, DIRECTIONS):
     for stage in sorted({s.stage for s in scored}):
       for kind in ('plain', 'partial'):
         for weights in (_TRAINED, _TWIN):
@@ -287,24 +324,30 @@ def _specific(scored: Sequence[Scored], kind: str) -> tuple[float, float]:
   return pixel_agreement.own_column_p_value(table, own)
 
 
-def _draw(results: Results, study: Study, scored: Sequence[Scored]) -> None:
+def _draw(
+  results: Results,
+  study: Study,
+  scored: Sequence[Scored],
+  method: str,
+  ending: str,
+) -> None:
   """Draws networks as bars, and all of them layer by layer."""
   last = max(s.stage for s in scored)
   groups = study.bank.groups
   bars: dict[str, list[float]] = {}
   for weights in (_TRAINED, _TWIN):
-    for s in _of(scored, method=study.method, weights=weights):
+    for s in _of(scored, method=method, weights=weights):
       if s.stage != _last_stage(scored, s.network):
         continue
       parts = _parts(s.plain, s.network, groups.get(s.network))
       for part in ('group', 'others'):
         bars.setdefault(f'{part}, {weights}', []).append(parts[part])
   results.draw(
-    'networks.png',
+    f'networks{ending}.png',
     figures.bars,
     study.labels,
     bars,
-    f'{figures.method_label(study.method)}: do maps lie on pixels of the task?',
+    f'{figures.method_label(method)}: do maps lie on pixels of the task?',
     'Rank correlation over pixels',
   )
   numbers = range(1, last + 1)
@@ -315,19 +358,17 @@ def _draw(results: Results, study: Study, scored: Sequence[Scored]) -> None:
         _nanmean(
           [
             _parts(s.plain, s.network, groups.get(s.network))[part]
-            for s in _of(
-              scored, method=study.method, weights=weights, stage=number
-            )
+            for s in _of(scored, method=method, weights=weights, stage=number)
           ]
         )
         for number in numbers
       ]
   results.draw(
-    'layers.png',
+    f'layers{ending}.png',
     figures.lines,
     list(numbers),
     lines,
-    f'{figures.method_label(study.method)} from every stage',
+    f'{figures.method_label(method)} from every stage',
     'Stage',
     'Rank correlation over pixels',
   )
@@ -340,23 +381,23 @@ def _last_stage(scored: Sequence[Scored], network: str) -> int:
 def _headline(study: Study, summary: Sequence[Mapping]) -> str:
   last = max(row['stage'] for row in summary)
 
-  def of(weights, kind='plain', stage=last):
-    (row,) = [
-      row
-      for row in summary
-      if (row['method'], row['stage'], row['kind'], row['weights'])
-      == (study.method, stage, kind, weights)
-    ]
+  def of(method, weights, stage=last):
+    wanted = method, stage, 'plain', weights
+    columns = 'method', 'stage', 'kind', 'weights'
+    (row,) = [r for r in summary if tuple(r[c] for c in columns) == wanted]
     return row
 
-  trained, twin = of(_TRAINED), of(_TWIN)
-  deeper = [of(_TRAINED, stage=n)['group'] for n in range(1, last + 1)]
-  return (
-    f'{figures.method_label(study.method)}: agreement with the pixels of the '
-    f'own group {trained["group"]:.3f}, of the others {trained["others"]:.3f}; '
-    f'with shuffled weights {twin["group"]:.3f} and {twin["others"]:.3f}. '
-    f'Own task {trained["own"]:.3f} (shuffled {twin["own"]:.3f}), '
-    f"{trained['specific']:+.3f} against other networks' tasks (p "
-    f'{trained["p"]:.4f}). From the first stage on: '
-    f'{", ".join(f"{value:.3f}" for value in deeper)}.'
-  )
+  texts = []
+  for method in (study.method, DIRECTIONS):
+    trained, twin = of(method, _TRAINED), of(method, _TWIN)
+    stages_of = [
+      f'{of(method, _TRAINED, n)["group"]:.3f}' for n in range(1, last + 1)
+    ]
+    texts.append(
+      f'{figures.method_label(method)}: agreement with the pixels of the own '
+      f'group {trained["group"]:.3f}, of the others {trained["others"]:.3f}, '
+      f'with shuffled weights {twin["group"]:.3f} and {twin["others"]:.3f}; '
+      f'own task {trained["specific"]:+.3f} against those of other networks (p '
+      f'{trained["p"]:.4f}); own group, stage by stage: {", ".join(stages_of)}'
+    )
+  return f'{". ".join(texts)}.'

@@ -1,12 +1,13 @@
 """Do complex textures help (section 4.2.3)? From none to dense ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import pathlib
 
 import numpy as np
 
-from experiments import evaluation, figures, pipeline
+from attribution.probes import Probes
+from experiments import evaluation, figures, pipeline, similarities
 from experiments.study import Finding, Results, Run, Study
 from probe_data import probe_sets, scenes
 from transferability import hubs, ranking, resampling
@@ -16,6 +17,7 @@ _IMAGES = 200
 _DRAWS = 400
 _FIRST = 5  # Places of a ranking in which a hub is counted.
 _AT = f'P@{_FIRST}'
+_OURS = similarities.DEFAULT[0]
 _ENDS = ('low', 'high')
 _DRAWN = {  # Column and words of each figure.
   'precision.png': (_AT, _AT),
@@ -47,10 +49,38 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     '',
     title='The same scenes with textures from none to dense',
   )
-  by_measure = {
-    method: [dict(zip(_HEADER, r, strict=True)) for r in rows if r[1] == method]
-    for method in study.settings.methods
-  }
+  by_measure: dict[str, list[dict]] = {}
+  for row in rows:
+    named = dict(zip(_HEADER, row, strict=True))
+    by_measure.setdefault(row[1], []).append(named)
+  _draw(results, by_measure)
+  results.table('textures.csv', _HEADER, rows)
+  shown, ours = by_measure[study.method], by_measure[_OURS]
+  return Finding(
+    f'{figures.method_label(study.method)}, textures of density '
+    f'{DENSITIES[0]:g} to {DENSITIES[-1]:g}: P@{_FIRST} '
+    f'{_listed(shown, _AT)}; spread of affinities {_listed(shown, "spread")}; '
+    f'skewness of hubs {_listed(shown, "hub_skewness")}. '
+    f'{figures.method_label(_OURS)}: P@{_FIRST} {_listed(ours, _AT)}.',
+    (
+      f'The same {len(runs[0].probe)} scenes of the test split each time, with '
+      'geometry, light, mean colours and cameras equal; the density is a '
+      'factor of the frequency of every pattern. 0: no pattern at all; above '
+      '1: solid surfaces have a pattern too. Density 1 is what the networks '
+      'of the mini bank were trained on, so a change away from it is a change '
+      'of the domain as well.',
+      'Spread: standard deviation of the affinities of different networks. '
+      f'Hubs: skewness, over sources, of the number of targets that have one '
+      f'among their first {_FIRST}; largest: the share of targets that the '
+      'most frequent one has. Intervals of 95 % over images by bootstrap, for '
+      'measures that are means over images.',
+    ),
+    results.files,
+  )
+
+
+def _draw(results: Results, by_measure: Mapping[str, list[dict]]) -> None:
+  """Draws each column of `_DRAWN` over the density."""
   for name, (column, what) in _DRAWN.items():
     results.draw(
       name,
@@ -68,27 +98,6 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
         if f'{column}_low' in _HEADER
       },
     )
-  results.table('textures.csv', _HEADER, rows)
-  shown = by_measure[study.method]
-  return Finding(
-    f'{figures.method_label(study.method)}, textures of density '
-    f'{DENSITIES[0]:g} to {DENSITIES[-1]:g}: P@{_FIRST} '
-    f'{_listed(shown, _AT)}; spread of affinities {_listed(shown, "spread")}; '
-    f'skewness of hubs {_listed(shown, "hub_skewness")}.',
-    (
-      f'The same {len(runs[0].probe)} scenes of the test split each time, with '
-      'geometry, light, mean colours and cameras equal; the density is a '
-      'factor of the frequency of every pattern. 0: no pattern at all; above '
-      '1: solid surfaces have a pattern too. Density 1 is what the networks '
-      'of the mini bank were trained on, so a change away from it is a change '
-      'of the domain as well.',
-      'Spread: standard deviation of the affinities of different networks. '
-      f'Hubs: skewness, over sources, of the number of targets that have one '
-      f'among their first {_FIRST}; largest: the share of targets that the '
-      'most frequent one has. Intervals of 95 % over images by bootstrap.',
-    ),
-    results.files,
-  )
 
 
 def _listed(rows: Sequence[Mapping], column: str) -> str:
@@ -107,41 +116,57 @@ def _run(study: Study, density: float) -> Run:
   )
   probe = dataclasses.replace(probe, name=f'textures {density:g}', ids=ids)
   folder = study.output / 'runs' / f'textures-{density:g}'
-  spaces = pipeline.project(
-    study.bank, probe, study.projection(), folder, study.track
-  )
+  projection = dataclasses.replace(study.projection(), probes=Probes())
+  spaces = pipeline.project(study.bank, probe, projection, folder, study.track)
   return Run(probe, spaces, study.bank.names, folder)
 
 
-def _rows(study: Study, run: Run, density: float) -> list[tuple]:
-  """Returns a row for each method."""
-  oracle, rows = study.require_oracle(), []
-  pairs = np.triu_indices(len(run.names), 1)
+def _measured(
+  study: Study, run: Run
+) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
+  """Yields each measure, its matrix, and those of the images if it has any."""
   for method in study.settings.methods:
-    cosines, matrix = run.image_cosines(method), run.affinity(method)
-    shares = resampling.weights(len(cosines), _DRAWS, study.settings.seed)
+    yield method, run.affinity(method), run.image_cosines(method)
+  chosen = similarities.DEFAULT
+  images = similarities.image_scores(chosen, run.names, run.spaces)
+  found = similarities.matrices(chosen, run.representations, run.spaces, images)
+  for name, matrix in found.items():
+    yield name, matrix, images.get(name)
+
+
+def _rows(study: Study, run: Run, density: float) -> list[tuple]:
+  """Returns a row for each measure."""
+  oracle, rows = study.require_oracle(), []
+  off_diagonal = ~np.eye(len(run.names), dtype=bool)
+  nothing = np.full(2, np.nan)
+  for measure, matrix, images in _measured(study, run):
     score = evaluation.score(
-      matrix, run.names, oracle, study.bank.groups, cosines
+      matrix, run.names, oracle, study.bank.groups, images
     )
-    drawn = resampling.affinities(cosines, shares)
-    spreads = drawn[:, pairs[0], pairs[1]].std(axis=1)
     ranked = ranking.rank_sources(matrix, run.names, oracle.targets)
     counts = hubs.occurrences(ranked, _FIRST)
-    precision = score.curve.precision
+    precision, known = score.curve.precision, score.columns()
     last = min(_FIRST, len(precision))
-    known = score.columns()
+    rho, spread = nothing, nothing
+    if images is not None:
+      shares = resampling.weights(len(images), _DRAWS, study.settings.seed)
+      drawn = resampling.affinities(images, shares)
+      spread = resampling.interval(drawn[:, off_diagonal].std(axis=1))
+      rho = resampling.interval(score.draws.spearman)
     values = (
       *(evaluation.at(precision, k) for k in (1, 3)),
       precision[last - 1],
-      *(known[f'precision_{end}'][last - 1] for end in ('low', 'high')),
+      *(
+        evaluation.at(known.get(f'precision_{end}', ()), last) for end in _ENDS
+      ),
       score.spearman,
-      *resampling.interval(score.draws.spearman),
+      *rho,
       known['p_value'][last - 1],
-      matrix[pairs].mean(),
-      matrix[pairs].std(),
-      *resampling.interval(spreads),
+      matrix[off_diagonal].mean(),
+      matrix[off_diagonal].std(),
+      *spread,
       hubs.skewness(counts),
       max(counts.values()) / len(oracle.targets),
     )
-    rows.append((density, method, *map(float, values)))
+    rows.append((density, measure, *map(float, values)))
   return rows

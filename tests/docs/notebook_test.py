@@ -1,23 +1,18 @@
 """Tests of the notebook: it is executed as it is, on a few images."""
 
-import contextlib
 import json
-import os
 import pathlib
 import re
-import signal
-import sys
 import tempfile
 from unittest import mock
 
 from absl.testing import absltest
-import nbclient
 import nbformat
 import pytest
 
 from tests import module_graph
+from tests.docs import notebook
 
-_PATH = module_graph.ROOT / 'notebooks' / 'reproduce.ipynb'
 # As papermill does it: a cell after the one that has the tag `parameters`.
 _PARAMETERS = 'NUM_IMAGES = 3'
 # Runs last, and prints the runs that the notebook's TensorBoard serves.
@@ -30,31 +25,16 @@ opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 for _ in range(300):
   with opener.open(f'http://localhost:{board.port}/data/runs') as answer:
     runs = json.load(answer)
-  if len(runs) >= 12:
+  if len(runs) >= 9:
     break
   time.sleep(0.1)
 print(json.dumps(runs))
 """
 
 
-def _read() -> nbformat.NotebookNode:
-  return nbformat.read(_PATH, as_version=4)
-
-
 def _source(name: str) -> str:
-  (cell,) = (cell for cell in _read().cells if cell.id == name)
+  (cell,) = (cell for cell in notebook.read().cells if cell.id == name)
   return cell.source
-
-
-@contextlib.contextmanager
-def _stopping_tensorboard(folder: pathlib.Path):
-  """Stops the TensorBoards that tell of themselves below a folder."""
-  try:
-    yield
-  finally:
-    for path in folder.glob('.tensorboard-info/pid-*.info'):
-      with contextlib.suppress(ProcessLookupError):
-        os.kill(json.loads(path.read_text())['pid'], signal.SIGTERM)
 
 
 @pytest.mark.slow
@@ -64,42 +44,18 @@ class ExecutedTest(absltest.TestCase):
     super().setUpClass()
     temporary = tempfile.TemporaryDirectory()
     cls.addClassCleanup(temporary.cleanup)
-    folder = pathlib.Path(temporary.name)
-    search = os.pathsep.join([str(module_graph.ROOT), *filter(None, sys.path)])
-    commands = os.pathsep.join(
-      [str(pathlib.Path(sys.executable).parent), os.environ['PATH']]
-    )
-    environment = {
-      'PYTHONPATH': search,
-      'PATH': commands,
-      'TMPDIR': str(folder),
-      'IPYTHONDIR': str(folder / 'ipython'),
-      # Not the one of notebooks, which TensorBoard's process, that is started
-      # without PYTHONPATH, finds only beside itself.
-      'MPLBACKEND': 'agg',
-    }
-    notebook = _read()
+    content = notebook.read()
     (index,) = (
       index
-      for index, cell in enumerate(notebook.cells)
+      for index, cell in enumerate(content.cells)
       if 'parameters' in cell.metadata.get('tags', ())
     )
-    notebook.cells.insert(index + 1, nbformat.v4.new_code_cell(_PARAMETERS))
-    notebook.cells.append(
+    content.cells.insert(index + 1, nbformat.v4.new_code_cell(_PARAMETERS))
+    content.cells.append(
       nbformat.v4.new_code_cell(_READ_TENSORBOARD, id='read-tensorboard')
     )
-    client = nbclient.NotebookClient(
-      notebook,
-      timeout=300,
-      kernel_name='python3',
-      resources={'metadata': {'path': str(folder)}},
-    )
-    with (
-      mock.patch.dict(os.environ, environment),
-      _stopping_tensorboard(folder),
-    ):
-      client.execute()  # An error in a cell is an error here.
-    cls.cells = {cell.id: cell for cell in notebook.cells}
+    notebook.execute(content, pathlib.Path(temporary.name))
+    cls.cells = {cell.id: cell for cell in content.cells}
 
   def _outputs(self, name: str, kind: str) -> list[str]:
     return [
@@ -136,40 +92,64 @@ class ExecutedTest(absltest.TestCase):
     self.assertIn('<iframe', frame[0])
     (printed,) = self.cells['read-tensorboard'].outputs
     runs = json.loads(printed['text'])
-    self.assertContainsSubset(
-      ['saliency', 'elrp', 'precision_recall/oracle', 'settings'], runs
-    )
+    self.assertContainsSubset(['saliency', 'elrp', 'oracle', 'summary'], runs)
 
   def test_nothing_is_installed_where_the_packages_are(self):
     self.assertEmpty(self.cells['install'].outputs)
 
 
 class FileTest(absltest.TestCase):
-  def test_it_is_valid_and_its_outputs_are_cleared(self):
-    notebook = _read()
-    nbformat.validate(notebook)
-    for cell in notebook.cells:
-      if cell.cell_type == 'code':
-        with self.subTest(cell.id):
-          self.assertEmpty(cell.outputs)
-          self.assertIsNone(cell.execution_count)
+  def test_it_reads_as_a_page_small_and_without_noise(self):
+    content = notebook.read()
+    nbformat.validate(content)
+    cells = {cell.id: cell for cell in content.cells}
+    for name in ('run', 'answer', 'maps', 'affinity', 'tree', 'table'):
+      self.assertNotEmpty(cells[name].outputs, name)
+    self.assertNotEmpty(cells['placement'].outputs)
+    for cell in content.cells:
+      for output in cell.get('outputs', ()):
+        self.assertNotEqual(output.get('name'), 'stderr', cell.id)
+        self.assertNotEqual(output.output_type, 'error', cell.id)
+    self.assertLess(notebook.PATH.stat().st_size, 2_000_000)
 
-  def test_badge_and_install_cell_name_one_repository(self):
-    address = r'github(?:\.com)?/([\w.-]+/[\w.-]+)'
-    (badge,) = re.findall(rf'google\.com/{address}', _source('title'))
-    (cloned,) = re.findall(
-      r"^REPOSITORY = 'https://github\.com/(.+)'$",
-      _source('install'),
-      re.MULTILINE,
-    )
-    self.assertEqual(badge, cloned)
-    self.assertIn('/blob/main/notebooks/reproduce.ipynb', _source('title'))
+  def test_it_tells_question_answer_why_and_how_far_to_trust_it(self):
+    text = '\n'.join(cell.source for cell in notebook.read().cells)
+    places = [
+      text.index(part)
+      for part in (
+        'The question',
+        '# The answer',
+        '# Why',
+        '# How far to trust',
+      )
+    ]
+    self.assertEqual(places, sorted(places))
+
+  def test_the_address_of_the_repository_stands_in_one_place(self):
+    text = '\n'.join(cell.source for cell in notebook.read().cells)
+    self.assertLen(re.findall(r'^REPOSITORY = ', text, re.M), 1)
+    self.assertNotIn('github.com', text)
 
   def test_without_packages_and_repository_it_says_what_to_do(self):
-    code = _source('install').split('  !git')[0]
-    with mock.patch('importlib.util.find_spec', return_value=None):
+    code = _source('install').split('  if not found:')[0]
+    folder = self.create_tempdir().full_path
+    with (
+      mock.patch('importlib.util.find_spec', return_value=None),
+      mock.patch.object(pathlib.Path, 'cwd', return_value=pathlib.Path(folder)),
+    ):
       with self.assertRaisesRegex(ValueError, 'Set REPOSITORY'):
         exec(code, {})
+
+  def test_in_a_checkout_it_finds_the_packages(self):
+    code = _source('install').split('  if not found:')[0]
+    inside = notebook.PATH.parent
+    names = {}
+    with (
+      mock.patch('importlib.util.find_spec', return_value=None),
+      mock.patch.object(pathlib.Path, 'cwd', return_value=inside),
+    ):
+      exec(code, names)
+    self.assertEqual(names['found'], [module_graph.ROOT])
 
 
 if __name__ == '__main__':

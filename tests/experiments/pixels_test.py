@@ -40,8 +40,8 @@ class PixelsTest(absltest.TestCase):
   def test_agreement_is_the_mean_of_the_images_correlations(self):
     self.study.conduct('pixels', registry.get('pixels').function)
     rows = _rows(self.study.output / 'pixels' / 'agreement.csv')
-    # Of two stages and kinds, each network beside its twin.
-    self.assertEqual(len(rows), 2 * 2 * 2 * len(bank_testing.NAMES))
+    # Of two methods, stages and kinds, each network beside its twin.
+    self.assertEqual(len(rows), 2 * 2 * 2 * 2 * len(bank_testing.NAMES))
     seeds = [scenes.scene_seed('test', i) for i in range(_COUNT)]
     images, truth = scene_pixels.of_scenes(seeds, bank_testing.SIZE)
     encoder = self.study.bank.encoders[0]
@@ -56,6 +56,7 @@ class PixelsTest(absltest.TestCase):
       (row['weights'], row['kind']): row
       for row in rows
       if (row['network'], row['stage']) == (encoder.name, '2')
+      and row['method'] == 'gradient_times_input'
     }
     for task in ('edge2d', 'rgb2sfnorm'):
       expected = np.mean(
@@ -73,7 +74,11 @@ class PixelsTest(absltest.TestCase):
 
   def test_scenes_as_drawn_give_the_run_of_the_probe_set(self):
     self.study.conduct('textures', registry.get('textures').function)
-    rows = _rows(self.study.output / 'textures' / 'textures.csv')
+    rows = [
+      row
+      for row in _rows(self.study.output / 'textures' / 'textures.csv')
+      if row['measure'] == 'gradient_times_input'
+    ]
     self.assertLen(rows, len(textures.DENSITIES))
     matrix = self.study.run('scenes').affinity('gradient_times_input')
     spread = matrix[np.triu_indices(len(matrix), 1)].std()

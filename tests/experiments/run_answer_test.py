@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments import evaluation as evaluations
 from experiments import run_answer
+from experiments.report_answer import Answer
 from transferability.oracle import Oracle
 
 _NAMES = ('a', 'b', 'c', 'd')
@@ -76,6 +77,13 @@ class AnswerTest(absltest.TestCase):
     self.assertIn('by chance', answer.paragraphs[1])
     self.assertEqual(answer.table[0][-1], 'among the best measured')
     self.assertEqual(answer.table[4][-1], 'not measured')
+
+  def test_it_can_be_read_as_markdown(self):
+    answer = Answer(('One.', 'Two.'), [('a', 'b|c'), (1, np.nan)], 'Note.')
+    self.assertEqual(
+      answer.to_markdown(),
+      'One.\n\nTwo.\n\n| a | b\\|c |\n| --- | --- |\n| 1 | – |\n\nNote.\n',
+    )
 
   def test_a_source_of_many_targets_is_pointed_out(self):
     affinity = np.full((9, 9), 0.1)

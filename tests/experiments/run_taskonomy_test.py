@@ -140,7 +140,7 @@ class RunTest(RunTaskonomyTestCase):
 
   def _check_files(self):
     expected = {'run.json', 'images.csv', 'precision_recall.csv', 'summary.csv'}
-    expected |= {'intervals.csv', 'report.html'}
+    expected |= {'intervals.csv', 'report.html', 'answer.md'}
     for method in _METHODS:
       expected |= {
         f'affinity/{method}.csv',

@@ -10,6 +10,7 @@ from absl.testing import absltest, parameterized
 import numpy as np
 
 from attribution.explainer import Explainer
+from attribution.probes import Probes
 from experiments import evaluation, pipeline, similarities
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
@@ -19,6 +20,7 @@ from transferability import similarity
 
 _METHODS = ('saliency', 'gradient_times_input')
 _NUM_IMAGES = 9
+_PROBES = Probes(count=4, num_images=5)
 
 
 class _Killed(Exception):
@@ -133,17 +135,18 @@ class KeptTest(SimilaritiesTestCase):
 class MatricesTest(SimilaritiesTestCase):
   def setUp(self):
     super().setUp()
-    self.spaces = self.project()
+    self.spaces = self.project(probes=_PROBES)
     self.kept = similarities.load(self.output, self.bank.names, self.spaces)
 
   def matrices(self, *chosen, **kwargs):
     return similarities.matrices(chosen, self.kept, self.spaces, **kwargs)
 
-  def test_every_similarity_is_a_symmetric_affinity(self):
+  def test_every_similarity_is_an_affinity(self):
     found = self.matrices(*similarities.names())
     self.assertSequenceEqual(list(found), similarities.names())
-    for matrix in found.values():
-      np.testing.assert_array_equal(matrix, matrix.T)
+    for name, matrix in found.items():
+      directed = name != 'depara' and similarity.info(name).directed
+      self.assertEqual(np.array_equal(matrix, matrix.T), not directed, name)
       np.testing.assert_allclose(np.diag(matrix), 1, atol=1e-12)
       self.assertLessEqual(np.abs(matrix).max(), 1 + 1e-12)
 
@@ -162,6 +165,29 @@ class MatricesTest(SimilaritiesTestCase):
     np.testing.assert_allclose(
       found['depara'], (nodes + 0.5 * found['depara_edge']) / 1.5
     )
+
+  def test_rows_are_targets_and_columns_sources(self):
+    found = self.matrices('decodability', 'attribution_span', 'spade')
+    target, source = self.kept['alpha'], self.kept['beta']
+    expected = similarity.score('decodability', target, source)
+    self.assertAlmostEqual(found['decodability'][0, 1], expected)
+    rows = {
+      name: np.stack(list(self.spaces['probes'].stacks([name])))[:, 0]
+      for name in ('alpha', 'beta')
+    }
+    span = similarity.score('attribution_span', rows['alpha'], rows['beta'])
+    self.assertAlmostEqual(found['attribution_span'][0, 1], span, places=5)
+    self.assertAlmostEqual(
+      found['spade'][0, 1], (expected + span) / 2, places=5
+    )
+
+  def test_measures_of_probes_need_probes(self):
+    maps = {name: self.spaces[name] for name in _METHODS}
+    for name in ('attribution_kernel', 'spade'):
+      with self.assertRaisesRegex(
+        ValueError, 'needs maps of random directions'
+      ):
+        similarities.matrices([name], self.kept, maps)
 
   def test_what_cannot_be_is_refused(self):
     for message, chosen, methods in (

@@ -1,5 +1,6 @@
 """Tests of the summaries, as TensorBoard itself serves them."""
 
+import io
 import json
 import os
 import pathlib
@@ -118,7 +119,7 @@ class ServedTest(absltest.TestCase):
     _write(root / 'tensorboard')
     cls.board = TensorBoard(root / 'tensorboard', root / 'log.txt')
     cls.addClassCleanup(cls.board.close)
-    cls.board.wait_for_runs(5)
+    cls.board.wait_for_runs(4)
 
   def _pictures(self, run: str, tag: str) -> list[np.ndarray]:
     samples = self.board.json('plugin/images/images', run=run, tag=tag)
@@ -131,30 +132,32 @@ class ServedTest(absltest.TestCase):
       pictures.append(decoded[..., ::-1])
     return pictures
 
-  def test_there_is_a_run_for_each_method_and_curve_and_the_settings(self):
+  def test_each_method_and_baseline_is_one_run(self):
     self.assertCountEqual(
-      self.board.json('runs'),
-      [
-        'elrp',
-        'saliency',
-        'precision_recall/elrp',
-        'precision_recall/random',
-        'settings',
-      ],
+      self.board.json('runs'), ['elrp', 'saliency', 'random', 'summary']
     )
 
-  def test_every_method_has_its_map_grids_and_its_affinity(self):
+  def test_every_method_has_maps_affinity_and_tree(self):
     tags = self.board.json('plugin/images/tags')
-    self.assertEqual(set(tags), set(_METHODS))
+    self.assertEqual(set(tags), {*_METHODS, 'summary'})
     for method in _METHODS:
-      self.assertEqual(set(tags[method]), {'attribution_maps', 'affinity'})
-    description = tags['elrp']['attribution_maps']['description']
-    self.assertRegex(description, r'the image, Depth, Edges\s+and')
+      self.assertEqual(
+        set(tags[method]), {'attribution_maps', 'affinity', 'tree'}
+      )
+    self.assertEqual(set(tags['summary']), {'P@K', 'R@K'})
 
-  def test_map_grids_are_the_images_beside_their_maps_in_order(self):
-    expected = figures.map_panels(_IMAGES, np.abs(_maps(1)))
-    pictures = self._pictures('saliency', 'attribution_maps')
-    np.testing.assert_array_equal(pictures, expected)
+  def test_there_is_a_page_of_maps_for_each_image_large_enough_to_see(self):
+    pages = self._pictures('saliency', 'attribution_maps')
+    self.assertLen(pages, len(_IMAGES))
+    file = io.BytesIO()
+    maps = np.abs(_maps(1))[:, 1:2]
+    options = {'groups': _GROUPS, 'columns': 5}
+    figures.map_grid(file, _IMAGES[1:2], maps, _LABELS, 'saliency', **options)
+    data = np.frombuffer(file.getvalue(), np.uint8)
+    expected = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+    np.testing.assert_array_equal(pages[1], expected)
+    for panels in (len(_LABELS) + 1,):
+      self.assertGreater(pages[1].shape[1] / panels, 250)
 
   def test_affinities_of_two_methods_are_two_pictures(self):
     (first,) = self._pictures('elrp', 'affinity')
@@ -165,16 +168,14 @@ class ServedTest(absltest.TestCase):
   def test_curves_are_scalars_with_k_as_step_and_not_repeated(self):
     for name, curve in _CURVES.items():
       for tag, values in (('P@K', curve.precision), ('R@K', curve.recall)):
-        points = self.board.json(
-          'plugin/scalars/scalars', run=f'precision_recall/{name}', tag=tag
-        )
+        points = self.board.json('plugin/scalars/scalars', run=name, tag=tag)
         self.assertEqual([step for _, step, _ in points], [1, 2, 3])
         np.testing.assert_allclose([v for *_, v in points], values, rtol=1e-6)
+    tags = self.board.json('plugin/scalars/tags')
+    self.assertIn('Set Smoothing to 0', tags['elrp']['P@K']['description'])
 
   def test_settings_are_a_table_of_the_last_run(self):
-    (text,) = self.board.json(
-      'plugin/text/text', run='settings', tag='settings'
-    )
+    (text,) = self.board.json('plugin/text/text', run='summary', tag='settings')
     cells = re.findall('<td>(.*?)</td>', text['text'])
     self.assertEqual(
       cells, ['probe', 'scenes', 'a|b', 'first second', 'epsilon', '0.0001']
@@ -182,6 +183,16 @@ class ServedTest(absltest.TestCase):
 
   def test_projector_has_the_models_with_labels_and_groups(self):
     self.assertCountEqual(self.board.json('plugin/projector/runs'), _METHODS)
+    sheet = self.board.get(
+      'plugin/projector/sprite_image', run='elrp', name='models'
+    )
+    sheet = cv2.imdecode(np.frombuffer(sheet, np.uint8), cv2.IMREAD_COLOR)
+    discs = sheet[16::32, 16::32, ::-1].reshape(-1, 3).tolist()
+    colors = figures.group_colors(_GROUPS)
+    self.assertEqual(
+      discs,
+      [[int(colors[g][i : i + 2], 16) for i in (1, 3, 5)] for g in _GROUPS],
+    )
     (embedding,) = self.board.json('plugin/projector/info', run='elrp')[
       'embeddings'
     ]
@@ -220,7 +231,7 @@ class WriteTest(absltest.TestCase):
   def test_a_repeat_leaves_the_same_files_and_nothing_beside_them(self):
     _write(self.folder)
     files = self._files()
-    self.assertLen(files, 2 * 4 + 2 + 1)
+    self.assertLen(files, 2 * 5 + 1 + 1)
     _write(self.folder)
     self.assertEqual(self._files(), files)
 
@@ -237,7 +248,7 @@ class WriteTest(absltest.TestCase):
     maps = {'elrp': _maps(0)}
     groups = [None] * len(_LABELS)
     _write(self.folder, curves={}, groups=groups, maps=maps)
-    self.assertCountEqual(os.listdir(self.folder), ['elrp', 'settings'])
+    self.assertCountEqual(os.listdir(self.folder), ['elrp', 'summary'])
     metadata = (self.folder / 'elrp' / 'metadata.tsv').read_text()
     self.assertStartsWith(metadata, 'label\tgroup\nDepth\t-\n')
 
@@ -247,7 +258,9 @@ class WriteTest(absltest.TestCase):
     bad = np.full_like(_maps(1), np.nan)
     with self.assertRaisesRegex(ValueError, 'not finite'):
       _write(self.folder, maps={'elrp': _maps(0), 'saliency': bad})
-    with mock.patch.object(os, 'replace', side_effect=OSError('disk full')):
+    with mock.patch.object(
+      pathlib.Path, 'write_text', side_effect=OSError('disk full')
+    ):
       with self.assertRaisesRegex(OSError, 'disk full'):
         _write(self.folder)
     self.assertEqual(self._files(), files)

@@ -113,9 +113,9 @@ def _checked(measure: Similarity, x: Any, what: str) -> Any:
   return check(x[0], what), check_probes(x[1], what)
 
 
-def _images(x: Any) -> tuple[int, ...]:
-  """Returns how many images the parts of a checked network have."""
-  return tuple(map(len, x)) if isinstance(x, tuple) else (len(x),)
+def _images(x: Any) -> int | tuple[int, ...]:
+  """Returns how many images a checked network, or each part of it, has."""
+  return tuple(map(len, x)) if isinstance(x, tuple) else len(x)
 
 
 def check(x: ArrayLike, what: str = 'x') -> np.ndarray:

@@ -9,6 +9,7 @@ from scipy import stats
 from transferability import similarity
 from transferability.similarity import bases, depara, kernels
 
+_NAMES = similarity.names('representations')
 _DATA = pathlib.Path(__file__).parents[2] / 'data'
 _CASES = ('p03', 'p06')
 _DDS_KERNELS = {
@@ -107,13 +108,13 @@ class ReferenceTest(parameterized.TestCase):
 
 
 class EveryMeasureTest(parameterized.TestCase):
-  @parameterized.parameters(*similarity.names())
+  @parameterized.parameters(*_NAMES)
   def test_a_network_is_most_similar_to_itself(self, name):
     x, y = _pair()
     self.assertAlmostEqual(similarity.score(name, x, x), 1)
     self.assertLess(similarity.score(name, x, y), 1)
 
-  @parameterized.parameters(*similarity.names())
+  @parameterized.parameters(*sorted({*_NAMES} - {'decodability'}))
   def test_order_of_the_images_does_not_matter(self, name):
     x, y = _pair()
     order = np.random.default_rng(3).permutation(len(x))
@@ -121,7 +122,7 @@ class EveryMeasureTest(parameterized.TestCase):
       similarity.score(name, x[order], y[order]), similarity.score(name, x, y)
     )
 
-  @parameterized.product(name=similarity.names(), seed=(0, 1, 2))
+  @parameterized.product(name=_NAMES, seed=(0, 1, 2))
   def test_invariances_hold_that_are_claimed(self, name, seed):
     claimed = similarity.info(name).invariances
     x, y = _pair(seed=seed)
@@ -132,14 +133,14 @@ class EveryMeasureTest(parameterized.TestCase):
     if 'scale' in claimed:
       self.assertAlmostEqual(similarity.score(name, 1e-3 * x, 7 * y), before)
 
-  @parameterized.parameters(*similarity.names())
+  @parameterized.parameters(*_NAMES)
   def test_shifted_features_are_the_same_features(self, name):
     x, y = _pair()
     self.assertAlmostEqual(
       similarity.score(name, x + 3, y - 5), similarity.score(name, x, y)
     )
 
-  @parameterized.parameters(*similarity.names())
+  @parameterized.parameters(*_NAMES)
   def test_matrix_holds_the_scores_of_all_pairs(self, name):
     x, y = _pair()
     networks = {'a': x, 'b': y, 'c': x[:, :3] ** 2}
@@ -151,7 +152,7 @@ class EveryMeasureTest(parameterized.TestCase):
           matrix[i, j], similarity.score(name, first, second)
         )
 
-  @parameterized.parameters(*similarity.names())
+  @parameterized.parameters(*_NAMES)
   def test_fewer_directions_than_features_are_no_obstacle(self, name):
     x, y = _pair()
     wide = np.concatenate([x, x, np.zeros((40, 3))], axis=1)
@@ -160,13 +161,13 @@ class EveryMeasureTest(parameterized.TestCase):
     if name in ('svcca', 'pwcca', 'cka', 'cka_debiased', 'depara_edge'):
       self.assertAlmostEqual(actual, similarity.score(name, x, y))
 
-  @parameterized.parameters(*similarity.names())
+  @parameterized.parameters(*_NAMES)
   def test_layers_of_places_and_channels_are_taken(self, name):
     x = np.random.default_rng(0).normal(size=(30, 4, 4, 3))
     self.assertAlmostEqual(similarity.score(name, x, 2 * x), 1)
 
   @parameterized.product(
-    name=similarity.names(),
+    name=_NAMES,
     wrong=(
       (np.full((9, 3), np.nan), r'\[0, 0\] is nan'),
       (np.ones((9, 3)), 'the same for all images'),
@@ -181,7 +182,7 @@ class EveryMeasureTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, message):
       similarity.score(name, x, y)
 
-  @parameterized.parameters(*similarity.names())
+  @parameterized.parameters(*_NAMES)
   def test_other_numbers_of_images_are_refused(self, name):
     x, y = _pair()
     with self.assertRaisesRegex(ValueError, '40 images and y has 39'):
@@ -206,7 +207,7 @@ class EveryMeasureTest(parameterized.TestCase):
         similarity.score(name, x, y, **options)
 
   def test_every_measure_says_where_it_is_from_and_what_it_costs(self):
-    for name in similarity.names():
+    for name in _NAMES:
       self.assertRegex(similarity.info(name).reference, 'arXiv')
       self.assertIn('O(n', similarity.info(name).cost)
 

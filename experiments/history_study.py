@@ -1,0 +1,103 @@
+"""Leaves each target of a history out, and predicts it from the others."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from transferability import agreement, history
+from transferability.history import History
+
+HISTORY = 'history'
+
+
+def predictions(
+  known: History,
+  target: str,
+  networks: Sequence[str],
+  measures: Mapping[str, np.ndarray],
+  similarities: Mapping[str, Mapping[str, float]],
+) -> dict[str, np.ndarray]:
+  """Returns predictions for one target, by name, float64 [networks] each.
+
+  `history`: standing for the other targets; `history:NAME`: weighed by a
+  similarity of targets; a measure alone; `history+MEASURE`: in equal parts with
+  the plain history; `history:NAME+MEASURE` with the weighed one of that name.
+
+  Args:
+    known: Earlier transfers; the target's own are left out.
+    target: Its name.
+    networks: Whose predictions are wanted.
+    measures: Scores of the networks for the target, [networks].
+    similarities: Of other targets to this one, by name.
+  """
+  plain = history.predict(known, target, networks)
+  found = {HISTORY: plain}
+  weighed = {
+    name: history.predict(known, target, networks, values)
+    for name, values in similarities.items()
+  }
+  found |= {f'{HISTORY}:{name}': v for name, v in weighed.items()}
+  for name, scores in measures.items():
+    found[name] = np.asarray(scores, np.float64)
+    found[f'{HISTORY}+{name}'] = history.combine(plain, scores)
+    if name in weighed:
+      both = history.combine(weighed[name], scores)
+      found[f'{HISTORY}:{name}+{name}'] = both
+  return found
+
+
+def leave_one_out(
+  known: History,
+  measures: Mapping[str, np.ndarray],
+  between: Mapping[str, np.ndarray],
+  num_draws: int,
+) -> dict[str, dict[str, agreement.Agreement | None]]:
+  """Returns the agreement of all predictions with each target's transfers.
+
+  A target's networks that were not measured have no part in it.
+
+  Args:
+    known: Two targets or more.
+    measures: Scores, [targets, networks] each; NaN is not looked at where
+      nothing was measured.
+    between: Similarities of targets, [targets, targets] each.
+    num_draws: Of the bootstrap.
+
+  Raises:
+    ValueError: If there is one target only, or no target has three networks.
+  """
+  if len(known.targets) < 2:
+    raise ValueError(
+      'A history of one target says nothing of others; two are needed.'
+    )
+  result = {}
+  for i, target in enumerate(known.targets):
+    columns = np.flatnonzero(np.isfinite(known.scores[i]))
+    if len(columns) < 3:
+      continue
+    networks = [known.networks[j] for j in columns]
+    similarities = {
+      name: {
+        other: float(matrix[i, k])
+        for k, other in enumerate(known.targets)
+        if k != i
+      }
+      for name, matrix in between.items()
+    }
+    found = predictions(
+      known,
+      target,
+      networks,
+      {name: matrix[i, columns] for name, matrix in measures.items()},
+      similarities,
+    )
+    truth = known.scores[i, columns]
+    result[target] = {
+      name: agreement.compare(values, truth, num_draws)
+      if np.isfinite(values).all()
+      else None
+      for name, values in found.items()
+    }
+  if not result:
+    raise ValueError('No target has the three networks of which an order is.')
+  return result

@@ -1,0 +1,165 @@
+"""What earlier transfers say of networks for a target that is new.
+
+  python -m experiments.run_history
+  python -m experiments.run_history --history=history.csv
+
+Leaves each target of a history out, predicts its transfers from the others (by
+standing, by the similarity of targets, together with a measure), and says how
+far the order of the predictions is that of the transfers. By default the
+history is a bank's measured transfers; --history is a CSV file with the columns
+target, network, score. Measures and similarities need a bank whose networks are
+those of the history, and targets that are named as networks.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+import toolkit_basics.cli as cli
+from experiments import (
+  evaluation,
+  history_study,
+  pipeline,
+  shared_flags,
+  transfer_affinities,
+)
+from experiments.selection import features, report, source_samples
+from experiments.selection.features import Candidate
+from taskonomy_models import bank as banks
+from taskonomy_models.bank import Bank
+from toolkit_basics import files, progress
+from transferability import source_data
+from transferability.history import History
+
+_DOMAIN_SIMILARITY = 'domain_similarity'
+_NUM_SCENES = 400  # Of the training scenes, for domain similarity.
+
+FLAGS = cli.Flags()
+_BANK = shared_flags.bank(FLAGS)
+_HISTORY = FLAGS.path(
+  'history', "Earlier transfers (.csv); by default the bank's own."
+)
+_MEASURES = FLAGS.list(
+  'measures',
+  'Similarities or attribution methods that stand beside the history, as '
+  'measures of networks and as similarities of targets; domain_similarity is '
+  "of targets only, and needs the mini bank's scenes. With --history, by "
+  'default none.',
+)
+_PROBE = shared_flags.Probe(FLAGS, 'scenes', 200)
+_NUM_DRAWS = FLAGS.integer(
+  'num_draws',
+  'How often the bootstrap draws networks anew.',
+  1000,
+  lower_bound=10,
+)
+_BATCH_SIZE = shared_flags.batch_size(FLAGS)
+_DEVICE = shared_flags.device(FLAGS)
+_DATA_DIR = shared_flags.data_dir(FLAGS)
+_WORKERS = shared_flags.workers(FLAGS)
+_RECORD = shared_flags.Record(FLAGS, 'results/history')
+_DEFAULT = ('elrp', 'cka', 'attribution_span', 'decodability')
+
+
+def _between_domains(bank: Bank, known: History, output, options) -> np.ndarray:
+  """Returns DS of targets: training scenes with the labels of each.
+
+  By the bank's first network; float64 [targets, targets].
+  """
+  size = pipeline.probe_size(bank)
+  scenes = source_samples.load(
+    *(bank, _DATA_DIR.value, _NUM_SCENES, size, _WORKERS.value, progress.track)
+  )
+  first = Candidate(bank.names[0], bank.encoders[0])
+  found = features.extract(
+    first, scenes.images, 4, output / 'source_features', **options
+  )
+  sides = [(found.flat, scenes.labels[target]) for target in known.targets]
+  return np.array(
+    [
+      [source_data.score(_DOMAIN_SIMILARITY, a, b) for a in sides]
+      for b in sides
+    ]
+  )
+
+
+def _of_networks(bank: Bank, known: History, names, output, options):
+  """Returns measures [targets, networks] of known targets and networks."""
+  probe = _PROBE.load(pipeline.probe_size(bank))
+  looked = transfer_affinities.of_networks(
+    *(names, bank, probe, known.targets, known.networks),
+    *(output, progress.track),
+    **options,
+  )
+  return looked.affinities
+
+
+def _check(bank: Bank, known: History, names: Sequence[str]) -> None:
+  of_networks = [name for name in names if name != _DOMAIN_SIMILARITY]
+  if of_networks:
+    transfer_affinities.check(of_networks, True)
+  asked = {*known.targets, *known.networks} if names else set()
+  if missing := sorted(asked - set(bank.names)):
+    raise ValueError(
+      f'The bank {bank.name!r} has no network {missing[0]!r}, which the '
+      'history names; pass its `bank`, or no `measures`.'
+    )
+  if _DOMAIN_SIMILARITY in names and not source_samples.has_samples(bank):
+    raise ValueError(
+      f'It is not known what the networks of {bank.name!r} were trained on, '
+      f'which {_DOMAIN_SIMILARITY} compares.'
+    )
+
+
+def _known(bank: Bank) -> tuple[History, tuple[str, ...]]:
+  """Returns the history, and which measures stand beside it."""
+  if _HISTORY.value is not None:
+    return History.load(_HISTORY.value), tuple(_MEASURES.value or ())
+  oracle = evaluation.load_oracle(bank, known_only=True)
+  if oracle is None:
+    raise ValueError(
+      f'The bank {bank.name!r} has no measured transfers; pass a `history`.'
+    )
+  default = _DEFAULT
+  if source_samples.has_samples(bank):
+    default = (*default, _DOMAIN_SIMILARITY)
+  return History.of_oracle(oracle), tuple(_MEASURES.value or default)
+
+
+def main() -> None:
+  bank = banks.load(_BANK.value)
+  known, names = _known(bank)
+  _check(bank, known, names)
+  record = _RECORD.open(bank.digests(), ('workers', 'data_dir'))
+  output = record.output
+  if record.is_finished:
+    print(f'{output} is finished; nothing was computed again.')
+    print(evaluation.table_text(output / 'summary.csv'))
+    return
+  record.start()
+  options = {'batch_size': _BATCH_SIZE.value, 'device': _DEVICE.value}
+  measures, between = {}, {}
+  if of_networks := [name for name in names if name != _DOMAIN_SIMILARITY]:
+    with record.stage('networks'):
+      measures = _of_networks(bank, known, of_networks, output, options)
+    columns = [known.networks.index(target) for target in known.targets]
+    between = {name: values[:, columns] for name, values in measures.items()}
+  if _DOMAIN_SIMILARITY in names:
+    with record.stage('domains'):
+      between[_DOMAIN_SIMILARITY] = _between_domains(
+        bank, known, output, options
+      )
+  compared = history_study.leave_one_out(
+    known, measures, between, _NUM_DRAWS.value
+  )
+  families = dict.fromkeys(measures, 'no labels')
+  summary = report.summarise(compared, families)
+  known.save(output / 'history.csv')
+  files.write_csv(output / 'summary.csv', summary)
+  record.finish()
+  print(evaluation.format_table(summary))
+  print(f'Results: {output}')
+
+
+if __name__ == '__main__':
+  cli.run(main, FLAGS)
