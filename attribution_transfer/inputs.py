@@ -7,7 +7,6 @@ import re
 import numpy as np
 
 from experiments import pipeline
-import frozen_graphs
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
@@ -49,8 +48,9 @@ def network(
     OSError: If a file cannot be read.
   """
   name = name or _name_of(source)
-  loaded = frozen_graphs.load(
-    source, representation=representation, name=name, **options
+  t = conversion.parsed(preprocessing)
+  loaded = conversion.load(
+    source, t, representation=representation, name=name, **options
   )
   return conversion.encoder_of(
     loaded, preprocessing, name=name, label=label, group=group
