@@ -55,6 +55,9 @@ _WORKERS = shared_flags.workers(FLAGS)
 def main() -> None:
   if _WRITE.value and len(_BANKS.value) != 1:
     raise ValueError('--write needs exactly one --bank.')
+  opened = [banks.load(name) for name in _BANKS.value]
+  for bank in opened:
+    measured_lib.losses_of(bank)  # Before long work begins.
   data = measured_lib.scenes(
     _DATA_DIR.value,
     _NUM_IMAGES.value,
@@ -63,9 +66,8 @@ def main() -> None:
     progress.track,
   )
   found, rows, kept = {}, {}, []
-  for name in _BANKS.value:
-    bank = banks.load(name)
-    how = Looking()
+  for bank in opened:
+    how = Looking(tries_ranges=False)
     seen = measured_lib.see(bank, data, how, _UNTRAINED.value, progress.track)
     for situation in situations.SITUATIONS.values():
       if situation.measures:
@@ -148,15 +150,11 @@ def _cases(
   """Returns the cases of a bank, and what became of untrained networks."""
   if situation.name == 'history':
     return measured_lib.history_cases(seen.losses), []
+  found = measured_lib.evidence_of(
+    seen, situation, _NUM_DRAWS.value, progress.track
+  )
   cases, trials = [], []
-  for number, target in enumerate(
-    progress.track(seen.losses, description=situation.name)
-  ):
-    evidence = measured_lib.evidence_of(
-      seen, situation, target, _NUM_DRAWS.value
-    )
-    if evidence is None:
-      continue
+  for number, (target, evidence) in enumerate(found.items()):
     cases.append(measured_lib.case_of(evidence, seen, target))
     sources = tuple(seen.losses[target])
     if len(seen.untrained) >= 3 and len(sources) >= 7:

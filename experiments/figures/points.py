@@ -1,6 +1,7 @@
 """Points: two values of many things against each other."""
 
 from collections.abc import Mapping, Sequence
+import textwrap
 
 from matplotlib.axes import Axes
 import numpy as np
@@ -10,7 +11,8 @@ from experiments.figures import style
 from toolkit_basics import files
 
 _COLUMNS = 5
-_NAME_SIZE = 4.5  # Of names of points.
+_NUMBER_SIZE = 6  # Of numbers of points.
+_KEY_WIDTH, _LINE = 180, 0.2  # Characters of a line of the key; inches.
 _WIDTH, _HEIGHT = 2.6, 2.4  # Inches of a panel, with what is written around it.
 
 
@@ -79,7 +81,8 @@ def scatter_panels(
     notes: Written below each name.
     title: Of the figure.
     y_label: What y is.
-    names: Of the points, written beside them; none if empty.
+    names: Of the points, which then bear numbers, 1 the highest by y; a key
+      below says whose they are.
   """
   if not columns:
     raise ValueError('There is nothing to draw.')
@@ -87,31 +90,48 @@ def scatter_panels(
     style.check_length(f'values of {name}', values, len(y))
   rows = -(-len(columns) // _COLUMNS)
   width = 0.9 + _COLUMNS * _WIDTH
-  figure = style.new_figure(width, 0.8 + rows * _HEIGHT)
+  numbers, key = _numbered(names, y)
+  below = _LINE * len(key)
+  figure = style.new_figure(width, 0.8 + below + rows * _HEIGHT)
   for number, (name, x) in enumerate(columns.items()):
     row, column = divmod(number, _COLUMNS)
     left = 0.85 + column * _WIDTH
-    bottom = 0.35 + (rows - 1 - row) * _HEIGHT
+    bottom = 0.35 + below + (rows - 1 - row) * _HEIGHT
     axes = style.add_axes(figure, left, bottom, _WIDTH - 0.55, _HEIGHT - 0.85)
     _draw(axes, x, y, markersize=4)
-    _write_names(axes, x, y, names)
+    if numbers:
+      _write_numbers(axes, x, y, numbers)
     heading = f'{name}\n{notes.get(name, "")}'
     axes.set_title(heading, fontsize=9, color=style.INK, parse_math=False)
     label = '' if column else y_label
     style.frame(axes, y_label=label, grid=None, size=9, tick_size=7)
     axes.locator_params(nbins=4)
+  for number, line in enumerate(key):
+    top = 0.7 + rows * _HEIGHT + _LINE * number
+    style.write(figure, line, 0.85, top, 9)
   style.title(figure, title, 0.85)
   style.save(figure, path)
 
 
-def _write_names(
-  axes: Axes, x: Sequence[float], y: Sequence[float], names: Sequence[str]
+def _write_numbers(
+  axes: Axes, x: Sequence[float], y: Sequence[float], numbers: Sequence[int]
 ) -> None:
-  """Writes names towards the middle of a panel, where there is room."""
+  """Writes a number beside each point, towards the middle of the panel."""
   middle = (np.nanmin(x) + np.nanmax(x)) / 2
-  if len(names):
-    style.check_length('names', names, len(y))
-  for name, right, up in zip(names, x, y, strict=False):
-    is_left = right <= middle
-    offset, side = ((3, -1), 'left') if is_left else ((-3, -1), 'right')
-    style.note(axes, name, (right, up), offset, _NAME_SIZE, ha=side)
+  for number, right, up in zip(numbers, x, y, strict=True):
+    offset, side = ((3, -2), 'left') if right <= middle else ((-3, -2), 'right')
+    style.note(axes, str(number), (right, up), offset, _NUMBER_SIZE, ha=side)
+
+
+def _numbered(
+  names: Sequence[str], y: Sequence[float]
+) -> tuple[list[int], list[str]]:
+  """Returns the rank of each point, 1 the highest, and lines of their names."""
+  if not len(names):
+    return [], []
+  style.check_length('names', names, len(y))
+  order = np.argsort(-np.asarray(y, np.float64), kind='stable')
+  numbers = np.empty(len(order), np.int64)
+  numbers[order] = np.arange(1, len(order) + 1)
+  shown = [f'{rank} {names[i]}' for rank, i in enumerate(order, start=1)]
+  return numbers.tolist(), textwrap.wrap(', '.join(shown), _KEY_WIDTH)

@@ -1,6 +1,7 @@
 """What was looked at becomes evidence: scores, draws, floors, and warnings."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
 import math
 
 import numpy as np
@@ -17,6 +18,27 @@ _SATURATED = 0.5  # Share of values at the upper end of their range.
 _CLEARLY = 1.1  # How much further above its floor another range must be.
 _DEVIATIONS = 3.0
 _HALVES_OF_RANGES = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Testimony:
+  """What was found of one candidate.
+
+  Attributes:
+    scores: By measure; without those that it has none of.
+    draws: Of the first measure over draws of the images.
+    own: Of the first measure, on the images that twins saw; NaN without one.
+    twins: Of the first measure, of its twins.
+    notes: What else is to be said, in sentences.
+    fault: Why it has no score; empty if it has one.
+  """
+
+  scores: Mapping[str, float]
+  draws: Sequence[float]
+  own: float
+  twins: Sequence[float]
+  notes: Sequence[str] = ()
+  fault: str = ''
 
 
 def gather(
@@ -40,50 +62,86 @@ def gather(
     seed: Of the draws.
     track: Shows progress.
   """
-  names, faults = tuple(looks), dict(faults)
-  number = len(next(iter(looks.values())).features) if looks else 0
-  drawn = np.zeros((0, 0), np.int64)
-  if number >= FEWEST_DRAWN:
-    drawn = chances.halves(number, num_draws, seed, scorer.strata)
-  scores = {measure: _nothing(names) for measure in situation.measures}
-  draws = np.full((len(drawn), len(names)), np.nan)
-  own = _nothing(names)
-  twins = np.full((len(names), _most_twins(looks)), np.nan)
-  notes: dict[str, list[str]] = {}
-  for i, name in enumerate(track(names, description='Scoring candidates')):
-    one = _Candidate(situation.measures[0], scorer, looks[name])
-    try:
-      for measure in situation.measures:
-        scores[measure][i] = one.score(measure)
-      draws[:, i] = [one.score(rows=rows) for rows in drawn]
-    except ValueError as error:
-      faults[name] = f'{name}: {" ".join(str(error).split())}'
-      scores[situation.measures[0]][i] = math.nan
-      continue
-    own[i] = one.score(rows=one.few)
-    for j, features in enumerate(looks[name].twins):
-      twins[i, j] = one.of_others(features)
-    notes[name] = one.notes(name, twins[i])
+  drawn = draw(looks, scorer, num_draws, seed)
+  found = {
+    name: ask(name, looks[name], situation, scorer, drawn)
+    for name in track(looks, description='Scoring candidates')
+  }
   for name, other in duplicates(looks).items():
-    notes.setdefault(name, []).append(f'{name} is the same network as {other}')
-  found = {'names': names, 'scores': scores, 'own': own, 'twins': twins}
-  return CandidateEvidence(
-    situation=situation,
-    draws=draws if len(drawn) else None,
-    notes=notes,
-    faults=faults,
-    trained={},
-    num_images=number,
-    **found,
+    note = f'{name} is the same network as {other}'
+    notes = (*found[name].notes, note)
+    found[name] = dataclasses.replace(found[name], notes=notes)
+  return assemble(situation, found, faults, _number(looks))
+
+
+def _number(looks: Mapping[str, LookedAt]) -> int:
+  return len(next(iter(looks.values())).features) if looks else 0
+
+
+def draw(
+  looks: Mapping[str, LookedAt], scorer: Scorer, num_draws: int, seed: int
+) -> np.ndarray:
+  """Returns draws of the images, int64 [draws, m]; none of too few."""
+  if _number(looks) < FEWEST_DRAWN:
+    return np.zeros((0, 0), np.int64)
+  return chances.halves(_number(looks), num_draws, seed, scorer.strata)
+
+
+def ask(
+  name: str,
+  look: LookedAt,
+  situation: Situation,
+  scorer: Scorer,
+  drawn: np.ndarray,
+) -> Testimony:
+  """Returns what is found of one candidate."""
+  one = _Candidate(situation.measures[0], scorer, look)
+  try:
+    scores = {measure: one.score(measure) for measure in situation.measures}
+    draws = [one.score(rows=rows) for rows in drawn]
+    own = one.score(rows=one.few)
+  except ValueError as error:
+    reason = ' '.join(str(error).split())
+    return Testimony({}, [], math.nan, [], (), f'{name}: {reason}')
+  twins = [one.of_others(features) for features in look.twins]
+  return Testimony(scores, draws, own, twins, one.notes(name, twins))
+
+
+def assemble(
+  situation: Situation,
+  found: Mapping[str, Testimony],
+  faults: Mapping[str, str],
+  num_images: int,
+) -> CandidateEvidence:
+  """Returns what was found of candidates as the evidence about all."""
+  lost = {name: one.fault for name, one in found.items() if one.fault}
+  num_draws, num_twins = (
+    max((len(getattr(one, part)) for one in found.values()), default=0)
+    for part in ('draws', 'twins')
   )
 
+  def row(values: Sequence[float], size: int) -> Sequence[float]:
+    return values if len(values) else [math.nan] * size
 
-def _nothing(names: tuple[str, ...]) -> np.ndarray:
-  return np.full(len(names), np.nan)
-
-
-def _most_twins(looks: Mapping[str, LookedAt]) -> int:
-  return max((len(look.twins) for look in looks.values()), default=0)
+  draws = np.array([row(one.draws, num_draws) for one in found.values()]).T
+  twins = np.array([row(one.twins, num_twins) for one in found.values()])
+  return CandidateEvidence(
+    situation=situation,
+    names=tuple(found),
+    scores={
+      measure: np.array(
+        [one.scores.get(measure, math.nan) for one in found.values()]
+      )
+      for measure in situation.measures
+    },
+    draws=draws if num_draws else None,
+    own=np.array([one.own for one in found.values()]),
+    twins=twins.reshape(len(found), num_twins),
+    notes={name: one.notes for name, one in found.items() if one.notes},
+    faults={**faults, **lost},
+    trained={},
+    num_images=num_images,
+  )
 
 
 class _Candidate:
@@ -114,7 +172,7 @@ class _Candidate:
     except ValueError:  # A twin whose features are dead.
       return math.nan
 
-  def notes(self, name: str, twins: np.ndarray) -> list[str]:
+  def notes(self, name: str, twins: Sequence[float]) -> list[str]:
     """Returns what is to be said of it, in sentences."""
     found = described(name, self._look)
     found += [
@@ -124,10 +182,10 @@ class _Candidate:
     ]
     return found
 
-  def better_ranges(self, twins: np.ndarray) -> list[str]:
+  def better_ranges(self, twins: Sequence[float]) -> list[str]:
     """Returns which ranges of values suit it clearly better than its own."""
-    found = []
-    known = twins[np.isfinite(twins)]
+    found: list[str] = []
+    known = np.array(twins)[np.isfinite(twins)]
     if len(known) < 2:
       return found
     own = self.score(rows=self.few)

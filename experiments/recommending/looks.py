@@ -29,6 +29,7 @@ class Looking:
   Attributes:
     num_twins: Randomised twins of each candidate.
     num_few: Images that twins, and other ranges of values, are tried on.
+    tries_ranges: Whether other ranges are tried.
     batch_size: Images computed at once.
     device: For example '/GPU:0'; None is TensorFlow's choice.
     seed: Of the twins.
@@ -36,6 +37,7 @@ class Looking:
 
   num_twins: int = 5
   num_few: int = 100
+  tries_ranges: bool = True
   batch_size: int = 50
   device: str | None = None
   seed: int = 0
@@ -88,9 +90,8 @@ def look(
         f'{encoder.name}: its representation is not finite on some images.'
       )
     few = images[: how.num_few]
-    ranges = {
-      name: forward(other, few) for name, other in other_ranges(t).items()
-    }
+    others = other_ranges(t) if how.tries_ranges else {}
+    ranges = {name: forward(other, few) for name, other in others.items()}
   twins = []
   for number in range(how.num_twins):
     twin = permuting.permuted(network.subgraph, how.seed + number)

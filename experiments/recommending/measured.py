@@ -100,31 +100,54 @@ def _network(subgraph) -> Network:
 def evidence_of(
   measured: MeasuredBank,
   situation: situations.Situation,
-  target: str,
   num_draws: int,
-) -> CandidateEvidence | None:
-  """Returns the evidence about sources for a target; None if there is none."""
-  sources = list(measured.losses[target])
-  seen = {name: measured.looks[name] for name in sources} | measured.untrained
-  if situation.name == 'labels':
-    if target not in measured.data:
-      return None
-    labels = labels_lib.of(measured.data[target])
-    scorer: scores.Scorer = scores.ByLabels(labels)
-  elif target in measured.looks:
-    scorer = scores.BySimilarity(measured.looks[target].features)
-  else:
-    return None
+  track: Callable[..., Iterable],
+) -> dict[str, CandidateEvidence]:
+  """Returns the evidence about sources by target, where there is any.
+
+  Sources are the outer loop: what concerns one is computed once for all
+  targets.
+  """
   first = dataclasses.replace(situation, measures=situation.measures[:1])
-  return evidence.gather(
-    first,
-    seen,
-    scorer,
-    {},
-    num_draws=num_draws,
-    seed=0,
-    track=lambda items, **unused: items,
-  )
+  every = {**measured.looks, **measured.untrained}
+  asked = _scorers(measured, situation)
+  drawn = {
+    target: evidence.draw(every, scorer, num_draws, 0)
+    for target, scorer in asked.items()
+  }
+  found: dict[str, dict] = {target: {} for target in asked}
+  for name in track(every, description=situation.name):
+    known: dict = {}
+    for target, scorer in asked.items():
+      if name not in measured.losses[target] and name in measured.looks:
+        continue
+      if isinstance(scorer, scores.BySimilarity):
+        scorer.share(known)
+      found[target][name] = evidence.ask(
+        name, every[name], first, scorer, drawn[target]
+      )
+  number = len(measured.data['image'])
+  return {
+    target: evidence.assemble(first, testimonies, {}, number)
+    for target, testimonies in found.items()
+  }
+
+
+def _scorers(
+  measured: MeasuredBank, situation: situations.Situation
+) -> dict[str, scores.Scorer]:
+  """Returns what scores by each target of which there is something."""
+  if situation.name == 'labels':
+    return {
+      target: scores.ByLabels(labels_lib.of(measured.data[target]))
+      for target in measured.losses
+      if target in measured.data
+    }
+  return {
+    target: scores.BySimilarity(measured.looks[target].features)
+    for target in measured.losses
+    if target in measured.looks
+  }
 
 
 def case_of(

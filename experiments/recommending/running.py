@@ -118,7 +118,7 @@ def _by_images(
   probe, labels = _mixed(*_read(question, way), way.seed)
   extra = {}
   if target is not None:
-    plain = dataclasses.replace(way.looking, num_twins=0, num_few=1)
+    plain = dataclasses.replace(way.looking, num_twins=0, tries_ranges=False)
     network = question.bank.networks.get(target)
     seen = looks.look(target, network, probe.images, plain)
     extra[target.name] = seen.features

@@ -547,6 +547,25 @@ class BarsTest(FiguresTestCase):
       )
 
 
+class ScatterPanelsTest(FiguresTestCase):
+  def test_dots_bear_their_rank_and_a_key_says_whose_they_are(self):
+    rng = np.random.default_rng(0)
+    names = [f'network_{i}' for i in range(20)]
+    y = rng.normal(size=20)
+    columns = {name: rng.normal(size=20) for name in ('logme', 'parc')}
+    figure = self.draw(
+      figures.scatter_panels, columns, y, {}, 'Title', 'Measured', names
+    )
+    self.assert_nothing_is_cut_off(figure)
+    key = ' '.join(text.get_text() for text in figure.texts)
+    self.assertIn(f'1 {names[int(np.argmax(y))]}, 2 ', key)
+    for axes in figure.axes:
+      numbers = [int(text.get_text()) for text in axes.texts]
+      self.assertCountEqual(numbers, range(1, 21))
+      first = axes.texts[numbers.index(1)]
+      self.assertEqual(first.xy[1], y.max())
+
+
 class MethodLabelTest(absltest.TestCase):
   def test_what_was_done_to_maps_is_said_in_words(self):
     self.assertEqual(

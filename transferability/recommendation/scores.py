@@ -6,6 +6,7 @@ the images, so that the images can be drawn anew.
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -140,20 +141,43 @@ class BySimilarity(Scorer):
   """Scores by the features of a network of the target."""
 
   def __init__(self, target: np.ndarray):
+    self._known: dict[Any, Any] = {}  # Of the target, once for all candidates.
+    self._shared: dict[Any, Any] | None = None
     self._target = self.prepare(target)
-    self._known: dict[tuple[str, bytes], Any] = {}
+
+  def share(self, known: dict[Any, Any]) -> None:
+    """Keeps what concerns candidates in a memory that scorers share.
+
+    Features must be the same objects for all of them, and live as long.
+    """
+    self._shared = known
 
   def prepare(self, features: np.ndarray) -> np.ndarray:
-    features = np.asarray(features, np.float64)
-    return coarser(features, _MOST_OF_SIMILARITY)
+    def make() -> np.ndarray:
+      values = np.asarray(features, np.float64)
+      return coarser(values, _MOST_OF_SIMILARITY)
+
+    return self._recall(id(features), make)
+
+  def _recall(self, key: Any, make: Callable[[], Any]) -> Any:
+    if self._shared is None:
+      return make()
+    if key not in self._shared:
+      self._shared[key] = make()
+    return self._shared[key]
 
   def score(
     self, measure: str, prepared: np.ndarray, rows: np.ndarray
   ) -> float:
     found = similarity.create(measure)
+
+    def of(values: np.ndarray, what: str) -> Any:
+      return found.prepare(registry.check(values[rows], what))
+
     key = measure, rows.tobytes()
-    if key not in self._known:  # The target's part, once for all candidates.
-      target = registry.check(self._target[rows], 'the target')
-      self._known[key] = found.prepare(target)
-    source = registry.check(prepared[rows], 'the representation')
-    return found.bounded(self._known[key], found.prepare(source))
+    if key not in self._known:
+      self._known[key] = of(self._target, 'the target')
+    source = self._recall(
+      (id(prepared), *key), lambda: of(prepared, 'the representation')
+    )
+    return found.bounded(self._known[key], source)

@@ -1,0 +1,82 @@
+"""Tests of the command that checks answers where the truth is known."""
+
+import json
+import pathlib
+
+from absl.testing import absltest
+import numpy as np
+import pytest
+
+from experiments.recommending import measured
+from taskonomy_models import bank as banks
+from tests import bank_testing, command_testing
+from transferability.recommendation import situations
+from transferability.recommendation.decision import CandidateEvidence
+
+_NAME = 'experiments.calibrate_recommend'
+
+
+class MeasuredTest(absltest.TestCase):
+  def test_losses_are_those_of_other_networks(self):
+    bank = banks.load('mini')
+    losses = measured.losses_of(bank)
+    self.assertLen(losses, 18)
+    for target, row in losses.items():
+      self.assertSetEqual(set(row), set(bank.names) - {target})
+    cases = measured.history_cases(losses)
+    self.assertEqual([case.target for case in cases], list(losses))
+    self.assertTrue(all(np.isfinite(case.scores).all() for case in cases))
+
+  def test_three_untrained_networks_among_seven_are_counted(self):
+    names = (*(f'real{i}' for i in range(7)), 'u0', 'u1', 'u2')
+    twins = np.tile([-0.1, 0.0, 0.1, 0.05], (10, 1))
+    own = np.array([5.0] * 7 + [0.02, -0.03, 9.0])
+    evidence = CandidateEvidence(
+      situations.SITUATIONS['labels'],
+      *(names, {'logme': own}, None, own, twins, {}, {}, {}, 100),
+    )
+    found = measured.flagged(evidence, names[:7], 5, 0)
+    self.assertEqual(found, (0, 5, 0))
+    own[-1] = 0.04
+    self.assertEqual(measured.flagged(evidence, names[:7], 5, 0), (5, 0, 0))
+
+
+class CalibrateCommandTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path)
+
+  def test_bank_without_measured_losses_is_refused(self):
+    bank_testing.write(self.folder / 'bank')
+    ((code, out, err),) = command_testing.run(
+      _NAME,
+      [
+        f'--bank={self.folder / "bank"}',
+        f'--data_dir={self.folder}',
+        '--num_scenes=20',
+        '--num_images=20',
+        '--workers=1',
+      ],
+    )
+    self.assertEqual((code, out), (1, ''))
+    self.assertIn('no measured losses', err)
+
+  @pytest.mark.slow
+  def test_mini_bank_is_calibrated_and_checked(self):
+    common = ['--num_scenes=40', '--num_images=40', '--num_draws=2']
+    common += ['--untrained=3', '--trials=3', f'--data_dir={self.folder}']
+    path = self.folder / 'calibration.json'
+    written, checked = command_testing.run(
+      _NAME, [*common, f'--write={path}'], common
+    )
+    self.assertEqual((written[0], checked[0]), (0, 0), written[2] + checked[2])
+    content = json.loads(path.read_text())
+    self.assertSetEqual(set(content), {'labels', 'target', 'history'})
+    for name, least in (('labels', 9), ('target', 12)):
+      self.assertEqual(content[name]['num_cases'], 18)
+      self.assertGreaterEqual(content[name]['right'], least)
+    self.assertIn('untrained flagged', checked[1])
+
+
+if __name__ == '__main__':
+  absltest.main()
