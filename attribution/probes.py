@@ -33,8 +33,8 @@ class Probes:
   method: AttributionMethod = dataclasses.field(
     default_factory=lambda: methods_lib.create('gradient')
   )
-  count: int = 16
-  num_images: int = 24
+  count: int = 32
+  num_images: int = 16
   seed: int = 0
   side: int = 64
 

@@ -6,7 +6,6 @@ import os
 import numpy as np
 
 from experiments import pipeline
-import frozen_graphs
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
@@ -56,8 +55,12 @@ def network(
     source, known, layer = candidates.of_keras(source)
     preprocessing = preprocessing or known
     representation = representation or layer
-  loaded = frozen_graphs.load(
-    source, representation=representation, name=name, **options
+  loaded = conversion.load(
+    source,
+    conversion.parsed(preprocessing) if preprocessing else None,
+    representation=representation,
+    name=name,
+    **options,
   )
   if not (representation and preprocessing):
     described = candidates.described_of(

@@ -63,6 +63,7 @@ class Shown:
       [num_models, n, h, w, C].
     settings: Of the run.
     tree_axis: What the distances of the trees are.
+    affinity_note: What the affinities are, in a sentence.
   """
 
   title: str
@@ -75,6 +76,10 @@ class Shown:
   maps: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
   settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
   tree_axis: str = '1 - affinity'
+  affinity_note: str = (
+    'The mean, over the probe images, of the cosine between two networks’ '
+    'attribution maps.'
+  )
 
 
 def write(path: files.Path, shown: Shown) -> None:
@@ -89,6 +94,7 @@ def write(path: files.Path, shown: Shown) -> None:
     'relevant': shown.evaluation.relevant,
     'num_targets': len(shown.evaluation.relevant),
     'tree_axis': shown.tree_axis,
+    'affinity_note': shown.affinity_note,
     'gallery': {
       name: _gallery(shown.images, maps) for name, maps in shown.maps.items()
     },

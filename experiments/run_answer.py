@@ -16,6 +16,8 @@ from experiments.report_answer import Answer
 from transferability import resampling
 
 _NUM_DRAWS = 500
+# Measures by how far they can be trusted, see docs/beyond_the_mean.md.
+TRUSTED = ('spade', 'decodability', 'attribution_span')
 _SURE = 0.95  # Of the resamplings in which a source stays the first.
 _RIVAL = 0.05  # Of those in which another one is the first.
 _MOST_RIVALS = 2
@@ -78,6 +80,17 @@ def cosines_of(space, names: Sequence[str]) -> np.ndarray | None:
   if len(space.kept_images) * len(names) ** 2 > _MOST_COSINES:
     return None
   return space.image_cosines(names)
+
+
+def best_of(evaluation: Evaluation, methods: Sequence[str]) -> str:
+  """Returns the measure whose ranking is told: the most to be trusted.
+
+  Args:
+    evaluation: Of the run.
+    methods: The attribution methods; the last stands for all of them.
+  """
+  known = [name for name in TRUSTED if name in evaluation.affinities]
+  return known[0] if known else methods[-1]
 
 
 def answer(
@@ -149,9 +162,13 @@ def _paragraphs(
   title = figures.method_label(method)
   known = [first for first in found.values() if not np.isnan(first.share)]
   sure = sum(first.share >= _SURE for first in known)
+  is_map = method not in TRUSTED
+  best = f'the best one by {title}'
+  if is_map:
+    best = f'the network whose attribution maps ({title}) agree with the '
+    best += 'target’s most'
   yield (
-    f'The table names a source for each of {len(found)} targets: the network '
-    f'whose attribution maps ({title}) agree with the target’s most.'
+    f'The table names a source for each of {len(found)} targets: {best}.'
     + (
       f' {sure} of {len(known)} are sure as far as the images go: they stay '
       f'first in {100 * _SURE:.0f} % of resamplings or more.'
@@ -164,8 +181,9 @@ def _paragraphs(
   yield from _hub(labels, found)
   yield (
     'What affinity cannot tell: whether a source is good. It says that two '
-    'networks look at the same pixels, and an untrained network looks '
-    'somewhere too. Resampling the images says nothing about that either.'
+    + ('networks look at' if is_map else 'networks react to')
+    + ' the same things, and an untrained network does so too. Resampling the '
+    'images says nothing about that either.'
   )
 
 

@@ -10,6 +10,7 @@ choice. Writes `choices.csv`, `proof.csv`, `differences.csv`, `changes.csv`,
 docs/beyond_the_mean.md. A stopped command goes on where it was.
 """
 
+import dataclasses
 import os
 import pathlib
 
@@ -165,7 +166,11 @@ def _draw_spans(bank: Bank, output: pathlib.Path) -> None:
 
 def main() -> None:
   output = pathlib.Path(_OUTPUT.value)
-  loaded = [banks.load(name) for name in _BANKS.value]
+  # Banks of one recipe are called alike; here they are what was asked for.
+  loaded = [
+    dataclasses.replace(banks.load(name), name=pathlib.Path(name).name)
+    for name in _BANKS.value
+  ]
   first = loaded[0]
   if _CHOOSE.value:
     _choose(first, output)

@@ -35,8 +35,8 @@ _SIMILARITIES = FLAGS.some_of(
 )
 _PROTOCOL = FLAGS.enum(
   'protocol',
-  'Whether maps are compared as the paper says, or as the code that its '
-  'authors released does.',
+  'How maps are compared: paper does as the paper says, released_code as the '
+  'code that its authors released.',
   pipeline.PROTOCOLS,
   'paper',
 )
@@ -47,8 +47,8 @@ _DEVICE = shared_flags.device(FLAGS)
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 _SPACE_DTYPE = FLAGS.enum(
   'space_dtype',
-  'How the numbers of the model space are stored: float32 takes twice the '
-  'room.',
+  'Type of the numbers in the model space: float32 is more exact, and takes '
+  'twice the room on the disk.',
   ['float16', 'float32'],
   'float16',
 )

@@ -36,7 +36,7 @@ _BANK = FLAGS.path('bank', 'Folder of the networks, as fetch_zoo makes it.')
 _PROBE = shared_flags.Probe(FLAGS, 'photos', 100)
 _IMAGE_SIZE = FLAGS.integer(
   'image_size',
-  'Height and width to which images, and with them maps, are brought.',
+  'Height and width of images and maps in pixels.',
   224,
   lower_bound=8,
 )
@@ -67,14 +67,15 @@ _BATCH_SIZE = shared_flags.batch_size(FLAGS, 4)
 _DEVICE = shared_flags.device(FLAGS)
 FLAGS.integer(  # It is read off the run's record, in `results`.
   'num_permutations',
-  'How often each test permutes the labels of the networks.',
+  'Number of permutations in each test. More take longer and can show smaller '
+  'p-values.',
   9999,
   lower_bound=1,
 )
 _ON_BAD_MODEL = FLAGS.enum(
   'on_bad_model',
-  'What happens if a method refuses a network: the command stops and names '
-  'it, or leaves it out of all methods.',
+  'What to do if a method refuses a network: error stops the command and '
+  'names it, skip leaves it out of all methods.',
   ON_BAD_MODEL,
   'error',
 )

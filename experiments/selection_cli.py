@@ -121,25 +121,33 @@ class Selection:
       'Your labelled images, a folder for each class; by default scenes.',
     )
     self._test_dir = flags.path(
-      'test_dir', 'Such images to test on; by default 30 % of --train_dir.'
+      'test_dir',
+      'Labelled images to test on, a folder for each class. By default 30 % of '
+      'those of --train_dir.',
     )
     known = ', '.join(targets.SCENE_TARGETS)
     self._targets = flags.list(
-      'targets', f'What is read off scenes, of {known}.', scene_targets
+      'targets',
+      f'What is to be predicted of scenes: some of {known}.',
+      scene_targets,
     )
     self._num_train = flags.integer(
       'num_train',
-      'How many images are scored, and trained on; with --train_dir, how many '
-      'are read from it.',
+      'Number of labelled images that measures see and readouts are trained '
+      'on; with --train_dir, how many are read from it.',
       600,
       lower_bound=20,
     )
     self._num_test = flags.integer(
-      'num_test', 'How many scenes are tested on.', 400, lower_bound=10
+      'num_test',
+      'Number of scenes that readouts are tested on.',
+      400,
+      lower_bound=10,
     )
     self._num_classes = flags.integer(
       'num_classes',
-      'Into how many classes a target is cut that is a number.',
+      'Where the target is a number, such as a depth: into how many classes of '
+      'equal size it is cut.',
       10,
       lower_bound=2,
     )
@@ -147,11 +155,14 @@ class Selection:
 
   def _add_truth(self, flags: cli.Flags) -> None:
     self._seeds = flags.integer(
-      'seeds', 'How often each readout is trained.', 2, lower_bound=1
+      'seeds', 'Number of times that each readout is trained.', 2, lower_bound=1
     )
     steps = readouts.ReadoutRecipe().steps
     self._steps = flags.integer(
-      'steps', 'In how many steps each is trained.', steps, lower_bound=5
+      'steps',
+      'Number of steps that a readout is trained for.',
+      steps,
+      lower_bound=5,
     )
     self._fine_tune_steps = flags.integer(
       'fine_tune_steps',
@@ -167,7 +178,7 @@ class Selection:
     )
     self._num_draws = flags.integer(
       'num_draws',
-      'How often the bootstrap draws candidates anew, for intervals.',
+      'Number of times that candidates are drawn anew, for the intervals.',
       1000,
       lower_bound=10,
     )
@@ -302,8 +313,8 @@ def networks(bank: Bank, names: Sequence[str]) -> tuple[str, ...]:
 def num_unlabelled(flags: cli.Flags) -> cli.Flag[int]:
   return flags.integer(
     'num_unlabelled',
-    'On how many images label-free measures are computed: the first ones that '
-    'are trained on.',
+    'Number of images that label-free measures see: the first of those that '
+    'readouts are trained on.',
     200,
     lower_bound=3,
   )

@@ -28,13 +28,13 @@ _NEVER_RECORDED = ('output', 'resume', 'overwrite')
 
 def bank(flags: Flags, default: str | None = 'mini', more: str = '') -> Flag:
   named = ' or '.join(banks.NAMED)
-  help = f'The networks: a bank named {named}, or the folder of one.{more}'
+  help = f'The networks: {named}, or a folder that has a bank.json.{more}'
   return flags.path('bank', help, default)
 
 
 def space(flags: Flags) -> Flag[str]:
   added = flags.path(
-    'space', 'Folder of a run, of its model_space/, or of one space of it.'
+    'space', 'Folder of a finished run, or of one space in its model_space/.'
   )
   flags.require(added)
   return added
@@ -63,49 +63,62 @@ def probe_dir(flags: Flags) -> Flag[str]:
 def num_images(
   flags: Flags, default: int | None, least: int = 1, more: str = ''
 ) -> Flag:
-  help = f'How many images are used; all, if there are fewer{more}.'
+  help = f'Number of images; if there are fewer, all are used{more}.'
   return flags.integer('num_images', help, default, lower_bound=least)
 
 
 def image_size(flags: Flags) -> Flag[int]:
-  help = "Height and width of the images; 0 is what suits the bank's networks."
+  help = (
+    'Height and width of the images in pixels, as 224. 0 takes what suits the '
+    'networks of the bank.'
+  )
   return flags.integer('image_size', help, 0, lower_bound=0)
 
 
 def methods(flags: Flags, more: str = '', may_be_empty: bool = False) -> Flag:
   default = ('saliency', 'gradient_times_input', 'elrp')
-  help = f'How attribution maps are made{more}.'
+  help = f'Attribution methods: how maps are made{more}.'
   known = methods_lib.names()
   return flags.some_of('methods', help, known, default, may_be_empty)
 
 
 def epsilon(flags: Flags) -> Flag[float]:
-  help = 'Stabilizer of epsilon-LRP, which keeps its divisors away from zero.'
+  help = (
+    'Stabilizer of epsilon-LRP: it is added to divisors, with their sign, to '
+    'keep them away from zero.'
+  )
   return flags.float('epsilon', help, 1e-4, lower_bound=0.0)
 
 
 def batch_size(flags: Flags, default: int | None = 50) -> Flag[int]:
-  more = '' if default else ' By default as many as of the other networks.'
+  more = '' if default else ' By default as many as for the other networks.'
   help = (
-    f'How many images a network gets at once: fewer take less memory.{more}'
+    f'Number of images that a network computes at once, as 50. Fewer take '
+    f'less memory and more time.{more}'
   )
   return flags.integer('batch_size', help, default, lower_bound=1)
 
 
 def device(flags: Flags) -> Flag[str]:
-  help = 'Where networks run, as /GPU:0 or /CPU:0; else TensorFlow chooses.'
+  help = (
+    'Processor that networks run on, as /GPU:0 or /CPU:0. By default '
+    'TensorFlow chooses.'
+  )
   return flags.string('device', help)
 
 
 def seed(flags: Flags, default: int | None = 0) -> Flag[int]:
-  help = 'The same number gives the same random choices, as of images.'
+  help = (
+    'Seed of what is random, such as the choice of images: the same seed gives '
+    'the same results.'
+  )
   return flags.integer('seed', help, default, lower_bound=0)
 
 
 def on_bad_map(flags: Flags) -> Flag[str]:
   help = (
-    'What happens if a map is zero everywhere or not finite: the command '
-    'stops, or goes on without the image, for all networks.'
+    'What to do if an attribution map is zero everywhere or not finite: error '
+    'stops the command, drop_image leaves the image out for all networks.'
   )
   return flags.enum('on_bad_map', help, pipeline.ON_BAD_MAP, 'error')
 
@@ -115,12 +128,12 @@ def output(flags: Flags, default: str | None, what: str) -> Flag[str]:
 
 
 def data_dir(flags: Flags) -> Flag[str]:
-  help = 'Folder that keeps rendered scenes, so that they are rendered once.'
+  help = 'Folder in which rendered scenes are kept, to be rendered only once.'
   return flags.path('data_dir', help, 'work/data')
 
 
 def workers(flags: Flags) -> Flag[int]:
-  help = 'How many processes work at once.'
+  help = 'Number of processes that work at the same time.'
   return flags.integer('workers', help, 2, lower_bound=1)
 
 
@@ -134,8 +147,8 @@ class Probe:
     self.seed = seed(flags)
     self._on_bad_image = flags.enum(
       'on_bad_image',
-      'What happens if a file holds no readable image: another one is taken, '
-      'or the command stops.',
+      'What to do if a file holds no readable image: skip takes another one, '
+      'error stops the command.',
       probe_sets.ON_BAD_IMAGE,
       'skip',
     )

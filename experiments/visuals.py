@@ -156,8 +156,10 @@ def _shown(
   images = next(iter(spaces.values())).kept_images[:_EXAMPLES]
   naming = str(settings.get('task_names', tasks.NAMINGS[0]))
   labels = tasks.shown((e.label for e in bank.encoders), naming)
-  *_, told = spaces  # The method that the page shows first.
-  cosines = run_answer.cosines_of(spaces[told], evaluation.names)
+  told = run_answer.best_of(evaluation, tuple(spaces))
+  cosines = None
+  if told in spaces:
+    cosines = run_answer.cosines_of(spaces[told], evaluation.names)
   return report.Shown(
     title=f'{bank.name} on {pathlib.Path(probe.name).name}',
     lead=lead,

@@ -24,6 +24,17 @@ class UnsupportedOpError(GraphError):
   """A graph with an operation for which the asked method has no rule."""
 
 
+class OpenSizeError(GraphError):
+  """A file that leaves a size of the images open, which has to be said."""
+
+
+def open_size(reason: str) -> OpenSizeError:
+  """Returns the error: what depends on the size, and how to say that."""
+  return OpenSizeError(
+    f'{reason}, which the file leaves open; say it (`image_size`).'
+  )
+
+
 @contextlib.contextmanager
 def about(what: object) -> Iterator[None]:
   """Begins the message of a ValueError with what it is about."""
@@ -46,6 +57,8 @@ def explaining(message: str, *kinds: type[Exception]) -> Iterator[None]:
   """
   try:
     yield
+  except OpenSizeError as error:
+    raise OpenSizeError(f'{message}: {error}') from error
   except GraphError:
     raise
   except kinds as error:

@@ -17,6 +17,7 @@ class FrozenNetwork:
       'input:0'; the likeliest first.
     outputs: Names of the tensors that the source calls its outputs.
     source: Format and origin, for messages and for the bank's entry.
+    left_out: Why parts of the file are not in the graph, one reason each.
     digest: sha256 of the file, if the graph is one file; else empty.
   """
 
@@ -25,3 +26,4 @@ class FrozenNetwork:
   outputs: tuple[str, ...]
   source: str
   digest: str = ''
+  left_out: tuple[str, ...] = ()

@@ -10,6 +10,8 @@ import re
 import struct
 import zlib
 
+import numpy as np
+
 from probe_data.errors import ImageFileError
 
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
@@ -21,9 +23,12 @@ _JPEG_END = 0xD9
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_WITHOUT_LENGTH = frozenset((0x01, 0xD8))
 
+_LAB = (8, 9, 10)  # CIE, of an ICC profile, of ITU; as TIFF numbers them.
+_GAP = rb'(?:\s+|#[^\n]*\n)+'
 _PNM_HEADER = re.compile(
-  rb'P[1-6](?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})\s'
+  rb'P([1-6])' + _GAP + rb'(\d{1,9})' + _GAP + rb'(\d{1,9})\s'
 )
+_PNM_LARGEST = re.compile(rb'(?:\s*|#[^\n]*\n)*(\d{1,5})(?:\s|#[^\n]*\n)')
 
 
 def read_size(data: bytes) -> tuple[int, int]:
@@ -119,7 +124,10 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _tiff_size(data: bytes) -> tuple[int, int]:
-  """Reads the tags ImageWidth (256) and ImageLength (257) of the first page."""
+  """Reads the tags ImageWidth (256) and ImageLength (257) of the first page.
+
+  Refuses colours (tag 262) that OpenCV takes for RGB, which they are not.
+  """
   order = '<' if data[:2] == b'II' else '>'
   (directory,) = struct.unpack_from(f'{order}I', data, 4)
   (count,) = struct.unpack_from(f'{order}H', data, directory)
@@ -127,9 +135,11 @@ def _tiff_size(data: bytes) -> tuple[int, int]:
   for i in range(count):
     entry = directory + 2 + 12 * i
     tag, kind = struct.unpack_from(f'{order}HH', data, entry)
-    if tag in (256, 257):
+    if tag in (256, 257, 262):
       value = f'{order}H' if kind == 3 else f'{order}I'
       (sizes[tag],) = struct.unpack_from(value, data, entry + 8)
+  if sizes.get(262) in _LAB:
+    raise ImageFileError('TIFF file in CIE L*a*b* colours; save it as RGB')
   return sizes.get(257, 0), sizes.get(256, 0)
 
 
@@ -148,7 +158,51 @@ def _pnm_size(data: bytes) -> tuple[int, int]:
   header = _PNM_HEADER.match(data[:4096])
   if header is None:
     raise ImageFileError('PNM file without a width and a height')
-  return int(header.group(2)), int(header.group(1))
+  return int(header.group(3)), int(header.group(2))
+
+
+def decode_pnm(data: bytes) -> np.ndarray | None:
+  """Returns the RGB picture of a PGM or PPM file that OpenCV gets wrong.
+
+  That are texts, and those whose largest value, which the header states, is
+  neither 255 nor 65,535: OpenCV takes it for one of these.
+
+  Returns:
+    uint8 [height, width, 3]; None for any other file.
+
+  Raises:
+    ImageFileError: If the file is truncated or damaged.
+  """
+  header = _PNM_HEADER.match(data[:4096])
+  if header is None or header.group(1) not in b'2356':
+    return None
+  rest = _PNM_LARGEST.match(data, header.end() - 1)
+  largest = int(rest.group(1)) if rest else 0
+  if not 0 < largest < 2**16:
+    raise ImageFileError('PNM file without a largest value')
+  is_text = header.group(1) in b'23'
+  if not is_text and largest in (255, 65_535):
+    return None
+  height, width = _pnm_size(data)
+  channels = 3 if header.group(1) in b'36' else 1
+  count = height * width * channels
+  if is_text:
+    words = re.sub(rb'#[^\n]*', b'', data[rest.end() :]).split()[:count]
+    if not all(len(word) < 6 and word.isdigit() for word in words):
+      raise ImageFileError('PNM file with what is no number')
+    values = np.array(words, dtype=np.float64)
+  else:
+    kind = np.dtype('>u2' if largest > 255 else 'u1')
+    content = data[rest.end() : rest.end() + count * kind.itemsize]
+    whole = len(content) // kind.itemsize * kind.itemsize
+    values = np.frombuffer(content[:whole], kind)
+  if len(values) < count:
+    raise ImageFileError(f'PNM file truncated: {len(values)} of {count} values')
+  if values.max() > largest:
+    raise ImageFileError(f'PNM file with a value above its largest, {largest}')
+  scaled = np.rint(values * (255 / largest)).astype(np.uint8)
+  pixels = scaled.reshape(height, width, channels)
+  return np.repeat(pixels, 3, axis=2) if channels == 1 else pixels
 
 
 # A regular expression of how the file starts.

@@ -44,12 +44,13 @@ def find(folder: str | os.PathLike[str]) -> dict[str, str]:
   """Returns the path of each image file below a folder, by its relative path.
 
   A file counts by its extension. Hidden files and folders are passed over;
-  linked folders are followed, but none is entered twice on the way down.
+  linked folders are followed, but none is entered twice; those that cannot be
+  read are skipped, and named.
 
   Raises:
     ProbeSetError: If there are none.
   """
-  files = dict(_walk(os.fspath(folder), '', frozenset()))
+  files = dict(_walk(os.fspath(folder)))
   found = {
     name: path
     for name, path in files.items()
@@ -63,21 +64,40 @@ def find(folder: str | os.PathLike[str]) -> dict[str, str]:
   return found
 
 
-def _walk(
-  path: str, relative: str, above: frozenset[str]
-) -> Iterator[tuple[str, str]]:
-  real = os.path.realpath(path)
-  if real in above:
-    return
-  with os.scandir(path) as entries:
-    ordered = sorted(entries, key=lambda entry: entry.name)
-  for entry in ordered:
-    if entry.name.startswith('.'):
+def _walk(folder: str) -> Iterator[tuple[str, str]]:
+  """Yields relative names and paths of files; each folder is seen once."""
+  stack, seen, unreadable = [('', folder)], set(), []
+  while stack:
+    relative, path = stack.pop()
+    try:
+      status = os.stat(path)
+      if (status.st_dev, status.st_ino) in seen:
+        continue
+      seen.add((status.st_dev, status.st_ino))
+      with os.scandir(path) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+      if not relative:
+        raise
+      unreadable.append(f'{_printable(relative)}: {error.strerror}')
       continue
-    if entry.is_dir():
-      yield from _walk(entry.path, f'{relative}{entry.name}/', above | {real})
-    else:
-      yield relative + entry.name, entry.path
+    inner = []
+    for entry in ordered:
+      if entry.name.startswith('.'):
+        continue
+      if os.path.isdir(entry.path):  # False of a link that leads to itself.
+        inner.append((f'{relative}{entry.name}/', entry.path))
+      else:
+        yield relative + entry.name, entry.path
+    stack += reversed(inner)
+  if unreadable:
+    listed = '; '.join(unreadable[:_MAX_LISTED])
+    logging.warning(
+      '%s: skipped %d folders that cannot be read (%s).',
+      _printable(folder),
+      len(unreadable),
+      listed,
+    )
 
 
 def _extensions(files: Iterable[str]) -> str:

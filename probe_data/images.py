@@ -54,6 +54,8 @@ def decode(data: bytes) -> np.ndarray:
     raise ImageFileError(
       f'claims {height} x {width} pixels, more than the limit of {MAX_PIXELS:,}'
     )
+  if (picture := containers.decode_pnm(data)) is not None:
+    return picture
   try:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
   except cv2.error as error:

@@ -51,10 +51,15 @@ _REQUIRED = tuple(key for key in _FIELDS if key not in _OPTIONAL)
 # The measured transfers: ranking, affinities, losses.
 _TABLES = ('oracle', 'oracle_affinity', 'oracle_losses')
 _NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.+=@-]{0,127}')
-_MINI = pathlib.Path(__file__).parent / 'mini'
+# Banks that the package holds, by the folder in it. Those that are held out had
+# no part in the choice of anything; see docs/mini_bank.md.
+_EMBEDDED = {
+  'mini': 'mini',
+  'mini_seed1': 'mini_held_out/seed1',
+}
 
 # Banks by name; anything else is a folder.
-NAMED = ('mini', 'task_bank')
+NAMED = (*_EMBEDDED, 'task_bank')
 
 
 class BankError(ValueError):
@@ -139,8 +144,8 @@ def task_bank_folder() -> pathlib.Path:
 
 
 def _folder(name_or_folder: str) -> pathlib.Path:
-  if name_or_folder == 'mini':
-    return _MINI
+  if name_or_folder in _EMBEDDED:
+    return pathlib.Path(__file__).parent / _EMBEDDED[name_or_folder]
   if name_or_folder == 'task_bank':
     folder = task_bank_folder()
     if not (folder / _FILE).exists():

@@ -16,7 +16,7 @@ from attribution.explainer import Explainer
 from attribution.preprocessing import Preprocessing
 import frozen_graphs
 from frozen_graphs import operations
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, OpenSizeError
 from taskonomy_models.bank import Folder, check_name
 from taskonomy_models.encoder import Encoder
 
@@ -63,7 +63,8 @@ def convert(
       'resize(224) | range(-1, 1)'.
     label: As shown in figures; default: the name.
     group: Colour of its leaf in the similarity tree.
-    image_size: Side of probe images that suits the bank.
+    image_size: Side of probe images that suits the bank, and of the network's
+      own, where its file leaves that open and T has no size.
     overwrite: Replace the bank's network of that name, if there is one.
     **options: Of `frozen_graphs.load`, such as `representation` and `input`.
 
@@ -77,9 +78,9 @@ def convert(
   """
   folder = Folder(output)
   folder.check_free(name, overwrite)
-  _parsed(preprocessing)  # Before anything is loaded.
+  t = parsed(preprocessing)  # Before anything is loaded.
   encoder = encoder_of(
-    frozen_graphs.load(source, **options),
+    load(source, t, image_size, **options),
     preprocessing,
     name=name,
     label=label,
@@ -88,6 +89,36 @@ def convert(
   )
   changes = {'overwrite': overwrite, 'image_size': image_size}
   return folder.add(encoder, encoder.graph, **changes)
+
+
+def load(
+  source: object,
+  t: Preprocessing | None,
+  image_size: int | None = None,
+  **options,
+) -> frozen_graphs.Network:
+  """Loads a network; where its file leaves a size open, T or the images say it.
+
+  Args:
+    source: As in `convert`.
+    t: The preprocessing; None if it is not known yet.
+    image_size: Side of the images.
+    **options: Of `frozen_graphs.load`.
+
+  Raises:
+    ValueError: If it cannot be loaded, or the size that it needs is nowhere.
+    OSError: If a file cannot be read.
+  """
+  try:
+    return frozen_graphs.load(source, **options)
+  except OpenSizeError:
+    if t is None:
+      raise
+    sides = (image_size,) if image_size else (_SIDE, 2 * _SIDE)
+    sizes = {t.output_shape((side, side, 3))[:2] for side in sides}
+    if len(sizes) != 1:
+      raise
+    return frozen_graphs.load(source, image_size=sizes.pop(), **options)
 
 
 def encoder_of(
@@ -112,7 +143,7 @@ def encoder_of(
       explained.
   """
   check_name(name)
-  t = _parsed(preprocessing)
+  t = parsed(preprocessing)
   check(network, t, image_size)
   return Encoder(
     name=name,
@@ -125,7 +156,8 @@ def encoder_of(
   )
 
 
-def _parsed(preprocessing: str | None) -> Preprocessing:
+def parsed(preprocessing: str | None) -> Preprocessing:
+  """Returns T; raises ValueError if it is missing or wrong."""
   if not preprocessing:
     raise ValueError(
       'The preprocessing is not given. Nothing in a network says which values '

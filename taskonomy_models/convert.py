@@ -24,8 +24,8 @@ _OUTPUT = FLAGS.path(
 _NAME = FLAGS.string('name', 'What the network is called in the bank.')
 _REPRESENTATION = FLAGS.string(
   'representation',
-  'Name of the tensor of the representation, or of a layer of a Keras model. '
-  'Without it, those that may be it are listed.',
+  'Name of the tensor or Keras layer whose output is the representation. '
+  'Without it, the candidates are listed.',
 )
 _PREPROCESSING = FLAGS.string(
   'preprocessing',
@@ -38,18 +38,19 @@ _INPUT = FLAGS.string(
 )
 _FORMAT = FLAGS.enum(
   'format',
-  'What SOURCE is; by default its name says it.',
+  'Format of SOURCE. By default it is found out from the name.',
   registry.FORMATS.names(),
 )
 _LABEL = FLAGS.string(
   'label', 'What figures call the network; by default its name.'
 )
 _GROUP = FLAGS.string(
-  'group', 'Which networks it belongs to: those of one colour in a tree.'
+  'group',
+  'Kind of its task, as 2d. Networks of one group have one colour in figures.',
 )
 _IMAGE_SIZE = FLAGS.integer(
   'image_size',
-  'Height and width of the images that suit the whole bank.',
+  'Height and width, in pixels, of images that suit all networks of the bank.',
   lower_bound=1,
 )
 _CONSTANTS = FLAGS.strings(
@@ -59,9 +60,10 @@ _CONSTANTS = FLAGS.strings(
 )
 _SIGNATURE = FLAGS.string(
   'signature',
-  'Which signature is meant, of a SavedModel or a module of TensorFlow Hub.',
+  'Name of the signature in a SavedModel or a module of TensorFlow Hub, as '
+  'serving_default.',
 )
-_TAGS = FLAGS.list('tags', 'Which graph in a SavedModel is meant.')
+_TAGS = FLAGS.list('tags', 'Tags of the graph in a SavedModel, as serve.')
 _META_GRAPH = FLAGS.path(
   'meta_graph',
   'File of the graph of a TensorFlow 1 checkpoint; by default the .meta '

@@ -34,11 +34,19 @@ _TRUST = FLAGS.enum(
   'with bounds on memory and time (sandbox); checks goes without.',
   sandbox.TRUST,
 )
+_IMAGE_SIZE = FLAGS.integer(
+  'image_size',
+  'Height and width of its images, where the file leaves them open and an '
+  'operation needs them.',
+  lower_bound=1,
+)
 _JSON = FLAGS.bool('json', 'Print it as JSON, for programs.')
 
 
 def main(graph: str) -> None:
-  network = frozen_graphs.load(graph, trust=_TRUST.value)
+  network = frozen_graphs.load(
+    graph, trust=_TRUST.value, partial=True, image_size=_IMAGE_SIZE.value
+  )
   proposal = proposals.propose(
     network,
     input=_INPUT.value,

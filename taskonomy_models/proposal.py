@@ -105,7 +105,7 @@ def propose(
       explained; the message says why.
   """
   if not isinstance(network, frozen_graphs.Network):
-    network = frozen_graphs.load(network)
+    network = frozen_graphs.load(network, partial=True)
   nodes = {n.name: n for n in functions.inline_functions(network.graph_def)}
   inputs = _inputs(nodes, input)
   chosen = inputs[0]
@@ -130,7 +130,7 @@ def propose(
     operations=counts,
     nonlinear=nonlinear,
     no_rule=no_rule,
-    left_out=flow.left_out,
+    left_out=flow.left_out | Counter(network.frozen.left_out),
     representations=tuple(ranked),
     trials=tuple(trials),
     range_reason=reason,

@@ -155,6 +155,14 @@ def _batch_norm(x, scale, offset, mean, variance):
   return np.moveaxis(result, -1, 1)
 
 
+def _over_norm(x, p):
+  norm = np.linalg.norm(x, p, axis=-1, keepdims=True)
+  return x / np.where(norm > 0, norm, 1)
+
+
+_normed = {p: functools.partial(_over_norm, p=p) for p in (1, 2)}
+
+
 def _over_l1(x):
   return x / np.abs(x).sum(axis=-1, keepdims=True)
 
@@ -379,6 +387,18 @@ def _resizes() -> None:
        mode='cubic', exclude_outside=1, cubic_coeff_a=-0.5)  # fmt: skip
   _add('Resize', _x(*_IMAGE), _NOTHING, _NOTHING, _ints(9, 7), since=18,
        mode='linear', axes=[2, 3])  # fmt: skip
+  # By sizes as by scales, any two axes: those of NHWC, channels and a side.
+  for sizes in ((2, 8, 9, 5), (2, 7, 6, 5), (2, 7, 6, 9)):
+    for mode in ('nearest', 'linear'):
+      _add('Resize', _x(*_IMAGE), _NOTHING, _NOTHING, _ints(*sizes), since=13,
+           mode=mode)  # fmt: skip
+  _add('Resize', _x(*_IMAGE), _NOTHING, _NOTHING, _ints(9, 8), since=18,
+       mode='linear', axes=[2, 1])  # fmt: skip
+  # The standard's own example, of opset 10: what shrinks is rounded up.
+  rows = 'x', np.arange(1, 9, dtype=np.float32).reshape(1, 1, 2, 4)
+  _add('Resize', rows, ('c', np.array([1, 1, 0.6, 0.6], np.float32)), since=10,
+       until=10, oracle=lambda *_: np.array([[[[1.0, 3.0]]]], np.float32)
+       )  # fmt: skip
   _add('Resize', _x(*_IMAGE), _NOTHING,
        ('c', np.array([1, 1, 1.7, 0.6], np.float32)), since=19, mode='linear',
        coordinate_transformation_mode='half_pixel_symmetric')  # fmt: skip
@@ -453,6 +473,18 @@ def _shapes() -> None:
        oracle=_cropped_and_padded)  # fmt: skip
 
 
+def _quantised() -> None:
+  numbers = 'c', np.arange(-6, 6, dtype=np.int8).reshape(3, 4)
+  single = 'c', np.array(0.5, np.float32)
+  several = 'c', np.array([0.5, 2.0, 3.0], np.float32)
+  zeros = 'c', np.array([1, 0, -1], np.int8)
+  one = {'until': 18, 'oracle': lambda x, scale: x * scale}
+  _add('DequantizeLinear', numbers, single, since=10, **one)
+  _add('DequantizeLinear', numbers, several, zeros, since=21, axis=0)
+  bytes_ = 'c', np.arange(12, dtype=np.uint8).reshape(4, 3)
+  _add('DequantizeLinear', bytes_, several, since=21)
+
+
 def _reductions() -> None:
   for op in ('ReduceMean', 'ReduceSum', 'ReduceMax', 'ReduceMin',
              'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare',
@@ -467,6 +499,9 @@ def _reductions() -> None:
   _add('ReduceSum', _x(*_IMAGE), since=13, noop_with_empty_axes=1)
   _add('ReduceMean', _x(*_IMAGE), _ints(), since=18, noop_with_empty_axes=1)
   _add('ReduceMean', _x(*_IMAGE), _ints(), since=18)
+  for flag in (0, 1):  # Written out, as exporters do.
+    _add('ReduceMean', _x(*_IMAGE), _ints(2, 3), since=18,
+         noop_with_empty_axes=flag)  # fmt: skip
   for op in ('ArgMax', 'ArgMin'):
     _add(op, _x(*_IMAGE), axis=1)
     _add(op, _x(*_IMAGE), axis=2, keepdims=0)
@@ -491,6 +526,9 @@ def _reductions() -> None:
        num_groups=2)  # fmt: skip
   _add('LpNormalization', _x(*_IMAGE), axis=1, p=2)
   _add('LpNormalization', _x(*_IMAGE), p=1, oracle=_over_l1)
+  for p in (1, 2):  # What is all zero stays so.
+    zeros = 'x', np.array([[5.0, 12.0], [0, 0], [-3, 4]], np.float32)
+    _add('LpNormalization', zeros, p=p, oracle=_normed[p])
   _add('MatMul', _x(*_IMAGE), _c(5, 3))
   _add('MatMul', _x(*_IMAGE), _x(4, 5, 3))
   _add('MatMul', _c(6), _x(*_IMAGE))
@@ -508,7 +546,7 @@ def _reductions() -> None:
 
 for _function in (
   _elementwise, _activations, _convolutions, _pools, _resizes, _shapes,
-  _reductions,
+  _quantised, _reductions,
 ):  # fmt: skip
   _function()
 

@@ -98,8 +98,8 @@ class History:
     for i, target in enumerate(oracle.targets):
       for rank, name in enumerate(oracle.ranking[target]):
         j = oracle.sources.index(name)
-        has_values = oracle.affinity is not None
-        scores[i, j] = oracle.affinity[i, j] if has_values else -rank
+        values = oracle.affinity
+        scores[i, j] = -rank if values is None else values[i, j]
     if np.nanmin(scores) > 0:
       scores = np.log(scores)
     return cls(oracle.targets, oracle.sources, scores)

@@ -7,6 +7,7 @@ one order of sources that they give to all targets.
 
 from collections.abc import Callable, Iterable
 
+from absl import logging
 import numpy as np
 from scipy import stats
 
@@ -35,7 +36,8 @@ def scores(
   """Returns each score of each network, on unlabelled images.
 
   Of the registered scores those that need features, or features of networks
-  that learned nothing: the network's own with its weights permuted.
+  that learned nothing: the network's own with its weights permuted. One that is
+  not defined for a network, as of too few images, is left out.
   """
   chosen = [
     name
@@ -51,13 +53,18 @@ def scores(
     for seed in range(_TWINS):
       with permuted(network, seed) as twin:
         twins.append(_flat(twin.run(inputs, 50)))
-    for name in chosen:
+    for name in tuple(found):
       score = label_free.info(name)
-      value = label_free.score(
-        name,
-        features=features,
-        random_features=twins if 'random_features' in score.needs else None,
-      )
+      try:
+        value = label_free.score(
+          name,
+          features=features,
+          random_features=twins if 'random_features' in score.needs else None,
+        )
+      except ValueError as error:
+        logging.warning('%s is left out: %s: %s', name, encoder.name, error)
+        del found[name]
+        continue
       found[name].append(score.ordered(value))
   return found
 

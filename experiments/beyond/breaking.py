@@ -14,7 +14,7 @@ from transferability.affinity import mean_cosine
 from transferability.oracle import Oracle
 
 _TURNS = 5
-_COUNT, _IMAGES = 16, 24
+_COUNT, _IMAGES = Probes().count, Probes().num_images
 CHANGES = ('as it is', 'rotated', 'rescaled', 'half of the units dead')
 
 

@@ -162,7 +162,13 @@ def settings(
         if measure == 'attribution_span':
           text += f', softness {softness:g}'
         yield of(measure, method, text, count * number, found)
-  span = of_probes(grams['gradient'], 'attribution_span', 16, np.arange(24))
+  default = Probes()
+  span = of_probes(
+    grams[default.method.name],
+    'attribution_span',
+    default.count,
+    np.arange(default.num_images),
+  )
   total = len(next(iter(representations.values())))
   for side, number in itertools.product(NEIGHBOURHOODS, DECODED):
     found = [

@@ -163,7 +163,8 @@ def score(
     oracle: The measured transfers.
 
   Returns:
-    P@1, P@3, P@5 and Spearman's correlation of each target's row.
+    P@1, P@3, P@5 (of all sources, if there are fewer) and the rank correlation
+    of each target's row.
   """
   rows = [names.index(target) for target in oracle.targets]
   values = np.array(matrices, np.float64)[:, rows]
@@ -171,8 +172,12 @@ def score(
   order = np.argsort(-values, axis=-1, kind='stable')[..., :-1]
   truth = true_ranks(oracle, names)
   ranked = np.take_along_axis(truth[None], order, axis=-1)
-  hits = np.cumsum(ranked <= _RELEVANT, axis=-1)
-  found = {f'P@{k}': hits[..., k - 1] / k for k in (1, 3, 5)}
+  sources = ranked.shape[-1]
+  hits = np.cumsum(ranked <= min(_RELEVANT, sources), axis=-1)
+  found = {}
+  for k in (1, 3, 5):
+    first = min(k, sources)
+    found[f'P@{k}'] = hits[..., first - 1] / first
   return found | {'spearman': rank_correlation(ranked - 1)}
 
 

@@ -78,7 +78,7 @@ def rows(
     if measure in observed.matrices and set(oracle.sources) <= groups.keys():
       p_value = ranking.precision_p_values(
         observed.matrices[measure][0], observed.names, oracle, groups=groups
-      )[4]
+      )[:5][-1]
     table.append([*row, float(p_value)])
   return table
 

@@ -53,4 +53,8 @@ def _shown(answer: Recommendation, settings: Mapping) -> report.Shown:
     groups=[answer.groups.get(name) for name in names],
     evaluation=evaluation,
     settings=settings,
+    affinity_note=(
+      f'{TREE.upper()} of two networks’ representations of the images: 1 if '
+      'they see them alike, 0 if not.'
+    ),
   )

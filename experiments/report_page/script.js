@@ -336,6 +336,7 @@ function drawAll() {
 }
 
 byId('lead').textContent = data.lead;
+byId('affinity-note').textContent = data.affinity_note;
 for (const method of data.methods) {
   const input = node('input', {type: 'radio', name: 'method', value: method});
   input.checked = method === state.method;

@@ -26,7 +26,7 @@ from transferability import pixel_agreement, resampling
 _IMAGES = 200
 _MAX_STAGES = 4
 _DRAWS = 2000  # Of the networks, for intervals.
-_PROBES = Probes()
+_PROBES = Probes(count=8, num_images=48)
 _AT_ONCE = 16  # Images whose directions are followed at once.
 DIRECTIONS = 'directions'  # Energy over random directions, beside the methods.
 _SHOWN = ('edge2d', 'rgb2sfnorm', 'edge3d', 'segmentsemantic', 'room_layout')
@@ -65,7 +65,7 @@ def conduct(study: Study, folder: pathlib.Path) -> Finding:
     scenes.scene_seed('test', index, study.settings.seed)
     for index in range(count)
   ]
-  names = [f'scene-{seed}' for seed in seeds]
+  names = np.array([f'scene-{seed}' for seed in seeds])
   size = max(study.image_size) // 2 * 2
   pictures, pixels = scene_pixels.of_scenes(seeds, size)
   truth = np.stack(
@@ -127,7 +127,7 @@ _NOTES = (
   'interval of 95 % over the networks by bootstrap.',
   'Directions: instead of a map, the squared gradients of '
   f'{_PROBES.count} random directions of the representation, which keep what a '
-  'mean over units cancels.',
+  f'mean over units cancels, on {_PROBES.num_images} of the images.',
   'Shuffled: the same architecture with the elements of each of its weights in '
   'another order. Stages as in the study of layers: the last activation of '
   'each resolution and width; the last is the representation.',
@@ -138,14 +138,15 @@ def _scored(
   study: Study,
   encoder: Encoder,
   pictures: np.ndarray,
-  names: Sequence[str],
+  names: np.ndarray,
   truth: np.ndarray,
 ) -> list[Scored]:
   """Returns the scores of a network and its twin, of every stage and method."""
   network, found = study.bank.network(encoder.name), stages(encoder)
   kept = np.linspace(0, len(found) - 1, min(_MAX_STAGES, len(found)))
   tensors = [found[int(round(place))][0] for place in kept]
-  given = truth[_TASKS.index(_GIVEN)]
+  everything = np.arange(len(pictures))
+  probed = _PROBES.chosen(len(pictures))
   scored = []
   twin = permuted(network, study.settings.seed)
   for weights, source in ((_TRAINED, network), (_TWIN, twin)):
@@ -161,19 +162,21 @@ def _scored(
         device=study.device,
       ) as explainer:
         maps = explainer.explain(pictures).maps
-        seen = {method: cells(values) for method, values in maps.items()}
-        seen[DIRECTIONS] = _energy(explainer, pictures, names)
-      for method, values in seen.items():
-        ranks = pixel_agreement.unit_ranks(values)
-        plain = pixel_agreement.correlation(ranks, truth)
-        partial = pixel_agreement.partial_correlation(ranks, truth, given)
+        seen = {m: (cells(values), everything) for m, values in maps.items()}
+        energy = _energy(explainer, pictures[probed], names[probed])
+        seen[DIRECTIONS] = energy, probed
+      for method, (values, images) in seen.items():
+        ranks, wanted = pixel_agreement.unit_ranks(values), truth[:, images]
+        given = wanted[_TASKS.index(_GIVEN)]
+        plain = pixel_agreement.correlation(ranks, wanted)
+        partial = pixel_agreement.partial_correlation(ranks, wanted, given)
         means = [_mean(agreement) for agreement in (plain, partial)]
         scored.append(Scored(encoder.name, stage, weights, method, *means))
   return scored
 
 
 def _energy(
-  explainer: Explainer, pictures: np.ndarray, names: Sequence[str]
+  explainer: Explainer, pictures: np.ndarray, names: np.ndarray
 ) -> np.ndarray:
   """Returns how much each cell moves the representation, any way, [N, cells].
 
@@ -185,7 +188,7 @@ def _energy(
     part = slice(start, start + _AT_ONCE)
     directions = _PROBES.directions(
       explainer.network.digest,
-      names[part],
+      list(names[part]),
       explainer.count_units(pictures[part]),
     )
     maps = explainer.probe(_PROBES.method.name, pictures[part], directions)

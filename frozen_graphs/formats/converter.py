@@ -1,7 +1,14 @@
 """What readers of files share whose operations are converted one by one."""
 
 import abc
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import (
+  Callable,
+  Collection,
+  Hashable,
+  Iterable,
+  Mapping,
+  Sequence,
+)
 import contextlib
 import importlib
 import types
@@ -10,7 +17,7 @@ from typing import Any, Generic, TypeVar
 import tensorflow as tf
 
 from frozen_graphs import named_graph, tensors
-from frozen_graphs.errors import GraphError, explaining
+from frozen_graphs.errors import GraphError, OpenSizeError, explaining
 from frozen_graphs.frozen import FrozenNetwork
 
 Key = TypeVar('Key', bound=Hashable)
@@ -44,12 +51,46 @@ def explained(what: str) -> contextlib.AbstractContextManager[None]:
   )
 
 
+def as_far_as_needed(
+  convert: Callable[[Sequence[str] | None, bool], FrozenNetwork],
+  outputs: Sequence[str] | None,
+  representation: str | None,
+  partial: bool,
+) -> FrozenNetwork:
+  """Returns a network; what lies behind a representation may be unknown.
+
+  Args:
+    convert: Of names of what is wanted, None for the file's outputs; and
+      whether what cannot be converted is left out.
+    outputs: What is wanted, if not None.
+    representation: The tensor of interest, if it is known.
+    partial: Whether what cannot be converted is left out.
+  """
+  try:
+    return convert(outputs, False)
+  except OpenSizeError:
+    raise
+  except GraphError as error:
+    if outputs is not None:
+      raise
+    try:
+      if representation is not None:
+        return convert([tensors.split(representation)[0]], False)
+      if partial:
+        return convert(None, True)
+    except GraphError:
+      pass  # What is wrong with the whole file tells more.
+    raise error
+
+
 class Converter(abc.ABC, Generic[Key]):
   """Converts what the outputs of one file need.
 
   The file's tensors are known by keys. Of each operation, `inputs` and
   `outputs` are keys, and it comes after those that it needs.
   """
+
+  _COMPUTED: type = object  # Of operands that depend on what is fed.
 
   def __init__(
     self,
@@ -77,6 +118,7 @@ class Converter(abc.ABC, Generic[Key]):
     outputs: Sequence[Key],
     names: Sequence[str] | None,
     source: str,
+    partial: bool = False,
   ) -> FrozenNetwork:
     """Returns the network.
 
@@ -85,6 +127,10 @@ class Converter(abc.ABC, Generic[Key]):
       outputs: Of the file.
       names: What is wanted in place of the outputs, if not None.
       source: Format and origin.
+      partial: Leave out what cannot be converted, and what needs it.
+
+    Raises:
+      GraphError: If something cannot be converted, or nothing at all.
     """
     wanted = outputs
     if names is not None:
@@ -104,12 +150,49 @@ class Converter(abc.ABC, Generic[Key]):
     for key in sorted(inputs, key=lambda key: len(inputs[key] or ()) != 4):
       if key in used.union(wanted) and key not in self._operands:
         self._operands[key] = self._input(key)
-    for number in sorted(needed):
-      self._add(number)
+    left_out = self._add_all(sorted(needed), partial)
+    if left_out:
+      wanted = self._ends(needed) or wanted
     for key in dict.fromkeys(wanted):
       with self._named.graph.as_default():
         self._named.output(*self._output(key))
-    return FrozenNetwork(*self._named.finish(), source)
+    return FrozenNetwork(*self._named.finish(), source, left_out=left_out)
+
+  def _add_all(self, numbers: Sequence[int], partial: bool) -> tuple[str, ...]:
+    """Adds operations; returns why some were left out, if they may be."""
+    missing: set[Key] = set()
+    reasons = []
+    for number in numbers:
+      operation = self._operations[number]
+      if missing.isdisjoint(operation.inputs):
+        try:
+          self._add(number)
+          continue
+        except GraphError as error:
+          if not partial or isinstance(error, OpenSizeError):
+            raise
+          reasons.append(str(error))
+      missing.update(operation.outputs)
+    return tuple(reasons)
+
+  def _ends(self, numbers: Collection[int]) -> list[Key]:
+    """Returns what was converted, and is taken by nothing that was."""
+    made = [
+      key
+      for number in sorted(numbers)
+      for key in self._operations[number].outputs
+      if isinstance(self._operands.get(key), self._COMPUTED)
+    ]
+    taken = {
+      key
+      for number in numbers
+      for key in self._operations[number].inputs
+      if any(
+        self._operands.get(out) is not None
+        for out in self._operations[number].outputs
+      )
+    }
+    return [key for key in made if key not in taken]
 
   def _missing(
     self, what: str, name: str, known: Iterable[str], outputs: Sequence[str]

@@ -18,7 +18,9 @@ from frozen_graphs.frozen import FrozenNetwork
 from toolkit_basics.registry import Registry
 
 # Understood by `frozen_graphs.load` where a format does not take them itself.
-_OF_EVERY_FORMAT = frozenset({'constants', 'input', 'representation'})
+_OF_EVERY_FORMAT = frozenset({
+  'constants', 'image_size', 'input', 'partial', 'representation',
+})  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

@@ -78,6 +78,19 @@ class AnswerTest(absltest.TestCase):
     self.assertEqual(answer.table[0][-1], 'among the best measured')
     self.assertEqual(answer.table[4][-1], 'not measured')
 
+  def test_the_measure_that_is_trusted_most_is_told(self):
+    cosines = _cosines(0.01)
+    found = _evaluation(cosines)
+    self.assertEqual(run_answer.best_of(found, ('saliency', 'elrp')), 'elrp')
+    more = {**found.affinities, 'attribution_span': found.affinities['elrp']}
+    found = dataclasses.replace(found, affinities=more)
+    told = run_answer.best_of(found, ('elrp',))
+    self.assertEqual(told, 'attribution_span')
+    rankings = {told: found.rankings['elrp']}
+    found = dataclasses.replace(found, rankings=rankings)
+    text = run_answer.answer(found, _LABELS, told).to_markdown()
+    self.assertIn('the best one by Span energy', text)
+
   def test_it_can_be_read_as_markdown(self):
     answer = Answer(('One.', 'Two.'), [('a', 'b|c'), (1, np.nan)], 'Note.')
     self.assertEqual(

@@ -71,7 +71,11 @@ class RunSelectionTest(absltest.TestCase):
 
   def test_a_killed_run_goes_on_with_what_it_has(self):
     output = self.folder / 'source_selection'
+    earlier = self.folder / 'earlier.csv'
+    rows = [('birds', name, i) for i, name in enumerate(bank_testing.NAMES)]
+    files.write_csv(earlier, [('target', 'network', 'score'), *rows])
     tuned = ('compute', '--methods=', '--fine_tune_steps=2', '--seeds=1')
+    tuned += (f'--history={earlier}',)
     (first,) = self.run_all('source_selection', tuned)
     self.assertEqual(first[0], 0, first[2])
     tables = ('scores.csv', 'agreement.csv', 'summary.csv', 'seconds.csv')
@@ -90,8 +94,17 @@ class RunSelectionTest(absltest.TestCase):
     self.assertEqual([row[1] for row in rows], list(bank_testing.NAMES))
     self.assertEqual(
       header[3:],
-      ['logme', 'transrate', 'pactran', 'random_alignment', 'rankme'],
+      [
+        *('logme', 'transrate', 'pactran', 'random_alignment', 'rankme'),
+        *('history', 'history+logme'),
+      ],
     )
+    summary = {row[0]: row[1] for row in files.read_csv(output / 'summary.csv')}
+    self.assertEqual(summary['rankme'], 'one network')
+    self.assertEqual(summary['history+logme'], 'baseline')
+    written = files.read_csv(output / 'history.csv')
+    self.assertEqual(written[0], ['target', 'network', 'score'])
+    self.assertLen(written, 1 + len(bank_testing.NAMES))
 
   def test_layers_compete_and_wrong_input_ends_in_one_line(self):
     few, unknown, measure, found = self.run_all(

@@ -5,9 +5,9 @@ import zlib
 
 from absl.testing import absltest, parameterized
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
-from probe_data import containers, errors
+from probe_data import containers, errors, images
 from tests import image_testing
 
 _NOISE = np.random.default_rng(0).integers(0, 256, (37, 90, 3), np.uint8)
@@ -130,6 +130,38 @@ class ReadSizeTest(parameterized.TestCase):
   def test_reason_says_what_is_wrong(self, data, reason):
     with self.assertRaisesRegex(errors.ImageFileError, reason):
       containers.read_size(data)
+
+  @parameterized.product(largest=(1, 15, 100, 255, 1023, 4095, 65_535),
+                         channels=(1, 3), is_text=(False, True))  # fmt: skip
+  def test_pnm_is_scaled_by_its_largest_value(self, largest, channels, is_text):
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, largest + 1, (5, 7, channels))
+    kind = {1: 5, 3: 6}[channels] - 3 * is_text
+    if is_text:
+      content = ' '.join(map(str, values.ravel())).encode()
+    else:
+      content = values.astype('>u2' if largest > 255 else 'u1').tobytes()
+    header = b'P%d\n# a camera\n7 5\n%d\n' % (kind, largest)
+    picture = images.decode(header + content)
+    expected = np.broadcast_to(values * 255 / largest, (5, 7, 3))
+    np.testing.assert_allclose(picture, expected, 0, 1)
+    with self.assertRaises(errors.ImageFileError):
+      images.decode(header + content[: len(content) // 2])
+
+  @parameterized.parameters(b'P5 2 1 0 ab', b'P5 2 1 9 ab', b'P2 2 1 9 1 x')
+  def test_pnm_that_contradicts_itself_is_refused(self, data):
+    with self.assertRaises(errors.ImageFileError):
+      images.decode(data)
+
+  def test_tiff_in_lab_colours_is_refused(self):
+    picture = Image.fromarray(_NOISE)
+    profile = ImageCms.createProfile
+    turn = ImageCms.buildTransform(
+      profile('sRGB'), profile('LAB'), 'RGB', 'LAB'
+    )
+    lab = ImageCms.applyTransform(picture, turn)
+    with self.assertRaisesRegex(errors.ImageFileError, r'L\*a\*b\*'):
+      images.decode(image_testing.encode(lab, 'TIFF'))
 
   def test_pnm_comments_are_passed_over(self):
     data = b'P5\n# 1 1\n# made by hand\n3 2\n255\n' + bytes(6)

@@ -1,6 +1,7 @@
 """Tests of finding image files and of drawing a sample of them."""
 
 import os
+from unittest import mock
 
 from absl.testing import absltest
 import numpy as np
@@ -42,6 +43,53 @@ class FindTest(absltest.TestCase):
     os.symlink(self.folder, os.path.join(self.folder, 'deep', 'loop'))
     found = image_files.find(self.folder)
     self.assertSameElements(found, ['deep/link/far.png'])
+
+  def test_folders_linked_in_circles_are_seen_once(self):
+    names = [f'f{i}' for i in range(12)]
+    for name in names:
+      os.makedirs(os.path.join(self.folder, name))
+    for name in names:  # 12! ways, if each is followed.
+      for other in names:
+        link = os.path.join(self.folder, name, f'to_{other}')
+        os.symlink(os.path.join(self.folder, other), link)
+    image_testing.write_pictures(self.folder, 'f5/a.png')
+    self.assertLen(image_files.find(self.folder), 1)
+
+  def test_link_to_itself_is_no_folder_and_does_not_stop_the_search(self):
+    image_testing.write_pictures(self.folder, 'a.png')
+    link = os.path.join(self.folder, 'loop')
+    os.symlink(link, link)
+    self.assertSameElements(image_files.find(self.folder), ['a.png'])
+
+  def test_unreadable_folder_is_skipped_and_named(self):
+    image_testing.write_pictures(self.folder, 'a.png', 'locked/b.png')
+    scandir = os.scandir
+
+    def locked(path):
+      if str(path).endswith('locked'):
+        raise PermissionError(13, 'Permission denied')
+      return scandir(path)
+
+    with (
+      mock.patch.object(os, 'scandir', locked),
+      self.assertLogs(level='WARNING') as logs,
+    ):
+      self.assertSameElements(image_files.find(self.folder), ['a.png'])
+    self.assertIn('locked/: Permission denied', logs.output[0])
+
+  def test_folders_may_be_nested_as_deep_as_the_system_allows(self):
+    deep = self.folder
+    for _ in range(1200):
+      deep = os.path.join(deep, 'd')
+      os.mkdir(deep)
+    picture = os.path.join(deep, 'a.png')
+    image_testing.write_pictures(deep, 'a.png')
+    found = image_files.find(self.folder)
+    os.remove(picture)
+    while deep != self.folder:  # Too deep for who tidies up.
+      os.rmdir(deep)
+      deep = os.path.dirname(deep)
+    self.assertSameElements(found.values(), [picture])
 
   def test_empty_folder_is_an_error_that_says_so(self):
     with self.assertRaisesRegex(errors.ProbeSetError, 'it holds no files'):

@@ -11,8 +11,24 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 
 from taskonomy_models import bank as banks
+from taskonomy_models import tasks
 from taskonomy_models.encoder import Networks
 from tests import bank_testing, testing
+from transferability.oracle import Oracle
+
+
+class EmbeddedTest(parameterized.TestCase):
+  @parameterized.parameters(*sorted({*banks.NAMED} - {'task_bank'}))
+  def test_a_bank_of_the_package_is_whole_and_was_measured(self, name):
+    bank = banks.load(name)
+    self.assertEqual(bank.name, name)
+    self.assertEqual(bank.names, tuple(task.name for task in tasks.TASKS))
+    oracle = Oracle.load(bank.oracle, bank.oracle_affinity)
+    targets = tuple(task.name for task in tasks.TARGETS)
+    self.assertEqual(oracle.targets, targets)
+    self.assertSameElements(oracle.sources, bank.names)
+    self.assertIsNotNone(bank.oracle_losses)
+    bank.digests()  # Compares the graphs with the description.
 
 
 class LoadTest(parameterized.TestCase):

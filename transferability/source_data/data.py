@@ -100,9 +100,11 @@ def draw(
   if num_samples < 2:
     raise ValueError(f'num_samples={num_samples}; give 2 or more, or None.')
   rng = np.random.default_rng(seed)
-  return tuple(
-    each
-    if len(each) <= num_samples
-    else each.take(np.sort(rng.choice(len(each), num_samples, replace=False)))
-    for each in (source, target)
-  )
+
+  def drawn(each: Domain) -> Domain:
+    if len(each) <= num_samples:
+      return each
+    rows = rng.choice(len(each), num_samples, replace=False)
+    return each.take(np.sort(rows))
+
+  return drawn(source), drawn(target)

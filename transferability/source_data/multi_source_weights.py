@@ -142,7 +142,8 @@ def of_counts(
       value of sample and label.
     debiased, complexity: As `chi_square_transferability`.
   """
-  counts = np.asarray(counts, np.float64).reshape(len(counts), -1)
+  counts = np.asarray(counts, np.float64)
+  counts = counts.reshape(len(counts), -1)
   sizes = counts.sum(axis=1)
   if not (counts >= 0).all() or not (sizes > 0).all():
     raise ValueError('Counts are 0 or more, and no task is without samples.')
@@ -264,16 +265,20 @@ def _raw(tasks: Sequence[data.Domain]) -> tuple[np.ndarray, np.ndarray]:
 def _whitened(tasks: Sequence[data.Domain]) -> tuple[np.ndarray, np.ndarray]:
   """The same of e_y (x) S^-1/2 (x - m) / sqrt(q(y)) of pooled m, S, q."""
   total = sum(len(task) for task in tasks)
-  centre = sum(task.features.sum(axis=0) for task in tasks) / total
-  # Twice, so that no digits are lost far from the origin.
-  centre += sum((t.features - centre).sum(axis=0) for t in tasks) / total
-  covariance = sum(_gram(task.features, centre) for task in tasks) / total
+  size = tasks[0].features.shape[1]
+  centre = np.zeros(size)
+  for _ in range(2):  # So that no digits are lost far from the origin.
+    sums = [(task.features - centre).sum(axis=0) for task in tasks]
+    centre = centre + np.sum(sums, axis=0) / total
+  covariance = np.zeros((size, size))
+  for task in tasks:
+    covariance += _gram(task.features, centre) / total
   values, vectors = linalg.eigh(covariance, check_finite=False)
   kept = values > _NOISE * max(values[-1], 0)
   if not kept.any():
     raise ValueError('All samples have the same features.')
   whitening = vectors[:, kept] / np.sqrt(values[kept])
-  shares = sum(task.counts for task in tasks) / total
+  shares = np.sum([task.counts for task in tasks], axis=0) / total
   means, variances = [], []
   for task in tasks:
     mean, square = _whitened_moments(task, centre, whitening, shares)

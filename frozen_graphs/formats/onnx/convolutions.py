@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from frozen_graphs.errors import open_size
 from frozen_graphs.formats.onnx import windows as onnx_windows
 from frozen_graphs.formats.onnx.file import Node
 from frozen_graphs.formats.onnx.registry import register_op
@@ -143,7 +144,7 @@ def _transposed_window(node: Node, size: Sequence[int], x: Value) -> Window:
       if wanted:
         given = x.shape[2 + i]
         if given is None:
-          raise ValueError('output_shape needs a fixed size; give image_size')
+          raise open_size('output_shape needs the size of the input')
         total = stride * (given - 1) + more[i] + extent - wanted[-count:][i]
       else:
         total = extent - stride + more[i]

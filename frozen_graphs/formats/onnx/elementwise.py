@@ -18,6 +18,7 @@ from frozen_graphs.formats.onnx.values import (
   elementwise,
   is_known,
   known,
+  normal_axis,
 )
 
 
@@ -154,6 +155,32 @@ def _as_type(x: Operand, kind: str) -> Operand:
   return elementwise(lambda tensor: tf.cast(tensor, kind), x)
 
 
+@register_op('DequantizeLinear', irrelevant=('output_dtype',))
+def _dequantise(
+  node: Node, x: Operand, scale: Operand, zero: Operand | None = None
+) -> np.ndarray:
+  """Returns the weights that quantised ones stand for."""
+  if not is_known(x):
+    raise ValueError(
+      'it belongs to a quantised network, through which no gradient flows; '
+      'take the file of which at most the weights are quantised'
+    )
+  axis = node.get('axis', 1)
+  if node.get('block_size', 0):
+    raise ValueError('block_size is not supported')
+  scale = known(scale, 'the scale')
+  zero = np.zeros_like(scale) if zero is None else known(zero, 'the zero point')
+  if scale.size == 1:
+    scale, zero = scale.reshape(()), zero.reshape(())
+  else:
+    shape = [1] * x.ndim
+    shape[normal_axis(axis, x.ndim)] = -1
+    scale, zero = scale.reshape(shape), zero.reshape(shape)
+  return ((x.astype(np.float32) - zero.astype(np.float32)) * scale).astype(
+    np.float32
+  )
+
+
 @register_op('Identity')
 def _identity(node: Node, x: Operand) -> Operand:
   return x
@@ -247,6 +274,8 @@ def _clip(
 ) -> Operand:
   """Limits values: attributes before opset 11, then operands."""
   if node.opset < 11:
+    if low is not None or high is not None:
+      raise ValueError('its limits are no operands before opset 11')
     low, high = node.get('min', -math.inf), node.get('max', math.inf)
   else:
     low = -math.inf if low is None else known(low, 'min').item()

@@ -1,6 +1,6 @@
 """Reads an ONNX file into plain Python and NumPy; runs nothing of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import dataclasses
 import math
 import os
@@ -17,6 +17,7 @@ MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 # Before opset 7, operands of different shapes were matched by attributes.
 OPSETS = range(7, 29)
 _STANDARD = ('', 'ai.onnx')
+_RETIRED = ('Upsample',)  # Of which the newest definition has nothing.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +157,9 @@ class _OnnxReader:
       for value in graph.input
       if value.name not in weights
     }
-    nodes = tuple(map(self._node, graph.node))
+    read = {name for node in graph.node for name in node.input}
+    read.update(value.name for value in graph.output)
+    nodes = tuple(self._node(node, read) for node in graph.node)
     known = {'', *weights, *inputs}
     for node in nodes:
       if missing := set(node.inputs) - known:
@@ -180,13 +183,46 @@ class _OnnxReader:
     dims = (d.dim_value for d in kind.shape.dim)
     return Input(dtype, tuple(d if d > 0 else None for d in dims))
 
-  def _node(self, node) -> Node:
+  def _node(self, node, read: Collection[str]) -> Node:
+    """Returns a node; results that nobody reads are left out, but the first."""
     op = node.op_type
     if node.domain not in _STANDARD:
       op = f'{node.domain}.{op}'
     attributes = {a.name: self._value(a) for a in node.attribute}
     inputs, outputs = tuple(node.input), tuple(node.output)
-    return Node(op, node.name, inputs, outputs, attributes, self._opset)
+    outputs = outputs[:1] + tuple(o if o in read else '' for o in outputs[1:])
+    found = Node(op, node.name, inputs, outputs, attributes, self._opset)
+    self._check(found, node)
+    return found
+
+  def _check(self, found: Node, node) -> None:
+    """Raises GraphError if a node is not as the standard defines its type.
+
+    What is beyond the definition would be ignored, one way or the other.
+    """
+    if len({a.name for a in node.attribute}) < len(node.attribute):
+      raise GraphError(f'{found} has an attribute twice.')
+    if node.domain not in _STANDARD or found.op in _RETIRED:
+      return
+    try:
+      schema = self._onnx.defs.get_schema(found.op, self._opset)
+    except self._onnx.defs.SchemaError:
+      return  # Refused where it is used, as a type that is not known.
+    for what, given, most in (
+      ('operands', found.inputs, schema.max_input),
+      ('results', found.outputs, schema.max_output),
+    ):
+      if len(given) > most:
+        raise GraphError(
+          f'{found} has {len(given)} {what}, but at most {most} are defined.'
+        )
+    for attribute in node.attribute:
+      defined = schema.attributes.get(attribute.name)
+      if defined is not None and int(defined.type) != attribute.type:
+        raise GraphError(
+          f'{found} has an attribute {attribute.name!r} of another type than '
+          'is defined.'
+        )
 
   def _value(self, attribute) -> Any:
     if attribute.type == self._onnx.AttributeProto.TENSOR:

@@ -36,8 +36,10 @@ def load(
   *,
   outputs: Sequence[str] | None = None,
   fixed_inputs: Mapping[str, np.ndarray] | None = None,
-  image_size: tuple[int, int] | None = None,
+  image_size: int | tuple[int, int] | None = None,
   layout: str = 'auto',
+  representation: str | None = None,
+  partial: bool = False,
   max_bytes: int = onnx_file.MAX_BYTES,
 ) -> FrozenNetwork:
   """Loads an ONNX model.
@@ -47,10 +49,13 @@ def load(
     outputs: Names of tensors or nodes of the file, or `<Op>_<n>`: only what
       they need is converted. By default the file's outputs.
     fixed_inputs: Values of inputs that are no image, such as a choice of style.
-    image_size: (height, width), where the file leaves that open and an
-      operation needs it.
+    image_size: (height, width), or one number for both, where the file leaves
+      that open and an operation needs it.
     layout: Of inputs of four dimensions in the file. By default, channels are
       where one of 1, 3 and 4 stands, else first.
+    representation: The tensor of interest: if the file's outputs cannot be
+      converted, only what it needs is.
+    partial: Convert what can be, and leave the rest out.
     max_bytes: A larger model is refused before it is read.
 
   Returns:
@@ -66,14 +71,22 @@ def load(
   with about(path):
     if layout not in LAYOUTS:
       raise GraphError(f'layout must be one of {LAYOUTS}, not {layout!r}.')
+    if isinstance(image_size, int):
+      image_size = image_size, image_size
     shapes = {name: entry.shape for name, entry in graph.inputs.items()}
-    return _OnnxConverter(
-      graph, fixed_inputs or {}, image_size, layout
-    ).convert(shapes, graph.outputs, outputs, f'ONNX model {path}')
+
+    def convert(names: Sequence[str] | None, partial: bool) -> FrozenNetwork:
+      new = _OnnxConverter(graph, fixed_inputs or {}, image_size, layout)
+      what = f'ONNX model {path}'
+      return new.convert(shapes, graph.outputs, names, what, partial)
+
+    return converter.as_far_as_needed(convert, outputs, representation, partial)
 
 
 class _OnnxConverter(converter.Converter[str]):
   """Converts one file; operands are by the names of tensors."""
+
+  _COMPUTED = Value
 
   def __init__(
     self,
@@ -134,7 +147,8 @@ class _OnnxConverter(converter.Converter[str]):
       values = [r for r in results if isinstance(r, Value)]
       if len(values) == len(results):
         made.extend(value.tensor for value in values)
-    self._operands |= dict(zip(node.outputs, results, strict=False))
+    named = zip(node.outputs, results, strict=False)
+    self._operands |= {name: result for name, result in named if name}
 
   def _output(self, key: str) -> tuple[str, tf.Tensor]:
     operand = self._operand(key, 'The output')

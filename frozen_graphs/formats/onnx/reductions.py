@@ -5,14 +5,15 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
+from frozen_graphs.errors import open_size
 from frozen_graphs.formats.onnx.file import Node
 from frozen_graphs.formats.onnx.registry import register_op
 from frozen_graphs.formats.onnx.values import (
   Operand,
   Value,
   as_value,
+  axes_of,
   elementwise,
-  integers,
   is_known,
   known,
   normal_axis,
@@ -39,6 +40,12 @@ _REDUCTIONS = {
   'ReduceLogSum': lambda x, *axes: tf.math.log(tf.reduce_sum(x, *axes)),
   'ReduceLogSumExp': tf.reduce_logsumexp,
 }
+# Of which the reduction of a single number is that number.
+_OF_ONE_ITSELF = (
+  'ReduceMean', 'ReduceSum', 'ReduceMax', 'ReduceMin', 'ReduceProd',
+  'ReduceLogSumExp',
+)  # fmt: skip
+_SMALLEST = 1e-30  # Of a norm, or of its square.
 _OF_ARRAYS = {
   'ReduceSum': np.sum,
   'ReduceMax': np.max,
@@ -50,12 +57,12 @@ _OF_ARRAYS = {
 @register_op(*_REDUCTIONS)
 def _reduce(node: Node, x: Operand, axes: Operand | None = None) -> Operand:
   keep = node.flag('keepdims', default=True)
-  by_operand = 13 if node.op == 'ReduceSum' else 18
-  if node.opset < by_operand:
-    axes = node.get('axes')
-  elif axes is not None:
-    axes = integers(axes, 'axes')
-  if not axes and node.flag('noop_with_empty_axes'):
+  since = 13 if node.op == 'ReduceSum' else 18
+  axes = axes_of(node, axes, since)
+  does_nothing = node.opset >= since and node.flag('noop_with_empty_axes')
+  if not axes and does_nothing:
+    if node.op not in _OF_ONE_ITSELF:
+      raise ValueError('over no axes, its definitions differ')
     return x
   if is_known(x) and node.op in _OF_ARRAYS:
     chosen = tuple(axes) if axes else None
@@ -91,7 +98,7 @@ def _softmax(node: Node, x: Operand) -> Value:
   if all(size == 1 for size in rest[1:]):
     return x.with_axes(function(x.tensor, x.axis(axis)))
   if None in rest:
-    raise ValueError('it is over open dimensions; give image_size')
+    raise open_size('it is over dimensions of the input')
   tensor = x.in_onnx_order()
   leading = tf.shape(tensor)[:axis]
   flat = tf.reshape(tensor, tf.concat([leading, [np.prod(rest)]], 0))
@@ -185,7 +192,12 @@ def _lp_normalization(node: Node, x: Operand) -> Value:
   axis = x.axis(node.get('axis', -1))
   if p not in (1, 2):
     raise ValueError(f'p={p}')
-  norm = (_l1 if p == 1 else _l2)(x.tensor, [axis], True)
+  # What is all zero stays so.
+  if p == 1:
+    norm = tf.maximum(_l1(x.tensor, [axis], True), _SMALLEST)
+  else:
+    total = tf.reduce_sum(tf.square(x.tensor), [axis], keepdims=True)
+    norm = tf.sqrt(tf.maximum(total, _SMALLEST))
   return x.with_axes(x.tensor / norm)
 
 

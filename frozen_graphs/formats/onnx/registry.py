@@ -8,10 +8,19 @@ that the function does not ask for is refused: it would be ignored.
 
 from collections.abc import Callable, Collection, Sequence
 
+import tensorflow as tf
+
+from frozen_graphs import budget, session
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats import converter
 from frozen_graphs.formats.onnx.file import Node
-from frozen_graphs.formats.onnx.values import Operand, Value, boxed, settled
+from frozen_graphs.formats.onnx.values import (
+  Operand,
+  Value,
+  boxed,
+  is_known,
+  settled,
+)
 from toolkit_basics.registry import Registry
 
 Function = Callable[..., Operand | tuple[Operand, ...]]
@@ -23,7 +32,7 @@ _OPERATIONS: Registry[tuple[Function, frozenset[str]]] = Registry(
 ops = _OPERATIONS.names
 
 _QUANTISED = frozenset({
-  'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear',
+  'QuantizeLinear', 'DynamicQuantizeLinear',
   'QLinearConv', 'QLinearMatMul', 'ConvInteger', 'MatMulInteger',
 })  # fmt: skip
 
@@ -60,15 +69,41 @@ def convert(
   if node.op not in _OPERATIONS:
     raise GraphError(
       f'{node} is of a type that is not known. If the encoder ends before it, '
-      'convert that part alone: outputs=[name of a node or tensor].'
+      'say where (`representation`): only what is needed has to be known.'
     )
   function, irrelevant = _OPERATIONS.get(node.op)
   with converter.explained(str(node)):
-    results = function(node, *operands)
+    results = _computed(function, node, operands)
   if ignored := set(node.attributes) - node.asked - irrelevant:
     raise GraphError(f'{node} has unknown attributes {sorted(ignored)}.')
-  if not isinstance(results, tuple):
-    results = (results,)
   return tuple(
     r if isinstance(r, Value) else settled(boxed(r)) for r in results
   )
+
+
+def _computed(
+  function: Function, node: Node, operands: Sequence[Operand | None]
+) -> tuple[Operand, ...]:
+  """Returns the results, as arrays if all operands are known."""
+  given = [operand for operand in operands if operand is not None]
+  if not given or not all(map(is_known, given)):
+    results = function(node, *operands)
+    return results if isinstance(results, tuple) else (results,)
+  with tf.Graph().as_default() as graph:  # At once, and not in the network.
+    results = function(node, *operands)
+    results = results if isinstance(results, tuple) else (results,)
+    made = {
+      i: result.in_onnx_order()
+      for i, result in enumerate(results)
+      if isinstance(result, Value)
+    }
+  if not made:
+    return results
+  spent = budget.active(sum(operand.nbytes for operand in given))
+  for tensor in made.values():
+    size = (tensor.shape.num_elements() or 0) * tensor.dtype.size
+    spent.charge(f'What {node} computes', size=size)
+  config = session.config()
+  with tf.compat.v1.Session(graph=graph, config=config) as running:
+    made = running.run(made)
+  return tuple(made.get(i, result) for i, result in enumerate(results))

@@ -8,11 +8,12 @@ rows and columns, computed from the formulas of the standard
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from frozen_graphs.errors import open_size
 from frozen_graphs.formats.onnx.file import Node
 from frozen_graphs.formats.onnx.registry import register_op
 from frozen_graphs.formats.onnx.values import (
@@ -20,8 +21,8 @@ from frozen_graphs.formats.onnx.values import (
   Operand,
   Value,
   as_value,
-  channels_last,
   known,
+  normal_axis,
 )
 
 
@@ -44,8 +45,14 @@ class _Way(NamedTuple):
 @register_op('Upsample')
 def _upsample(node: Node, x: Operand, scales: Operand | None = None) -> Value:
   """Of opset 7 and 9: nearest or linear with asymmetric coordinates."""
-  scales = node.get('scales') if node.opset < 9 else known(scales, 'scales')
-  return _resized(as_value(x), list(scales), None, _Way(_mode(node)))
+  if node.opset < 9:
+    if scales is not None:
+      raise ValueError('its scales are no operand before opset 9')
+    scales = node.get('scales')
+  else:
+    scales = known(scales, 'scales')
+  way = _Way(_mode(node), rounding='simple')
+  return _resized(as_value(x), list(scales), None, way)
 
 
 @register_op('Resize', irrelevant=('extrapolation_value',))
@@ -65,7 +72,11 @@ def _resize(node: Node, x: Operand, *operands: Operand | None) -> Value:
     raise ValueError('only the policy "stretch" is supported')
   x = as_value(x)
   _, scales, sizes = (*operands, None, None, None)[:3]
-  axes = node.get('axes') or range(x.rank)
+  axes = [
+    normal_axis(axis, x.rank) for axis in node.get('axes') or range(x.rank)
+  ]
+  if len(set(axes)) < len(axes):
+    raise ValueError(f'axes={axes} are not different')
 
   def spread(operand: Operand | None, default) -> list | None:
     if operand is None or operand.shape == (0,):
@@ -92,18 +103,50 @@ def _resized(
 ) -> Value:
   if x.rank != 4:
     raise ValueError(f'{x.rank} dimensions; known are images')
+  given = [numbers for numbers in (scales, sizes) if numbers is not None]
+  if len(given) != 1 or len(given[0]) != 4:
+    raise ValueError('it needs either a scale or a size for each axis')
+  if scales and any(isinstance(scale, tf.Tensor) for scale in scales):
+    raise ValueError('its scales depend on the size of the input')
   if way.mode not in ('nearest', 'linear', 'cubic'):
     raise ValueError(f'mode={way.mode!r} is not known')
-  if scales is not None and any(float(scale) != 1 for scale in scales[:2]):
-    raise ValueError('it resizes more than the two sides of images')
-  sides = [_side(x.shape[a], scales, sizes, a) for a in (2, 3)]
-  images = x.arranged(channels_last(4))
+  order = _order(x, scales, sizes)
+  sides = [_side(x.shape[a], scales, sizes, a) for a in order[1:3]]
   if all(side.scale == 1 for side in sides):
     return x
+  images = x.arranged(order)
+  sizes = sizes and [sizes[axis] for axis in order]
   result = _native(images, sides, sizes, way)
   if result is None:
     result = _summed(images, sides, way)
-  return Value(result, channels_last(4))
+  return Value(result, order)
+
+
+def _order(
+  x: Value, scales: list | None, sizes: list | None
+) -> tuple[int, ...]:
+  """Returns the axes with those that are resized in the middle."""
+  if scales is not None:
+    changed = {a for a, scale in enumerate(scales) if float(scale) != 1}
+  else:
+    # The number of images is whatever the graph is fed.
+    changed = {
+      axis
+      for axis, size in enumerate(sizes)
+      if isinstance(size, tf.Tensor) and axis > 0 or _differs(size, x, axis)
+    }
+  pairs = [(2, 3), (1, 2), (1, 3), (0, 1), (0, 2), (0, 3)]
+  pair = next((p for p in pairs if changed <= set(p)), None)
+  if pair is None:
+    raise ValueError(
+      f'it resizes the axes {sorted(changed)}; known are two of four'
+    )
+  first, last = (axis for axis in range(4) if axis not in pair)
+  return first, *pair, last
+
+
+def _differs(size: Any, x: Value, axis: int) -> bool:
+  return not isinstance(size, tf.Tensor) and size != x.shape[axis]
 
 
 def _side(
@@ -132,7 +175,7 @@ def _native(
   if all(side.wanted is not None for side in sides):
     target = [side.wanted for side in sides]
   elif sizes is not None:
-    target = tf.stack([tf.cast(size, tf.int32) for size in sizes[2:]])
+    target = tf.stack([tf.cast(size, tf.int32) for size in sizes[1:3]])
   else:
     shape = tf.cast(tf.shape(images)[1:3], tf.float32)
     scales = tf.constant([side.scale for side in sides], tf.float32)
@@ -166,7 +209,10 @@ def _native_options(sides: list[_ResizedSide], way: _Way) -> dict | None:
       'round_prefer_ceil',
     )
     is_asymmetric = way.coordinates == 'asymmetric'
-    is_one = way.rounding == 'floor' if is_asymmetric else is_rounded
+    is_floor = way.rounding == 'floor' or (
+      way.rounding == 'simple' and all(side.scale >= 1 for side in sides)
+    )
+    is_one = is_floor if is_asymmetric else is_rounded
   else:
     is_one = way.mode == 'linear' and not way.excludes_outside
     if way.coordinates == 'pytorch_half_pixel':
@@ -181,9 +227,8 @@ def _summed(
     if side.scale == 1:
       continue
     if side.given is None or side.wanted is None:
-      raise ValueError(
-        f'mode={way.mode!r} with {way.coordinates!r} needs a fixed size; give '
-        'image_size=(height, width)'
+      raise open_size(
+        f'mode={way.mode!r} with {way.coordinates!r} needs the size'
       )
     if side.wanted > MAX_ELEMENTS:
       raise ValueError(f'the size {side.wanted}')
@@ -205,6 +250,8 @@ def _taps(
   position = _positions(side, way.coordinates)
   if way.mode == 'nearest':
     nearest = {
+      # Before opset 11: what shrinks is rounded up.
+      'simple': np.ceil if side.scale < 1 else np.floor,
       'floor': np.floor,
       'ceil': np.ceil,
       'round_prefer_floor': lambda p: np.ceil(p - 0.5),

@@ -6,12 +6,14 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from frozen_graphs.errors import open_size
 from frozen_graphs.formats.onnx.file import Node
 from frozen_graphs.formats.onnx.registry import register_op
 from frozen_graphs.formats.onnx.values import (
   Operand,
   Value,
   as_value,
+  axes_of,
   boxed,
   check_size,
   integers,
@@ -109,7 +111,7 @@ def _flatten(node: Node, x: Operand) -> Operand:
 
 @register_op('Squeeze')
 def _squeeze(node: Node, x: Operand, axes: Operand | None = None) -> Operand:
-  axes = _axes(node, axes, since=13)
+  axes = axes_of(node, axes, since=13)
   if isinstance(x, np.ndarray):
     return x.squeeze(None if axes is None else tuple(axes))
   if axes is None:
@@ -121,7 +123,7 @@ def _squeeze(node: Node, x: Operand, axes: Operand | None = None) -> Operand:
 
 @register_op('Unsqueeze')
 def _unsqueeze(node: Node, x: Operand, axes: Operand | None = None) -> Operand:
-  axes = _axes(node, axes, since=13)
+  axes = axes_of(node, axes, since=13)
   rank = len(axes) + len(x.shape)
   axes = sorted(normal_axis(axis, rank) for axis in axes)
   if isinstance(x, np.ndarray):
@@ -131,13 +133,6 @@ def _unsqueeze(node: Node, x: Operand, axes: Operand | None = None) -> Operand:
     order.insert(axis, axis)
     x = Value(tf.expand_dims(x.tensor, axis), tuple(order))
   return x
-
-
-def _axes(node: Node, operand: Operand | None, since: int) -> list[int] | None:
-  """Returns axes, an attribute first and an operand since an opset."""
-  if node.opset < since:
-    return node.get('axes')
-  return None if operand is None else integers(operand, 'axes')
 
 
 @register_op('Transpose')
@@ -174,7 +169,7 @@ def _split(
   length = x.shape[normal_axis(axis, len(x.shape))]
   if stated is None:
     if length is None:
-      raise ValueError('the size of its parts is open; give image_size')
+      raise open_size('the size of its parts depends on that of the input')
     each = math.ceil(length / count)
     stated = [each] * (count - 1) + [length - each * (count - 1)]
   if isinstance(x, np.ndarray):
@@ -187,6 +182,8 @@ def _split(
 @register_op('Slice')
 def _slice(node: Node, x: Operand, *operands: Operand | None) -> Operand:
   if node.opset < 10:
+    if operands:
+      raise ValueError('its limits are no operands before opset 10')
     starts, ends = node.get('starts'), node.get('ends')
     axes, steps = node.get('axes'), None
   else:
@@ -281,6 +278,8 @@ def _pad(
 ) -> Operand:
   x, mode = as_value(x), node.get('mode', 'constant')
   if node.opset < 11:
+    if pads is not None:
+      raise ValueError('its pads are no operand before opset 11')
     numbers, fill = node.get('pads'), node.get('value', 0.0)
   else:
     numbers = integers(pads, 'pads')

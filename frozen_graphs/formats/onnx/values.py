@@ -14,9 +14,12 @@ array of objects: numbers where known, scalar tensors where not.
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from frozen_graphs.errors import open_size
 
 # Of what is computed at once; a file of a few bytes may ask for any size.
 MAX_ELEMENTS = 2**26
@@ -145,16 +148,28 @@ def as_value(operand: Operand) -> Value:
 def known(operand: Operand, what: str) -> np.ndarray:
   """Returns an operand that must not depend on the input or on its size."""
   if not is_known(operand):
-    raise ValueError(
-      f'{what} depends on the input, or on its size. Give image_size=(height, '
-      'width) if the file leaves that open'
-    )
+    if isinstance(operand, np.ndarray):
+      raise open_size(f'{what} depends on the size of the input')
+    raise ValueError(f'{what} depends on the input')
   return operand
 
 
 def integers(operand: Operand, what: str) -> list[int]:
   """Returns the elements of a vector, or the one of a scalar."""
   return [int(element) for element in known(operand, what).reshape(-1)]
+
+
+def axes_of(node: Any, operand: Operand | None, since: int) -> list[int] | None:
+  """Returns axes, which are an attribute first, and an operand since an opset.
+
+  Raises:
+    ValueError: If they are given the other way, which would be ignored.
+  """
+  if node.opset >= since:
+    return None if operand is None else integers(operand, 'axes')
+  if operand is not None:
+    raise ValueError(f'axes are no operand before opset {since}')
+  return node.get('axes')
 
 
 def check_size(shape: Iterable[int]) -> None:

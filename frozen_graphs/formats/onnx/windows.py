@@ -11,6 +11,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from frozen_graphs.errors import open_size
 from frozen_graphs.formats.onnx.file import Node
 from frozen_graphs.formats.onnx.registry import register_op
 from frozen_graphs.formats.onnx.values import (
@@ -96,10 +97,7 @@ def _same_pads(
     given, window.extent, window.strides, strict=True
   ):
     if size is None:
-      raise ValueError(
-        'how much it pads depends on the size of the input, which the file '
-        'leaves open; give image_size=(height, width)'
-      )
+      raise open_size('how much it pads depends on the size of the input')
     total = max(0, (math.ceil(size / stride) - 1) * stride + extent - size)
     small, large = total // 2, total - total // 2
     pads.append((small, large) if upper else (large, small))
@@ -159,7 +157,7 @@ def _surplus(
 ) -> int:
   """Returns how far the last window of ceil_mode reaches over the padding."""
   if size is None:
-    raise ValueError('ceil_mode needs a fixed size; give image_size')
+    raise open_size('ceil_mode depends on the size of the input')
   padded = size + sum(pads)
   count = math.ceil((padded - kernel) / stride) + 1
   if (count - 1) * stride >= size + pads[0]:

@@ -37,6 +37,8 @@ def load(
   path: str | os.PathLike,
   *,
   outputs: Sequence[str] | None = None,
+  representation: str | None = None,
+  partial: bool = False,
   max_bytes: int = tflite_file.MAX_BYTES,
 ) -> FrozenNetwork:
   """Loads a TensorFlow Lite model.
@@ -45,6 +47,9 @@ def load(
     path: Of the model.
     outputs: Names of tensors, as the file or this module gives them: only what
       they need is converted. By default the file's outputs.
+    representation: The tensor of interest: if the file's outputs cannot be
+      converted, only what it needs is.
+    partial: Convert what can be, and leave the rest out.
     max_bytes: A larger file is refused before it is read.
 
   Returns:
@@ -58,13 +63,19 @@ def load(
   graph = tflite_file.read(path, max_bytes)
   with about(path):
     shapes = {number: graph.tensors[number].shape for number in graph.inputs}
-    return _TfliteConverter(graph).convert(
-      shapes, graph.outputs, outputs, f'TensorFlow Lite model {path}'
-    )
+
+    def convert(names: Sequence[str] | None, partial: bool) -> FrozenNetwork:
+      what = f'TensorFlow Lite model {path}'
+      new = _TfliteConverter(graph)
+      return new.convert(shapes, graph.outputs, names, what, partial)
+
+    return converter.as_far_as_needed(convert, outputs, representation, partial)
 
 
 class _TfliteConverter(converter.Converter[int]):
   """Converts one file; operands are by the numbers of tensors."""
+
+  _COMPUTED = tf.Tensor
 
   def __init__(self, graph: tflite_file.TfliteGraph):
     super().__init__(

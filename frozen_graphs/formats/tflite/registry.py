@@ -64,8 +64,8 @@ def convert(
   described = f'the operation {operator.op} (which computes {where!r})'
   if operator.op not in _OPERATIONS:
     raise GraphError(
-      f'{described} is not known. If the encoder ends before it, convert that '
-      'part alone: outputs=[name of a tensor].'
+      f'{described} is not known. If the encoder ends before it, say where '
+      '(`representation`): only what is needed has to be known.'
     )
   activation = _fused_activation(operator)
   with converter.explained(described):

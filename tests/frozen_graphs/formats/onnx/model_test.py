@@ -14,8 +14,10 @@ onnx = pytest.importorskip('onnx', reason='needs the extra onnx')
 from onnx import helper, numpy_helper  # noqa: E402
 
 from attribution.explainer import Explainer  # noqa: E402
+from attribution.preprocessing import Preprocessing  # noqa: E402
 from frozen_graphs.errors import GraphError  # noqa: E402
 from frozen_graphs.formats.onnx import model as onnx_model  # noqa: E402
+from taskonomy_models import conversion  # noqa: E402
 from tests import format_testing, onnx_networks, onnx_testing  # noqa: E402
 
 _NETWORKS = [(f.__name__, f) for f in onnx_networks.NETWORKS]
@@ -176,12 +178,77 @@ class OnnxModelTest(parameterized.TestCase):
       'MaxPool', ['image'], ['y'], kernel_shape=[3, 3], auto_pad='SAME_UPPER',
       strides=[2, 2])  # fmt: skip
     path = self._save(self._model(pool, shape=(1, 3, 'h', 'w')))
-    with self.assertRaisesRegex(GraphError, r'give image_size='):
+    with self.assertRaisesRegex(GraphError, r'say it \(`image_size`\)'):
       onnx_model.load(path)
     network = onnx_model.load(path, image_size=(8, 6))
     images = np.ones((1, 8, 6, 3), np.float32)
     (actual,) = onnx_testing.run(network, {'image:0': images})
     self.assertEqual(actual.shape, (1, 3, 4, 3))
+    self.assertEqual(onnx_model.load(path, image_size=8).inputs, ('image:0',))
+    t = Preprocessing.parse('resize(8) | range(0, 1)')
+    self.assertEqual(
+      conversion.load(path, t).at('MaxPool_0').input_shape, (8, 8, 3)
+    )
+    open_ended = Preprocessing.parse('range(0, 1)')
+    with self.assertRaisesRegex(GraphError, 'image_size'):
+      conversion.load(path, open_ended)
+    network = conversion.load(path, open_ended, 10).at('MaxPool_0')
+    self.assertEqual(network.input_shape, (10, 10, 3))
+
+  def test_results_that_nobody_reads_may_be_of_any_kind(self):
+    node = helper.make_node
+    nodes = [
+      node('MaxPool', ['image'], ['a', 'places'], kernel_shape=[2, 2]),
+      node('LayerNormalization', ['a', 's'], ['b', 'mean', 'd'], axis=1),
+      node('Clip', ['b', '', ''], ['y']),
+    ]
+    model = onnx_testing.model(
+      nodes, {'image': [1, 3, 8, 8]}, ['y'], {'s': np.ones([3, 7, 7], 'f')}
+    )
+    images = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype('f')
+    (expected,) = onnx_testing.reference(
+      model, {'image': images.transpose(0, 3, 1, 2)}
+    )
+    network = onnx_model.load(self._save(model))
+    (actual,) = onnx_testing.run(network, {'image:0': images})
+    np.testing.assert_allclose(actual, expected, 1e-4, 1e-5)
+
+  def test_kernel_that_is_computed_of_constants_is_folded(self):
+    node = helper.make_node
+    nodes = [
+      node('ReduceMean', ['w'], ['m'], axes=[1, 2, 3]),
+      node('Sub', ['w', 'm'], ['centred']),
+      node('Tanh', ['centred'], ['k']),
+      node('Conv', ['image', 'k'], ['y']),
+    ]
+    w = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype('f')
+    model = onnx_testing.model(nodes, {'image': [1, 3, 8, 8]}, ['y'], {'w': w})
+    images = np.random.default_rng(1).normal(size=(1, 8, 8, 3)).astype('f')
+    (expected,) = onnx_testing.reference(
+      model, {'image': images.transpose(0, 3, 1, 2)}
+    )
+    network = onnx_model.load(self._save(model))
+    (actual,) = onnx_testing.run(network, {'image:0': images})
+    np.testing.assert_allclose(actual, expected, 1e-4, 1e-5)
+
+  def test_unknown_operation_behind_what_is_needed_is_left_out(self):
+    node = helper.make_node
+    nodes = [
+      node('Relu', ['image'], ['a'], name='relu'),
+      node('GlobalAveragePool', ['a'], ['b']),
+      node('NonZero', ['b'], ['c']),
+      node('Tanh', ['c'], ['y']),
+    ]
+    model = onnx_testing.model(nodes, {'image': [1, 3, 8, 8]}, ['y'])
+    path = self._save(model)
+    with self.assertRaisesRegex(GraphError, 'NonZero'):
+      onnx_model.load(path)
+    network = onnx_model.load(path, representation='Relu_0:0')
+    self.assertEqual(network.outputs, ('a:0',))
+    network = onnx_model.load(path, partial=True)
+    self.assertEqual(network.outputs, ('b:0',))
+    (reason,) = network.left_out
+    self.assertIn('NonZero', reason)
 
   def test_layout_says_where_channels_are(self):
     relu = helper.make_node('Relu', ['image'], ['y'])
@@ -267,9 +334,18 @@ class OnnxErrorsTest(parameterized.TestCase):
     with self.assertRaises(FileNotFoundError):
       onnx_model.load(self.create_tempdir().full_path + '/model.onnx')
 
+  def test_what_the_standard_does_not_define_is_refused(self):
+    node = helper.make_node
+    for wrong, pattern in (
+      (node('Relu', ['image', 'image'], ['y']), '2 operands'),
+      (node('Softmax', ['image'], ['y'], axis=[1]), "'axis' of another type"),
+      (node('ReduceSum', ['image', 'image'], ['y']), 'axes depends'),
+    ):
+      self._refused(pattern, wrong)
+
   def test_unknown_operations_are_named(self):
     nms = helper.make_node('NonZero', ['image'], ['y'], name='places')
-    self._refused(r"node 'places' \(NonZero.*not known.*outputs=", nms)
+    self._refused(r"node 'places' \(NonZero.*not known.*`representation`", nms)
     fused = helper.make_node(
       'FusedConv', ['image', 'w'], ['y'], domain='com.microsoft'
     )

@@ -1,0 +1,1 @@
+"""Damaged and hostile inputs, made from real ones by a seed."""
