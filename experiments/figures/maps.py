@@ -127,7 +127,7 @@ def map_grid(
 
 def _in_lines(label: str, side: float) -> str:
   """Returns a label with a line for each word if it is wider than a panel."""
-  is_wide = style.text_width([label], 9) > side
+  is_wide = style.text_width([label], 9) > 0.9 * side
   return label.replace(' ', '\n') if is_wide else label
 
 
