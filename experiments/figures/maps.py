@@ -66,9 +66,9 @@ def map_grid(
   labels: Sequence[str],
   method: str,
   overlay: bool = False,
-  title: str | None = None,
   groups: Sequence[str | None] | None = None,
   columns: int = 10,
+  title: str | None = None,
 ) -> None:
   """Draws the paper's Figure 2: a row per image, a column per model.
 
@@ -82,9 +82,9 @@ def map_grid(
     labels: Labels of the models.
     method: Name of the attribution method.
     overlay: Whether the maps are laid over the images.
-    title: Of the figure; default: that they are maps of the method.
     groups: Groups of the models, which colour the labels.
     columns: How many models stand beside each other.
+    title: Of the figure; default: that they are maps of the method.
   """
   style.check_length('labels', labels, len(maps))
   groups = [None] * len(maps) if groups is None else list(groups)
