@@ -172,12 +172,10 @@ def compute(
     grid: Cells a side of the features.
     **options: `batch_size` and `device`.
   """
-  folder = pathlib.Path(output) / 'source_features'
-  own = features.extract_all(
-    *(candidates, samples.images, grid, folder, track), **options
-  )
-  common = candidates[0].name
-  kept = memo.Memo(pathlib.Path(output) / 'source_data')
+  output = pathlib.Path(output)
+  where = grid, output / 'source_features', track
+  own = features.extract_all(candidates, samples.images, *where, **options)
+  common, kept = candidates[0].name, memo.Memo(output / 'source_data')
   scores: dict[str, dict[str, dict[str, float]]] = {}
   spent = dict.fromkeys((*_OWN_NETWORK, *_ONE_NETWORK), 0.0)
   for case, (name, names) in track(
