@@ -10,9 +10,11 @@ the source's labels to be the target's have no meaning between tasks.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
+import functools
 import os
 import pathlib
 import time
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from probe_data import scene_dataset
 from taskonomy_models.bank import Bank
 from taskonomy_models.mini import building
 from taskonomy_models.mini.tasks import MINI_TASKS
+from toolkit_basics import memo
 from transferability import source_data
 from transferability.source_data import registry
 
@@ -33,6 +36,7 @@ _OWN_NETWORK = ('f_otce', 'jc_otce', 'otce')
 _ONE_NETWORK = ('domain_similarity',)
 _CELLS = 4  # A side, of dense labels.
 _CLASSES = 10  # Of labels that are no classes.
+_MOST = 200  # Samples of either side that transport plans move.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -163,37 +167,37 @@ def compute(
     data: Images and targets.
     extracted: Features of the images.
     cases: By case, its target and its candidates.
-    output: Gets `source_features/`.
+    output: Gets `source_features/` and `source_data/`.
     track: Shows progress.
     grid: Cells a side of the features.
     **options: `batch_size` and `device`.
   """
-  folder = pathlib.Path(output) / 'source_features'
-  own = features.extract_all(
-    *(candidates, samples.images, grid, folder, track), **options
-  )
-  common = candidates[0].name
+  output = pathlib.Path(output)
+  where = grid, output / 'source_features', track
+  own = features.extract_all(candidates, samples.images, *where, **options)
+  common, kept = candidates[0].name, memo.Memo(output / 'source_data')
   scores: dict[str, dict[str, dict[str, float]]] = {}
   spent = dict.fromkeys((*_OWN_NETWORK, *_ONE_NETWORK), 0.0)
   for case, (name, names) in track(
     cases.items(), description='Source-data measures'
   ):
-    target = data.targets[name]
-    scores[case] = {}
-    for measure in spent:
-      started = time.perf_counter()
-      by = {n: common if measure in _ONE_NETWORK else n for n in names}
-      terms = {
-        n: registry.terms(
-          measure,
-          (own[by[n]].flat, samples.labels[n]),
-          _labelled(target, extracted[by[n]], data.num_train),
-          **_options(measure, len(samples.images)),
+    pairs = {
+      measure: {
+        n: _pair(
+          samples.labels[n],
+          *(own[by], extracted[by]),
+          *(data.targets[name], data.num_train),
         )
         for n in names
+        for by in [common if measure in _ONE_NETWORK else n]
       }
-      scores[case][measure] = registry.combine(measure, terms)
-      spent[measure] += time.perf_counter() - started
+      for measure in spent
+    }
+    key = [_MOST, [pairs[m] for m in (_OWN_NETWORK[0], _ONE_NETWORK[0])]]
+    found = kept.recall(case, key, functools.partial(_scored, pairs))
+    scores[case] = found['scores']
+    for measure, seconds in found['seconds'].items():
+      spent[measure] += seconds
   shown = {
     measure: (
       'all candidates of a target, features given',
@@ -204,14 +208,37 @@ def compute(
   return Near(tuple(spent), scores, shown, FAMILY)
 
 
-def _options(measure: str, number: int) -> dict[str, int]:
+def _scored(pairs: Mapping[str, Mapping[str, tuple]]) -> dict[str, Any]:
+  """Returns scores and seconds by measure, as JSON."""
+  scores, seconds = {}, {}
+  for measure, by_candidate in pairs.items():
+    started = time.perf_counter()
+    terms = {
+      name: registry.terms(measure, *pair, **_options(measure))
+      for name, pair in by_candidate.items()
+    }
+    scores[measure] = registry.combine(measure, terms)
+    seconds[measure] = time.perf_counter() - started
+  return {'scores': scores, 'seconds': seconds}
+
+
+def _options(measure: str) -> dict[str, int]:
   """Returns options that draw as many samples of either side."""
   known = source_data.info(measure).options
-  return {'num_samples': number} if 'num_samples' in known else {}
+  return {'num_samples': _MOST} if 'num_samples' in known else {}
 
 
-def _labelled(
-  target: Target, found: Features, num_train: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _pair(
+  labels: np.ndarray,
+  of_source: Features,
+  of_target: Features,
+  target: Target,
+  num_train: int,
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+  """Returns features and labels of the source, and of the target."""
   known = target.rows < num_train
-  return found.flat[target.rows[known]], target.labels[known]
+  rows = target.rows[known]
+  return (
+    (of_source.flat, labels),
+    (of_target.flat[rows], target.labels[known]),
+  )

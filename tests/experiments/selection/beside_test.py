@@ -164,7 +164,7 @@ class SourceSamplesTest(parameterized.TestCase):
         ),
         (extracted[name].flat[rows], target.labels[known]),
       )
-      expected = source_data.score('f_otce', *own, num_samples=30)
+      expected = source_data.score('f_otce', *own)
       self.assertAlmostEqual(found.scores['case']['f_otce'][name], expected)
     values = list(found.scores['case']['otce'].values())
     self.assertAlmostEqual(sum(values), 0)
