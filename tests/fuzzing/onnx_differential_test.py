@@ -8,6 +8,7 @@ from absl.testing import absltest
 import pytest
 
 pytest.importorskip('onnx', reason='needs the extra onnx')
+pytest.importorskip('onnxruntime', reason='needs the extra test')
 
 from tests.fuzzing import onnx_differential  # noqa: E402
 
