@@ -86,6 +86,7 @@ setuptools.setup(
       'ipykernel>=6',
       'nbclient>=0.10',
       'nbformat>=5.7',
+      'onnxruntime>=1.18',
       'pillow>=10',
       'pytest>=8',
       'pytest-xdist>=3',

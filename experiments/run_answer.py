@@ -21,6 +21,10 @@ TRUSTED = ('spade', 'decodability', 'attribution_span')
 _SURE = 0.95  # Of the resamplings in which a source stays the first.
 _RIVAL = 0.05  # Of those in which another one is the first.
 _MOST_RIVALS = 2
+_NOTE = (
+  'Stays first: the share of resamplings of the images in which the same '
+  'source is the first. Or from: what else is the first in 5 % or more.'
+)
 # Numbers held at once: of images times pairs, and of draws times pairs.
 _MOST_COSINES = 5 * 10**7
 
@@ -111,28 +115,22 @@ def answer(
   targets = [names.index(name) for name in evaluation.rankings[method]]
   affinity = evaluation.affinities[method]
   found = first_sources(affinity, image_cosines, targets)
-  header = ['target', 'transfer from', 'affinity', 'stays first', 'or from']
-  if evaluation.relevant:
-    header.append('among the best measured')
+  is_resampled = image_cosines is not None
+  header = ['target', 'transfer from', 'affinity']
+  header += ['stays first', 'or from'] * is_resampled
+  header += ['among the best measured'] * bool(evaluation.relevant)
   rows = []
   for t, first in found.items():
-    rivals = [labels[i] for i in first.rivals[:_MOST_RIVALS]]
-    row = [
-      labels[t],
-      labels[first.source],
-      f'{affinity[t, first.source]:.3g}',
-      '–' if np.isnan(first.share) else f'{100 * first.share:.0f} %',
-      ', '.join(rivals) or '–',
-    ]
+    row = [labels[t], labels[first.source], f'{affinity[t, first.source]:.3g}']
+    if is_resampled:
+      rivals = [labels[i] for i in first.rivals[:_MOST_RIVALS]]
+      row += [f'{100 * first.share:.0f} %', ', '.join(rivals) or '–']
     if evaluation.relevant:
       row.append(_is_relevant(evaluation, t, first))
     rows.append(row)
-  return Answer(
-    tuple(_paragraphs(evaluation, labels, method, found)),
-    [header, *rows],
-    'Stays first: the share of resamplings of the images in which the same '
-    'source is the first. Or from: what else is the first in 5 % or more.',
-  )
+  paragraphs = tuple(_paragraphs(evaluation, labels, method, found))
+  note = _NOTE if is_resampled else ''
+  return Answer(paragraphs, [header, *rows], note)
 
 
 def _without_self(affinities: np.ndarray) -> np.ndarray:

@@ -33,4 +33,5 @@ def _block(found: re.Match) -> str:
 
 
 def _inline(found: re.Match) -> str:
-  return latex2mathml.converter.convert(found[1].strip())
+  # Without the span, one at the start of a line would end the paragraph.
+  return f'<span>{latex2mathml.converter.convert(found[1].strip())}</span>'

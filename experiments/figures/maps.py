@@ -66,9 +66,9 @@ def map_grid(
   labels: Sequence[str],
   method: str,
   overlay: bool = False,
-  title: str | None = None,
   groups: Sequence[str | None] | None = None,
   columns: int = 10,
+  title: str | None = None,
 ) -> None:
   """Draws the paper's Figure 2: a row per image, a column per model.
 
@@ -82,9 +82,9 @@ def map_grid(
     labels: Labels of the models.
     method: Name of the attribution method.
     overlay: Whether the maps are laid over the images.
-    title: Of the figure; default: that they are maps of the method.
     groups: Groups of the models, which colour the labels.
     columns: How many models stand beside each other.
+    title: Of the figure; default: that they are maps of the method.
   """
   style.check_length('labels', labels, len(maps))
   groups = [None] * len(maps) if groups is None else list(groups)
@@ -127,7 +127,7 @@ def map_grid(
 
 def _in_lines(label: str, side: float) -> str:
   """Returns a label with a line for each word if it is wider than a panel."""
-  is_wide = style.text_width([label], 9) > side
+  is_wide = style.text_width([label], 9) > 0.9 * side
   return label.replace(' ', '\n') if is_wide else label
 
 

@@ -132,6 +132,7 @@ class Recommendation:
         'Nothing is known of the target but images, and a network that is good '
         'for other targets is a poor guess.',
         f'To be able to tell: {"; or ".join(WAYS)}.',
+        *(f'Note: {warning}' for warning in self.warnings),
       ]
     return [
       *_first_words(self.decision),
@@ -268,9 +269,8 @@ def _first_words(found: Decision) -> list[str]:
   if math.isfinite(first.trained):
     return [_settled(found)]
   words = f'best {_NUMBERS[found.k]}' if found.k > 1 else 'best'
-  sure = (
-    f'it is the best of {len(able)} with a chance of {percent(first.p_best)}'
-  )
+  number, chance = len(found.rows), percent(first.p_best)
+  sure = f'it is the best of {number} with a chance of {chance}'
   if found.k > 1:
     sure += f', and among the {words} with {percent(first.p_among)}'
   if math.isfinite(first.share_among):

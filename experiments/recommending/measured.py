@@ -153,20 +153,17 @@ def _scorers(
 def case_of(
   found: CandidateEvidence, measured: MeasuredBank, target: str
 ) -> MeasuredTarget:
-  """Returns the case of a target's real sources, those at the floor without.
-
-  They take no part in an answer either.
-  """
+  """Returns the case of a target's real sources."""
   losses = measured.losses[target]
   chosen = [found.names.index(name) for name in losses]
   at = floor.find(found.own[chosen], found.twins[chosen])
-  values = found.scores[found.situation.measures[0]][chosen]
   return MeasuredTarget(
     target,
-    np.where(at.is_below, np.nan, values),
+    found.scores[found.situation.measures[0]][chosen],
     None if found.draws is None else found.draws[:, chosen],
     at.level,
     np.array(list(losses.values())),
+    at.is_below,
   )
 
 

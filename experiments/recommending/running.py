@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import math
+import os
 from typing import Any
 
 from absl import logging
@@ -90,10 +91,7 @@ def recommend(question: Question, way: Way = Way()) -> Recommendation:
     target is not None and question.images is not None,
     question.history is not None,
   )
-  if not candidates and not question.faults:
-    raise ValueError('There are no candidates.')
-  if way.train and question.labels is None:
-    raise ValueError('`train` needs `labels`: there is nothing to train on.')
+  _check(question, way, target, candidates)
   names = tuple(encoder.name for encoder in candidates)
   shared = {
     'names': (*names, *question.faults),
@@ -104,6 +102,28 @@ def recommend(question: Question, way: Way = Way()) -> Recommendation:
   if situation.name in ('nothing', 'history'):
     return _without_images(question, situation, names, shared)
   return _by_images(question, way, situation, target, candidates, shared)
+
+
+def _check(
+  question: Question,
+  way: Way,
+  target: Encoder | None,
+  candidates: Sequence[Encoder],
+) -> None:
+  """Raises ValueError for what has no answer."""
+  if not candidates:
+    reasons = ' '.join(question.faults.values())
+    raise ValueError(
+      f'There are no candidates{": " if reasons else "."}{reasons}'
+    )
+  if way.train and question.labels is None:
+    raise ValueError('`train` needs `labels`: there is nothing to train on.')
+  has_images = question.images is not None
+  if target is not None and not (has_images or question.history):
+    raise ValueError(
+      '`target` needs `images`, on which the candidates are compared with it; '
+      "'scenes' are rendered rooms, if you have none."
+    )
 
 
 def _by_images(
@@ -192,7 +212,12 @@ def _without_images(
   asked = f'{len(names)} candidates'
   if question.history is None:
     return Recommendation(
-      None, costs={}, calibration=None, question=asked, **shared
+      None,
+      costs={},
+      calibration=None,
+      question=asked,
+      warnings=_about_folders(question.images),
+      **shared,
     )
   omitted = question.history_target or shared['target']
   values = history.predict(question.history, omitted or '', names)
@@ -228,14 +253,32 @@ def _without_images(
   )
 
 
+def _about_folders(images: labelled.Images | None) -> tuple[str, ...]:
+  """Returns a hint if the images look as if they were labelled."""
+  if not isinstance(images, str | os.PathLike) or not os.path.isdir(images):
+    return ()
+  with os.scandir(images) as entries:
+    number = sum(e.is_dir() and not e.name.startswith('.') for e in entries)
+  if number < 2:
+    return ()
+  return (
+    f'the images lie in {number} folders; if each is a class, pass '
+    f'`labels={labelled.FOLDERS!r}`.',
+  )
+
+
 def _read(question: Question, way: Way) -> tuple[ProbeSet, TargetLabels | None]:
-  if question.images is None:
+  images, labels = question.images, question.labels
+  if images is None and isinstance(labels, str | os.PathLike):
+    if os.fspath(labels).endswith('.csv') and os.path.isfile(labels):
+      images = os.path.dirname(os.path.abspath(labels))
+  if images is None:
     raise ValueError('There are `labels`, but no `images` that they belong to.')
   size = pipeline.probe_size(question.bank, way.image_size)
   reading = labelled.Reading(
     way.num_images, size, way.seed, way.label_kind, way.track
   )
-  return labelled.read(question.images, question.labels, reading)
+  return labelled.read(images, labels, reading)
 
 
 def _mixed(

@@ -47,7 +47,7 @@ def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> None:
   }
   client = nbclient.NotebookClient(
     notebook,
-    timeout=1200,
+    timeout=None,  # How fast a machine is, is not known here.
     kernel_name='python3',
     resources={'metadata': {'path': str(folder)}},
   )

@@ -87,7 +87,10 @@ class RecommendCommandTest(absltest.TestCase):
     path = self.folder / 'h.csv'
     rows = [f'x,{name},{i}' for i, name in enumerate(bank_testing.NAMES)]
     path.write_text('\n'.join(['target,network,score', *rows]))
-    history, nothing = self._run([f'--history={path}'], [])
+    photos = f'--images={self.folder / "photos"}'
+    history, nothing, hint = self._run([f'--history={path}'], [], [photos])
+    self.assertIn('in 2 folders; if each is a class', hint[1])
+    self.assertIn('--labels=folders', hint[1])
     self.assertEqual((history[0], history[2]), (0, ''))
     self.assertIn(bank_testing.NAMES[-1], history[1].splitlines()[0])
     self.assertEqual((nothing[0], nothing[2]), (0, ''))

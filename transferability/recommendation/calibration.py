@@ -33,10 +33,11 @@ class MeasuredTarget:
 
   Attributes:
     target: Its name.
-    scores: Of the candidates, [n]; NaN of those that are at the noise floor.
+    scores: Of the candidates, [n].
     draws: Scores over draws of the images, [B, n], or None.
     level: Of the noise floor, [n], or None.
     losses: Of the measured transfers, [n]; lower is better.
+    is_below: Whether they are at the noise floor, [n]; None if unknown.
   """
 
   target: str
@@ -44,6 +45,7 @@ class MeasuredTarget:
   draws: np.ndarray | None
   level: np.ndarray | None
   losses: np.ndarray
+  is_below: np.ndarray | None = None
 
   def part(self, chosen: np.ndarray) -> 'MeasuredTarget':
     """Returns the case of some of the candidates."""
@@ -53,6 +55,7 @@ class MeasuredTarget:
       None if self.draws is None else self.draws[:, chosen],
       None if self.level is None else self.level[chosen],
       self.losses[chosen],
+      None if self.is_below is None else self.is_below[chosen],
     )
 
   @functools.cached_property
@@ -62,14 +65,17 @@ class MeasuredTarget:
 
   @property
   def excess(self) -> float:
-    """By which share the loss of the first is above the least loss.
+    """By which share the loss of the pick is above the least loss.
 
     NaN if no candidate is above the noise floor.
     """
-    if not np.isfinite(self.scores).any():
+    able = np.isfinite(self.scores)
+    if self.is_below is not None:
+      able &= ~self.is_below
+    if not able.any():
       return float('nan')
-    first = self.losses[int(np.nanargmax(self.scores))]
-    return float(first / self.losses.min() - 1)
+    pick = int(np.argmax(np.where(able, self.scores, -np.inf)))
+    return float(self.losses[pick] / self.losses.min() - 1)
 
   def stated(self, noise: Noise) -> Chances:
     """Returns what is said of the candidates with a noise."""

@@ -35,7 +35,7 @@ class Chances:
 
   best: np.ndarray  # To be the best of all by measured transfer.
   among: np.ndarray  # To be among the best k.
-  beats_first: np.ndarray  # To be better than the one of the highest score.
+  beats_first: np.ndarray  # To be better than the one that stands first.
 
 
 def halves(
@@ -93,6 +93,7 @@ def simulate(
   noise: Noise,
   k: int = 3,
   seed: int = 0,
+  first: int | None = None,
 ) -> Chances:
   """Returns the chances of candidates.
 
@@ -103,6 +104,7 @@ def simulate(
     noise: Of the measure.
     k: Of `among`.
     seed: Of the simulation.
+    first: Which candidate stands first; that of the highest score if None.
   """
   scores = np.asarray(scores, np.float64)
   taking = np.flatnonzero(np.isfinite(scores))
@@ -119,11 +121,13 @@ def simulate(
   found /= unit
   found += noise.scale * rng.standard_t(noise.freedom, found.shape)
   order = np.argsort(-found, axis=1)
-  first = np.bincount(order[:, 0], minlength=len(taking))
+  best = np.bincount(order[:, 0], minlength=len(taking))
   among = np.bincount(order[:, :k].ravel(), minlength=len(taking))
   leader = int(np.argmax(scores[taking]))
+  if first is not None:
+    leader = int(np.flatnonzero(taking == first)[0])
   beats = (found > found[:, [leader]]).mean(axis=0)
-  result.best[taking] = first / NUM_SIMULATED
+  result.best[taking] = best / NUM_SIMULATED
   result.among[taking] = among / NUM_SIMULATED
   result.beats_first[taking] = beats
   return result

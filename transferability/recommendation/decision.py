@@ -115,9 +115,9 @@ def decide(
 ) -> Decision:
   """Returns the answer that evidence allows.
 
-  Candidates that do not exceed their noise floor come last and take no part in
-  the chances of the others. Where readouts were trained, what they reached
-  orders those that have one.
+  Candidates that do not exceed their noise floor come last, though they may
+  really be good, and have chances as all others. Where readouts were trained,
+  what they reached orders those that have one.
 
   Args:
     evidence: Of the candidates.
@@ -127,14 +127,15 @@ def decide(
   first = evidence.situation.measures[0]
   scores = np.asarray(evidence.scores[first], np.float64)
   found = floor.find(evidence.own, evidence.twins)
-  able = np.isfinite(scores) & ~found.is_below
-  shown = np.where(able, scores, np.nan)
-  unit = chances.spread(shown, found.level)
-  k = min(K, max(1, int(able.sum()) - 1))
-  said = chances.simulate(shown, evidence.draws, unit, noise, k, seed)
+  known = np.isfinite(scores)
+  able = known & ~found.is_below
+  pick = int(np.argmax(np.where(able, scores, -np.inf))) if able.any() else None
+  unit = chances.spread(scores, found.level)
+  k = min(K, max(1, int(known.sum()) - 1))
+  said = chances.simulate(scores, evidence.draws, unit, noise, k, seed, pick)
   reached = evidence.trained
   trained = np.array([reached.get(name, np.nan) for name in evidence.names])
-  low, high, share = _over_draws(evidence.draws, scores, able, k)
+  low, high, share = _over_draws(evidence.draws, scores, k)
   # The last key counts first: the able, the trained by what they reached.
   filled = np.where(np.isfinite(trained), trained, -np.inf)
   order = np.lexsort((-np.nan_to_num(scores, nan=-np.inf), -filled, ~able))
@@ -208,7 +209,7 @@ def _tied(
 
 
 def _over_draws(
-  draws: np.ndarray | None, scores: np.ndarray, able: np.ndarray, k: int
+  draws: np.ndarray | None, scores: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Returns intervals, and how often a candidate is among the first k."""
   nothing = np.full(len(scores), np.nan)
@@ -217,6 +218,7 @@ def _over_draws(
   around = scores + draws - draws.mean(axis=0)
   tail = (1 - _INTERVAL) / 2
   low, high = np.quantile(around, [tail, 1 - tail], axis=0)
-  ordered = np.argsort(-np.where(able, around, -np.inf), axis=1)[:, :k]
+  filled = np.where(np.isfinite(around), around, -np.inf)
+  ordered = np.argsort(-filled, axis=1)[:, :k]
   counts = np.bincount(ordered.ravel(), minlength=len(scores))
-  return low, high, np.where(able, counts / len(draws), 0.0)
+  return low, high, counts / len(draws)

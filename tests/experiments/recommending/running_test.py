@@ -159,13 +159,16 @@ class RecommendTest(absltest.TestCase):
     for question, message in (
       ({'target': 'no'}, "No network 'no' for `target`; there are r0"),
       ({'images': None, 'labels': [1]}, 'no `images`'),
+      ({'images': None, 'target': 'r0'}, 'no candidates'),
     ):
       with self.assertRaisesRegex(ValueError, message):
         self._ask(one, **question)
     with self.assertRaisesRegex(ValueError, '`train` needs `labels`'):
       self._ask(one, dataclasses.replace(_WAY, train=1))
-    with self.assertRaisesRegex(ValueError, 'no candidates'):
-      self._ask([])
+    with self.assertRaisesRegex(ValueError, 'no candidates: x: broken'):
+      self._ask([], faults={'x': 'x: broken'})
+    with self.assertRaisesRegex(ValueError, '`target` needs `images`'):
+      self._ask([*one, _random('r1', 1)], images=None, target='r0')
 
   def test_everything_is_in_its_json_and_on_its_page(self):
     folder = pathlib.Path(self.create_tempdir().full_path)

@@ -47,7 +47,8 @@ class DecideTest(absltest.TestCase):
     self.assertEqual(found.recommended, 'b')
     weak = [row.name for row in found.rows if row.is_untrained]
     self.assertEqual(weak, ['a', 'c'])
-    self.assertEqual(found.row('a').p_best, 0)
+    self.assertEqual(found.row('b').p_beats_first, 0)
+    self.assertGreater(found.row('a').p_beats_first, 0.5)
     nobody = decision.decide(_evidence([0.05, -0.02]), _NOISE)
     self.assertIsNone(nobody.recommended)
     self.assertLen(nobody.rows, 2)
