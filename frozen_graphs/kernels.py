@@ -76,7 +76,10 @@ def _body(node: NodeDef, nodes: Nodes) -> Body | None:
     return _normalization(node) if is_layer_norm else None
   rates = _pair(node, 'dilations')
   body = None
-  if node.op in _DILATED and max(rates) > 1:
+  # With two strides, TensorFlow 2.21 computes rows of zeros where a result is
+  # one column wide.
+  is_uneven = node.op == 'Conv2D' and len(set(_pair(node, 'strides'))) > 1
+  if node.op in _DILATED and (max(rates) > 1 or is_uneven):
     body = _dilated(node, rates)
   elif is_first and node.op in _SPATIAL:
     body = _channels_last(node)
