@@ -13,6 +13,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+import warnings
 
 # Set to anything, it lets TensorFlow say all it wants to.
 ESCAPE = 'SHOW_TENSORFLOW_MESSAGES'
@@ -29,6 +30,8 @@ def quieten_tensorflow() -> None:
   Does nothing where TensorFlow is imported already, or `ESCAPE` is set in the
   environment.
   """
+  # Of notebooks without ipywidgets, where a library imports tqdm.auto.
+  warnings.filterwarnings('ignore', 'IProgress not found')
   if os.environ.get(ESCAPE) or 'tensorflow' in sys.modules:
     return
   os.environ[_VARIABLE] = _LEVEL

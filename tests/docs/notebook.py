@@ -66,6 +66,29 @@ def _stopping_tensorboard(folder: pathlib.Path) -> Iterator[None]:
         os.kill(json.loads(path.read_text())['pid'], signal.SIGTERM)
 
 
+def _without_progress(
+  outputs: list[nbformat.NotebookNode],
+) -> list[nbformat.NotebookNode]:
+  """Returns outputs without the progress bars that others have overwritten."""
+  kept, text = [], ''
+  for output in outputs:
+    if output.get('name') == 'stdout':
+      text += output.text
+    else:
+      kept.append(output)
+  # A bar begins with a carriage return, and a line may end with one.
+  lines = [
+    line.rpartition('\r')[2] for line in text.replace('\r\n', '\n').split('\n')
+  ]
+  lines = [line for line in lines if '%|' not in line]
+  if printed := '\n'.join(lines).strip('\n'):
+    stream = nbformat.v4.new_output(
+      'stream', name='stdout', text=printed + '\n'
+    )
+    kept.insert(0, stream)
+  return kept
+
+
 def main() -> None:
   notebook = read()
   with tempfile.TemporaryDirectory() as folder:
@@ -73,6 +96,7 @@ def main() -> None:
   for cell in notebook.cells:
     if cell.cell_type == 'code':
       cell.metadata.pop('execution', None)  # When it was, to the microsecond.
+      cell.outputs = _without_progress(cell.outputs)
       if cell.id == 'tensorboard':  # What it shows is gone.
         cell.outputs = []
   nbformat.write(notebook, PATH)

@@ -76,7 +76,7 @@ class ExecutedTest(absltest.TestCase):
   def test_it_shows_the_pictures_of_the_run(self):
     for name in ('table', 'maps', 'affinity', 'tree'):
       with self.subTest(name):
-        (picture,) = self._outputs(name, 'image/png')
+        (picture,) = self._outputs(name, 'image/jpeg')
         self.assertGreater(len(picture), 10_000)
 
   def test_it_places_the_new_network_among_all_others(self):
