@@ -25,6 +25,10 @@ COMMANDS = {
   'select-layer': 'experiments.run_layer_selection',
   'select-model': 'experiments.run_model_selection',
   'study': 'experiments.run_study',
+  'transfer-graph': 'experiments.run_transfer_graph',
+  'history': 'experiments.run_history',
+  'select-domain': 'experiments.run_domain_selection',
+  'beyond-the-mean': 'experiments.run_beyond_the_mean',
   'paper': 'experiments.run_paper',
   'calibrate-recommend': 'experiments.calibrate_recommend',
   'inspect': 'taskonomy_models.inspect',
@@ -34,6 +38,7 @@ COMMANDS = {
   'keras-applications': 'taskonomy_models.keras_applications',
   'train-mini-bank': 'experiments.train_mini_bank',
   'measure-transfers': 'experiments.measure_transfers',
+  'measure-higher-order': 'experiments.measure_higher_order',
   'compare-recipes': 'experiments.compare_recipes',
 }
 

@@ -188,11 +188,10 @@ def _write_comparison(
   output, flags, others, images = record.output, record.flags, {}, {}
   if chosen := flags['similarities']:
     with record.stage('similarities'):
-      images = similarities.image_scores(chosen, bank.names, spaces)
-      kept = dict.fromkeys(bank.names)
-      if similarities.takes(chosen, 'representations'):
-        kept = similarities.load(output, bank.names, spaces)
-      others = similarities.matrices(chosen, kept, spaces, images)
+      others, images, undefined = similarities.of_run(
+        chosen, output, bank.names, spaces
+      )
+    record.note('undefined_similarities', undefined)
   spaces = probing.of_maps(spaces)
   with record.stage('evaluation'):
     found = evaluation.evaluate(bank, spaces, flags['protocol'], others, images)

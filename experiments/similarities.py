@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import functools
 import os
 
+from absl import logging
 import numpy as np
 
 from experiments import pipeline, probing
@@ -143,6 +144,44 @@ def matrices(
     return matrix(name, representations)
 
   return {name: compute(name) for name in chosen}
+
+
+def of_run(
+  chosen: Sequence[str],
+  output: str | os.PathLike,
+  models: Sequence[str],
+  spaces: Spaces,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, str]]:
+  """Returns the similarities of a run that are defined for it.
+
+  One that is not, as of too few images or of a representation that is the same
+  for all, is left out with a warning: the others are not lost for it.
+
+  Args:
+    chosen: Of `names()`.
+    output: Of the run, which kept the representations that are needed.
+    models: Names of the networks.
+    spaces: Of the run.
+
+  Returns:
+    What `matrices` and `image_scores` do, and why others are left out, by name.
+  """
+  images = image_scores(chosen, models, spaces)
+  kept: dict = dict.fromkeys(models)
+  if takes(chosen, 'representations'):
+    kept = load(output, models, spaces)
+  found: dict[str, np.ndarray] = {}
+  undefined: dict[str, str] = {}
+  for name in chosen:
+    if name == SPADE and found.keys() >= {*spade.PARTS}:
+      found[name] = spade.combine([found[part] for part in spade.PARTS])
+      continue
+    try:
+      found |= matrices([name], kept, spaces, images)
+    except ValueError as error:
+      undefined[name] = str(error)
+      logging.warning('%s is left out: %s', name, error)
+  return found, images, undefined
 
 
 def matrix(name: str, representations: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -11,15 +11,18 @@ class MethodsTest(parameterized.TestCase):
   def test_names_are_the_flag_values(self):
     self.assertEqual(
       methods.names(),
-      ('saliency', 'gradient_times_input', 'elrp', 'integrated_gradients'),
+      (
+        *('saliency', 'gradient', 'gradient_times_input', 'elrp'),
+        'integrated_gradients',
+      ),
     )
     for name in methods.names():
       self.assertEqual(methods.create(name).name, name)
 
   def test_each_method_is_given_its_own_options(self):
     created = methods.create_all(methods.names(), epsilon=1e-3, steps=9)
-    self.assertEqual(created[2].epsilon, 1e-3)
-    self.assertEqual(created[3].steps, 9)
+    self.assertEqual(created[3].epsilon, 1e-3)
+    self.assertEqual(created[4].steps, 9)
     self.assertEqual(created[0], methods.Saliency())
 
   def test_option_of_a_method_not_asked_for_is_left_out(self):

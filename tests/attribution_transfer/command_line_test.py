@@ -90,6 +90,8 @@ _LISTS = {
   ('experiments.run_paper', 'probe'),
   ('experiments.measure_transfers', 'num_train'),
   ('experiments.calibrate_recommend', 'bank'),
+  ('experiments.run_beyond_the_mean', 'bank'),
+  ('experiments.run_beyond_the_mean', 'probe'),
 }
 
 

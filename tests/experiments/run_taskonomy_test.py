@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments import pipeline
+from experiments import pipeline, similarities
 from tests import bank_testing, command_testing, testing
 from transferability import similarity
 from transferability.model_space import ModelSpace
@@ -116,7 +116,8 @@ class RunTest(RunTaskonomyTestCase):
       lines = result.stdout.splitlines()
       self.assertStartsWith(lines[0], 'method')
       self.assertEqual(
-        [line.split()[0] for line in lines[1:10]], [*_METHODS, *_BASELINES]
+        [line.split()[0] for line in lines[1:13]],
+        [*_METHODS, *similarities.DEFAULT, *_BASELINES],
       )
     with self.subTest('all files are there'):
       self._check_files()
@@ -155,6 +156,17 @@ class RunTest(RunTaskonomyTestCase):
         f'model_space/{method}/space.json',
         *(f'maps/{method}/{name}.npy' for name in bank_testing.NAMES),
       }
+    for measure in similarities.DEFAULT:
+      expected |= {
+        f'affinity/{measure}.csv',
+        f'distance/{measure}.csv',
+        f'ranking/{measure}.csv',
+        f'tree/{measure}.newick',
+        f'tree/{measure}.csv',
+        f'figures/affinity_{measure}.png',
+        f'figures/tree_{measure}.png',
+      }
+    expected.add('model_space/probes/space.json')
     expected |= {'figures/precision.png', 'figures/recall.png'}
     expected |= {
       name.replace('.png', '.pdf') for name in expected if '.png' in name
@@ -162,7 +174,7 @@ class RunTest(RunTaskonomyTestCase):
     found = set(bank_testing.tree_bytes(self.output))
     self.assertContainsSubset(expected, found)
     others = {name.split('/')[0] for name in found - expected}
-    self.assertEqual(others, {'model_space', 'tensorboard'})
+    self.assertEqual(others, {'model_space', 'representations', 'tensorboard'})
 
   def _check_images(self):
     header, *rows = _rows(self.output / 'images.csv')
@@ -177,7 +189,8 @@ class RunTest(RunTaskonomyTestCase):
     self.assertEqual(record['flags']['methods'], _METHODS)
     self.assertEqual(record['flags']['num_images'], 9)
     self.assertEqual(
-      list(record['seconds']), ['images', 'projection', 'evaluation', 'figures']
+      list(record['seconds']),
+      ['images', 'projection', 'similarities', 'evaluation', 'figures'],
     )
     self.assertEqual(list(record['digests']['graphs']), [*bank_testing.NAMES])
     self.assertEmpty(record['digests']['dropped_images'])
@@ -207,8 +220,9 @@ class RunTest(RunTaskonomyTestCase):
         self.output / 'precision_recall.csv'
       )[1:]
     }
-    self.assertLen(found, 3 * len(_METHODS + _BASELINES))
-    for method in _METHODS:
+    measured = [*_METHODS, *similarities.DEFAULT]
+    self.assertLen(found, 3 * len([*measured, *_BASELINES]))
+    for method in measured:
       _, *rows = _rows(self.output / 'affinity' / f'{method}.csv')
       affinity = {row[0]: [float(x) for x in row[1:]] for row in rows}
       for k in (1, 2, 3):

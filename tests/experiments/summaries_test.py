@@ -152,7 +152,8 @@ class ServedTest(absltest.TestCase):
     file = io.BytesIO()
     maps = np.abs(_maps(1))[:, 1:2]
     options = {'groups': _GROUPS, 'columns': 5}
-    figures.map_grid(file, _IMAGES[1:2], maps, _LABELS, 'saliency', **options)
+    labels = [' '.join(label.split()) for label in _LABELS]
+    figures.map_grid(file, _IMAGES[1:2], maps, labels, 'saliency', **options)
     data = np.frombuffer(file.getvalue(), np.uint8)
     expected = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(pages[1], expected)

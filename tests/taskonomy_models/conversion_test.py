@@ -172,7 +172,7 @@ class ConversionTest(parameterized.TestCase):
     self.assertIn('taskonomy_models.inspect', message)
 
   def test_tensor_that_is_not_there_is_named_with_what_is(self):
-    message = self._refused("no tensor 'to'", representation='to')
+    message = self._refused("no tensor or layer 'to'", representation='to')
     self.assertIn('top', message)
     self._refused("no tensor 'imag", input='imagine')
 
