@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import contextlib
 import os
 import tempfile
+from typing import Any
 
 from attribution.explainer import Explainer
 from attribution.probes import Probes
@@ -98,7 +99,7 @@ def compare(
     folder = os.path.expanduser(output)
     spaces = pipeline.project(bank, probe, projection, folder)
     images_say = similarities.image_scores(others, bank.names, spaces)
-    kept = dict.fromkeys(bank.names)
+    kept: dict[str, Any] = dict.fromkeys(bank.names)
     if projection.keep_representations:
       kept = similarities.load(folder, bank.names, spaces)
     found = evaluation.evaluate(

@@ -78,7 +78,7 @@ def recommend(
       f'attribution_transfer.network returns, not {target!r:.60}.'
     )
   question = running.Question(
-    inputs.bank(bank),
+    bank if isinstance(bank, Bank) else inputs.bank(bank),
     images,
     labels,
     target,

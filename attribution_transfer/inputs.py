@@ -158,10 +158,11 @@ def images(
 
 def check_images(source: object) -> None:
   """Raises ValueError for what cannot be images, such as None."""
-  is_list = isinstance(source, Sequence)
   if isinstance(source, str | os.PathLike | np.ndarray | ProbeSet):
     return
-  if not is_list or not all(isinstance(p, str | os.PathLike) for p in source):
+  if not isinstance(source, Sequence) or not all(
+    isinstance(path, str | os.PathLike) for path in source
+  ):
     raise ValueError(
       f'{source!r:.60} is no source of images; give a folder, a list of files, '
       'an array of uint8 [n, height, width, 3], or the name of a probe set '

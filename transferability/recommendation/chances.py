@@ -114,10 +114,11 @@ def simulate(
     return result
   rng = np.random.default_rng(seed)
   found = np.repeat(scores[taking][None], NUM_SIMULATED, axis=0)
-  if draws is not None and len(draws):
-    draws = np.asarray(draws, np.float64)[:, taking]
-    chosen = rng.integers(len(draws), size=NUM_SIMULATED)
-    found += (draws - draws.mean(axis=0))[chosen]
+  drawn = np.asarray([] if draws is None else draws, np.float64)
+  if len(drawn):
+    drawn = drawn[:, taking]
+    chosen = rng.integers(len(drawn), size=NUM_SIMULATED)
+    found += (drawn - drawn.mean(axis=0))[chosen]
   found /= unit
   found += noise.scale * rng.standard_t(noise.freedom, found.shape)
   order = np.argsort(-found, axis=1)

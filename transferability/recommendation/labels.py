@@ -91,9 +91,8 @@ def of(values: ArrayLike, kind: str | None = None) -> TargetLabels:
     raise ValueError(
       f'All labels are {str(names[0])!r}; nothing is to be told apart.'
     )
-  classes = classes.reshape(values.shape).astype(np.int64)
-  if classes.ndim == 2 and classes.shape[1] == 1:
-    classes = classes[:, 0]
+  shape = values.shape[:1] if values.shape[1:] == (1,) else values.shape
+  classes = np.asarray(classes, np.int64).reshape(shape)
   if classes.ndim not in (1, 3):
     raise ValueError(
       f'Classes of the shape {classes.shape}; give [n] or [n, height, width].'

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
-import numpy as np
-
 from transferability.similarity.attribution_span import AttributionSpan
 from transferability.similarity.decodability import Decodability
 from transferability.similarity.registry import Similarity, register
@@ -13,8 +11,8 @@ from transferability.similarity.registry import Similarity, register
 PARTS = ('attribution_span', 'decodability')
 
 
-def combine(values: Sequence[np.ndarray]) -> np.ndarray:
-  """Returns SPADE of its two parts, in the order of `PARTS`."""
+def combine(values: Sequence[Any]) -> Any:
+  """Returns SPADE of its parts, numbers or matrices, in their order."""
   span, decoded = values
   return (span + decoded) / 2
 
@@ -43,7 +41,7 @@ class Spade(Similarity):
   def _parts(self) -> tuple[Similarity, Similarity]:
     return AttributionSpan(), Decodability()
 
-  def prepare(self, x: tuple[np.ndarray, np.ndarray]) -> tuple[Any, Any]:
+  def prepare(self, x: Any) -> tuple[Any, Any]:
     span, decoded = self._parts()
     representations, probes = x
     return span.prepare(probes), decoded.prepare(representations)
