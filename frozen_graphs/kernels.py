@@ -78,7 +78,8 @@ def _body(node: NodeDef, nodes: Nodes) -> Body | None:
   body = None
   # With two strides, TensorFlow 2.21 computes rows of zeros where a result is
   # one column wide.
-  is_uneven = node.op == 'Conv2D' and len(set(_pair(node, 'strides'))) > 1
+  strides = _pair(node, 'strides') if node.op == 'Conv2D' else (1, 1)
+  is_uneven = len(set(strides)) > 1 and min(strides) > 0
   if node.op in _DILATED and (max(rates) > 1 or is_uneven):
     body = _dilated(node, rates)
   elif is_first and node.op in _SPATIAL:

@@ -39,7 +39,7 @@ _INPUT = FLAGS.string(
 _FORMAT = FLAGS.enum(
   'format',
   'Format of SOURCE. By default it is found out from the name.',
-  registry.FORMATS.names(),
+  sorted(registry.FORMATS.names()),
 )
 _LABEL = FLAGS.string(
   'label', 'What figures call the network; by default its name.'

@@ -31,6 +31,11 @@ assert type(sys.modules.get('tensorflow')).__name__ in ('_StandIn', 'NoneType')
 """
 
 
+def _hear_interrupts():
+  """In a process that is to be: tests in the background may ignore them."""
+  signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class InterruptTest(parameterized.TestCase):
   @parameterized.parameters(
     ['-m', 'experiments.run_taskonomy'],
@@ -48,6 +53,7 @@ class InterruptTest(parameterized.TestCase):
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
+      preexec_fn=_hear_interrupts,
     )
     self.addCleanup(process.kill)
     self.assertEqual(process.stdout.readline(), 'importing\n')
@@ -66,6 +72,7 @@ class InterruptTest(parameterized.TestCase):
       [sys.executable, '-c', code, '--help'],
       cwd=command_testing.ROOT,
       check=True,
+      preexec_fn=_hear_interrupts,
     )
 
 
