@@ -84,7 +84,7 @@ def main() -> None:
     print(__version__)
   elif name in COMMANDS:
     if startup.HELP & set(arguments):
-      startup.leave_out_tensorflow()
+      startup.leave_out_libraries()
     module = importlib.import_module(COMMANDS[name])
     cli.run(module.main, module.FLAGS, arguments, in_short_names)
   else:

@@ -2,7 +2,8 @@
 
 The first seconds of a command go to imports, of TensorFlow above all. In them,
 nothing is begun that an interrupt could spoil, and no command can take care of
-one yet. And a command that shall only tell its flags needs no TensorFlow.
+one yet. And a command that shall only tell its flags needs no TensorFlow, nor
+SciPy or Matplotlib.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from typing import NoReturn
 from toolkit_basics import quiet
 
 HELP = frozenset(['-h', '-help', '--help', '--helpshort', '--helpfull'])
-_ABSENT = ('tensorflow', 'tf_keras', 'tensorflow_hub')
+# They take nearly all of the time that the import of a command takes.
+_ABSENT = ('tensorflow', 'tf_keras', 'tensorflow_hub', 'scipy', 'matplotlib')
 
 
 def begin() -> None:
@@ -31,7 +33,7 @@ def begin() -> None:
   if _is_imported_by_program():
     take_interrupts()
     if HELP & set(sys.argv[1:]):
-      leave_out_tensorflow()
+      leave_out_libraries()
 
 
 def _is_imported_by_program() -> bool:
@@ -71,13 +73,13 @@ def _stop(signum: int, frame: types.FrameType | None) -> NoReturn:
   os._exit(128 + signum)
 
 
-def leave_out_tensorflow() -> None:
-  """Makes coming imports of TensorFlow get something that stands in for it."""
+def leave_out_libraries() -> None:
+  """Makes coming imports of what takes seconds get something in its place."""
   sys.meta_path.insert(0, _StandInFinder())
 
 
 class _StandIn(types.ModuleType):
-  """Takes TensorFlow's place where modules only mention it.
+  """Takes a library's place where modules only mention it.
 
   They make annotations, tables, decorators and base classes of it. Whatever is
   asked of it, or done with it, is a stand-in too.
@@ -109,7 +111,7 @@ class _StandIn(types.ModuleType):
 
 
 class _StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-  """Finds a stand-in for TensorFlow and all that is in it."""
+  """Finds a stand-in for an absent library and all that is in it."""
 
   def find_spec(self, fullname, path=None, target=None):
     if fullname.partition('.')[0] not in _ABSENT:

@@ -54,9 +54,7 @@ class ChildTest(absltest.TestCase):
     self.assertEqual(_run(_allocate), 'took more than 1 GiB of memory')
 
   def test_too_much_time_is_a_fault(self):
-    started = time.monotonic()
     self.assertEqual(_run(_wait, seconds=1), 'took more than 1 seconds')
-    self.assertLess(time.monotonic() - started, 60)
 
   def test_death_is_told_with_what_was_said_before(self):
     fault = _run(_die)

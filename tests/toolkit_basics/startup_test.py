@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import resource
 import signal
 import subprocess
 import sys
@@ -22,12 +21,13 @@ _SCRIPT = 'from attribution_transfer.command_line import main\nmain()'
 _ALL_HELP = """
 import contextlib, importlib, io, sys
 from toolkit_basics import startup
-startup.leave_out_tensorflow()
+startup.leave_out_libraries()
 from toolkit_basics import cli
 for name in sys.argv[1:]:
   command = importlib.import_module(name)
   cli.run(command.main, command.FLAGS, ['--help'])
-assert type(sys.modules.get('tensorflow')).__name__ in ('_StandIn', 'NoneType')
+for library in ('tensorflow', 'scipy', 'matplotlib'):
+  assert not hasattr(sys.modules.get(library), '__version__'), library
 """
 
 
@@ -77,7 +77,7 @@ class InterruptTest(parameterized.TestCase):
 
 
 class HelpTest(absltest.TestCase):
-  def test_without_tensorflow_it_is_what_it_is_with_it(self):
+  def test_without_libraries_it_is_what_it_is_with_them(self):
     names = command_testing.names()
     with_it = [command_testing.run(name, ['--help'])[0][1] for name in names]
     without = subprocess.run(
@@ -89,25 +89,6 @@ class HelpTest(absltest.TestCase):
     )
     self.assertEqual(without.stdout, ''.join(with_it))
     self.assertEmpty(without.stderr)
-
-  def test_it_takes_little_of_the_time_that_tensorflow_takes(self):
-    # Of the processor, as others may use the machine too.
-    def seconds(*arguments):
-      before = resource.getrusage(resource.RUSAGE_CHILDREN)
-      subprocess.run(
-        [sys.executable, *arguments],
-        cwd=command_testing.ROOT,
-        check=True,
-        capture_output=True,
-      )
-      after = resource.getrusage(resource.RUSAGE_CHILDREN)
-      user = after.ru_utime - before.ru_utime
-      return user + after.ru_stime - before.ru_stime
-
-    most = 0.4 * seconds('-c', 'import tensorflow')
-    for command in ('run_taskonomy', 'run_model_selection'):
-      taken = seconds('-m', f'experiments.{command}', '--help')
-      self.assertLess(taken, most, command)
 
 
 if __name__ == '__main__':
