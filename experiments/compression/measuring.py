@@ -1,6 +1,6 @@
 """What is measured of a network: predictions, maps, and what moves them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import dataclasses
 
 import numpy as np
@@ -170,12 +170,10 @@ def predicted(logits: np.ndarray, samples: Samples) -> np.ndarray:
   return logits[samples.images, samples.classes] > 0
 
 
-def features(
-  body: tf.keras.Model, images: np.ndarray, rows: Sequence[int] | slice
-) -> np.ndarray:
+def features(body: tf.keras.Model, images: np.ndarray) -> np.ndarray:
   """Returns feature maps of preprocessed images, flattened: [n, units]."""
   parts = [
-    body(tf.constant(images[rows][start : start + _BATCH]), training=False)
-    for start in range(0, len(images[rows]), _BATCH)
+    body(tf.constant(images[start : start + _BATCH]), training=False)
+    for start in range(0, len(images), _BATCH)
   ]
   return np.concatenate([np.reshape(part, (len(part), -1)) for part in parts])
