@@ -10,9 +10,16 @@ from attribution.explainer import Explainer
 from attribution.probes import Probes
 from attribution_transfer import inputs
 from attribution_transfer.results import Comparison, Maps, Placement, Ranking
-from experiments import evaluation, insertion, pipeline, similarities
+from experiments import (
+  evaluation,
+  insertion,
+  pipeline,
+  run_record,
+  similarities,
+)
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
+from toolkit_basics import claims
 
 _METHODS = ('elrp',)
 
@@ -97,6 +104,7 @@ def compare(
     if output is None:
       output = stack.enter_context(tempfile.TemporaryDirectory())
     folder = os.path.expanduser(output)
+    stack.enter_context(claims.folder(folder))
     spaces = pipeline.project(bank, probe, projection, folder)
     images_say = similarities.image_scores(others, bank.names, spaces)
     kept: dict[str, Any] = dict.fromkeys(bank.names)
@@ -147,9 +155,11 @@ def insert(
     ValueError: If the network does not fit the run's model spaces.
     FileNotFoundError: If there is no model space.
   """
-  spaces = insertion.insert(
-    os.path.expanduser(run), inputs.checked(network), batch_size=batch_size
-  )
+  folder = os.path.expanduser(run)
+  with claims.folder(run_record.folder_of(folder) or folder):
+    spaces = insertion.insert(
+      folder, inputs.checked(network), batch_size=batch_size
+    )
   placements = {
     name: insertion.placement(space, network.name)
     for name, space in spaces.items()

@@ -62,7 +62,7 @@ FLAGS.enum(  # It is read off the run's record, in `visuals`.
 _SAVE_MAPS = FLAGS.bool(
   'save_maps', 'Also write the maps to maps/<method>/<network>.npy.'
 )
-_RECORD = shared_flags.Record(FLAGS, 'results/taskonomy-PROBE')
+_RECORD = shared_flags.Record(FLAGS, 'results/taskonomy-PROBE', _PROBE)
 
 # What a resumed run may change. A run that stopped at a bad map goes on with
 # --on_bad_map=drop_image; which images are dropped is recorded by itself.
@@ -90,9 +90,9 @@ def main() -> None:
   )
   pipeline.check(bank, projection, (*size, 3))
   evaluation.load_oracle(bank)  # An error in it is found here.
-  record = _RECORD.open(bank.digests(), _MAY_CHANGE, _PROBE.name)
+  record = _RECORD.open(bank.digests(), _MAY_CHANGE)
   output = record.output
-  if record.is_finished:
+  if results.is_finished(record):
     print(f'{output} is finished; nothing was computed again.')
     print(evaluation.summary_of(output))
     return

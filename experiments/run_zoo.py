@@ -80,7 +80,7 @@ _ON_BAD_MODEL = FLAGS.enum(
   'error',
 )
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
-_RECORD = shared_flags.Record(FLAGS, 'results/zoo-PROBE')
+_RECORD = shared_flags.Record(FLAGS, 'results/zoo-PROBE', _PROBE)
 FLAGS.require(_BANK)
 
 _MAY_CHANGE = ('device', 'on_bad_map', 'on_bad_model')
@@ -120,9 +120,9 @@ def main() -> None:
   digests = bank.digests()
   bank, left_out = _usable(bank, projection)
   # The spaces know each network's graph, so that a bank may grow.
-  record = _RECORD.open({}, _MAY_CHANGE, _PROBE.name)
+  record = _RECORD.open({}, _MAY_CHANGE)
   output = record.output
-  if record.is_finished and record.noted('bank') == digests:
+  if results.is_finished(record) and record.noted('bank') == digests:
     print(f'{output} is finished; nothing was computed again.')
     print(zoo_evaluation.summary_of(output))
     return

@@ -33,10 +33,12 @@ def bank(flags: Flags, default: str | None = 'mini', more: str = '') -> Flag:
 
 
 def space(flags: Flags) -> Flag[str]:
+  """The folder of a run that the command changes, and has for itself."""
   added = flags.path(
     'space', 'Folder of a finished run, or of one space in its model_space/.'
   )
   flags.require(added)
+  flags.claim(lambda: run_record.folder_of(added.value))
   return added
 
 
@@ -124,7 +126,10 @@ def on_bad_map(flags: Flags) -> Flag[str]:
 
 
 def output(flags: Flags, default: str | None, what: str) -> Flag[str]:
-  return flags.path('output', f'Where results are written: {what}.', default)
+  """A folder, which is the command's alone while it runs."""
+  added = flags.path('output', f'Where results are written: {what}.', default)
+  flags.claim(lambda: added.value)
+  return added
 
 
 def data_dir(flags: Flags) -> Flag[str]:
@@ -216,26 +221,41 @@ class SpaceProbe:
 class Record:
   """The flags that say where a run is recorded, and what becomes of it."""
 
-  def __init__(self, flags: Flags, default: str):
-    self._flags, self._default = flags, default
-    self._output = output(flags, None, f'a folder; by default {default}')
+  def __init__(self, flags: Flags, default: str, probe: Probe | None = None):
+    """Adds the flags.
+
+    Args:
+      flags: Of the command.
+      default: The folder, if none is given.
+      probe: Its name stands for PROBE in the default.
+    """
+    self._flags, self._default, self._probe = flags, default, probe
+    self._output = flags.path(
+      'output', f'Where results are written: a folder; by default {default}.'
+    )
+    flags.claim(lambda: self.folder)
     self._resume = flags.bool('resume', 'Go on with a run that was stopped.')
     self._overwrite = flags.bool(
       'overwrite', 'Delete the run that the folder holds, and begin anew.'
     )
 
+  @property
+  def folder(self) -> str:
+    """Where results are written."""
+    name = self._probe.name if self._probe else ''
+    return self._output.value or self._default.replace('PROBE', name)
+
   def open(
-    self, digests: Mapping, leave_out: Collection[str] = (), probe: str = ''
+    self, digests: Mapping, leave_out: Collection[str] = ()
   ) -> run_record.RunRecord:
     """Opens the record of a run.
 
     Args:
       digests: Of the files that the flags name.
       leave_out: Flags of the command that results do not depend on.
-      probe: Stands for PROBE in the default of the folder.
     """
     return run_record.RunRecord(
-      self._output.value or self._default.replace('PROBE', probe),
+      self.folder,
       self._flags.values((*_NEVER_RECORDED, *leave_out)),
       digests,
       resume=self._resume.value,
