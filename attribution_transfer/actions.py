@@ -11,6 +11,7 @@ from attribution.probes import Probes
 from attribution_transfer import inputs
 from attribution_transfer.results import Comparison, Maps, Placement, Ranking
 from experiments import (
+  bad_models,
   evaluation,
   insertion,
   pipeline,
@@ -69,6 +70,7 @@ def compare(
   num_images: int = 200,
   batch_size: int = 50,
   output: str | os.PathLike | None = None,
+  on_bad_model: str = bad_models.ERROR,
 ) -> Comparison:
   """Returns how much the networks of a bank look at the same things.
 
@@ -82,10 +84,19 @@ def compare(
     batch_size: Images computed at once.
     output: A folder that keeps the model spaces: what is there already is not
       computed again. Default: nothing is kept.
+    on_bad_model: What to do if a network cannot be explained: `error`, or
+      `skip`, which leaves it out; the result's `left_out` says why.
 
   Raises:
     ValueError: If a network cannot be explained; the message names it.
   """
+  if on_bad_model not in bad_models.ON_BAD_MODEL:
+    raise ValueError(
+      f'No `on_bad_model` {on_bad_model!r}; choose from '
+      f'{bad_models.ON_BAD_MODEL}.'
+    )
+  skips = on_bad_model == bad_models.SKIP
+  log = bad_models.Log(on_bad_model)
   if not isinstance(bank, Bank):
     bank = inputs.bank(bank)
   probe = inputs.images(images, num_images=num_images, bank=bank)
@@ -105,7 +116,14 @@ def compare(
       output = stack.enter_context(tempfile.TemporaryDirectory())
     folder = os.path.expanduser(output)
     stack.enter_context(claims.folder(folder))
-    spaces = pipeline.project(bank, probe, projection, folder)
+    if skips:
+      shape = probe.images.shape[1:]
+      bank = bad_models.checked(bank, projection, shape, log, on_bad_model)
+    observer = log if skips else None
+    spaces = pipeline.project(
+      bank, probe, projection, folder, observer=observer
+    )
+    bank = log.without(bank)
     images_say = similarities.image_scores(others, bank.names, spaces)
     kept: dict[str, Any] = dict.fromkeys(bank.names)
     if projection.keep_representations:
@@ -116,7 +134,7 @@ def compare(
       similarities=similarities.matrices(others, kept, spaces, images_say),
       images=images_say,
     )
-  return Comparison(bank, found)
+  return Comparison(bank, found, log.reasons)
 
 
 def rank(

@@ -34,16 +34,17 @@ _REPAIRED_BY_ROW = ('rows.npy', 'finished.npy')
 class Measured(pipeline.Observer):
   """Keeps what was measured of each network, over all tries of a run."""
 
-  def __init__(self, output: pathlib.Path, may_fail: bool = False):
+  def __init__(
+    self, output: pathlib.Path, log: pipeline.Observer | None = None
+  ):
     """Reads what is known.
 
     Args:
       output: Of the run.
-      may_fail: Whether networks that cannot be projected are left out.
+      log: Is told of networks that cannot be projected.
     """
-    self._path, self._may_fail = output / _MEASURED, may_fail
+    self._path, self._log = output / _MEASURED, log or pipeline.Observer()
     self.networks: dict[str, dict[str, float]] = {}
-    self.failed_models: dict[str, str] = {}
     if self._path.exists():
       self.networks = files.read_json(self._path)
 
@@ -57,10 +58,7 @@ class Measured(pipeline.Observer):
     files.write_json(self._path, self.networks)
 
   def failed(self, encoder, error) -> None:
-    if not self._may_fail:
-      raise error
-    self.failed_models[encoder.name] = str(error)
-    logging.warning('Left out: %s', error)
+    self._log.failed(encoder, error)
 
   def forget(self, name: str) -> None:
     """Forgets a network."""
@@ -185,7 +183,7 @@ def bank_of(
     spaces: By name.
     bank: Of the run, if it is loaded.
   """
-  bank = bank or banks.load(record.noted('folder'))
+  bank = bank or banks.load(record.noted('folder'), needs_graphs=False)
   inserted = record.noted('inserted') or {}
   known = {encoder.name: encoder for encoder in bank.encoders}
   for name, shown_as in inserted.items():

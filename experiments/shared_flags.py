@@ -13,7 +13,7 @@ from typing import Any
 from toolkit_basics.cli import Flag, Flags
 from attribution import methods as methods_lib
 from attribution import probes as probes_lib
-from experiments import pipeline, run_record
+from experiments import bad_models, pipeline, run_record
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from toolkit_basics import progress
@@ -22,14 +22,68 @@ _SETS = (
   f'one of {", ".join(probe_sets.names())}, or a folder of images, a list of '
   'files (.txt) or an array (.npy)'
 )
-# They decide where, when and how fast, not what comes out.
-_NEVER_RECORDED = ('output', 'resume', 'overwrite')
+# They decide where, when and how fast, not what comes out; which networks were
+# left out is recorded with the digests of the others.
+_NEVER_RECORDED = ('output', 'resume', 'overwrite', 'on_bad_model')
 
 
 def bank(flags: Flags, default: str | None = 'mini', more: str = '') -> Flag:
   named = ' or '.join(banks.NAMED)
   help = f'The networks: {named}, or a folder that has a bank.json.{more}'
   return flags.path('bank', help, default)
+
+
+def on_bad_model(flags: Flags) -> Flag[str]:
+  help = (
+    'What to do if a network cannot be used: error stops the command and names '
+    f'it; {bad_models.SKIP} leaves it out, says so at the end, and makes the '
+    f'exit code {bad_models.EXIT_CODE}.'
+  )
+  choices, default = bad_models.ON_BAD_MODEL, bad_models.ERROR
+  return flags.enum('on_bad_model', help, choices, default)
+
+
+class UsableBank:
+  """The flags of a bank of which networks that fail may be left out."""
+
+  def __init__(self, flags: Flags, more: str = ''):
+    self._bank = bank(flags, more=more)
+    self._on_bad_model = on_bad_model(flags)
+    self._log = bad_models.Log()
+
+  @property
+  def value(self) -> str:
+    return self._bank.value
+
+  @property
+  def left_out(self) -> dict[str, str]:
+    """Why networks were left out, by name."""
+    return self._log.reasons
+
+  def load(
+    self,
+    name: str | None = None,
+    methods: Sequence[str] = ('gradient',),
+    batch_size: int = 1,
+  ) -> banks.Bank:
+    """Loads the bank; those that may be left out are tried on noise first.
+
+    Args:
+      name: Of another bank than the flag's.
+      methods: What must be possible with them.
+      batch_size: With how many images.
+    """
+    if name is None:
+      self._log = bad_models.Log(self._on_bad_model.value)
+    how, name = self._on_bad_model.value, name or self._bank.value
+    loaded = bad_models.load(name, self._log, how)
+    if how == bad_models.ERROR:
+      return loaded
+    return bad_models.tried(loaded, self._log, methods, batch_size)
+
+  def report(self) -> int:
+    """Prints which were left out, and returns the exit code."""
+    return bad_models.report(self._log.reasons)
 
 
 def space(flags: Flags) -> Flag[str]:

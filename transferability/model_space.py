@@ -169,8 +169,8 @@ class ModelSpace:
   def discard_damaged(self) -> dict[str, str]:
     """Makes room for what was damaged since it was written.
 
-    Rows that do not match their records are unfinished again; a model whose
-    files cannot be read is removed.
+    Rows that do not match their records are unfinished again; a model of which
+    it is not known what made it is removed.
 
     Returns:
       What was found, by model.
@@ -182,10 +182,15 @@ class ModelSpace:
       point = self._point(name)
       try:
         point.entry()
-        lost = len(point.lost_rows())
-        point.forget_lost_rows()
       except (OSError, ModelSpaceError) as error:
         point.remove()
+        found[name] = str(error)
+        continue
+      try:
+        lost = len(point.lost_rows())
+        point.forget_lost_rows()
+      except ModelSpaceError as error:
+        point.empty()
         found[name] = str(error)
         continue
       if lost:

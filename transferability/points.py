@@ -101,6 +101,16 @@ class Point:
     finally:
       self._sweep()
 
+  def empty(self) -> None:
+    """Makes rows and records anew, none of them finished."""
+    for name, shape, dtype in (
+      ('finished.npy', self.shape[:1], np.dtype('<u8')),
+      ('rows.npy', self.shape, self.dtype),
+    ):
+      new = files.temporary_name(self.folder / name)
+      _create_array(new, shape, dtype)
+      os.replace(new, self.folder / name)
+
   def remove(self) -> None:
     """Deletes the folder: at once for all readers, then its files."""
     doomed = files.temporary_name(self.folder)
