@@ -12,7 +12,7 @@ from attribution import overrides
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
 import frozen_graphs
-from frozen_graphs.errors import about
+from frozen_graphs.errors import GraphError, about
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +160,12 @@ class Explainer:
       return None  # T wants other images; their range is unknown then.
     return inputs if inputs.shape == (count, *sides) else None
 
-  def explain(self, images: np.ndarray, inverse: bool = True) -> Explanation:
+  def explain(
+    self,
+    images: np.ndarray,
+    inverse: bool = True,
+    may_be_infinite: bool = False,
+  ) -> Explanation:
     """Returns a map of every method for every image.
 
     The result for an image does not depend on the other images.
@@ -168,10 +173,13 @@ class Explainer:
     Args:
       images: [N, H, W, C], uint8 or float in [0, 1].
       inverse: Whether maps are brought back to the images' coordinates.
+      may_be_infinite: Whether maps that are not finite are returned too, to a
+        caller who knows what to do with them.
 
     Raises:
       PreprocessingError: If the images do not fit T or the encoder.
-      GraphError: If TensorFlow cannot run the graph on them.
+      GraphError: If TensorFlow cannot run the graph on them, or makes maps of
+        them that are not finite.
     """
     images = np.atleast_1d(images)
     maps, representations = {m.name: [] for m in self.methods}, []
@@ -182,6 +190,8 @@ class Explainer:
       batch = images[start : start + self.batch_size]
       inputs = self._preprocess(batch)
       batch_maps, representation = self._explain_batch(inputs)
+      if not may_be_infinite:
+        self._check_finite(batch_maps, start)
       representations.append(representation)
       for name, values in batch_maps.items():
         if inverse:
@@ -191,6 +201,18 @@ class Explainer:
       {name: np.concatenate(values) for name, values in maps.items()},
       np.concatenate(representations),
     )
+
+  def _check_finite(self, maps: Mapping[str, np.ndarray], start: int) -> None:
+    """Raises GraphError if maps of images `start`, ... are not finite."""
+    for name, values in maps.items():
+      finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+      if not finite.all():
+        image = start + int(finite.argmin())
+        raise GraphError(
+          f'{self.name}: the attribution map of image {image} by {name} is not '
+          'finite. The network overflows, or divides by zero, on the image; '
+          'leave it out, or choose a representation before that.'
+        )
 
   def count_units(self, images: np.ndarray) -> int:
     """Returns D, the numbers that represent each of the images."""
