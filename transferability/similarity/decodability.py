@@ -99,11 +99,22 @@ class _Design:
       yield vectors @ (turned / (values + penalty)[:, None])
 
 
+def _hidden_units(x: np.ndarray, count: int) -> np.ndarray:
+  """Returns [..., count] of standardised columns [..., f]: max(0, w x + b).
+
+  Weights and offsets are drawn once and for all; inputs to the units have
+  variance 1, and offsets a quarter of it.
+  """
+  rng = np.random.default_rng(0)
+  weights = rng.standard_normal((x.shape[-1], count)) / np.sqrt(x.shape[-1])
+  return np.maximum(x @ weights + rng.standard_normal(count) / 2, 0)
+
+
 class _Network:
   """A network's cells, as a target and as a source; made once a grid."""
 
-  def __init__(self, values: np.ndarray, side: int):
-    self.values, self._side = values, side
+  def __init__(self, values: np.ndarray, side: int, hidden: int):
+    self.values, self._side, self._hidden = values, side, hidden
     self.target = functools.cache(self._target)
     self.source = functools.cache(self._source)
 
@@ -112,7 +123,11 @@ class _Network:
 
   def _source(self, height: int, width: int) -> _Design:
     cells = _pooled(self.values, height, width)
-    return _Design(_parts(_standardised(_neighbourhoods(cells, self._side))))
+    x = _standardised(_neighbourhoods(cells, self._side))
+    if self._hidden:
+      units = _standardised(_hidden_units(x, self._hidden))
+      x = np.concatenate([x, units], axis=-1)
+    return _Design(_parts(x))
 
 
 @register(
@@ -140,19 +155,23 @@ class Decodability(Similarity):
 
   Layers [n, h, w, c] are averaged over the larger grid's cells until both have
   one grid, of 8 x 8 cells at most; features [n, d] are one cell. More channels
-  than `channels` are replaced by as many principal components.
+  than `channels` are replaced by as many principal components. With `hidden`
+  the regression also sees so many random units max(0, w x + b) of a
+  neighbourhood, as of a readout whose hidden layer is not trained (Rahimi and
+  Recht, NIPS 2008).
   """
 
   neighbourhood: int = 3  # Cells a side; odd.
   channels: int = 32
   num_images: int = 200  # At most; evenly spaced.
+  hidden: int = 0
 
   def __post_init__(self):
     if self.neighbourhood < 1 or self.neighbourhood % 2 == 0:
       raise ValueError(
         f'neighbourhood is {self.neighbourhood}, but must be odd and positive.'
       )
-    for name, least in (('channels', 1), ('num_images', 4)):
+    for name, least in (('channels', 1), ('num_images', 4), ('hidden', 0)):
       if (value := getattr(self, name)) < least:
         raise ValueError(f'{name} is {value}, but must be at least {least}.')
 
@@ -164,7 +183,7 @@ class Decodability(Similarity):
     x = x[:, None, None] if x.ndim == 2 else x
     grid = [min(size, _GRID) for size in x.shape[1:3]]
     cells = _leading(_standardised(_pooled(x, *grid)), self.channels)
-    return _Network(cells.astype(np.float32), self.neighbourhood)
+    return _Network(cells.astype(np.float32), self.neighbourhood, self.hidden)
 
   def compare(self, first: _Network, second: _Network) -> float:
     if np.array_equal(first.values, second.values):
