@@ -56,6 +56,7 @@ _NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.+=@-]{0,127}')
 _EMBEDDED = {
   'mini': 'mini',
   'mini_seed1': 'mini_held_out/seed1',
+  'mini_independent': 'mini_held_out/independent',
   'mini_architectures': 'mini_held_out/architectures',
 }
 
