@@ -10,9 +10,17 @@ from attribution.explainer import Explainer
 from attribution.probes import Probes
 from attribution_transfer import inputs
 from attribution_transfer.results import Comparison, Maps, Placement, Ranking
-from experiments import evaluation, insertion, pipeline, similarities
+from experiments import (
+  bad_models,
+  evaluation,
+  insertion,
+  pipeline,
+  run_record,
+  similarities,
+)
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
+from toolkit_basics import claims
 
 _METHODS = ('elrp',)
 
@@ -62,6 +70,7 @@ def compare(
   num_images: int = 200,
   batch_size: int = 50,
   output: str | os.PathLike | None = None,
+  on_bad_model: str = bad_models.ERROR,
 ) -> Comparison:
   """Returns how much the networks of a bank look at the same things.
 
@@ -75,10 +84,19 @@ def compare(
     batch_size: Images computed at once.
     output: A folder that keeps the model spaces: what is there already is not
       computed again. Default: nothing is kept.
+    on_bad_model: What to do if a network cannot be explained: `error`, or
+      `skip`, which leaves it out; the result's `left_out` says why.
 
   Raises:
     ValueError: If a network cannot be explained; the message names it.
   """
+  if on_bad_model not in bad_models.ON_BAD_MODEL:
+    raise ValueError(
+      f'No `on_bad_model` {on_bad_model!r}; choose from '
+      f'{bad_models.ON_BAD_MODEL}.'
+    )
+  skips = on_bad_model == bad_models.SKIP
+  log = bad_models.Log(on_bad_model)
   if not isinstance(bank, Bank):
     bank = inputs.bank(bank)
   probe = inputs.images(images, num_images=num_images, bank=bank)
@@ -97,7 +115,15 @@ def compare(
     if output is None:
       output = stack.enter_context(tempfile.TemporaryDirectory())
     folder = os.path.expanduser(output)
-    spaces = pipeline.project(bank, probe, projection, folder)
+    stack.enter_context(claims.folder(folder))
+    if skips:
+      shape = probe.images.shape[1:]
+      bank = bad_models.checked(bank, projection, shape, log, on_bad_model)
+    observer = log if skips else None
+    spaces = pipeline.project(
+      bank, probe, projection, folder, observer=observer
+    )
+    bank = log.without(bank)
     images_say = similarities.image_scores(others, bank.names, spaces)
     kept: dict[str, Any] = dict.fromkeys(bank.names)
     if projection.keep_representations:
@@ -108,7 +134,7 @@ def compare(
       similarities=similarities.matrices(others, kept, spaces, images_say),
       images=images_say,
     )
-  return Comparison(bank, found)
+  return Comparison(bank, found, log.reasons)
 
 
 def rank(
@@ -147,9 +173,11 @@ def insert(
     ValueError: If the network does not fit the run's model spaces.
     FileNotFoundError: If there is no model space.
   """
-  spaces = insertion.insert(
-    os.path.expanduser(run), inputs.checked(network), batch_size=batch_size
-  )
+  folder = os.path.expanduser(run)
+  with claims.folder(run_record.folder_of(folder) or folder):
+    spaces = insertion.insert(
+      folder, inputs.checked(network), batch_size=batch_size
+    )
   placements = {
     name: insertion.placement(space, network.name)
     for name, space in spaces.items()

@@ -311,12 +311,13 @@ def _look(
   seen, faults = {}, {}
   for encoder in way.track(candidates, description='Looking at candidates'):
     try:
-      network = bank.networks.get(encoder)
-      seen[encoder.name] = looks.look(
-        encoder, network, probe.images, way.looking
-      )
-      bank.networks.drop(encoder)
-    except (ValueError, OSError) as error:
+      with pipeline.computing(encoder.name, reads=True):
+        network = bank.networks.get(encoder)
+        seen[encoder.name] = looks.look(
+          encoder, network, probe.images, way.looking
+        )
+        bank.networks.drop(encoder)
+    except ValueError as error:
       faults[encoder.name] = ' '.join(str(error).split())
       logging.warning('Left out: %s', faults[encoder.name])
   return seen, faults
