@@ -13,6 +13,7 @@ from attribution_transfer.results import Comparison, Maps, Placement, Ranking
 from experiments import evaluation, insertion, pipeline, similarities
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
+from transferability import resampling
 
 _METHODS = ('elrp',)
 
@@ -106,7 +107,9 @@ def compare(
       bank,
       {name: spaces[name] for name in maps},
       similarities=similarities.matrices(others, kept, spaces, images_say),
-      images=images_say,
+      resampled={
+        name: resampling.ImageMeans(v) for name, v in images_say.items()
+      },
     )
   return Comparison(bank, found)
 
