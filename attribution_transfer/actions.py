@@ -21,6 +21,7 @@ from experiments import (
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import claims
+from transferability import resampling
 
 _METHODS = ('elrp',)
 
@@ -132,7 +133,9 @@ def compare(
       bank,
       {name: spaces[name] for name in maps},
       similarities=similarities.matrices(others, kept, spaces, images_say),
-      images=images_say,
+      resampled={
+        name: resampling.ImageMeans(v) for name, v in images_say.items()
+      },
     )
   return Comparison(bank, found, log.reasons)
 

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from toolkit_basics import grids
 from transferability.similarity.registry import Similarity, register
 
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -13,19 +14,6 @@ _GRID = 8  # Cells a side, at most.
 # Of each four images two are fitted, one chooses the penalty, one is scored.
 _PARTS = ((0, 1), (2,), (3,))
 _CONSTANT = 1e-9  # Of the largest channel's deviation.
-
-
-def _pooled(x: np.ndarray, height: int, width: int) -> np.ndarray:
-  """Returns means of [n, h, w, c] over so many cells."""
-  for axis, cells in ((1, height), (2, width)):
-    size = x.shape[axis]
-    if size != cells:
-      starts = np.arange(cells) * size // cells
-      widths = np.diff([*starts, size])
-      shape = [1] * x.ndim
-      shape[axis] = -1
-      x = np.add.reduceat(x, starts, axis=axis) / widths.reshape(shape)
-  return x
 
 
 def _parts(x: np.ndarray) -> list[np.ndarray]:
@@ -110,6 +98,30 @@ def _hidden_units(x: np.ndarray, count: int) -> np.ndarray:
   return np.maximum(x @ weights + rng.standard_normal(count) / 2, 0)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+  """A target's representation, predicted from a source's.
+
+  Attributes:
+    score: R^2 on the images that are scored.
+    x: The source on these, [images * cells, columns].
+    y: The target on these, [images * cells, channels].
+    coefficients: [columns, channels].
+    grid: Cells of an image, its height and width.
+  """
+
+  score: float
+  x: np.ndarray
+  y: np.ndarray
+  coefficients: np.ndarray
+  grid: tuple[int, int]
+
+
+def _by_image(rows: np.ndarray, height: int, width: int) -> np.ndarray:
+  """Returns sums of squares of rows [images * cells, channels], [images]."""
+  return np.square(rows).reshape(-1, height * width * rows.shape[1]).sum(axis=1)
+
+
 class _Network:
   """A network's cells, as a target and as a source; made once a grid."""
 
@@ -119,10 +131,10 @@ class _Network:
     self.source = functools.cache(self._source)
 
   def _target(self, height: int, width: int) -> list[np.ndarray]:
-    return _parts(_pooled(self.values, height, width))
+    return _parts(grids.cell_means(self.values, height, width))
 
   def _source(self, height: int, width: int) -> _Design:
-    cells = _pooled(self.values, height, width)
+    cells = grids.cell_means(self.values, height, width)
     x = _standardised(_neighbourhoods(cells, self._side))
     if self._hidden:
       units = _standardised(_hidden_units(x, self._hidden))
@@ -181,13 +193,49 @@ class Decodability(Similarity):
     count = min(len(x), self.num_images)
     x = x[np.arange(count) * len(x) // count]
     x = x[:, None, None] if x.ndim == 2 else x
-    grid = [min(size, _GRID) for size in x.shape[1:3]]
-    cells = _leading(_standardised(_pooled(x, *grid)), self.channels)
+    cells = grids.cell_means(x, _GRID, _GRID)
+    cells = _leading(_standardised(cells), self.channels)
     return _Network(cells.astype(np.float32), self.neighbourhood, self.hidden)
+
+  def num_scored(self, network: _Network) -> int:
+    """Returns how many images of a prepared network are scored."""
+    return len(range(3, len(network.values), 4))
 
   def compare(self, first: _Network, second: _Network) -> float:
     if np.array_equal(first.values, second.values):
       return 1.0
+    return self.predict(first, second).score
+
+  def compare_by_image(
+    self, first: _Network, second: _Network
+  ) -> tuple[float, np.ndarray, np.ndarray]:
+    """Returns `compare`, and of each scored image the error and the square.
+
+    The two are float64 [m], summed over its cells and channels: R^2 is 1 less
+    the sum of the ones over that of the others.
+    """
+    if np.array_equal(first.values, second.values):
+      grid = first.values.shape[1:3]
+      squares = _by_image(first.target(*grid)[2], *grid)
+      return 1.0, np.zeros_like(squares), squares
+    found = self.predict(first, second)
+    errors = found.y - found.x @ found.coefficients
+    return (
+      found.score,
+      _by_image(errors, *found.grid),
+      _by_image(found.y, *found.grid),
+    )
+
+  def predict(self, first: _Network, second: _Network) -> Prediction:
+    """Returns the prediction of a target's representation by a source's.
+
+    Args:
+      first: The target, as `prepare` returns it.
+      second: The source.
+
+    Raises:
+      ValueError: If the target is the same for all images it is scored on.
+    """
     sizes = zip(first.values.shape[1:3], second.values.shape[1:3], strict=True)
     grid = tuple(map(min, sizes))
     target, source = first.target(*grid), second.source(*grid)
@@ -195,6 +243,7 @@ class Decodability(Similarity):
       x.T @ y / len(x) for x, y in zip(source.parts, target, strict=True)
     ]
     total = [np.square(y).sum() / len(y) for y in target]
+    coefficients = list(source.coefficients(products[0]))
     errors = np.array(
       [
         [
@@ -203,10 +252,16 @@ class Decodability(Similarity):
             total, products, source.grams, strict=True
           )
         ]
-        for b in source.coefficients(products[0])
+        for b in coefficients
       ]
     )
     chosen = np.argmin(errors[:, 1])
     if not total[2] > 0:
       raise ValueError('The target is the same for the images it is scored on.')
-    return 1 - errors[chosen, 2] / total[2]
+    return Prediction(
+      1 - errors[chosen, 2] / total[2],
+      source.parts[2],
+      target[2],
+      coefficients[chosen],
+      grid,
+    )
