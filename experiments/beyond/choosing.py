@@ -152,17 +152,25 @@ def settings(
     return Setting(measure, family, options, cost, means, quality)
 
   for method, gram in grams.items():
-    for count, number in itertools.product(COUNTS, IMAGES):
-      sets = shares(len(gram), number)
-      for measure, softness in (
-        ('attribution_kernel', 0.0),
-        *(('attribution_span', value) for value in SOFTNESS),
-      ):
-        found = [of_probes(gram, measure, count, s, softness) for s in sets]
-        text = f'{count} directions, {number} images'
-        if measure == 'attribution_span':
-          text += f', softness {softness:g}'
-        yield of(measure, method, text, count * number, found)
+    yield from _of_directions(of, method, gram)
+  yield from _of_regressions(of, representations, grams)
+
+
+def _of_directions(of, method: str, gram: np.ndarray) -> Iterator[Setting]:
+  for count, number in itertools.product(COUNTS, IMAGES):
+    sets = shares(len(gram), number)
+    for measure, softness in (
+      ('attribution_kernel', 0.0),
+      *(('attribution_span', value) for value in SOFTNESS),
+    ):
+      found = [of_probes(gram, measure, count, s, softness) for s in sets]
+      text = f'{count} directions, {number} images'
+      if measure == 'attribution_span':
+        text += f', softness {softness:g}'
+      yield of(measure, method, text, count * number, found)
+
+
+def _of_regressions(of, representations, grams) -> Iterator[Setting]:
   default = Probes()
   span = of_probes(
     grams[default.method.name],
