@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from toolkit_basics import blas
 from transferability.similarity.registry import Similarity, register
 
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -169,6 +170,11 @@ class Decodability(Similarity):
   def compare(self, first: _Network, second: _Network) -> float:
     if np.array_equal(first.values, second.values):
       return 1.0
+    with blas.one_thread():  # Matrices of a few hundred columns.
+      return self._predicted(first, second)
+
+  def _predicted(self, first: _Network, second: _Network) -> float:
+    """Returns the share of the first network's energy that is predicted."""
     sizes = zip(first.values.shape[1:3], second.values.shape[1:3], strict=True)
     grid = tuple(map(min, sizes))
     target, source = first.target(*grid), second.source(*grid)
