@@ -12,6 +12,7 @@ from attribution import overrides
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
 import frozen_graphs
+from frozen_graphs import folding
 from frozen_graphs.errors import about
 
 
@@ -115,7 +116,7 @@ class Explainer:
       subgraph, ruled = overrides.marked(self.network, rule)
     with about(self.name):
       self._passes = frozen_graphs.Passes(
-        subgraph,
+        folding.fold(subgraph),  # After it is marked, see there.
         rules=[method.rule for method in self.methods],
         unit_rules=[m.rule for m in self.methods if m.per_unit],
         probe_rules=[method.rule for method in self.probe_methods],

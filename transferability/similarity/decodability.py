@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from toolkit_basics import grids
+from toolkit_basics import blas, grids
 from transferability.similarity.registry import Similarity, register
 
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -226,6 +226,7 @@ class Decodability(Similarity):
       _by_image(found.y, *found.grid),
     )
 
+  @blas.one_thread()  # Matrices of a few hundred columns.
   def predict(self, first: _Network, second: _Network) -> Prediction:
     """Returns the prediction of a target's representation by a source's.
 
