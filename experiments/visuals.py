@@ -161,6 +161,7 @@ def _shown(
   return report.Shown(
     title=f'{bank.name} on {pathlib.Path(probe.name).name}',
     lead=lead,
+    told=told,
     answer=run_answer.answer(evaluation, labels, told, resampled),
     labels=labels,
     groups=[encoder.group for encoder in bank.encoders],

@@ -34,6 +34,13 @@ class Encoder:
   group: str | None = None
   sha256: str | None = None
 
+  def __repr__(self) -> str:
+    group = f', group {self.group}' if self.group else ''
+    return (
+      f'<Network {self.name}: {self.preprocessing} to '
+      f'{self.representation_tensor}{group}>'
+    )
+
   def load(self) -> frozen_graphs.Network:
     """Reads the graph, once, and checks that it is the one described.
 
