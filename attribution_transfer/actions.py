@@ -18,9 +18,11 @@ from experiments import (
   run_record,
   similarities,
 )
+from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import claims
+from transferability import resampling
 
 _METHODS = ('elrp',)
 
@@ -62,6 +64,36 @@ def explain(
   return Maps(network.name, probe.ids, probe.images, dict(found.maps))
 
 
+def _evaluated(
+  bank: Bank,
+  probe: ProbeSet,
+  projection: pipeline.Projection,
+  measures: tuple[list[str], list[str]],
+  folder: str,
+  log: bad_models.Log,
+) -> evaluation.Evaluation:
+  """Projects a bank into a folder and compares its good networks."""
+  maps, others = measures
+  if log.skips:
+    shape = probe.images.shape[1:]
+    bank = bad_models.checked(bank, projection, shape, log, bad_models.SKIP)
+  observer = log if log.skips else None
+  spaces = pipeline.project(bank, probe, projection, folder, observer=observer)
+  bank = log.without(bank)
+  images_say = similarities.image_scores(others, bank.names, spaces)
+  kept: dict[str, Any] = dict.fromkeys(bank.names)
+  if projection.keep_representations:
+    kept = similarities.load(folder, bank.names, spaces)
+  return evaluation.evaluate(
+    bank,
+    {name: spaces[name] for name in maps},
+    similarities=similarities.matrices(others, kept, spaces, images_say),
+    resampled={
+      name: resampling.ImageMeans(v) for name, v in images_say.items()
+    },
+  )
+
+
 def compare(
   bank: Bank | Sequence[Encoder],
   images: inputs.Images = 'scenes',
@@ -90,12 +122,6 @@ def compare(
   Raises:
     ValueError: If a network cannot be explained; the message names it.
   """
-  if on_bad_model not in bad_models.ON_BAD_MODEL:
-    raise ValueError(
-      f'No `on_bad_model` {on_bad_model!r}; choose from '
-      f'{bad_models.ON_BAD_MODEL}.'
-    )
-  skips = on_bad_model == bad_models.SKIP
   log = bad_models.Log(on_bad_model)
   if not isinstance(bank, Bank):
     bank = inputs.bank(bank)
@@ -116,25 +142,8 @@ def compare(
       output = stack.enter_context(tempfile.TemporaryDirectory())
     folder = os.path.expanduser(output)
     stack.enter_context(claims.folder(folder))
-    if skips:
-      shape = probe.images.shape[1:]
-      bank = bad_models.checked(bank, projection, shape, log, on_bad_model)
-    observer = log if skips else None
-    spaces = pipeline.project(
-      bank, probe, projection, folder, observer=observer
-    )
-    bank = log.without(bank)
-    images_say = similarities.image_scores(others, bank.names, spaces)
-    kept: dict[str, Any] = dict.fromkeys(bank.names)
-    if projection.keep_representations:
-      kept = similarities.load(folder, bank.names, spaces)
-    found = evaluation.evaluate(
-      bank,
-      {name: spaces[name] for name in maps},
-      similarities=similarities.matrices(others, kept, spaces, images_say),
-      images=images_say,
-    )
-  return Comparison(bank, found, log.reasons)
+    found = _evaluated(bank, probe, projection, (maps, others), folder, log)
+  return Comparison(log.without(bank), found, log.reasons)
 
 
 def rank(

@@ -28,11 +28,19 @@ class Log(pipeline.Observer):
   """Which networks were left out, and why.
 
   Attributes:
+    skips: Whether they may be left out.
     reasons: By name.
+
+  Raises:
+    ValueError: If `on_bad_model` is neither `error` nor `skip`.
   """
 
   def __init__(self, on_bad_model: str = ERROR):
-    self._skips = on_bad_model == SKIP
+    if on_bad_model not in ON_BAD_MODEL:
+      raise ValueError(
+        f'No `on_bad_model` {on_bad_model!r}; choose from {ON_BAD_MODEL}.'
+      )
+    self.skips = on_bad_model == SKIP
     self.reasons: dict[str, str] = {}
 
   def add(self, reasons: Mapping[str, str]) -> None:
@@ -41,7 +49,7 @@ class Log(pipeline.Observer):
     self.reasons.update(reasons)
 
   def failed(self, encoder: Encoder, error: ValueError) -> None:
-    if not self._skips:
+    if not self.skips:
       raise ValueError(
         f'{error} (`resume` with `on_bad_model={SKIP}` goes on without the '
         'network.)'

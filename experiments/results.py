@@ -216,16 +216,18 @@ def _write_comparison(
   record: RunRecord, bank: Bank, probe: ProbeSet, spaces: Spaces
 ) -> None:
   """Writes the results of `run_taskonomy`."""
-  output, flags, others, images = record.output, record.flags, {}, {}
+  output, flags, others, drawable = record.output, record.flags, {}, {}
   if chosen := flags['similarities']:
     with record.stage('similarities'):
-      others, images, undefined = similarities.of_run(
+      others, drawable, undefined = similarities.of_run(
         chosen, output, bank.names, spaces
       )
     record.note('undefined_similarities', undefined)
   spaces = probing.of_maps(spaces)
   with record.stage('evaluation'):
-    found = evaluation.evaluate(bank, spaces, flags['protocol'], others, images)
+    found = evaluation.evaluate(
+      bank, spaces, flags['protocol'], others, drawable
+    )
     evaluation.write_tables(found, output)
   with record.stage('figures'):
     visuals.draw(bank, probe, spaces, found, output, flags)

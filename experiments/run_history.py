@@ -46,16 +46,8 @@ _MEASURES = FLAGS.list(
   'default none.',
 )
 _PROBE = shared_flags.Probe(FLAGS, 'scenes', 200)
-_NUM_DRAWS = FLAGS.integer(
-  'num_draws',
-  'How often the bootstrap draws networks anew.',
-  1000,
-  lower_bound=10,
-)
-_BATCH_SIZE = shared_flags.batch_size(FLAGS)
-_DEVICE = shared_flags.device(FLAGS)
-_DATA_DIR = shared_flags.data_dir(FLAGS)
-_WORKERS = shared_flags.workers(FLAGS)
+_NUM_DRAWS = shared_flags.num_draws(FLAGS, 'networks')
+_COMPUTING = shared_flags.Computing(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/history')
 _DEFAULT = ('elrp', 'cka', 'attribution_span', 'decodability')
 
@@ -67,7 +59,8 @@ def _between_domains(bank: Bank, known: History, output, options) -> np.ndarray:
   """
   size = pipeline.probe_size(bank)
   scenes = source_samples.load(
-    *(bank, _DATA_DIR.value, _NUM_SCENES, size, _WORKERS.value, progress.track)
+    *(bank, _COMPUTING.data_dir, _NUM_SCENES, size),
+    *(_COMPUTING.workers, progress.track),
   )
   first = Candidate(bank.names[0], bank.encoders[0])
   found = features.extract(
@@ -129,14 +122,14 @@ def main() -> int:
   bank = _BANK.load(batch_size=_BATCH_SIZE.value)
   known, names = _known(bank)
   _check(bank, known, names)
-  record = _RECORD.open(bank.digests(), ('workers', 'data_dir'))
+  record = _RECORD.open(bank.digests(), _COMPUTING.NOT_RECORDED)
   output = record.output
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print(evaluation.table_text(output / 'summary.csv'))
     return _BANK.report()
   record.start()
-  options = {'batch_size': _BATCH_SIZE.value, 'device': _DEVICE.value}
+  options = _COMPUTING.options()
   measures, between = {}, {}
   if of_networks := [name for name in names if name != _DOMAIN_SIMILARITY]:
     with record.stage('networks'):

@@ -27,9 +27,6 @@ from toolkit_basics import progress
 from transferability import scoring
 from transferability.history import History
 
-# They decide how fast images are rendered, not what is on them.
-_NOT_RECORDED = ('workers', 'data_dir')
-
 _Pairs = Mapping[str, tuple[str, Sequence[str]]]
 _MakeNear = Callable[[_Pairs, Mapping[str, Features], pathlib.Path], Near]
 _MakeMore = Callable[[Mapping[str, Features], pathlib.Path], Sequence[Near]]
@@ -108,10 +105,7 @@ class Selection:
       'measures', 'Which label-based measures compete.', scoring.names()
     )
     self._add_truth(flags)
-    self._batch_size = shared_flags.batch_size(flags)
-    self._device = shared_flags.device(flags)
-    self._data_dir = shared_flags.data_dir(flags)
-    self._workers = shared_flags.workers(flags)
+    self._computing = shared_flags.Computing(flags)
     self._record = shared_flags.Record(flags, f'results/{name}')
 
   def _add_data(self, flags: cli.Flags, scene_targets: Sequence[str]) -> None:
@@ -175,12 +169,7 @@ class Selection:
       'Earlier transfers, by which candidates are ranked too: a CSV file with '
       'the columns target, network, score. A selection writes one.',
     )
-    self._num_draws = flags.integer(
-      'num_draws',
-      'Number of times that candidates are drawn anew, for the intervals.',
-      1000,
-      lower_bound=10,
-    )
+    self._num_draws = shared_flags.num_draws(flags, 'candidates')
 
   @property
   def grid(self) -> int:
@@ -192,14 +181,14 @@ class Selection:
   ) -> source_samples.SourceSamples:
     """Returns what a bank's networks were trained on."""
     return source_samples.load(
-      *(bank, self._data_dir.value, number, image_size),
-      workers=self._workers.value,
+      *(bank, self._computing.data_dir, number, image_size),
+      workers=self._computing.workers,
       progress=progress.track,
     )
 
   def options(self) -> dict[str, Any]:
     """Returns how images are computed: `batch_size` and `device`."""
-    return {'batch_size': self._batch_size.value, 'device': self._device.value}
+    return self._computing.options()
 
   def conduct(
     self,
@@ -217,9 +206,9 @@ class Selection:
       The exit code.
     """
     settings = self._settings()
-    bank = self._bank.load(batch_size=self._batch_size.value)
+    bank = self._bank.load(batch_size=self._computing.options()['batch_size'])
     known = self._earlier()
-    record = self._record.open(bank.digests(), _NOT_RECORDED)
+    record = self._record.open(bank.digests(), self._computing.NOT_RECORDED)
     output = record.output
     if record.is_finished:
       print(report.text(output, best_first))
@@ -287,13 +276,13 @@ class Selection:
       if self._test_dir.value is not None:
         raise ValueError('--test_dir has no meaning without --train_dir.')
       return targets.scenes(
-        self._data_dir.value,
+        self._computing.data_dir,
         self._targets.value,
         self._num_train.value,
         self._num_test.value,
         size,
         num_classes=self._num_classes.value,
-        workers=self._workers.value,
+        workers=self._computing.workers,
         progress=progress.track,
       )
     return targets.class_folders(

@@ -196,6 +196,36 @@ def workers(flags: Flags) -> Flag[int]:
   return flags.integer('workers', help, 2, lower_bound=1)
 
 
+def num_draws(flags: Flags, what: str) -> Flag[int]:
+  help = f'How often the bootstrap draws {what} anew, for the intervals.'
+  return flags.integer('num_draws', help, 1000, lower_bound=10)
+
+
+class Computing:
+  """The flags of a study of scenes: how networks run, where scenes are kept."""
+
+  # They decide how fast scenes are rendered, not what is on them.
+  NOT_RECORDED = ('workers', 'data_dir')
+
+  def __init__(self, flags: Flags):
+    self._batch_size, self._device = batch_size(flags), device(flags)
+    self._data_dir, self._workers = data_dir(flags), workers(flags)
+
+  def options(self) -> dict[str, Any]:
+    """Returns how networks run: `batch_size` and `device`."""
+    return {'batch_size': self._batch_size.value, 'device': self._device.value}
+
+  @property
+  def data_dir(self) -> str:
+    """Where rendered scenes are kept."""
+    return self._data_dir.value
+
+  @property
+  def workers(self) -> int:
+    """Processes that render."""
+    return self._workers.value
+
+
 class Probe:
   """The flags of one probe set, but the size of its images."""
 

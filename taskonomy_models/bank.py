@@ -35,6 +35,7 @@ from taskonomy_models.encoder import Encoder, Networks
 from toolkit_basics import files
 
 _FILE = 'bank.json'
+_SHOWN = 8  # Names in its repr.
 _SOURCES = 'sources.json'  # What each graph was made from.
 _FIELDS = {  # Of an encoder, by how bank.json calls them.
   'name': 'name',
@@ -56,6 +57,7 @@ _NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.+=@-]{0,127}')
 _EMBEDDED = {
   'mini': 'mini',
   'mini_seed1': 'mini_held_out/seed1',
+  'mini_independent': 'mini_held_out/independent',
   'mini_architectures': 'mini_held_out/architectures',
 }
 
@@ -97,6 +99,13 @@ class Bank:
     names = [name.lower() for name in self.names]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
       raise BankError(f'encoders named more than once: {repeated}.')
+
+  def __repr__(self) -> str:
+    number = len(self.encoders)
+    shown = ', '.join(self.names[:_SHOWN]) + ', ...' * (number > _SHOWN)
+    truth = ', with measured transfers' if self.oracle else ''
+    plural = 's' * (number != 1)
+    return f'<Bank {self.name}: {number} network{plural}{truth}: {shown}>'
 
   def network(self, name: str) -> Network:
     """Returns the network of an encoder, which is loaded once.

@@ -38,6 +38,13 @@ class Encoder:
   def __post_init__(self):
     check_shown(self.name, self.label, self.group)
 
+  def __repr__(self) -> str:
+    group = f', group {self.group}' if self.group else ''
+    return (
+      f'<Network {self.name}: {self.preprocessing} to '
+      f'{self.representation_tensor}{group}>'
+    )
+
   def load(self) -> frozen_graphs.Network:
     """Reads the graph, once, and checks that it is the one described.
 
