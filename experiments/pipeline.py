@@ -413,7 +413,10 @@ class _Model:
         batch = images[start : start + projection.batch_size]
         started = time.monotonic()
         with computing(name):
-          found = explainer.explain(batch, inverse=projection.inverse)
+          # What is not finite is up to `on_bad_map`.
+          found = explainer.explain(
+            batch, inverse=projection.inverse, may_be_infinite=True
+          )
         seconds += time.monotonic() - started
         number += len(batch)
         if _REPRESENTATION in self._files:

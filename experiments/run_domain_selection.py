@@ -58,7 +58,7 @@ def _sizes() -> list[tuple[str, int]]:
 
 
 def main() -> int:
-  bank = _BANK.load(batch_size=_BATCH_SIZE.value)
+  bank = _BANK.load(batch_size=_COMPUTING.batch_size)
   names = selection_cli.networks(bank, _NETWORKS.value, _BANK.left_out)
   targets.check_names(_TARGETS.value)
   record = _RECORD.open(bank.digests(), _COMPUTING.NOT_RECORDED)

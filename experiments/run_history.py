@@ -119,7 +119,7 @@ def _known(bank: Bank) -> tuple[History, tuple[str, ...]]:
 
 
 def main() -> int:
-  bank = _BANK.load(batch_size=_BATCH_SIZE.value)
+  bank = _BANK.load(batch_size=_COMPUTING.batch_size)
   known, names = _known(bank)
   _check(bank, known, names)
   record = _RECORD.open(bank.digests(), _COMPUTING.NOT_RECORDED)

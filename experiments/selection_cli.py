@@ -206,7 +206,7 @@ class Selection:
       The exit code.
     """
     settings = self._settings()
-    bank = self._bank.load(batch_size=self._computing.options()['batch_size'])
+    bank = self._bank.load(batch_size=self._computing.batch_size)
     known = self._earlier()
     record = self._record.open(bank.digests(), self._computing.NOT_RECORDED)
     output = record.output

@@ -87,7 +87,7 @@ def _descriptor(path: pathlib.Path) -> int | None:
       flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
       descriptor = os.open(lock, flags, 0o666)
     except OSError as error:
-      if error.errno != errno.EROFS and os.access(path, os.W_OK):
+      if error.errno != errno.EROFS and _is_writable(path):
         raise
       return None  # The command may want to read only, or says what it lacks.
     try:
@@ -101,6 +101,11 @@ def _descriptor(path: pathlib.Path) -> int | None:
       os.close(descriptor)
       raise
     os.close(descriptor)  # Its owner has just ended, and deleted it.
+
+
+def _is_writable(path: pathlib.Path) -> bool:
+  effective = os.access in os.supports_effective_ids
+  return os.access(path, os.W_OK, effective_ids=effective)
 
 
 def _try_lock(descriptor: int, path: pathlib.Path) -> bool:

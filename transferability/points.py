@@ -164,8 +164,8 @@ class Point:
 
   def forget_lost_rows(self) -> None:
     """Makes rows that do not match their records unfinished again."""
-    lost = self.lost_rows()
-    self._store_records(lost, np.zeros(len(lost), '<u8'))
+    if lost := self.lost_rows():
+      self._store_records(lost, np.zeros(len(lost), '<u8'))
 
   def sync(self) -> None:
     """Makes rows and records durable."""
