@@ -213,7 +213,12 @@ class Computing:
 
   def options(self) -> dict[str, Any]:
     """Returns how networks run: `batch_size` and `device`."""
-    return {'batch_size': self._batch_size.value, 'device': self._device.value}
+    return {'batch_size': self.batch_size, 'device': self._device.value}
+
+  @property
+  def batch_size(self) -> int:
+    """Images computed at once."""
+    return self._batch_size.value
 
   @property
   def batch_size(self) -> int:
