@@ -221,11 +221,6 @@ class Computing:
     return self._batch_size.value
 
   @property
-  def batch_size(self) -> int:
-    """Images that a network computes at once."""
-    return self._batch_size.value
-
-  @property
   def data_dir(self) -> str:
     """Where rendered scenes are kept."""
     return self._data_dir.value
