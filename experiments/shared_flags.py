@@ -137,6 +137,14 @@ def workers(flags: Flags) -> Flag[int]:
   return flags.integer('workers', help, 2, lower_bound=1)
 
 
+def projecting_workers(flags: Flags) -> Flag[int]:
+  help = (
+    'Number of processes that work at the same time, each on one network. 0 '
+    'takes as many as there are cores, if there is memory for them.'
+  )
+  return flags.integer('workers', help, 0, lower_bound=0)
+
+
 class Probe:
   """The flags of one probe set, but the size of its images."""
 
