@@ -29,6 +29,9 @@ class AttributionMethod:
   is_linear = True
   # How relevance passes products; see `attribution.products`.
   products = products.RULES[0]
+  # Whether gradients are taken at a feature map inside of the network, which
+  # then stands for the input; see `attribution.feature_maps`.
+  at_features = False
 
   def for_each_unit(self) -> 'AttributionMethod':
     """Returns the method with maps made for each unit, and then averaged.
@@ -272,3 +275,24 @@ class IntegratedGradients(AttributionMethod):
 
   def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     return (inputs - np.asarray(self.baseline, inputs.dtype)) * gradients
+
+
+@register_method('grad_cam')
+@dataclasses.dataclass(frozen=True)
+class GradCAM(AttributionMethod):
+  """Grad-CAM (Selvaraju et al., 2017), at a feature map A [h, w, C].
+
+  The positive part of sum_c w_c A_c, w_c the mean over positions of the
+  gradient at A_c: what spoke for the target, and where. The explainer enlarges
+  maps to the images, and gives each of their channels an equal part.
+  """
+
+  at_features = True
+  is_linear = False
+  # The tensor of the feature map; default: the result of the last activation
+  # whose maps have several positions.
+  layer: str | None = None
+
+  def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    weights = gradients.mean(axis=(1, 2), keepdims=True)
+    return np.maximum((inputs * weights).sum(axis=-1, keepdims=True), 0)

@@ -6,6 +6,7 @@ that a resumed run computes the very batches an uninterrupted one does.
 
 import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -25,7 +26,7 @@ from attribution.probes import Probes
 from experiments import probing
 from experiments.map_files import MapFile
 from frozen_graphs import session
-from frozen_graphs.errors import about
+from frozen_graphs.errors import about, brief
 from frozen_graphs.network import Network
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
@@ -123,6 +124,31 @@ class Projection:
 def space_name(method: str, transform: str = map_transforms.NONE) -> str:
   """Returns what the space of a method and a map transform is called."""
   return method if transform == map_transforms.NONE else f'{method}@{transform}'
+
+
+@contextlib.contextmanager
+def computing(name: str, reads: bool = False) -> Iterator[None]:
+  """Turns every error over a network into a ValueError that names it.
+
+  Args:
+    name: Of the network.
+    reads: Whether its files are read in the block; else an OSError is about
+      files of results, as of a full disk, and stays as it is.
+  """
+  try:
+    yield
+  except ValueError:
+    raise
+  except MemoryError as error:
+    raise ValueError(
+      f'{name}: there is not enough memory for it; pass a smaller `batch_size`.'
+    ) from error
+  except Exception as error:
+    if isinstance(error, OSError) and not reads:
+      raise
+    raise ValueError(
+      f'{name}: {type(error).__name__}: {brief(error, 300)}'
+    ) from error
 
 
 class Observer:
@@ -282,8 +308,9 @@ def refusals(
   refused = {}
   for encoder in track(bank.encoders, description='Checking models'):
     try:
-      network = bank.network(encoder.name)
-      check_encoder(encoder, network, projection, image_shape)
+      with computing(encoder.name, reads=True):
+        network = bank.network(encoder.name)
+        check_encoder(encoder, network, projection, image_shape)
     except ValueError as error:
       refused[encoder.name] = str(error)
   return refused
@@ -389,24 +416,24 @@ class _Model:
     work: Iterable[int | np.ndarray],
   ) -> '_Outcome':
     """Explains batches and probes images, as `missing` returns them."""
-    projection, encoder = self._projection, self.encoder
-    with Explainer(
-      self._networks.get(encoder),
-      preprocessing=encoder.preprocessing,
-      methods=projection.methods,
-      probe_methods=[projection.probes.method] if projection.probes else (),
-      batch_size=projection.batch_size,
-      device=projection.device,
-    ) as explainer:
+    projection, name = self._projection, self.encoder.name
+    with computing(name, reads=True):
+      opened = self._explainer()
+    with opened as explainer:
       seconds, number = 0.0, 0
       for start in work:
         if isinstance(start, np.ndarray):
-          self._probe(explainer, images, start)
+          with computing(name):
+            self._probe(explainer, images, start)
           processes.advance()
           continue
         batch = images[start : start + projection.batch_size]
         started = time.monotonic()
-        found = explainer.explain(batch, inverse=projection.inverse)
+        with computing(name):
+          # What is not finite is up to `on_bad_map`.
+          found = explainer.explain(
+            batch, inverse=projection.inverse, may_be_infinite=True
+          )
         seconds += time.monotonic() - started
         number += len(batch)
         if _REPRESENTATION in self._files:
@@ -414,6 +441,17 @@ class _Model:
         self._write_maps(start, found.maps)
         processes.advance()
       return _Outcome(number, seconds, explainer.summary.num_ruled)
+
+  def _explainer(self) -> Explainer:
+    projection, encoder = self._projection, self.encoder
+    return Explainer(
+      self._networks.get(encoder),
+      preprocessing=encoder.preprocessing,
+      methods=projection.methods,
+      probe_methods=[projection.probes.method] if projection.probes else (),
+      batch_size=projection.batch_size,
+      device=projection.device,
+    )
 
   def _probe(
     self, explainer: Explainer, images: np.ndarray, indices: np.ndarray

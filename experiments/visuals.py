@@ -175,13 +175,12 @@ def _shown(
   naming = str(settings.get('task_names', tasks.NAMINGS[0]))
   labels = tasks.shown((e.label for e in bank.encoders), naming)
   told = run_answer.best_of(evaluation, tuple(spaces))
-  cosines = None
-  if told in spaces:
-    cosines = run_answer.cosines_of(spaces[told], evaluation.names)
+  resampled = run_answer.resampled_of(evaluation, spaces, told)
   return report.Shown(
     title=f'{bank.name} on {pathlib.Path(probe.name).name}',
     lead=lead,
-    answer=run_answer.answer(evaluation, labels, told, cosines),
+    told=told,
+    answer=run_answer.answer(evaluation, labels, told, resampled),
     labels=labels,
     groups=[encoder.group for encoder in bank.encoders],
     evaluation=evaluation,

@@ -14,7 +14,7 @@ class MethodsTest(parameterized.TestCase):
       methods.names(),
       (
         *('saliency', 'gradient', 'gradient_times_input', 'elrp'),
-        'integrated_gradients',
+        *('integrated_gradients', 'grad_cam'),
       ),
     )
     for name in methods.names():

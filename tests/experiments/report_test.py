@@ -14,6 +14,7 @@ from experiments import evaluation as evaluations
 from experiments import report
 from experiments.report_answer import Answer
 from tests import browser_testing, testing
+from transferability import resampling
 from transferability.oracle import Oracle
 
 _NAMES = tuple('abcdef')
@@ -35,7 +36,11 @@ def _evaluation(oracle=None):
   if oracle is not None:
     scores = {
       name: evaluations.score(
-        affinities[name], _NAMES, oracle, {}, cosines[name]
+        affinities[name],
+        _NAMES,
+        oracle,
+        {},
+        resampling.ImageMeans(cosines[name]),
       )
       for name in _METHODS
     } | evaluations.baseline_scores(oracle, {})
@@ -242,6 +247,24 @@ class BrowserTest(absltest.TestCase):
     self.js("document.querySelector('[name=method][value=saliency]').click()")
     for old, new in zip(before, self.js(parts), strict=True):
       self.assertNotEqual(old, new)
+
+  def test_the_measure_of_the_answer_is_shown_first_beside_maps_of_another(
+    self,
+  ):
+    found = _evaluation(_oracle())
+    more = {
+      part: {**getattr(found, part), 'spade': getattr(found, part)['saliency']}
+      for part in ('affinities', 'rankings', 'trees')
+    }
+    evaluation = dataclasses.replace(found, **more)
+    self.open(_oracle(), evaluation=evaluation, told='spade')
+    checked = "return document.querySelector('[name=method]:checked').value"
+    self.assertEqual(self.js(checked), 'spade')
+    self.assertIn('predict', self.text('#affinity-note'))
+    self.assertIn('ε-LRP', self.text('#maps-of'))
+    self.js("document.querySelector('[name=method][value=saliency]').click()")
+    self.assertIn('cosine', self.text('#affinity-note'))
+    self.assertIn('Saliency', self.text('#maps-of'))
 
   def test_sources_are_ranked_and_the_relevant_ones_marked(self):
     self.open(_oracle())
