@@ -24,6 +24,8 @@ import time
 from typing import Any
 import warnings
 
+from toolkit_basics import processes
+
 _SERVER = (
   'import json, sys; sys.path[:] = json.loads(sys.argv[1]); '
   'from frozen_graphs import child; child.serve()'
@@ -78,15 +80,7 @@ def run(
 
 def _can_be_copied() -> bool:
   """Returns whether no thread runs here that a copy would miss."""
-  tasks = pathlib.Path('/proc/self/task')
-  try:
-    names = [(task / 'comm').read_text() for task in tasks.iterdir()]
-  except OSError:
-    return False
-  # What is left are those of libraries that provide for it, such as OpenBLAS.
-  return 'tensorflow' in sys.modules and not any(
-    name.startswith(('tf_', 'grpc', 'ray')) for name in names
-  )
+  return 'tensorflow' in sys.modules and not processes.has_foreign_threads()
 
 
 def _run_copy(
