@@ -13,7 +13,8 @@ from attribution.feature_maps import FeatureMaps
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
 import frozen_graphs
-from frozen_graphs.errors import about
+from frozen_graphs import folding
+from frozen_graphs.errors import GraphError, about
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +125,7 @@ class Explainer:
     along = [method.rule for method in self.probe_methods]
     with about(self.name):
       self._passes = frozen_graphs.Passes(
-        subgraph,
+        folding.fold(subgraph),  # After it is marked, see there.
         rules=() if is_directed else at_input,
         unit_rules=[m.rule for m in self.methods if m.per_unit],
         probe_rules=[*along, *at_input] if is_directed else along,
@@ -185,6 +186,7 @@ class Explainer:
     images: np.ndarray,
     inverse: bool = True,
     directions: np.ndarray | None = None,
+    may_be_infinite: bool = False,
   ) -> Explanation:
     """Returns a map of every method for every image.
 
@@ -196,10 +198,13 @@ class Explainer:
       directions: If the explainer is directed: the weights [N, D] of the units
         of each image's representation, flattened, whose sum is explained; a
         row of the unit matrix for a single class of a classifier.
+      may_be_infinite: Whether maps that are not finite are returned too, to a
+        caller who knows what to do with them.
 
     Raises:
       PreprocessingError: If the images do not fit T or the encoder.
-      GraphError: If TensorFlow cannot run the graph on them.
+      GraphError: If TensorFlow cannot run the graph on them, or makes maps of
+        them that are not finite.
       ValueError: If directions are missing, not wanted, or do not fit.
     """
     images = np.atleast_1d(images)
@@ -215,6 +220,8 @@ class Explainer:
       if directions is not None:
         along = directions[start : start + self.batch_size]
       batch_maps, representation = self._explain_batch(inputs, along)
+      if not may_be_infinite:
+        self._check_finite(batch_maps, start)
       representations.append(representation)
       for name, values in batch_maps.items():
         if inverse:
@@ -224,6 +231,18 @@ class Explainer:
       {name: np.concatenate(values) for name, values in maps.items()},
       np.concatenate(representations),
     )
+
+  def _check_finite(self, maps: Mapping[str, np.ndarray], start: int) -> None:
+    """Raises GraphError if maps of images `start`, ... are not finite."""
+    for name, values in maps.items():
+      finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+      if not finite.all():
+        image = start + int(finite.argmin())
+        raise GraphError(
+          f'{self.name}: the attribution map of image {image} by {name} is not '
+          'finite. The network overflows, or divides by zero, on the image; '
+          'leave it out, or choose a representation before that.'
+        )
 
   def count_units(self, images: np.ndarray) -> int:
     """Returns D, the numbers that represent each of the images."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from attribution import methods as methods_lib
 from attribution.methods import AttributionMethod
+from toolkit_basics import grids
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,13 +89,4 @@ def pooled(maps: np.ndarray, side: int) -> np.ndarray:
     maps: [..., H, W, C].
     side: Cells a side; an axis with fewer pixels stays as it is.
   """
-  for axis in (maps.ndim - 3, maps.ndim - 2):
-    size = maps.shape[axis]
-    if size > side:
-      starts = np.arange(side) * size // side
-      sums = np.add.reduceat(maps, starts, axis=axis)
-      widths = np.diff([*starts, size]).astype(maps.dtype)
-      shape = [1] * maps.ndim
-      shape[axis] = side
-      maps = sums / widths.reshape(shape)
-  return maps
+  return grids.cell_means(maps, side, side, first=maps.ndim - 3)

@@ -26,6 +26,7 @@ def recommend(
   num_images: int = 200,
   num_draws: int = 100,
   twins: int = 5,
+  num_source: int = 200,
   batch_size: int = 50,
   seed: int = 0,
   output: str | os.PathLike | None = None,
@@ -55,6 +56,8 @@ def recommend(
     num_images: How many images to draw from a source that has more; 3 or more.
     num_draws: How often images are drawn anew, for intervals; 2 or more.
     twins: How many untrained twins each network is compared with; 0 for none.
+    num_source: With labels, how many images that the networks were trained on
+      are looked at, where these are known (the mini bank); 0 for none.
     batch_size: Images computed at once.
     seed: Of images, draws and twins.
     output: A folder that gets `report.html` and tables; default: none is
@@ -90,6 +93,7 @@ def recommend(
     'num_images': num_images,
     'num_draws': num_draws,
     'twins': twins,
+    'num_source': num_source,
     'seed': seed,
   }
   _check_numbers(settings)
@@ -98,6 +102,7 @@ def recommend(
     label_kind=label_kind,
     train=train,
     num_draws=num_draws,
+    num_source=num_source,
     looking=Looking(num_twins=twins, batch_size=batch_size, seed=seed),
     seed=seed,
   )

@@ -71,9 +71,11 @@ def measure(study: Study, run: Run) -> dict[str, MeasuredSimilarity]:
   result = {}
   for name in names(study):
     values = matrix(run, name)
-    cosines = run.image_cosines(name) if name in run.spaces else None
+    resampled = None
+    if name in run.spaces:
+      resampled = resampling.ImageMeans(run.image_cosines(name))
     score = evaluation.score(
-      values, run.names, oracle, study.bank.groups, cosines
+      values, run.names, oracle, study.bank.groups, resampled
     )
     draws = score.draws
     if draws is None:

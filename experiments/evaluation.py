@@ -89,6 +89,8 @@ class Evaluation:
     unscored: Models that have no part in the scores, as the oracle does not
       know them.
     protocol: Of the trees.
+    resampled: Of measures that are no attribution method, where it is known,
+      the affinity with its images drawn anew.
   """
 
   names: tuple[str, ...]
@@ -102,6 +104,9 @@ class Evaluation:
   )
   unscored: tuple[str, ...] = ()
   protocol: str = 'paper'
+  resampled: Mapping[str, resampling.Resampled] = dataclasses.field(
+    default_factory=dict
+  )
 
   def only(self, methods: Collection[str]) -> 'Evaluation':
     """Returns the part of some methods, without scores."""
@@ -183,7 +188,7 @@ def score(
   names: Sequence[str],
   oracle: oracle_lib.Oracle,
   groups: Mapping[str, str] | None = None,
-  image_cosines: np.ndarray | None = None,
+  resampled: resampling.Resampled | None = None,
 ) -> Score:
   """Scores an affinity, or any other similarity of models.
 
@@ -192,18 +197,15 @@ def score(
     names: Of the models; those that the oracle does not know have no part.
     oracle: All its sources must be among the models.
     groups: Of the models that have one.
-    image_cosines: [images, num_models, num_models], of which the affinity is
-      the mean; None if it is no mean over images.
+    resampled: The same with its images drawn anew, if that is known.
   """
   known = [i for i, name in enumerate(names) if name in oracle.sources]
   names = [names[i] for i in known]
   matrix = matrix[np.ix_(known, known)]
   rankings = ranking.rank_sources(matrix, names, oracle.targets)
   draws = within = None
-  if image_cosines is not None:
-    shares = resampling.weights(len(image_cosines), _NUM_DRAWS)
-    cosines = image_cosines[:, known][:, :, known]
-    drawn = resampling.affinities(cosines, shares)
+  if resampled is not None:
+    drawn = resampled.part(known).drawn(_NUM_DRAWS)
     draws = resampling.score(drawn, names, oracle)
   if groups and set(oracle.sources) <= groups.keys():
     within = ranking.precision_p_values(matrix, names, oracle, groups=groups)
@@ -221,7 +223,7 @@ def evaluate(
   spaces: Spaces,
   protocol: str = 'paper',
   similarities: Mapping[str, np.ndarray] | None = None,
-  images: Mapping[str, np.ndarray] | None = None,
+  resampled: Mapping[str, resampling.Resampled] | None = None,
 ) -> Evaluation:
   """Evaluates model spaces of a bank's models, one a method.
 
@@ -233,26 +235,27 @@ def evaluate(
     similarities: Other affinities of the models, by name, [num_models,
       num_models] with a unit diagonal, symmetric or with targets as rows; they
       follow the methods.
-    images: Of those that are means over images, what each image says,
-      [images, num_models, num_models].
+    resampled: Of these, where it is known, with their images drawn anew.
   """
   names, oracle = bank.names, load_oracle(bank, known_only=True)
   affinities, scores = {}, {}
   spaces, similarities = probing.of_maps(spaces), similarities or {}
+  resampled = resampled or {}
   if taken := sorted(similarities.keys() & spaces.keys()):
     raise ValueError(f'{taken} are both methods and similarities.')
   for method in (*spaces, *similarities):
-    cosines = None
+    drawable = resampled.get(method)
     if method in similarities:
-      matrix, cosines = similarities[method], (images or {}).get(method)
+      matrix = similarities[method]
     elif oracle is None:
       matrix = spaces[method].affinity(names)
     else:
       cosines = spaces[method].image_cosines(names)
       matrix = affinity_lib.mean_cosine(cosines)
+      drawable = resampling.ImageMeans(cosines)
     affinities[method] = matrix
     if oracle is not None:
-      scores[method] = score(matrix, names, oracle, bank.groups, cosines)
+      scores[method] = score(matrix, names, oracle, bank.groups, drawable)
   if oracle is not None:
     scores |= baseline_scores(oracle, bank.groups)
   known = names if oracle is None else oracle.sources
@@ -262,6 +265,7 @@ def evaluate(
     of_affinities(affinities, names, bank.groups, targets, protocol),
     scores=scores,
     relevant=relevant_sources(oracle),
+    resampled=resampled,
     unscored=tuple(name for name in names if name not in known),
   )
 

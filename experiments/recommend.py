@@ -87,6 +87,13 @@ _TWINS = FLAGS.integer(
   5,
   lower_bound=0,
 )
+_NUM_SOURCE = FLAGS.integer(
+  'num_source',
+  'With labels, how many images that the candidates were trained on are looked '
+  'at, where these are known (the mini bank); 0 leaves them out.',
+  200,
+  lower_bound=0,
+)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)
 _SEED = shared_flags.seed(FLAGS)
@@ -104,6 +111,7 @@ def main(*more: str) -> None:
     label_kind=_LABEL_KIND.value,
     train=_TRAIN.value,
     num_draws=_NUM_DRAWS.value,
+    num_source=_NUM_SOURCE.value,
     looking=Looking(
       num_twins=_TWINS.value,
       batch_size=_BATCH_SIZE.value,

@@ -33,6 +33,26 @@ _HEADINGS = {
   'p_within_groups': 'p in groups',
   'tree_rand_index': 'Tree index',
 }
+# What the values of measures are that are no cosine of maps.
+_NOTES = {
+  'attribution_span': (
+    'How much of what moves the target’s representation (row), pixel by pixel, '
+    'moves the source’s (column) too: 0 to 1.'
+  ),
+  'decodability': (
+    'How well the features of the source (column) predict those of the target '
+    '(row) on images that were not fitted on: R², 0 to 1.'
+  ),
+  'spade': (
+    'The mean of two numbers from 0 to 1: how well the features of the source '
+    '(column) predict those of the target (row), and how much of what moves '
+    'the target, pixel by pixel, moves the source too.'
+  ),
+}
+_OF_REPRESENTATIONS = (
+  'How alike the representations of the two networks are on the probe images: '
+  '1 is the same.'
+)
 # What the page links to: folders beside it, and endings of files there.
 _FILES = {
   '': ('csv', 'json'),
@@ -63,7 +83,10 @@ class Shown:
       [num_models, n, h, w, C].
     settings: Of the run.
     tree_axis: What the distances of the trees are.
-    affinity_note: What the affinities are, in a sentence.
+    affinity_note: What the affinities are, in a sentence; of measures that have
+      no maps, where others have, the page says it itself.
+    told: The measure that the answer is about, which is shown first; by default
+      the last one that has maps.
   """
 
   title: str
@@ -80,6 +103,7 @@ class Shown:
     'The mean, over the probe images, of the cosine between two networks’ '
     'attribution maps.'
   )
+  told: str | None = None
 
 
 def write(path: files.Path, shown: Shown) -> None:
@@ -94,7 +118,8 @@ def write(path: files.Path, shown: Shown) -> None:
     'relevant': shown.evaluation.relevant,
     'num_targets': len(shown.evaluation.relevant),
     'tree_axis': shown.tree_axis,
-    'affinity_note': shown.affinity_note,
+    'affinity_notes': _notes(shown),
+    'told': shown.told,
     'gallery': {
       name: _gallery(shown.images, maps) for name, maps in shown.maps.items()
     },
@@ -115,6 +140,16 @@ def write(path: files.Path, shown: Shown) -> None:
     data=_json(content),
   )
   files.write_atomically(path, text.encode())
+
+
+def _notes(shown: Shown) -> dict[str, str]:
+  """Returns what the values of each measure are, in a sentence."""
+  return {
+    name: shown.affinity_note
+    if name in shown.maps or not shown.maps
+    else _NOTES.get(name, _OF_REPRESENTATIONS)
+    for name in shown.evaluation.affinities
+  }
 
 
 def setting(value: object) -> str:

@@ -14,6 +14,8 @@ from experiments import figures
 from experiments.evaluation import Evaluation
 from experiments.report_answer import Answer
 from transferability import resampling
+from transferability.model_space import Spaces
+from transferability.resampling import Resampled
 
 _NUM_DRAWS = 500
 # Measures by how far they can be trusted, see docs/beyond_the_mean.md.
@@ -46,7 +48,7 @@ class FirstSource:
 
 def first_sources(
   affinity: np.ndarray,
-  image_cosines: np.ndarray | None,
+  resampled: Resampled | None,
   targets: Sequence[int],
   seed: int = 0,
 ) -> dict[int, FirstSource]:
@@ -54,19 +56,17 @@ def first_sources(
 
   Args:
     affinity: [num_models, num_models].
-    image_cosines: [images, num_models, num_models], of which it is the mean;
-      None if they are not known.
+    resampled: The same with its images drawn anew; None if that is not known.
     targets: Indices of networks.
     seed: Of the resamplings.
   """
   affinity = _without_self(affinity)
   firsts = affinity.argmax(axis=1)
-  if image_cosines is None:
+  if resampled is None:
     return {t: FirstSource(int(firsts[t]), np.nan, ()) for t in targets}
   pairs = affinity.size
   draws = int(np.clip(_MOST_COSINES // pairs, 20, _NUM_DRAWS))
-  shares = resampling.weights(len(image_cosines), draws, seed)
-  drawn = _without_self(resampling.affinities(image_cosines, shares))
+  drawn = _without_self(resampled.drawn(draws, seed))
   found = {}
   for t in targets:
     counts = np.bincount(drawn[:, t].argmax(axis=1), minlength=len(affinity))
@@ -79,11 +79,18 @@ def first_sources(
   return found
 
 
-def cosines_of(space, names: Sequence[str]) -> np.ndarray | None:
-  """Returns a space's cosines of each image, if they are not too many."""
-  if len(space.kept_images) * len(names) ** 2 > _MOST_COSINES:
+def resampled_of(
+  evaluation: Evaluation, spaces: Spaces, method: str
+) -> Resampled | None:
+  """Returns an affinity with its images drawn anew, if it is not too large."""
+  names, known = evaluation.names, evaluation.resampled.get(method)
+  if known is not None:
+    return known if known.size <= _MOST_COSINES else None
+  if method not in spaces:
     return None
-  return space.image_cosines(names)
+  if len(spaces[method].kept_images) * len(names) ** 2 > _MOST_COSINES:
+    return None
+  return resampling.ImageMeans(spaces[method].image_cosines(names))
 
 
 def best_of(evaluation: Evaluation, methods: Sequence[str]) -> str:
@@ -101,7 +108,7 @@ def answer(
   evaluation: Evaluation,
   labels: Sequence[str],
   method: str,
-  image_cosines: np.ndarray | None = None,
+  resampled: Resampled | None = None,
 ) -> Answer:
   """Returns what a run found, in words and as a row for each target.
 
@@ -109,13 +116,13 @@ def answer(
     evaluation: Of the run.
     labels: Of the networks.
     method: The one whose ranking is told.
-    image_cosines: See `first_sources`.
+    resampled: See `first_sources`.
   """
   names = evaluation.names
   targets = [names.index(name) for name in evaluation.rankings[method]]
   affinity = evaluation.affinities[method]
-  found = first_sources(affinity, image_cosines, targets)
-  is_resampled = image_cosines is not None
+  found = first_sources(affinity, resampled, targets)
+  is_resampled = resampled is not None
   header = ['target', 'transfer from', 'affinity']
   header += ['stays first', 'or from'] * is_resampled
   header += ['among the best measured'] * bool(evaluation.relevant)

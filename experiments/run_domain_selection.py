@@ -20,12 +20,11 @@ from experiments.selection import (
   targets,
 )
 from probe_data import rooms
-from taskonomy_models import bank as banks
 from taskonomy_models.mini import building
 from toolkit_basics import files, progress
 
 FLAGS = cli.Flags()
-_BANK = shared_flags.bank(FLAGS)
+_BANK = shared_flags.UsableBank(FLAGS)
 _NETWORKS = shared_flags.networks(
   FLAGS, ('autoencoder', 'segmentsemantic'), 'whose features are used'
 )
@@ -43,16 +42,8 @@ _NUM_TARGET = FLAGS.integer(
 _NUM_TEST = FLAGS.integer(
   'num_test', 'Scenes that are tested on, of all rooms.', 1000, lower_bound=20
 )
-_NUM_DRAWS = FLAGS.integer(
-  'num_draws',
-  'How often the bootstrap draws sources anew.',
-  1000,
-  lower_bound=10,
-)
-_BATCH_SIZE = shared_flags.batch_size(FLAGS)
-_DEVICE = shared_flags.device(FLAGS)
-_DATA_DIR = shared_flags.data_dir(FLAGS)
-_WORKERS = shared_flags.workers(FLAGS)
+_NUM_DRAWS = shared_flags.num_draws(FLAGS, 'sources')
+_COMPUTING = shared_flags.Computing(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/domain_selection')
 
 
@@ -66,22 +57,22 @@ def _sizes() -> list[tuple[str, int]]:
   ]
 
 
-def main() -> None:
-  bank = banks.load(_BANK.value)
-  names = selection_cli.networks(bank, _NETWORKS.value)
+def main() -> int:
+  bank = _BANK.load(batch_size=_COMPUTING.batch_size)
+  names = selection_cli.networks(bank, _NETWORKS.value, _BANK.left_out)
   targets.check_names(_TARGETS.value)
-  record = _RECORD.open(bank.digests(), ('workers', 'data_dir'))
+  record = _RECORD.open(bank.digests(), _COMPUTING.NOT_RECORDED)
   output = record.output
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print(evaluation.table_text(output / 'summary.csv'))
-    return
+    return _BANK.report()
   record.start()
   with record.stage('images'):
     splits = [
       source_samples.first_scenes(
-        *(_DATA_DIR.value, split, number, building.IMAGE_SIZE),
-        *(_WORKERS.value, progress.track),
+        *(_COMPUTING.data_dir, split, number, building.IMAGE_SIZE),
+        *(_COMPUTING.workers, progress.track),
       )
       for split, number in _sizes()
     ]
@@ -91,14 +82,14 @@ def main() -> None:
     num_target=_NUM_TARGET.value,
   )
   encoders = {encoder.name: encoder for encoder in bank.encoders}
-  options = {'batch_size': _BATCH_SIZE.value, 'device': _DEVICE.value}
   with record.stage('domains'):
     outcomes = domains.with_static_order(
       [
         outcome
         for name in names
         for outcome in domains.compare(
-          *(encoders[name], splits, design, output, progress.track), **options
+          *(encoders[name], splits, design, output, progress.track),
+          **_COMPUTING.options(),
         )
       ]
     )
@@ -111,6 +102,7 @@ def main() -> None:
   record.finish()
   print(evaluation.format_table(summary))
   print(f'Results: {output}')
+  return _BANK.report()
 
 
 if __name__ == '__main__':

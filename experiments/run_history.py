@@ -25,7 +25,6 @@ from experiments import (
 )
 from experiments.selection import features, report, source_samples
 from experiments.selection.features import Candidate
-from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from toolkit_basics import files, progress
 from transferability import source_data
@@ -35,7 +34,7 @@ _DOMAIN_SIMILARITY = 'domain_similarity'
 _NUM_SCENES = 400  # Of the training scenes, for domain similarity.
 
 FLAGS = cli.Flags()
-_BANK = shared_flags.bank(FLAGS)
+_BANK = shared_flags.UsableBank(FLAGS)
 _HISTORY = FLAGS.path(
   'history', "Earlier transfers (.csv); by default the bank's own."
 )
@@ -47,16 +46,8 @@ _MEASURES = FLAGS.list(
   'default none.',
 )
 _PROBE = shared_flags.Probe(FLAGS, 'scenes', 200)
-_NUM_DRAWS = FLAGS.integer(
-  'num_draws',
-  'How often the bootstrap draws networks anew.',
-  1000,
-  lower_bound=10,
-)
-_BATCH_SIZE = shared_flags.batch_size(FLAGS)
-_DEVICE = shared_flags.device(FLAGS)
-_DATA_DIR = shared_flags.data_dir(FLAGS)
-_WORKERS = shared_flags.workers(FLAGS)
+_NUM_DRAWS = shared_flags.num_draws(FLAGS, 'networks')
+_COMPUTING = shared_flags.Computing(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/history')
 _DEFAULT = ('elrp', 'cka', 'attribution_span', 'decodability')
 
@@ -68,7 +59,8 @@ def _between_domains(bank: Bank, known: History, output, options) -> np.ndarray:
   """
   size = pipeline.probe_size(bank)
   scenes = source_samples.load(
-    *(bank, _DATA_DIR.value, _NUM_SCENES, size, _WORKERS.value, progress.track)
+    *(bank, _COMPUTING.data_dir, _NUM_SCENES, size),
+    *(_COMPUTING.workers, progress.track),
   )
   first = Candidate(bank.names[0], bank.encoders[0])
   found = features.extract(
@@ -126,18 +118,18 @@ def _known(bank: Bank) -> tuple[History, tuple[str, ...]]:
   return History.of_oracle(oracle), tuple(_MEASURES.value or default)
 
 
-def main() -> None:
-  bank = banks.load(_BANK.value)
+def main() -> int:
+  bank = _BANK.load(batch_size=_COMPUTING.batch_size)
   known, names = _known(bank)
   _check(bank, known, names)
-  record = _RECORD.open(bank.digests(), ('workers', 'data_dir'))
+  record = _RECORD.open(bank.digests(), _COMPUTING.NOT_RECORDED)
   output = record.output
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print(evaluation.table_text(output / 'summary.csv'))
-    return
+    return _BANK.report()
   record.start()
-  options = {'batch_size': _BATCH_SIZE.value, 'device': _DEVICE.value}
+  options = _COMPUTING.options()
   measures, between = {}, {}
   if of_networks := [name for name in names if name != _DOMAIN_SIMILARITY]:
     with record.stage('networks'):
@@ -159,6 +151,7 @@ def main() -> None:
   record.finish()
   print(evaluation.format_table(summary))
   print(f'Results: {output}')
+  return _BANK.report()
 
 
 if __name__ == '__main__':

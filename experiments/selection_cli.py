@@ -1,6 +1,6 @@
 """What the selection commands share: their flags, and their work."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 import dataclasses
 import json
 import pathlib
@@ -21,15 +21,11 @@ from experiments.selection.features import Candidate, Features
 from experiments.selection.label_free import Near
 from experiments.selection.study import Case
 from experiments.selection.targets import LabelledImages
-from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.mini import readouts
 from toolkit_basics import progress
 from transferability import scoring
 from transferability.history import History
-
-# They decide how fast images are rendered, not what is on them.
-_NOT_RECORDED = ('workers', 'data_dir')
 
 _Pairs = Mapping[str, tuple[str, Sequence[str]]]
 _MakeNear = Callable[[_Pairs, Mapping[str, Features], pathlib.Path], Near]
@@ -96,7 +92,7 @@ class Selection:
       grid: Default of --grid.
       scene_targets: Default of --targets.
     """
-    self._bank = shared_flags.bank(flags)
+    self._bank = shared_flags.UsableBank(flags)
     self._add_data(flags, scene_targets)
     self._grid = flags.integer(
       'grid',
@@ -109,10 +105,7 @@ class Selection:
       'measures', 'Which label-based measures compete.', scoring.names()
     )
     self._add_truth(flags)
-    self._batch_size = shared_flags.batch_size(flags)
-    self._device = shared_flags.device(flags)
-    self._data_dir = shared_flags.data_dir(flags)
-    self._workers = shared_flags.workers(flags)
+    self._computing = shared_flags.Computing(flags)
     self._record = shared_flags.Record(flags, f'results/{name}')
 
   def _add_data(self, flags: cli.Flags, scene_targets: Sequence[str]) -> None:
@@ -176,12 +169,7 @@ class Selection:
       'Earlier transfers, by which candidates are ranked too: a CSV file with '
       'the columns target, network, score. A selection writes one.',
     )
-    self._num_draws = flags.integer(
-      'num_draws',
-      'Number of times that candidates are drawn anew, for the intervals.',
-      1000,
-      lower_bound=10,
-    )
+    self._num_draws = shared_flags.num_draws(flags, 'candidates')
 
   @property
   def grid(self) -> int:
@@ -193,35 +181,39 @@ class Selection:
   ) -> source_samples.SourceSamples:
     """Returns what a bank's networks were trained on."""
     return source_samples.load(
-      *(bank, self._data_dir.value, number, image_size),
-      workers=self._workers.value,
+      *(bank, self._computing.data_dir, number, image_size),
+      workers=self._computing.workers,
       progress=progress.track,
     )
 
   def options(self) -> dict[str, Any]:
     """Returns how images are computed: `batch_size` and `device`."""
-    return {'batch_size': self._batch_size.value, 'device': self._device.value}
+    return self._computing.options()
 
   def conduct(
     self,
     make_plan: Callable[[Bank, LabelledImages], Plan],
     best_first: bool = False,
-  ) -> None:
+  ) -> int:
     """Scores, really trains, and reports.
 
     Args:
       make_plan: Chooses candidates and cases from the bank and the data.
       best_first: Whether the candidates are printed above all else, the best
         by measured performance first.
+
+    Returns:
+      The exit code.
     """
     settings = self._settings()
-    bank, known = banks.load(self._bank.value), self._earlier()
-    record = self._record.open(bank.digests(), _NOT_RECORDED)
+    bank = self._bank.load(batch_size=self._computing.batch_size)
+    known = self._earlier()
+    record = self._record.open(bank.digests(), self._computing.NOT_RECORDED)
     output = record.output
     if record.is_finished:
       print(report.text(output, best_first))
       print(f'{output} is finished; nothing was computed again.')
-      return
+      return self._bank.report()
     with record.stage('images'):
       data = self._load_data(bank)
     plan = make_plan(bank, data)
@@ -257,6 +249,12 @@ class Selection:
     if problems:
       print(f'Left out: {json.dumps(problems)}')
     print(f'Results: {output}')
+    return self._bank.report()
+
+  @property
+  def left_out(self) -> Collection[str]:
+    """Names of networks that cannot be used, and are passed over."""
+    return self._bank.left_out
 
   def _earlier(self) -> History | None:
     path = self._history.value
@@ -278,13 +276,13 @@ class Selection:
       if self._test_dir.value is not None:
         raise ValueError('--test_dir has no meaning without --train_dir.')
       return targets.scenes(
-        self._data_dir.value,
+        self._computing.data_dir,
         self._targets.value,
         self._num_train.value,
         self._num_test.value,
         size,
         num_classes=self._num_classes.value,
-        workers=self._workers.value,
+        workers=self._computing.workers,
         progress=progress.track,
       )
     return targets.class_folders(
@@ -296,13 +294,20 @@ class Selection:
     )
 
 
-def networks(bank: Bank, names: Sequence[str]) -> tuple[str, ...]:
+def networks(
+  bank: Bank, names: Sequence[str], left_out: Collection[str] = ()
+) -> tuple[str, ...]:
   """Returns the names in the order of the bank, each once.
+
+  Args:
+    bank: The networks.
+    names: Those that are wanted.
+    left_out: Names that the bank had; they are passed over.
 
   Raises:
     ValueError: If the bank has no network of a name.
   """
-  if unknown := sorted(set(names) - set(bank.names)):
+  if unknown := sorted({*names} - {*bank.names, *left_out}):
     raise ValueError(
       f'The bank {bank.name!r} has no network {unknown[0]!r}; choose from '
       f'{", ".join(bank.names)}.'

@@ -2,20 +2,23 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 import functools
+import itertools
 import os
 
 from absl import logging
 import numpy as np
 
 from experiments import pipeline, probing
-from transferability import similarity
+from transferability import resampling, similarity
 from transferability.model_space import Spaces
+from transferability.resampling import Resampled
 from transferability.similarity import depara, spade
 
 DEPARA = 'depara'
 NODES = 'gradient_times_input'  # Of DEPARA's graphs, as its authors take them.
 EDGES = 'depara_edge'
 SPADE = 'spade'
+DECODABILITY = 'decodability'
 # What stands beside the paper's methods unless others are asked for.
 DEFAULT = ('attribution_span', 'decodability', SPADE)
 
@@ -151,7 +154,7 @@ def of_run(
   output: str | os.PathLike,
   models: Sequence[str],
   spaces: Spaces,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, str]]:
+) -> tuple[dict[str, np.ndarray], dict[str, Resampled], dict[str, str]]:
   """Returns the similarities of a run that are defined for it.
 
   One that is not, as of too few images or of a representation that is the same
@@ -164,24 +167,61 @@ def of_run(
     spaces: Of the run.
 
   Returns:
-    What `matrices` and `image_scores` do, and why others are left out, by name.
+    What `matrices` does; these with the images drawn anew, where that can be;
+    and why others are left out, by name.
   """
   images = image_scores(chosen, models, spaces)
   kept: dict = dict.fromkeys(models)
   if takes(chosen, 'representations'):
     kept = load(output, models, spaces)
   found: dict[str, np.ndarray] = {}
+  resampled: dict[str, Resampled] = {
+    name: resampling.ImageMeans(values) for name, values in images.items()
+  }
   undefined: dict[str, str] = {}
-  for name in chosen:
-    if name == SPADE and found.keys() >= {*spade.PARTS}:
-      found[name] = spade.combine([found[part] for part in spade.PARTS])
-      continue
+  parts = spade.PARTS if SPADE in chosen else ()
+  for name in dict.fromkeys((*parts, *(n for n in chosen if n != SPADE))):
     try:
-      found |= matrices([name], kept, spaces, images)
+      if name == DECODABILITY:
+        found[name], resampled[name] = decoded(kept)
+      else:
+        found |= matrices([name], kept, spaces, images)
     except ValueError as error:
       undefined[name] = str(error)
-      logging.warning('%s is left out: %s', name, error)
-  return found, images, undefined
+  if parts and not (lost := undefined.keys() & {*parts}):
+    found[SPADE] = spade.combine([found[part] for part in parts])
+    resampled[SPADE] = resampling.MeanOfResampled([resampled[p] for p in parts])
+  elif parts:
+    undefined[SPADE] = undefined[min(lost)]
+  for name in chosen:
+    if name in undefined:
+      logging.warning('%s is left out: %s', name, undefined[name])
+  return tuple(
+    {name: table[name] for name in chosen if name in table}
+    for table in (found, resampled, undefined)
+  )
+
+
+def decoded(
+  representations: Mapping[str, np.ndarray],
+) -> tuple[np.ndarray, resampling.ImageErrors]:
+  """Returns decodability, and the same with the scored images drawn anew.
+
+  Args:
+    representations: By model, of the same images in the same order.
+
+  Returns:
+    float64 [models, models], rows targets and columns sources, as `matrix`.
+  """
+  measure, prepared = similarity.prepare_all(DECODABILITY, representations)
+  networks = list(prepared.values())
+  count = len(networks)
+  values = np.eye(count)
+  errors, squares = np.zeros((2, measure.num_scored(networks[0]), count, count))
+  for i, j in itertools.permutations(range(count), 2):
+    found = measure.compare_by_image(networks[i], networks[j])
+    values[i, j], errors[:, i, j], squares[:, i, j] = found
+  return np.clip(values, 0, 1), resampling.ImageErrors(errors, squares)
 
 
 def matrix(name: str, representations: Mapping[str, np.ndarray]) -> np.ndarray:

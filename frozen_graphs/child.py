@@ -5,11 +5,12 @@ once TensorFlow's threads run here (which a copy would lack), of a server that
 has imported it and does nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import importlib
 import json
+import math
 import os
 import pathlib
 import pickle
@@ -22,6 +23,8 @@ import tempfile
 import time
 from typing import Any
 import warnings
+
+from toolkit_basics import processes
 
 _SERVER = (
   'import json, sys; sys.path[:] = json.loads(sys.argv[1]); '
@@ -77,15 +80,7 @@ def run(
 
 def _can_be_copied() -> bool:
   """Returns whether no thread runs here that a copy would miss."""
-  tasks = pathlib.Path('/proc/self/task')
-  try:
-    names = [(task / 'comm').read_text() for task in tasks.iterdir()]
-  except OSError:
-    return False
-  # What is left are those of libraries that provide for it, such as OpenBLAS.
-  return 'tensorflow' in sys.modules and not any(
-    name.startswith(('tf_', 'grpc', 'ray')) for name in names
-  )
+  return 'tensorflow' in sys.modules and not processes.has_foreign_threads()
 
 
 def _run_copy(
@@ -125,10 +120,32 @@ def _ended_within(reading: int, seconds: float) -> bool:
   return False
 
 
+_is_child = False
+
+
+@contextlib.contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+  """Ends a process that `run` has started if the block computes for longer.
+
+  C code, too, which no exception gets out of. Elsewhere it does nothing.
+  """
+  if not _is_child:
+    yield
+    return
+  signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+  try:
+    yield
+  finally:
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
 def _be_child(function, arguments, limits: Limits, said: int, result: int):
   """Runs the function, writes how that ended, and ends the process."""
-  code = 1
+  global _is_child
+  _is_child, code = True, 1
   try:
+    # Should the process that waits for this one be killed.
+    signal.alarm(math.ceil(limits.seconds) + 1)
     nothing = os.open(os.devnull, os.O_RDWR)
     for number, target in enumerate((nothing, nothing, said)):
       os.dup2(target, number)
@@ -179,6 +196,8 @@ def _fault(
   if 'bad_alloc' in text:
     return f'took more than {limits.memory / 2**30:.3g} GiB of memory'
   number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+  if number == signal.SIGVTALRM:
+    return 'took far too long to be read'
   name = signal.Signals(number).name if number else 'an error'
   why = [line for line in text.splitlines() if 'heck failed' in line]
   detail = f': {" ".join(why[-1].split())[:_MESSAGE]}' if why else ''

@@ -48,6 +48,11 @@ class ProbeSet:
   def __len__(self) -> int:
     return len(self.ids)
 
+  def __repr__(self) -> str:
+    size = 'x'.join(map(str, self.images.shape[1:3]))
+    lost = f', {len(self.skipped)} not readable' if self.skipped else ''
+    return f'<Images of {self.name}: {len(self)}, {size}{lost}>'
+
   @property
   def digest(self) -> str:
     """SHA-256 (hexadecimal) over the ids and digests of all images."""

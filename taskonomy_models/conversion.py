@@ -18,7 +18,7 @@ import frozen_graphs
 from frozen_graphs import operations
 from frozen_graphs.errors import GraphError, OpenSizeError
 from taskonomy_models.bank import Folder, check_name
-from taskonomy_models.encoder import Encoder
+from taskonomy_models.encoder import Encoder, check_shown
 
 # Operations whose gradient does not depend on the values.
 LINEAR = operations.KEEPS_GRADIENT - operations.WINNER_TAKES_ALL
@@ -78,6 +78,7 @@ def convert(
   """
   folder = Folder(output)
   folder.check_free(name, overwrite)
+  check_shown(name, label, group)
   t = parsed(preprocessing)  # Before anything is loaded.
   encoder = encoder_of(
     load(source, t, image_size, **options),
@@ -210,7 +211,7 @@ def tried(
   ) as explainer:
     for picture in pictures(2, _side(network, image_size)):
       started = time.monotonic()
-      explanation = explainer.explain(picture[None])
+      explanation = explainer.explain(picture[None], may_be_infinite=True)
       seconds = time.monotonic() - started
       values, fault = explanation.maps[method], ''
       if not np.all(np.isfinite(values)):

@@ -4,6 +4,7 @@ import pathlib
 
 from experiments import study
 from tests import bank_testing
+from tests.tracking_testing import silent
 
 
 def write_second(folder: pathlib.Path) -> None:
@@ -34,5 +35,5 @@ def make(folder: pathlib.Path, **settings) -> study.Study:
     study.Settings(
       bank=str(bank), second_bank=str(second), **(options | settings)
     ),
-    track=lambda items, **_: items,
+    track=silent,
   )

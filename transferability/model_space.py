@@ -166,6 +166,37 @@ class ModelSpace:
       )
     return Writer(point, self.map_shape, self.image_ids, self._dropped)
 
+  def discard_damaged(self) -> dict[str, str]:
+    """Makes room for what was damaged since it was written.
+
+    Rows that do not match their records are unfinished again; a model of which
+    it is not known what made it is removed.
+
+    Returns:
+      What was found, by model.
+    """
+    found = {}
+    folder = self.folder / 'models'
+    names = os.listdir(folder) if folder.exists() else ()
+    for name in sorted(filter(points.is_model_name, names)):
+      point = self._point(name)
+      try:
+        point.entry()
+      except (OSError, ModelSpaceError) as error:
+        point.remove()
+        found[name] = str(error)
+        continue
+      try:
+        lost = len(point.lost_rows())
+        point.forget_lost_rows()
+      except ModelSpaceError as error:
+        point.empty()
+        found[name] = str(error)
+        continue
+      if lost:
+        found[name] = f'{lost} rows are not those that were written'
+    return found
+
   def remove(self, model: str) -> None:
     """Deletes a model, finished or not; no file of another one changes."""
     self._existing(model).remove()

@@ -6,6 +6,7 @@ All measures that are given the same seed see the same draws, so that they can
 be compared draw by draw.
 """
 
+import abc
 from collections.abc import Sequence
 import dataclasses
 
@@ -77,6 +78,97 @@ def affinities(image_cosines: np.ndarray, shares: np.ndarray) -> np.ndarray:
       f'Draws from {shares.shape[1]} images do not fit {len(flat)} images.'
     )
   return (shares @ flat).reshape(len(shares), *image_cosines.shape[1:])
+
+
+class Resampled(abc.ABC):
+  """An affinity whose images can be drawn anew."""
+
+  @property
+  @abc.abstractmethod
+  def size(self) -> int:
+    """How many numbers it holds."""
+
+  @abc.abstractmethod
+  def drawn(self, num_draws: int, seed: int = 0) -> np.ndarray:
+    """Returns it for each draw, float64 [draws, num_models, num_models]."""
+
+  @abc.abstractmethod
+  def part(self, models: Sequence[int]) -> 'Resampled':
+    """Returns it for some of the models, by index."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageMeans(Resampled):
+  """A mean over images.
+
+  Attributes:
+    values: What each image says, [images, num_models, num_models].
+  """
+
+  values: np.ndarray
+
+  @property
+  def size(self) -> int:
+    return self.values.size
+
+  def drawn(self, num_draws: int, seed: int = 0) -> np.ndarray:
+    return affinities(self.values, weights(len(self.values), num_draws, seed))
+
+  def part(self, models: Sequence[int]) -> 'ImageMeans':
+    return ImageMeans(self.values[:, models][:, :, models])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageErrors(Resampled):
+  """What a prediction explains: 1 - errors / squares, both summed over images.
+
+  The prediction itself stays as it is: what the images that it was fitted on
+  have to do with it is not in the draws.
+
+  Attributes:
+    errors: Of each image, [images, num_models, num_models].
+    squares: The same without a prediction.
+  """
+
+  errors: np.ndarray
+  squares: np.ndarray
+
+  @property
+  def size(self) -> int:
+    return 2 * self.errors.size
+
+  def drawn(self, num_draws: int, seed: int = 0) -> np.ndarray:
+    shares = weights(len(self.errors), num_draws, seed)
+    errors = affinities(self.errors, shares)
+    squares = affinities(self.squares, shares)
+    found = np.ones_like(errors)
+    np.divide(errors, squares, out=found, where=squares > 0)
+    return np.clip(1 - found, 0, 1)
+
+  def part(self, models: Sequence[int]) -> 'ImageErrors':
+    rows = np.ix_(range(len(self.errors)), models, models)
+    return ImageErrors(self.errors[rows], self.squares[rows])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MeanOfResampled(Resampled):
+  """The mean of several, whose images are drawn each by itself."""
+
+  parts: Sequence[Resampled]
+
+  @property
+  def size(self) -> int:
+    return sum(part.size for part in self.parts)
+
+  def drawn(self, num_draws: int, seed: int = 0) -> np.ndarray:
+    found = [
+      part.drawn(num_draws, seed + number)
+      for number, part in enumerate(self.parts)
+    ]
+    return np.mean(found, axis=0)
+
+  def part(self, models: Sequence[int]) -> 'MeanOfResampled':
+    return MeanOfResampled([part.part(models) for part in self.parts])
 
 
 def score(

@@ -155,9 +155,8 @@ class Recommendation:
       'noise floor: no better than its own untrained twins',
     ]
     if beside:
-      said.append(
-        f'{" and ".join(beside)} were asked too: see recommendation.json'
-      )
+      asked = ' and '.join(_several(beside))
+      said.append(f'{asked} were asked too: see recommendation.json')
     return '; '.join(said) + '.'
 
   def plot_tree(self, path: str | os.PathLike) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 
 from experiments import pipeline
 from experiments.recommending import evidence as evidence_lib
-from experiments.recommending import labelled, looks, training
+from experiments.recommending import labelled, looks, sources, training
 from experiments.recommending.answer import Cost, Recommendation
 from experiments.recommending.looks import LookedAt, Looking
+from experiments.selection import source_samples
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
@@ -64,6 +65,8 @@ class Way:
     train: From how many of the best a readout is really trained.
     num_draws: Of the images, for intervals.
     looking: At the candidates.
+    num_source: How many training images of the candidates are looked at, with
+      labels, where these are known; 0 leaves them out.
     seed: Of images and draws.
     track: Shows progress.
   """
@@ -74,6 +77,7 @@ class Way:
   train: int = 0
   num_draws: int = 100
   looking: Looking = Looking()
+  num_source: int = 0
   seed: int = 0
   track: Callable[..., Iterable] = progress.track
 
@@ -142,7 +146,12 @@ def _by_images(
     network = question.bank.networks.get(target)
     seen = looks.look(target, network, probe.images, plain)
     extra[target.name] = seen.features
-  looked, faults = _look(question.bank, candidates, probe, way)
+  classes, samples = sources.classes_of(labels), None
+  if classes is not None and way.num_source:
+    samples = _samples(question.bank, probe, way)
+  looked, faults, of_source = _look(
+    question.bank, candidates, probe, way, samples
+  )
   if labels is not None:
     scorer: scores.Scorer = scores.ByLabels(labels, way.seed)
   else:
@@ -156,6 +165,8 @@ def _by_images(
     seed=way.seed,
     track=way.track,
   )
+  if samples is not None:
+    found = sources.add(found, looked, classes, samples, of_source)
   known = calibration.stored()[situation.name]
   decided = decision.decide(found, known.noise, way.seed)
   if way.train and labels is not None:
@@ -304,22 +315,44 @@ def _mixed(
   return mixed, None if labels is None else labels.at(order)
 
 
+def _samples(
+  bank: Bank, probe: ProbeSet, way: Way
+) -> source_samples.SourceSamples | None:
+  """Returns what the candidates were trained on, if that is known."""
+  if not source_samples.has_samples(bank):
+    return None
+  size = probe.images.shape[1:3]
+  return source_samples.render(bank, way.num_source, size, way.track)
+
+
 def _look(
-  bank: Bank, candidates: Sequence[Encoder], probe: ProbeSet, way: Way
-) -> tuple[dict[str, LookedAt], dict[str, str]]:
-  """Returns what was seen of each candidate, and why others failed."""
-  seen, faults = {}, {}
+  bank: Bank,
+  candidates: Sequence[Encoder],
+  probe: ProbeSet,
+  way: Way,
+  samples: source_samples.SourceSamples | None = None,
+) -> tuple[dict[str, LookedAt], dict[str, str], dict[str, np.ndarray]]:
+  """Returns what was seen of each candidate, and why others failed.
+
+  Last, their features of the images that they were trained on, if given.
+  """
+  seen, faults, of_source = {}, {}, {}
+  plain = dataclasses.replace(way.looking, num_twins=0, tries_ranges=False)
   for encoder in way.track(candidates, description='Looking at candidates'):
     try:
-      network = bank.networks.get(encoder)
-      seen[encoder.name] = looks.look(
-        encoder, network, probe.images, way.looking
-      )
-      bank.networks.drop(encoder)
-    except (ValueError, OSError) as error:
+      with pipeline.computing(encoder.name, reads=True):
+        network = bank.networks.get(encoder)
+        seen[encoder.name] = looks.look(
+          encoder, network, probe.images, way.looking
+        )
+        if samples is not None:
+          at_source = looks.look(encoder, network, samples.images, plain)
+          of_source[encoder.name] = at_source.features
+        bank.networks.drop(encoder)
+    except ValueError as error:
       faults[encoder.name] = ' '.join(str(error).split())
       logging.warning('Left out: %s', faults[encoder.name])
-  return seen, faults
+  return seen, faults, of_source
 
 
 def _train(

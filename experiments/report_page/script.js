@@ -3,10 +3,12 @@ const data = JSON.parse(document.getElementById('data').textContent);
 const names = data.names, size = names.length;
 const NS = 'http://www.w3.org/2000/svg';
 const state = {
-  method: (data.methods.filter((m) => data.gallery[m]).pop() ?? data.methods.at(-1)), order: 'tree', kind: 'precision',
+  method: data.told ?? data.methods.filter((m) => data.gallery[m]).pop() ?? data.methods.at(-1), order: 'tree', kind: 'precision',
   cell: Math.max(10, Math.min(30, Math.floor(560 / size))), at: null, image: 0, large: 0, hidden: new Set(), k: 1,
 };
 const byId = (id) => document.getElementById(id);
+// The attribution method whose maps are shown: the last one, beside a measure that has none.
+const mapped = () => data.gallery[state.method] ? state.method : Object.keys(data.gallery).pop();
 
 function node(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -275,9 +277,10 @@ function drawTree() {
 
 // Maps.
 function drawMaps() {
-  const strips = data.gallery[state.method] || [];
+  const strips = data.gallery[mapped()] || [];
   byId('maps-section').hidden = !strips.length;
   if (byId('maps-section').hidden) return;
+  byId('maps-of').textContent = `Maps of ${data.method_labels[mapped()]}.`;
   byId('image-value').textContent = `${state.image + 1} of ${strips.length}`;
   byId('maps').replaceChildren(...['Image', ...data.labels].map((label, i) => {
     const panel = node('button', {type: 'button', class: 'panel', 'aria-label': i
@@ -291,18 +294,18 @@ function drawMaps() {
 }
 // Shows the i-th panel of the image's strip as the background of an element.
 function place(element, i) {
-  element.style.backgroundImage = `url(${data.gallery[state.method][state.image]})`;
+  element.style.backgroundImage = `url(${data.gallery[mapped()][state.image]})`;
   element.style.backgroundSize = `${(size + 1) * 100}% 100%`;
   element.style.backgroundPosition = `${size ? 100 * i / size : 0}% 0`;
 }
 function drawLarge() {
   const view = document.querySelector('[name=view]:checked').value, i = state.large;
-  const label = i ? `${data.labels[i - 1]}, ${data.method_labels[state.method]}` : 'Image';
-  byId('large-title').textContent = `${label}: image ${state.image + 1} of ${data.gallery[state.method].length}`;
+  const label = i ? `${data.labels[i - 1]}, ${data.method_labels[mapped()]}` : 'Image';
+  byId('large-title').textContent = `${label}: image ${state.image + 1} of ${data.gallery[mapped()].length}`;
   const layers = [];
   if (view !== 'map' || !i) layers.push([0, view === 'overlay' && i ? 'grey' : '']);
   if (view !== 'image' && i) {
-    layers.push([i, view === 'map' ? '' : data.signed.includes(state.method) ? 'multiply' : 'screen']);
+    layers.push([i, view === 'map' ? '' : data.signed.includes(mapped()) ? 'multiply' : 'screen']);
   }
   byId('large-picture').replaceChildren(...layers.map(([panel, look]) => {
     const layer = node('div', {class: `layer ${look}`});
@@ -332,11 +335,11 @@ function drawFiles() {
 
 function drawAll() {
   drawMaps();
+  byId('affinity-note').textContent = data.affinity_notes[state.method] ?? '';
   if (data.methods.length) { drawAffinity(); drawSources(); drawTree(); }
 }
 
 byId('lead').textContent = data.lead;
-byId('affinity-note').textContent = data.affinity_note;
 for (const method of data.methods) {
   const input = node('input', {type: 'radio', name: 'method', value: method});
   input.checked = method === state.method;
@@ -355,6 +358,9 @@ for (const [id, factor] of [['zoom-in', 1.3], ['zoom-out', 1 / 1.3]]) {
 const known = {affinity: data.methods.length, curves: data.summary.length > 1};
 for (const part of document.querySelectorAll('[data-needs]')) part.hidden = !known[part.dataset.needs];
 byId('methods').hidden = data.methods.length < 2;
+// Where there are too many for the screen, the chosen one is in sight.
+const chosen = document.querySelector('[name=method]:checked');
+if (chosen) byId('methods').scrollLeft = chosen.parentElement.offsetLeft - 40;
 for (const name of Object.keys(data.rankings[state.method] || {})) {
   byId('target').append(node('option', {value: name}, data.labels[names.indexOf(name)]));
 }
@@ -362,7 +368,7 @@ byId('target').addEventListener('change', drawSources);
 const curveNames = Object.keys(data.curves);
 if (curveNames.length) byId('k').max = data.curves[curveNames[0]].precision.length;
 byId('k').addEventListener('input', () => { state.k = +byId('k').value; drawCurves(); });
-const gallery = data.gallery[state.method] || [];
+const gallery = data.gallery[mapped()] || [];
 byId('image').max = Math.max(0, gallery.length - 1);
 byId('image').addEventListener('input', () => { state.image = +byId('image').value; drawMaps(); });
 byId('settings-section').hidden = !Object.keys(data.settings).length;

@@ -17,7 +17,7 @@ import tensorflow as tf
 from attribution.preprocessing import Preprocessing
 from frozen_graphs.network import Network
 from taskonomy_models.encoder import Encoder
-from toolkit_basics import memo
+from toolkit_basics import grids, memo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,15 +72,7 @@ def pool(values: np.ndarray, grid: int) -> np.ndarray:
     return values.mean(axis=between, keepdims=True).reshape(
       len(values), 1, 1, -1
     )
-  for axis in (1, 2):
-    size = values.shape[axis]
-    starts = np.arange(min(grid, size)) * size // min(grid, size)
-    sums = np.add.reduceat(values, starts, axis=axis)
-    widths = np.diff([*starts, size]).astype(np.float32)
-    shape = [1] * 4
-    shape[axis] = -1
-    values = sums / widths.reshape(shape)
-  return values
+  return grids.cell_means(values, grid, grid)
 
 
 def extract(

@@ -23,7 +23,7 @@ from experiments.selection.features import Candidate, Features
 from experiments.selection.label_free import Near
 from experiments.selection.targets import LabelledImages, Target
 from probe_data import images as image_lib
-from probe_data import scene_dataset
+from probe_data import scene_dataset, scene_labels, scenes
 from taskonomy_models.bank import Bank
 from taskonomy_models.mini import building
 from taskonomy_models.mini.tasks import MINI_TASKS
@@ -53,8 +53,13 @@ class SourceSamples:
 
 
 def has_samples(bank: Bank) -> bool:
-  """Returns whether it is known what a bank's networks were trained on."""
-  return set(bank.names) <= set(MINI_TASKS)
+  """Returns whether it is known what a bank's networks were trained on.
+
+  Names do not tell: the original Taskonomy networks have the same ones.
+  """
+  recipe = os.path.join(bank.folder, building.RECIPE)
+  is_mini = bool(bank.folder) and os.path.isfile(recipe)
+  return is_mini and set(bank.names) <= set(MINI_TASKS)
 
 
 def first_scenes(
@@ -107,12 +112,48 @@ def load(
   data = first_scenes(
     folder, 'train', number, max(image_size), workers, progress
   )
-  pictures = np.asarray(data['image'])
+  return _samples(bank, data['image'], data, image_size)
+
+
+def render(
+  bank: Bank,
+  number: int,
+  image_size: tuple[int, int],
+  track: Callable[..., Iterable],
+) -> SourceSamples:
+  """Returns the first of a mini bank's training scenes; keeps none.
+
+  Args:
+    bank: Of `has_samples`.
+    number: How many.
+    image_size: Height and width of the pictures.
+    track: Shows progress.
+  """
+  seeds = [scenes.scene_seed('train', i, 0) for i in range(number)]
+  found = [
+    scene_labels.labelled_images([seed], building.IMAGE_SIZE)
+    for seed in track(seeds, description='Rendering training scenes')
+  ]
+  pictures = np.concatenate([picture for picture, _ in found])
+  labels = {
+    name: np.concatenate([each[name] for _, each in found])
+    for name in bank.names
+  }
+  return _samples(bank, pictures, labels, image_size)
+
+
+def _samples(
+  bank: Bank,
+  pictures: np.ndarray,
+  labels: Mapping[str, np.ndarray],
+  image_size: tuple[int, int],
+) -> SourceSamples:
+  pictures = np.asarray(pictures)
   if pictures.shape[1:3] != tuple(image_size):
     pictures = np.stack([image_lib.fit(p, image_size) for p in pictures])
   return SourceSamples(
     pictures,
-    {name: classes_of(name, data[name]) for name in bank.names},
+    {name: classes_of(name, labels[name]) for name in bank.names},
   )
 
 

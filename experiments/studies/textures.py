@@ -140,8 +140,9 @@ def _rows(study: Study, run: Run, density: float) -> list[tuple]:
   off_diagonal = ~np.eye(len(run.names), dtype=bool)
   nothing = np.full(2, np.nan)
   for measure, matrix, images in _measured(study, run):
+    resampled = None if images is None else resampling.ImageMeans(images)
     score = evaluation.score(
-      matrix, run.names, oracle, study.bank.groups, images
+      matrix, run.names, oracle, study.bank.groups, resampled
     )
     ranked = ranking.rank_sources(matrix, run.names, oracle.targets)
     counts = hubs.occurrences(ranked, _FIRST)

@@ -22,6 +22,7 @@ from taskonomy_models.mini.architectures import registry
 from toolkit_basics import files, memo
 
 IMAGE_SIZE = 64
+RECIPE = 'recipe.json'  # In a bank's folder: how it was trained.
 _TASK_NAMES = tuple(mini_tasks.MINI_TASKS)
 _TABLES = {
   'oracle': 'oracle.csv',
@@ -167,7 +168,7 @@ def train_bank(
   os.makedirs(output, exist_ok=True)
   sizes = dataclasses.asdict(scenes.sizes)
   settings = dataclasses.asdict(recipe) | {'data': sizes}
-  recipe_path = os.path.join(output, 'recipe.json')
+  recipe_path = os.path.join(output, RECIPE)
   if os.path.exists(recipe_path):
     found = recipe_of(output)
     if found != settings:
@@ -195,7 +196,7 @@ def recipe_of(bank: str) -> dict:
 
   A bank from before there were several architectures does not name its own.
   """
-  found = files.read_json(os.path.join(bank, 'recipe.json'))
+  found = files.read_json(os.path.join(bank, RECIPE))
   return {'architecture': registry.DEFAULT, **found}
 
 

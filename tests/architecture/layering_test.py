@@ -29,7 +29,7 @@ FLOORS = {
 }
 # Packages of others: where few will do, there are no more.
 _OTHERS = {
-  'toolkit_basics': 'absl numpy tqdm',
+  'toolkit_basics': 'absl numpy threadpoolctl tqdm',
   'transferability': 'absl numpy scipy',
   'probe_data': 'absl cv2 numpy pooch',
 }

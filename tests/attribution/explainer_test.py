@@ -199,6 +199,26 @@ class MethodsTogetherTest(parameterized.TestCase):
     )
     self.assertLess(cosine(maps['elrp'], maps['gradient_times_input']), 0.99)
 
+  def test_maps_that_are_not_finite_are_an_error_that_names_the_image(self):
+    graph_def = testing.freeze(lambda x: tf.nn.relu(x / tf.reduce_max(x)))
+    images = testing.images(4)
+    images[2] = 0
+    with Explainer(
+      graph_def,
+      input_tensor='input:0',
+      representation_tensor='representation:0',
+      methods=['saliency', 'gradient_times_input'],
+      batch_size=2,
+    ) as explainer:
+      with self.assertRaisesRegex(
+        GraphError, 'attribution map of image 2 by saliency is not finite'
+      ):
+        explainer.explain(images)
+      explainer.explain(images[:2])
+      maps = explainer.explain(images, may_be_infinite=True).maps
+    finite = np.isfinite(maps['saliency']).all(axis=(1, 2, 3))
+    self.assertEqual(finite.tolist(), [True, True, False, True])
+
   def test_linear_network_needs_no_rule(self):
     maps, inputs = explain(
       testing.tiny_graph_def('linear'), testing.images(2), methods.names()

@@ -167,8 +167,14 @@ class FaceTest(absltest.TestCase):
     one = at.network(_model('x'), representation='last', preprocessing=_T)
     with self.assertRaisesRegex(ValueError, "more than once: .'x'"):
       at.bank([one, one])
-    self.assertLess(len(repr(one)), 500)
-    self.assertLess(len(repr(at.images(self.pictures))), 500)
+    self.assertRegex(repr(one), r'^<Network x: range\(-1, 1\) to .*last.*>$')
+    self.assertEqual(repr(at.bank([one])), '<Bank bank: 1 network: x>')
+    self.assertRegex(
+      repr(at.bank('mini')),
+      '^<Bank mini: 20 networks, with measured transfers: autoencoder, .*>$',
+    )
+    images = repr(at.images(self.pictures))
+    self.assertRegex(images, '^<Images of .*: 6, 16x16>$')
     for other in (_model('x'), 'x.keras', None):
       with self.assertRaisesRegex(ValueError, 'attribution_transfer.network'):
         at.bank([one, other])

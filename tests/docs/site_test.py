@@ -13,7 +13,7 @@ import pytest
 
 from attribution import methods
 from tests import module_graph
-from transferability import measures, similarity
+from transferability import label_free, measures, similarity, source_data
 
 _DOCS = module_graph.ROOT / 'docs'
 _CONFIG = module_graph.ROOT / 'mkdocs.yml'
@@ -31,7 +31,8 @@ class SiteTest(absltest.TestCase):
 
   def test_every_measure_and_method_has_its_equation(self):
     text = (_DOCS / 'equations.md').read_text(encoding='utf-8')
-    names = [*measures.names(), *similarity.names(), *methods.names()]
+    registers = measures, similarity, methods, source_data, label_free
+    names = [name for register in registers for name in register.names()]
     for name in (*names, 'depara'):
       with self.subTest(name):
         _, found, after = text.partition(f'**`{name}`**')

@@ -11,13 +11,9 @@ from experiments import evaluation, pipeline
 from experiments.beyond import alone, breaking, choosing, observing, proving
 from taskonomy_models import bank as banks
 from tests import bank_testing
+from tests.tracking_testing import silent
 from transferability import ranking
 from transferability.oracle import Oracle
-
-
-def _silent(items, **unused):
-  del unused
-  return items
 
 
 def _oracle(names, seed=0):
@@ -57,14 +53,14 @@ class ObserveTest(parameterized.TestCase):
     bank_testing.write(self.folder / 'bank')
     self.bank = banks.load(str(self.folder / 'bank'))
     self.probe = pipeline.load_probe(
-      self.bank, 'scenes', track=_silent, num_images=12
+      self.bank, 'scenes', track=silent, num_images=12
     )
     self.probes = Probes(count=4, num_images=6)
     self.oracle = evaluation.load_oracle(self.bank)
 
   def observe(self):
     return observing.observe(
-      self.bank, self.probe, self.folder / 'run', _silent, self.probes
+      self.bank, self.probe, self.folder / 'run', silent, self.probes
     )
 
   def test_all_measures_are_observed_and_proved(self):
@@ -107,7 +103,7 @@ class ObserveTest(parameterized.TestCase):
 
   def test_rotation_moves_the_mean_map_and_its_like_alone(self):
     probe = dataclasses.replace(self.probe)
-    found = breaking._maps(self.bank, probe, 0, _silent)
+    found = breaking._maps(self.bank, probe, 0, silent)
     for kind, networks in found.items():
       self.assertLen(networks, 4)
       for (mean, rows), (plain, drawn) in zip(
@@ -116,11 +112,11 @@ class ObserveTest(parameterized.TestCase):
         self.assertEqual(mean.shape[0], len(plain))
         same = np.allclose(rows, drawn)
         self.assertEqual(same, kind == 'as it is')
-    table = breaking.rows(self.bank, probe, self.oracle, _silent)
+    table = breaking.rows(self.bank, probe, self.oracle, silent)
     self.assertLen(table, 1 + 3 * len(breaking.CHANGES))
 
   def test_scores_of_one_network_give_one_order(self):
-    found = alone.scores(self.bank, self.probe, _silent)
+    found = alone.scores(self.bank, self.probe, silent)
     self.assertIn('rankme', found)
     self.assertIn('random_alignment', found)
     header, *rows = alone.rows(found, self.bank.names, self.oracle)
@@ -133,7 +129,7 @@ class ObserveTest(parameterized.TestCase):
       choosing, '_MOST', Probes(count=8, num_images=6)
     ):
       gram = choosing.products(
-        self.bank, self.probe, 'gradient', self.folder, _silent
+        self.bank, self.probe, 'gradient', self.folder, silent
       )
     self.assertEqual(gram.shape, (6, 4, 4, 8, 8))
     for measure in ('attribution_kernel', 'attribution_span'):

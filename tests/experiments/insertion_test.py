@@ -14,6 +14,7 @@ from experiments import insertion, pipeline, results, run_record
 from taskonomy_models import bank as banks
 from taskonomy_models.encoder import Encoder
 from tests import bank_testing, testing
+from tests.tracking_testing import silent
 from toolkit_basics import files
 from transferability import affinity as affinity_lib
 from transferability import ranking_files
@@ -26,11 +27,6 @@ _ZOO_SPACES = [
 ]
 
 
-def _silent(items, **unused):
-  del unused
-  return items
-
-
 class InsertionTestCase(parameterized.TestCase):
   def setUp(self):
     super().setUp()
@@ -38,14 +34,14 @@ class InsertionTestCase(parameterized.TestCase):
     bank_testing.write(self.folder / 'bank')
     self.bank = banks.load(str(self.folder / 'bank'))
     self.probe = pipeline.load_probe(
-      self.bank, 'noise', track=_silent, num_images=7, seed=3
+      self.bank, 'noise', track=silent, num_images=7, seed=3
     )
     self.run_ = self.folder / 'run'
     self.methods = pipeline.method_objects(['saliency', 'elrp'], 1e-3)
 
   def project(self, bank, output, **options):
     how = pipeline.Projection(self.methods, batch_size=4, **options)
-    return pipeline.project(bank, self.probe, how, output, _silent)
+    return pipeline.project(bank, self.probe, how, output, silent)
 
   def new(self, name='new', seed=9, size=16, channels=3, t='range(-1, 1)'):
     path = self.folder / f'{name}.pb'

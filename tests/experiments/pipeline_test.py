@@ -15,32 +15,11 @@ from frozen_graphs.errors import GraphError, UnsafeGraphError
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from tests import bank_testing, space_testing, testing
+from tests.tracking_testing import Killed, killed_after, silent
 from transferability.model_space import ModelSpace
 
 _METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _NUM_IMAGES = 7
-
-
-class _Killed(Exception):
-  pass
-
-
-def _killed_after(number):
-  """Returns a stand-in for `track` that ends the run after some batches."""
-
-  def track(iterable, **kwargs):
-    del kwargs
-    items = list(iterable)
-    yield from items[:number]
-    if items[number:]:
-      raise _Killed
-
-  return track
-
-
-def _silent(iterable, **kwargs):
-  del kwargs
-  return iterable
 
 
 class PipelineTestCase(parameterized.TestCase):
@@ -66,7 +45,7 @@ class PipelineTestCase(parameterized.TestCase):
     kwargs = {'batch_size': 3, 'dtype': 'float32'} | kwargs
     return pipeline.Projection(pipeline.method_objects(methods), **kwargs)
 
-  def project(self, projection=None, track=_silent, observer=None):
+  def project(self, projection=None, track=silent, observer=None):
     return pipeline.project(
       self.bank(),
       self.probe(),
@@ -173,8 +152,8 @@ class ResumeTest(PipelineTestCase):
 
   @parameterized.parameters(1, 7, 11)
   def test_killed_run_ends_in_the_same_bytes(self, number):
-    with self.assertRaises(_Killed):
-      self.project(self.chosen, _killed_after(number))
+    with self.assertRaises(Killed):
+      self.project(self.chosen, killed_after(number))
     self.assertNotEqual(bank_testing.tree_bytes(self.output), self.expected)
     self.project(self.chosen)
     self.assertEqual(bank_testing.tree_bytes(self.output), self.expected)
@@ -186,11 +165,11 @@ class ResumeTest(PipelineTestCase):
 
     def killed(model, *args):
       if next(calls) == number:
-        raise _Killed
+        raise Killed
       write(model, *args)
 
     with mock.patch.object(pipeline._Model, '_write', killed):
-      with self.assertRaises(_Killed):
+      with self.assertRaises(Killed):
         self.project(self.chosen)
     self.project(self.chosen)
     self.assertEqual(bank_testing.tree_bytes(self.output), self.expected)
@@ -199,12 +178,12 @@ class ResumeTest(PipelineTestCase):
     computed = []
 
     def two(iterable, **kwargs):
-      for item in _killed_after(2)(iterable, **kwargs):
-        computed.append((item[0].encoder.name, item[1]))
+      for item in killed_after(2)(iterable, **kwargs):
+        computed.append(item)
         yield item
 
     for _ in range(5):
-      with self.assertRaises(_Killed):
+      with self.assertRaises(Killed):
         self.project(self.chosen, two)
     self.project(self.chosen, two)
     self.assertEqual(
@@ -351,13 +330,13 @@ class ObserverTest(PipelineTestCase):
       path = self.folder / 'bank' / f'{name}.pb'
       path.write_bytes(graph.SerializeToString())
     shape = (bank_testing.SIZE, bank_testing.SIZE, 3)
-    refused = pipeline.refusals(self.bank(), self.projection(), shape, _silent)
+    refused = pipeline.refusals(self.bank(), self.projection(), shape, silent)
     self.assertEqual(list(refused), ['beta', 'delta'])
     for name, reason in refused.items():
       self.assertRegex(reason, f'^{name}: .*Exp')
     without_rules = self.projection(['saliency'])
     self.assertEmpty(
-      pipeline.refusals(self.bank(), without_rules, shape, _silent)
+      pipeline.refusals(self.bank(), without_rules, shape, silent)
     )
 
 
@@ -396,8 +375,8 @@ class BadMapTest(PipelineTestCase):
     expected = bank_testing.tree_bytes(self.output)
     for number in (1, 4):
       self.output = self.folder / f'resumed_{number}'
-      with self.assertRaises(_Killed):
-        self.project(projection, _killed_after(number))
+      with self.assertRaises(Killed):
+        self.project(projection, killed_after(number))
       self.project(projection)
       self.assertEqual(bank_testing.tree_bytes(self.output), expected)
 

@@ -1,7 +1,6 @@
 """Tests of probes in the model space: stored, resumed, inserted, removed."""
 
 import dataclasses
-import itertools
 import pathlib
 
 from absl.testing import absltest, parameterized
@@ -10,32 +9,22 @@ import tensorflow as tf
 
 from attribution.explainer import Explainer
 from attribution.probes import Probes
-from experiments import evaluation, insertion, pipeline, probing, similarities
+from experiments import (
+  evaluation,
+  insertion,
+  pipeline,
+  probing,
+  run_answer,
+  similarities,
+)
 from taskonomy_models import bank as banks
 from taskonomy_models.encoder import Encoder
 from tests import bank_testing, testing
+from tests.tracking_testing import Killed, killed_after, silent
 from transferability import subspaces
 
 _PROBES = Probes(count=4, num_images=11)
 _MEASURES = ('attribution_kernel', 'attribution_span')
-
-
-class _Killed(Exception):
-  pass
-
-
-def _silent(items, **unused):
-  del unused
-  return items
-
-
-def _killed_after(number):
-  def track(items, **unused):
-    del unused
-    yield from itertools.islice(items, number)
-    raise _Killed
-
-  return track
 
 
 class ProbingTest(parameterized.TestCase):
@@ -45,11 +34,11 @@ class ProbingTest(parameterized.TestCase):
     bank_testing.write(self.folder / 'bank')
     self.bank = banks.load(str(self.folder / 'bank'))
     self.probe = pipeline.load_probe(
-      self.bank, 'noise', track=_silent, num_images=13
+      self.bank, 'noise', track=silent, num_images=13
     )
     self.output = self.folder / 'run'
 
-  def project(self, track=_silent, bank=None, **options):
+  def project(self, track=silent, bank=None, **options):
     options = {'batch_size': 4, 'probes': _PROBES} | options
     how = pipeline.Projection(
       pipeline.method_objects(['elrp'], 1e-3), **options
@@ -106,8 +95,8 @@ class ProbingTest(parameterized.TestCase):
     self.project()
     expected = bank_testing.tree_bytes(self.output)
     self.output = self.folder / 'resumed'
-    with self.assertRaises(_Killed):
-      self.project(_killed_after(number))
+    with self.assertRaises(Killed):
+      self.project(killed_after(number))
     self.project()
     self.assertEqual(bank_testing.tree_bytes(self.output), expected)
 
@@ -189,16 +178,20 @@ class ProbingTest(parameterized.TestCase):
     spaces = self.project(keep_representations=True)
     names = self.bank.names
     kept = similarities.load(self.output, names, spaces)
-    images = similarities.image_scores(similarities.DEFAULT, names, spaces)
-    matrices = similarities.matrices(similarities.DEFAULT, kept, spaces)
+    matrices, resampled, _ = similarities.of_run(
+      similarities.DEFAULT, self.output, names, spaces
+    )
+    expected = similarities.matrices(similarities.DEFAULT, kept, spaces)
+    for name, matrix in matrices.items():
+      np.testing.assert_array_equal(matrix, expected[name])
     found = evaluation.evaluate(
-      self.bank, spaces, similarities=matrices, images=images
+      self.bank, spaces, similarities=matrices, resampled=resampled
     )
     self.assertEqual(list(found.affinities), ['elrp', *similarities.DEFAULT])
     span = found.affinities['attribution_span']
     self.assertFalse(np.array_equal(span, span.T))
-    self.assertIn('precision_low', found.scores['attribution_span'].columns())
-    self.assertNotIn('precision_low', found.scores['decodability'].columns())
+    for name in similarities.DEFAULT:
+      self.assertIn('precision_low', found.scores[name].columns())
     part = evaluation.of_affinities(
       {'attribution_span': (span + span.T) / 2}, names, {}, names
     )
@@ -206,6 +199,21 @@ class ProbingTest(parameterized.TestCase):
       found.trees['attribution_span'].linkage,
       part.trees['attribution_span'].linkage,
     )
+
+  def test_it_is_told_how_surely_a_source_by_spade_stays_first(self):
+    spaces = self.project(keep_representations=True)
+    matrices, resampled, _ = similarities.of_run(
+      ['spade'], self.output, self.bank.names, spaces
+    )
+    self.assertEqual(list(resampled), ['spade'])
+    found = evaluation.evaluate(
+      self.bank, spaces, similarities=matrices, resampled=resampled
+    )
+    drawn = run_answer.resampled_of(found, spaces, 'spade')
+    answer = run_answer.answer(found, self.bank.names, 'spade', drawn)
+    column = answer.table[0].index('stays first')
+    for row in answer.table[1:]:
+      self.assertRegex(row[column], r'^\d+ %$')
 
   def test_measures_are_those_of_the_stored_rows(self):
     space = self.project()['probes']

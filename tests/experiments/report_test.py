@@ -14,6 +14,7 @@ from experiments import evaluation as evaluations
 from experiments import report
 from experiments.report_answer import Answer
 from tests import browser_testing, testing
+from transferability import resampling
 from transferability.oracle import Oracle
 
 _NAMES = tuple('abcdef')
@@ -35,7 +36,11 @@ def _evaluation(oracle=None):
   if oracle is not None:
     scores = {
       name: evaluations.score(
-        affinities[name], _NAMES, oracle, {}, cosines[name]
+        affinities[name],
+        _NAMES,
+        oracle,
+        {},
+        resampling.ImageMeans(cosines[name]),
       )
       for name in _METHODS
     } | evaluations.baseline_scores(oracle, {})
@@ -243,6 +248,24 @@ class BrowserTest(absltest.TestCase):
     for old, new in zip(before, self.js(parts), strict=True):
       self.assertNotEqual(old, new)
 
+  def test_the_measure_of_the_answer_is_shown_first_beside_maps_of_another(
+    self,
+  ):
+    found = _evaluation(_oracle())
+    more = {
+      part: {**getattr(found, part), 'spade': getattr(found, part)['saliency']}
+      for part in ('affinities', 'rankings', 'trees')
+    }
+    evaluation = dataclasses.replace(found, **more)
+    self.open(_oracle(), evaluation=evaluation, told='spade')
+    checked = "return document.querySelector('[name=method]:checked').value"
+    self.assertEqual(self.js(checked), 'spade')
+    self.assertIn('predict', self.text('#affinity-note'))
+    self.assertIn('ε-LRP', self.text('#maps-of'))
+    self.js("document.querySelector('[name=method][value=saliency]').click()")
+    self.assertIn('cosine', self.text('#affinity-note'))
+    self.assertIn('Saliency', self.text('#maps-of'))
+
   def test_sources_are_ranked_and_the_relevant_ones_marked(self):
     self.open(_oracle())
     items = self.js(
@@ -363,6 +386,25 @@ class BrowserTest(absltest.TestCase):
       self.js('scrollTo(0, arguments[0] * document.body.scrollHeight)', share)
       top = "return document.getElementById('methods').getBoundingClientRect()"
       self.assertEqual(self.js(f'{top}.top'), 0)
+
+  def test_many_measures_leave_a_phone_its_screen_and_headings_in_sight(self):
+    found = _evaluation(_oracle())
+    names = [f'measure_{i}_of_many' for i in range(9)]
+    more = {
+      part: dict.fromkeys(names, getattr(found, part)['elrp'])
+      for part in ('affinities', 'rankings', 'trees')
+    }
+    self.show_as(390, 'light')
+    evaluation = dataclasses.replace(found, **more)
+    self.open(_oracle(), evaluation=evaluation, told=names[-1])
+    self.js("document.documentElement.style.scrollBehavior = 'auto'")
+    self.js("document.getElementById('h-tree').scrollIntoView()")
+    of = 'return document.querySelector(arguments[0]).getBoundingClientRect()'
+    bar = self.js(f'{of}.bottom', '#methods')
+    self.assertLess(bar, 80)
+    self.assertLessEqual(bar, self.js(f'{of}.top', '#h-tree'))
+    chosen = self.js(f'{of}.left', '[name=method]:checked')
+    self.assertBetween(chosen, 0, 380)
 
   def test_no_ring_around_what_is_focused_is_cut_off(self):
     for width in (390, 1400):

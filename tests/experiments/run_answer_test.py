@@ -9,6 +9,7 @@ from experiments import evaluation as evaluations
 from experiments import run_answer
 from experiments.report_answer import Answer
 from transferability.oracle import Oracle
+from transferability.resampling import ImageMeans
 
 _NAMES = ('a', 'b', 'c', 'd')
 _LABELS = ('Depth', 'Edges', 'Scene', 'Points')
@@ -22,6 +23,10 @@ def _cosines(spread, images=40):
   cosines[:, 0, 1:] = _ROW + spread * rng.normal(size=(images, 3))
   cosines += cosines.transpose(0, 2, 1) + np.eye(4)
   return cosines
+
+
+def _drawable(cosines):
+  return cosines.mean(axis=0), ImageMeans(cosines)
 
 
 def _evaluation(cosines, oracle=None):
@@ -39,14 +44,14 @@ def _evaluation(cosines, oracle=None):
 class FirstSourcesTest(absltest.TestCase):
   def test_a_source_far_above_the_others_stays_first(self):
     cosines = _cosines(0.01)
-    found = run_answer.first_sources(cosines.mean(0), cosines, [0])
+    found = run_answer.first_sources(*_drawable(cosines), [0])
     self.assertEqual(found[0], run_answer.FirstSource(1, 1.0, ()))
 
   def test_a_source_among_equals_has_rivals(self):
     cosines = _cosines(0.0)
     rng = np.random.default_rng(1)
     cosines[:, 0, 2] = 0.5 + 0.2 * rng.normal(size=len(cosines))
-    found = run_answer.first_sources(cosines.mean(0), cosines, [0])[0]
+    found = run_answer.first_sources(*_drawable(cosines), [0])[0]
     self.assertBetween(found.share, 0.2, 0.94)
     self.assertEqual({found.source, *found.rivals}, {1, 2})
 
@@ -59,7 +64,9 @@ class FirstSourcesTest(absltest.TestCase):
 class AnswerTest(absltest.TestCase):
   def test_without_measured_transfers_it_says_how_sure_the_images_are(self):
     cosines = _cosines(0.01)
-    answer = run_answer.answer(_evaluation(cosines), _LABELS, 'elrp', cosines)
+    answer = run_answer.answer(
+      _evaluation(cosines), _LABELS, 'elrp', ImageMeans(cosines)
+    )
     self.assertIn('a source for each of 4 targets', answer.paragraphs[0])
     self.assertIn('stay first in 95 %', answer.paragraphs[0])
     self.assertEqual(answer.table[1][:4], ['Depth', 'Edges', '0.498', '100 %'])
@@ -71,7 +78,7 @@ class AnswerTest(absltest.TestCase):
     oracle = Oracle.from_affinity(values, _NAMES[:3], _NAMES)
     cosines = _cosines(0.01)
     answer = run_answer.answer(
-      _evaluation(cosines, oracle), _LABELS, 'elrp', cosines
+      _evaluation(cosines, oracle), _LABELS, 'elrp', ImageMeans(cosines)
     )
     self.assertIn('measured for 3 of the targets', answer.paragraphs[1])
     self.assertIn('by chance', answer.paragraphs[1])

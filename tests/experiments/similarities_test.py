@@ -1,7 +1,6 @@
 """Tests of similarities beside attribution: kept, computed, written, shown."""
 
 import csv
-import itertools
 import pathlib
 import unittest
 from unittest import mock
@@ -16,29 +15,12 @@ from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from tests import bank_testing, browser_testing, testing
 from tests.experiments import report_test
+from tests.tracking_testing import Killed, killed_after, silent
 from transferability import similarity
 
 _METHODS = ('saliency', 'gradient_times_input')
 _NUM_IMAGES = 9
 _PROBES = Probes(count=4, num_images=5)
-
-
-class _Killed(Exception):
-  pass
-
-
-def _silent(iterable, **kwargs):
-  del kwargs
-  return iterable
-
-
-def _killed_after(number):
-  def track(iterable, **kwargs):
-    del kwargs
-    yield from itertools.islice(iterable, number)
-    raise _Killed
-
-  return track
 
 
 class SimilaritiesTestCase(parameterized.TestCase):
@@ -56,7 +38,7 @@ class SimilaritiesTestCase(parameterized.TestCase):
       str(self.folder / 'images.npy'), image_size=(bank_testing.SIZE,) * 2
     )
 
-  def project(self, track=_silent, **kwargs):
+  def project(self, track=silent, **kwargs):
     kwargs = {'batch_size': 4, 'keep_representations': True} | kwargs
     projection = pipeline.Projection(
       pipeline.method_objects(_METHODS), dtype='float32', **kwargs
@@ -100,8 +82,8 @@ class KeptTest(SimilaritiesTestCase):
     self.project()
     expected = bank_testing.tree_bytes(self.output)
     self.output = self.folder / 'resumed'
-    with self.assertRaises(_Killed):
-      self.project(_killed_after(number))
+    with self.assertRaises(Killed):
+      self.project(killed_after(number))
     self.assertLess(
       len(list((self.output / 'representations').glob('*.npy'))), 4
     )

@@ -47,6 +47,30 @@ class DrawsTest(parameterized.TestCase):
     drawn = resampling.affinities(cosines, resampling.subsets(30, 30, 2))
     np.testing.assert_allclose(drawn, [cosines.mean(axis=0)] * 2, atol=1e-14)
 
+  def test_errors_are_summed_over_the_images_drawn(self):
+    rng = np.random.default_rng(0)
+    squares = rng.uniform(1, 2, (6, 3, 3))
+    errors = squares * rng.uniform(0, 1.5, squares.shape)
+    found = resampling.ImageErrors(errors, squares)
+    shares = resampling.weights(6, 4, seed=2)
+    expected = [
+      1 - np.tensordot(s, errors, 1) / np.tensordot(s, squares, 1)
+      for s in shares
+    ]
+    np.testing.assert_allclose(found.drawn(4, 2), np.clip(expected, 0, 1))
+    (part,) = found.part([2, 0]).drawn(4, 2)[:1]
+    np.testing.assert_allclose(part[0, 1], np.clip(expected, 0, 1)[0, 2, 0])
+
+  def test_a_mean_of_several_draws_the_images_of_each(self):
+    means = resampling.ImageMeans(_cosines(9))
+    both = resampling.MeanOfResampled([means, means])
+    expected = (means.drawn(5, 3) + means.drawn(5, 4)) / 2
+    np.testing.assert_allclose(both.drawn(5, 3), expected)
+    self.assertEqual(both.size, 2 * means.size)
+    np.testing.assert_array_equal(
+      both.part([1, 4]).drawn(5), both.drawn(5)[:, [[1], [4]], [1, 4]]
+    )
+
   def test_the_same_seed_gives_the_same_draws(self):
     a, b, c = (resampling.weights(9, 4, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(a, b)

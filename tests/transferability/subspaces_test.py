@@ -230,6 +230,22 @@ class DecodabilityTest(parameterized.TestCase):
     x = rng.normal(size=shape)
     return x, rng
 
+  def test_it_is_the_sum_of_what_its_images_say(self):
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(22, 4, 4, 5))
+    y = np.concatenate([x[..., :2], rng.normal(size=x[..., :2].shape)], axis=-1)
+    known = {'x': x, 'y': y}
+    measure, prepared = similarity.prepare_all('decodability', known)
+    pairs = ('x', 'y'), ('y', 'x'), ('x', 'x')
+    for target, source in pairs:
+      value, errors, squares = measure.compare_by_image(
+        prepared[target], prepared[source]
+      )
+      self.assertLen(errors, measure.num_scored(prepared[target]))
+      self.assertAlmostEqual(value, 1 - errors.sum() / squares.sum())
+      expected = similarity.score('decodability', known[target], known[source])
+      self.assertEqual(np.clip(value, 0, 1), expected)
+
   def test_what_a_neighbourhood_says_is_decoded(self):
     x, rng = self._pair()
     shifted = np.roll(x, 1, axis=1)[..., :3] @ rng.normal(size=(3, 4))
@@ -285,8 +301,18 @@ class DecodabilityTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'y: .*same for half'):
       similarity.score('decodability', x, still)
 
+  def test_hidden_units_predict_what_no_line_does(self):
+    x, _ = self._pair()
+    even = np.abs(x - x.mean(axis=(0, 1, 2)))
+    line = similarity.score('decodability', even, x, neighbourhood=1)
+    units = similarity.score(
+      'decodability', even, x, neighbourhood=1, hidden=200
+    )
+    self.assertLess(line, 0.1)
+    self.assertGreater(units, line + 0.5)
+
   @parameterized.parameters(
-    {'neighbourhood': 2}, {'channels': 0}, {'num_images': 3}
+    {'neighbourhood': 2}, {'channels': 0}, {'num_images': 3}, {'hidden': -1}
   )
   def test_options_are_checked(self, **options):
     x, _ = self._pair()

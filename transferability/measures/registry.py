@@ -2,28 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-import inspect
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from toolkit_basics.registry import Registry
+from transferability import functions
 
 INPUTS = ('features', 'labels', 'source_probs')
 
-Function = Callable[..., float]
-
 
 @dataclasses.dataclass(frozen=True)
-class Measure:
+class Measure(functions.Registered):
   """A measure, and what is known of it."""
 
-  name: str  # As in `score`.
-  function: Function  # Takes `needs`, then its options by keyword.
-  # Operations, of n samples with d features, C classes and Cs source classes.
-  cost: str
-  reference: str  # Where it was published.
   # Which of INPUTS it takes, in this order.
   needs: tuple[str, ...] = ('features', 'labels')
   # Whether a larger score, as returned, predicts better transfer.
@@ -47,39 +39,9 @@ class Measure:
     """Returns which inputs it takes with these options."""
     return self.needs_of_form.get(options.get('form', ''), self.needs)
 
-  @property
-  def options(self) -> dict[str, Any]:
-    """Its options, and their defaults."""
-    parameters = inspect.signature(self.function).parameters
-    return {
-      name: parameter.default
-      for name, parameter in parameters.items()
-      if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
 
-
-_MEASURES: Registry[Measure] = Registry('measure', 'transferability.measures')
-info = _MEASURES.get
-
-
-def register(name: str, **facts: Any) -> Callable[[Function], Function]:
-  """Returns a decorator that makes a function a measure.
-
-  Args:
-    name: Of the measure.
-    **facts: The other fields of `Measure`.
-  """
-
-  def add(function: Function) -> Function:
-    _MEASURES.register(name)(Measure(name, function, **facts))
-    return function
-
-  return add
-
-
-def names() -> tuple[str, ...]:
-  """Returns the names of all measures, sorted."""
-  return tuple(sorted(_MEASURES))
+_MEASURES = functions.Register('measure', 'transferability.measures', Measure)
+info, register, names = _MEASURES.info, _MEASURES.add, _MEASURES.names
 
 
 def score(
@@ -105,21 +67,10 @@ def score(
       that it does not need are not looked at.
   """
   measure = info(name)
-  if unknown := sorted(options.keys() - measure.options.keys()):
-    raise ValueError(
-      f'{name} has no option {unknown[0]!r}; it has {list(measure.options)}.'
-    )
+  measure.check(options)
   given = dict(zip(INPUTS, (features, labels, source_probs), strict=True))
   needs = measure.needs_with(options)
-  for need in needs:
-    if given[need] is None:
-      raise ValueError(f'{name} needs {need}, which is not given.')
-  value = float(measure.function(*(given[need] for need in needs), **options))
-  if not np.isfinite(value):
-    raise ValueError(
-      f'{name} is {value} on these inputs: it is not defined, or overflows.'
-    )
-  return value
+  return measure.value(*measure.pick(given, needs), **options)
 
 
 def score_all(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit_basics import grids
 from transferability import measures, similarity
 from transferability.recommendation import labels as labels_lib
 from transferability.recommendation.labels import TargetLabels
@@ -31,11 +32,7 @@ def coarser(features: np.ndarray, most: int) -> np.ndarray:
     for axis in (1, 2):
       size = features.shape[axis]
       if size > 1:
-        starts = np.arange((size + 1) // 2) * 2
-        sums = np.add.reduceat(features, starts, axis=axis)
-        shape = [1] * 4
-        shape[axis] = -1
-        features = sums / np.diff([*starts, size]).reshape(shape)
+        features = grids.means_from(features, range(0, size, 2), axis)
   return features
 
 

@@ -10,6 +10,7 @@ from transferability.similarity.registry import (
   info,
   matrix,
   names,
+  prepare_all,
   score,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
   'info',
   'matrix',
   'names',
+  'prepare_all',
   'score',
 ]

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from toolkit_basics import blas, grids
 from transferability.similarity.registry import Similarity, register
 
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -13,19 +14,6 @@ _GRID = 8  # Cells a side, at most.
 # Of each four images two are fitted, one chooses the penalty, one is scored.
 _PARTS = ((0, 1), (2,), (3,))
 _CONSTANT = 1e-9  # Of the largest channel's deviation.
-
-
-def _pooled(x: np.ndarray, height: int, width: int) -> np.ndarray:
-  """Returns means of [n, h, w, c] over so many cells."""
-  for axis, cells in ((1, height), (2, width)):
-    size = x.shape[axis]
-    if size != cells:
-      starts = np.arange(cells) * size // cells
-      widths = np.diff([*starts, size])
-      shape = [1] * x.ndim
-      shape[axis] = -1
-      x = np.add.reduceat(x, starts, axis=axis) / widths.reshape(shape)
-  return x
 
 
 def _parts(x: np.ndarray) -> list[np.ndarray]:
@@ -99,20 +87,59 @@ class _Design:
       yield vectors @ (turned / (values + penalty)[:, None])
 
 
+def _hidden_units(x: np.ndarray, count: int) -> np.ndarray:
+  """Returns [..., count] of standardised columns [..., f]: max(0, w x + b).
+
+  Weights and offsets are drawn once and for all; inputs to the units have
+  variance 1, and offsets a quarter of it.
+  """
+  rng = np.random.default_rng(0)
+  weights = rng.standard_normal((x.shape[-1], count)) / np.sqrt(x.shape[-1])
+  return np.maximum(x @ weights + rng.standard_normal(count) / 2, 0)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+  """A target's representation, predicted from a source's.
+
+  Attributes:
+    score: R^2 on the images that are scored.
+    x: The source on these, [images * cells, columns].
+    y: The target on these, [images * cells, channels].
+    coefficients: [columns, channels].
+    grid: Cells of an image, its height and width.
+  """
+
+  score: float
+  x: np.ndarray
+  y: np.ndarray
+  coefficients: np.ndarray
+  grid: tuple[int, int]
+
+
+def _by_image(rows: np.ndarray, height: int, width: int) -> np.ndarray:
+  """Returns sums of squares of rows [images * cells, channels], [images]."""
+  return np.square(rows).reshape(-1, height * width * rows.shape[1]).sum(axis=1)
+
+
 class _Network:
   """A network's cells, as a target and as a source; made once a grid."""
 
-  def __init__(self, values: np.ndarray, side: int):
-    self.values, self._side = values, side
+  def __init__(self, values: np.ndarray, side: int, hidden: int):
+    self.values, self._side, self._hidden = values, side, hidden
     self.target = functools.cache(self._target)
     self.source = functools.cache(self._source)
 
   def _target(self, height: int, width: int) -> list[np.ndarray]:
-    return _parts(_pooled(self.values, height, width))
+    return _parts(grids.cell_means(self.values, height, width))
 
   def _source(self, height: int, width: int) -> _Design:
-    cells = _pooled(self.values, height, width)
-    return _Design(_parts(_standardised(_neighbourhoods(cells, self._side))))
+    cells = grids.cell_means(self.values, height, width)
+    x = _standardised(_neighbourhoods(cells, self._side))
+    if self._hidden:
+      units = _standardised(_hidden_units(x, self._hidden))
+      x = np.concatenate([x, units], axis=-1)
+    return _Design(_parts(x))
 
 
 @register(
@@ -140,19 +167,23 @@ class Decodability(Similarity):
 
   Layers [n, h, w, c] are averaged over the larger grid's cells until both have
   one grid, of 8 x 8 cells at most; features [n, d] are one cell. More channels
-  than `channels` are replaced by as many principal components.
+  than `channels` are replaced by as many principal components. With `hidden`
+  the regression also sees so many random units max(0, w x + b) of a
+  neighbourhood, as of a readout whose hidden layer is not trained (Rahimi and
+  Recht, NIPS 2008).
   """
 
   neighbourhood: int = 3  # Cells a side; odd.
   channels: int = 32
   num_images: int = 200  # At most; evenly spaced.
+  hidden: int = 0
 
   def __post_init__(self):
     if self.neighbourhood < 1 or self.neighbourhood % 2 == 0:
       raise ValueError(
         f'neighbourhood is {self.neighbourhood}, but must be odd and positive.'
       )
-    for name, least in (('channels', 1), ('num_images', 4)):
+    for name, least in (('channels', 1), ('num_images', 4), ('hidden', 0)):
       if (value := getattr(self, name)) < least:
         raise ValueError(f'{name} is {value}, but must be at least {least}.')
 
@@ -162,13 +193,50 @@ class Decodability(Similarity):
     count = min(len(x), self.num_images)
     x = x[np.arange(count) * len(x) // count]
     x = x[:, None, None] if x.ndim == 2 else x
-    grid = [min(size, _GRID) for size in x.shape[1:3]]
-    cells = _leading(_standardised(_pooled(x, *grid)), self.channels)
-    return _Network(cells.astype(np.float32), self.neighbourhood)
+    cells = grids.cell_means(x, _GRID, _GRID)
+    cells = _leading(_standardised(cells), self.channels)
+    return _Network(cells.astype(np.float32), self.neighbourhood, self.hidden)
+
+  def num_scored(self, network: _Network) -> int:
+    """Returns how many images of a prepared network are scored."""
+    return len(range(3, len(network.values), 4))
 
   def compare(self, first: _Network, second: _Network) -> float:
     if np.array_equal(first.values, second.values):
       return 1.0
+    return self.predict(first, second).score
+
+  def compare_by_image(
+    self, first: _Network, second: _Network
+  ) -> tuple[float, np.ndarray, np.ndarray]:
+    """Returns `compare`, and of each scored image the error and the square.
+
+    The two are float64 [m], summed over its cells and channels: R^2 is 1 less
+    the sum of the ones over that of the others.
+    """
+    if np.array_equal(first.values, second.values):
+      grid = first.values.shape[1:3]
+      squares = _by_image(first.target(*grid)[2], *grid)
+      return 1.0, np.zeros_like(squares), squares
+    found = self.predict(first, second)
+    errors = found.y - found.x @ found.coefficients
+    return (
+      found.score,
+      _by_image(errors, *found.grid),
+      _by_image(found.y, *found.grid),
+    )
+
+  @blas.one_thread()  # Matrices of a few hundred columns.
+  def predict(self, first: _Network, second: _Network) -> Prediction:
+    """Returns the prediction of a target's representation by a source's.
+
+    Args:
+      first: The target, as `prepare` returns it.
+      second: The source.
+
+    Raises:
+      ValueError: If the target is the same for all images it is scored on.
+    """
     sizes = zip(first.values.shape[1:3], second.values.shape[1:3], strict=True)
     grid = tuple(map(min, sizes))
     target, source = first.target(*grid), second.source(*grid)
@@ -176,6 +244,7 @@ class Decodability(Similarity):
       x.T @ y / len(x) for x, y in zip(source.parts, target, strict=True)
     ]
     total = [np.square(y).sum() / len(y) for y in target]
+    coefficients = list(source.coefficients(products[0]))
     errors = np.array(
       [
         [
@@ -184,10 +253,16 @@ class Decodability(Similarity):
             total, products, source.grams, strict=True
           )
         ]
-        for b in source.coefficients(products[0])
+        for b in coefficients
       ]
     )
     chosen = np.argmin(errors[:, 1])
     if not total[2] > 0:
       raise ValueError('The target is the same for the images it is scored on.')
-    return 1 - errors[chosen, 2] / total[2]
+    return Prediction(
+      1 - errors[chosen, 2] / total[2],
+      source.parts[2],
+      target[2],
+      coefficients[chosen],
+      grid,
+    )

@@ -168,6 +168,27 @@ def _prepare(measure: Similarity, x: Any, what: str) -> Any:
     raise ValueError(f'{what}: {error}') from error
 
 
+def prepare_all(
+  name: str, representations: Mapping[str, ArrayLike], **options
+) -> tuple[Any, dict[str, Any]]:
+  """Returns a measure, and what it needs of each network.
+
+  Args:
+    name: One of `names()`.
+    representations: See `matrix`.
+    **options: Fields of the measure.
+
+  Raises:
+    ValueError: As `score`; the message names the network.
+  """
+  measure = create(name, **options)
+  checked = {n: _checked(measure, x, n) for n, x in representations.items()}
+  counts = {network: _images(x) for network, x in checked.items()}
+  if len(set(counts.values())) > 1:
+    raise ValueError(f'Networks saw different numbers of images: {counts}.')
+  return measure, {n: _prepare(measure, x, n) for n, x in checked.items()}
+
+
 def matrix(
   name: str, representations: Mapping[str, ArrayLike], **options
 ) -> tuple[tuple[str, ...], np.ndarray]:
@@ -189,16 +210,11 @@ def matrix(
   Raises:
     ValueError: As `score`; the message names the network.
   """
-  measure = create(name, **options)
-  networks = tuple(representations)
-  checked = {n: _checked(measure, x, n) for n, x in representations.items()}
-  counts = {network: _images(x) for network, x in checked.items()}
-  if len(set(counts.values())) > 1:
-    raise ValueError(f'Networks saw different numbers of images: {counts}.')
-  prepared = [_prepare(measure, x, n) for n, x in checked.items()]
+  measure, prepared = prepare_all(name, representations, **options)
+  networks = tuple(prepared)
   result = np.eye(len(networks))
-  for i, first in enumerate(prepared):
-    for j, second in enumerate(prepared):
+  for i, first in enumerate(prepared.values()):
+    for j, second in enumerate(prepared.values()):
       if j < i and measure.symmetric:
         result[i, j] = result[j, i]
       elif i != j:

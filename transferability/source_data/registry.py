@@ -2,29 +2,23 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
-import inspect
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from toolkit_basics.registry import Registry
+from transferability import functions
 
-Function = Callable[..., float]
 Samples = tuple[ArrayLike, ArrayLike]  # Features [n, d], labels [n].
 
 
 @dataclasses.dataclass(frozen=True)
-class SourceMeasure:
-  """A source-data measure, and what is known of it."""
+class SourceMeasure(functions.Registered):
+  """A source-data measure, and what is known of it.
 
-  name: str  # As in `score`.
-  # Takes features and labels of the source, then of the target, and its
-  # options by keyword.
-  function: Function
-  # Operations, of n samples with d features and C classes on each side.
-  cost: str
-  reference: str  # Where it was published.
+  Its function takes features and labels of the source, then of the target.
+  """
+
   # Whether a larger score, as returned, predicts better transfer.
   higher_is_better: bool = True
   # Whether the source's labels must be those of the target: equal numbers for
@@ -42,41 +36,11 @@ class SourceMeasure:
   pool: Callable[[np.ndarray], np.ndarray] | None = None
   terms: tuple[str, ...] = ()
 
-  @property
-  def options(self) -> dict[str, Any]:
-    """Its options, and their defaults."""
-    parameters = inspect.signature(self.function).parameters
-    return {
-      name: parameter.default
-      for name, parameter in parameters.items()
-      if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
 
-
-_MEASURES: Registry[SourceMeasure] = Registry(
-  'source-data measure', 'transferability.source_data'
+_MEASURES = functions.Register(
+  'source-data measure', 'transferability.source_data', SourceMeasure
 )
-info = _MEASURES.get
-
-
-def register(name: str, **facts: Any) -> Callable[[Function], Function]:
-  """Returns a decorator that makes a function a source-data measure.
-
-  Args:
-    name: Of the measure.
-    **facts: The other fields of `SourceMeasure`.
-  """
-
-  def add(function: Function) -> Function:
-    _MEASURES.register(name)(SourceMeasure(name, function, **facts))
-    return function
-
-  return add
-
-
-def names() -> tuple[str, ...]:
-  """Returns the names of all source-data measures, sorted."""
-  return tuple(sorted(_MEASURES))
+info, register, names = _MEASURES.info, _MEASURES.add, _MEASURES.names
 
 
 def score(name: str, source: Samples, target: Samples, **options: Any) -> float:
@@ -94,16 +58,8 @@ def score(name: str, source: Samples, target: Samples, **options: Any) -> float:
       it or each other, or the score is not finite.
   """
   measure = info(name)
-  if unknown := sorted(options.keys() - measure.options.keys()):
-    raise ValueError(
-      f'{name} has no option {unknown[0]!r}; it has {list(measure.options)}.'
-    )
-  value = float(measure.function(*source, *target, **options))
-  if not np.isfinite(value):
-    raise ValueError(
-      f'{name} is {value} on these inputs: it is not defined, or overflows.'
-    )
-  return value
+  measure.check(options)
+  return measure.value(*source, *target, **options)
 
 
 def score_sources(

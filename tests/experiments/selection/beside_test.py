@@ -173,9 +173,22 @@ class SourceSamplesTest(parameterized.TestCase):
     bank = banks.load('mini')
     self.assertTrue(source_samples.has_samples(bank))
     other = dataclasses.replace(bank.encoders[0], name='mine')
-    self.assertFalse(
-      source_samples.has_samples(dataclasses.replace(bank, encoders=(other,)))
-    )
+    # The original Taskonomy networks have the names of these, and no recipe.
+    folder = self.create_tempdir().full_path
+    for changes in ({'encoders': (other,)}, {'folder': folder}, {'folder': ''}):
+      changed = dataclasses.replace(bank, **changes)
+      self.assertFalse(source_samples.has_samples(changed))
+
+  def test_training_scenes_are_those_that_are_kept(self):
+    bank = banks.load('mini')
+    folder = self.create_tempdir().full_path
+    kept = source_samples.load(bank, folder, 3, (64, 64))
+    found = source_samples.render(bank, 3, (64, 64), _track)
+    np.testing.assert_array_equal(found.images, kept.images)
+    for name, labels in kept.labels.items():
+      np.testing.assert_array_equal(found.labels[name], labels)
+    small = source_samples.render(bank, 3, (32, 32), _track)
+    self.assertEqual(small.images.shape, (3, 32, 32, 3))
 
 
 class DomainsTest(absltest.TestCase):
