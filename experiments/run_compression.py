@@ -19,15 +19,17 @@ import dataclasses
 import pathlib
 
 import toolkit_basics.cli as cli
-from attribution_preservation import matching
+from attribution_preservation import compression, matching
 from experiments import evaluation, shared_flags
 from experiments.compression import (
   answering,
+  loading,
   pictures,
   placing,
   reviewing,
   running,
   tables,
+  transferring,
 )
 from experiments.compression.plan import (
   RECIPES,
@@ -98,12 +100,19 @@ _EPOCHS = FLAGS.integer(
 _NUM_EXPLAINED = FLAGS.integer(
   'num_explained',
   'Samples that are explained by all methods, and perturbed.',
-  120,
+  60,
   lower_bound=1,
 )
 _REVIEWERS = FLAGS.bool(
   'reviewers', "Also do what the paper's reviewers asked for; needs an hour."
 )
+_SOURCES = FLAGS.list(
+  'transfer_from',
+  'Encoders of the mini bank that are compressed too, to see whether they keep '
+  'their rank as sources to transfer from.',
+  (),
+)
+_DATA_DIR = shared_flags.data_dir(FLAGS)
 _WORKERS = shared_flags.workers(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/compression')
 
@@ -180,12 +189,34 @@ def _write(
   print('\n'.join(said))
 
 
+def _transfer(output: pathlib.Path) -> None:
+  """Compresses encoders of the mini bank, and really transfers from them."""
+  scenes = building.Scenes(_DATA_DIR.value)
+  scenes.build(_WORKERS.value, progress.track)
+  known = compression.methods()
+  methods = [name for name in _METHOD.value if name in known]
+  rows: list[list[object]] = []
+  for source in _SOURCES.value:
+    plan = transferring.Transfer(source, methods)
+    found = transferring.losses(
+      plan, scenes, output / 'transfer', progress.track
+    )
+    header, *own = transferring.rank_rows(plan, found)
+    rows += own if rows else [header, *own]
+  files.write_csv(output / 'transfer.csv', rows)
+  summary = transferring.summary_rows(rows)
+  files.write_csv(output / 'transfer_summary.csv', summary)
+  print(evaluation.format_table(summary))
+
+
 def main() -> None:
   study = _study()
+  for name in _SOURCES.value:
+    loading.of_mini_bank(name)
   if study.source.voc_dir:
     study.source.load(0)  # What is wrong with it is said now.
   building.one_thread()
-  record = _RECORD.open({}, ('workers',))
+  record = _RECORD.open({}, ('workers', 'data_dir'))
   output = record.output
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
@@ -201,6 +232,9 @@ def main() -> None:
         *(study, students, _SEEDS.value, output),
         lambda more, number: _run(study, more, number, output),
       )
+  if _SOURCES.value:
+    with record.stage('transfer'):
+      _transfer(output)
   with record.stage('results'):
     _write(output, seeds, students)
   record.finish()

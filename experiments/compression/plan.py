@@ -130,7 +130,7 @@ class Study:
   setting: str
   recipe: Recipe
   teacher: Schedule = Schedule(18, 3e-3, cosine=True)
-  num_explained: int = 120
+  num_explained: int = 60
 
 
 @dataclasses.dataclass(frozen=True)
