@@ -206,7 +206,8 @@ def _write(
   record.note('dropped_images', list(dropped))
   write = _write_zoo if record.noted('kind') == 'zoo' else _write_comparison
   write(record, bank, probe, spaces)
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  kinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+  peak = max(resource.getrusage(kind).ru_maxrss for kind in kinds)
   peak /= 2**20 if sys.platform == 'darwin' else 2**10
   record.note('peak_memory_mb', round(peak))
   record.finish()

@@ -44,6 +44,7 @@ _DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)
+_WORKERS = shared_flags.projecting_workers(FLAGS)
 _ON_BAD_MODEL = shared_flags.on_bad_model(FLAGS)
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 _SPACE_DTYPE = FLAGS.enum(
@@ -67,7 +68,7 @@ _RECORD = shared_flags.Record(FLAGS, 'results/taskonomy-PROBE', _PROBE)
 
 # What a resumed run may change. A run that stopped at a bad map goes on with
 # --on_bad_map=drop_image; which images are dropped is recorded by itself.
-_MAY_CHANGE = ('device', 'on_bad_map')
+_MAY_CHANGE = ('device', 'on_bad_map', 'workers')
 
 
 def main() -> int:
@@ -87,6 +88,7 @@ def main() -> int:
     keep_representations=similarities.takes(
       _SIMILARITIES.value, 'representations'
     ),
+    workers=_WORKERS.value,
     probes=_DIRECTIONS.value()
     if similarities.takes(_SIMILARITIES.value, 'probes')
     else None,

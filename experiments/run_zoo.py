@@ -58,6 +58,7 @@ _DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS, 4)
 _DEVICE = shared_flags.device(FLAGS)
+_WORKERS = shared_flags.projecting_workers(FLAGS)
 FLAGS.integer(  # It is read off the run's record, in `results`.
   'num_permutations',
   'Number of permutations in each test. More take longer and can show smaller '
@@ -70,7 +71,7 @@ _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/zoo-PROBE', _PROBE)
 FLAGS.require(_BANK)
 
-_MAY_CHANGE = ('device', 'on_bad_map')
+_MAY_CHANGE = ('device', 'on_bad_map', 'workers')
 
 
 def main() -> int:
@@ -81,6 +82,7 @@ def main() -> int:
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
     batch_size=_BATCH_SIZE.value,
     device=_DEVICE.value,
+    workers=_WORKERS.value,
     on_bad_map=_ON_BAD_MAP.value,
     map_transforms=tuple(_MAP_TRANSFORM.value),
     probes=_DIRECTIONS.value() if _SIMILARITIES.value else None,

@@ -196,6 +196,14 @@ def workers(flags: Flags) -> Flag[int]:
   return flags.integer('workers', help, 2, lower_bound=1)
 
 
+def projecting_workers(flags: Flags) -> Flag[int]:
+  help = (
+    'Number of processes that work at the same time, each on one network. 0 '
+    'takes as many as there are cores, if there is memory for them.'
+  )
+  return flags.integer('workers', help, 0, lower_bound=0)
+
+
 def num_draws(flags: Flags, what: str) -> Flag[int]:
   help = f'How often the bootstrap draws {what} anew, for the intervals.'
   return flags.integer('num_draws', help, 1000, lower_bound=10)
