@@ -26,6 +26,7 @@ setuptools.setup(
       pattern
       for package in (
         'attribution',
+        'attribution_preservation',
         'attribution_transfer',
         'frozen_graphs',
         'experiments',

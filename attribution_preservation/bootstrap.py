@@ -6,6 +6,7 @@ them images with replacement; both methods get the same ones.
 """
 
 from collections.abc import Callable, Sequence
+import functools
 
 import numpy as np
 
@@ -76,17 +77,30 @@ def paired_interval(
   """
   if len(first) != len(second) or not first:
     raise ValueError(f'{len(first)} and {len(second)} runs are no pairs.')
-  rng = np.random.default_rng(seed)
   once = np.ones((1, images), np.int64)
   pairs = list(zip(first, second, strict=True))
   mean = float(np.mean([(a(once) - b(once))[0] for a, b in pairs]))
-  chosen = rng.integers(len(pairs), size=(draws, len(pairs)))
+  chosen, every = _drawn(len(pairs), images, draws, seed)
   total = np.zeros(draws)
-  for place in range(len(pairs)):
-    counts = rng.multinomial(images, np.full(images, 1 / images), draws)
+  for place, counts in enumerate(every):
     for number, (a, b) in enumerate(pairs):
       rows = chosen[:, place] == number
       if rows.any():
         total[rows] += a(counts[rows]) - b(counts[rows])
   low, high = np.nanpercentile(total / len(pairs), _LEVELS)
   return mean, float(low), float(high)
+
+
+@functools.lru_cache(maxsize=2)
+def _drawn(
+  seeds: int, images: int, draws: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns which seeds are drawn, and how often each image: the same for all.
+
+  Shapes [draws, seeds] and [seeds, draws, images].
+  """
+  rng = np.random.default_rng(seed)
+  chosen = rng.integers(seeds, size=(draws, seeds))
+  even = np.full(images, 1 / images)
+  counts = [rng.multinomial(images, even, draws) for _ in range(seeds)]
+  return chosen, np.stack(counts)

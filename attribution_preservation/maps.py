@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from attribution import methods as methods_lib
 from attribution.explainer import Explainer
+from attribution.preprocessing import Preprocessing
 import frozen_graphs
 
 GRAD_CAM = 'grad_cam'
@@ -41,58 +42,68 @@ class ClassMaps:
     preprocessing: str,
     methods: Sequence[str] = METHODS,
     fill: float | np.ndarray = 0.0,
-    is_centred: bool = False,
     patch: int = _PATCH,
   ):
-    """Freezes a model and builds its explainer.
+    """Freezes a model.
 
     Args:
       model: From images to logits [B, K].
       preprocessing: T, from uint8 images.
       methods: Some of METHODS.
       fill: What occluded pixels become, after T; a number or [channels].
-      is_centred: Whether what is explained is the logit minus the mean logit.
       patch: Side of what occlusion hides, in pixels.
     """
     self.network = frozen_graphs.load(
       model, representation=model.layers[-1].name, name=model.name
     )
-    self._fill, self._patch, self._is_centred = fill, patch, is_centred
-    self._occludes = OCCLUSION in methods
-    chosen = [name for name in methods if name != OCCLUSION]
-    self._explainer = Explainer(
-      self.network,
-      preprocessing=preprocessing,
-      methods=methods_lib.create_all(chosen or [GRAD_CAM], steps=_STEPS)
-      if 'integrated_gradients' in chosen
-      else chosen or [GRAD_CAM],
-      is_directed=True,
-      batch_size=_BATCH,
-    )
-    self._chosen = chosen
+    self._preprocessing = Preprocessing.parse(preprocessing)
+    self._methods = tuple(methods)
+    self._fill, self._patch = fill, patch
+    self._explainers: dict[tuple[str, ...], Explainer] = {}
+
+  def _explainer(self, names: tuple[str, ...]) -> Explainer:
+    """Returns what explains by some methods; it is built once."""
+    if names not in self._explainers:
+      options = {'steps': _STEPS} if 'integrated_gradients' in names else {}
+      self._explainers[names] = Explainer(
+        self.network,
+        preprocessing=self._preprocessing,
+        methods=methods_lib.create_all(names, **options),
+        is_directed=True,
+        batch_size=_BATCH,
+      )
+    return self._explainers[names]
 
   def logits(self, images: np.ndarray) -> np.ndarray:
     """Returns the logits of uint8 images, [n, K]."""
-    return self.network.run(self._explainer.preprocessing(images), _BATCH)
+    return self.network.run(self._preprocessing(images), _BATCH)
 
   def maps(
-    self, images: np.ndarray, classes: np.ndarray
+    self,
+    images: np.ndarray,
+    classes: np.ndarray,
+    methods: Sequence[str] | None = None,
+    is_centred: bool = False,
   ) -> dict[str, np.ndarray]:
     """Returns a map of each sample by each method, float32 [n, H, W, C].
 
     Args:
       images: uint8 [n, H, W, C].
       classes: The class that is explained, int [n].
+      methods: Default: all that were asked for.
+      is_centred: Whether what is explained is the logit minus the mean logit.
     """
-    number = self.network.representation_shape[-1]
-    directions = np.eye(number, dtype=np.float32)[classes]
-    if self._is_centred:
-      directions = directions - np.float32(1 / number)
+    chosen = self._methods if methods is None else methods
+    directions = np.eye(
+      self.network.representation_shape[-1], dtype=np.float32
+    )[classes]
+    if is_centred:
+      directions = directions - directions.mean(axis=1, keepdims=True)
     found = {}
-    if self._chosen:
-      maps = self._explainer.explain(images, directions=directions).maps
-      found = {name: maps[name] for name in self._chosen}
-    if self._occludes:
+    if names := tuple(name for name in chosen if name != OCCLUSION):
+      explained = self._explainer(names).explain(images, directions=directions)
+      found = dict(explained.maps)
+    if OCCLUSION in chosen:
       found[OCCLUSION] = self.occlusion(images, classes)
     return found
 
@@ -105,7 +116,7 @@ class ClassMaps:
       images: uint8 [n, H, W, C].
       classes: int [n].
     """
-    inputs, patch = self._explainer.preprocessing(images), self._patch
+    inputs, patch = self._preprocessing(images), self._patch
     rows = np.arange(len(images))
     whole = self.network.run(inputs, _BATCH)[rows, classes]
     height, width = inputs.shape[1:3]
@@ -121,7 +132,8 @@ class ClassMaps:
 
   def close(self) -> None:
     """Frees the sessions."""
-    self._explainer.close()
+    for explainer in self._explainers.values():
+      explainer.close()
     self.network.close()
 
   def __enter__(self) -> 'ClassMaps':

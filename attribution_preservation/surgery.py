@@ -203,6 +203,8 @@ def prune_filters(
   }
   smaller = _with_filters(model, {n: len(own) for n, own in kept.items()})
   for layer in model.layers:
+    if isinstance(layer, _layers.InputLayer):
+      continue  # It has no weights, and its clone another name.
     entering = channels.entering(layer.name, kept)
     leaving = channels.leaving(layer.name, kept)
     before = channels.number_entering(layer.name, model)

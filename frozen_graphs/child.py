@@ -5,11 +5,12 @@ once TensorFlow's threads run here (which a copy would lack), of a server that
 has imported it and does nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import importlib
 import json
+import math
 import os
 import pathlib
 import pickle
@@ -131,12 +132,34 @@ def _ended_within(reading: int, seconds: float) -> bool:
   return False
 
 
+_is_child = False
+
+
+@contextlib.contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+  """Ends a process that `run` has started if the block computes for longer.
+
+  C code, too, which no exception gets out of. Elsewhere it does nothing.
+  """
+  if not _is_child:
+    yield
+    return
+  signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+  try:
+    yield
+  finally:
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
 def _be_child(
   function, arguments, limits: Limits, said: int, returned: int, result: int
 ):
   """Runs the function, writes how that ended, and ends the process."""
-  code = 1
+  global _is_child
+  _is_child, code = True, 1
   try:
+    # Should the process that waits for this one be killed.
+    signal.alarm(math.ceil(limits.seconds) + 1)
     nothing = os.open(os.devnull, os.O_RDWR)
     quiet.keep_stderr()  # For what is said of how far it is.
     for number, target in enumerate((nothing, nothing, said)):
@@ -194,6 +217,8 @@ def _fault(
   if 'bad_alloc' in text:
     return f'took more than {limits.memory / 2**30:.3g} GiB of memory'
   number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+  if number == signal.SIGVTALRM:
+    return 'took far too long to be read'
   name = signal.Signals(number).name if number else 'an error'
   why = [line for line in text.splitlines() if 'heck failed' in line]
   detail = f': {" ".join(why[-1].split())[:_MESSAGE]}' if why else ''

@@ -1,6 +1,6 @@
 """What is measured of a network: predictions, maps, and what moves them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import dataclasses
 
 import numpy as np
@@ -77,29 +77,29 @@ def measure(
   everything = np.arange(len(samples.images))
   few = samples.explained
   others = [name for name in class_maps.METHODS if name != GRAD_CAM]
-  found, made = {}, {}
+  found = {}
+  pictures = samples.data.images[samples.images]
   with ClassMaps(model, source.preprocessing) as explain:
     found['logits'] = explain.logits(samples.data.images)
     found['selection_logits'] = explain.logits(selection.images)
-    made = explain.maps(
-      samples.data.images[samples.images[few]], samples.classes[few]
-    )
-  with ClassMaps(model, source.preprocessing, [GRAD_CAM]) as explain:
-    whole = explain.maps(samples.data.images[samples.images], samples.classes)
-    made[GRAD_CAM] = whole[GRAD_CAM].sum(axis=-1, keepdims=True)
+    made = explain.maps(pictures[few], samples.classes[few], others)
+
+    def grad_cam(images, classes, is_centred=False):
+      own = explain.maps(images, classes, [GRAD_CAM], is_centred)
+      return own[GRAD_CAM].sum(axis=-1, keepdims=True)
+
+    made[GRAD_CAM] = grad_cam(pictures, samples.classes)
+    centred = grad_cam(pictures, samples.classes, True)[..., 0]
     images, classes = selection.samples()
-    own = explain.maps(selection.images[images], classes)[GRAD_CAM]
+    own = grad_cam(selection.images[images], classes)[..., 0]
     masks = selection.masks[images] == classes[:, None, None] + 1
-    found['selection_auc'] = _aucs(own.sum(axis=-1), masks)
+    found['selection_auc'] = _aucs(own, masks)
     for name in PERTURBED:
       heat = class_maps.heat(name, made[name])
       heat = heat[few] if name == GRAD_CAM else heat
       found |= _perturbation(explain, samples, name, heat, found['logits'])
-  with ClassMaps(model, source.preprocessing, [GRAD_CAM], is_centred=True) as e:
-    own = e.maps(samples.data.images[samples.images], samples.classes)[GRAD_CAM]
-    heat = own.sum(axis=-1)
-    found['auc/centred'] = _aucs(heat, samples.masks(everything))
-    found['point/centred'] = _points(heat, samples.masks(everything))
+  found['auc/centred'] = _aucs(centred, samples.masks(everything))
+  found['point/centred'] = _points(centred, samples.masks(everything))
   for name in (GRAD_CAM, *others):
     rows = everything if name == GRAD_CAM else few
     heat, masks = class_maps.heat(name, made[name]), samples.masks(rows)
@@ -170,12 +170,10 @@ def predicted(logits: np.ndarray, samples: Samples) -> np.ndarray:
   return logits[samples.images, samples.classes] > 0
 
 
-def features(
-  body: tf.keras.Model, images: np.ndarray, rows: Sequence[int] | slice
-) -> np.ndarray:
+def features(body: tf.keras.Model, images: np.ndarray) -> np.ndarray:
   """Returns feature maps of preprocessed images, flattened: [n, units]."""
   parts = [
-    body(tf.constant(images[rows][start : start + _BATCH]), training=False)
-    for start in range(0, len(images[rows]), _BATCH)
+    body(tf.constant(images[start : start + _BATCH]), training=False)
+    for start in range(0, len(images), _BATCH)
   ]
   return np.concatenate([np.reshape(part, (len(part), -1)) for part in parts])

@@ -31,9 +31,9 @@ class Source:
 
   voc_dir: str | None = None
   side: int = shapes.SIDE
-  train: int = 5000
-  selection: int = 800
-  test: int = 800
+  train: int = 3000
+  selection: int = 400
+  test: int = 600
 
   @property
   def preprocessing(self) -> str:
@@ -130,7 +130,7 @@ class Study:
   setting: str
   recipe: Recipe
   teacher: Schedule = Schedule(18, 3e-3, cosine=True)
-  num_explained: int = 200
+  num_explained: int = 60
 
 
 @dataclasses.dataclass(frozen=True)

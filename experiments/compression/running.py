@@ -253,6 +253,15 @@ class Seeded:
     key = self._key(Student(BEFORE))
     return self._measured(self._name(BEFORE), key, self._start, False)
 
+  @functools.cached_property
+  def _looked_at(self):
+    """Pictures to look at, also after T; what the teacher says of them."""
+    data = self.splits['selection'].chosen(slice(_NUM_TRACKED))
+    inputs = self._as_data(data).images
+    said = measuring.quick(self.teacher.model, self.study.source, data)
+    features = measuring.features(self.teacher.body, inputs)
+    return data, inputs, said, features
+
   def track(self, student: Student) -> list[list[float]]:
     """Returns what becomes of a student as it learns, a row for each look.
 
@@ -262,12 +271,9 @@ class Seeded:
     """
 
     def compute():
-      data = self.splits['selection'].chosen(slice(_NUM_TRACKED))
+      data, inputs, teacher, known = self._looked_at
       source = self.study.source
-      inputs = self._as_data(data).images
       images, classes = data.samples()
-      teacher = measuring.quick(self.teacher.model, source, data)
-      known = measuring.features(self.teacher.body, inputs, slice(None))
       kept = self._student_weights(student)
       rows = []
       for at in sorted({int(name[:2]) for name in kept}):
@@ -277,7 +283,7 @@ class Seeded:
         auc = own['auc'][seen].mean() if seen.any() else np.nan
         cosine = scores.cosines(own['heat'], teacher['heat'])
         flat = [own['logits'].ravel(), teacher['logits'].ravel()]
-        mine = measuring.features(network.body, inputs, slice(None))
+        mine = measuring.features(network.body, inputs)
         rows.append(
           [
             at,

@@ -344,7 +344,7 @@ for (const method of data.methods) {
   const input = node('input', {type: 'radio', name: 'method', value: method});
   input.checked = method === state.method;
   input.addEventListener('change', () => { state.method = method; drawAll(); });
-  byId('methods').append(node('label', {}, input, ` ${data.method_labels[method]}`));
+  byId('method-list').append(node('label', {}, input, ` ${data.method_labels[method]}`));
 }
 for (const input of document.querySelectorAll('input[name=kind]')) {
   input.addEventListener('change', () => { state.kind = input.value; drawCurves(); });
@@ -358,6 +358,9 @@ for (const [id, factor] of [['zoom-in', 1.3], ['zoom-out', 1 / 1.3]]) {
 const known = {affinity: data.methods.length, curves: data.summary.length > 1};
 for (const part of document.querySelectorAll('[data-needs]')) part.hidden = !known[part.dataset.needs];
 byId('methods').hidden = data.methods.length < 2;
+// Where there are too many for the screen, the chosen one is in sight.
+const chosen = document.querySelector('[name=method]:checked');
+if (chosen) byId('method-list').scrollLeft = chosen.parentElement.offsetLeft - 60;
 for (const name of Object.keys(data.rankings[state.method] || {})) {
   byId('target').append(node('option', {value: name}, data.labels[names.indexOf(name)]));
 }

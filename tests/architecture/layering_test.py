@@ -22,6 +22,7 @@ FLOORS = {
     3,
     'frozen_graphs attribution probe_data transferability.oracle',
   ),
+  'attribution_preservation': (3, 'frozen_graphs attribution'),
   'experiments': (4, 'all below'),
   'attribution_transfer': (5, 'all below'),
   'benchmarks': (5, 'all below'),

@@ -92,6 +92,7 @@ _LISTS = {
   ('experiments.calibrate_recommend', 'bank'),
   ('experiments.run_beyond_the_mean', 'bank'),
   ('experiments.run_beyond_the_mean', 'probe'),
+  ('experiments.run_compression', 'method'),
 }
 
 

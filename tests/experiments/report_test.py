@@ -387,6 +387,28 @@ class BrowserTest(absltest.TestCase):
       top = "return document.getElementById('methods').getBoundingClientRect()"
       self.assertEqual(self.js(f'{top}.top'), 0)
 
+  def test_many_measures_leave_a_phone_its_screen_and_headings_in_sight(self):
+    found = _evaluation(_oracle())
+    names = [f'measure_{i}_of_many' for i in range(9)]
+    more = {
+      part: dict.fromkeys(names, getattr(found, part)['elrp'])
+      for part in ('affinities', 'rankings', 'trees')
+    }
+    self.show_as(390, 'light')
+    evaluation = dataclasses.replace(found, **more)
+    self.open(_oracle(), evaluation=evaluation, told=names[-1])
+    self.js("document.documentElement.style.scrollBehavior = 'auto'")
+    self.js("document.getElementById('h-tree').scrollIntoView()")
+    of = 'return document.querySelector(arguments[0]).getBoundingClientRect()'
+    bar = self.js(f'{of}.bottom', '#methods')
+    self.assertLess(bar, 80)
+    self.assertLessEqual(bar, self.js(f'{of}.top', '#h-tree'))
+    chosen = self.js(f'{of}.left', '[name=method]:checked')
+    self.assertBetween(chosen, 0, 380)
+    # The line of measures begins below its heading, and does not cover it.
+    heading = self.js(f'{of}.bottom', '#methods legend')
+    self.assertLessEqual(heading, self.js(f'{of}.top', '#method-list') + 1)
+
   def test_no_ring_around_what_is_focused_is_cut_off(self):
     for width in (390, 1400):
       self.show_as(width, 'light')
