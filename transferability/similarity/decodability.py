@@ -45,8 +45,14 @@ def _leading(x: np.ndarray, most: int) -> np.ndarray:
   if x.shape[-1] <= most:
     return x
   fitted, _, _ = _parts(x)
-  _, vectors = np.linalg.eigh(fitted.T @ fitted)
-  return x @ vectors[:, -most:]
+  if len(fitted) >= fitted.shape[1]:
+    _, vectors = np.linalg.eigh(fitted.T @ fitted)
+    return x @ vectors[:, -most:]
+  # Fewer rows than channels: the same directions, of the smaller product.
+  squares, left = np.linalg.eigh(fitted @ fitted.T)
+  kept = squares > _CONSTANT * squares[-1]
+  kept[:-most] = False
+  return x @ (fitted.T @ left[:, kept] / np.sqrt(squares[kept]))
 
 
 def _neighbourhoods(x: np.ndarray, side: int) -> np.ndarray:
