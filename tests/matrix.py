@@ -43,7 +43,8 @@ _TESTS = FLAGS.list(
 )
 FLAGS.require(_FOLDER)
 _SHOWN = ('tensorflow', 'keras', 'tf_keras', 'numpy', 'opencv-python', 'h5py')
-_PULLED = ('tensorflow', 'keras', 'tf-keras', 'opencv-python', 'h5py', 'numpy')
+# Of others, these say which they go with.
+_PULLED = ('tensorflow', 'keras', 'tf-keras', 'opencv-python')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,6 @@ def oldest(needed: list[str]) -> list[str]:
     if match := re.match(r'([\w-]+)>=([\d.]+)', text):
       bounds[match[1]] = match[2]
   wanted = {name: bounds[name] for name in _PULLED if name in bounds}
-  del wanted['numpy']  # Compiled packages say which they go with.
   return [
     f'{name}~={version if version.count(".") > 1 else version + ".0"}'
     for name, version in wanted.items()

@@ -344,7 +344,7 @@ for (const method of data.methods) {
   const input = node('input', {type: 'radio', name: 'method', value: method});
   input.checked = method === state.method;
   input.addEventListener('change', () => { state.method = method; drawAll(); });
-  byId('methods').append(node('label', {}, input, ` ${data.method_labels[method]}`));
+  byId('method-list').append(node('label', {}, input, ` ${data.method_labels[method]}`));
 }
 for (const input of document.querySelectorAll('input[name=kind]')) {
   input.addEventListener('change', () => { state.kind = input.value; drawCurves(); });
@@ -360,7 +360,7 @@ for (const part of document.querySelectorAll('[data-needs]')) part.hidden = !kno
 byId('methods').hidden = data.methods.length < 2;
 // Where there are too many for the screen, the chosen one is in sight.
 const chosen = document.querySelector('[name=method]:checked');
-if (chosen) byId('methods').scrollLeft = chosen.parentElement.offsetLeft - 40;
+if (chosen) byId('method-list').scrollLeft = chosen.parentElement.offsetLeft - 60;
 for (const name of Object.keys(data.rankings[state.method] || {})) {
   byId('target').append(node('option', {value: name}, data.labels[names.indexOf(name)]));
 }

@@ -405,6 +405,9 @@ class BrowserTest(absltest.TestCase):
     self.assertLessEqual(bar, self.js(f'{of}.top', '#h-tree'))
     chosen = self.js(f'{of}.left', '[name=method]:checked')
     self.assertBetween(chosen, 0, 380)
+    # The line of measures begins below its heading, and does not cover it.
+    heading = self.js(f'{of}.bottom', '#methods legend')
+    self.assertLessEqual(heading, self.js(f'{of}.top', '#method-list') + 1)
 
   def test_no_ring_around_what_is_focused_is_cut_off(self):
     for width in (390, 1400):
