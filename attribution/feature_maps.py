@@ -14,7 +14,7 @@ import frozen_graphs
 from frozen_graphs.errors import about
 
 
-class FeatureMaps(contextlib.AbstractContextManager):
+class CutNetwork(contextlib.AbstractContextManager):
   """A network cut at a feature map.
 
   Attributes:
