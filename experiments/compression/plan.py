@@ -31,7 +31,7 @@ class Source:
 
   voc_dir: str | None = None
   side: int = shapes.SIDE
-  train: int = 3000
+  train: int = 5000
   selection: int = 400
   test: int = 600
 
