@@ -26,6 +26,7 @@ setuptools.setup(
       pattern
       for package in (
         'attribution',
+        'attribution_preservation',
         'attribution_transfer',
         'frozen_graphs',
         'experiments',
@@ -73,6 +74,7 @@ setuptools.setup(
     'tensorflow>=2.18,<2.22',
     'tensorflow-hub>=0.16',
     'tf-keras>=2.18,<2.22',
+    'threadpoolctl>=3.2',
     'tqdm>=4.65',
   ],
   extras_require={

@@ -15,6 +15,7 @@ Affine steps before `z`, such as a bias or a batch normalization, stay outside:
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import dataclasses
 import functools
+import inspect
 
 import numpy as np
 import tensorflow as tf
@@ -55,7 +56,7 @@ def find(
 
   `nodes` stand after those that they need; `carriers` are, of each that depends
   on the input, the inputs that do; `activations` are op types that are some by
-  themselves, `named` NumPy functions of z.
+  themselves, `named` NumPy functions of z, or of z and a number.
   """
   order = {name: position for position, name in enumerate(nodes)}
   known = _PARTS | set(activations)
@@ -113,8 +114,10 @@ class _Names:
   def __init__(self, nodes: Mapping[str, NodeDef], named: Mapping):
     self._nodes = nodes
     self._scalar = functools.cache(lambda name: _scalar(nodes[name]))
-    with np.errstate(all='ignore'):
-      expected = {name: function(_GRID) for name, function in named.items()}
+    expected = {
+      name: functools.cache(functools.partial(_values_of, function))
+      for name, function in named.items()
+    }
     self._name = functools.cache(functools.partial(_name, expected))
 
   def find(self, entry: Tensor, inside: Sequence[str]) -> str | None:
@@ -145,13 +148,41 @@ class _Names:
     return tuple(steps)
 
 
-def _name(known: Mapping[str, np.ndarray], steps: tuple) -> str | None:
-  """Returns the name of the function that an expression computes, if any."""
+def has_parameter(function: Callable) -> bool:
+  """Returns whether a function is one of z and a number, as of z alone."""
+  return len(inspect.signature(function).parameters) > 1
+
+
+def _values_of(
+  function: Callable, parameters: frozenset[float]
+) -> list[np.ndarray]:
+  """Returns the values on the grid, with each number a parameter may be."""
+  with np.errstate(all='ignore'):
+    if not has_parameter(function):
+      return [function(_GRID)]
+    return [function(_GRID, number) for number in sorted(parameters)]
+
+
+def _name(known: Mapping[str, Callable], steps: tuple) -> str | None:
+  """Returns the name of the function that an expression computes, if any.
+
+  Args:
+    known: By name, the values that a function may have with some numbers.
+    steps: The expression, in which its number stands, or the number's inverse;
+      1 may have been left out.
+  """
   values = _evaluate(steps)
+  numbers = {n for _, *operands in steps for n in operands if _is_number(n)}
+  numbers = frozenset({1.0, *numbers, *(1 / n for n in numbers)})
   for name, expected in known.items():
-    if np.allclose(values, expected, rtol=1e-5, atol=1e-6):
-      return name
+    for each in expected(numbers):
+      if np.allclose(values, each, rtol=1e-5, atol=1e-6):
+        return name
   return None
+
+
+def _is_number(operand: float | tuple) -> bool:
+  return not isinstance(operand, tuple) and 1e-6 < abs(operand) < 1e6
 
 
 def _evaluate(steps: tuple) -> np.ndarray:

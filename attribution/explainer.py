@@ -9,10 +9,12 @@ import tensorflow as tf
 
 from attribution import methods as methods_lib
 from attribution import overrides
+from attribution.feature_maps import CutNetwork
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
 import frozen_graphs
-from frozen_graphs.errors import about
+from frozen_graphs import folding
+from frozen_graphs.errors import GraphError, about
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Explainer:
     device: str | None = None,
     per_unit: bool = False,
     probe_methods: Sequence[str | AttributionMethod] = (),
+    is_directed: bool = False,
     name: str = 'encoder',
   ):
     """Builds the graph of the encoder and its gradients.
@@ -95,6 +98,8 @@ class Explainer:
       per_unit: Saliency as the mean over units of |gradient of the unit|.
       probe_methods: Methods of the maps of directions, see `probe`; linear in
         one gradient.
+      is_directed: Whether maps are those of sums of units with weights that
+        `explain` is given, and not of their mean.
       name: Of the encoder, for messages; a network has its own.
 
     Raises:
@@ -105,27 +110,47 @@ class Explainer:
       preprocessing = Preprocessing.parse(preprocessing)
     self.preprocessing = preprocessing
     self.methods = _as_methods(methods, per_unit)
+    if is_directed and any(method.per_unit for method in self.methods):
+      raise ValueError('`per_unit` and `is_directed` exclude each other.')
+    self._is_directed = is_directed
     self.probe_methods = _as_probe_methods(probe_methods)
     self.network = _as_network(graph, input_tensor, representation_tensor, name)
     self.name = self.network.name
-    subgraph, ruled = self.network.subgraph, {}
+    self._passes = self._built(batch_size, device)
+    self._features = {
+      method.name: CutNetwork(
+        self.network,
+        getattr(method, 'layer', None),
+        is_directed=is_directed,
+        batch_size=batch_size,
+        device=device,
+      )
+      for method in self.methods
+      if method.at_features
+    }
+
+  def _built(self, batch_size: int, device: str | None) -> frozen_graphs.Passes:
+    """Returns the passes that all methods need; notes what has a rule."""
+    subgraph, self._ruled = self.network.subgraph, {}
     every = (*self.methods, *self.probe_methods)
     if any(method.rule for method in every):
       rule = methods_lib.product_rule(every)
-      subgraph, ruled = overrides.marked(self.network, rule)
+      subgraph, self._ruled = overrides.marked(self.network, rule)
+    at_input = [m.rule for m in self.methods if not m.at_features]
+    along = [method.rule for method in self.probe_methods]
+    is_directed = self._is_directed
     with about(self.name):
-      self._passes = frozen_graphs.Passes(
-        subgraph,
-        rules=[method.rule for method in self.methods],
+      return frozen_graphs.Passes(
+        folding.fold(subgraph),  # After it is marked, see there.
+        rules=() if is_directed else at_input,
         unit_rules=[m.rule for m in self.methods if m.per_unit],
-        probe_rules=[method.rule for method in self.probe_methods],
+        probe_rules=[*along, *at_input] if is_directed else along,
         scope=overrides.active_rule,
         batch_size=batch_size,
         device=device,
         name=self.name,
         sample=self._inputs_to_try,
       )
-    self._ruled = ruled
 
   @property
   def summary(self) -> Summary:
@@ -160,7 +185,13 @@ class Explainer:
       return None  # T wants other images; their range is unknown then.
     return inputs if inputs.shape == (count, *sides) else None
 
-  def explain(self, images: np.ndarray, inverse: bool = True) -> Explanation:
+  def explain(
+    self,
+    images: np.ndarray,
+    inverse: bool = True,
+    directions: np.ndarray | None = None,
+    may_be_infinite: bool = False,
+  ) -> Explanation:
     """Returns a map of every method for every image.
 
     The result for an image does not depend on the other images.
@@ -168,12 +199,20 @@ class Explainer:
     Args:
       images: [N, H, W, C], uint8 or float in [0, 1].
       inverse: Whether maps are brought back to the images' coordinates.
+      directions: If the explainer is directed: the weights [N, D] of the units
+        of each image's representation, flattened, whose sum is explained; a
+        row of the unit matrix for a single class of a classifier.
+      may_be_infinite: Whether maps that are not finite are returned too, to a
+        caller who knows what to do with them.
 
     Raises:
       PreprocessingError: If the images do not fit T or the encoder.
-      GraphError: If TensorFlow cannot run the graph on them.
+      GraphError: If TensorFlow cannot run the graph on them, or makes maps of
+        them that are not finite.
+      ValueError: If directions are missing, not wanted, or do not fit.
     """
     images = np.atleast_1d(images)
+    self._check_directions(images, directions)
     maps, representations = {m.name: [] for m in self.methods}, []
     if len(images):
       self._passes.prove(self._preprocess(images[:1]))
@@ -181,7 +220,12 @@ class Explainer:
     for start in range(0, max(1, len(images)), self.batch_size):
       batch = images[start : start + self.batch_size]
       inputs = self._preprocess(batch)
-      batch_maps, representation = self._explain_batch(inputs)
+      along = None
+      if directions is not None:
+        along = directions[start : start + self.batch_size]
+      batch_maps, representation = self._explain_batch(inputs, along)
+      if not may_be_infinite:
+        self._check_finite(batch_maps, start)
       representations.append(representation)
       for name, values in batch_maps.items():
         if inverse:
@@ -191,6 +235,18 @@ class Explainer:
       {name: np.concatenate(values) for name, values in maps.items()},
       np.concatenate(representations),
     )
+
+  def _check_finite(self, maps: Mapping[str, np.ndarray], start: int) -> None:
+    """Raises GraphError if maps of images `start`, ... are not finite."""
+    for name, values in maps.items():
+      finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+      if not finite.all():
+        image = start + int(finite.argmin())
+        raise GraphError(
+          f'{self.name}: the attribution map of image {image} by {name} is not '
+          'finite. The network overflows, or divides by zero, on the image; '
+          'leave it out, or choose a representation before that.'
+        )
 
   def count_units(self, images: np.ndarray) -> int:
     """Returns D, the numbers that represent each of the images."""
@@ -269,25 +325,62 @@ class Explainer:
       )
     return inputs
 
+  def _check_directions(
+    self, images: np.ndarray, directions: np.ndarray | None
+  ) -> None:
+    if (directions is not None) != self._is_directed:
+      raise ValueError(
+        'An explainer that `is_directed` needs `directions`; another takes '
+        'none.'
+      )
+    if directions is None:
+      return
+    wanted = len(images), self.count_units(images)
+    if directions.shape != wanted:
+      raise ValueError(
+        f'directions have the shape {directions.shape}, but must have '
+        f'{wanted}, the images and the units of their representation.'
+      )
+
   def _explain_batch(
-    self, inputs: np.ndarray
+    self, inputs: np.ndarray, directions: np.ndarray | None
   ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Returns maps [n, h, w, c] and representations of at most a batch."""
     found = self._passes.run(inputs)
     representation = found.representation
-    maps = {}
+    maps, known = {}, dict(found.gradients)
     for method in self.methods:
       if method.per_unit:
         values = self._mean_over_units(method, inputs, representation[0].size)
+      elif method.at_features:
+        cut = self._features[method.name]
+        values = method.attribute(*cut.gradients(inputs, directions))
+        values = cut.enlarged(values, inputs.shape[1:])
       else:
-        known = found.gradients[method.rule]
-        gradient = self._mean_gradient(method, inputs, known)
+        if method.rule not in known:
+          known[method.rule] = self._gradient(method.rule, inputs, directions)
+        gradient = self._mean_gradient(
+          method, inputs, known[method.rule], directions
+        )
         values = method.attribute(inputs, gradient)
       maps[method.name] = values.astype(np.float32, copy=False)
     return maps, representation.astype(np.float32, copy=False)
 
+  def _gradient(
+    self, rule, inputs: np.ndarray, directions: np.ndarray | None
+  ) -> np.ndarray:
+    """Returns a rule's gradient of the mean, or along the directions."""
+    if directions is None:
+      return self._passes.gradient(rule, inputs)
+    along = np.asarray(directions, inputs.dtype)[:, None]
+    return self._passes.probe(rule, inputs, along)[:, 0]
+
   def _mean_gradient(
-    self, method: AttributionMethod, inputs: np.ndarray, known: np.ndarray
+    self,
+    method: AttributionMethod,
+    inputs: np.ndarray,
+    known: np.ndarray,
+    directions: np.ndarray | None,
   ) -> np.ndarray:
     """Returns the mean gradient over a method's points; `known` at `inputs`."""
     total, count = np.zeros(inputs.shape, np.float64), 0
@@ -295,7 +388,7 @@ class Explainer:
       if point is inputs:
         gradient = known
       else:
-        gradient = self._passes.gradient(method.rule, point)
+        gradient = self._gradient(method.rule, point, directions)
       total += gradient
       count += 1
     return (total / count).astype(inputs.dtype)
@@ -313,6 +406,8 @@ class Explainer:
   def close(self) -> None:
     """Frees the session; the explainer cannot be used afterwards."""
     self._passes.close()
+    for cut in self._features.values():
+      cut.close()
 
   def __enter__(self) -> 'Explainer':
     return self

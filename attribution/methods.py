@@ -8,6 +8,7 @@ there.
 
 from collections.abc import Iterator, Sequence
 import dataclasses
+import types
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +29,9 @@ class AttributionMethod:
   is_linear = True
   # How relevance passes products; see `attribution.products`.
   products = products.RULES[0]
+  # Whether gradients are taken at a feature map inside of the network, which
+  # then stands for the input; see `attribution.feature_maps`.
+  at_features = False
 
   def for_each_unit(self) -> 'AttributionMethod':
     """Returns the method with maps made for each unit, and then averaged.
@@ -156,6 +160,47 @@ def stabilize(z: tf.Tensor, epsilon: float) -> tf.Tensor:
   return z + tf.where(z >= 0, epsilon, -epsilon)
 
 
+def _relu_ratio(z: tf.Tensor, f_z: tf.Tensor, epsilon: float) -> tf.Tensor:
+  # f(z) is z, or 0 whatever is below it.
+  return f_z / (f_z + epsilon)
+
+
+def _relu6_ratio(z: tf.Tensor, f_z: tf.Tensor, epsilon: float) -> tf.Tensor:
+  return f_z / (tf.nn.relu(z) + epsilon)
+
+
+def _odd_ratio(z: tf.Tensor, f_z: tf.Tensor, epsilon: float) -> tf.Tensor:
+  # f(z) has the sign of z, which a quotient of both loses.
+  return tf.abs(f_z) / (tf.abs(z) + epsilon)
+
+
+# f(z) / (z + epsilon sign(z)) of activations by op type, to the last bit, in
+# fewer operations on each element.
+_RATIOS = types.MappingProxyType(
+  {
+    'Relu': _relu_ratio,
+    'Relu6': _relu6_ratio,
+    'Elu': _odd_ratio,
+    'Selu': _odd_ratio,
+    'Softsign': _odd_ratio,
+    'Tanh': _odd_ratio,
+  }
+)
+
+
+def epsilon_ratio(z: tf.Tensor, f_z: tf.Tensor, epsilon: float) -> tf.Tensor:
+  """Returns f(z) / (z + epsilon sign(z)), with sign(0) = 1.
+
+  Args:
+    z: What an activation is given.
+    f_z: What it makes of it, of the same shape.
+    epsilon: The stabilizer.
+  """
+  if f_z.op.type in _RATIOS and f_z.op.inputs[0] is z:
+    return _RATIOS[f_z.op.type](z, f_z, tf.constant(epsilon, z.dtype))
+  return f_z / stabilize(z, epsilon)
+
+
 @dataclasses.dataclass(frozen=True)
 class EpsilonRule:
   """f'(z) becomes f(z) / (z + epsilon sign(z)), with sign(0) = 1."""
@@ -165,7 +210,7 @@ class EpsilonRule:
   def __call__(
     self, z: tf.Tensor, f_z: tf.Tensor, gradient: tf.Tensor
   ) -> tf.Tensor:
-    return gradient * (f_z / stabilize(z, self.epsilon))
+    return gradient * epsilon_ratio(z, f_z, self.epsilon)
 
 
 @register_method('elrp')
@@ -230,3 +275,24 @@ class IntegratedGradients(AttributionMethod):
 
   def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     return (inputs - np.asarray(self.baseline, inputs.dtype)) * gradients
+
+
+@register_method('grad_cam')
+@dataclasses.dataclass(frozen=True)
+class GradCAM(AttributionMethod):
+  """Grad-CAM (Selvaraju et al., 2017), at a feature map A [h, w, C].
+
+  The positive part of sum_c w_c A_c, w_c the mean over positions of the
+  gradient at A_c: what spoke for the target, and where. The explainer enlarges
+  maps to the images, and gives each of their channels an equal part.
+  """
+
+  at_features = True
+  is_linear = False
+  # The tensor of the feature map; default: the result of the last activation
+  # whose maps have several positions.
+  layer: str | None = None
+
+  def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    weights = gradients.mean(axis=(1, 2), keepdims=True)
+    return np.maximum((inputs * weights).sum(axis=-1, keepdims=True), 0)

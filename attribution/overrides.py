@@ -43,7 +43,7 @@ _NO_RULE = (
   'these operations, or use a method that needs no rule: saliency, '
   'gradient_times_input, integrated_gradients.'
 )
-_FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+_FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {}
 
 _rule: contextvars.ContextVar[Rule | None] = contextvars.ContextVar(
   'rule', default=None
@@ -51,7 +51,7 @@ _rule: contextvars.ContextVar[Rule | None] = contextvars.ContextVar(
 
 
 def register_activation(
-  name: str, function: Callable[[np.ndarray], np.ndarray] | None = None
+  name: str, function: Callable[..., np.ndarray] | None = None
 ) -> None:
   """Makes an activation known to every method that overrides gradients.
 
@@ -60,7 +60,8 @@ def register_activation(
   Args:
     name: Without `function`, the op type of an activation of one operand (or
       of one that is no constant). With it, any name, to be reported.
-    function: A NumPy function of one array, f(z). Wherever a few elementwise
+    function: A NumPy function of one array, f(z), or of an array and a number,
+      f(z, b), whatever number of the graph b may be. Wherever a few elementwise
       operations compute it from one tensor, they are one activation.
 
   Raises:
@@ -84,6 +85,11 @@ register_activation('sigmoid', lambda z: 1 / (1 + np.exp(-z)))
 register_activation('softplus', lambda z: np.logaddexp(z, 0))
 register_activation('hard_sigmoid', lambda z: np.clip(z / 6 + 0.5, 0, 1))
 register_activation('hard_sigmoid_0.2', lambda z: np.clip(0.2 * z + 0.5, 0, 1))
+# Its parts have rules, which do not add up to that of the whole.
+register_activation('squareplus', lambda z, b: (z + np.sqrt(z * z + b)) / 2)
+register_activation(
+  'celu', lambda z, a: np.maximum(z, 0) + a * np.expm1(np.minimum(z, 0) / a)
+)
 
 
 @contextlib.contextmanager

@@ -10,9 +10,18 @@ from attribution.explainer import Explainer
 from attribution.probes import Probes
 from attribution_transfer import inputs
 from attribution_transfer.results import Comparison, Maps, Placement, Ranking
-from experiments import evaluation, insertion, pipeline, similarities
+from experiments import (
+  bad_models,
+  evaluation,
+  insertion,
+  pipeline,
+  run_record,
+  similarities,
+)
+from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
+from toolkit_basics import claims
 from transferability import resampling
 
 _METHODS = ('elrp',)
@@ -55,6 +64,36 @@ def explain(
   return Maps(network.name, probe.ids, probe.images, dict(found.maps))
 
 
+def _evaluated(
+  bank: Bank,
+  probe: ProbeSet,
+  projection: pipeline.Projection,
+  measures: tuple[list[str], list[str]],
+  folder: str,
+  log: bad_models.Log,
+) -> evaluation.Evaluation:
+  """Projects a bank into a folder and compares its good networks."""
+  maps, others = measures
+  if log.skips:
+    shape = probe.images.shape[1:]
+    bank = bad_models.checked(bank, projection, shape, log, bad_models.SKIP)
+  observer = log if log.skips else None
+  spaces = pipeline.project(bank, probe, projection, folder, observer=observer)
+  bank = log.without(bank)
+  images_say = similarities.image_scores(others, bank.names, spaces)
+  kept: dict[str, Any] = dict.fromkeys(bank.names)
+  if projection.keep_representations:
+    kept = similarities.load(folder, bank.names, spaces)
+  return evaluation.evaluate(
+    bank,
+    {name: spaces[name] for name in maps},
+    similarities=similarities.matrices(others, kept, spaces, images_say),
+    resampled={
+      name: resampling.ImageMeans(v) for name, v in images_say.items()
+    },
+  )
+
+
 def compare(
   bank: Bank | Sequence[Encoder],
   images: inputs.Images = 'scenes',
@@ -63,6 +102,7 @@ def compare(
   num_images: int = 200,
   batch_size: int = 50,
   output: str | os.PathLike | None = None,
+  on_bad_model: str = bad_models.ERROR,
 ) -> Comparison:
   """Returns how much the networks of a bank look at the same things.
 
@@ -76,10 +116,13 @@ def compare(
     batch_size: Images computed at once.
     output: A folder that keeps the model spaces: what is there already is not
       computed again. Default: nothing is kept.
+    on_bad_model: What to do if a network cannot be explained: `error`, or
+      `skip`, which leaves it out; the result's `left_out` says why.
 
   Raises:
     ValueError: If a network cannot be explained; the message names it.
   """
+  log = bad_models.Log(on_bad_model)
   if not isinstance(bank, Bank):
     bank = inputs.bank(bank)
   probe = inputs.images(images, num_images=num_images, bank=bank)
@@ -98,20 +141,9 @@ def compare(
     if output is None:
       output = stack.enter_context(tempfile.TemporaryDirectory())
     folder = os.path.expanduser(output)
-    spaces = pipeline.project(bank, probe, projection, folder)
-    images_say = similarities.image_scores(others, bank.names, spaces)
-    kept: dict[str, Any] = dict.fromkeys(bank.names)
-    if projection.keep_representations:
-      kept = similarities.load(folder, bank.names, spaces)
-    found = evaluation.evaluate(
-      bank,
-      {name: spaces[name] for name in maps},
-      similarities=similarities.matrices(others, kept, spaces, images_say),
-      resampled={
-        name: resampling.ImageMeans(v) for name, v in images_say.items()
-      },
-    )
-  return Comparison(bank, found)
+    stack.enter_context(claims.folder(folder))
+    found = _evaluated(bank, probe, projection, (maps, others), folder, log)
+  return Comparison(log.without(bank), found, log.reasons)
 
 
 def rank(
@@ -150,9 +182,11 @@ def insert(
     ValueError: If the network does not fit the run's model spaces.
     FileNotFoundError: If there is no model space.
   """
-  spaces = insertion.insert(
-    os.path.expanduser(run), inputs.checked(network), batch_size=batch_size
-  )
+  folder = os.path.expanduser(run)
+  with claims.folder(run_record.folder_of(folder) or folder):
+    spaces = insertion.insert(
+      folder, inputs.checked(network), batch_size=batch_size
+    )
   placements = {
     name: insertion.placement(space, network.name)
     for name, space in spaces.items()

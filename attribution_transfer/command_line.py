@@ -29,6 +29,8 @@ COMMANDS = {
   'history': 'experiments.run_history',
   'select-domain': 'experiments.run_domain_selection',
   'beyond-the-mean': 'experiments.run_beyond_the_mean',
+  'compress': 'experiments.compress',
+  'compression': 'experiments.run_compression',
   'paper': 'experiments.run_paper',
   'calibrate-recommend': 'experiments.calibrate_recommend',
   'inspect': 'taskonomy_models.inspect',

@@ -107,10 +107,12 @@ class Comparison:
   Attributes:
     bank: The networks.
     evaluation: Affinities, rankings, trees; scores if the bank has an oracle.
+    left_out: Why networks that failed have no part in it, by name.
   """
 
   bank: Bank
   evaluation: Evaluation
+  left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   @property
   def names(self) -> tuple[str, ...]:

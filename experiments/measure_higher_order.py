@@ -38,6 +38,7 @@ _TARGETS = FLAGS.list(
 )
 _WORKERS = shared_flags.workers(FLAGS)
 FLAGS.require(_OUTPUT)
+FLAGS.claim(lambda: _OUTPUT.value)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from toolkit_basics import progress
 
 FLAGS = cli.Flags()
 _BANK = FLAGS.path('bank', 'Folder of the trained bank.', 'work/mini_bank')
+FLAGS.claim(lambda: _BANK.value)
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _NUM_TRAIN = FLAGS.list(
   'num_train',

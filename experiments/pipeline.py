@@ -5,9 +5,11 @@ that a resumed run computes the very batches an uninterrupted one does.
 """
 
 import collections
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 import itertools
+import math
 import os
 import pathlib
 import time
@@ -24,13 +26,13 @@ from attribution.probes import Probes
 from experiments import probing
 from experiments.map_files import MapFile
 from frozen_graphs import session
-from frozen_graphs.errors import about
+from frozen_graphs.errors import about, brief
 from frozen_graphs.network import Network
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder, Networks
-from toolkit_basics import progress
+from toolkit_basics import processes, progress
 from transferability import map_transforms
 from transferability.model_space import ModelSpace, Spaces
 from transferability.points import BadMapError
@@ -38,6 +40,8 @@ from transferability.points import BadMapError
 PROTOCOLS = ('paper', 'released_code')
 ON_BAD_MAP = ('error', 'drop_image')
 _REPRESENTATION = ' representation'  # No method can have this name.
+# How much more memory than its inputs a network takes: of a ResNet-50.
+_ACTIVATIONS = 150
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +65,9 @@ class Projection:
       `transferability.map_transforms`; each makes a space for each method.
     probes: How networks are probed along random directions, which makes the
       space `probes`; None if they are not.
+    workers: Processes that work at the same time, each on one model; 0 for as
+      many as there are cores, and as fit into the free memory. What comes out
+      does not depend on it.
   """
 
   methods: tuple[AttributionMethod, ...]
@@ -73,6 +80,7 @@ class Projection:
   keep_representations: bool = False
   map_transforms: tuple[str, ...] = (map_transforms.NONE,)
   probes: Probes | None = None
+  workers: int = 1
 
   def __post_init__(self):
     for name, value, known in (
@@ -116,6 +124,31 @@ class Projection:
 def space_name(method: str, transform: str = map_transforms.NONE) -> str:
   """Returns what the space of a method and a map transform is called."""
   return method if transform == map_transforms.NONE else f'{method}@{transform}'
+
+
+@contextlib.contextmanager
+def computing(name: str, reads: bool = False) -> Iterator[None]:
+  """Turns every error over a network into a ValueError that names it.
+
+  Args:
+    name: Of the network.
+    reads: Whether its files are read in the block; else an OSError is about
+      files of results, as of a full disk, and stays as it is.
+  """
+  try:
+    yield
+  except ValueError:
+    raise
+  except MemoryError as error:
+    raise ValueError(
+      f'{name}: there is not enough memory for it; pass a smaller `batch_size`.'
+    ) from error
+  except Exception as error:
+    if isinstance(error, OSError) and not reads:
+      raise
+    raise ValueError(
+      f'{name}: {type(error).__name__}: {brief(error, 300)}'
+    ) from error
 
 
 class Observer:
@@ -275,8 +308,9 @@ def refusals(
   refused = {}
   for encoder in track(bank.encoders, description='Checking models'):
     try:
-      network = bank.network(encoder.name)
-      check_encoder(encoder, network, projection, image_shape)
+      with computing(encoder.name, reads=True):
+        network = bank.network(encoder.name)
+        check_encoder(encoder, network, projection, image_shape)
     except ValueError as error:
       refused[encoder.name] = str(error)
   return refused
@@ -314,6 +348,16 @@ def check_encoder(
       '`protocol=paper`.'
     )
   return shape[:2]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Outcome:
+  """What became of a model: see `Observer.finished`, or an error."""
+
+  images: int = 0
+  seconds: float = 0.0
+  ruled: int = 0
+  error: ValueError | None = None
 
 
 class _Model:
@@ -370,33 +414,44 @@ class _Model:
     self,
     images: np.ndarray,
     work: Iterable[int | np.ndarray],
-    observer: Observer,
-  ) -> None:
+  ) -> '_Outcome':
     """Explains batches and probes images, as `missing` returns them."""
+    projection, name = self._projection, self.encoder.name
+    with computing(name, reads=True):
+      opened = self._explainer()
+    with opened as explainer:
+      seconds, number = 0.0, 0
+      for start in work:
+        if isinstance(start, np.ndarray):
+          with computing(name):
+            self._probe(explainer, images, start)
+          processes.advance()
+          continue
+        batch = images[start : start + projection.batch_size]
+        started = time.monotonic()
+        with computing(name):
+          # What is not finite is up to `on_bad_map`.
+          found = explainer.explain(
+            batch, inverse=projection.inverse, may_be_infinite=True
+          )
+        seconds += time.monotonic() - started
+        number += len(batch)
+        if _REPRESENTATION in self._files:
+          self._files[_REPRESENTATION].write(start, found.representation)
+        self._write_maps(start, found.maps)
+        processes.advance()
+      return _Outcome(number, seconds, explainer.summary.num_ruled)
+
+  def _explainer(self) -> Explainer:
     projection, encoder = self._projection, self.encoder
-    with Explainer(
+    return Explainer(
       self._networks.get(encoder),
       preprocessing=encoder.preprocessing,
       methods=projection.methods,
       probe_methods=[projection.probes.method] if projection.probes else (),
       batch_size=projection.batch_size,
       device=projection.device,
-    ) as explainer:
-      seconds, number = 0.0, 0
-      for start in work:
-        if isinstance(start, np.ndarray):
-          self._probe(explainer, images, start)
-          continue
-        batch = images[start : start + projection.batch_size]
-        started = time.monotonic()
-        found = explainer.explain(batch, inverse=projection.inverse)
-        seconds += time.monotonic() - started
-        number += len(batch)
-        if _REPRESENTATION in self._files:
-          self._files[_REPRESENTATION].write(start, found.representation)
-        self._write_maps(start, found.maps)
-      ruled = explainer.summary.num_ruled
-      observer.finished(self.encoder, number, seconds, ruled)
+    )
 
   def _probe(
     self, explainer: Explainer, images: np.ndarray, indices: np.ndarray
@@ -438,6 +493,18 @@ class _Model:
         self._spaces[each].drop_images(error.images)
       self._writers[name].write(start, maps)
 
+  def outcome(self, images: np.ndarray) -> _Outcome:
+    """Does what is missing, in whatever process; returns what became of it."""
+    work = self.missing()
+    left = collections.deque(work)
+    try:
+      return self.project(images, (left.popleft() for _ in work))
+    except ValueError as error:
+      # Also the piece that it was working on counts as done.
+      for _ in range(min(len(left) + 1, len(work))):
+        processes.advance()
+      return _Outcome(error=processes.sendable(error))
+
   def finish(self) -> None:
     self._networks.drop(self.encoder)
     for writer in (*self._writers.values(), self._probed):
@@ -450,6 +517,14 @@ class _Model:
     """Takes the model out of all spaces."""
     for space in self._spaces.values():
       space.remove(self.encoder.name)
+
+
+def _workers(projection: Projection, shape: Sequence[int], models: int) -> int:
+  """Returns how many processes shall project so many models."""
+  if projection.device and 'CPU' not in projection.device.upper():
+    return 1  # Of a GPU, one process takes all.
+  inputs = projection.batch_size * math.prod(shape[1:]) * 4
+  return processes.chosen(projection.workers, models, inputs * _ACTIVATIONS)
 
 
 def _new_spaces(
@@ -492,6 +567,32 @@ def _new_spaces(
   return spaces
 
 
+def _outcomes(
+  models: Sequence[_Model],
+  projection: Projection,
+  probe: ProbeSet,
+  track: Callable[..., Iterable],
+) -> Iterator[tuple[_Model, _Outcome | None]]:
+  """Yields each model with what became of it; None if nothing was missing.
+
+  One bar shows the progress of all.
+  """
+  work = [(model, model.missing()) for model in models]
+  steps = [(m.encoder.name, start) for m, starts in work for start in starts]
+  bar = iter(track(steps, description='Projecting models'))
+  next(bar, None)
+  todo = [model for model, missing in work if missing]
+  ended = processes.results(
+    lambda model: model.outcome(probe.images),
+    todo,
+    _workers(projection, probe.images.shape, len(todo)),
+    lambda more: collections.deque(itertools.islice(bar, more), maxlen=0),
+  )
+  for model, missing in work:
+    yield model, next(ended) if missing else None
+  next(bar, None)  # The last one is done, too.
+
+
 def project(
   bank: Bank,
   probe: ProbeSet,
@@ -531,21 +632,17 @@ def project(
     _Model(encoder, bank.networks, projection, spaces, output)
     for encoder in bank.encoders
   ]
-  # One bar of progress for all of them.
-  work = [(model, model.missing()) for model in models]
-  every = [(model, start) for model, starts in work for start in starts]
-  remaining = iter(track(every, description='Projecting models'))
-  for model, starts in work:
-    left = (start for _, start in itertools.islice(remaining, len(starts)))
+  for model, outcome in _outcomes(models, projection, probe, track):
     try:
-      if starts:
-        model.project(probe.images, left, observer)
+      if outcome is not None:
+        if outcome.error is not None:
+          raise outcome.error
+        found = outcome.images, outcome.seconds, outcome.ruled
+        observer.finished(model.encoder, *found)
       model.finish()
     except ValueError as error:
       observer.failed(model.encoder, error)
       model.remove()
-      collections.deque(left, maxlen=0)
-  next(remaining, None)  # The last one is done, too.
   return spaces
 
 

@@ -27,21 +27,24 @@ from transferability import map_transforms
 from transferability.model_space import ModelSpace, Spaces
 
 _MEASURED = 'measured.json'
+# A space knows which of their rows are right.
+_REPAIRED_BY_ROW = ('rows.npy', 'finished.npy')
 
 
 class Measured(pipeline.Observer):
   """Keeps what was measured of each network, over all tries of a run."""
 
-  def __init__(self, output: pathlib.Path, may_fail: bool = False):
+  def __init__(
+    self, output: pathlib.Path, log: pipeline.Observer | None = None
+  ):
     """Reads what is known.
 
     Args:
       output: Of the run.
-      may_fail: Whether networks that cannot be projected are left out.
+      log: Is told of networks that cannot be projected.
     """
-    self._path, self._may_fail = output / _MEASURED, may_fail
+    self._path, self._log = output / _MEASURED, log or pipeline.Observer()
     self.networks: dict[str, dict[str, float]] = {}
-    self.failed_models: dict[str, str] = {}
     if self._path.exists():
       self.networks = files.read_json(self._path)
 
@@ -55,10 +58,7 @@ class Measured(pipeline.Observer):
     files.write_json(self._path, self.networks)
 
   def failed(self, encoder, error) -> None:
-    if not self._may_fail:
-      raise error
-    self.failed_models[encoder.name] = str(error)
-    logging.warning('Left out: %s', error)
+    self._log.failed(encoder, error)
 
   def forget(self, name: str) -> None:
     """Forgets a network."""
@@ -73,6 +73,37 @@ def begin(record: RunRecord, probe: ProbeSet) -> None:
   header = ('index', 'image', 'sha256')
   files.write_csv(record.output / 'images.csv', [header, *rows])
   record.note('probe', probe.digest)
+
+
+def is_finished(record: RunRecord) -> bool:
+  """Whether a run is done and whole; makes room for what was damaged since.
+
+  What is found damaged is deleted, and said; then the run is not finished, and
+  computes it anew as it goes on.
+
+  Raises:
+    ValueError: If a network was damaged that was inserted after the run.
+  """
+  if record.noted('kind') is None:  # It has not got to its end.
+    return False
+  faults = dict.fromkeys(record.damaged(), 'is not as the run left it')
+  for name in faults:
+    if pathlib.Path(name).name not in _REPAIRED_BY_ROW:
+      (record.output / name).unlink(missing_ok=True)
+  lost = set()
+  for path in sorted(record.output.glob('model_space/*/space.json')):
+    for model, fault in ModelSpace(path.parent).discard_damaged().items():
+      faults[f'{path.parent.relative_to(record.output)}: {model}'] = fault
+      lost.add(model)
+  for name, fault in faults.items():
+    logging.warning('Damaged: %s (%s).', name, fault)
+  if inserted := sorted(lost & set(record.noted('inserted') or ())):
+    raise ValueError(
+      f'{record.output}: {", ".join(inserted)} was inserted after the run, and '
+      'is damaged. Insert it again with `python -m experiments.insert_model`, '
+      'or remove it with `python -m experiments.remove_model`.'
+    )
+  return record.is_finished and not faults
 
 
 def finish(
@@ -152,7 +183,7 @@ def bank_of(
     spaces: By name.
     bank: Of the run, if it is loaded.
   """
-  bank = bank or banks.load(record.noted('folder'))
+  bank = bank or banks.load(record.noted('folder'), needs_graphs=False)
   inserted = record.noted('inserted') or {}
   known = {encoder.name: encoder for encoder in bank.encoders}
   for name, shown_as in inserted.items():
@@ -175,7 +206,8 @@ def _write(
   record.note('dropped_images', list(dropped))
   write = _write_zoo if record.noted('kind') == 'zoo' else _write_comparison
   write(record, bank, probe, spaces)
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  kinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+  peak = max(resource.getrusage(kind).ru_maxrss for kind in kinds)
   peak /= 2**20 if sys.platform == 'darwin' else 2**10
   record.note('peak_memory_mb', round(peak))
   record.finish()

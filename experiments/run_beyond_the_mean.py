@@ -6,7 +6,7 @@
 Settings are chosen on validation scenes of the mini bank; the proof is on test
 scenes, photographs and noise, on that bank and on banks that had no part in the
 choice. Writes `choices.csv`, `proof.csv`, `differences.csv`, `changes.csv`,
-`counts.csv`, `costs.csv`, `alone.csv` and the figures of
+`counts.csv`, `costs.csv`, `alone.csv`, `remedies.csv` and the figures of
 docs/beyond_the_mean.md. A stopped command goes on where it was.
 """
 
@@ -20,7 +20,14 @@ import toolkit_basics.cli as cli
 from attribution.explainer import Explainer
 from attribution.probes import Probes
 from experiments import evaluation, figures, pipeline, shared_flags
-from experiments.beyond import alone, breaking, choosing, observing, proving
+from experiments.beyond import (
+  alone,
+  breaking,
+  choosing,
+  observing,
+  proving,
+  remedies,
+)
 from experiments.beyond.observing import Observed
 from experiments.figures import beyond as pictures
 from probe_data import probe_sets
@@ -132,6 +139,26 @@ def _alone(bank: Bank, oracle: Oracle, output: pathlib.Path) -> list[list]:
   return alone.rows(found, bank.names, oracle)
 
 
+def _remedies(
+  bank: Bank, oracle: Oracle, observed: Observed, output: pathlib.Path
+) -> list[list]:
+  """Returns what readouts that can do more are worth, on scenes."""
+  probe = pipeline.load_probe(bank, 'scenes', num_images=_NUM_IMAGES.value)
+  decoded = memo.Memo(output / 'runs' / bank.name, memo.ARRAYS).recall(
+    'remedies',
+    {
+      'graphs': bank.digests()['graphs'],
+      'images': probe.digest,
+      'variants': remedies.VARIANTS,
+    },
+    lambda: remedies.matrices(
+      observing.represent(bank, probe, progress.track), progress.track
+    ),
+  )
+  span = observed.matrices['attribution_span'][0]
+  return remedies.rows(decoded, span, bank.names, oracle)
+
+
 def _draw_spans(bank: Bank, output: pathlib.Path) -> None:
   """Draws what a span looks like beside the map of the mean over units."""
   probes = Probes(count=64, num_images=3)
@@ -178,6 +205,7 @@ def main() -> None:
   differences: list[list] = []
   costs: list[list] = [['bank', 'images', 'what', 'seconds']]
   lonely: list[list] = [['bank', *alone.HEADER]]
+  tried: list[list] = [['bank', *remedies.HEADER]]
   for bank in loaded:
     oracle = evaluation.load_oracle(bank)
     if oracle is None:
@@ -192,6 +220,9 @@ def main() -> None:
           table.append(['bank', 'images', *found[0]])
         table += [[bank.name, name, *row] for row in found[1:]]
       costs += [[bank.name, name, *each] for each in observed.seconds.items()]
+      if name == 'scenes':
+        _, *found = _remedies(bank, oracle, observed, output)
+        tried += [[bank.name, *row] for row in found]
       print(f'{bank.name}, {name}:')
       print(evaluation.format_table(proving.rows(observed, oracle, {})))
     _, *found = _alone(bank, oracle, output)
@@ -200,6 +231,7 @@ def main() -> None:
   files.write_csv(output / 'differences.csv', differences)
   files.write_csv(output / 'costs.csv', costs)
   files.write_csv(output / 'alone.csv', lonely)
+  files.write_csv(output / 'remedies.csv', tried)
   print('Scores of one network alone, on scenes:')
   print(evaluation.format_table(lonely))
   oracle = evaluation.load_oracle(first)

@@ -16,8 +16,10 @@ from taskonomy_models import tasks
 from transferability import clustering
 
 FLAGS = cli.Flags()
-_OUTPUT = shared_flags.output(
-  FLAGS, 'figure_1.png', 'the picture; a .pdf is written beside it'
+_OUTPUT = FLAGS.path(
+  'output',
+  'Where the picture is written; a .pdf is written beside it.',
+  'figure_1.png',
 )
 _BANK = shared_flags.bank(FLAGS)
 _NETWORKS = shared_flags.networks(

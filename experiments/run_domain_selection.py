@@ -20,12 +20,11 @@ from experiments.selection import (
   targets,
 )
 from probe_data import rooms
-from taskonomy_models import bank as banks
 from taskonomy_models.mini import building
 from toolkit_basics import files, progress
 
 FLAGS = cli.Flags()
-_BANK = shared_flags.bank(FLAGS)
+_BANK = shared_flags.UsableBank(FLAGS)
 _NETWORKS = shared_flags.networks(
   FLAGS, ('autoencoder', 'segmentsemantic'), 'whose features are used'
 )
@@ -58,16 +57,16 @@ def _sizes() -> list[tuple[str, int]]:
   ]
 
 
-def main() -> None:
-  bank = banks.load(_BANK.value)
-  names = selection_cli.networks(bank, _NETWORKS.value)
+def main() -> int:
+  bank = _BANK.load(batch_size=_COMPUTING.batch_size)
+  names = selection_cli.networks(bank, _NETWORKS.value, _BANK.left_out)
   targets.check_names(_TARGETS.value)
   record = _RECORD.open(bank.digests(), _COMPUTING.NOT_RECORDED)
   output = record.output
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print(evaluation.table_text(output / 'summary.csv'))
-    return
+    return _BANK.report()
   record.start()
   with record.stage('images'):
     splits = [
@@ -103,6 +102,7 @@ def main() -> None:
   record.finish()
   print(evaluation.format_table(summary))
   print(f'Results: {output}')
+  return _BANK.report()
 
 
 if __name__ == '__main__':

@@ -25,7 +25,6 @@ from experiments import (
 )
 from experiments.selection import features, report, source_samples
 from experiments.selection.features import Candidate
-from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from toolkit_basics import files, progress
 from transferability import source_data
@@ -35,7 +34,7 @@ _DOMAIN_SIMILARITY = 'domain_similarity'
 _NUM_SCENES = 400  # Of the training scenes, for domain similarity.
 
 FLAGS = cli.Flags()
-_BANK = shared_flags.bank(FLAGS)
+_BANK = shared_flags.UsableBank(FLAGS)
 _HISTORY = FLAGS.path(
   'history', "Earlier transfers (.csv); by default the bank's own."
 )
@@ -119,8 +118,8 @@ def _known(bank: Bank) -> tuple[History, tuple[str, ...]]:
   return History.of_oracle(oracle), tuple(_MEASURES.value or default)
 
 
-def main() -> None:
-  bank = banks.load(_BANK.value)
+def main() -> int:
+  bank = _BANK.load(batch_size=_COMPUTING.batch_size)
   known, names = _known(bank)
   _check(bank, known, names)
   record = _RECORD.open(bank.digests(), _COMPUTING.NOT_RECORDED)
@@ -128,7 +127,7 @@ def main() -> None:
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print(evaluation.table_text(output / 'summary.csv'))
-    return
+    return _BANK.report()
   record.start()
   options = _COMPUTING.options()
   measures, between = {}, {}
@@ -152,6 +151,7 @@ def main() -> None:
   record.finish()
   print(evaluation.format_table(summary))
   print(f'Results: {output}')
+  return _BANK.report()
 
 
 if __name__ == '__main__':

@@ -42,7 +42,9 @@ def plan(bank: Bank, data: LabelledImages) -> Plan:
   """The layers of each network compete for each target."""
   encoders = {encoder.name: encoder for encoder in bank.encoders}
   some = [bank.names[i] for i in (0, len(bank.names) // 2, -1)]
-  chosen = selection_cli.networks(bank, _NETWORKS.value or some)
+  chosen = selection_cli.networks(
+    bank, _NETWORKS.value or some, _SELECTION.left_out
+  )
   candidates, cases = [], []
   for network in chosen:
     cut = layers(encoders[network], _NUM_LAYERS.value)
@@ -71,8 +73,8 @@ def plan(bank: Bank, data: LabelledImages) -> Plan:
   return Plan(candidates, cases, near)
 
 
-def main() -> None:
-  _SELECTION.conduct(plan)
+def main() -> int:
+  return _SELECTION.conduct(plan)
 
 
 if __name__ == '__main__':

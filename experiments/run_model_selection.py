@@ -25,7 +25,9 @@ _NETWORKS = shared_flags.networks(FLAGS, None, 'by default all')
 
 def plan(bank: Bank, data: LabelledImages) -> Plan:
   """The networks compete for every target."""
-  chosen = selection_cli.networks(bank, _NETWORKS.value or bank.names)
+  chosen = selection_cli.networks(
+    bank, _NETWORKS.value or bank.names, _SELECTION.left_out
+  )
   if len(chosen) < 3:
     raise ValueError(
       f'{len(chosen)} networks of the bank {bank.name!r}; 3 are needed to '
@@ -39,8 +41,8 @@ def plan(bank: Bank, data: LabelledImages) -> Plan:
   return Plan(candidates, [Case(n, n, chosen) for n in data.targets])
 
 
-def main() -> None:
-  _SELECTION.conduct(plan, best_first=True)
+def main() -> int:
+  return _SELECTION.conduct(plan, best_first=True)
 
 
 if __name__ == '__main__':

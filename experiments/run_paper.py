@@ -13,9 +13,10 @@ from experiments.studies import registry
 FLAGS = run_study.FLAGS
 
 
-def main() -> None:
+def main() -> int:
   shared, findings = run_study.conduct(run_study.possible(registry.names()))
   print(f'All results: {paper_index.write(shared, findings)}')
+  return run_study.left_out()
 
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ import shutil
 import time
 from typing import Any
 
-from toolkit_basics import files
+from toolkit_basics import claims, files
 from transferability import settings
 
 _PACKAGES = (
@@ -31,6 +31,23 @@ def versions() -> dict[str, str]:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
       versions[package] = importlib.metadata.version(package)
   return versions
+
+
+_FILE = 'run.json'
+_SMALL = 2**24  # Bytes; what is larger is maps, or of a space.
+
+
+def folder_of(path: str | os.PathLike) -> str | None:
+  """Returns the folder of the run that a folder belongs to, or None.
+
+  Args:
+    path: The run's folder, its `model_space/`, or one space of it.
+  """
+  start = pathlib.Path(path).resolve()
+  for folder in (start, *list(start.parents)[:2]):
+    if (folder / _FILE).exists():
+      return str(folder)
+  return None
 
 
 class RunRecord:
@@ -65,7 +82,7 @@ class RunRecord:
     if resume and overwrite:
       raise ValueError('Pass `resume` or `overwrite`, not both.')
     self.output = pathlib.Path(output)
-    self._path = self.output / 'run.json'
+    self._path = self.output / _FILE
     flags, digests = json.loads(json.dumps([flags, digests]))
     if self._path.exists():
       self._content = self._read()
@@ -73,7 +90,7 @@ class RunRecord:
         self._check_same(flags, digests, resume)
         return
       self._delete()
-    if self.output.exists() and any(self.output.iterdir()):
+    if self.output.exists() and self._strangers():
       raise ValueError(
         f'{self.output} is not empty, and no run wrote it; choose another '
         '`output`.'
@@ -86,12 +103,16 @@ class RunRecord:
       'seconds': {},
     }
 
+  def _strangers(self) -> list[pathlib.Path]:
+    """Returns what is in the folder, but for the lock of this run."""
+    return [p for p in self.output.iterdir() if p.name != claims.LOCK]
+
   @classmethod
   def of(cls, output: str | os.PathLike) -> 'RunRecord | None':
     """Returns the record in a folder as it is, or None if there is none."""
     record = cls.__new__(cls)
     record.output = pathlib.Path(output)
-    record._path = record.output / 'run.json'
+    record._path = record.output / _FILE
     if not record._path.exists():
       return None
     record._content = record._read()
@@ -145,7 +166,7 @@ class RunRecord:
 
   def _delete(self) -> None:
     """Empties the folder; the record, which says whose it was, goes last."""
-    for path in self.output.iterdir():
+    for path in self._strangers():
       if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
       elif path != self._path:
@@ -159,10 +180,43 @@ class RunRecord:
 
   @property
   def is_finished(self) -> bool:
-    """Whether the run is done and all its files are there."""
-    return self._content['finished'] and all(
-      (self.output / name).exists() for name in self._content['files']
-    )
+    """Whether the run is done, and its files are there as it left them.
+
+    Of large files only that they are there.
+    """
+    return self._content['finished'] and not self.damaged()
+
+  def damaged(self) -> list[str]:
+    """Returns the files of a finished run that are lost or changed since."""
+    return [
+      name
+      for name, digest in self._files().items()
+      if not (self.output / name).exists() or self._digest(name) != digest
+    ]
+
+  def _files(self) -> dict[str, str | None]:
+    """Returns the digest of each file, None if it has none."""
+    known = self._content['files']
+    if isinstance(known, list):  # As earlier versions recorded them.
+      return {name: self._digest(name) for name in known}
+    return known
+
+  def _names(self) -> list[str]:
+    """Returns the files of the run, without hidden ones, which have no part."""
+    found = []
+    for place, folders, names in os.walk(self.output):
+      folders[:] = [name for name in folders if not name.startswith('.')]
+      path = pathlib.Path(place).relative_to(self.output)
+      found += [str(path / n) for n in names if not n.startswith('.')]
+    return sorted({*found} - {_FILE})
+
+  def _digest(self, name: str) -> str | None:
+    """Returns a file's digest; None of one that is large, or not there."""
+    path = self.output / name
+    try:
+      return files.sha256(path) if path.stat().st_size < _SMALL else None
+    except OSError:
+      return None
 
   @contextlib.contextmanager
   def stage(self, name: str) -> Iterator[None]:
@@ -186,12 +240,10 @@ class RunRecord:
     return self._content['digests'].get(name)
 
   def finish(self) -> None:
-    """Records that everything is written."""
-    self._content['files'] = sorted(
-      str(path.relative_to(self.output))
-      for path in self.output.rglob('*')
-      if path.is_file() and path != self._path
-    )
+    """Records that everything is written, and the digests of what is small."""
+    self._content['files'] = {
+      name: self._digest(name) for name in self._names()
+    }
     self._content['finished'] = True
     self._write()
 

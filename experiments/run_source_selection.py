@@ -97,8 +97,8 @@ def plan(bank: Bank, data: LabelledImages) -> Plan:
   return Plan(candidates, cases, near if _METHODS.value else None, more)
 
 
-def main() -> None:
-  _SELECTION.conduct(plan)
+def main() -> int:
+  return _SELECTION.conduct(plan)
 
 
 if __name__ == '__main__':

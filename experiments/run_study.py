@@ -16,7 +16,7 @@ from experiments import shared_flags, study
 from experiments.studies import registry
 
 FLAGS = cli.Flags()
-_BANK = shared_flags.bank(FLAGS)
+_BANK = shared_flags.UsableBank(FLAGS)
 _SECOND_BANK = FLAGS.path(
   'second_bank',
   'Networks without an oracle, for second_group and merged_groups: a folder, '
@@ -56,7 +56,13 @@ def conduct(
     seed=_SEED.value,
   )
   entries = [registry.get(name) for name in names]
-  shared = study.Study(_OUTPUT.value, settings, _DEVICE.value)
+  how = {'methods': settings.methods, 'batch_size': settings.batch_size}
+  bank, second = _BANK.load(**how), None
+  if settings.second_bank is not None:
+    second = _BANK.load(settings.second_bank, **how)
+  shared = study.Study(
+    _OUTPUT.value, settings, _DEVICE.value, bank=bank, second_bank=second
+  )
   findings = {}
   for entry in entries:
     found = shared.conduct(entry.name, entry.function, _OVERWRITE.value)
@@ -74,12 +80,18 @@ def possible(names: Sequence[str]) -> list[str]:
   return [name for name in names if name != 'merged_groups']
 
 
-def main(name: str = '') -> None:
+def left_out() -> int:
+  """Prints which networks were left out, and returns the exit code."""
+  return _BANK.report()
+
+
+def main(name: str = '') -> int:
   if name:
     conduct([name])
-    return
+    return left_out()
   for known in registry.names():
     print(f'{known:22}{registry.get(known).title}')
+  return 0
 
 
 if __name__ == '__main__':

@@ -11,13 +11,13 @@ bank's oracle, task similarity trees, figures and TensorBoard summaries.
 
 import toolkit_basics.cli as cli
 from experiments import (
+  bad_models,
   evaluation,
   pipeline,
   results,
   shared_flags,
   similarities,
 )
-from taskonomy_models import bank as banks
 from taskonomy_models import tasks
 
 FLAGS = cli.Flags()
@@ -44,6 +44,8 @@ _DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)
+_WORKERS = shared_flags.projecting_workers(FLAGS)
+_ON_BAD_MODEL = shared_flags.on_bad_model(FLAGS)
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 _SPACE_DTYPE = FLAGS.enum(
   'space_dtype',
@@ -62,15 +64,17 @@ FLAGS.enum(  # It is read off the run's record, in `visuals`.
 _SAVE_MAPS = FLAGS.bool(
   'save_maps', 'Also write the maps to maps/<method>/<network>.npy.'
 )
-_RECORD = shared_flags.Record(FLAGS, 'results/taskonomy-PROBE')
+_RECORD = shared_flags.Record(FLAGS, 'results/taskonomy-PROBE', _PROBE)
 
 # What a resumed run may change. A run that stopped at a bad map goes on with
 # --on_bad_map=drop_image; which images are dropped is recorded by itself.
-_MAY_CHANGE = ('device', 'on_bad_map')
+_MAY_CHANGE = ('device', 'on_bad_map', 'workers')
 
 
-def main() -> None:
-  bank = banks.load(_BANK.value)
+def main() -> int:
+  how = _ON_BAD_MODEL.value
+  log = bad_models.Log(how)
+  bank = bad_models.load(_BANK.value, log, how)
   size = pipeline.probe_size(bank, _IMAGE_SIZE.value)
   similarities.check(_SIMILARITIES.value, _METHODS.value)
   projection = pipeline.Projection(
@@ -84,28 +88,34 @@ def main() -> None:
     keep_representations=similarities.takes(
       _SIMILARITIES.value, 'representations'
     ),
+    workers=_WORKERS.value,
     probes=_DIRECTIONS.value()
     if similarities.takes(_SIMILARITIES.value, 'probes')
     else None,
   )
+  if how == bad_models.SKIP:
+    bank = bad_models.checked(bank, projection, (*size, 3), log, how)
   pipeline.check(bank, projection, (*size, 3))
   evaluation.load_oracle(bank)  # An error in it is found here.
-  record = _RECORD.open(bank.digests(), _MAY_CHANGE, _PROBE.name)
+  record = _RECORD.open(bank.digests(), _MAY_CHANGE)
   output = record.output
-  if record.is_finished:
+  if results.is_finished(record):
     print(f'{output} is finished; nothing was computed again.')
     print(evaluation.summary_of(output))
-    return
+    return bad_models.report(record.noted('left_out'))
 
   with record.stage('images'):
     probe = _PROBE.load(size)
   results.begin(record, probe)
   record.note('skipped_images', dict(probe.skipped))
   with record.stage('projection'):
-    spaces = pipeline.project(bank, probe, projection, output)
+    spaces = pipeline.project(bank, probe, projection, output, observer=log)
+  bank = log.without(bank)
+  record.note('left_out', log.reasons)
   results.finish('comparison', record, bank, probe, spaces)
   print(evaluation.summary_of(output))
   print(f'Results: {output}')
+  return bad_models.report(log.reasons)
 
 
 if __name__ == '__main__':

@@ -23,7 +23,6 @@ from experiments import (
 )
 from experiments.selection import report
 from experiments.transfer_choices import Choice
-from taskonomy_models import bank as banks
 from taskonomy_models import tasks
 from toolkit_basics import files, progress
 from transferability import similarity
@@ -33,7 +32,7 @@ _TASKONOMY = 'taskonomy'
 _TAKEN = 'representations'  # By similarities to several sources at once.
 
 FLAGS = cli.Flags()
-_BANK = shared_flags.bank(
+_BANK = shared_flags.UsableBank(
   FLAGS, more=f' {_TASKONOMY} is the transfers published, without networks.'
 )
 _BUDGET = FLAGS.integer(
@@ -95,7 +94,7 @@ def _write_pairs(measured, represented, names, output) -> None:
     print(evaluation.format_table(table))
 
 
-def main() -> None:
+def main() -> int:
   chosen, is_published = _AFFINITY.value, _BANK.value == _TASKONOMY
   transfer_affinities.check(chosen, not is_published)
   needed = [n for n in chosen if transfer_affinities.needs_networks(n)]
@@ -103,12 +102,12 @@ def main() -> None:
     bank, oracle, digests = None, Oracle.taskonomy(), {}
     groups = {task.name: task.group for task in tasks.TASKS}
   else:
-    bank = banks.load(_BANK.value)
+    bank = _BANK.load(batch_size=_BATCH_SIZE.value)
     oracle, groups = evaluation.load_oracle(bank, known_only=True), bank.groups
     if oracle is None or oracle.affinity is None:
       raise ValueError(
-        f'The bank {bank.name!r} has no measured transfers (`oracle` and '
-        '`oracle_affinity`), by which choices are judged.'
+        f'The bank {bank.name!r} has no measured transfers ("oracle" '
+        'and "oracle_affinity" in bank.json), by which choices are judged.'
       )
     digests = bank.digests()
   measured = transfer_choices.higher_order(
@@ -120,7 +119,7 @@ def main() -> None:
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print(transfer_choices.text(output))
-    return
+    return _BANK.report()
   record.start()
   found = {}
   options = {'batch_size': _BATCH_SIZE.value, 'device': _DEVICE.value}
@@ -152,6 +151,7 @@ def main() -> None:
   record.finish()
   print(transfer_choices.text(output))
   print(f'Results: {output}')
+  return _BANK.report()
 
 
 if __name__ == '__main__':

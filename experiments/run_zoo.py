@@ -13,23 +13,16 @@ A killed run goes on with --resume; so does a finished one whose bank has got
 further networks, and only they are projected.
 """
 
-import dataclasses
-
-from absl import logging
-
 import toolkit_basics.cli as cli
 from experiments import (
+  bad_models,
   evaluation,
   pipeline,
   results,
   shared_flags,
   zoo_evaluation,
 )
-from taskonomy_models import bank as banks
-from taskonomy_models.bank import Bank
 from transferability import map_transforms, similarity
-
-ON_BAD_MODEL = ('error', 'skip')
 
 FLAGS = cli.Flags()
 _BANK = FLAGS.path('bank', 'Folder of the networks, as fetch_zoo makes it.')
@@ -65,6 +58,7 @@ _DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS, 4)
 _DEVICE = shared_flags.device(FLAGS)
+_WORKERS = shared_flags.projecting_workers(FLAGS)
 FLAGS.integer(  # It is read off the run's record, in `results`.
   'num_permutations',
   'Number of permutations in each test. More take longer and can show smaller '
@@ -72,75 +66,58 @@ FLAGS.integer(  # It is read off the run's record, in `results`.
   9999,
   lower_bound=1,
 )
-_ON_BAD_MODEL = FLAGS.enum(
-  'on_bad_model',
-  'What to do if a method refuses a network: error stops the command and '
-  'names it, skip leaves it out of all methods.',
-  ON_BAD_MODEL,
-  'error',
-)
+_ON_BAD_MODEL = shared_flags.on_bad_model(FLAGS)
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
-_RECORD = shared_flags.Record(FLAGS, 'results/zoo-PROBE')
+_RECORD = shared_flags.Record(FLAGS, 'results/zoo-PROBE', _PROBE)
 FLAGS.require(_BANK)
 
-_MAY_CHANGE = ('device', 'on_bad_map', 'on_bad_model')
+_MAY_CHANGE = ('device', 'on_bad_map', 'workers')
 
 
-def _usable(bank: Bank, projection: pipeline.Projection) -> tuple[Bank, dict]:
-  """Returns the bank without the networks that are refused, and those."""
-  if not bank.groups:
-    raise ValueError(
-      f'{bank.folder}: encoders need a "group", the kind of their task.'
-    )
-  shape = (_IMAGE_SIZE.value, _IMAGE_SIZE.value, 3)
-  refused = pipeline.refusals(bank, projection, shape)
-  if refused and _ON_BAD_MODEL.value == 'error':
-    raise ValueError(
-      f'{len(refused)} of {len(bank.encoders)} networks cannot be projected '
-      f'({", ".join(refused)}). Pass --on_bad_model=skip to leave them out of '
-      f'all methods, or other --methods. {" ".join(refused.values())}'
-    )
-  for reason in refused.values():
-    logging.warning('Left out: %s', reason)
-  kept = tuple(e for e in bank.encoders if e.name not in refused)
-  return dataclasses.replace(bank, encoders=kept), refused
-
-
-def main() -> None:
-  bank = banks.load(_BANK.value)
+def main() -> int:
+  how = _ON_BAD_MODEL.value
+  log = bad_models.Log(how)
+  bank = bad_models.load(_BANK.value, log, how)
   projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
     batch_size=_BATCH_SIZE.value,
     device=_DEVICE.value,
+    workers=_WORKERS.value,
     on_bad_map=_ON_BAD_MAP.value,
     map_transforms=tuple(_MAP_TRANSFORM.value),
     probes=_DIRECTIONS.value() if _SIMILARITIES.value else None,
   )
   zoo_evaluation.table_of(bank)  # An error in it is found here.
   digests = bank.digests()
-  bank, left_out = _usable(bank, projection)
+  if not bank.groups:
+    raise ValueError(
+      f'{bank.folder}: encoders need a "group", the kind of their task.'
+    )
+  shape = (_IMAGE_SIZE.value, _IMAGE_SIZE.value, 3)
+  bank = bad_models.checked(bank, projection, shape, log, how)
   # The spaces know each network's graph, so that a bank may grow.
-  record = _RECORD.open({}, _MAY_CHANGE, _PROBE.name)
+  record = _RECORD.open({}, _MAY_CHANGE)
   output = record.output
-  if record.is_finished and record.noted('bank') == digests:
+  if results.is_finished(record) and record.noted('bank') == digests:
     print(f'{output} is finished; nothing was computed again.')
     print(zoo_evaluation.summary_of(output))
-    return
+    return bad_models.report(record.noted('left_out'))
   with record.stage('images'):
     probe = _PROBE.load((_IMAGE_SIZE.value,) * 2)
   results.begin(record, probe)
-  log = results.Measured(output, _ON_BAD_MODEL.value == 'skip')
+  measured = results.Measured(output, log)
   with record.stage('projection'):
-    spaces = pipeline.project(bank, probe, projection, output, observer=log)
-  left_out |= log.failed_models
+    spaces = pipeline.project(
+      bank, probe, projection, output, observer=measured
+    )
+  bank = log.without(bank)
   record.note('bank', digests)
-  record.note('left_out', left_out)
+  record.note('left_out', log.reasons)
   results.finish('zoo', record, bank, probe, spaces)
   print(evaluation.table_text(output / 'networks.csv'))
   print(zoo_evaluation.summary_of(output))
-  if left_out:
-    print(f'Left out: {", ".join(left_out)} (see run.json).')
   print(f'Results: {output}')
+  return bad_models.report(log.reasons)
 
 
 if __name__ == '__main__':

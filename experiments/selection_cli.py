@@ -1,6 +1,6 @@
 """What the selection commands share: their flags, and their work."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 import dataclasses
 import json
 import pathlib
@@ -21,7 +21,6 @@ from experiments.selection.features import Candidate, Features
 from experiments.selection.label_free import Near
 from experiments.selection.study import Case
 from experiments.selection.targets import LabelledImages
-from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.mini import readouts
 from toolkit_basics import progress
@@ -93,7 +92,7 @@ class Selection:
       grid: Default of --grid.
       scene_targets: Default of --targets.
     """
-    self._bank = shared_flags.bank(flags)
+    self._bank = shared_flags.UsableBank(flags)
     self._add_data(flags, scene_targets)
     self._grid = flags.integer(
       'grid',
@@ -195,22 +194,26 @@ class Selection:
     self,
     make_plan: Callable[[Bank, LabelledImages], Plan],
     best_first: bool = False,
-  ) -> None:
+  ) -> int:
     """Scores, really trains, and reports.
 
     Args:
       make_plan: Chooses candidates and cases from the bank and the data.
       best_first: Whether the candidates are printed above all else, the best
         by measured performance first.
+
+    Returns:
+      The exit code.
     """
     settings = self._settings()
-    bank, known = banks.load(self._bank.value), self._earlier()
+    bank = self._bank.load(batch_size=self._computing.batch_size)
+    known = self._earlier()
     record = self._record.open(bank.digests(), self._computing.NOT_RECORDED)
     output = record.output
     if record.is_finished:
       print(report.text(output, best_first))
       print(f'{output} is finished; nothing was computed again.')
-      return
+      return self._bank.report()
     with record.stage('images'):
       data = self._load_data(bank)
     plan = make_plan(bank, data)
@@ -246,6 +249,12 @@ class Selection:
     if problems:
       print(f'Left out: {json.dumps(problems)}')
     print(f'Results: {output}')
+    return self._bank.report()
+
+  @property
+  def left_out(self) -> Collection[str]:
+    """Names of networks that cannot be used, and are passed over."""
+    return self._bank.left_out
 
   def _earlier(self) -> History | None:
     path = self._history.value
@@ -285,13 +294,20 @@ class Selection:
     )
 
 
-def networks(bank: Bank, names: Sequence[str]) -> tuple[str, ...]:
+def networks(
+  bank: Bank, names: Sequence[str], left_out: Collection[str] = ()
+) -> tuple[str, ...]:
   """Returns the names in the order of the bank, each once.
+
+  Args:
+    bank: The networks.
+    names: Those that are wanted.
+    left_out: Names that the bank had; they are passed over.
 
   Raises:
     ValueError: If the bank has no network of a name.
   """
-  if unknown := sorted(set(names) - set(bank.names)):
+  if unknown := sorted({*names} - {*bank.names, *left_out}):
     raise ValueError(
       f'The bank {bank.name!r} has no network {unknown[0]!r}; choose from '
       f'{", ".join(bank.names)}.'

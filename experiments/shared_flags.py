@@ -13,7 +13,7 @@ from typing import Any
 from toolkit_basics.cli import Flag, Flags
 from attribution import methods as methods_lib
 from attribution import probes as probes_lib
-from experiments import pipeline, run_record
+from experiments import bad_models, pipeline, run_record
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from toolkit_basics import progress
@@ -22,8 +22,9 @@ _SETS = (
   f'one of {", ".join(probe_sets.names())}, or a folder of images, a list of '
   'files (.txt) or an array (.npy)'
 )
-# They decide where, when and how fast, not what comes out.
-_NEVER_RECORDED = ('output', 'resume', 'overwrite')
+# They decide where, when and how fast, not what comes out; which networks were
+# left out is recorded with the digests of the others.
+_NEVER_RECORDED = ('output', 'resume', 'overwrite', 'on_bad_model')
 
 
 def bank(flags: Flags, default: str | None = 'mini', more: str = '') -> Flag:
@@ -32,11 +33,66 @@ def bank(flags: Flags, default: str | None = 'mini', more: str = '') -> Flag:
   return flags.path('bank', help, default)
 
 
+def on_bad_model(flags: Flags) -> Flag[str]:
+  help = (
+    'What to do if a network cannot be used: error stops the command and names '
+    f'it; {bad_models.SKIP} leaves it out, says so at the end, and makes the '
+    f'exit code {bad_models.EXIT_CODE}.'
+  )
+  choices, default = bad_models.ON_BAD_MODEL, bad_models.ERROR
+  return flags.enum('on_bad_model', help, choices, default)
+
+
+class UsableBank:
+  """The flags of a bank of which networks that fail may be left out."""
+
+  def __init__(self, flags: Flags, more: str = ''):
+    self._bank = bank(flags, more=more)
+    self._on_bad_model = on_bad_model(flags)
+    self._log = bad_models.Log()
+
+  @property
+  def value(self) -> str:
+    return self._bank.value
+
+  @property
+  def left_out(self) -> dict[str, str]:
+    """Why networks were left out, by name."""
+    return self._log.reasons
+
+  def load(
+    self,
+    name: str | None = None,
+    methods: Sequence[str] = ('gradient',),
+    batch_size: int = 1,
+  ) -> banks.Bank:
+    """Loads the bank; those that may be left out are tried on noise first.
+
+    Args:
+      name: Of another bank than the flag's.
+      methods: What must be possible with them.
+      batch_size: With how many images.
+    """
+    if name is None:
+      self._log = bad_models.Log(self._on_bad_model.value)
+    how, name = self._on_bad_model.value, name or self._bank.value
+    loaded = bad_models.load(name, self._log, how)
+    if how == bad_models.ERROR:
+      return loaded
+    return bad_models.tried(loaded, self._log, methods, batch_size)
+
+  def report(self) -> int:
+    """Prints which were left out, and returns the exit code."""
+    return bad_models.report(self._log.reasons)
+
+
 def space(flags: Flags) -> Flag[str]:
+  """The folder of a run that the command changes, and has for itself."""
   added = flags.path(
     'space', 'Folder of a finished run, or of one space in its model_space/.'
   )
   flags.require(added)
+  flags.claim(lambda: run_record.folder_of(added.value))
   return added
 
 
@@ -124,7 +180,10 @@ def on_bad_map(flags: Flags) -> Flag[str]:
 
 
 def output(flags: Flags, default: str | None, what: str) -> Flag[str]:
-  return flags.path('output', f'Where results are written: {what}.', default)
+  """A folder, which is the command's alone while it runs."""
+  added = flags.path('output', f'Where results are written: {what}.', default)
+  flags.claim(lambda: added.value)
+  return added
 
 
 def data_dir(flags: Flags) -> Flag[str]:
@@ -135,6 +194,14 @@ def data_dir(flags: Flags) -> Flag[str]:
 def workers(flags: Flags) -> Flag[int]:
   help = 'Number of processes that work at the same time.'
   return flags.integer('workers', help, 2, lower_bound=1)
+
+
+def projecting_workers(flags: Flags) -> Flag[int]:
+  help = (
+    'Number of processes that work at the same time, each on one network. 0 '
+    'takes as many as there are cores, if there is memory for them.'
+  )
+  return flags.integer('workers', help, 0, lower_bound=0)
 
 
 def num_draws(flags: Flags, what: str) -> Flag[int]:
@@ -154,7 +221,12 @@ class Computing:
 
   def options(self) -> dict[str, Any]:
     """Returns how networks run: `batch_size` and `device`."""
-    return {'batch_size': self._batch_size.value, 'device': self._device.value}
+    return {'batch_size': self.batch_size, 'device': self._device.value}
+
+  @property
+  def batch_size(self) -> int:
+    """Images computed at once."""
+    return self._batch_size.value
 
   @property
   def data_dir(self) -> str:
@@ -246,26 +318,41 @@ class SpaceProbe:
 class Record:
   """The flags that say where a run is recorded, and what becomes of it."""
 
-  def __init__(self, flags: Flags, default: str):
-    self._flags, self._default = flags, default
-    self._output = output(flags, None, f'a folder; by default {default}')
+  def __init__(self, flags: Flags, default: str, probe: Probe | None = None):
+    """Adds the flags.
+
+    Args:
+      flags: Of the command.
+      default: The folder, if none is given.
+      probe: Its name stands for PROBE in the default.
+    """
+    self._flags, self._default, self._probe = flags, default, probe
+    self._output = flags.path(
+      'output', f'Where results are written: a folder; by default {default}.'
+    )
+    flags.claim(lambda: self.folder)
     self._resume = flags.bool('resume', 'Go on with a run that was stopped.')
     self._overwrite = flags.bool(
       'overwrite', 'Delete the run that the folder holds, and begin anew.'
     )
 
+  @property
+  def folder(self) -> str:
+    """Where results are written."""
+    name = self._probe.name if self._probe else ''
+    return self._output.value or self._default.replace('PROBE', name)
+
   def open(
-    self, digests: Mapping, leave_out: Collection[str] = (), probe: str = ''
+    self, digests: Mapping, leave_out: Collection[str] = ()
   ) -> run_record.RunRecord:
     """Opens the record of a run.
 
     Args:
       digests: Of the files that the flags name.
       leave_out: Flags of the command that results do not depend on.
-      probe: Stands for PROBE in the default of the folder.
     """
     return run_record.RunRecord(
-      self._output.value or self._default.replace('PROBE', probe),
+      self.folder,
       self._flags.values((*_NEVER_RECORDED, *leave_out)),
       digests,
       resume=self._resume.value,

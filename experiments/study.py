@@ -209,6 +209,7 @@ class Study:
     device: str | None = None,
     track: Callable[..., Iterable] = progress.track,
     bank: Bank | None = None,
+    second_bank: Bank | None = None,
     image_size: tuple[int, int] | None = None,
   ):
     self.output, self.settings = pathlib.Path(output), settings
@@ -220,7 +221,7 @@ class Study:
     self.run = functools.cache(self._run)
     self.second, self.merged = self, self
     if settings.second_bank is not None:
-      second = banks.load(settings.second_bank)
+      second = second_bank or banks.load(settings.second_bank)
       merged = banks.merge(self.bank, second)
       sizes = self.image_size, pipeline.probe_size(second, settings.image_size)
       height, width = map(max, zip(*sizes, strict=True))
@@ -235,7 +236,7 @@ class Study:
       self.device,
       self.track,
       pipeline.resized(bank, image_size),
-      image_size,
+      image_size=image_size,
     )
 
   @property

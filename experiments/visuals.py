@@ -1,6 +1,7 @@
 """Draws what a run found: its figures, its page, TensorBoard summaries."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+import functools
 import os
 import pathlib
 
@@ -12,7 +13,7 @@ from experiments.evaluation import Evaluation
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
-from toolkit_basics import files, progress
+from toolkit_basics import files, processes, progress
 from transferability.model_space import ModelSpace, Spaces
 
 _EXAMPLES = 5
@@ -37,13 +38,14 @@ def example_maps(
 
 
 def _draw_maps(
-  shown: report.Shown, folder: pathlib.Path, bar: progress.Bar
-) -> None:
-  """Writes the maps of each method, alone and over the images."""
+  shown: report.Shown, folder: pathlib.Path
+) -> Iterator[Callable[[], None]]:
+  """Yields what draws the maps of each method, alone and over the images."""
   number = _EXAMPLES if len(shown.labels) <= _MANY else _FEW_EXAMPLES
   for method, maps in shown.maps.items():
     for suffix, overlay in (('', False), ('_overlay', True)):
-      figures.map_grid(
+      yield functools.partial(
+        figures.map_grid,
         folder / f'maps_{method}{suffix}.png',
         shown.images[:number],
         maps[:, :number],
@@ -52,17 +54,23 @@ def _draw_maps(
         overlay,
         shown.groups,
       )
-      bar.advance()
 
 
 def _draw_affinities(
-  shown: report.Shown, name: str, folder: pathlib.Path, bar: progress.Bar
-) -> None:
-  """Writes heat map and tree of each affinity; `name` is that of the images."""
+  shown: report.Shown, name: str, folder: pathlib.Path
+) -> Iterator[Callable[[], None]]:
+  """Yields what draws heat map and tree of each affinity.
+
+  Args:
+    shown: What is drawn.
+    name: That of the images.
+    folder: Of the figures.
+  """
   for method, matrix in shown.evaluation.affinities.items():
     tree = shown.evaluation.trees[method]
     label = figures.method_label(method)
-    figures.affinity_heat_map(
+    yield functools.partial(
+      figures.affinity_heat_map,
       folder / f'affinity_{method}.png',
       matrix,
       shown.labels,
@@ -70,8 +78,8 @@ def _draw_affinities(
       f'Affinity: {label}, {name}',
       shown.groups,
     )
-    bar.advance()
-    figures.task_tree(
+    yield functools.partial(
+      figures.task_tree,
       folder / f'tree_{method}.png',
       tree,
       shown.labels,
@@ -79,13 +87,15 @@ def _draw_affinities(
       f'Task similarity tree: {label}, {name}',
       axis_label=shown.tree_axis,
     )
-    bar.advance()
 
 
 def _draw_curves(
-  evaluation: Evaluation, folder: pathlib.Path, bar: progress.Bar
-) -> None:
-  """Writes precision and recall; removes those of other networks if none."""
+  evaluation: Evaluation, folder: pathlib.Path
+) -> Iterator[Callable[[], None]]:
+  """Yields what draws precision and recall.
+
+  Those of other networks are removed if there are none.
+  """
   scores = evaluation.scores
   curves = {name: score.curve for name, score in scores.items()}
   for kind in ('precision', 'recall'):
@@ -96,10 +106,11 @@ def _draw_curves(
     }
     path = folder / f'{kind}.png'
     if curves:
-      figures.precision_recall_curves(path, curves, kind, bands)
+      yield functools.partial(
+        figures.precision_recall_curves, path, curves, kind, bands
+      )
     for suffix in () if curves else ('png', 'pdf'):
       path.with_suffix(f'.{suffix}').unlink(missing_ok=True)
-    bar.advance()
 
 
 def draw(
@@ -127,15 +138,22 @@ def draw(
   assert shown.answer is not None
   answer = shown.answer.to_markdown()
   files.write_atomically(folder.parent / 'answer.md', answer.encode())
-  steps = 2 * (len(spaces) + len(evaluation.affinities)) + 4
-  with progress.Bar(steps, 'Drawing figures') as bar:
-    _draw_maps(shown, folder, bar)
-    _draw_affinities(shown, name, folder, bar)
-    _draw_curves(evaluation, folder, bar)
-    report.write(folder.parent / 'report.html', shown)
-    bar.advance()
-    summaries.write(folder.parent / 'tensorboard', shown)
-    bar.advance()
+  drawings = [  # What takes longest comes first.
+    functools.partial(summaries.write, folder.parent / 'tensorboard', shown),
+    functools.partial(report.write, folder.parent / 'report.html', shown),
+    *_draw_maps(shown, folder),
+    *_draw_affinities(shown, name, folder),
+    *_draw_curves(evaluation, folder),
+  ]
+  with progress.Bar(len(drawings), 'Drawing figures') as bar:
+    workers = processes.chosen(0, len(drawings))
+    for _ in processes.results(_drawn, drawings, workers, bar.advance):
+      pass
+
+
+def _drawn(draw: Callable[[], None]) -> None:
+  draw()
+  processes.advance()
 
 
 def _shown(

@@ -5,11 +5,12 @@ once TensorFlow's threads run here (which a copy would lack), of a server that
 has imported it and does nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import importlib
 import json
+import math
 import os
 import pathlib
 import pickle
@@ -22,6 +23,8 @@ import tempfile
 import time
 from typing import Any
 import warnings
+
+from toolkit_basics import processes, quiet
 
 _SERVER = (
   'import json, sys; sys.path[:] = json.loads(sys.argv[1]); '
@@ -52,18 +55,21 @@ class Ending:
   Attributes:
     fault: What was wrong, as 'took more than 60 seconds'; empty if it came to
       its end, whatever error that was.
+    value: What the function returned; None if it came to an error.
   """
 
   fault: str = ''
+  value: Any = None
 
 
 def run(
-  function: Callable[..., None], *arguments: Any, limits: Limits
+  function: Callable[..., Any], *arguments: Any, limits: Limits
 ) -> Ending:
   """Returns how a function ends in a process of its own.
 
   Args:
     function: Of a module; an error that it raises is no fault, but of memory.
+      It returns what JSON can hold.
     *arguments: Of it, which can be pickled.
     limits: Of the process.
 
@@ -77,15 +83,7 @@ def run(
 
 def _can_be_copied() -> bool:
   """Returns whether no thread runs here that a copy would miss."""
-  tasks = pathlib.Path('/proc/self/task')
-  try:
-    names = [(task / 'comm').read_text() for task in tasks.iterdir()]
-  except OSError:
-    return False
-  # What is left are those of libraries that provide for it, such as OpenBLAS.
-  return 'tensorflow' in sys.modules and not any(
-    name.startswith(('tf_', 'grpc', 'ray')) for name in names
-  )
+  return 'tensorflow' in sys.modules and not processes.has_foreign_threads()
 
 
 def _run_copy(
@@ -94,14 +92,19 @@ def _run_copy(
   """Returns how a function ends in a copy of this process."""
   sys.stdout.flush()
   sys.stderr.flush()
-  with tempfile.TemporaryFile() as said, warnings.catch_warnings():
+  with (
+    tempfile.TemporaryFile() as said,
+    tempfile.TemporaryFile() as returned,
+    warnings.catch_warnings(),
+  ):
     # Of Python, about threads: see `_can_be_copied`.
     warnings.simplefilter('ignore', DeprecationWarning)
     reading, writing = os.pipe()
     process = os.fork()
     if not process:
       os.close(reading)
-      _be_child(function, arguments, limits, said.fileno(), writing)
+      files = said.fileno(), returned.fileno()
+      _be_child(function, arguments, limits, *files, writing)
     os.close(writing)
     is_late = True
     try:
@@ -113,7 +116,11 @@ def _run_copy(
       os.close(reading)
       _, status = os.waitpid(process, 0)
     said.seek(0)
-    return Ending(_fault(is_late, result.decode(), status, said.read(), limits))
+    returned.seek(0)
+    fault = _fault(is_late, result.decode(), status, said.read(), limits)
+    return Ending(
+      fault, None if fault else json.loads(returned.read() or 'null')
+    )
 
 
 def _ended_within(reading: int, seconds: float) -> bool:
@@ -125,11 +132,36 @@ def _ended_within(reading: int, seconds: float) -> bool:
   return False
 
 
-def _be_child(function, arguments, limits: Limits, said: int, result: int):
-  """Runs the function, writes how that ended, and ends the process."""
-  code = 1
+_is_child = False
+
+
+@contextlib.contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+  """Ends a process that `run` has started if the block computes for longer.
+
+  C code, too, which no exception gets out of. Elsewhere it does nothing.
+  """
+  if not _is_child:
+    yield
+    return
+  signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
   try:
+    yield
+  finally:
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _be_child(
+  function, arguments, limits: Limits, said: int, returned: int, result: int
+):
+  """Runs the function, writes how that ended, and ends the process."""
+  global _is_child
+  _is_child, code = True, 1
+  try:
+    # Should the process that waits for this one be killed.
+    signal.alarm(math.ceil(limits.seconds) + 1)
     nothing = os.open(os.devnull, os.O_RDWR)
+    quiet.keep_stderr()  # For what is said of how far it is.
     for number, target in enumerate((nothing, nothing, said)):
       os.dup2(target, number)
     os.environ['CUDA_VISIBLE_DEVICES'] = '-1'  # No GPU: its memory is shared.
@@ -139,13 +171,19 @@ def _be_child(function, arguments, limits: Limits, said: int, result: int):
       resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
     answer = _OK
     try:
-      function(*arguments)
+      value = function(*arguments)
+      _write_all(returned, json.dumps(value).encode())
     except BaseException as error:
       answer = _OUT_OF_MEMORY if is_of_memory(error) else _OK
     os.write(result, answer.encode())
     code = 0
   finally:
     os._exit(code)  # Nothing of the process that was copied is to be tidied.
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+  with open(descriptor, 'wb', closefd=False) as file:
+    file.write(content)
 
 
 def _private_bytes() -> int:
@@ -179,6 +217,8 @@ def _fault(
   if 'bad_alloc' in text:
     return f'took more than {limits.memory / 2**30:.3g} GiB of memory'
   number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+  if number == signal.SIGVTALRM:
+    return 'took far too long to be read'
   name = signal.Signals(number).name if number else 'an error'
   why = [line for line in text.splitlines() if 'heck failed' in line]
   detail = f': {" ".join(why[-1].split())[:_MESSAGE]}' if why else ''
@@ -225,7 +265,7 @@ class _Server:
     self._process.stdin.write(len(request).to_bytes(8, 'little') + request)
     self._process.stdin.flush()
     try:
-      return Ending(json.loads(self._read_line()))
+      return Ending(*json.loads(self._read_line()))
     except BaseException:
       self._process.kill()  # What it answers later would be taken for another.
       self._process.wait()
@@ -234,8 +274,6 @@ class _Server:
 
 def serve() -> None:
   """Runs what is asked for on stdin, until that is closed."""
-  from toolkit_basics import quiet
-
   quiet.quieten_tensorflow()
   importlib.import_module('tensorflow')
   importlib.import_module('frozen_graphs.sandbox')
@@ -247,5 +285,6 @@ def serve() -> None:
     (module, name), arguments, limits = pickle.loads(content)
     function = getattr(importlib.import_module(module), name)
     ending = _run_copy(function, arguments, limits)
-    answers.write(json.dumps(ending.fault).encode() + b'\n')
+    answer = json.dumps([ending.fault, ending.value])
+    answers.write(answer.encode() + b'\n')
     answers.flush()

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import os
 import pathlib
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from frozen_graphs.inspection import inputs
 from frozen_graphs.network import Network
 from frozen_graphs.passes import Passes
 
+T = TypeVar('T')
 VARIABLE = 'ATTRIBUTION_TRANSFER_TRUST'
 # How far files are trusted whose digest nobody has stated.
 TRUST = ('sandbox', 'checks')
@@ -50,9 +51,48 @@ def check(
       files.
   """
   limits = limits or limits_for(source)
-  ending = child.run(
-    _try, load, os.fspath(source), dict(options), limits=limits
-  )
+  arguments = load, os.fspath(source), dict(options)
+  _checked(child.run(_try, *arguments, limits=limits), source)
+
+
+def within(
+  function: Callable[..., T], source: str | os.PathLike, *arguments: Any
+) -> T:
+  """Returns what a function finds in a network, in a process of its own.
+
+  So that it need not be tried before: the process that it could bring down is
+  not this one.
+
+  Args:
+    function: Of a module, which is given the source and the arguments, and
+      returns what JSON can hold.
+    source: A path, or a handle.
+    *arguments: What can be pickled.
+
+  Raises:
+    UnsafeGraphError: If it takes too much memory or time, or brings down the
+      process.
+    ValueError: What the function raises; or OSError.
+  """
+  called = function, os.fspath(source), *arguments
+  ending = child.run(_answered, *called, limits=limits_for(source))
+  kind, answer = _checked(ending, source)
+  if kind == 'answer':
+    return answer
+  raise (OSError if kind == 'OSError' else GraphError)(answer)
+
+
+def _answered(function: Callable, *arguments: Any) -> tuple[str, Any]:
+  try:
+    return 'answer', function(*arguments)
+  except (ValueError, OSError) as error:
+    if child.is_of_memory(error):
+      raise
+    kind = 'OSError' if isinstance(error, OSError) else 'ValueError'
+    return kind, str(error)
+
+
+def _checked(ending: child.Ending, source: str | os.PathLike) -> Any:
   if ending.fault:
     raise UnsafeGraphError(
       f'{os.fspath(source)}: a trial of it in a process of its own '
@@ -60,6 +100,7 @@ def check(
       f"without the trial: `trust='checks'`, or {VARIABLE}=checks in the "
       'environment.'
     )
+  return ending.value
 
 
 def trust_of(given: str | None) -> str:

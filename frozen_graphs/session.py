@@ -1,6 +1,8 @@
 """How a checked graph is given to TensorFlow, and where it runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
+import contextvars
 import math
 
 import tensorflow as tf
@@ -10,6 +12,7 @@ from frozen_graphs.graph import SubGraph
 from frozen_graphs.graph_ends import Shape
 
 _MAX_TENSOR_BYTES = 2**32
+_is_for_few_runs = contextvars.ContextVar('is_for_few_runs', default=False)
 
 
 def import_graph(subgraph: SubGraph) -> tuple[tf.Tensor, tf.Tensor]:
@@ -81,11 +84,26 @@ def check_device(device: str | None) -> None:
     )
 
 
+@contextlib.contextmanager
+def for_few_runs() -> Iterator[None]:
+  """Within it, sessions are made that run their graphs as they are.
+
+  To optimise a large one takes longer than to run it once.
+  """
+  token = _is_for_few_runs.set(True)
+  try:
+    yield
+  finally:
+    _is_for_few_runs.reset(token)
+
+
 def config() -> tf.compat.v1.ConfigProto:
+  """Returns the options of sessions."""
   result = tf.compat.v1.ConfigProto(allow_soft_placement=True)
   result.gpu_options.allow_growth = True
   # Grappler's remapper (oneDNN fusions) does not come to an end on the gradient
   # graphs of some large networks, and what it fuses forward is needed backward.
   options = result.graph_options.rewrite_options
   options.remapping = type(options).OFF
+  options.disable_meta_optimizer = _is_for_few_runs.get()
   return result

@@ -57,6 +57,7 @@ _NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.+=@-]{0,127}')
 _EMBEDDED = {
   'mini': 'mini',
   'mini_seed1': 'mini_held_out/seed1',
+  'mini_independent': 'mini_held_out/independent',
   'mini_architectures': 'mini_held_out/architectures',
 }
 
@@ -212,15 +213,19 @@ def _encoder(entry: Any, folder: pathlib.Path, needs_graph: bool) -> Encoder:
   return Encoder(**{'label': fields['name'], **fields})
 
 
-def load(name_or_folder: str) -> Bank:
+def load(name_or_folder: str, needs_graphs: bool = True) -> Bank:
   """Returns the bank of a name (see NAMED) or in a folder.
+
+  Args:
+    name_or_folder: Which.
+    needs_graphs: Whether the files of all graphs must be there.
 
   Raises:
     BankError: If `bank.json` is not as described above; the message names the
       file and the entry.
     FileNotFoundError: If there is none.
   """
-  return _read(_folder(name_or_folder))
+  return _read(_folder(name_or_folder), needs_graphs)
 
 
 def _read(folder: pathlib.Path, needs_graphs: bool = True) -> Bank:

@@ -5,6 +5,7 @@ representation] and checked against the list of allowed operations, T must make
 inputs that fit, and the gradient on a picture must be finite and not zero.
 """
 
+from collections.abc import Mapping, Sequence
 import dataclasses
 import os
 import time
@@ -15,10 +16,14 @@ from attribution import overrides
 from attribution.explainer import Explainer
 from attribution.preprocessing import Preprocessing
 import frozen_graphs
-from frozen_graphs import operations
-from frozen_graphs.errors import GraphError, OpenSizeError
+from frozen_graphs import operations, session
+from frozen_graphs.errors import (
+  GraphError,
+  OpenSizeError,
+  UnsupportedOpError,
+)
 from taskonomy_models.bank import Folder, check_name
-from taskonomy_models.encoder import Encoder
+from taskonomy_models.encoder import Encoder, check_shown
 
 # Operations whose gradient does not depend on the values.
 LINEAR = operations.KEEPS_GRADIENT - operations.WINNER_TAKES_ALL
@@ -28,15 +33,15 @@ _SIDE = 224  # Of the picture that a network is tried on, if nothing says.
 
 @dataclasses.dataclass(frozen=True)
 class Tried:
-  """What became of explaining pictures.
+  """What became of explaining a picture.
 
   Attributes:
-    fault: What is wrong with a map; empty if nothing is.
+    faults: By method, what is wrong with its map; empty if nothing is.
     representation_shape: Of one picture.
-    seconds: One forward and one backward pass of one picture.
+    seconds: All passes of one picture.
   """
 
-  fault: str
+  faults: Mapping[str, str]
   representation_shape: tuple[int, ...]
   seconds: float
 
@@ -76,19 +81,42 @@ def convert(
       used; nothing is written then.
     OSError: If a file cannot be read or written.
   """
-  folder = Folder(output)
-  folder.check_free(name, overwrite)
-  t = parsed(preprocessing)  # Before anything is loaded.
-  encoder = encoder_of(
-    load(source, t, image_size, **options),
-    preprocessing,
+  return converted(
+    source,
+    output,
     name=name,
+    preprocessing=preprocessing,
     label=label,
     group=group,
     image_size=image_size,
-  )
+    overwrite=overwrite,
+    **options,
+  )[0]
+
+
+def converted(
+  source: object,
+  output: str | os.PathLike,
+  *,
+  name: str,
+  preprocessing: str | None,
+  label: str | None,
+  group: str | None,
+  image_size: int | None,
+  overwrite: bool,
+  **options,
+) -> tuple[Encoder, Tried]:
+  """Returns the entry, and what became of a picture; see `convert`."""
+  folder = Folder(output)
+  folder.check_free(name, overwrite)
+  check_shown(name, label, group)
+  t = parsed(preprocessing)  # Before anything is loaded.
+  network = load(source, t, image_size, **options)
+  check_name(name)
+  found = check(network, t, image_size)
+  encoder = _encoder(network, t, name, label, group)
   changes = {'overwrite': overwrite, 'image_size': image_size}
-  return folder.add(encoder, encoder.graph, **changes)
+  return folder.add(encoder, encoder.graph, **changes), found
 
 
 def load(
@@ -145,6 +173,16 @@ def encoder_of(
   check_name(name)
   t = parsed(preprocessing)
   check(network, t, image_size)
+  return _encoder(network, t, name, label, group)
+
+
+def _encoder(
+  network: frozen_graphs.Network,
+  t: Preprocessing,
+  name: str,
+  label: str | None,
+  group: str | None,
+) -> Encoder:
   return Encoder(
     name=name,
     graph=network.subgraph.graph_def(),
@@ -181,8 +219,11 @@ def check(
       f'{network.subgraph.input_shape}, but the preprocessing "{t}" makes '
       f'{made} of a picture of {side} pixels.'
     )
-  found = tried(network, t, 'saliency', image_size)
-  if found.fault:
+  try:
+    found = tried(network, t, ('saliency', 'elrp'), image_size)
+  except UnsupportedOpError:  # An operation has no rule.
+    found = tried(network, t, ('saliency',), image_size)
+  if found.faults['saliency']:
     raise GraphError(
       f'{network.name}: the gradient of {network.representation_tensor!r} with '
       f'respect to {network.input_tensor!r} is zero or not finite on a '
@@ -201,25 +242,27 @@ def _side(network: frozen_graphs.Network, image_size: int | None) -> int:
 def tried(
   network: frozen_graphs.Network,
   t: str | Preprocessing,
-  method: str,
+  methods: Sequence[str],
   image_size: int | None = None,
 ) -> Tried:
-  """Explains two pictures, or one if its map is of no use."""
-  with Explainer(
-    network, preprocessing=t, methods=(method,), batch_size=1
-  ) as explainer:
-    for picture in pictures(2, _side(network, image_size)):
-      started = time.monotonic()
-      explanation = explainer.explain(picture[None])
-      seconds = time.monotonic() - started
-      values, fault = explanation.maps[method], ''
-      if not np.all(np.isfinite(values)):
-        fault = 'the map is not finite'
-      elif not np.any(values):
-        fault = 'the map is zero'
-      if fault:
-        break
-  return Tried(fault, explanation.representation.shape[1:], seconds)
+  """Explains a picture; the methods share the graph and its forward pass."""
+  with (
+    session.for_few_runs(),
+    Explainer(
+      network, preprocessing=t, methods=methods, batch_size=1
+    ) as explainer,
+  ):
+    picture = pictures(1, _side(network, image_size))
+    started = time.monotonic()
+    explanation = explainer.explain(picture, may_be_infinite=True)
+    seconds = time.monotonic() - started
+  faults = dict.fromkeys(methods, '')
+  for method, values in explanation.maps.items():
+    if not np.all(np.isfinite(values)):
+      faults[method] = 'the map is not finite'
+    elif not np.any(values):
+      faults[method] = 'the map is zero'
+  return Tried(faults, explanation.representation.shape[1:], seconds)
 
 
 def pictures(number: int, side: int) -> np.ndarray:
@@ -239,13 +282,20 @@ def pictures(number: int, side: int) -> np.ndarray:
   return np.clip(values, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def describe(encoder: Encoder) -> str:
-  """Returns what a bank's network is, in a few lines."""
+def describe(encoder: Encoder, found: Tried | None = None) -> str:
+  """Returns what a bank's network is, in a few lines.
+
+  Args:
+    encoder: Of the bank.
+    found: What became of a picture, if it was tried already.
+  """
   network = encoder.load()
   try:
     _, ruled = overrides.marked(network)
     rules = ', '.join(f'{kind} {n}' for kind, n in sorted(ruled.items()))
-    if tried(network, encoder.preprocessing, 'elrp').fault:
+    if found is None:
+      found = tried(network, encoder.preprocessing, ('elrp',))
+    if found.faults.get('elrp'):
       rules += (
         '; ITS MAP OF A PICTURE IS ZERO OR NOT FINITE (does the network have '
         'trained weights?), use other methods'

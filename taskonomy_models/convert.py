@@ -10,12 +10,15 @@ bank's networks, or place one among those of a run, as is said at the end.
 """
 
 import ast
+from collections.abc import Mapping
 import shlex
+from typing import Any
 
 import toolkit_basics.cli as cli
 from frozen_graphs import sandbox
 from frozen_graphs.formats import registry
 from taskonomy_models import conversion
+from toolkit_basics import quiet
 
 FLAGS = cli.Flags()
 _OUTPUT = FLAGS.path(
@@ -94,9 +97,8 @@ def _constant(text: str) -> tuple[str, object]:
 
 
 def main(source: str) -> None:
-  encoder = conversion.convert(
-    source,
-    _OUTPUT.value,
+  options = dict(
+    output=_OUTPUT.value,
     name=_NAME.value,
     representation=_REPRESENTATION.value,
     preprocessing=_PREPROCESSING.value,
@@ -110,9 +112,12 @@ def main(source: str) -> None:
     tags=_TAGS.value,
     meta_graph=_META_GRAPH.value,
     overwrite=_OVERWRITE.value,
-    trust=_TRUST.value,
+    trust='checks',
   )
-  print(conversion.describe(encoder))
+  if sandbox.trust_of(_TRUST.value) == 'sandbox':
+    print(sandbox.within(_converted, source, options))
+  else:
+    print(_converted(source, options))
   folder = shlex.quote(_OUTPUT.value)
   print(
     FLAGS.in_words_of_user(
@@ -120,9 +125,15 @@ def main(source: str) -> None:
       f'--bank={folder}\n'
       'Or place it among the networks of a run: python -m '
       f'experiments.insert_model --space=RUN --bank={folder} '
-      f'--name={encoder.name}'
+      f'--name={_NAME.value}'
     )
   )
+
+
+def _converted(source: str, options: Mapping[str, Any]) -> str:
+  """Writes the network, and returns what it is."""
+  quiet.say(f'Converting {source} ...\n')
+  return conversion.describe(*conversion.converted(source, **options))
 
 
 if __name__ == '__main__':

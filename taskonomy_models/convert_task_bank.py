@@ -47,6 +47,13 @@ _ALLOW_UNKNOWN_DIGESTS = FLAGS.bool(
 )
 
 
+def _folder() -> str:
+  return _OUTPUT.value or str(banks.task_bank_folder())
+
+
+FLAGS.claim(_folder)
+
+
 def main() -> None:
   if (_SOURCE.value is None) == (_DOWNLOAD.value is None):
     raise ValueError('Pass one of --source and --download.')
@@ -59,7 +66,7 @@ def main() -> None:
       source,
       progress.track,
     )
-  output = _OUTPUT.value or banks.task_bank_folder()
+  output = _folder()
   report = task_bank_conversion.convert(
     source,
     output,

@@ -7,6 +7,7 @@ import tensorflow as tf
 import frozen_graphs
 
 _MAX_BYTES = 2**31
+_MAX_SHOWN = 200  # Characters of a label.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Encoder:
   label: str
   group: str | None = None
   sha256: str | None = None
+
+  def __post_init__(self):
+    check_shown(self.name, self.label, self.group)
 
   def __repr__(self) -> str:
     group = f', group {self.group}' if self.group else ''
@@ -64,6 +68,25 @@ class Encoder:
           f'{self.sha256}. The file was changed or is damaged; get it anew.'
         )
     return network
+
+
+def check_shown(name: str, label: str | None, group: str | None) -> None:
+  """Raises ValueError if figures and pages cannot show a label or group."""
+  for what, text in (('label', label), ('group', group)):
+    if text is None:
+      continue
+    if len(text) > _MAX_SHOWN:
+      raise ValueError(
+        f'{name}: its {what} has {len(text)} characters; {_MAX_SHOWN} are the '
+        'most.'
+      )
+    try:
+      text.encode()
+    except UnicodeEncodeError as error:
+      raise ValueError(
+        f'{name}: its {what}, {text!a}, is no text: {text[error.start]!a} '
+        'stands for nothing.'
+      ) from error
 
 
 class Networks:

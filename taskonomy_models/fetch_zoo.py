@@ -28,6 +28,7 @@ FLAGS = cli.Flags()
 _OUTPUT = FLAGS.path(
   'output', 'Folder of the bank; it is made if it is not there.'
 )
+FLAGS.claim(lambda: _OUTPUT.value)
 _GROUP = FLAGS.string(
   'group',
   'Which networks are fetched: default, tests (a few small ones), all, or one '

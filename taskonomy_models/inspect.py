@@ -9,6 +9,7 @@ GRAPH is a frozen graph, binary or textual, or a model of another format that
 """
 
 import json
+import os
 import pathlib
 
 import toolkit_basics.cli as cli
@@ -16,6 +17,7 @@ import frozen_graphs
 from frozen_graphs import sandbox
 from taskonomy_models import proposal as proposals
 from taskonomy_models import proposal_text
+from toolkit_basics import quiet
 
 FLAGS = cli.Flags()
 _INPUT = FLAGS.string(
@@ -44,20 +46,44 @@ _JSON = FLAGS.bool('json', 'Print it as JSON, for programs.')
 
 
 def main(graph: str) -> None:
+  ends = _INPUT.value, _REPRESENTATION.value
+  name = _NAME.value or pathlib.Path(graph).resolve().stem
+  options = *ends, name, _IMAGE_SIZE.value, _JSON.value
+  if sandbox.trust_of(_TRUST.value) == 'sandbox':
+    print(sandbox.within(_report, graph, *options))
+  else:
+    print(_report(graph, *options))
+
+
+def _report(
+  graph: str,
+  input: str | None,
+  representation: str | None,
+  name: str,
+  image_size: int | None,
+  as_json: bool,
+) -> str:
+  """Returns what is printed of a graph."""
+  size = os.path.getsize(graph) / 2**20 if os.path.isfile(graph) else 0
+  _say(f'Reading {graph}' + (f' ({size:.1f} MB)' if size else '') + ' ...')
   network = frozen_graphs.load(
-    graph, trust=_TRUST.value, partial=True, image_size=_IMAGE_SIZE.value
+    graph, trust='checks', partial=True, image_size=image_size
   )
   proposal = proposals.propose(
     network,
-    input=_INPUT.value,
-    representation=_REPRESENTATION.value,
-    name=_NAME.value or pathlib.Path(graph).resolve().stem,
+    input=input,
+    representation=representation,
+    name=name,
     source=graph,
+    say=_say,
   )
-  if _JSON.value:
-    print(json.dumps(proposal_text.as_json(proposal), indent=2))
-  else:
-    print(proposal_text.as_text(proposal))
+  if as_json:
+    return json.dumps(proposal_text.as_json(proposal), indent=2)
+  return proposal_text.as_text(proposal)
+
+
+def _say(line: str) -> None:
+  quiet.say(f'{line}\n')
 
 
 if __name__ == '__main__':

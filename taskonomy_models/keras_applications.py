@@ -38,6 +38,7 @@ _OVERWRITE = FLAGS.bool(
   'overwrite', 'Convert networks again that the bank has already.'
 )
 FLAGS.require(_OUTPUT)
+FLAGS.claim(lambda: _OUTPUT.value)
 
 
 def main() -> None:

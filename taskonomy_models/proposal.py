@@ -5,7 +5,7 @@ expected of the values; each proposal is tried before it is made.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import os
 import re
@@ -83,6 +83,24 @@ class Proposal:
   entry: Mapping[str, str]
 
 
+def _trials(
+  network: frozen_graphs.Network,
+  tensors: list[str],
+  input: str,
+  preprocessing: str,
+  say: Callable[[str], object],
+) -> tuple[list[Trial], dict[str, frozen_graphs.Network]]:
+  """Tries representations until all is well with one."""
+  trials, cut = [], {}
+  for tensor in tensors:
+    say(f'Trying {tensor} ...')
+    cut[tensor] = network.at(tensor, input)
+    trials.append(Trial(tensor, _outcomes(cut[tensor], preprocessing)))
+    if trials[-1].is_complete:
+      break
+  return trials, cut
+
+
 def propose(
   network: object,
   *,
@@ -90,6 +108,7 @@ def propose(
   representation: str | None = None,
   name: str = 'network',
   source: str = 'graph.pb',
+  say: Callable[[str], object] = lambda line: None,
 ) -> Proposal:
   """Returns what is found in a graph, and an entry of a bank that was tried.
 
@@ -99,6 +118,7 @@ def propose(
     representation: The representation, if it is known.
     name: Of the entry.
     source: File of the graph.
+    say: Is told of each step before it is done, in a line.
 
   Raises:
     GraphError: If images cannot be fed to the graph, or nothing behind can be
@@ -109,18 +129,13 @@ def propose(
   nodes = {n.name: n for n in functions.inline_functions(network.graph_def)}
   inputs = _inputs(nodes, input)
   chosen = inputs[0]
+  say(f'Following {chosen.tensor} through {len(nodes)} operations ...')
   flow = inspection_inputs.trace(nodes, chosen)
   ranked = _ranked(flow, representation)
   (low, high), reason = inspection_ranges.guess(flow, bool(chosen.stands_for))
   text = preprocessing_text(flow.input_shape, chosen, low, high)
-  trials, cut = [], {}
-  for candidate in ranked[: 1 if representation else _MAX_TRIED]:
-    tensor = candidate.tensor
-    cut[tensor] = network.at(tensor, chosen.tensor)
-    outcomes = {method: _try(cut[tensor], text, method) for method in _METHODS}
-    trials.append(Trial(tensor, outcomes))
-    if trials[-1].is_complete:
-      break
+  some = [each.tensor for each in ranked[: 1 if representation else _MAX_TRIED]]
+  trials, cut = _trials(network, some, chosen.tensor, text, say)
   accepted = _accepted(trials, chosen.tensor)
   counts, nonlinear, no_rule = _rules(cut[accepted])
   return Proposal(
@@ -235,13 +250,37 @@ def preprocessing_text(
   return ' | '.join(filter(None, steps))
 
 
-def _try(
-  network: frozen_graphs.Network, preprocessing: str, method: str
-) -> str:
+def _outcomes(
+  network: frozen_graphs.Network, preprocessing: str
+) -> dict[str, str]:
+  """Returns by method 'ok', or what went wrong.
+
+  All methods are tried together; if that fails, each by itself.
+  """
   try:
-    return conversion.tried(network, preprocessing, method).fault or 'ok'
+    return _tried(network, preprocessing, _METHODS)
+  except ValueError:
+    return {
+      method: outcome
+      for name in _METHODS
+      for method, outcome in _outcome(network, preprocessing, name).items()
+    }
+
+
+def _outcome(
+  network: frozen_graphs.Network, preprocessing: str, method: str
+) -> dict[str, str]:
+  try:
+    return _tried(network, preprocessing, (method,))
   except ValueError as error:
-    return ' '.join(str(error).split())
+    return {method: ' '.join(str(error).split())}
+
+
+def _tried(
+  network: frozen_graphs.Network, preprocessing: str, methods: Sequence[str]
+) -> dict[str, str]:
+  found = conversion.tried(network, preprocessing, methods).faults
+  return {method: fault or 'ok' for method, fault in found.items()}
 
 
 def _accepted(trials: Sequence[Trial], input_tensor: str) -> str:

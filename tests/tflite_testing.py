@@ -22,7 +22,7 @@ def content(
   Args:
     function: Of tensors, or a Keras model.
     shapes: Of the inputs of a function.
-    weights: `float32`, `float16` or `int8`.
+    weights: `float32`, `float16`, `int8` or `sparse`.
     examples: Images, with which activations become integers, too.
     custom: Whether unknown operations are allowed.
   """
@@ -34,7 +34,9 @@ def content(
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
       [concrete], tf.Module()
     )
-  if weights != 'float32':
+  if weights == 'sparse':
+    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+  elif weights != 'float32':
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
   if weights == 'float16':
     converter.target_spec.supported_types = [tf.float16]

@@ -18,6 +18,7 @@ startup.begin()
 import builtins
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import BrokenExecutor
+import contextlib
 import inspect
 import os
 import re
@@ -26,6 +27,8 @@ from typing import Any, NoReturn
 
 from absl import flags as absl_flags
 from absl import logging
+
+from toolkit_basics import claims
 
 Flag = absl_flags.FlagHolder
 _Names = Flag[list[str]]
@@ -66,6 +69,7 @@ class Flags:
   def __init__(self):
     self._values = absl_flags.FlagValues()
     self._required: list[str] = []
+    self._claims: list[Callable[[], str | None]] = []
     self.spell_commands: Callable[[str], str] = str
     self.bool(_OF_EVERY_COMMAND, 'Show where in the code an error came from.')
 
@@ -116,6 +120,18 @@ class Flags:
   def require(self, *flags: Flag) -> None:
     """Says which flags, without a default, the command must be given."""
     self._required += [flag.name for flag in flags]
+
+  def claim(self, folder: Callable[[], str | None]) -> None:
+    """Says which folder is the command's alone while it runs.
+
+    Args:
+      folder: Returns it, when flags have their values; None if there is none.
+    """
+    self._claims.append(folder)
+
+  def claimed(self) -> builtins.list[str]:
+    """Returns the folders that are the command's alone."""
+    return [path for claim in self._claims if (path := claim())]
 
   def __contains__(self, name: object) -> builtins.bool:
     return name in self._values
@@ -199,7 +215,7 @@ class Flags:
 
 
 def run(
-  main: Callable[..., None],
+  main: Callable[..., int | None],
   flags: Flags,
   arguments: Sequence[str] | None = None,
   spell_commands: Callable[[str], str] = str,
@@ -212,7 +228,8 @@ def run(
 
   Args:
     main: Gets the arguments that are no flags. The names of its parameters are
-      how they are called in messages.
+      how they are called in messages. What it returns is the exit code, which
+      is 0 for None.
     flags: Of the command; `main` reads their values.
     arguments: Those of the process, if None.
     spell_commands: Rewrites text that says `python -m COMMAND`, if commands
@@ -233,7 +250,10 @@ def run(
   _show_news()
   startup.give_interrupts_back()
   try:
-    main(*others)
+    with contextlib.ExitStack() as stack:
+      for folder in flags.claimed():
+        stack.enter_context(claims.folder(folder))
+      code = main(*others)
   except (ValueError, OSError, BrokenExecutor) as error:
     if flags.debug:
       raise
@@ -247,9 +267,11 @@ def run(
     advice = '; pass --resume to go on' if 'resume' in flags else ''
     print(f'Interrupted{advice}.', file=sys.stderr)
     sys.exit(130)
+  if code:
+    sys.exit(code)
 
 
-def _check_number(main: Callable[..., None], given: Sequence[str]) -> None:
+def _check_number(main: Callable[..., Any], given: Sequence[str]) -> None:
   parameters = list(inspect.signature(main).parameters.values())
   rest = inspect.Parameter.VAR_POSITIONAL
   for parameter in parameters[len(given) :]:

@@ -9,6 +9,8 @@ import io
 import json
 import os
 import pathlib
+import re
+import shutil
 import stat
 from typing import Any, BinaryIO
 
@@ -17,16 +19,51 @@ Path = str | os.PathLike[str]
 _MAX_JSON_BYTES = 2**28
 
 
+_LEFT_OVER = re.compile(r'\..+\.[0-9]+\.partial')
+
+
+def temporary_name(path: Path) -> pathlib.Path:
+  """Returns what a file or folder is called until it is whole."""
+  path = pathlib.Path(path)
+  return path.with_name(f'.{path.name}.{os.getpid()}.partial')
+
+
+def is_left_over(name: str) -> bool:
+  """Returns whether a name, without folder, is that of something not whole."""
+  return _LEFT_OVER.fullmatch(name) is not None
+
+
+def sweep(folder: Path, recursive: bool = True) -> None:
+  """Deletes what is not whole; links to other folders are not followed.
+
+  Only for who knows that nobody else is writing there.
+
+  Args:
+    folder: Where to look.
+    recursive: Whether to look into its folders too.
+  """
+  for place, folders, names in os.walk(folder):
+    for name in filter(is_left_over, names):
+      os.unlink(os.path.join(place, name))
+    for name in filter(is_left_over, folders):
+      path = os.path.join(place, name)
+      if not os.path.islink(path):
+        shutil.rmtree(path)
+    if not recursive:
+      return
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
   """Opens a file that takes the place of `path` when the block ends.
 
   Until then it has a temporary name beside `path`, .NAME.PROCESS.partial. If
-  the block raises, nothing is left of it, and `path` is as it was.
+  the block raises, nothing is left of it, and `path` is as it was; if the
+  process is killed, `sweep` deletes it.
   """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+  temporary = temporary_name(path)
   try:
     with open(temporary, 'wb') as file:
       yield file

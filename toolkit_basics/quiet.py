@@ -60,6 +60,11 @@ def silent_stderr() -> Iterator[None]:
       os.close(kept)
 
 
+def keep_stderr() -> None:
+  """Makes `say` write to what is stderr now, whatever becomes of that."""
+  _descriptors.append(os.dup(_descriptors[-1]))
+
+
 def say(text: str) -> None:
   """Writes to stderr, also from within a silent block."""
   os.write(_descriptors[-1], text.encode())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from toolkit_basics import blas
 from transferability import points
 
 _ONE = 2.0**26
@@ -41,7 +42,9 @@ def cosines(
     b = a if same else _whole_numbers(right, block, size)
     for x, y in zip(a, b, strict=True):
       norms = np.outer(_squared_norms(x), _squared_norms(y))
-      yield np.clip(x @ y.T / np.sqrt(norms), -1, 1)
+      with blas.one_thread():
+        products = x @ y.T
+      yield np.clip(products / np.sqrt(norms), -1, 1)
 
 
 def stacks(

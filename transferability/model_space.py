@@ -25,6 +25,7 @@ from toolkit_basics import files
 from transferability import gram, points
 from transferability import settings as settings_lib
 from transferability.affinity import mean_cosine
+from transferability.descriptors import Descriptor, Sketcher
 from transferability.points import ModelSpaceError, SettingsError, Writer
 from transferability.ranking_files import duplicates
 
@@ -32,6 +33,7 @@ DTYPES = ('float32', 'float16')
 _HEADER = 'space.json'
 _FORMAT = 1
 _MEMORY_BYTES = 1 << 26
+_SKETCHER = Sketcher()
 
 
 class ModelSpace:
@@ -166,6 +168,37 @@ class ModelSpace:
       )
     return Writer(point, self.map_shape, self.image_ids, self._dropped)
 
+  def discard_damaged(self) -> dict[str, str]:
+    """Makes room for what was damaged since it was written.
+
+    Rows that do not match their records are unfinished again; a model of which
+    it is not known what made it is removed.
+
+    Returns:
+      What was found, by model.
+    """
+    found = {}
+    folder = self.folder / 'models'
+    names = os.listdir(folder) if folder.exists() else ()
+    for name in sorted(filter(points.is_model_name, names)):
+      point = self._point(name)
+      try:
+        point.entry()
+      except (OSError, ModelSpaceError) as error:
+        point.remove()
+        found[name] = str(error)
+        continue
+      try:
+        lost = len(point.lost_rows())
+        point.forget_lost_rows()
+      except ModelSpaceError as error:
+        point.empty()
+        found[name] = str(error)
+        continue
+      if lost:
+        found[name] = f'{lost} rows are not those that were written'
+    return found
+
   def remove(self, model: str) -> None:
     """Deletes a model, finished or not; no file of another one changes."""
     self._existing(model).remove()
@@ -251,15 +284,41 @@ class ModelSpace:
 
     The most similar comes first; equal ones stand in the order of insertion.
     """
-    point = self._finished([model])
-    others = [self._point(name) for name in self.models if name != model]
-    size = gram.block_size(len(others), self.row_size, memory_bytes)
-    values = np.empty(len(others))
-    for a in range(0, len(others), size):
-      block = others[a : a + size]
-      values[a : a + size] = self._mean_cosines(point, block, memory_bytes)
+    self._finished([model])
+    others = [name for name in self.models if name != model]
+    if not others:
+      return []
+    values = self.affinities_with(model, others, memory_bytes)
     order = np.argsort(-values, kind='stable')[:k]
-    return [(others[i].model, float(values[i])) for i in order]
+    return [(others[i], float(values[i])) for i in order]
+
+  def affinities_with(
+    self,
+    model: str,
+    others: Sequence[str],
+    memory_bytes: int = _MEMORY_BYTES,
+  ) -> np.ndarray:
+    """Returns the affinities of one model with others, float64 [others]."""
+    point, columns = self._finished([model]), self._finished(others)
+    size = gram.block_size(len(columns), self.row_size, memory_bytes)
+    values = np.empty(len(columns))
+    for a in range(0, len(columns), size):
+      block = columns[a : a + size]
+      values[a : a + size] = self._mean_cosines(point, block, memory_bytes)
+    return values
+
+  def descriptor(
+    self, model: str, sketcher: Sketcher = _SKETCHER
+  ) -> Descriptor:
+    """Returns a model's point in a few bytes, for a `Hub`.
+
+    Of the images in use: descriptors made before and after images are dropped
+    must not be compared.
+    """
+    (point,) = self._finished([model])
+    rows = gram.stacks([point], self._images_in_use())
+    pairs = zip(self.kept_images.tolist(), rows, strict=True)
+    return sketcher.of((image, row[0]) for image, row in pairs)
 
   def image_cosines(self, models: Sequence[str] | None = None) -> np.ndarray:
     """Returns float64 [kept images, num_models, num_models], all in memory.

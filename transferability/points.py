@@ -84,7 +84,7 @@ class Point:
     """Makes the folder, complete with empty rows, in one rename."""
     models = self.folder.parent
     models.mkdir(exist_ok=True)
-    new = models / f'.new-{self.model}-{os.getpid()}'
+    new = files.temporary_name(self.folder)
     shutil.rmtree(new, ignore_errors=True)
     entry = {'model': self.model, 'sequence': sequence, 'manifest': manifest}
     try:
@@ -101,9 +101,19 @@ class Point:
     finally:
       self._sweep()
 
+  def empty(self) -> None:
+    """Makes rows and records anew, none of them finished."""
+    for name, shape, dtype in (
+      ('finished.npy', self.shape[:1], np.dtype('<u8')),
+      ('rows.npy', self.shape, self.dtype),
+    ):
+      new = files.temporary_name(self.folder / name)
+      _create_array(new, shape, dtype)
+      os.replace(new, self.folder / name)
+
   def remove(self) -> None:
     """Deletes the folder: at once for all readers, then its files."""
-    doomed = self.folder.with_name(f'.removed-{self.model}-{os.getpid()}')
+    doomed = files.temporary_name(self.folder)
     os.rename(self.folder, doomed)
     self._sweep()
 
@@ -146,12 +156,16 @@ class Point:
     _overwrite(self.folder / 'rows.npy', self.rows().offset, images, rows)
     self._store_records(images, records)
 
-  def forget_lost_rows(self) -> None:
-    """Makes rows that do not match their records unfinished again."""
+  def lost_rows(self) -> list[int]:
+    """Returns the rows that do not match their records."""
     rows, records = self.rows(), self.records()
     recorded = np.flatnonzero(records)
-    lost = [int(i) for i in recorded if record(rows[i]) != records[i]]
-    self._store_records(lost, np.zeros(len(lost), '<u8'))
+    return [int(i) for i in recorded if record(rows[i]) != records[i]]
+
+  def forget_lost_rows(self) -> None:
+    """Makes rows that do not match their records unfinished again."""
+    if lost := self.lost_rows():
+      self._store_records(lost, np.zeros(len(lost), '<u8'))
 
   def sync(self) -> None:
     """Makes rows and records durable."""
@@ -182,7 +196,7 @@ class Point:
 
   def _sweep(self) -> None:
     """Deletes what was renamed away, or left by a process that was killed."""
-    ours = re.compile(rf'\.(new|removed)-{re.escape(self.model)}-[0-9]+')
+    ours = re.compile(rf'\.{re.escape(self.model)}\.[0-9]+\.partial')
     for left in os.listdir(self.folder.parent):
       if ours.fullmatch(left):
         shutil.rmtree(self.folder.with_name(left), ignore_errors=True)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from toolkit_basics import blas
+
 # Eigenvalues of a network's probes below this share of the largest are noise of
 # the rows' storage.
 _RANK_TOLERANCE = 1e-5
@@ -34,10 +36,11 @@ def products(rows: np.ndarray) -> np.ndarray:
   """
   count, probes, _ = rows.shape
   found = np.empty((count, count, probes, probes))
-  for a in range(count):
-    for b in range(a, count):
-      block = rows[a] @ rows[b].T
-      found[a, b], found[b, a] = block, block.T
+  with blas.one_thread():
+    for a in range(count):
+      for b in range(a, count):
+        block = rows[a] @ rows[b].T
+        found[a, b], found[b, a] = block, block.T
   return found
 
 

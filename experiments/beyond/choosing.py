@@ -32,6 +32,7 @@ METHODS = ('gradient', 'gradient_times_input', 'elrp')
 _MOST = Probes(count=32, num_images=32)
 COUNTS, IMAGES, SOFTNESS = (4, 8, 16, 32), (8, 16, 32), (0.0, 1.0)
 NEIGHBOURHOODS, DECODED = (1, 3, 5), (50, 100, 200, 400)
+HIDDEN = (64, 256)  # Random units beside a neighbourhood's channels.
 WEIGHTS = (0.0, 0.2, 0.33, 0.5, 0.67, 0.8, 1.0)  # Of span energy in SPADE.
 
 
@@ -151,17 +152,25 @@ def settings(
     return Setting(measure, family, options, cost, means, quality)
 
   for method, gram in grams.items():
-    for count, number in itertools.product(COUNTS, IMAGES):
-      sets = shares(len(gram), number)
-      for measure, softness in (
-        ('attribution_kernel', 0.0),
-        *(('attribution_span', value) for value in SOFTNESS),
-      ):
-        found = [of_probes(gram, measure, count, s, softness) for s in sets]
-        text = f'{count} directions, {number} images'
-        if measure == 'attribution_span':
-          text += f', softness {softness:g}'
-        yield of(measure, method, text, count * number, found)
+    yield from _of_directions(of, method, gram)
+  yield from _of_regressions(of, representations, grams)
+
+
+def _of_directions(of, method: str, gram: np.ndarray) -> Iterator[Setting]:
+  for count, number in itertools.product(COUNTS, IMAGES):
+    sets = shares(len(gram), number)
+    for measure, softness in (
+      ('attribution_kernel', 0.0),
+      *(('attribution_span', value) for value in SOFTNESS),
+    ):
+      found = [of_probes(gram, measure, count, s, softness) for s in sets]
+      text = f'{count} directions, {number} images'
+      if measure == 'attribution_span':
+        text += f', softness {softness:g}'
+      yield of(measure, method, text, count * number, found)
+
+
+def _of_regressions(of, representations, grams) -> Iterator[Setting]:
   default = Probes()
   span = of_probes(
     grams[default.method.name],
@@ -170,19 +179,28 @@ def settings(
     np.arange(default.num_images),
   )
   total = len(next(iter(representations.values())))
-  for side, number in itertools.product(NEIGHBOURHOODS, DECODED):
-    found = [
+
+  def decoded(side: int, number: int, hidden: int = 0) -> list[np.ndarray]:
+    return [
       similarity.matrix(
         'decodability',
         {name: x[chosen] for name, x in representations.items()},
         neighbourhood=side,
         num_images=number,
+        hidden=hidden,
       )[1]
       for chosen in shares(total, number)
     ]
+
+  for side, number in itertools.product(NEIGHBOURHOODS, DECODED):
+    found = decoded(side, number)
     text = f'{side} x {side} cells, {number} images'
     yield of('decodability', '', text, number * side**2, found)
     if (side, number) == (3, 200):
+      for hidden in HIDDEN:
+        more = decoded(side, number, hidden)
+        cost = number * (side**2 + hidden / 8)  # 8 channels are a cell.
+        yield of('decodability', '', f'{text}, {hidden} units', cost, more)
       for weight in WEIGHTS:
         mixed = [weight * span + (1 - weight) * matrix for matrix in found]
         text = f'weight of span energy {weight:g}'

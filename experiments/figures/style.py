@@ -42,6 +42,8 @@ _METHOD_LABELS = {
   'gradient_times_input': 'Gradient * input',
   'elrp': 'ε-LRP',
   'integrated_gradients': 'Integrated gradients',
+  'grad_cam': 'Grad-CAM',
+  'occlusion': 'Occlusion',
   'directions': 'Random directions',
   'svcca': 'SVCCA',
   'pwcca': 'PWCCA',

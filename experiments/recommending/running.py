@@ -340,15 +340,16 @@ def _look(
   plain = dataclasses.replace(way.looking, num_twins=0, tries_ranges=False)
   for encoder in way.track(candidates, description='Looking at candidates'):
     try:
-      network = bank.networks.get(encoder)
-      seen[encoder.name] = looks.look(
-        encoder, network, probe.images, way.looking
-      )
-      if samples is not None:
-        at_source = looks.look(encoder, network, samples.images, plain)
-        of_source[encoder.name] = at_source.features
-      bank.networks.drop(encoder)
-    except (ValueError, OSError) as error:
+      with pipeline.computing(encoder.name, reads=True):
+        network = bank.networks.get(encoder)
+        seen[encoder.name] = looks.look(
+          encoder, network, probe.images, way.looking
+        )
+        if samples is not None:
+          at_source = looks.look(encoder, network, samples.images, plain)
+          of_source[encoder.name] = at_source.features
+        bank.networks.drop(encoder)
+    except ValueError as error:
       faults[encoder.name] = ' '.join(str(error).split())
       logging.warning('Left out: %s', faults[encoder.name])
   return seen, faults, of_source

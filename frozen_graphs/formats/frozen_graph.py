@@ -10,12 +10,15 @@ from frozen_graphs.formats import registry
 from frozen_graphs.frozen import FrozenNetwork
 
 _SUFFIXES = ('.pb', '.pbtxt', '.prototxt')
+# SavedModels have functions and variables, models of TensorFlow.js 0.x are
+# without their weights.
+_OTHERS = ('saved_model', 'tensorflowjs_model')
 
 
 def matches(path: str | os.PathLike) -> bool:
   """Returns whether `path` looks like a frozen graph."""
   path = pathlib.Path(path)
-  is_one = path.suffix in _SUFFIXES and path.stem != 'saved_model'
+  is_one = path.suffix in _SUFFIXES and path.stem not in _OTHERS
   return is_one and path.exists()
 
 

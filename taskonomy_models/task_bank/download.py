@@ -13,6 +13,8 @@ import pooch
 from taskonomy_models.task_bank import release as task_bank
 from taskonomy_models.task_bank.release import File
 
+_SECONDS = 30.0  # That a server may be silent.
+
 
 def files(release: str, only: Collection[str] = ()) -> tuple[File, ...]:
   """Returns the files of a release, of these tasks or of all."""
@@ -47,7 +49,13 @@ def fetch(
     known_hash = file.sha256 and f'sha256:{file.sha256}'
     for url in file.urls:
       try:
-        pooch.retrieve(url, known_hash=known_hash, fname=file.path, path=folder)
+        pooch.retrieve(
+          url,
+          known_hash=known_hash,
+          fname=file.path,
+          path=folder,
+          downloader=pooch.HTTPDownloader(timeout=_SECONDS),
+        )
         break
       except (OSError, ValueError) as error:
         reasons.append(f'{url}: {type(error).__name__}')

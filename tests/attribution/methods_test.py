@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from attribution import methods
+from tests import testing
 
 
 class MethodsTest(parameterized.TestCase):
@@ -13,7 +14,7 @@ class MethodsTest(parameterized.TestCase):
       methods.names(),
       (
         *('saliency', 'gradient', 'gradient_times_input', 'elrp'),
-        'integrated_gradients',
+        *('integrated_gradients', 'grad_cam'),
       ),
     )
     for name in methods.names():
@@ -59,6 +60,20 @@ class MethodsTest(parameterized.TestCase):
   def test_stabilizer_moves_away_from_zero(self):
     z = tf.constant([-1.0, -0.0, 0.0, 2.0])
     np.testing.assert_allclose(methods.stabilize(z, 0.5), [-1.5, 0.5, 0.5, 2.5])
+
+  @parameterized.parameters(
+    'relu', 'relu6', 'elu', 'selu', 'softsign', 'tanh', 'sigmoid'
+  )
+  def test_shorter_ratios_are_the_rule_to_the_bit(self, activation):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=999).astype(np.float32)
+    values *= 10.0 ** rng.integers(-9, 3, 999)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+      z = tf.constant([*values, 0.0, -0.0, 6.0])
+      f_z = testing.activation_layer(activation)(z)
+      shorter = methods.epsilon_ratio(z, f_z, 1e-4)
+      plain = f_z / methods.stabilize(z, 1e-4)
+      np.testing.assert_array_equal(*session.run([shorter, plain]))
 
   def test_equal_rules_share_a_backward_pass(self):
     one, other = (methods.create('elrp', epsilon=1e-3) for _ in range(2))

@@ -78,6 +78,19 @@ class EveryCommandTest(parameterized.TestCase):
       self.assertEqual((code, out), (1, ''))
       self.assertRegex(err, rf'^Error: .*{part}.*\n$')
 
+  def test_the_folder_that_a_command_writes_to_is_its_alone(self):
+    shared = set()
+    for name in _NAMES:
+      flags = importlib.import_module(name).FLAGS
+      if 'output' in flags:
+        flags.parse(['--output=results/of_it'])
+        if flags.claimed() != ['results/of_it']:
+          shared.add(name)
+    # Several add to one bank; one file is written whole.
+    self.assertEqual(
+      shared, {'taskonomy_models.convert', 'experiments.run_diagram'}
+    )
+
   def test_each_says_how_it_is_called(self):
     for name in _NAMES:
       module = importlib.import_module(name)
@@ -92,6 +105,7 @@ _LISTS = {
   ('experiments.calibrate_recommend', 'bank'),
   ('experiments.run_beyond_the_mean', 'bank'),
   ('experiments.run_beyond_the_mean', 'probe'),
+  ('experiments.run_compression', 'method'),
 }
 
 

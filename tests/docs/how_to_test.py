@@ -31,7 +31,7 @@ import tensorflow as tf
 from attribution.explainer import Explainer
 from tests import testing
 graph = testing.freeze(
-  lambda x: tf.atan(tf.reduce_sum((x + tf.sqrt(x * x + 4)) / 2, [1, 2]))
+  lambda x: tf.atan(tf.reduce_sum(tf.sqrt(x * x + 1) / 2 - 0.5 + x, [1, 2]))
 )
 with Explainer(
   graph, input_tensor='input:0', representation_tensor='representation:0'
@@ -181,7 +181,7 @@ class FollowedTest(absltest.TestCase):
     (printed,) = self.checkout.follow(
       'adding_an_activation.md', _ACTIVATIONS_ARE_FOUND
     )
-    self.assertIn("'squareplus': 1", printed)
+    self.assertIn("'bent_identity': 1", printed)
     self.assertIn("'Atan': 1", printed)
 
   def test_methods_of_the_page_run_and_conform(self):

@@ -8,7 +8,14 @@ import numpy as np
 
 from attribution.probes import Probes
 from experiments import evaluation, pipeline
-from experiments.beyond import alone, breaking, choosing, observing, proving
+from experiments.beyond import (
+  alone,
+  breaking,
+  choosing,
+  observing,
+  proving,
+  remedies,
+)
 from taskonomy_models import bank as banks
 from tests import bank_testing
 from tests.tracking_testing import silent
@@ -123,6 +130,16 @@ class ObserveTest(parameterized.TestCase):
     self.assertLen(header, len(rows[0]))
     for row in rows:
       self.assertBetween(row[1], -1, 1)
+
+  def test_readouts_that_can_do_more_are_tried_with_and_without_span(self):
+    represented = observing.represent(self.bank, self.probe, silent)
+    decoded = remedies.matrices(represented, silent)
+    span = np.random.default_rng(0).uniform(size=(4, 4))
+    header, *rows = remedies.rows(decoded, span, self.bank.names, self.oracle)
+    self.assertLen(rows, 2 * len(remedies.VARIANTS))
+    plain, more = decoded['as chosen'], decoded['5 x 5 cells']
+    self.assertFalse(np.allclose(plain, more))
+    self.assertEqual(len(header), len(rows[0]))
 
   def test_products_of_probes_serve_every_smaller_number(self):
     with absltest.mock.patch.object(

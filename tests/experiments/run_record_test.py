@@ -1,14 +1,18 @@
 """Tests of the record that keeps two runs apart."""
 
+import hashlib
 import json
 import os
 import pathlib
 import time
+from unittest import mock
 
 from absl.testing import absltest, parameterized
 
+from experiments import run_record
 from experiments.run_record import RunRecord
 from tests import bank_testing
+from toolkit_basics import claims
 
 _FLAGS = {'bank': 'mini', 'methods': ('elrp', 'saliency'), 'epsilon': 1e-4}
 _DIGESTS = {'graphs': {'a': '12', 'b': '34'}, 'oracle': None}
@@ -50,7 +54,10 @@ class RunRecordTest(parameterized.TestCase):
     self.assertTrue(any(v.startswith('opencv') for v in content['versions']))
     self.assertGreaterEqual(content['seconds']['work'], 0)
     self.assertTrue(content['finished'])
-    self.assertEqual(content['files'], ['folder/result.csv'])
+    self.assertEqual(
+      content['files'],
+      {'folder/result.csv': hashlib.sha256(b'a,b\n').hexdigest()},
+    )
 
   def test_nothing_is_written_before_the_start(self):
     self._record()
@@ -99,6 +106,50 @@ class RunRecordTest(parameterized.TestCase):
     self._run()
     os.remove(self.output / 'folder' / 'result.csv')
     self.assertFalse(self._record(resume=True).is_finished)
+
+  def test_run_of_which_a_file_was_changed_is_not_finished(self):
+    self._run()
+    (self.output / 'folder' / 'result.csv').write_text('a,c\n')
+    record = self._record(resume=True)
+    self.assertFalse(record.is_finished)
+    self.assertEqual(record.damaged(), ['folder/result.csv'])
+
+  def test_lock_left_overs_and_hidden_files_are_no_part_of_a_run(self):
+    with claims.folder(self.output):
+      record = self._run(finish=False)
+      for name in ('.x.csv.7.partial', 'folder/.x.npy.partial'):
+        (self.output / name).touch()
+      record.finish()
+      self.assertEqual([*self._content()['files']], ['folder/result.csv'])
+      self.assertTrue(self._record(resume=True).is_finished)
+      self._record(overwrite=True)
+      self.assertEqual(os.listdir(self.output), [claims.LOCK])
+
+  def test_large_files_are_only_looked_for(self):
+    with mock.patch.object(run_record, '_SMALL', 4):
+      self._run()
+      self.assertEqual(self._content()['files'], {'folder/result.csv': None})
+      (self.output / 'folder' / 'result.csv').write_text('a,c\n')
+      self.assertTrue(self._record(resume=True).is_finished)
+
+  def test_records_of_earlier_versions_are_read(self):
+    self._run()
+    content = self._content()
+    content['files'] = [*content['files']]
+    (self.output / 'run.json').write_text(json.dumps(content))
+    self.assertTrue(self._record(resume=True).is_finished)
+    os.remove(self.output / 'folder' / 'result.csv')
+    self.assertFalse(self._record(resume=True).is_finished)
+
+  def test_the_run_of_a_space_is_found(self):
+    self._run()
+    space = self.output / 'model_space' / 'elrp'
+    space.mkdir(parents=True)
+    for path in (self.output, space.parent, space):
+      self.assertEqual(
+        run_record.folder_of(path), os.path.realpath(self.output)
+      )
+    self.assertIsNone(run_record.folder_of(self.output.parent))
 
   def test_interrupted_run_is_not_finished(self):
     self._run(finish=False)

@@ -266,8 +266,15 @@ class RunTest(RunTaskonomyTestCase):
       if path.exists() and np.load(path).any():
         break
       time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    self.assertEqual(process.wait(), -signal.SIGKILL)
+    for more in ('--resume', '--overwrite'):
+      ((code, _, err),) = self.drive([*arguments(self.output), more])
+      self.assertEqual(code, 1)
+      self.assertIn(
+        f'in use by a run that is going on (process {process.pid}', err
+      )
+    # It ends the process as SIGKILL does, see points_test and claims_test.
+    process.send_signal(signal.SIGTERM)
+    self.assertEqual(process.wait(), -signal.SIGTERM)
     space = ModelSpace(self.output / 'model_space' / 'saliency')
     self.assertIn('alpha', space.models)
     self.assertIn('delta', space.unfinished)

@@ -229,7 +229,7 @@ class BadModelTest(RunZooTestCase):
       self.assertFalse((self.folder / 'stopped').exists())
     with self.subTest('skipped ones are in no table, and are reported'):
       code, out, err = skipped
-      self.assertEqual(code, 0, err)
+      self.assertEqual(code, 3, err)
       self.assertIn('Left out: beta', out)
       for method in ('elrp', 'saliency'):
         _, names = affinity_lib.load_matrix(
@@ -256,7 +256,7 @@ class BadModelTest(RunZooTestCase):
     )
     self.assertEqual(code, 1)
     self.assertIn("Model 'beta', image 2", err)
-    self.assertEqual(again, 0)
+    self.assertEqual(again, 3)
     self.assertIn('Left out: beta', out)
 
 

@@ -1,5 +1,6 @@
 """Tests of functions in processes of their own."""
 
+import itertools
 import os
 import signal
 import time
@@ -30,6 +31,11 @@ def _wait() -> None:
   time.sleep(600)
 
 
+def _spin() -> None:
+  with child.ended_after(0.2):
+    max(itertools.repeat(0))  # In C, which no exception gets out of.
+
+
 def _die() -> None:
   os.write(2, b'F0000 Check failed: 1 == 2 (1 vs. 2)\n')
   os.abort()
@@ -55,6 +61,11 @@ class ChildTest(absltest.TestCase):
 
   def test_too_much_time_is_a_fault(self):
     self.assertEqual(_run(_wait, seconds=1), 'took more than 1 seconds')
+
+  def test_what_spins_is_ended_there_and_goes_on_here(self):
+    self.assertEqual(_run(_spin), 'took far too long to be read')
+    with child.ended_after(1e-3):
+      sum(range(10**6))
 
   def test_death_is_told_with_what_was_said_before(self):
     fault = _run(_die)

@@ -1,5 +1,7 @@
 """Tests of the trial of networks in a process of their own."""
 
+import builtins
+import os
 import pathlib
 from unittest import mock
 
@@ -9,7 +11,7 @@ import tensorflow as tf
 
 import frozen_graphs
 from frozen_graphs import child, loading, sandbox
-from frozen_graphs.errors import UnsafeGraphError
+from frozen_graphs.errors import GraphError, UnsafeGraphError
 from tests import command_testing, hostile_testing, testing
 
 
@@ -67,6 +69,19 @@ class SandboxTest(absltest.TestCase):
     with self.assertRaisesRegex(ValueError, "sandbox.*'none'"):
       frozen_graphs.load(self.path, trust='none')
 
+  def test_what_a_function_finds_within_comes_back(self):
+    found = sandbox.within(_length_of, self.path, 'abc', 2)
+    self.assertEqual(found['length'], 6)
+    self.assertNotEqual(found['process'], os.getpid())
+
+  def test_errors_of_a_function_within_come_back(self):
+    with self.assertRaisesRegex(GraphError, 'unusable'):
+      sandbox.within(_fail, self.path, 'ValueError')
+    with self.assertRaisesRegex(OSError, 'unusable'):
+      sandbox.within(_fail, self.path, 'OSError')
+    with self.assertRaisesRegex(UnsafeGraphError, 'more than .* of memory'):
+      sandbox.within(_fail, self.path, 'MemoryError')
+
   def test_default_is_the_sandbox(self):
     with mock.patch.dict('os.environ'):
       del sandbox.os.environ[sandbox.VARIABLE]
@@ -86,6 +101,16 @@ class SandboxTest(absltest.TestCase):
       self.assertEqual(code, 1)
       self.assertLen(error.splitlines(), 1)
       self.assertRegex(error, 'Error: .*: a trial .*SIGABRT.*--trust=checks')
+
+
+def _length_of(source, text, times):
+  del source
+  return {'length': len(text) * times, 'process': os.getpid()}
+
+
+def _fail(source, kind):
+  del source
+  raise getattr(builtins, kind)('unusable')
 
 
 if __name__ == '__main__':

@@ -64,6 +64,20 @@ class LoadTest(parameterized.TestCase):
     self.assertEqual(beta.preprocessing, 'clip(0.1, 0.9) | range(-1, 1)')
     self.assertIsNone(beta.sha256)
 
+  def test_labels_that_cannot_be_shown_are_refused_before_anything_runs(self):
+    for key, text, part in (
+      ('label', 'a' * 10_000, '10000 characters; 200'),
+      ('label', 'caf\udce9', r"'\\udce9' stands for nothing"),
+      ('group', '2d\ud800', r"'\\ud800' stands for nothing"),
+    ):
+      content = bank_testing.write(self.folder)
+      content['encoders'][1][key] = text
+      bank_testing.write_json(self.folder, content)
+      with self.assertRaisesRegex(
+        ValueError, f'bank.json: encoder 2: beta: its {key}.*{part}'
+      ):
+        banks.load(str(self.folder))
+
   def test_label_group_and_oracle_may_be_missing(self):
     del self.content['oracle']
     for entry in self.content['encoders']:

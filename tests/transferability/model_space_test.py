@@ -70,6 +70,17 @@ class ModelSpaceTest(parameterized.TestCase):
     self.assertEqual(ModelSpace(self.folder).models, ('c', 'a', 'b'))
     self.assertEqual(self.space.unfinished, ('open',))
 
+  def test_descriptors_tell_affinities(self):
+    self._fill('cab')
+    affinity = self.space.affinity()
+    query, *others = map(self.space.descriptor, self.space.models)
+    np.testing.assert_allclose(
+      [query.affinity(other) for other in others], affinity[0, 1:], atol=0.04
+    )
+    np.testing.assert_array_equal(
+      self.space.affinities_with('c', ['a', 'b']), affinity[0, 1:]
+    )
+
   def test_the_manifest_comes_back(self):
     _add(self.space, 'a', _maps(1)[0], digest='x', tensors=('in', 'out'))
     self.assertEqual(

@@ -126,11 +126,11 @@ class KillTest(absltest.TestCase):
     folder = self.create_tempdir().full_path
     space = fill(folder, ['a'])
     models = pathlib.Path(folder) / 'models'
-    for left in ('.new-b-1', '.removed-b-2', '.new-b-c-3'):
+    for left in ('.b.1.partial', '.b.2.partial', '.b.c.3.partial'):
       (models / left).mkdir()
     self.assertEqual(space.models, ('a',))
     fill(folder, ['b'])
-    self.assertCountEqual(os.listdir(models), ['a', 'b', '.new-b-c-3'])
+    self.assertCountEqual(os.listdir(models), ['a', 'b', '.b.c.3.partial'])
 
 
 class DamageTest(parameterized.TestCase):

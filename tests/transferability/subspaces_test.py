@@ -314,8 +314,18 @@ class DecodabilityTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'y: .*same for half'):
       similarity.score('decodability', x, still)
 
+  def test_hidden_units_predict_what_no_line_does(self):
+    x, _ = self._pair()
+    even = np.abs(x - x.mean(axis=(0, 1, 2)))
+    line = similarity.score('decodability', even, x, neighbourhood=1)
+    units = similarity.score(
+      'decodability', even, x, neighbourhood=1, hidden=200
+    )
+    self.assertLess(line, 0.1)
+    self.assertGreater(units, line + 0.5)
+
   @parameterized.parameters(
-    {'neighbourhood': 2}, {'channels': 0}, {'num_images': 3}
+    {'neighbourhood': 2}, {'channels': 0}, {'num_images': 3}, {'hidden': -1}
   )
   def test_options_are_checked(self, **options):
     x, _ = self._pair()

@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from toolkit_basics import grids
+from toolkit_basics import blas, grids
 from transferability.similarity.registry import Similarity, register
 
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -93,6 +93,17 @@ class _Design:
       yield vectors @ (turned / (values + penalty)[:, None])
 
 
+def _hidden_units(x: np.ndarray, count: int) -> np.ndarray:
+  """Returns [..., count] of standardised columns [..., f]: max(0, w x + b).
+
+  Weights and offsets are drawn once and for all; inputs to the units have
+  variance 1, and offsets a quarter of it.
+  """
+  rng = np.random.default_rng(0)
+  weights = rng.standard_normal((x.shape[-1], count)) / np.sqrt(x.shape[-1])
+  return np.maximum(x @ weights + rng.standard_normal(count) / 2, 0)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
   """A target's representation, predicted from a source's.
@@ -120,17 +131,29 @@ def _by_image(rows: np.ndarray, height: int, width: int) -> np.ndarray:
 class _Network:
   """A network's cells, as a target and as a source; made once a grid."""
 
-  def __init__(self, values: np.ndarray, side: int):
-    self.values, self._side = values, side
-    self.target = functools.cache(self._target)
-    self.source = functools.cache(self._source)
+  def __init__(self, values: np.ndarray, side: int, hidden: int):
+    self.values, self._side, self._hidden = values, side, hidden
+    self._targets: dict[tuple[int, int], list[np.ndarray]] = {}
+    self._sources: dict[tuple[int, int], _Design] = {}
 
-  def _target(self, height: int, width: int) -> list[np.ndarray]:
-    return _parts(grids.cell_means(self.values, height, width))
+  def target(self, height: int, width: int) -> list[np.ndarray]:
+    """Returns what is predicted of it, in three parts of the images."""
+    grid = height, width
+    if grid not in self._targets:
+      self._targets[grid] = _parts(grids.cell_means(self.values, *grid))
+    return self._targets[grid]
 
-  def _source(self, height: int, width: int) -> _Design:
-    cells = grids.cell_means(self.values, height, width)
-    return _Design(_parts(_standardised(_neighbourhoods(cells, self._side))))
+  def source(self, height: int, width: int) -> _Design:
+    """Returns what others are predicted from."""
+    grid = height, width
+    if grid not in self._sources:
+      cells = grids.cell_means(self.values, *grid)
+      x = _standardised(_neighbourhoods(cells, self._side))
+      if self._hidden:
+        units = _standardised(_hidden_units(x, self._hidden))
+        x = np.concatenate([x, units], axis=-1)
+      self._sources[grid] = _Design(_parts(x))
+    return self._sources[grid]
 
 
 @register(
@@ -158,19 +181,23 @@ class Decodability(Similarity):
 
   Layers [n, h, w, c] are averaged over the larger grid's cells until both have
   one grid, of 8 x 8 cells at most; features [n, d] are one cell. More channels
-  than `channels` are replaced by as many principal components.
+  than `channels` are replaced by as many principal components. With `hidden`
+  the regression also sees so many random units max(0, w x + b) of a
+  neighbourhood, as of a readout whose hidden layer is not trained (Rahimi and
+  Recht, NIPS 2008).
   """
 
   neighbourhood: int = 3  # Cells a side; odd.
   channels: int = 32
   num_images: int = 200  # At most; evenly spaced.
+  hidden: int = 0
 
   def __post_init__(self):
     if self.neighbourhood < 1 or self.neighbourhood % 2 == 0:
       raise ValueError(
         f'neighbourhood is {self.neighbourhood}, but must be odd and positive.'
       )
-    for name, least in (('channels', 1), ('num_images', 4)):
+    for name, least in (('channels', 1), ('num_images', 4), ('hidden', 0)):
       if (value := getattr(self, name)) < least:
         raise ValueError(f'{name} is {value}, but must be at least {least}.')
 
@@ -182,7 +209,7 @@ class Decodability(Similarity):
     x = x[:, None, None] if x.ndim == 2 else x
     cells = grids.cell_means(x, _GRID, _GRID)
     cells = _leading(_standardised(cells), self.channels)
-    return _Network(cells.astype(np.float32), self.neighbourhood)
+    return _Network(cells.astype(np.float32), self.neighbourhood, self.hidden)
 
   def num_scored(self, network: _Network) -> int:
     """Returns how many images of a prepared network are scored."""
@@ -213,6 +240,7 @@ class Decodability(Similarity):
       _by_image(found.y, *found.grid),
     )
 
+  @blas.one_thread()  # Matrices of a few hundred columns.
   def predict(self, first: _Network, second: _Network) -> Prediction:
     """Returns the prediction of a target's representation by a source's.
 

@@ -20,12 +20,13 @@ import zipfile
 
 import tensorflow as tf
 
-from frozen_graphs import budget
+from frozen_graphs import budget, child
 from frozen_graphs.errors import GraphError, about, brief
 from frozen_graphs.formats.keras import checks
 
 SUFFIXES = ('.keras', '.h5', '.hdf5')
 _MAX_CONFIG_BYTES = 2**28
+_SECONDS = 10.0  # Of a processor, for the configuration of a file.
 _HDF5 = b'\x89HDF\r\n\x1a\n'
 
 
@@ -51,7 +52,8 @@ def load_model(path: str | os.PathLike):
     # Keras chooses how to read a file by its suffix.
     copy = pathlib.Path(folder, 'copy.keras' if is_zip else 'copy.h5')
     copy.write_bytes(content)
-    config, version = _described(_read_zip if is_zip else _read_hdf5, copy)
+    with child.ended_after(_SECONDS):
+      config, version = _described(_read_zip if is_zip else _read_hdf5, copy)
     checks.check_config(config)
     keras = _library(version)
     with building(keras):

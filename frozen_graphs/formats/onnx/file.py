@@ -12,6 +12,7 @@ import numpy as np
 from frozen_graphs import budget
 from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import converter
+from frozen_graphs.formats.onnx import functions
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 # Before opset 7, operands of different shapes were matched by attributes.
@@ -96,6 +97,7 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
   with about(path):
     opset = _opset(model)
     if model.functions:
+      functions.charge(model)
       import onnx.inliner
 
       model = onnx.inliner.inline_local_functions(model)

@@ -212,6 +212,9 @@ def _native_options(sides: list[_ResizedSide], way: _Way) -> dict | None:
     is_floor = way.rounding == 'floor' or (
       way.rounding == 'simple' and all(side.scale >= 1 for side in sides)
     )
+    # It multiplies where others divide, and so rounds otherwise.
+    is_open = any(None in (side.given, side.wanted) for side in sides)
+    is_floor = is_floor and (enlarges or is_open)
     is_one = is_floor if is_asymmetric else is_rounded
   else:
     is_one = way.mode == 'linear' and not way.excludes_outside
@@ -276,15 +279,19 @@ def _taps(
 
 
 def _positions(side: _ResizedSide, coordinates: str) -> np.ndarray:
-  """Returns where in the given side the elements of the wanted one lie."""
-  x = np.arange(side.wanted, dtype=np.float64)
+  """Returns where in the given side the elements of the wanted one lie.
+
+  In single precision, as runtimes compute it: which side a tie falls to.
+  """
+  x = np.arange(side.wanted, dtype=np.float32)
+  scale = np.float32(side.scale)
   if coordinates == 'asymmetric':
-    return x / side.scale
+    return x / scale
   if coordinates == 'align_corners':
     return x * (side.given - 1) / max(1, side.wanted - 1)
   if coordinates == 'pytorch_half_pixel' and side.wanted == 1:
-    return np.zeros(1)
-  centred = (x + 0.5) / side.scale - 0.5
+    return np.zeros(1, np.float32)
+  centred = (x + np.float32(0.5)) / scale - np.float32(0.5)
   if coordinates == 'half_pixel_symmetric':
     adjustment = side.wanted / (side.scale * side.given)
     return side.given / 2 * (1 - adjustment) + centred

@@ -15,6 +15,7 @@ GRAPH_MODEL = 'graph-model'
 LAYERS_MODEL = 'layers-model'
 
 _FILE = 'model.json'
+_OLD_FILES = ('tensorflowjs_model.pb', 'weights_manifest.json')
 _MAX_JSON_BYTES = 2**28  # Ten times the largest one met, of 43,000 nodes.
 _HEAD = 2**16  # Bytes that tell the format.
 _KIND = re.compile(r'"format"\s*:\s*"(graph|layers)-model"')
@@ -43,8 +44,18 @@ def _find(source: str | os.PathLike) -> pathlib.Path:
   return path / _FILE if path.is_dir() else path
 
 
+def is_of_old_converter(source: str | os.PathLike) -> bool:
+  """Returns whether `source` is, or is in, what a converter 0.x wrote."""
+  path = pathlib.Path(source)
+  folder = path if path.is_dir() else path.parent
+  is_there = all((folder / name).is_file() for name in _OLD_FILES)
+  return is_there and (path == folder or path.name in _OLD_FILES)
+
+
 def kind(source: str | os.PathLike) -> str | None:
   """Returns GRAPH_MODEL, LAYERS_MODEL or None, from the head of the file."""
+  if is_of_old_converter(source):
+    return GRAPH_MODEL
   path = _find(source)
   if path.suffix != '.json' or not path.is_file():
     return None
@@ -67,6 +78,13 @@ def read(
       LAYERS_MODEL), or larger than `max_bytes`.
     OSError: If it cannot be read.
   """
+  if is_of_old_converter(source):
+    raise GraphError(
+      f'{source} was written by a converter of TensorFlow.js 0.x '
+      f'({" and ".join(_OLD_FILES)}), whose files are not read. Convert the '
+      'original network again, or make a model.json of them with '
+      'tools/pb2json_converter.ts of tfjs-converter 1 or later.'
+    )
   path = _find(source)
   if not path.exists():
     raise FileNotFoundError(

@@ -14,6 +14,7 @@ import numpy as np
 from frozen_graphs import budget
 from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import converter
+from frozen_graphs.formats.tflite import sparse
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 _IDENTIFIER = b'TFL3'
@@ -191,8 +192,6 @@ class _TfliteReader:
   def _tensor(self, tensor) -> TfliteTensor:
     name = (tensor.Name() or b'').decode(errors='replace')
     kind = self._types.get(tensor.Type(), str(tensor.Type()))
-    if tensor.Sparsity() is not None:
-      raise GraphError(f'the tensor {name!r} is sparse; that is not supported.')
     shape = _numbers(tensor, 'Shape')
     signature = _numbers(tensor, 'ShapeSignature') or shape
     scale, zero, axis = np.zeros(0), np.zeros(0), 0
@@ -203,9 +202,24 @@ class _TfliteReader:
         zero = given.ZeroPointAsNumpy()
     data = self._data(tensor.Buffer())
     is_constant = len(data) or 0 in shape
-    array = _array(name, kind, shape, data) if is_constant else None
+    array = None
+    if is_constant and sparse.is_needed(tensor.Sparsity()):
+      array = self._dense(name, kind, shape, data, tensor.Sparsity())
+    elif is_constant:
+      array = _array(name, kind, shape, data)
     dims = tuple(size if size >= 0 else None for size in signature)
     return TfliteTensor(name, kind, dims, scale, zero, axis, array)
+
+  def _dense(self, name, kind, shape, data, sparsity) -> np.ndarray | None:
+    """Returns the value of a constant that is stored sparse."""
+    if kind not in _DTYPES:
+      return np.zeros(0)  # Refused where it is used.
+    if min(shape, default=0) < 0 or len(data) % _DTYPES[kind].itemsize:
+      raise GraphError(f'the sparse tensor {name!r} is damaged.')
+    flat = (len(data) // _DTYPES[kind].itemsize,)
+    values = _array(name, kind, flat, data)
+    with explaining(f'the sparse tensor {name!r} is damaged', *_DAMAGES):
+      return sparse.dense(self._tflite, sparsity, shape, values)
 
   def _data(self, number: int) -> np.ndarray:
     """Returns the bytes of a buffer; those of large files lie behind it all."""

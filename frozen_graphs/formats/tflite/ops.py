@@ -57,6 +57,7 @@ _PLAIN: Mapping[str, tuple[str, Callable]] = {
   'ROUND': ('Round', tf.round),
   'SIN': ('Sin', tf.sin),
   'COS': ('Cos', tf.cos),
+  'DENSIFY': ('Identity', lambda x: x),  # Sparse weights are read dense.
   'RELU': ('Relu', tf.nn.relu),
   'RELU6': ('Relu6', tf.nn.relu6),
   'RELU_N1_TO_1': ('Minimum', lambda x: _between(x, -1.0, 1.0)),

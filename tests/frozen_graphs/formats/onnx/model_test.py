@@ -266,6 +266,35 @@ class OnnxModelTest(parameterized.TestCase):
     with self.assertRaisesRegex(GraphError, "not 'NCHW'"):
       onnx_model.load(path, layout='NCHW')
 
+  def test_functions_that_multiply_or_call_themselves_are_refused(self):
+    def model(count, last):
+      nodes = [helper.make_node('f0', ['x'], ['r'], domain='own')]
+      made = onnx_testing.model(nodes, {'x': [1, 3, 8, 8]}, ['r'])
+      made.opset_import.append(helper.make_opsetid('own', 1))
+      for i in range(count):
+        called = f'f{i + 1}' if i + 1 < count else last
+        calls = [
+          helper.make_node(called, [a], [b], domain='own' * (called != 'Relu'))
+          for a, b in (('a', 'b'), ('b', 'c'))
+        ]
+        made.functions.append(
+          helper.make_function(
+            'own', f'f{i}', ['a'], ['c'], calls, made.opset_import
+          )
+        )
+      return onnx_testing.save(made, self.create_tempdir().full_path)
+
+    network = onnx_model.load(model(3, 'Relu'))
+    ops = [node.op for node in network.graph_def.node]
+    self.assertEqual(ops.count('Relu'), 8)
+    for path, message in (
+      (model(40, 'Relu'), 'more memory than a file of'),
+      (model(5, 'f2'), 'calls itself'),
+      (model(900, 'Relu'), '200 deep'),
+    ):
+      with self.assertRaisesRegex(GraphError, message):
+        onnx_model.load(path)
+
   def test_functions_of_the_file_are_inlined(self):
     domain = 'local'
     body = [

@@ -6,6 +6,7 @@ import pathlib
 from absl.testing import absltest, parameterized
 import numpy as np
 
+import frozen_graphs
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.tfjs import files as tfjs_files
 from tests import tfjs_testing
@@ -30,6 +31,20 @@ class FilesTest(parameterized.TestCase):
     )
     self.assertEqual(tfjs_files.kind(path), tfjs_files.GRAPH_MODEL)
     tfjs_files.read(path, tfjs_files.GRAPH_MODEL)
+
+  def test_what_converters_0_wrote_is_named(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    names = 'tensorflowjs_model.pb', 'weights_manifest.json'
+    for name in names:
+      (folder / name).write_bytes(b'')
+    for path in (folder, *(folder / name for name in names)):
+      with self.assertRaisesRegex(
+        GraphError, r'converter of TensorFlow.js 0\.x'
+      ):
+        frozen_graphs.load(path, trust='checks')
+    other = folder / 'other.pb'
+    other.write_bytes(b'')
+    self.assertFalse(tfjs_files.is_of_old_converter(other))
 
   def test_no_such_file(self):
     folder = self.create_tempdir().full_path

@@ -124,6 +124,22 @@ class TfliteModelTest(parameterized.TestCase):
     original = _built(build)(format_testing.images(1)).numpy()
     np.testing.assert_allclose(actual, original, 0, 0.05 * np.ptp(original))
 
+  def test_sparse_weights_are_made_dense(self):
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(64, 32)).astype(np.float32)
+    matrix *= np.repeat(rng.random((16, 32)) < 0.2, 4, axis=0)
+    content = tflite_testing.content(
+      lambda x: tf.nn.relu(tf.matmul(x, tf.constant(matrix))),
+      [(1, 64)],
+      weights='sparse',
+    )
+    dense = matrix.nbytes
+    self.assertLess(len(content), dense)  # It is stored so.
+    network = tflite_model.load(self._save(content))
+    x = rng.normal(size=(1, 64)).astype(np.float32)
+    (actual,) = onnx_testing.run(network, {network.inputs[0]: x})
+    np.testing.assert_allclose(actual, np.maximum(x @ matrix, 0), 1e-5, 1e-5)
+
   def test_integer_weights_are_decoded_exactly(self):
     rng = np.random.default_rng(0)
     matrix = rng.integers(-127, 128, (64, 32)).astype(np.float32)

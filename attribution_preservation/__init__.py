@@ -1,0 +1,1 @@
+"""Compression of networks that keeps their attribution maps."""

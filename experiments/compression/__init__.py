@@ -1,0 +1,1 @@
+"""Compresses networks in several ways, and measures what became of them."""

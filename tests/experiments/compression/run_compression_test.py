@@ -1,0 +1,112 @@
+"""Tests of the command that compares ways of compressing."""
+
+import pathlib
+
+from absl.testing import absltest
+import pytest
+
+from experiments.compression import plan, reviewing
+from experiments.compression.plan import Source
+from probe_data import shapes
+from tests import command_testing, voc_testing
+from toolkit_basics import files
+
+_COMMAND = 'experiments.run_compression'
+_TINY = [
+  '--num_train=40',
+  '--num_test=12',
+  '--teacher_epochs=1',
+  '--epochs=1',
+  '--num_explained=3',
+  '--workers=1',
+]
+
+
+class RunCompressionTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path)
+
+  def _run(self, *arguments):
+    ((code, out, err),) = command_testing.run(_COMMAND, [*arguments, *_TINY])
+    self.assertEqual(code, 0, err)
+    return out
+
+  @pytest.mark.long
+  @pytest.mark.slow
+  def test_pictures_of_voc_are_compressed_and_a_run_is_repeated(self):
+    data = self.folder / 'voc'
+    voc_testing.write(
+      data, {'train': shapes.draw(20, 0), 'val': shapes.draw(8, 1)}
+    )
+    tables = []
+    for name in ('first', 'second'):
+      output = self.folder / name
+      self._run(
+        f'--voc_dir={data}',
+        '--image_size=32',
+        '--method=naive,sswa',
+        '--seeds=1',
+        f'--output={output}',
+      )
+      tables.append(
+        [
+          (output / f'{table}.csv').read_text()
+          for table in ('summary', 'methods', 'perturbation', 'tracks')
+        ]
+      )
+      page = (output / 'report.html').read_text()
+      self.assertIn('Attribution preservation', page)
+    self.assertEqual(*tables)
+    rows = files.read_csv(self.folder / 'first' / 'summary.csv')
+    self.assertEqual(
+      [row[0] for row in rows[1:]],
+      ['Teacher', 'Pruned, not tuned', 'Naive', 'SSWA'],
+    )
+    self.assertEqual({row[-1] for row in rows[1:]}, {'1'})
+
+  def test_a_folder_that_is_none_of_voc_is_said_at_once(self):
+    ((code, _, err),) = command_testing.run(
+      _COMMAND, [f'--voc_dir={self.folder}', f'--output={self.folder / "x"}']
+    )
+    self.assertEqual(code, 1)
+    self.assertRegex(err, '^Error: .*--voc_dir.*\n$')
+    self.assertFalse((self.folder / 'x').exists())
+
+
+class PlanTest(absltest.TestCase):
+  def test_no_picture_is_in_two_splits(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    voc_testing.write(
+      folder, {'train': shapes.draw(20, 0), 'val': shapes.draw(5, 1)}
+    )
+    for source in (
+      Source(str(folder), train=20, selection=10, test=5),
+      Source(train=20, selection=4, test=5),
+    ):
+      splits = source.load(0)
+      pictures = [p.tobytes() for s in splits.values() for p in s.images]
+      self.assertLen(set(pictures), len(pictures))
+      self.assertEqual([len(s) for s in splits.values()][1:], [4, 5])
+
+  def test_students_are_named_apart(self):
+    names = {
+      plan.Student(*each).name
+      for each in (('swa',), ('swa', 3.0), ('swa', None, 12), ('ewa',))
+    }
+    self.assertLen(names, 4)
+
+
+class ReviewingTest(absltest.TestCase):
+  def test_the_factor_of_the_highest_auc_that_keeps_the_map(self):
+    header = ['network', 'method', 'beta', 'mAP', 'AUC', 'seeds']
+    rows = [
+      ['a', 'swa', 1.0, 0.90, 0.80, 1],
+      ['b', 'swa', 10.0, 0.895, 0.90, 1],
+      ['c', 'swa', 100.0, 0.70, 0.99, 1],
+    ]
+    self.assertEqual(reviewing.best([header, *rows]), 10)
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,44 @@
+"""Tests that a sample of random Keras networks compares as it should."""
+
+from collections import Counter
+import pathlib
+from unittest import mock
+
+from absl.testing import absltest
+import pytest
+
+pytest.importorskip('tflite', reason='needs the extra tflite')
+
+from tests import format_testing  # noqa: E402
+from tests.fuzzing import keras_differential
+
+
+class KerasDifferentialTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path)
+
+  def test_random_networks_give_what_keras_and_the_interpreter_give(self):
+    counts, others = Counter(), []
+    for number in range(8):
+      kind, why = keras_differential.compare(0, number, self.folder)
+      counts[kind] += 1
+      if kind == 'OTHER':
+        others.append(f'{number}: {why}')
+    self.assertEmpty(others)
+    self.assertGreater(counts['same'], 3, counts)
+
+  def test_another_result_is_found(self):
+    run = format_testing.run
+
+    def wrong(*arguments):
+      value, gradient = run(*arguments)
+      return value + 0.01, gradient
+
+    with mock.patch.object(format_testing, 'run', wrong):
+      kind, _ = keras_differential.compare(0, 0, self.folder)
+    self.assertEqual(kind, 'OTHER')
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,184 @@
+"""Tests that a folder belongs to one run at a time."""
+
+import json
+import os
+import pathlib
+import platform
+import signal
+import subprocess
+import sys
+from unittest import mock
+
+from absl.testing import absltest
+
+from toolkit_basics import claims, cli, files
+
+_HOLD = """
+import sys
+from toolkit_basics import claims
+with claims.folder(sys.argv[1]):
+  print('held', flush=True)
+  sys.stdin.read()
+"""
+_KILLED_IN_FIRST_WRITE = """
+import os, signal, sys
+from toolkit_basics import claims, files
+with claims.folder(sys.argv[1]):
+  with files.replacing(sys.argv[1] + '/run.json') as file:
+    file.write(b'{')
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+class ClaimsTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path) / 'a' / 'run'
+
+  def _process(self, script):
+    process = subprocess.Popen(
+      [sys.executable, '-c', script, str(self.folder)],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      text=True,
+      cwd=pathlib.Path(__file__).parents[2],
+    )
+    self.addCleanup(process.wait)
+    self.addCleanup(process.stdin.close)
+    self.addCleanup(process.stdout.close)
+    self.addCleanup(process.kill)
+    return process
+
+  def test_a_second_run_is_refused_with_process_host_and_time(self):
+    process = self._process(_HOLD)
+    self.assertEqual(process.stdout.readline(), 'held\n')
+    text = f'in use.*process {process.pid} on {platform.node()}, started 20'
+    for _ in range(2):  # What is refused leaves the lock alone.
+      with self.assertRaisesRegex(claims.InUseError, text):
+        with claims.folder(self.folder):
+          self.fail('It is held twice.')
+    process.communicate()
+    self.assertEqual(process.returncode, 0)
+    with claims.folder(self.folder):
+      pass
+
+  def test_other_threads_and_calls_of_one_process_are_refused_too(self):
+    link = self.folder.parent.parent / 'link'
+    with claims.folder(self.folder):
+      link.symlink_to(self.folder)
+      (self.folder / 'kept').touch()
+      for name in (self.folder, link, os.path.relpath(self.folder)):
+        with self.assertRaisesRegex(claims.InUseError, 'this very process'):
+          with claims.folder(name):
+            self.fail('It is held twice.')
+    with claims.folder(link):
+      pass
+
+  def test_the_lock_of_a_killed_run_bars_nobody(self):
+    process = self._process(_HOLD)
+    process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    self.assertEqual(os.listdir(self.folder), [claims.LOCK])
+    with claims.folder(self.folder):
+      owner = json.loads((self.folder / claims.LOCK).read_text())
+    self.assertEqual(owner['pid'], os.getpid())
+    self.assertEmpty(os.listdir(self.folder))
+
+  def test_a_kill_at_the_first_write_leaves_a_folder_as_good_as_new(self):
+    process = self._process(_KILLED_IN_FIRST_WRITE)
+    self.assertEqual(process.wait(), -signal.SIGKILL)
+    self.assertLen(os.listdir(self.folder), 2)
+    with claims.folder(self.folder):
+      self.assertEqual(os.listdir(self.folder), [claims.LOCK])
+
+  def test_left_overs_are_swept_from_a_run_and_nothing_else_is(self):
+    below = self.folder / 'model_space'
+    left = below / '.a.npy.17.partial'
+    kept = [self.folder / 'run.json', below / '.b.npy.partial', below / 'c.17']
+    (self.folder / 'x' / '.model.8.partial').mkdir(parents=True)
+    for path in (left, *kept):
+      files.write_atomically(path, b'')
+    outside = self.create_tempdir()
+    outside.create_file('.d.17.partial')
+    (below / 'link').symlink_to(outside.full_path)
+    with claims.folder(self.folder):
+      self.assertFalse(left.exists())
+      self.assertEmpty(os.listdir(self.folder / 'x'))
+      self.assertTrue(all(path.exists() for path in kept))
+    self.assertEqual(os.listdir(outside.full_path), ['.d.17.partial'])
+
+  def test_nothing_is_swept_from_a_folder_of_somebody_else(self):
+    files.write_atomically(self.folder / 'thesis.txt', b'')
+    theirs = self.folder / '.theirs.3.partial'
+    theirs.touch()
+    with claims.folder(self.folder):
+      pass
+    self.assertTrue(theirs.exists())
+
+  def test_what_is_made_and_not_used_is_gone(self):
+    with self.assertRaises(KeyError):
+      with claims.folder(self.folder):
+        raise KeyError
+    self.assertFalse(self.folder.parent.exists())
+    with claims.folder(self.folder):
+      (self.folder / 'a').touch()
+    self.assertEqual(os.listdir(self.folder), ['a'])
+
+  def test_where_nothing_can_be_written_or_locked_nothing_is_claimed(self):
+    self.folder.mkdir(parents=True)
+    with claims.folder(self.folder / 'none.txt'):
+      pass
+    (self.folder / 'file').touch()
+    with claims.folder(self.folder / 'file'):
+      pass
+    with mock.patch.object(os, 'open', side_effect=OSError(30, 'read-only')):
+      with claims.folder(self.folder):
+        pass
+    with (
+      mock.patch.object(
+        claims.fcntl, 'lockf', side_effect=OSError(37, 'no locks')
+      ),
+      self.assertLogs() as logs,
+    ):
+      with claims.folder(self.folder):
+        pass
+    self.assertIn('cannot be locked', logs.output[0])
+    with mock.patch.object(os, 'open', side_effect=OSError(28, 'full')):
+      with self.assertRaisesRegex(OSError, 'full'):
+        with claims.folder(self.folder):
+          pass
+
+
+class CommandTest(absltest.TestCase):
+  def test_a_command_holds_its_folder_and_gives_it_back(self):
+    folder = os.path.join(self.create_tempdir().full_path, 'results')
+    flags = cli.Flags()
+    output = flags.path('output', 'Where.')
+    flags.claim(lambda: output.value)
+    seen = []
+
+    def main():
+      seen.extend(os.listdir(folder))
+      cli.run(main, flags, [f'--output={folder}'])
+
+    with self.assertRaises(SystemExit) as end:
+      with mock.patch.object(sys, 'stderr') as stderr:
+        cli.run(main, flags, [f'--output={folder}'])
+    self.assertEqual(end.exception.code, 1)
+    self.assertEqual(seen, [claims.LOCK])
+    said = ''.join(call.args[0] for call in stderr.write.call_args_list)
+    self.assertRegex(said, f'^Error: {folder} is in use by a run.*\n$')
+    self.assertFalse(os.path.exists(folder))
+
+  def test_what_main_returns_is_the_exit_code(self):
+    for code in (None, 0):
+      cli.run(lambda code=code: code, cli.Flags(), [])
+    with self.assertRaises(SystemExit) as end:
+      cli.run(lambda: 3, cli.Flags(), [])
+    self.assertEqual(end.exception.code, 3)
+
+
+if __name__ == '__main__':
+  absltest.main()
