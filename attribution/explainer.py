@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from attribution import methods as methods_lib
 from attribution import overrides
-from attribution.feature_maps import FeatureMaps
+from attribution.feature_maps import CutNetwork
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
 import frozen_graphs
@@ -116,15 +116,31 @@ class Explainer:
     self.probe_methods = _as_probe_methods(probe_methods)
     self.network = _as_network(graph, input_tensor, representation_tensor, name)
     self.name = self.network.name
-    subgraph, ruled = self.network.subgraph, {}
+    self._passes = self._built(batch_size, device)
+    self._features = {
+      method.name: CutNetwork(
+        self.network,
+        getattr(method, 'layer', None),
+        is_directed=is_directed,
+        batch_size=batch_size,
+        device=device,
+      )
+      for method in self.methods
+      if method.at_features
+    }
+
+  def _built(self, batch_size: int, device: str | None) -> frozen_graphs.Passes:
+    """Returns the passes that all methods need; notes what has a rule."""
+    subgraph, self._ruled = self.network.subgraph, {}
     every = (*self.methods, *self.probe_methods)
     if any(method.rule for method in every):
       rule = methods_lib.product_rule(every)
-      subgraph, ruled = overrides.marked(self.network, rule)
+      subgraph, self._ruled = overrides.marked(self.network, rule)
     at_input = [m.rule for m in self.methods if not m.at_features]
     along = [method.rule for method in self.probe_methods]
+    is_directed = self._is_directed
     with about(self.name):
-      self._passes = frozen_graphs.Passes(
+      return frozen_graphs.Passes(
         folding.fold(subgraph),  # After it is marked, see there.
         rules=() if is_directed else at_input,
         unit_rules=[m.rule for m in self.methods if m.per_unit],
@@ -135,18 +151,6 @@ class Explainer:
         name=self.name,
         sample=self._inputs_to_try,
       )
-    self._ruled = ruled
-    self._features = {
-      method.name: FeatureMaps(
-        self.network,
-        getattr(method, 'layer', None),
-        is_directed=is_directed,
-        batch_size=batch_size,
-        device=device,
-      )
-      for method in self.methods
-      if method.at_features
-    }
 
   @property
   def summary(self) -> Summary:

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 import frozen_graphs
+from frozen_graphs import tensors
 from frozen_graphs.errors import about
 
 
-class FeatureMaps(contextlib.AbstractContextManager):
+class CutNetwork(contextlib.AbstractContextManager):
   """A network cut at a feature map.
 
   Attributes:
@@ -48,15 +49,27 @@ class FeatureMaps(contextlib.AbstractContextManager):
     self._is_directed = is_directed
     self._channels_first = _is_channels_first(network.input_shape)
     options = {'batch_size': batch_size, 'device': device}
-    representation = network.representation_tensor
     with about(network.name):
       self._body = network.at(self.layer).passes(**options)
-      if self.layer == representation:
+      if self._is_representation(network):
         self._head = None
         return
       rules = {'probe_rules' if is_directed else 'rules': (None,)}
-      behind = network.at(representation, self.layer)
+      behind = network.at(network.representation_tensor, self.layer)
       self._head = behind.passes(**rules, **options)
+
+  def _is_representation(self, network: frozen_graphs.Network) -> bool:
+    """Whether the feature map is the representation, by whatever name."""
+    # Of the whole graph: the part that is used has lost what passes on only.
+    nodes = {node.name: node for node in network.graph_def.node}
+    tensor = tensors.split(network.representation_tensor)
+    wanted = tensors.split(self.layer)
+    while tensor != wanted:
+      node = nodes.get(tensor[0])
+      if node is None or node.op != 'Identity':
+        return False
+      (tensor,) = tensors.data_inputs(node)
+    return True
 
   def gradients(
     self, inputs: np.ndarray, directions: np.ndarray | None = None
@@ -145,13 +158,36 @@ def _slices(number: int, size: int) -> Iterator[slice]:
 
 
 def _last_feature_map(network: frozen_graphs.Network) -> str:
+  """Returns the last feature map that the representation sees alone."""
   first = _is_channels_first(network.input_shape)
-  found = ''
-  for tensor, shape in network.activations().items():
+  for tensor, shape in reversed(network.activations().items()):
     sides = shape[2:] if first else shape[1:3]
-    if len(shape) == 4 and any(side != 1 for side in sides):
-      found = tensor
-  return found or network.representation_tensor
+    is_map = len(shape) == 4 and any(side != 1 for side in sides)
+    if is_map and _is_all_that_is_seen(network, tensor):
+      return tensor
+  return network.representation_tensor
+
+
+def _is_all_that_is_seen(network: frozen_graphs.Network, tensor: str) -> bool:
+  """Whether every way from the input to the representation passes a tensor."""
+  nodes = network.subgraph.nodes
+  start, end, cut = (
+    tensors.split(name)[0]
+    for name in (
+      network.subgraph.representation_tensor,
+      network.subgraph.input_tensor,
+      tensor,
+    )
+  )
+  stack, seen = [start], {cut}
+  while stack:
+    name = stack.pop()
+    if name == end:
+      return False
+    if name not in seen and name in nodes:
+      seen.add(name)
+      stack += tensors.producers(nodes[name])
+  return True
 
 
 def _is_channels_first(shape: tuple[int | None, ...]) -> bool:

@@ -125,5 +125,12 @@ def perturbed(
 
 
 def relative_change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-  """Returns |after - before| / |before| of class logits."""
-  return np.abs(after - before) / np.maximum(np.abs(before), 1e-6)
+  """Returns |after - before| of logits, over the mean magnitude before.
+
+  Over each logit's own magnitude, a few that are nearly 0 would decide.
+
+  Args:
+    before: [samples].
+    after: [samples].
+  """
+  return np.abs(after - before) / max(float(np.mean(np.abs(before))), 1e-6)

@@ -159,6 +159,8 @@ def fit(
 ) -> tuple[float, float]:
   """Trains a network, in place.
 
+  Longer than a screen for its arguments; what it does is short.
+
   Args:
     student: The network.
     data: To learn from.
@@ -189,19 +191,20 @@ def fit(
   per_epoch = number // size
   step, steps = 0, per_epoch * schedule.epochs
   recent: list[np.ndarray] = []
+
+  def learn(rows: np.ndarray, step: int):
+    return learner.step(
+      tf.constant(data.images[rows]),
+      tf.constant(data.labels[rows]),
+      {name: tf.constant(values[rows]) for name, values in known.items()},
+      tf.constant(schedule.rate(step, steps), tf.float32),
+      tf.constant([seeds.channels, step], tf.int32),
+    )
+
   for epoch in range(1, schedule.epochs + 1):
     order, recent = rng.permutation(number), []
     for start in range(0, per_epoch * size, size):
-      rows = np.sort(order[start : start + size])
-      recent.append(
-        learner.step(
-          tf.constant(data.images[rows]),
-          tf.constant(data.labels[rows]),
-          {name: tf.constant(values[rows]) for name, values in known.items()},
-          tf.constant(schedule.rate(step, steps), tf.float32),
-          tf.constant([seeds.channels, step], tf.int32),
-        )
-      )
+      recent.append(learn(np.sort(order[start : start + size]), step))
       step += 1
     if not np.isfinite(np.float32(recent[-1])).all():
       raise FloatingPointError(

@@ -114,6 +114,9 @@ def insertion(hubs: list[Hub]) -> list[float]:
       start = time.perf_counter()
       each.add(f'new {number}', Descriptor(1.0, code))
       times.append(time.perf_counter() - start)
+  for number in range(101):
+    for each in hubs:
+      each.remove(f'new {number}')
   return [float(np.median(times)) for times in seconds]
 
 
@@ -123,8 +126,9 @@ def of_shelf(folder: pathlib.Path) -> dict[str, float]:
   count = _NETWORKS.value
   vectors = points(count, rng)
   with Hub(folder / 'large') as hub, Hub(folder / 'small') as small:
-    fill(hub, vectors, rng)
-    fill(small, vectors[:10], rng)
+    for each, its_own in ((hub, vectors), (small, vectors[:10])):
+      if len(each) != len(its_own):  # It is not there from an earlier call.
+        fill(each, its_own, rng)
     cold, warm, recall, plain = search(hub, vectors, rng)
     few, many = insertion([small, hub])
   size = sum(path.stat().st_size for path in (folder / 'large').iterdir())

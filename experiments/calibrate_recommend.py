@@ -8,7 +8,8 @@ For every target of a bank, candidates are its other networks. Printed are how
 often the network that is recommended is within 5 % of the least loss that was
 measured, how often statements of a chance came true, and whether networks of
 random weights are told from trained ones. With --write the noise of each
-measure is estimated anew from one bank, and stored.
+measure is estimated anew from one bank, and stored beside what the file holds
+of banks of the other kind: of one architecture, or of several.
 """
 
 import pathlib
@@ -18,6 +19,7 @@ import numpy as np
 import toolkit_basics.cli as cli
 from experiments import shared_flags
 from experiments.evaluation import format_table
+from experiments.recommending import looks
 from experiments.recommending import measured as measured_lib
 from experiments.recommending.looks import Looking
 from experiments.recommending.measured import MeasuredBank
@@ -73,7 +75,9 @@ def main() -> None:
       if situation.measures:
         _check(seen, situation, found, rows, kept)
   if _WRITE.value:
-    calibration.save(_WRITE.value, found)
+    path = pathlib.Path(_WRITE.value)
+    known = calibration.read(path) if path.exists() else {}
+    calibration.save(path, {**known, **found})
   header = ('bank', 'situation', 'stated from', 'to', 'mean', 'true', 'number')
   tables = {
     'chances': [header, *(row for each in rows.values() for row in each)],
@@ -111,13 +115,13 @@ def _check(
   if len(cases) < 3:
     return
   name = seen.bank.name
+  are_mixed = looks.are_mixed(seen.looks)
   if _WRITE.value:
-    found[situation.name] = calibration.measure(
-      situation.measures[0], cases, name
-    )
-    table = found[situation.name].reliability
+    key = calibration.key_of(situation.name, are_mixed)
+    found[key] = calibration.measure(situation.measures[0], cases, name)
+    table = found[key].reliability
   else:
-    noise = calibration.stored()[situation.name].noise
+    noise = calibration.of(situation.name, are_mixed).noise
     table = calibration.reliability(
       [
         (case.stated(noise).among, case.ranks < calibration.K)

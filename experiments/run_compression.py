@@ -34,9 +34,9 @@ from experiments.compression import (
 from experiments.compression.plan import (
   RECIPES,
   SETTINGS,
+  CompressionStudy,
   Source,
   Student,
-  Study,
 )
 from experiments.compression.running import Seeded
 from taskonomy_models.mini import building
@@ -100,7 +100,7 @@ _EPOCHS = FLAGS.integer(
 _NUM_EXPLAINED = FLAGS.integer(
   'num_explained',
   'Samples that are explained by all methods, and perturbed.',
-  60,
+  40,
   lower_bound=1,
 )
 _REVIEWERS = FLAGS.bool(
@@ -117,7 +117,7 @@ _WORKERS = shared_flags.workers(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/compression')
 
 
-def _study() -> Study:
+def _study() -> CompressionStudy:
   recipe = RECIPES[_SETTING.value]
   if _RATIO.value is not None:
     recipe = dataclasses.replace(recipe, ratio=_RATIO.value)
@@ -136,7 +136,7 @@ def _study() -> Study:
     selection=max(2, _NUM_TEST.value * 2 // 3),
     test=_NUM_TEST.value,
   )
-  study = Study(
+  study = CompressionStudy(
     source, _SETTING.value, recipe, num_explained=_NUM_EXPLAINED.value
   )
   teacher = dataclasses.replace(study.teacher, epochs=_TEACHER_EPOCHS.value)
@@ -144,7 +144,10 @@ def _study() -> Study:
 
 
 def _run(
-  study: Study, students: Sequence[Student], seeds: int, output: pathlib.Path
+  study: CompressionStudy,
+  students: Sequence[Student],
+  seeds: int,
+  output: pathlib.Path,
 ) -> list[Seeded]:
   """Trains and measures all networks, seeds side by side."""
   building.parallel(
@@ -197,7 +200,7 @@ def _transfer(output: pathlib.Path) -> None:
   methods = [name for name in _METHOD.value if name in known]
   rows: list[list[object]] = []
   for source in _SOURCES.value:
-    plan = transferring.Transfer(source, methods)
+    plan = transferring.Passing(source, methods)
     found = transferring.losses(
       plan, scenes, output / 'transfer', progress.track
     )

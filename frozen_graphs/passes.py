@@ -275,7 +275,8 @@ class Passes(contextlib.AbstractContextManager):
     """Returns gradients of weighted sums of units: rows v^T J of a Jacobian.
 
     The K backward passes of an input share its forward pass. So many inputs are
-    computed at once that their rows take about 64 MB, at most `batch_size`.
+    computed at once that their rows take at most about 64 MB, and no more than
+    `batch_size`.
 
     Args:
       rule: One of `probe_rules`.
@@ -292,7 +293,9 @@ class Passes(contextlib.AbstractContextManager):
     rows = inputs[:1].nbytes * directions.shape[1]
     size = self.batch_size
     if self.batching in ('open', 'rebatched'):
-      size = max(1, min(size, _PROBE_BYTES // max(1, rows)))
+      most = max(1, min(size, _PROBE_BYTES // max(1, rows)))
+      # So that none is computed only to fill up, as far as that is possible.
+      size = -(-len(inputs) // -(-len(inputs) // most))
     found = []
     for start in range(0, len(inputs), size):
       chosen = slice(start, start + size)

@@ -83,6 +83,24 @@ class Proposal:
   entry: Mapping[str, str]
 
 
+def _trials(
+  network: frozen_graphs.Network,
+  tensors: list[str],
+  input: str,
+  preprocessing: str,
+  say: Callable[[str], object],
+) -> tuple[list[Trial], dict[str, frozen_graphs.Network]]:
+  """Tries representations until all is well with one."""
+  trials, cut = [], {}
+  for tensor in tensors:
+    say(f'Trying {tensor} ...')
+    cut[tensor] = network.at(tensor, input)
+    trials.append(Trial(tensor, _outcomes(cut[tensor], preprocessing)))
+    if trials[-1].is_complete:
+      break
+  return trials, cut
+
+
 def propose(
   network: object,
   *,
@@ -116,14 +134,8 @@ def propose(
   ranked = _ranked(flow, representation)
   (low, high), reason = inspection_ranges.guess(flow, bool(chosen.stands_for))
   text = preprocessing_text(flow.input_shape, chosen, low, high)
-  trials, cut = [], {}
-  for candidate in ranked[: 1 if representation else _MAX_TRIED]:
-    tensor = candidate.tensor
-    say(f'Trying {tensor} ...')
-    cut[tensor] = network.at(tensor, chosen.tensor)
-    trials.append(Trial(tensor, _outcomes(cut[tensor], text)))
-    if trials[-1].is_complete:
-      break
+  some = [each.tensor for each in ranked[: 1 if representation else _MAX_TRIED]]
+  trials, cut = _trials(network, some, chosen.tensor, text, say)
   accepted = _accepted(trials, chosen.tensor)
   counts, nonlinear, no_rule = _rules(cut[accepted])
   return Proposal(

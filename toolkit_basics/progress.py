@@ -32,6 +32,8 @@ class Bar:
     self._done, self._started = 0, time.monotonic()
     self._last = self._started
     hidden = not sys.stderr.isatty()
+    # A thread that watches bars would keep this process from being copied.
+    tqdm.tqdm.monitor_interval = 0
     self._tqdm = tqdm.tqdm(
       total=total, desc=description, dynamic_ncols=True, disable=hidden
     )

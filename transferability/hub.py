@@ -16,6 +16,7 @@ somebody has them, the exact affinities of the best of these.
 
 from collections.abc import Callable, Sequence
 import concurrent.futures
+import mmap
 import os
 import pathlib
 import sqlite3
@@ -219,9 +220,7 @@ class Hub:
     first = min(FIRST, words)
     shapes = ((1, '<f4'), (first, '<u8'), (words - first, '<u8'))
     return [
-      np.memmap(path, kind, 'r', shape=(rows, columns))
-      if rows and columns
-      else np.zeros((rows, columns), kind)
+      _mapped(path, kind, (rows, columns), path.name == 'others.u8')
       for path, (columns, kind) in zip(self._paths(), shapes, strict=True)
     ]
 
@@ -257,6 +256,26 @@ def _best(values: np.ndarray, count: int) -> np.ndarray:
   count = min(count, len(values))
   chosen = np.argpartition(-values, count - 1)[:count]
   return chosen[np.lexsort((chosen, -values[chosen]))]
+
+
+def _mapped(
+  path: pathlib.Path, kind: str, shape: tuple[int, int], few: bool
+) -> np.ndarray:
+  """Returns the rows of a file, which are read when they are looked at.
+
+  Args:
+    path: Of the file.
+    kind: Of its numbers.
+    shape: Rows and columns.
+    few: Whether few rows will be looked at: what is beside them is not read.
+  """
+  if 0 in shape:
+    return np.zeros(shape, kind)
+  with open(path, 'rb') as file:
+    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+  if hasattr(mapped, 'madvise'):
+    mapped.madvise(mmap.MADV_RANDOM if few else mmap.MADV_SEQUENTIAL)
+  return np.frombuffer(mapped, kind, shape[0] * shape[1]).reshape(shape)
 
 
 def _write(path: pathlib.Path, start: int, rows: np.ndarray) -> None:

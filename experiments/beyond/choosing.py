@@ -32,7 +32,7 @@ METHODS = ('gradient', 'gradient_times_input', 'elrp')
 _MOST = Probes(count=32, num_images=32)
 COUNTS, IMAGES, SOFTNESS = (4, 8, 16, 32), (8, 16, 32), (0.0, 1.0)
 NEIGHBOURHOODS, DECODED = (1, 3, 5), (50, 100, 200, 400)
-HIDDEN = (256, 1024)  # Random units beside a neighbourhood's channels.
+HIDDEN = (64, 256)  # Random units beside a neighbourhood's channels.
 WEIGHTS = (0.0, 0.2, 0.33, 0.5, 0.67, 0.8, 1.0)  # Of span energy in SPADE.
 
 

@@ -5,7 +5,7 @@ import pathlib
 
 from experiments import report, report_answer
 from experiments.compression import placing, tables
-from experiments.compression.plan import Study
+from experiments.compression.plan import CompressionStudy
 from experiments.compression.running import TEACHER
 from experiments.compression.tables import Found
 from toolkit_basics import files
@@ -37,7 +37,7 @@ def _sentence(found: Found, name: str, other: str) -> str:
   )
 
 
-def paragraphs(found: Found, study: Study) -> list[str]:
+def paragraphs(found: Found, study: CompressionStudy) -> list[str]:
   """Returns what was found, the main thing first."""
   said = []
   others = [n for n in found.compared if n not in (TEACHER, 'naive')]

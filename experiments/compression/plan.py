@@ -31,7 +31,7 @@ class Source:
 
   voc_dir: str | None = None
   side: int = shapes.SIDE
-  train: int = 3000
+  train: int = 5000
   selection: int = 400
   test: int = 600
 
@@ -76,7 +76,7 @@ class Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class Shrinking:
   """How a setting compresses.
 
   Attributes:
@@ -96,15 +96,15 @@ class Recipe:
   tracked: tuple[int, ...] = ()
 
 
-RECIPES: Mapping[str, Recipe] = types.MappingProxyType(
+RECIPES: Mapping[str, Shrinking] = types.MappingProxyType(
   {
-    'distillation': Recipe(
+    'distillation': Shrinking(
       0.75, Schedule(25, 5e-3, cosine=True), tracked=(0, 1, 3, 6, 12, 18, 25)
     ),
-    'structured': Recipe(
+    'structured': Shrinking(
       0.7, Schedule(3, 1e-3), layers=_PRUNED, tracked=(0, 1, 2, 3)
     ),
-    'unstructured': Recipe(
+    'unstructured': Shrinking(
       1 - 0.6**_ROUNDS,
       Schedule(1, 1e-3),
       rounds=_ROUNDS,
@@ -115,7 +115,7 @@ RECIPES: Mapping[str, Recipe] = types.MappingProxyType(
 
 
 @dataclasses.dataclass(frozen=True)
-class Study:
+class CompressionStudy:
   """Everything that a network depends on, but its seed.
 
   Attributes:
@@ -128,9 +128,9 @@ class Study:
 
   source: Source
   setting: str
-  recipe: Recipe
+  recipe: Shrinking
   teacher: Schedule = Schedule(18, 3e-3, cosine=True)
-  num_explained: int = 60
+  num_explained: int = 40
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ BEFORE = 'before'
 
 
 @dataclasses.dataclass(frozen=True)
-class Looked:
+class Judged:
   """A network on pictures that no network learned from.
 
   Attributes:
@@ -38,7 +38,7 @@ def look(
   images: np.ndarray,
   inputs: np.ndarray,
   classes: np.ndarray | None,
-) -> Looked:
+) -> Judged:
   """Returns what a network says of pictures, and why.
 
   Args:
@@ -56,10 +56,10 @@ def look(
     scored, preprocessing, patch=max(4, inputs.shape[1] // 8)
   ) as e:
     maps = e.maps(images, classes)
-  return Looked(found, maps, compression.size(model))
+  return Judged(found, maps, compression.size(model))
 
 
-def rows(looked: Mapping[str, Looked]) -> list[list[object]]:
+def rows(looked: Mapping[str, Judged]) -> list[list[object]]:
   """Returns a table of networks, BEFORE first: sizes, outputs, maps."""
   before = looked[BEFORE]
   header = ['network', 'weights', 'not zero', 'output error', 'same class']
@@ -86,7 +86,7 @@ def _label(name: str) -> str:
 
 
 def intervals(
-  looked: Mapping[str, Looked], chosen: str
+  looked: Mapping[str, Judged], chosen: str
 ) -> dict[str, tuple[float, float, float]]:
   """Returns how much nearer maps are than plain compression's, by method.
 
@@ -109,7 +109,7 @@ def intervals(
   return found
 
 
-def verdict(looked: Mapping[str, Looked], chosen: str) -> list[str]:
+def verdict(looked: Mapping[str, Judged], chosen: str) -> list[str]:
   """Returns in words whether attributions were kept."""
   table = rows(looked)
   (own,) = [row for row in table if row[0] == _label(chosen)]
@@ -146,14 +146,14 @@ def verdict(looked: Mapping[str, Looked], chosen: str) -> list[str]:
   return paragraphs
 
 
-def _cosine(looked: Mapping[str, Looked], name: str) -> float:
+def _cosine(looked: Mapping[str, Judged], name: str) -> float:
   maps = looked[name].maps['grad_cam'], looked[BEFORE].maps['grad_cam']
   return float(np.nanmean(scores.cosines(*maps)))
 
 
 def write(
   output: pathlib.Path,
-  looked: Mapping[str, Looked],
+  looked: Mapping[str, Judged],
   chosen: str,
   images: np.ndarray,
   settings: Mapping[str, object],
@@ -188,7 +188,7 @@ def write(
 def draw(
   output: pathlib.Path,
   images: np.ndarray,
-  looked: Mapping[str, Looked],
+  looked: Mapping[str, Judged],
   labels: Sequence[str],
 ) -> None:
   """Draws the maps of all networks side by side, a figure for each method."""

@@ -12,7 +12,7 @@ import pathlib
 from attribution_preservation import matching
 from experiments import evaluation
 from experiments.compression import pictures, tables
-from experiments.compression.plan import SCRATCH, Student, Study
+from experiments.compression.plan import SCRATCH, CompressionStudy, Student
 from experiments.compression.running import Seeded
 from toolkit_basics import files
 
@@ -47,7 +47,7 @@ def _student(method: str, beta: float) -> Student:
 
 
 def conduct(
-  study: Study,
+  study: CompressionStudy,
   students: Sequence[Student],
   seeds: int,
   output: pathlib.Path,

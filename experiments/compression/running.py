@@ -19,7 +19,7 @@ from attribution_preservation import (
 from attribution_preservation.networks import Split
 from attribution_preservation.training import LabelledData, Schedule, Seeds
 from experiments.compression import measuring
-from experiments.compression.plan import SCRATCH, Student, Study
+from experiments.compression.plan import SCRATCH, CompressionStudy, Student
 from probe_data.shapes import MaskedImages
 from toolkit_basics import memo
 from transferability import similarity
@@ -32,7 +32,7 @@ _NUM_TRACKED = 200  # Pictures of the selection split.
 class Seeded:
   """The networks of one seed: its pictures, its teacher, its students."""
 
-  def __init__(self, study: Study, seed: int, output: pathlib.Path):
+  def __init__(self, study: CompressionStudy, seed: int, output: pathlib.Path):
     """Loads nothing yet.
 
     Args:
@@ -307,7 +307,7 @@ def _labelled(network: Split, at: int) -> dict[str, np.ndarray]:
 
 
 def run_seed(
-  study: Study,
+  study: CompressionStudy,
   seed: int,
   students: Sequence[Student],
   tracked: Sequence[Student],

@@ -31,7 +31,7 @@ TARGETS = tuple(t.name for t in tasks.TARGETS if not MINI_TASKS[t.name].noise)
 
 
 @dataclasses.dataclass(frozen=True)
-class Transfer:
+class Passing:
   """Which networks are compressed, and how readouts are trained.
 
   Attributes:
@@ -58,7 +58,7 @@ def _represent(model, preprocess, images: np.ndarray) -> np.ndarray:
 
 
 def _representations(
-  plan: Transfer, scenes: Scenes, folder: pathlib.Path
+  plan: Passing, scenes: Scenes, folder: pathlib.Path
 ) -> dict[str, dict[str, np.ndarray]]:
   """Returns representations of each split, by network."""
   kept = memo.Memo(folder / 'representations', memo.ARRAYS)
@@ -88,7 +88,7 @@ def _representations(
 
 
 def losses(
-  plan: Transfer,
+  plan: Passing,
   scenes: Scenes,
   folder: pathlib.Path,
   progress: Callable[..., Iterable],
@@ -137,7 +137,7 @@ def losses(
 
 
 def rank_rows(
-  plan: Transfer, found: dict[str, np.ndarray]
+  plan: Passing, found: dict[str, np.ndarray]
 ) -> list[list[object]]:
   """Returns each network's loss and rank as a source, for each target.
 

@@ -16,6 +16,7 @@ from frozen_graphs.graph import SubGraph
 from frozen_graphs.network import Network
 from frozen_graphs.passes import Passes
 from taskonomy_models.encoder import Encoder
+from toolkit_basics import files
 
 GRID = 8  # Cells a side that features are averaged over, at most.
 RANGES = ('range(0, 1)', 'range(-1, 1)', 'range(0, 255)')
@@ -54,6 +55,8 @@ class LookedAt:
     ranges: By range of values, features of the first images with T so changed.
     milliseconds: Of an image's forward pass.
     megabytes: Of the graph with its weights.
+    architecture: Digest of the graph's operations, in their order, and of the
+      shape of its representation; weights have no part.
   """
 
   features: np.ndarray
@@ -61,6 +64,7 @@ class LookedAt:
   ranges: Mapping[str, np.ndarray]
   milliseconds: float
   megabytes: float
+  architecture: str = ''
 
 
 def look(
@@ -104,7 +108,19 @@ def look(
     ranges,
     1000 * seconds / len(images),
     network.subgraph.graph_def().ByteSize() / 2**20,
+    _architecture(network.subgraph, features),
   )
+
+
+def _architecture(subgraph: SubGraph, features: np.ndarray) -> str:
+  types = [node.op for node in subgraph.graph_def().node]
+  text = ' '.join([*types, str(features.shape[1:])])
+  return files.sha256(text.encode())
+
+
+def are_mixed(looks: Mapping[str, LookedAt]) -> bool:
+  """Returns whether networks are of several architectures."""
+  return len({look.architecture for look in looks.values()}) > 1
 
 
 def other_ranges(t: Preprocessing) -> dict[str, Preprocessing]:

@@ -167,7 +167,7 @@ def _by_images(
   )
   if samples is not None:
     found = sources.add(found, looked, classes, samples, of_source)
-  known = calibration.stored()[situation.name]
+  known = calibration.of(situation.name, looks.are_mixed(looked))
   decided = decision.decide(found, known.noise, way.seed)
   if way.train and labels is not None:
     trained = _train(decided, looked, labels, way)

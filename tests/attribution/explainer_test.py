@@ -68,7 +68,8 @@ class AgainstReferenceTest(parameterized.TestCase):
 
   def compare(self, network, images, epsilon=1e-4):
     steps = 7
-    chosen = methods.create_all(methods.names(), epsilon=epsilon, steps=steps)
+    names = [name for name in methods.names() if name != 'grad_cam']
+    chosen = methods.create_all(names, epsilon=epsilon, steps=steps)
     maps, inputs = explain(network.freeze(), images, chosen)
     for j, x in enumerate(inputs.astype(np.float64)):
       gradient = network.gradient(x)

@@ -5,6 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from attribution.explainer import Explainer
+from attribution.feature_maps import CutNetwork
+import frozen_graphs
 from frozen_graphs.errors import GraphError
 from tests import testing
 
@@ -12,6 +14,7 @@ TENSORS = {
   'input_tensor': 'input:0',
   'representation_tensor': 'representation:0',
 }
+ENDS = {'input': 'input:0', 'representation': 'representation:0'}
 
 
 def _classifier(seed=0, classes=3, batch=None):
@@ -80,12 +83,22 @@ class GradCamTest(parameterized.TestCase):
       graph_def, **TENSORS, methods=['grad_cam', 'saliency']
     ) as explainer:
       found = explainer.explain(images)
-    mean = (
-      found.representation.mean(axis=-1) / found.representation[0, ..., 0].size
-    )
-    totals = found.maps['grad_cam'].sum(axis=(1, 2, 3))
-    ratio = totals / np.maximum(mean, 0).sum(axis=(1, 2))
-    np.testing.assert_allclose(ratio, ratio[0], rtol=0.2)
+    # Its weights are all 1 / D, and enlarging by two keeps the inner sums.
+    expected = np.maximum(found.representation.sum(axis=-1), 0)
+    expected = expected / found.representation[0].size
+    large = found.maps['grad_cam'].sum(axis=-1)
+    np.testing.assert_allclose(large[:, 0, 0], expected[:, 0, 0], rtol=1e-4)
+    np.testing.assert_allclose(large[:, -1, -1], expected[:, -1, -1], rtol=1e-4)
+
+  def test_the_last_map_beside_which_nothing_leads_on_is_taken(self):
+    def layer(x):
+      first = tf.nn.relu(x[:, ::2, ::2] - 0.5)
+      inner = tf.nn.relu(first[:, ::2, ::2] * 2 - 1)
+      return tf.reduce_mean(first, [1, 2]) + tf.reduce_mean(inner, [1, 2])
+
+    cut = CutNetwork(frozen_graphs.load(testing.freeze(layer), **ENDS))
+    self.assertEqual(cut.layer, 'Relu:0')
+    cut.close()
 
   def test_a_graph_made_for_one_image_is_explained(self):
     images = testing.images(3)

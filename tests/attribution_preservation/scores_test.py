@@ -82,10 +82,9 @@ class PerturbationTest(absltest.TestCase):
     np.testing.assert_array_equal(changed[0, 1], image[0, 1])
     self.assertEqual(image[0, 0, 0], 0)
 
-  def test_change_is_relative_to_the_logit(self):
-    np.testing.assert_allclose(
-      scores.relative_change(np.array([2.0, -4.0]), np.array([1.0, -6.0])), 0.5
-    )
+  def test_change_is_relative_to_the_mean_magnitude_of_logits(self):
+    found = scores.relative_change(np.array([0.0, -4.0]), np.array([1.0, -6.0]))
+    np.testing.assert_allclose(found, [0.5, 1])
 
 
 if __name__ == '__main__':

@@ -95,6 +95,18 @@ class ProcessesTest(parameterized.TestCase):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
       self.assertFalse(pool.submit(processes.can_be_copied).result())
 
+  def test_a_bar_on_a_terminal_is_no_thread(self):
+    told = _in_new_process("""
+      import io, sys
+      from toolkit_basics import processes, progress
+
+      sys.stderr = io.StringIO()
+      sys.stderr.isatty = lambda: True
+      for _ in progress.track(range(2), description='Working'):
+        print(processes.can_be_copied())
+    """)
+    self.assertEqual(told, 'True\nTrue\n')
+
   def test_number_is_as_asked_or_as_cores_and_memory_allow(self):
     with (
       mock.patch.object(processes, 'cores', return_value=4),

@@ -230,6 +230,19 @@ class DecodabilityTest(parameterized.TestCase):
     x = rng.normal(size=shape)
     return x, rng
 
+  def test_more_channels_than_places_have_the_same_components(self):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(24, 2, 2, 6)) @ rng.normal(size=(6, 70))
+    y = x + 0.5 * rng.normal(size=x.shape)
+    # 48 fitted rows, fewer than channels; with the images twice, more.
+    few = x, y
+    many = [np.concatenate([z, z]) for z in few]
+    scores = [
+      similarity.score('decodability', *pair, channels=5)
+      for pair in (few, many)
+    ]
+    self.assertAlmostEqual(*scores, places=6)
+
   def test_it_is_the_sum_of_what_its_images_say(self):
     rng = np.random.default_rng(4)
     x = rng.normal(size=(22, 4, 4, 5))

@@ -25,6 +25,7 @@ _FEWEST = 5  # Candidates of a part.
 _CLIP = 1e-3
 _BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
 _FILE = 'recommendation.json'
+_MIXED = '_mixed'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -215,6 +216,23 @@ def read(path: files.Path) -> dict[str, Calibration]:
     )
     for name, entry in files.read_json(path).items()
   }
+
+
+def key_of(situation: str, are_mixed: bool) -> str:
+  """Returns the name of a calibration.
+
+  Args:
+    situation: Its name.
+    are_mixed: Whether the candidates are of several architectures, of which
+      measures know less.
+  """
+  return f'{situation}{_MIXED}' if are_mixed else situation
+
+
+def of(situation: str, are_mixed: bool = False) -> Calibration:
+  """Returns the calibration that holds for candidates; see `key_of`."""
+  known = stored()
+  return known.get(key_of(situation, are_mixed), known[situation])
 
 
 @functools.cache

@@ -45,8 +45,14 @@ def _leading(x: np.ndarray, most: int) -> np.ndarray:
   if x.shape[-1] <= most:
     return x
   fitted, _, _ = _parts(x)
-  _, vectors = np.linalg.eigh(fitted.T @ fitted)
-  return x @ vectors[:, -most:]
+  if len(fitted) >= fitted.shape[1]:
+    _, vectors = np.linalg.eigh(fitted.T @ fitted)
+    return x @ vectors[:, -most:]
+  # Fewer rows than channels: the same directions, of the smaller product.
+  squares, left = np.linalg.eigh(fitted @ fitted.T)
+  kept = squares > _CONSTANT * squares[-1]
+  kept[:-most] = False
+  return x @ (fitted.T @ left[:, kept] / np.sqrt(squares[kept]))
 
 
 def _neighbourhoods(x: np.ndarray, side: int) -> np.ndarray:
@@ -127,19 +133,27 @@ class _Network:
 
   def __init__(self, values: np.ndarray, side: int, hidden: int):
     self.values, self._side, self._hidden = values, side, hidden
-    self.target = functools.cache(self._target)
-    self.source = functools.cache(self._source)
+    self._targets: dict[tuple[int, int], list[np.ndarray]] = {}
+    self._sources: dict[tuple[int, int], _Design] = {}
 
-  def _target(self, height: int, width: int) -> list[np.ndarray]:
-    return _parts(grids.cell_means(self.values, height, width))
+  def target(self, height: int, width: int) -> list[np.ndarray]:
+    """Returns what is predicted of it, in three parts of the images."""
+    grid = height, width
+    if grid not in self._targets:
+      self._targets[grid] = _parts(grids.cell_means(self.values, *grid))
+    return self._targets[grid]
 
-  def _source(self, height: int, width: int) -> _Design:
-    cells = grids.cell_means(self.values, height, width)
-    x = _standardised(_neighbourhoods(cells, self._side))
-    if self._hidden:
-      units = _standardised(_hidden_units(x, self._hidden))
-      x = np.concatenate([x, units], axis=-1)
-    return _Design(_parts(x))
+  def source(self, height: int, width: int) -> _Design:
+    """Returns what others are predicted from."""
+    grid = height, width
+    if grid not in self._sources:
+      cells = grids.cell_means(self.values, *grid)
+      x = _standardised(_neighbourhoods(cells, self._side))
+      if self._hidden:
+        units = _standardised(_hidden_units(x, self._hidden))
+        x = np.concatenate([x, units], axis=-1)
+      self._sources[grid] = _Design(_parts(x))
+    return self._sources[grid]
 
 
 @register(

@@ -6,7 +6,7 @@ from absl.testing import absltest
 import numpy as np
 
 from experiments.compression import measuring, tables, transferring
-from experiments.compression.transferring import Transfer
+from experiments.compression.transferring import Passing
 from probe_data import shapes
 
 
@@ -52,7 +52,7 @@ class FoundTest(absltest.TestCase):
 
 class TransferTest(absltest.TestCase):
   def test_a_rank_counts_the_better_sources_of_the_bank(self):
-    plan = Transfer('rgb2depth', ('naive',))
+    plan = Passing('rgb2depth', ('naive',))
     losses = {'edge2d': np.array([[0.0, 0.0], [90.0, 110.0]])}
     rows = transferring.rank_rows(plan, losses)
     self.assertEqual([row[2] for row in rows[1:]], ['Before', 'Naive'])

@@ -14,6 +14,7 @@ from experiments.recommending.running import Question, Way
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from tests import testing
+from transferability.recommendation import calibration
 
 _WAY = Way(
   num_images=60,
@@ -94,6 +95,17 @@ class RecommendTest(absltest.TestCase):
     self.assertNotIn('target', [row.name for row in found.decision.rows])
     outside = self._ask(candidates, target=target)
     self.assertEqual(outside.best, 'like')
+
+  def test_chances_are_those_for_one_architecture_or_for_several(self):
+    images, positive = _images()
+    other = _network('other', np.ones((3, 3, 3, 7), np.float32))
+    alike = (_trained('good'), _random('a', 1))
+    for encoders, key in ((alike, 'labels'), ((*alike, other), 'labels_mixed')):
+      answer = running.recommend(
+        Question(Bank('b', encoders), images, positive), _WAY
+      )
+      self.assertIs(answer.calibration, calibration.stored()[key])
+      self.assertIn(answer.calibration.bank, answer.paragraph())
 
   def test_training_settles_it(self):
     way = dataclasses.replace(_WAY, train=2)

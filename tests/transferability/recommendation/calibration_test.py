@@ -55,6 +55,15 @@ class CalibrationTest(absltest.TestCase):
     with self.assertRaisesRegex(ValueError, 'b has 2 targets; .* 3 or more'):
       calibration.measure('m', _cases(0.4, 2), 'b')
 
+  def test_candidates_of_several_architectures_have_their_own(self):
+    found = calibration.stored()
+    for name in ('labels', 'target'):
+      mixed = calibration.of(name, are_mixed=True)
+      self.assertIs(mixed, found[calibration.key_of(name, True)])
+      self.assertIs(calibration.of(name), found[name])
+      self.assertNotEqual(mixed.bank, found[name].bank)
+      self.assertGreater(mixed.noise.scale, found[name].noise.scale)
+
   def test_stored_calibrations_are_of_the_measures_that_are_used(self):
     found = calibration.stored()
     for situation in situations.SITUATIONS.values():
