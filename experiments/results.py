@@ -27,8 +27,6 @@ from transferability import map_transforms
 from transferability.model_space import ModelSpace, Spaces
 
 _MEASURED = 'measured.json'
-# A space knows which of their rows are right.
-_REPAIRED_BY_ROW = ('rows.npy', 'finished.npy')
 
 
 class Measured(pipeline.Observer):
@@ -76,34 +74,19 @@ def begin(record: RunRecord, probe: ProbeSet) -> None:
 
 
 def is_finished(record: RunRecord) -> bool:
-  """Whether a run is done and whole; makes room for what was damaged since.
-
-  What is found damaged is deleted, and said; then the run is not finished, and
-  computes it anew as it goes on.
+  """Whether a run is done and whole.
 
   Raises:
     ValueError: If a network was damaged that was inserted after the run.
   """
-  if record.noted('kind') is None:  # It has not got to its end.
-    return False
-  faults = dict.fromkeys(record.damaged(), 'is not as the run left it')
-  for name in faults:
-    if pathlib.Path(name).name not in _REPAIRED_BY_ROW:
-      (record.output / name).unlink(missing_ok=True)
-  lost = set()
-  for path in sorted(record.output.glob('model_space/*/space.json')):
-    for model, fault in ModelSpace(path.parent).discard_damaged().items():
-      faults[f'{path.parent.relative_to(record.output)}: {model}'] = fault
-      lost.add(model)
-  for name, fault in faults.items():
-    logging.warning('Damaged: %s (%s).', name, fault)
-  if inserted := sorted(lost & set(record.noted('inserted') or ())):
+  inserted = record.noted('inserted') or ()
+  if lost := sorted(set(record.lost_models) & set(inserted)):
     raise ValueError(
-      f'{record.output}: {", ".join(inserted)} was inserted after the run, and '
-      'is damaged. Insert it again with `python -m experiments.insert_model`, '
-      'or remove it with `python -m experiments.remove_model`.'
+      f'{record.output}: {", ".join(lost)} was inserted after the run, and is '
+      'damaged. Insert it again with `python -m experiments.insert_model`, or '
+      'remove it with `python -m experiments.remove_model`.'
     )
-  return record.is_finished and not faults
+  return record.is_finished
 
 
 def finish(

@@ -11,8 +11,11 @@ import shutil
 import time
 from typing import Any
 
+from absl import logging
+
 from toolkit_basics import claims, files
 from transferability import settings
+from transferability.model_space import ModelSpace
 
 _PACKAGES = (
   'tensorflow',
@@ -34,6 +37,8 @@ def versions() -> dict[str, str]:
 
 
 _FILE = 'run.json'
+# A space knows which of their rows are right.
+_MENDED_BY_ROW = ('rows.npy', 'finished.npy')
 _SMALL = 2**24  # Bytes; what is larger is maps, or of a space.
 
 
@@ -55,6 +60,7 @@ class RunRecord:
 
   Attributes:
     output: The folder.
+    lost_models: Names of those whose points were damaged since it was finished.
   """
 
   def __init__(
@@ -81,13 +87,14 @@ class RunRecord:
     """
     if resume and overwrite:
       raise ValueError('Pass `resume` or `overwrite`, not both.')
-    self.output = pathlib.Path(output)
+    self.output, self.lost_models = pathlib.Path(output), set()
     self._path = self.output / _FILE
     flags, digests = json.loads(json.dumps([flags, digests]))
     if self._path.exists():
       self._content = self._read()
       if not overwrite:
         self._check_same(flags, digests, resume)
+        self._discard_damaged()
         return
       self._delete()
     if self.output.exists() and self._strangers():
@@ -111,7 +118,7 @@ class RunRecord:
   def of(cls, output: str | os.PathLike) -> 'RunRecord | None':
     """Returns the record in a folder as it is, or None if there is none."""
     record = cls.__new__(cls)
-    record.output = pathlib.Path(output)
+    record.output, record.lost_models = pathlib.Path(output), set()
     record._path = record.output / _FILE
     if not record._path.exists():
       return None
@@ -193,6 +200,26 @@ class RunRecord:
       for name, digest in self._files().items()
       if not (self.output / name).exists() or self._digest(name) != digest
     ]
+
+  def _discard_damaged(self) -> None:
+    """Makes room for what was damaged since the run was finished, and says so.
+
+    Then it is not finished, and computes that anew as it goes on.
+    """
+    if not self._content['finished']:
+      return
+    faults = dict.fromkeys(self.damaged(), 'is not as the run left it')
+    for name in faults:
+      if pathlib.Path(name).name not in _MENDED_BY_ROW:
+        (self.output / name).unlink(missing_ok=True)
+    for path in sorted(self.output.rglob('space.json')):
+      where = path.parent.relative_to(self.output)
+      found = ModelSpace(path.parent).discard_damaged()
+      faults |= {f'{where}: {name}': fault for name, fault in found.items()}
+      self.lost_models |= found.keys()
+    for name, fault in faults.items():
+      logging.warning('Damaged: %s (%s).', name, fault)
+    self._content['finished'] = not faults
 
   def _files(self) -> dict[str, str | None]:
     """Returns the digest of each file, None if it has none."""

@@ -44,6 +44,14 @@ class UnitRowsTest(parameterized.TestCase):
       )
 
 
+class MeanCosineTest(absltest.TestCase):
+  def test_it_is_the_mean_over_images(self):
+    cosines = np.random.default_rng(0).uniform(-1, 1, (5, 3, 4))
+    np.testing.assert_allclose(
+      affinity.mean_cosine(iter(cosines)), cosines.mean(axis=0), rtol=1e-15
+    )
+
+
 class DistanceTest(absltest.TestCase):
   def test_it_is_the_inverse_affinity_and_infinite_where_meaningless(self):
     np.testing.assert_array_equal(
@@ -84,9 +92,13 @@ class MatrixFileTest(parameterized.TestCase):
   def test_names_that_do_not_fit_are_refused(self):
     with self.assertRaisesRegex(ValueError, 'does not fit'):
       affinity.save_matrix(self.path, np.eye(2), ['a'])
+    with self.assertRaisesRegex(ValueError, 'does not fit'):
+      affinity.save_matrix(self.path, np.eye(2), ['a', 'b', 'c'])
 
   @parameterized.parameters(
     ('model,a,b\nb,1,2\na,3,4\n', 'same order'),
+    ('model,b,a\na,1,2\nb,3,4\n', 'same order'),
+    ('model,a,b\na,1,2,3\nb,1,2\n', "row of 'a' has 4 cells"),
     ('model,a,a\na,1,2\n', 'more than once'),
     ('model,a,b\na,1\nb,1,2\n', "row of 'a' has 2 cells"),
     ('model,a\na,x\n', "'x' in row 'a', column 'a'"),
