@@ -1,7 +1,6 @@
 """Compresses a Keras network, and says whether its attributions were kept.
 
-  python -m experiments.compress model.keras --setting=structured --ratio=0.6 \
-    --preprocessing='resize(224) | range(-1, 1)' --probe=PICTURES
+  python -m experiments.compress model.keras --ratio=0.6 --probe=PICTURES
   python -m experiments.compress keras:MobileNet:random --probe=photos
   python -m experiments.compress mini:rgb2depth
 
