@@ -49,9 +49,9 @@ def weighted_map(labels: np.ndarray, scores: np.ndarray) -> Statistic:
       hits = weights * label[order]
       with np.errstate(invalid='ignore', divide='ignore'):
         precision = np.cumsum(hits, axis=1) / np.cumsum(weights, axis=1)
-      precision = np.nan_to_num(precision)
-      found.append((hits * precision).sum(1) / np.maximum(hits.sum(1), 1))
-    return np.mean(found, axis=0)
+        precision = np.nan_to_num(precision)
+        found.append((hits * precision).sum(1) / hits.sum(1))
+    return np.nanmean(found, axis=0)  # Classes without a positive are left out.
 
   return statistic
 

@@ -64,7 +64,7 @@ def load(network: str, preprocessing: str | None = None) -> Trainable:
         f'{KERAS}NAME, or {MINI}NAME. Other formats cannot be trained.'
       )
     model = keras_files.load_model(network)
-    known = metadata.of(network)
+    known = metadata.of(network) or metadata.of(model)
     if not isinstance(model, tf.keras.Model):
       raise ValueError(
         f'{network} was written by Keras 2; load it and save it anew as .keras.'
