@@ -162,9 +162,9 @@ class PagesTest(absltest.TestCase):
       names = set(re.findall(r'`((?:\w+/)+[\w.]+\.\w+)`', text)) - written
       modules = re.findall(r'python -m ((?:\w+\.)+\w+)', text)
       for module in modules:
-        path = module.replace('.', '/')
-        is_package = (module_graph.ROOT / path / '__main__.py').exists()
-        names.add(f'{path}/__main__.py' if is_package else f'{path}.py')
+        file = module.replace('.', '/')
+        is_package = (module_graph.ROOT / file / '__main__.py').exists()
+        names.add(f'{file}/__main__.py' if is_package else f'{file}.py')
       for name in names:
         folder, *_ = name.split('/')
         if (module_graph.ROOT / folder).exists():
