@@ -161,7 +161,10 @@ class PagesTest(absltest.TestCase):
       written = set(re.findall(r'Write\s+`([\w./]+)`', text))
       names = set(re.findall(r'`((?:\w+/)+[\w.]+\.\w+)`', text)) - written
       modules = re.findall(r'python -m ((?:\w+\.)+\w+)', text)
-      names |= {f'{module.replace(".", "/")}.py' for module in modules}
+      for module in modules:
+        file = module.replace('.', '/')
+        is_package = (module_graph.ROOT / file / '__main__.py').exists()
+        names.add(f'{file}/__main__.py' if is_package else f'{file}.py')
       for name in names:
         folder, *_ = name.split('/')
         if (module_graph.ROOT / folder).exists():
