@@ -29,6 +29,8 @@ class CompressTest(absltest.TestCase):
     )
     return code, out, err
 
+  @pytest.mark.long
+  @pytest.mark.slow
   def test_an_application_of_keras_gets_smaller_and_its_maps_are_judged(self):
     tf.keras.utils.set_random_seed(0)
     model = tf.keras.applications.MobileNet(
