@@ -100,7 +100,8 @@ def _run_copy(
     # Of Python, about threads: see `_can_be_copied`.
     warnings.simplefilter('ignore', DeprecationWarning)
     reading, writing = os.pipe()
-    process = os.fork()
+    with processes.without_threads_of_opencv():
+      process = os.fork()
     if not process:
       os.close(reading)
       files = said.fileno(), returned.fileno()

@@ -118,7 +118,7 @@ def results(
       return
     _task = functools.partial(_of_number, task, items)
     _told = functools.partial(_count, steps)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), without_threads_of_opencv():
       # Of Python, about threads: see `can_be_copied`.
       warnings.simplefilter('ignore', DeprecationWarning)
       pool = concurrent.futures.ProcessPoolExecutor(
@@ -128,6 +128,25 @@ def results(
     yield from _results_of(futures, pool, steps, advanced)
   finally:
     _task, _told = before
+
+
+@contextlib.contextmanager
+def without_threads_of_opencv() -> Iterator[None]:
+  """Ends OpenCV's threads, and allows them again after the block.
+
+  A copy that is made in it works without them; it has none of this process's
+  threads, for which any call of OpenCV would wait for ever.
+  """
+  opencv = sys.modules.get('cv2')
+  if opencv is None:
+    yield
+    return
+  threads = opencv.getNumThreads()
+  opencv.setNumThreads(1)
+  try:
+    yield
+  finally:
+    opencv.setNumThreads(threads)
 
 
 def _count(steps: Any, more: int) -> None:
@@ -159,10 +178,6 @@ def _begin(parent: int, threads: int) -> None:
     os._exit(1)
   for variable in _THREADS:
     os.environ.setdefault(variable, str(threads))
-  if (
-    'cv2' in sys.modules
-  ):  # A copy has none of its threads, and waits for them.
-    sys.modules['cv2'].setNumThreads(1)
 
 
 def _of_number(

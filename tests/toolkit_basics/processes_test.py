@@ -41,6 +41,24 @@ class ProcessesTest(parameterized.TestCase):
     """)
     self.assertEqual(told, f'ABCDE 10\n{workers == 1}\n')
 
+  def test_copies_use_opencv_after_its_threads_have_run_here(self):
+    told = _in_new_process("""
+      import cv2, numpy as np
+      from toolkit_basics import processes
+
+      cv2.setNumThreads(4)
+      picture = np.zeros([2000, 2000, 3], np.float32)
+
+      def task(size):
+        cv2.GaussianBlur(cv2.resize(picture, (size, size)), (9, 9), 2)
+        return cv2.getNumThreads()
+
+      task(1000)
+      print(list(processes.results(task, [500, 600, 700], 2)))
+      print(cv2.getNumThreads())
+    """)
+    self.assertEqual(told, '[1, 1, 1]\n4\n')
+
   def test_an_error_comes_where_its_result_would_have(self):
     told = _in_new_process("""
       from toolkit_basics import processes
