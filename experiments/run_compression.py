@@ -168,6 +168,8 @@ def _write(
 ) -> None:
   """Writes tables, figures and the page."""
   found = tables.Found.of(seeds, students)
+  placed = placing.place(seeds[0], students, output)
+  placing.write(placed, output)  # First: other runs have a summary.csv by it.
   files.write_csv(output / 'summary.csv', tables.main_rows(found))
   files.write_csv(output / 'seeds.csv', tables.seed_rows(found))
   files.write_csv(output / 'differences.csv', tables.difference_rows(found))
@@ -183,8 +185,6 @@ def _write(
   pictures.draw_tracks(folder, tracks, unit)
   pictures.draw_maps(folder, seeds[0], students)
   pictures.draw_scatter(folder, found)
-  placed = placing.place(seeds[0], students, output)
-  placing.write(placed, output)
   settings = FLAGS.values(('output', 'resume', 'overwrite'))
   said = answering.write(output, found, placed, settings)
   print(evaluation.format_table(tables.main_rows(found)))
