@@ -140,15 +140,16 @@ def draw(
   files.write_atomically(folder.parent / 'answer.md', answer.encode())
   drawings = [  # What takes longest comes first.
     functools.partial(summaries.write, folder.parent / 'tensorboard', shown),
-    functools.partial(report.write, folder.parent / 'report.html', shown),
     *_draw_maps(shown, folder),
     *_draw_affinities(shown, name, folder),
     *_draw_curves(evaluation, folder),
   ]
-  with progress.Bar(len(drawings), 'Drawing figures') as bar:
+  with progress.Bar(len(drawings) + 1, 'Drawing figures') as bar:
     workers = processes.chosen(0, len(drawings))
     for _ in processes.results(_drawn, drawings, workers, bar.advance):
       pass
+    report.write(folder.parent / 'report.html', shown)  # It links the others.
+    bar.advance(1)
 
 
 def _drawn(draw: Callable[[], None]) -> None:

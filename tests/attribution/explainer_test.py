@@ -226,7 +226,9 @@ class MethodsTogetherTest(parameterized.TestCase):
         self.assertLess(np.abs(other[name] - expected).max() / largest, 1e-4)
 
   def test_maps_that_are_not_finite_are_an_error_that_names_the_image(self):
-    graph_def = testing.freeze(lambda x: tf.nn.relu(x / tf.reduce_max(x)))
+    graph_def = testing.freeze(
+      lambda x: tf.nn.relu(x / tf.reduce_max(x, axis=[1, 2, 3], keepdims=True))
+    )
     images = testing.images(4)
     images[2] = 0
     with Explainer(

@@ -168,8 +168,8 @@ class SpacesTest(InsertionTestCase):
     before = bank_testing.tree_bytes(self.run_)
     explain, calls = pipeline.Explainer.explain, []
 
-    def fail_at_last(explainer, images, inverse):
-      found = explain(explainer, images, inverse)
+    def fail_at_last(explainer, images, **options):
+      found = explain(explainer, images, **options)
       calls.append(len(images))
       for maps in found.maps.values():
         maps[1] = 0 if len(calls) == 1 else maps[1]

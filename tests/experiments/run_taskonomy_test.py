@@ -249,6 +249,7 @@ class RunTest(RunTaskonomyTestCase):
         '--batch_size=2',
         '--methods=saliency',
         '--save_maps',
+        '--workers=1',
         f'--output={output}',
       ]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from attribution.explainer import Explainer
 from attribution.probes import Probes
-from experiments import evaluation, pipeline, similarities
+from experiments import evaluation, figures, pipeline, similarities
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from tests import bank_testing, browser_testing, testing
@@ -220,7 +220,7 @@ class MatricesTest(SimilaritiesTestCase):
 
 @unittest.skipIf(browser_testing.missing(), browser_testing.missing())
 class PageTest(absltest.TestCase):
-  def test_what_has_no_maps_hides_them_until_another_is_chosen(self):
+  def test_beside_what_has_no_maps_those_of_the_last_method_are_shown(self):
     path = pathlib.Path(self.create_tempdir().full_path, 'report.html')
     with (
       mock.patch.object(report_test, '_METHODS', ('saliency', 'elrp', 'rsa')),
@@ -228,23 +228,16 @@ class PageTest(absltest.TestCase):
     ):
       report_test._write(path)
       browser_testing.open_page(driver, path)
-
-      def hidden():
-        return driver.execute_script(
-          "return document.getElementById('maps-section').hidden"
-        )
-
-      def choose(method):
+      for method, expected in (('saliency', 'saliency'), ('rsa', 'elrp')):
         driver.execute_script(
           'document.querySelector(`[name=method][value=${arguments[0]}]`)'
           '.click()',
           method,
         )
-
-      self.assertFalse(hidden())
-      for method, expected in (('rsa', True), ('saliency', False)):
-        choose(method)
-        self.assertEqual(hidden(), expected)
+        said = driver.execute_script(
+          "return document.getElementById('maps-of').textContent"
+        )
+        self.assertEqual(said, f'Maps of {figures.method_label(expected)}.')
       self.assertEmpty(browser_testing.console_errors(driver))
 
 

@@ -25,7 +25,8 @@ class VocTest(absltest.TestCase):
     for number, old in enumerate(order, start=1):
       renumbered[old + 1] = number
     np.testing.assert_array_equal(found.masks, renumbered[data.masks])
-    np.testing.assert_allclose(found.images, data.images, atol=60)  # JPEG.
+    changes = np.abs(found.images.astype(int) - data.images)  # By JPEG.
+    self.assertLess(changes.mean(), 25)
 
   def test_pictures_without_masks_come_last_and_have_no_samples(self):
     data = shapes.draw(5, 1)

@@ -362,7 +362,7 @@ class EntryPointTest(_SmallTest):
     self.assertEqual(records['denoise']['weights_type'], 'float16')
 
   def test_download_then_conversion(self):
-    def retrieve(url, known_hash, fname, path):
+    def retrieve(url, known_hash, fname, path, **_):
       """What the release holds is what the test has made."""
       self.assertRegex(known_hash, '^sha256:[0-9a-f]{64}$')
       self.assertEndsWith(url, fname)
@@ -444,7 +444,9 @@ class DownloadTest(parameterized.TestCase):
       shutil.copy(remote, output)
 
     self.enter_context(
-      mock.patch('pooch.core.choose_downloader', lambda *_, **__: download)
+      mock.patch.object(
+        task_bank_download.pooch, 'HTTPDownloader', lambda **_: download
+      )
     )
     local = self.folder / 'local' / 'sub' / 'x.pth'
     for expected in (1, 1):

@@ -164,6 +164,7 @@ _X = np.random.default_rng(3).uniform(-2, 2, (2, 1, 3)).astype(np.float32)
 # options, operands and result.
 _RARE = (
   ('BROADCAST_ARGS', None, [np.array([2, 1]), np.array([3])], [2, 3]),
+  ('DENSIFY', None, [_X], _X),
   ('EXPAND_DIMS', None, [_X, np.array(1)], _X[:, None]),
   ('LOGICAL_NOT', None, [_X > 0], _X <= 0),
   ('PRELU', None, [_X, np.float32([0.1, 0.2, 0.3])],
