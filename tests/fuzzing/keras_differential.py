@@ -14,9 +14,7 @@ from collections.abc import Callable
 import contextlib
 import dataclasses
 import io
-import os
 import pathlib
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -27,13 +25,11 @@ import toolkit_basics.cli as cli
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats import registry
 from tests import format_testing, tflite_testing
+from tests.fuzzing import differential
 from tests.fuzzing.mutations import one_of
 
 FLAGS = cli.Flags()
-_NETWORKS = FLAGS.integer('networks', 'How many to compare.', 500)
-_SEED = FLAGS.integer('seed', 'What makes the networks.', 0, lower_bound=0)
-_NUMBER = FLAGS.integer('number', 'The only network to compare.')
-_TOLERANCE = 2e-4  # Of the largest number.
+_ASKED = differential.Asked(FLAGS)
 _MAX_TRIES = 20  # Of layers that may follow.
 WAYS = ('keras 3 .keras', 'keras 2 .keras', 'keras 2 .h5', 'tflite')
 _ACTIVATIONS = (
@@ -220,38 +216,24 @@ def compare(seed: int, number: int, folder: pathlib.Path) -> tuple[str, str]:
   except GraphError as error:
     return 'refused', f'{described}: {error}'
   except Exception as error:
-    return 'OTHER', f'{described}: {type(error).__name__} {error}'
+    why = f'{described}: {type(error).__name__} {error}'
+    return differential.OTHER, why
   actual = value
   if way != 'tflite':
     actual = np.concatenate([value.ravel(), gradient.ravel()])
-  if actual.shape != expected.shape:
-    return 'OTHER', f'{described}: {actual.shape}'
-  if not np.isfinite(expected).all():
-    return 'illegal', f'{described}: not finite'
-  difference = float(np.abs(actual - expected).max(initial=0))
-  if not difference <= _TOLERANCE * max(1.0, float(np.abs(expected).max())):
-    return 'OTHER', f'{described}: {difference:.3g}'
-  return 'same', described
+  return differential.verdict(actual, expected, described)
 
 
 def main() -> None:
-  os.environ['ATTRIBUTION_TRANSFER_TRUST'] = 'checks'
-  numbers = range(_NETWORKS.value)
-  if _NUMBER.value is not None:
-    numbers = [_NUMBER.value]
   counts: Counter[tuple[str, str]] = Counter()
-  with tempfile.TemporaryDirectory() as folder:
-    for number in numbers:
-      kind, why = compare(_SEED.value, number, pathlib.Path(folder))
-      counts[WAYS[number % len(WAYS)], kind] += 1
-      if kind in ('OTHER', 'refused') or _NUMBER.value is not None:
-        print(f'{number} {kind}: {" ".join(why.split())[:300]}', flush=True)
-      tf.keras.backend.clear_session()
-      tf_keras.backend.clear_session()
+  shown = differential.OTHER, 'refused'
+  for number, kind, _ in _ASKED.compared(compare, shown):
+    counts[WAYS[number % len(WAYS)], kind] += 1
+    tf.keras.backend.clear_session()
+    tf_keras.backend.clear_session()
   for (way, kind), count in sorted(counts.items()):
     print(f'{way}: {count} {kind}')
-  if others := sum(n for (_, kind), n in counts.items() if kind == 'OTHER'):
-    raise ValueError(f'{others} networks have another result')
+  differential.check(sum(counts[way, differential.OTHER] for way in WAYS))
 
 
 if __name__ == '__main__':

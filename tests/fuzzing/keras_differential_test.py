@@ -1,6 +1,5 @@
 """Tests that a sample of random Keras networks compares as it should."""
 
-from collections import Counter
 import pathlib
 from unittest import mock
 
@@ -10,7 +9,7 @@ import pytest
 pytest.importorskip('tflite', reason='needs the extra tflite')
 
 from tests import format_testing  # noqa: E402
-from tests.fuzzing import keras_differential
+from tests.fuzzing import differential, keras_differential
 
 
 class KerasDifferentialTest(absltest.TestCase):
@@ -19,12 +18,9 @@ class KerasDifferentialTest(absltest.TestCase):
     self.folder = pathlib.Path(self.create_tempdir().full_path)
 
   def test_random_networks_give_what_keras_and_the_interpreter_give(self):
-    counts, others = Counter(), []
-    for number in range(8):
-      kind, why = keras_differential.compare(0, number, self.folder)
-      counts[kind] += 1
-      if kind == 'OTHER':
-        others.append(f'{number}: {why}')
+    counts, others = differential.sample(
+      keras_differential.compare, 8, self.folder
+    )
     self.assertEmpty(others)
     self.assertGreater(counts['same'], 3, counts)
 

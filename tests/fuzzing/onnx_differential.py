@@ -12,9 +12,7 @@ from collections.abc import Callable
 import contextlib
 import dataclasses
 import importlib
-import os
 import pathlib
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -25,14 +23,12 @@ import toolkit_basics.cli as cli
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.onnx import model as onnx_model
 from tests import onnx_testing
+from tests.fuzzing import differential
 from tests.fuzzing.mutations import one_of
 
 FLAGS = cli.Flags()
-_NETWORKS = FLAGS.integer('networks', 'How many to compare.', 500)
-_SEED = FLAGS.integer('seed', 'What makes the networks.', 0, lower_bound=0)
-_NUMBER = FLAGS.integer('number', 'The only network to compare.')
+_ASKED = differential.Asked(FLAGS)
 _OPSETS = (11, 13, 17, 18, 20, 21)
-_TOLERANCE = 2e-4  # Of the largest number.
 _MAX_TRIES = 30  # Of operations that may follow.
 
 # Without those that make large differences of small ones.
@@ -375,6 +371,7 @@ def compare(seed: int, number: int, folder: pathlib.Path) -> tuple[str, str]:
   model = made.model()
   model.ir_version = 8
   ops = ' '.join(node.op_type for node in made.nodes)
+  details = f' (opset {made.opset})'
   x = made.rng.normal(size=made.first).astype(np.float32)
   try:
     expected = _runtime(model, x)
@@ -389,42 +386,23 @@ def compare(seed: int, number: int, folder: pathlib.Path) -> tuple[str, str]:
   except GraphError as error:
     return 'refused', f'{ops}: {error}'
   except Exception as error:
-    return (
-      'OTHER',
-      f'{ops} (opset {made.opset}): {type(error).__name__} {error}',
-    )
-  if actual.shape != expected.shape:
-    return 'OTHER', f'{ops} (opset {made.opset}): {actual.shape}'
-  if not np.isfinite(expected).all():
-    return 'illegal', f'{ops}: not finite'
-  difference = float(np.abs(actual - expected).max(initial=0))
-  scale = max(1.0, float(np.abs(expected).max(initial=0)))
-  if not difference <= _TOLERANCE * scale:
-    return 'OTHER', f'{ops} (opset {made.opset}): {difference:.3g}'
-  return 'same', ops
+    why = f'{ops}{details}: {type(error).__name__} {error}'
+    return differential.OTHER, why
+  return differential.verdict(actual, expected, ops, details)
 
 
 def main() -> None:
-  os.environ['ATTRIBUTION_TRANSFER_TRUST'] = 'checks'
-  numbers = range(_NETWORKS.value)
-  if _NUMBER.value is not None:
-    numbers = [_NUMBER.value]
   counts: Counter[str] = Counter()
   reasons: Counter[str] = Counter()
-  with tempfile.TemporaryDirectory() as folder:
-    for number in numbers:
-      kind, why = compare(_SEED.value, number, pathlib.Path(folder))
-      counts[kind] += 1
-      if kind == 'OTHER' or _NUMBER.value is not None:
-        print(f'{number} {kind}: {" ".join(why.split())[:300]}', flush=True)
-      if kind == 'refused':
-        with contextlib.suppress(IndexError):
-          reasons[why.split('cannot be converted: ')[1][:60]] += 1
+  for _, kind, why in _ASKED.compared(compare):
+    counts[kind] += 1
+    if kind == 'refused':
+      with contextlib.suppress(IndexError):
+        reasons[why.split('cannot be converted: ')[1][:60]] += 1
   for reason, count in reasons.most_common(20):
     print(f'refused {count} times: {reason}')
   print(', '.join(f'{count} {kind}' for kind, count in sorted(counts.items())))
-  if counts['OTHER']:
-    raise ValueError(f'{counts["OTHER"]} networks have another result')
+  differential.check(counts[differential.OTHER])
 
 
 if __name__ == '__main__':
