@@ -1,0 +1,161 @@
+"""Loads what PyTorch runs: a module in memory, a .pt2 or a TorchScript file.
+
+PyTorch exports it to ONNX in a temporary folder, which the ONNX reader reads.
+Before that is handed on, its representation and its gradient on an image are
+compared with PyTorch's.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import os
+import sys
+import tempfile
+import types
+from typing import Any
+
+import numpy as np
+
+from frozen_graphs.errors import GraphError, OpenSizeError, about
+from frozen_graphs.formats.onnx import model as onnx_model
+from frozen_graphs.formats.torch import (
+  compare,
+  exporting,
+  programs,
+  surgery,
+)
+from frozen_graphs.frozen import FrozenNetwork
+
+_WHOLE = 'features'  # What the result of a whole module is called.
+
+
+def matches(path: str | os.PathLike) -> bool:
+  """Returns whether a file holds a program of PyTorch."""
+  return programs.kind_of(path) is not None
+
+
+def accepts(source: object) -> bool:
+  """Returns whether an object is a module of PyTorch."""
+  torch = sys.modules.get('torch')
+  return torch is not None and isinstance(source, torch.nn.Module)
+
+
+def load(
+  source: Any,
+  *,
+  example_input: Any = None,
+  representation: str | None = None,
+  image_size: int | tuple[int, int] | None = None,
+  trust: str | None = None,
+) -> FrozenNetwork:
+  """Loads a network of PyTorch.
+
+  Args:
+    source: A torch.nn.Module, or the path of a file.
+    example_input: float [N, channels, height, width], as the module takes it:
+      the network is compared with PyTorch on it. Default: noise of
+      `image_size`, with three channels.
+    representation: Path of a module inside, such as 'layer4': nothing behind
+      it is exported, nor need be known. Default: the last features before the
+      head. Of a file it is a tensor of the graph.
+    image_size: (height, width), or one number, where no example is given.
+    trust: Must be 'code' for a file, which runs what is in it.
+
+  Returns:
+    The network. Images are fed as [N, H, W, C]; the representation, whose name
+    is the module's path, has the axes of PyTorch.
+
+  Raises:
+    GraphError: If it cannot be exported or read, or computes something else
+      than PyTorch does.
+    OSError: If a file cannot be read.
+  """
+  what = f'PyTorch {type(source).__qualname__}'
+  program = None
+  is_file = isinstance(source, str | os.PathLike)
+  if is_file:
+    what = f'PyTorch program {source}'
+    source, program = programs.read(source, trust)
+    images = program and program.example_inputs and program.example_inputs[0]
+    example_input = images[0] if images and images[0].dim() == 4 else None
+  torch = surgery.require()
+  images = _images(torch, example_input, image_size)
+  is_script, stopping = isinstance(source, torch.jit.ScriptModule), source
+  with about(what), _inference(source), tempfile.TemporaryDirectory() as folder:
+    _check_weights(torch, source)
+    if program is None and not is_script:
+      if representation is None:
+        representation = surgery.proposed(source, images)
+      whole, source = source, _cut(source, representation, stops=False)
+      stopping = _cut(whole, representation, stops=True)
+    path = os.path.join(folder, 'model.onnx')
+    if program is None:
+      name = representation or _WHOLE
+      by = exporting.export(torch, source, stopping, images, name, path)
+    else:
+      by = exporting.export_program(torch, program, _WHOLE, path)
+    frozen = onnx_model.load(path, layout='channels_first', partial=is_file)
+    compared = 'its results are not compared, as they cannot be computed'
+    if not frozen.left_out:
+      compared = compare.check(torch, stopping, frozen, images)
+  return dataclasses.replace(
+    frozen,
+    source=f'{what} ({by}; {compared})',
+    representation='' if is_file else frozen.outputs[0],
+  )
+
+
+def _cut(module: Any, path: str, stops: bool) -> Any:
+  return surgery.named(_WHOLE, surgery.until(module, path, stops), module)
+
+
+def _images(
+  torch: types.ModuleType, given: Any, size: int | tuple[int, int] | None
+) -> Any:
+  """Returns two images, float32 [2, C, H, W]."""
+  if given is None:
+    if size is None:
+      raise OpenSizeError(
+        'A module of PyTorch does not say how large its images are; give one '
+        '(`example_input`, [1, channels, height, width]), or their side '
+        '(`image_size`).'
+      )
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    noise = np.random.default_rng(0).normal(size=(2, 3, *sides))
+    given = noise.astype(np.float32)
+  images = torch.as_tensor(np.asarray(given), dtype=torch.float32)
+  if images.dim() != 4 or not images.numel():
+    raise GraphError(
+      f'`example_input` has the shape {tuple(images.shape)}, but images need '
+      '[N, channels, height, width].'
+    )
+  if len(images) == 1:
+    images = torch.cat([images, images.flip(3)])
+  return images[:2]
+
+
+def _check_weights(torch: types.ModuleType, module: Any) -> None:
+  for name, value in module.named_parameters():
+    if value.is_floating_point() and value.dtype != torch.float32:
+      raise GraphError(
+        f'the weight {name!r} is of type {value.dtype}; give the module in '
+        '32 bits (`module.float()`).'
+      )
+    if value.device.type != 'cpu':
+      raise GraphError(
+        f'the weight {name!r} is on {value.device}; give the module on the '
+        'CPU (`module.cpu()`).'
+      )
+
+
+@contextlib.contextmanager
+def _inference(module: Any) -> Iterator[None]:
+  """Within it, a module is in inference mode; afterwards as it was."""
+  modes = {each: each.training for each in module.modules()}
+  try:
+    for each in modes:
+      each.training = False
+    yield
+  finally:
+    for each, mode in modes.items():
+      each.training = mode
