@@ -146,8 +146,8 @@ def unreachable(what: str, error: BaseException) -> OSError:
   """Returns the error that says that weights cannot be fetched."""
   reason = brief(error, 200).rstrip('. ')
   return OSError(
-    f'{what} cannot be had ({type(error).__name__}: {reason}). Without a network connection '
-    'only what its framework has in its cache can be used, or '
-    '--checkpoint=FILE, or random weights: --pretrained=false '
+    f'{what} cannot be had ({type(error).__name__}: {reason}). Without a '
+    'network connection only what its framework has in its cache can be used, '
+    'or --checkpoint=FILE, or random weights: --pretrained=false '
     '(`pretrained=False`).'
   )

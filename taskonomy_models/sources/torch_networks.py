@@ -15,6 +15,7 @@ from frozen_graphs.formats.torch import surgery
 from probe_data import photographs
 from probe_data.errors import ProbeSetError
 from taskonomy_models import pictures
+from taskonomy_models.sources import registry
 from taskonomy_models.sources.registry import Description, Request
 
 # What a representation of a network with tokens can be, besides the path of a
@@ -168,10 +169,9 @@ def load_weights(module: Any, path: str | os.PathLike) -> None:
   """
   torch = surgery.require()
   if pathlib.Path(path).suffix == '.safetensors':
-    import safetensors.torch
-
+    safetensors = registry.require('safetensors.torch', 'safetensors')
     with at_the_door(path, 'be read as a safetensors file'):
-      weights = safetensors.torch.load_file(path)
+      weights = safetensors.load_file(path)
   else:
     arrays = torch_files.load_state_dict(path)
     weights = {

@@ -53,4 +53,6 @@ def preprocessing_of(transforms: Any) -> str:
   crop = getattr(transforms, 'crop_size', None)
   crop = crop or getattr(transforms, 'resize_size', None) or size
   sides = [int(side) for side in crop]
-  return torch_networks.normalised(sides * 2 if len(sides) == 1 else sides, mean, std)
+  return torch_networks.normalised(
+    sides * 2 if len(sides) == 1 else sides, mean, std
+  )

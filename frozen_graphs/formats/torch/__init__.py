@@ -1,4 +1,4 @@
-"""Networks of PyTorch: modules, programs, and weights of known architectures."""
+"""Modules and programs of PyTorch, and weights of known architectures."""
 
 from frozen_graphs.formats.registry import Format, register
 from frozen_graphs.formats.torch import model

@@ -113,7 +113,8 @@ def _computed(
     2, result.shape, generator=torch.Generator().manual_seed(0)
   )
   gradient, mixed = (
-    len(images) * torch.autograd.grad(value.mean(), images, retain_graph=True)[0]
+    len(images)
+    * torch.autograd.grad(value.mean(), images, retain_graph=True)[0]
     for value in (result, result * (signs - 1))
   )
   norms = (each.flatten(1).norm(dim=1) for each in (gradient, mixed))

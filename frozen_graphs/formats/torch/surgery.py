@@ -64,9 +64,7 @@ def named(name: str, function: Callable[[Any], Any], module: Any) -> Any:
   return holder.eval()
 
 
-def until(
-  module: Any, path: str, stops: bool = True
-) -> Callable[[Any], Any]:
+def until(module: Any, path: str, stops: bool = True) -> Callable[[Any], Any]:
   """Returns the function of images that ends at a module inside another.
 
   Args:
