@@ -41,11 +41,13 @@ class Tried:
     faults: By method, what is wrong with its map; empty if nothing is.
     representation_shape: Of one picture.
     seconds: All passes of one picture.
+    source: What the network was made of, and how it was compared with that.
   """
 
   faults: Mapping[str, str]
   representation_shape: tuple[int, ...]
   seconds: float
+  source: str = ''
 
 
 def convert(
@@ -283,7 +285,8 @@ def tried(
       faults[method] = 'the map is not finite'
     elif not np.any(values):
       faults[method] = 'the map is zero'
-  return Tried(faults, explanation.representation.shape[1:], seconds)
+  shape = explanation.representation.shape[1:]
+  return Tried(faults, shape, seconds, network.source)
 
 
 def describe(encoder: Encoder, found: Tried | None = None) -> str:
@@ -306,8 +309,10 @@ def describe(encoder: Encoder, found: Tried | None = None) -> str:
       )
   except GraphError as error:
     rules = f'not to be had: {error}'
+  source = f'  from {found.source}\n' if found and found.source else ''
   return (
     f'{encoder.name}: {encoder.graph}\n'
+    f'{source}'
     f'  input {encoder.input_tensor} '
     f'{network.subgraph.input_shape or "of any shape"}\n'
     f'  representation {encoder.representation_tensor}\n'
