@@ -63,6 +63,7 @@ _SOURCES = FLAGS.list('sources', 'Only these may be labelled; by default all.')
 _PROBE = shared_flags.Probe(FLAGS, 'scenes', 200)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)
+_PRECISION = shared_flags.precision(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/transfer_graph')
 
 
@@ -122,7 +123,11 @@ def main() -> int:
     return _BANK.report()
   record.start()
   found = {}
-  options = {'batch_size': _BATCH_SIZE.value, 'device': _DEVICE.value}
+  options = {
+    'batch_size': _BATCH_SIZE.value,
+    'device': _DEVICE.value,
+    'precision': _PRECISION.value,
+  }
   represented = {}
   if needed:
     with record.stage('images'):
