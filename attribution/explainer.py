@@ -126,11 +126,15 @@ class Explainer:
       'precision': precision,
     }
     self._passes = self._built(computing)
-    self._features = {
+    self._features = self._cut(computing)
+
+  def _cut(self, computing: Mapping[str, Any]) -> dict[str, CutNetwork]:
+    """Returns the networks of the methods that look at feature maps."""
+    return {
       method.name: CutNetwork(
         self.network,
         getattr(method, 'layer', None),
-        is_directed=is_directed,
+        is_directed=self._is_directed,
         **computing,
       )
       for method in self.methods

@@ -95,6 +95,14 @@ def _write_pairs(measured, represented, names, output) -> None:
     print(evaluation.format_table(table))
 
 
+def _how_networks_run() -> dict:
+  return {
+    'batch_size': _BATCH_SIZE.value,
+    'device': _DEVICE.value,
+    'precision': _PRECISION.value,
+  }
+
+
 def main() -> int:
   chosen, is_published = _AFFINITY.value, _BANK.value == _TASKONOMY
   transfer_affinities.check(chosen, not is_published)
@@ -123,11 +131,6 @@ def main() -> int:
     return _BANK.report()
   record.start()
   found = {}
-  options = {
-    'batch_size': _BATCH_SIZE.value,
-    'device': _DEVICE.value,
-    'precision': _PRECISION.value,
-  }
   represented = {}
   if needed:
     with record.stage('images'):
@@ -137,7 +140,7 @@ def main() -> int:
       looked = transfer_affinities.of_networks(
         *(needed, bank, probe, oracle.targets, oracle.sources, output),
         progress.track,
-        **options,
+        **_how_networks_run(),
       )
     found, represented = dict(looked.affinities), looked.represented
   for name in chosen:
