@@ -15,6 +15,7 @@ from scipy import stats
 
 from experiments import pipeline, probing
 from experiments.pipeline import Projection
+from experiments.run_record import RunRecord
 from frozen_graphs import narrowing
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
@@ -24,6 +25,20 @@ from transferability.model_space import ModelSpace, Spaces
 
 IMAGES = 50  # Compared, at most.
 _FOLDER = '.single_precision'  # Hidden: no part of the results.
+
+
+def note(
+  record: RunRecord,
+  bank: Bank,
+  probe: ProbeSet,
+  projection: Projection,
+  spaces: Spaces,
+) -> None:
+  """Records the deviations of a run of half precision, as `precision`."""
+  if projection.precision != narrowing.SINGLE:
+    with record.stage('precision'):
+      found = deviations(bank, probe, projection, spaces, record.output)
+    record.note('precision', found)
 
 
 def deviations(

@@ -115,11 +115,7 @@ def main() -> int:
     spaces = pipeline.project(bank, probe, projection, output, observer=log)
   bank = log.without(bank)
   record.note('left_out', log.reasons)
-  with record.stage('precision'):
-    record.note(
-      'precision',
-      half_precision.deviations(bank, probe, projection, spaces, output),
-    )
+  half_precision.note(record, bank, probe, projection, spaces)
   results.finish('comparison', record, bank, probe, spaces)
   print(evaluation.summary_of(output))
   print(f'Results: {output}')

@@ -116,11 +116,7 @@ def main() -> int:
   bank = log.without(bank)
   record.note('bank', digests)
   record.note('left_out', log.reasons)
-  with record.stage('precision'):
-    record.note(
-      'precision',
-      half_precision.deviations(bank, probe, projection, spaces, output),
-    )
+  half_precision.note(record, bank, probe, projection, spaces)
   results.finish('zoo', record, bank, probe, spaces)
   print(evaluation.table_text(output / 'networks.csv'))
   print(zoo_evaluation.summary_of(output))
