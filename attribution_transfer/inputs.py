@@ -31,26 +31,22 @@ def network(
   """Returns a network to be compared, checked and tried on a picture.
 
   Args:
-    source: A Keras model or a module of PyTorch; the path of a file or folder
-      of any known format; a handle of TensorFlow Hub; or a name, as
-      'keras:NAME' of tf.keras.applications, 'timm:NAME', 'torchvision:NAME',
-      'hf:ID' of Hugging Face, 'open_clip:NAME'.
+    source: A model of Keras or module of PyTorch; the path of a file or folder;
+      a handle of TensorFlow Hub; or a name: 'keras:NAME', 'timm:NAME',
+      'torchvision:NAME', 'open_clip:NAME', 'hf:ID' of Hugging Face.
     representation: The tensor whose units are explained, a layer of a Keras
       model, or the path of a module inside one of PyTorch; the end of a name
-      is enough if no other has it. Default: the last features before the head,
-      as the graph shows them. Of networks with tokens it may be 'features',
-      the patches as a map, 'class_token' or 'tokens'.
+      is enough if no other has it. Default: the last features before the head.
+      Of a named network with tokens: 'features', 'class_token' or 'tokens'.
     preprocessing: From an image to the network's input, for example
-      'resize(224) | range(-1, 1)'. Default: what the framework says of it; if
-      it says nothing, this must be given, as a wrong range of values fails
-      silently.
+      'resize(224) | range(-1, 1)'. Default: what the framework says of it; it
+      must be given if that says nothing: a wrong range fails silently.
     name: Unique in its bank; default: what the source is called.
-    label: As shown in figures; default: the name.
+    label: In figures; default: the name.
     group: Of its task, for colours; None if unknown.
     **options: Of `frozen_graphs.load`: `input`, `format`, `constants`, those
       of the format, such as `example_input` of a module of PyTorch. Of a named
-      network `pretrained` (False for random weights) and `checkpoint`, a file
-      of weights.
+      network `pretrained` (False: random weights) and `checkpoint`, a file.
 
   Raises:
     ValueError: If the network cannot be used; the message says why.
@@ -66,17 +62,16 @@ def network(
     checkpoint=options.pop('checkpoint', None),
   )
   source, preprocessing = found.network, found.preprocessing
-  representation = found.representation
   loaded = conversion.load(
     source,
     conversion.parsed(preprocessing) if preprocessing else None,
-    representation=representation,
+    representation=found.representation,
     name=name,
     **{**found.options, **options},
   )
-  if not (representation and preprocessing):
+  if not (found.representation and preprocessing):
     described = candidates.described_of(
-      source, loaded, preprocessing, representation, options.get('input')
+      source, loaded, preprocessing, found.representation, options.get('input')
     )
     loaded = loaded.at(described.representation, described.input)
     preprocessing = described.preprocessing

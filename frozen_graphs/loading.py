@@ -32,17 +32,15 @@ def load(
       of PyTorch or a GraphDef in memory.
     input: The tensor of the images; default: the network's first input. Here
       and below the end of a name is enough, if no other tensor has it.
-    representation: The tensor of interest, a layer of a Keras model, or the
-      path of a module inside one of PyTorch. It may be chosen later, see
-      `Network.at`.
+    representation: The tensor of interest, a layer of a Keras model, or a
+      module's path in one of PyTorch. It may be chosen later: `Network.at`.
     name: For messages; default: what the source is called.
     format: One of `registry.FORMATS`; default: what the source looks like.
     constants: Values of other inputs, by their names.
     trust: How far a file is trusted. 'sandbox', the default: it is loaded and
       run on one image in a process of its own first, with bounds on memory and
-      time. 'checks': it is checked, as it always is, and no more. 'code': what
-      programs of PyTorch hold may be run. Objects in memory are the caller's
-      own.
+      time. 'checks': it is checked, as always, and no more. 'code': programs
+      of PyTorch may be run. Objects in memory are the caller's own.
     **options: Of the format, such as `signature` or `tags` of a SavedModel.
 
   Raises:

@@ -181,7 +181,7 @@ def _described(architecture: Architecture) -> tuple[Any, Any]:
   from taskonomy_models.sources import timm as timm_source
 
   kind, _, name = architecture.name.partition(':')
-  request = registry.Request(name, registry.RANDOM)
+  request = registry.Asked(name, registry.RANDOM)
   options = json.loads(architecture.options or '{}')
   t = torch_networks.normalised([architecture.side], [0.5] * 3, [0.25] * 3)
   if kind == 'timm':

@@ -6,13 +6,13 @@ from typing import Any
 from frozen_graphs.errors import GraphError
 from taskonomy_models import metadata
 from taskonomy_models.sources import registry, torch_networks
-from taskonomy_models.sources.registry import Description, Request, register
+from taskonomy_models.sources.registry import Asked, Description, register
 
 _T = 'resize({}) | mean_std((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))'
 
 
 @register('hf')
-def _network(request: Request) -> Description:
+def _network(request: Asked) -> Description:
   """Returns a network of the hub, its cache, or a folder.
 
   Code that lies beside the weights is never run.

@@ -2,11 +2,11 @@
 
 from frozen_graphs.errors import GraphError
 from taskonomy_models import keras_networks, metadata
-from taskonomy_models.sources.registry import Description, Request, register
+from taskonomy_models.sources.registry import Asked, Description, register
 
 
 @register('keras')
-def _network(request: Request) -> Description:
+def _network(request: Asked) -> Description:
   """Returns a network without its head; its weights are 'imagenet'."""
   if request.checkpoint:
     raise GraphError(

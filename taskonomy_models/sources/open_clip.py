@@ -5,11 +5,11 @@ from typing import Any
 
 from frozen_graphs.errors import GraphError
 from taskonomy_models.sources import registry, torch_networks
-from taskonomy_models.sources.registry import Description, Request, register
+from taskonomy_models.sources.registry import Asked, Description, register
 
 
 @register('open_clip')
-def _network(request: Request) -> Description:
+def _network(request: Asked) -> Description:
   """Returns the half that sees; WEIGHTS are a tag, by default the first."""
   open_clip = registry.require('open_clip', 'open_clip_torch')
   name = request.name

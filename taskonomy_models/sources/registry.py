@@ -1,7 +1,7 @@
 """The registry of named sources: 'keras:MobileNetV2', 'timm:vit_tiny_...'.
 
 Each module beside this is for one framework, and registers a function of a
-`Request` that returns a `Description`. Packages of frameworks are imported
+`Asked` that returns a `Description`. Packages of frameworks are imported
 inside of these functions.
 """
 
@@ -22,7 +22,7 @@ RANDOM = 'random'
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class Asked:
   """What is asked for.
 
   Attributes:
@@ -61,7 +61,7 @@ class Description:
   options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-_SOURCES: Registry[Callable[[Request], Description]] = Registry(
+_SOURCES: Registry[Callable[[Asked], Description]] = Registry(
   'source', __package__
 )
 register = _SOURCES.register
@@ -112,7 +112,7 @@ def describe(
   name, _, weights = rest.partition(':')
   if pretrained is False:
     weights = RANDOM
-  request = Request(name, weights, checkpoint, representation)
+  request = Asked(name, weights, checkpoint, representation)
   found = _SOURCES.get(kind)(request)
   return dataclasses.replace(
     found,

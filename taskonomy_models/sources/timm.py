@@ -5,11 +5,11 @@ from typing import Any
 
 from frozen_graphs.errors import GraphError
 from taskonomy_models.sources import registry, torch_networks
-from taskonomy_models.sources.registry import Description, Request, register
+from taskonomy_models.sources.registry import Asked, Description, register
 
 
 @register('timm')
-def _network(request: Request) -> Description:
+def _network(request: Asked) -> Description:
   """Returns a network; WEIGHTS are the tag of timm, as 'lvd142m'."""
   timm = registry.require('timm')
   name = request.name
@@ -29,7 +29,7 @@ def _network(request: Request) -> Description:
   return of_module(request, module)
 
 
-def of_module(request: Request, module: Any) -> Description:
+def of_module(request: Asked, module: Any) -> Description:
   """Returns what timm says of a module that it has made."""
   patches = getattr(module, 'patch_embed', None)
   return torch_networks.describe(

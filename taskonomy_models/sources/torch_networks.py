@@ -16,7 +16,7 @@ from probe_data import photographs
 from probe_data.errors import ProbeSetError
 from taskonomy_models import pictures
 from taskonomy_models.sources import registry
-from taskonomy_models.sources.registry import Description, Request
+from taskonomy_models.sources.registry import Asked, Description
 
 # What a representation of a network with tokens can be, besides the path of a
 # module: the patches as a map, the first token, all tokens.
@@ -26,7 +26,7 @@ _SEED = 0
 
 
 def describe(
-  request: Request,
+  request: Asked,
   module: Any,
   preprocessing: str,
   *,

@@ -4,13 +4,13 @@ from typing import Any
 
 from frozen_graphs.errors import GraphError
 from taskonomy_models.sources import registry, torch_networks
-from taskonomy_models.sources.registry import Description, Request, register
+from taskonomy_models.sources.registry import Asked, Description, register
 
 _IMAGENET = (224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @register('torchvision')
-def _network(request: Request) -> Description:
+def _network(request: Asked) -> Description:
   """Returns a network; WEIGHTS are of its enum, as 'IMAGENET1K_V2'."""
   models = registry.require('torchvision').models
   name = request.name

@@ -26,6 +26,7 @@ from frozen_graphs.formats.torch import (
 )
 from frozen_graphs.frozen import FrozenNetwork
 
+_FILE = 'model.onnx'
 _WHOLE = 'features'  # What the result of a whole module is called.
 
 
@@ -71,38 +72,66 @@ def load(
     OSError: If a file cannot be read.
   """
   what = f'PyTorch {type(source).__qualname__}'
-  program = None
-  is_file = isinstance(source, str | os.PathLike)
-  if is_file:
-    what = f'PyTorch program {source}'
-    source, program = programs.read(source, trust)
-    images = program and program.example_inputs and program.example_inputs[0]
-    example_input = images[0] if images and images[0].dim() == 4 else None
+  if not isinstance(source, str | os.PathLike):
+    torch = surgery.require()
+    images = _images(torch, example_input, image_size)
+    with about(what), _inference(source):
+      _check_weights(torch, source)
+      return _of_module(torch, source, images, representation, what)
+  what = f'PyTorch program {source}'
+  module, program = programs.read(source, trust)
   torch = surgery.require()
-  images = _images(torch, example_input, image_size)
-  is_script, stopping = isinstance(source, torch.jit.ScriptModule), source
-  with about(what), _inference(source), tempfile.TemporaryDirectory() as folder:
-    _check_weights(torch, source)
-    if program is None and not is_script:
-      if representation is None:
-        representation = surgery.proposed(source, images)
-      whole, source = source, _cut(source, representation, stops=False)
-      stopping = _cut(whole, representation, stops=True)
-    path = os.path.join(folder, 'model.onnx')
+  own = program and program.example_inputs and program.example_inputs[0]
+  images = _images(torch, own[0] if own else example_input, image_size)
+  with about(what), tempfile.TemporaryDirectory() as folder:
+    path = os.path.join(folder, _FILE)
     if program is None:
-      name = representation or _WHOLE
-      by = exporting.export(torch, source, stopping, images, name, path)
+      by = exporting.export(torch, module, module, images, _WHOLE, path)
     else:
       by = exporting.export_program(torch, program, _WHOLE, path)
-    frozen = onnx_model.load(path, layout='channels_first', partial=is_file)
-    compared = 'its results are not compared, as they cannot be computed'
-    if not frozen.left_out:
-      compared = compare.check(torch, stopping, frozen, images)
-  return dataclasses.replace(
-    frozen,
-    source=f'{what} ({by}; {compared})',
-    representation='' if is_file else frozen.outputs[0],
-  )
+    return _read(torch, path, module, images, f'{what} ({by}', partial=True)
+
+
+def _of_module(
+  torch: types.ModuleType,
+  module: Any,
+  images: Any,
+  representation: str | None,
+  what: str,
+) -> FrozenNetwork:
+  if isinstance(module, torch.jit.ScriptModule):
+    if representation:
+      raise GraphError(
+        'it is compiled, and nothing inside can be chosen; give the module '
+        'that it was made of.'
+      )
+    path, whole, stopping = '', module, module
+  else:
+    path = representation or surgery.proposed(module, images)
+    whole = _cut(module, path, stops=False)
+    stopping = _cut(module, path, stops=True)
+  with tempfile.TemporaryDirectory() as folder:
+    file = os.path.join(folder, _FILE)
+    name = path or _WHOLE
+    by = exporting.export(torch, whole, stopping, images, name, file)
+    frozen = _read(torch, file, stopping, images, f'{what} ({by}')
+  return dataclasses.replace(frozen, representation=frozen.outputs[0])
+
+
+def _read(
+  torch: types.ModuleType,
+  path: str,
+  module: Any,
+  images: Any,
+  what: str,
+  partial: bool = False,
+) -> FrozenNetwork:
+  """Returns the network of a file, compared with its module."""
+  frozen = onnx_model.load(path, layout='channels_first', partial=partial)
+  compared = 'its results are not compared, as they cannot be computed'
+  if not frozen.left_out:
+    compared = compare.check(torch, module, frozen, images)
+  return dataclasses.replace(frozen, source=f'{what}; {compared})')
 
 
 def _cut(module: Any, path: str, stops: bool) -> Any:

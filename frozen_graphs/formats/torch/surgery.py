@@ -12,6 +12,7 @@ from typing import Any
 from frozen_graphs import tensors
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats import converter
+from frozen_graphs.formats.onnx import file
 
 # What answers, in place of seeing: by the first part of a module's path.
 _HEADS = re.compile(
@@ -50,7 +51,7 @@ def named(name: str, function: Callable[[Any], Any], module: Any) -> Any:
   class Computed(torch.nn.Module):
     def __init__(self):
       super().__init__()
-      self.module = module
+      self.add_module(file.ORIGINAL.rstrip('.'), module)
 
     def forward(self, image):
       return function(image)

@@ -20,7 +20,7 @@ from taskonomy_models.sources import (
   torch_networks,
   torchvision,
 )
-from taskonomy_models.sources.registry import Description, Request
+from taskonomy_models.sources.registry import Asked, Description
 
 _IMAGENET = 'mean_std((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))'
 
@@ -55,17 +55,17 @@ class DescribeTest(parameterized.TestCase):
       mock.patch.dict(registry._SOURCES._entries, entries, clear=False)
     )
 
-  def _network(self, request: Request) -> Description:
+  def _network(self, request: Asked) -> Description:
     self.requests.append(request)
     return Description('a network', 'range(0, 1)', 'features')
 
   @parameterized.parameters(
-    ('made_up:a', {}, Request('a')),
-    ('made_up:a:tag', {}, Request('a', 'tag')),
-    ('made_up:a', {'pretrained': False}, Request('a', 'random')),
-    ('made_up:a', {'pretrained': True}, Request('a')),
-    ('made_up:a', {'checkpoint': 'w.pth'}, Request('a', '', 'w.pth')),
-    ('made_up:a', {'representation': 'b.6'}, Request('a', '', None, 'b.6')),
+    ('made_up:a', {}, Asked('a')),
+    ('made_up:a:tag', {}, Asked('a', 'tag')),
+    ('made_up:a', {'pretrained': False}, Asked('a', 'random')),
+    ('made_up:a', {'pretrained': True}, Asked('a')),
+    ('made_up:a', {'checkpoint': 'w.pth'}, Asked('a', '', 'w.pth')),
+    ('made_up:a', {'representation': 'b.6'}, Asked('a', '', None, 'b.6')),
   )  # fmt: skip
   def test_what_is_asked_for_reaches_the_framework(self, source, said, asked):
     found = registry.describe(source, **said)
@@ -73,9 +73,9 @@ class DescribeTest(parameterized.TestCase):
     self.assertEqual(found.preprocessing, 'range(0, 1)')
 
   def test_weights_of_ones_own_are_not_fetched(self):
-    self.assertTrue(Request('a', checkpoint='w.pth').is_random)
-    self.assertTrue(Request('a', 'random').is_random)
-    self.assertFalse(Request('a', 'tag').is_random)
+    self.assertTrue(Asked('a', checkpoint='w.pth').is_random)
+    self.assertTrue(Asked('a', 'random').is_random)
+    self.assertFalse(Asked('a', 'tag').is_random)
 
   def test_a_preprocessing_that_is_given_counts(self):
     found = registry.describe('made_up:a', preprocessing='range(-1, 1)')
