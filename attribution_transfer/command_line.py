@@ -24,6 +24,7 @@ COMMANDS = {
   'select-source': 'experiments.run_source_selection',
   'select-layer': 'experiments.run_layer_selection',
   'select-model': 'experiments.run_model_selection',
+  'faithfulness': 'experiments.run_faithfulness',
   'study': 'experiments.run_study',
   'transfer-graph': 'experiments.run_transfer_graph',
   'history': 'experiments.run_history',
