@@ -200,6 +200,16 @@ def mark_activations(
   return _insert_marks(subgraph, entries, operands), ruled
 
 
+def activation_names(subgraph: graph.SubGraph) -> dict[str, str]:
+  """Returns what activations are called, by the node that each ends in."""
+  op_types = set(operations.activations())
+  names = {n: node.op for n, node in subgraph.nodes.items()}
+  found = composites.find(
+    subgraph.nodes, carriers(subgraph), op_types, dict(_FUNCTIONS)
+  )
+  return {**names, **{each.end: each.name for each in found}}
+
+
 def carriers(subgraph: graph.SubGraph) -> dict[str, tuple]:
   """Returns, by node that depends on the input's values, the inputs that do."""
   carriers = {}

@@ -35,6 +35,7 @@ COMMANDS = {
   'paper': 'experiments.run_paper',
   'calibrate-recommend': 'experiments.calibrate_recommend',
   'inspect': 'taskonomy_models.inspect',
+  'check': 'experiments.check',
   'convert': 'taskonomy_models.convert',
   'convert-task-bank': 'taskonomy_models.convert_task_bank',
   'fetch-zoo': 'taskonomy_models.fetch_zoo',
