@@ -41,6 +41,8 @@ _METHOD_LABELS = {
   'saliency': 'Saliency',
   'gradient_times_input': 'Gradient * input',
   'elrp': 'ε-LRP',
+  'gamma_lrp': 'γ-LRP',
+  'lrp_by_kind': 'LRP by kind of layer',
   'integrated_gradients': 'Integrated gradients',
   'grad_cam': 'Grad-CAM',
   'occlusion': 'Occlusion',
