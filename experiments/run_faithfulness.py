@@ -98,7 +98,7 @@ def _look(
   bank: Bank,
   encoder: Encoder,
   images: np.ndarray,
-  how: looking.Looked,
+  how: looking.Explaining,
   kept: memo.Memo,
 ) -> tables.Seen:
   """Returns what both tests find of a network, or found before."""
@@ -178,7 +178,7 @@ def main() -> int:
   size = pipeline.probe_size(bank)
   bank = pipeline.resized(bank, size)
   images = _PROBE.load(size).images
-  how = looking.Looked(
+  how = looking.Explaining(
     methods_lib.create_all(
       _METHODS.value, epsilon=_EPSILON.value, steps=_STEPS.value
     ),

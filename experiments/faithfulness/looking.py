@@ -23,7 +23,7 @@ _NO_ACTIVATION = frozenset({'normaliser', 'half', 'Pow', 'Sqrt', 'gate'})
 
 
 @dataclasses.dataclass(frozen=True)
-class Looked:
+class Explaining:
   """How networks are run and explained.
 
   Attributes:
@@ -66,7 +66,7 @@ def maps_of(
   network: Network,
   encoder: Encoder,
   images: np.ndarray,
-  how: Looked,
+  how: Explaining,
   may_be_infinite: bool = False,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
   """Returns the maps of a network, and why methods have none.
@@ -75,7 +75,7 @@ def maps_of(
     network: The network.
     encoder: Says its preprocessing.
     images: uint8 [N, H, W, 3].
-    how: See `Looked`.
+    how: See `Explaining`.
     may_be_infinite: Whether maps that are not finite are returned too.
 
   Returns:

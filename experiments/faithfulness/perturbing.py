@@ -23,7 +23,7 @@ import numpy as np
 
 from attribution import perturbation
 from attribution.preprocessing import Preprocessing
-from experiments.faithfulness.looking import Looked
+from experiments.faithfulness.looking import Explaining
 from frozen_graphs.network import Network
 from taskonomy_models.encoder import Encoder
 
@@ -57,7 +57,7 @@ def curves(
   images: np.ndarray,
   maps: Mapping[str, np.ndarray],
   perturbing: Perturbing,
-  how: Looked,
+  how: Explaining,
 ) -> dict[str, np.ndarray]:
   """Returns the change of the representation of each image.
 

@@ -19,7 +19,7 @@ import numpy as np
 from attribution import perturbation
 from attribution_preservation import scores
 from experiments.faithfulness import looking
-from experiments.faithfulness.looking import Looked
+from experiments.faithfulness.looking import Explaining
 from frozen_graphs import network as networks
 from frozen_graphs import permuting
 from frozen_graphs.network import Network
@@ -66,7 +66,7 @@ def likenesses(
   encoder: Encoder,
   images: np.ndarray,
   randomising: Randomising,
-  how: Looked,
+  how: Explaining,
 ) -> dict[str, np.ndarray]:
   """Returns how alike maps are before and after weights are randomised.
 

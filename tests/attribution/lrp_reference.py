@@ -6,6 +6,7 @@ FILE is an .npz of `what`, options and weights; `relevance` is put beside it,
 as .npy.
 """
 
+import importlib
 import pathlib
 import sys
 import types
@@ -22,8 +23,9 @@ def of_zennit(given, convolution: float, dense: float, epsilon: float):
     dense: Gamma of the dense layer.
     epsilon: The stabilizer of both.
   """
-  import torch
-  from zennit import composites, rules
+  torch = importlib.import_module('torch')
+  composites = importlib.import_module('zennit.composites')
+  rules = importlib.import_module('zennit.rules')
 
   class Corner(torch.nn.Module):
     def forward(self, x):
@@ -69,14 +71,13 @@ def of_lxt(given, is_gated: bool):
     given: `x`, the weights of the block, `scale` and `shift` of its norms.
     is_gated: Whether the perceptron is gated.
   """
-  # Its own __init__ asks for the language models of some version.
-  import lxt
-  import torch
-
+  torch, lxt = (importlib.import_module(name) for name in ('torch', 'lxt'))
+  # The __init__ of this part asks for language models of some version.
   package = types.ModuleType('lxt.efficient')
   package.__path__ = [str(pathlib.Path(lxt.__path__[0]) / 'efficient')]
   sys.modules['lxt.efficient'] = package
-  from lxt.efficient import patches, rules
+  patches = importlib.import_module('lxt.efficient.patches')
+  rules = importlib.import_module('lxt.efficient.rules')
 
   weights = {name: torch.tensor(given[name]) for name in given}
   width = len(given['scale'])

@@ -45,7 +45,7 @@ class LookingTest(parameterized.TestCase):
     encoder = Encoder(
       'one', graph, 'input:0', 'representation:0', 'range(0, 1)', 'One'
     )
-    how = looking.Looked(methods.create_all(['elrp', 'saliency']), 2)
+    how = looking.Explaining(methods.create_all(['elrp', 'saliency']), 2)
     with encoder.load() as network:
       maps, refused = looking.maps_of(network, encoder, testing.images(2), how)
     self.assertEqual(list(maps), ['saliency'])

@@ -9,7 +9,7 @@ from experiments.faithfulness import looking, perturbing
 from taskonomy_models.encoder import Encoder
 from tests import testing
 
-_HOW = looking.Looked(methods.create_all(['gradient']), batch_size=4)
+_HOW = looking.Explaining(methods.create_all(['gradient']), batch_size=4)
 
 
 def _encoder(function) -> Encoder:

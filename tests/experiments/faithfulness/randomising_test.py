@@ -44,7 +44,7 @@ class RandomisingTest(absltest.TestCase):
       testing.tiny_graph_def(),
       *('input:0', 'representation:0', 'range(0, 1)', 'One'),
     )
-    how = looking.Looked((*methods.create_all(['gradient']), _Blind()), 4)
+    how = looking.Explaining((*methods.create_all(['gradient']), _Blind()), 4)
     with encoder.load() as network:
       found = randomising.likenesses(
         network,
