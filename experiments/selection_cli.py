@@ -9,6 +9,7 @@ from typing import Any
 import toolkit_basics.cli as cli
 from experiments import pipeline, shared_flags
 from experiments.selection import (
+  between,
   features,
   fine_tuning,
   report,
@@ -242,6 +243,7 @@ class Selection:
       )
     with record.stage('report'):
       report.write(outcomes, extracted, output, self._num_draws.value, beside)
+      between.write(data, extracted, output)
     problems = {o.case.name: o.problems for o in outcomes if o.problems}
     record.note('problems', problems)
     record.finish()
