@@ -26,7 +26,7 @@ from attribution.probes import Probes
 from experiments import probing
 from experiments.map_files import MapFile
 from experiments.selection.features import pool
-from frozen_graphs import session
+from frozen_graphs import narrowing, session
 from frozen_graphs.errors import about, brief
 from frozen_graphs.network import Network
 from probe_data import probe_sets
@@ -56,6 +56,7 @@ class Projection:
       the encoders' inputs, which must have one size.
     batch_size: Images that are processed at once.
     device: For example '/GPU:0'; None is TensorFlow's choice.
+    precision: Of the products in networks, see `narrowing.narrow`.
     on_bad_map: `error`, or `drop_image`: an image on which any map of any
       model has no direction is left out for all models and methods.
     dtype: Storage type of the model space, float16 or float32.
@@ -78,6 +79,7 @@ class Projection:
   protocol: str = 'paper'
   batch_size: int = 50
   device: str | None = None
+  precision: str = narrowing.SINGLE
   on_bad_map: str = 'error'
   dtype: str = 'float16'
   save_maps: bool = False
@@ -94,6 +96,7 @@ class Projection:
     ):
       if value not in known:
         raise ValueError(f'Unknown {name} {value!r}; choose from {known}.')
+    narrowing.check(self.precision)
     names = [method.name for method in self.methods]
     if not names or len(set(names)) < len(names):
       raise ValueError(f'Methods must be one or more, each once, not {names}.')
@@ -464,6 +467,7 @@ class _Model:
       probe_methods=[projection.probes.method] if projection.probes else (),
       batch_size=projection.batch_size,
       device=projection.device,
+      precision=projection.precision,
     )
 
   def _probe(
@@ -559,6 +563,8 @@ def _new_spaces(
     }
     if transform != map_transforms.NONE:
       settings['map_transform'] = transform
+    if projection.precision != narrowing.SINGLE:
+      settings['precision'] = projection.precision
     transformed = map_transforms.apply(transform, np.zeros((1, *shape)))
     spaces[name] = ModelSpace.create(
       folder / name,

@@ -17,6 +17,7 @@ import toolkit_basics.cli as cli
 from experiments import (
   bad_models,
   evaluation,
+  half_precision,
   pipeline,
   results,
   shared_flags,
@@ -60,6 +61,7 @@ _DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS, 4)
 _DEVICE = shared_flags.device(FLAGS)
+_PRECISION = shared_flags.precision(FLAGS)
 _WORKERS = shared_flags.projecting_workers(FLAGS)
 FLAGS.integer(  # It is read off the run's record, in `results`.
   'num_permutations',
@@ -86,6 +88,7 @@ def main() -> int:
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
     batch_size=_BATCH_SIZE.value,
     device=_DEVICE.value,
+    precision=_PRECISION.value,
     workers=_WORKERS.value,
     on_bad_map=_ON_BAD_MAP.value,
     map_transforms=tuple(_MAP_TRANSFORM.value),
@@ -121,6 +124,7 @@ def main() -> int:
   bank = log.without(bank)
   record.note('bank', digests)
   record.note('left_out', log.reasons)
+  half_precision.note(record, bank, probe, projection, spaces)
   results.finish('zoo', record, bank, probe, spaces)
   print(evaluation.table_text(output / 'networks.csv'))
   print(zoo_evaluation.summary_of(output))
