@@ -206,9 +206,8 @@ class Selection:
     Returns:
       The exit code.
     """
-    settings = self._settings()
+    settings, known = self._settings(), self._earlier()
     bank = self._bank.load(batch_size=self._computing.batch_size)
-    known = self._earlier()
     record = self._record.open(bank.digests(), self._computing.NOT_RECORDED)
     output = record.output
     if record.is_finished:
