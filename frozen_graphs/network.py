@@ -244,6 +244,21 @@ class Network(contextlib.AbstractContextManager):
     self.close()
 
 
+def of_subgraph(subgraph: SubGraph, name: str, source: str) -> Network:
+  """Returns a network of a graph that is cut and checked already.
+
+  Args:
+    subgraph: The graph.
+    name: For messages.
+    source: What it was made from.
+  """
+  ends = subgraph.input_tensor, subgraph.representation_tensor
+  frozen = FrozenNetwork(subgraph.graph_def(), ends[:1], (), source)
+  network = Network(frozen, *ends, name)
+  network.subgraph = subgraph
+  return network
+
+
 def _batch_by_batch(passes: Passes, inputs: np.ndarray) -> Iterator[Result]:
   passes.prove(inputs[:1])
   for start in range(0, len(inputs), passes.batch_size):
