@@ -65,6 +65,7 @@ _FUNCTIONS = {
   'Reciprocal': (np.reciprocal, tf.math.reciprocal),
   'Sin': (np.sin, tf.sin),
   'Cos': (np.cos, tf.cos),
+  'IsNaN': (np.isnan, tf.math.is_nan),
 }
 # Also of sizes that are not known yet.
 _OF_SIZES = ('Add', 'Sub', 'Mul', 'Div')
