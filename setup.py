@@ -83,6 +83,8 @@ setuptools.setup(
     'onnx': _ONNX,
     'tflite': _TFLITE,
     'gpu': ['tensorflow[and-cuda]>=2.18,<2.22'],
+    'ray': ['ray>=2.40'],
+    'peers': ['captum>=0.8', 'torch>=2.4', 'zennit>=0.5.1'],
     'test': [
       'hypothesis>=6',
       'ipykernel>=6',
