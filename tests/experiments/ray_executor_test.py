@@ -1,6 +1,7 @@
 """Tests of work on a real Ray cluster, against the same work done here."""
 
 import contextlib
+import importlib
 import os
 import pathlib
 import signal
@@ -40,8 +41,7 @@ def _slow_or_killed(unit):
 
 
 def _node(_):
-  import ray
-
+  ray = importlib.import_module('ray')
   time.sleep(0.5)
   return ray.get_runtime_context().get_node_id()
 
@@ -53,9 +53,8 @@ def _failing(_):
 @contextlib.contextmanager
 def _cluster(nodes, cores=1):
   """Starts a cluster of several nodes on this machine."""
-  import ray
-  from ray import cluster_utils
-
+  ray = importlib.import_module('ray')
+  cluster_utils = importlib.import_module('ray.cluster_utils')
   with mock.patch.dict(os.environ, {'PYTHONPATH': _ROOT}):
     cluster = cluster_utils.Cluster()
     try:
