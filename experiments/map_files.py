@@ -6,8 +6,6 @@ import pathlib
 
 import numpy as np
 
-from toolkit_basics import files
-
 
 class MapFile:
   """A `.npy` file, float32 [images, ...], that is filled batch by batch.
@@ -43,7 +41,7 @@ class MapFile:
   def _make(self, shape: tuple[int, ...]) -> None:
     """Makes the file, unless another process was faster."""
     self._path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = files.temporary_name(self._partial)
+    temporary = self._path.with_name(f'.{self._path.name}.{os.getpid()}.new')
     # Zeros, which take no space until they are written over.
     np.lib.format.open_memmap(temporary, 'w+', '<f4', shape)
     try:
@@ -60,6 +58,9 @@ class MapFile:
       with open(self._partial, 'rb') as file:
         os.fsync(file.fileno())
       os.replace(self._partial, self._path)
+    # Left by processes that were killed.
+    for path in self._path.parent.glob(f'.{self._path.name}.*new'):
+      path.unlink(missing_ok=True)
 
   def delete(self) -> None:
     """Deletes the file, finished or not."""
