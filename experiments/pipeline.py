@@ -610,9 +610,9 @@ def _new_spaces(
       settings['map_transform'] = transform
     if projection.precision != narrowing.SINGLE:
       settings['precision'] = projection.precision
-    size = sketches.size_of(projection.point)
+    numbers = sketches.size_of(projection.point)
     transformed = map_transforms.apply(transform, np.zeros((1, *shape)))
-    if size is not None:
+    if numbers is not None:
       settings['point'] = projection.point
       settings['sketched_shape'] = list(transformed.shape[1:])
     spaces[name] = ModelSpace.create(
@@ -620,7 +620,7 @@ def _new_spaces(
       settings=settings,
       image_ids=probe.ids,
       image_digests=probe.digests,
-      map_shape=transformed.shape[1:] if size is None else (size,),
+      map_shape=(numbers,) if numbers else transformed.shape[1:],
       dtype=projection.dtype,
     )
   if projection.probes is not None:
