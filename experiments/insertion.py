@@ -147,6 +147,9 @@ def projection(
     keep_representations=similarities.takes(
       flags.get('similarities', ()), 'representations'
     ),
+    representation_side=results.LAYER_SIDE
+    if record is not None and record.noted('kind') == 'zoo'
+    else None,
     map_transforms=tuple(dict.fromkeys(transforms)),
     probes=probing.probes_of(probed.settings) if probed else None,
   )

@@ -27,6 +27,7 @@ from attribution.preprocessing import Preprocessing
 from attribution.probes import Probes
 from experiments import probing, ray_executor
 from experiments.map_files import MapFile
+from experiments.selection.features import pool
 from frozen_graphs import narrowing, session
 from frozen_graphs.errors import about, brief
 from frozen_graphs.network import Network
@@ -69,6 +70,9 @@ class Projection:
     save_maps: Whether to keep the maps themselves too.
     keep_representations: Whether to keep the representations, which come from
       the same forward pass.
+    representation_side: Layers that are kept have at most so many cells a
+      side, of the means over larger ones, and their channels last; None keeps
+      representations as the networks give them.
     map_transforms: What is done to maps before they enter a space, see
       `transferability.map_transforms`; each makes a space for each method.
     probes: How networks are probed along random directions, which makes the
@@ -92,6 +96,7 @@ class Projection:
   dtype: str = 'float16'
   save_maps: bool = False
   keep_representations: bool = False
+  representation_side: int | None = None
   map_transforms: tuple[str, ...] = (map_transforms.NONE,)
   probes: Probes | None = None
   workers: int = 1
@@ -466,10 +471,18 @@ class _Model:
         seconds += time.monotonic() - started
         number += len(batch)
         if _REPRESENTATION in self._files:
-          self._files[_REPRESENTATION].write(start, found.representation)
+          kept = self._kept(found.representation)
+          self._files[_REPRESENTATION].write(start, kept)
         self._write_maps(start, found.maps)
         processes.advance()
       return _Outcome(number, seconds, explainer.summary.num_ruled)
+
+  def _kept(self, representation: np.ndarray) -> np.ndarray:
+    """Returns what is kept of a representation [n, ...]."""
+    side = self._projection.representation_side
+    if side is None:
+      return representation
+    return pool(self.encoder.channels_last(representation), side)
 
   def _explainer(self, device: str | None) -> Explainer:
     projection, encoder = self._projection, self.encoder

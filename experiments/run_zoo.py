@@ -21,6 +21,7 @@ from experiments import (
   pipeline,
   results,
   shared_flags,
+  similarities,
   zoo_evaluation,
 )
 from transferability import map_transforms, similarity
@@ -50,9 +51,10 @@ _MAP_TRANSFORM = FLAGS.list(
 )
 _SIMILARITIES = FLAGS.some_of(
   'similarities',
-  'Measures of the spans of attributions to evaluate beside the methods.',
-  similarity.names('probes'),
-  similarity.names('probes'),
+  'Measures of the spans of attributions and of representations to evaluate '
+  'beside the methods.',
+  similarities.names(),
+  (*similarity.names('probes'), similarities.DECODABILITY, similarities.SPADE),
   may_be_empty=True,
 )
 _DIRECTIONS = shared_flags.Directions(FLAGS)
@@ -82,6 +84,8 @@ def main() -> int:
   how = _ON_BAD_MODEL.value
   log = bad_models.Log(how)
   bank = bad_models.load(_BANK.value, log, how)
+  chosen = _SIMILARITIES.value
+  similarities.check(chosen, _METHODS.value)
   projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
     batch_size=_BATCH_SIZE.value,
@@ -90,7 +94,11 @@ def main() -> int:
     **_EXECUTOR.options(),
     on_bad_map=_ON_BAD_MAP.value,
     map_transforms=tuple(_MAP_TRANSFORM.value),
-    probes=_DIRECTIONS.value() if _SIMILARITIES.value else None,
+    keep_representations=similarities.takes(chosen, 'representations'),
+    representation_side=results.LAYER_SIDE,
+    probes=_DIRECTIONS.value()
+    if similarities.takes(chosen, 'probes')
+    else None,
   )
   zoo_evaluation.table_of(bank)  # An error in it is found here.
   digests = bank.digests()

@@ -160,7 +160,6 @@ def _forward(
   subgraph: SubGraph, encoder: Encoder, how: Looking
 ) -> Iterator[Callable[[Preprocessing, np.ndarray], np.ndarray]]:
   """Gives what returns pooled features of images, by T."""
-  channels_first = 'channels_first' in encoder.preprocessing
   with Passes(
     subgraph,
     name=encoder.name,
@@ -168,18 +167,16 @@ def _forward(
     device=how.device,
     precision=how.precision,
   ) as passes:
-    yield functools.partial(_features, passes, channels_first)
+    yield functools.partial(_features, passes, encoder)
 
 
 def _features(
-  passes: Passes, channels_first: bool, t: Preprocessing, images: np.ndarray
+  passes: Passes, encoder: Encoder, t: Preprocessing, images: np.ndarray
 ) -> np.ndarray:
   passes.prove(t(images[:1]))
   parts = []
   for start in range(0, len(images), passes.batch_size):
     batch = t(images[start : start + passes.batch_size])
-    values = passes.run(batch).representation
-    if channels_first and values.ndim == 4:
-      values = values.transpose(0, 2, 3, 1)
+    values = encoder.channels_last(passes.run(batch).representation)
     parts.append(pool(values, GRID))
   return np.concatenate(parts)

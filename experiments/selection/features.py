@@ -106,7 +106,8 @@ def extract(
   with network:
 
     def forward(batch: np.ndarray) -> np.ndarray:
-      return pool(network.run(t(batch), batch_size, device, precision), grid)
+      values = network.run(t(batch), batch_size, device, precision)
+      return pool(candidate.encoder.channels_last(values), grid)
 
     forward(images[:1])  # The first run prepares the graph.
     started = time.perf_counter()
