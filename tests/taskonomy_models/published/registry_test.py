@@ -12,7 +12,7 @@ from taskonomy_models.published import making, registry, weights
 _SHAPES = {
   'inpainting_imagenet': (64, 64, 128),
   'fcrn': (8, 10, 1024),
-  'fcn': (7, 7, 4096),
+  'fcn': (8, 8, 4096),
   'prn': (8, 8, 512),
   'tiny_face': (14, 14, 1024),
 }
