@@ -45,6 +45,12 @@ _UNTRAINED = FLAGS.integer(
 _TRIALS = FLAGS.integer(
   'trials', 'How often three of them are put among seven others.', 50
 )
+_SITUATIONS = FLAGS.some_of(
+  'situations',
+  'What is known of a target.',
+  [each.name for each in situations.SITUATIONS.values() if each.measures],
+  [each.name for each in situations.SITUATIONS.values() if each.measures],
+)
 _RIVALS = FLAGS.some_of(
   'rivals',
   'Similarities whose picks are compared too, where a network of the target is '
@@ -81,9 +87,8 @@ def main() -> None:
   for bank in opened:
     how = Looking(tries_ranges=False)
     seen = measured_lib.see(bank, data, how, _UNTRAINED.value, progress.track)
-    for situation in situations.SITUATIONS.values():
-      if situation.measures:
-        _check(seen, situation, found, rows, kept)
+    for name in _SITUATIONS.value:
+      _check(seen, situations.SITUATIONS[name], found, rows, kept)
     others += _compare(seen)
   if _WRITE.value:
     path = pathlib.Path(_WRITE.value)
