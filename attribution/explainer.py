@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +14,7 @@ from attribution.feature_maps import CutNetwork
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
 import frozen_graphs
-from frozen_graphs import folding
+from frozen_graphs import folding, narrowing
 from frozen_graphs.errors import GraphError, about
 
 
@@ -79,6 +80,7 @@ class Explainer:
     methods: Sequence[str | AttributionMethod] = ('elrp',),
     batch_size: int = 32,
     device: str | None = None,
+    precision: str = narrowing.SINGLE,
     per_unit: bool = False,
     probe_methods: Sequence[str | AttributionMethod] = (),
     is_directed: bool = False,
@@ -95,6 +97,8 @@ class Explainer:
       methods: Names or methods.
       batch_size: Images that are processed at once.
       device: For example '/GPU:0'; default: TensorFlow's choice.
+      precision: `float32`, or the half precision of convolutions and products
+        of matrices, `bfloat16` or `float16`; see `narrowing.narrow`.
       per_unit: Saliency as the mean over units of |gradient of the unit|.
       probe_methods: Methods of the maps of directions, see `probe`; linear in
         one gradient.
@@ -116,20 +120,28 @@ class Explainer:
     self.probe_methods = _as_probe_methods(probe_methods)
     self.network = _as_network(graph, input_tensor, representation_tensor, name)
     self.name = self.network.name
-    self._passes = self._built(batch_size, device)
-    self._features = {
+    computing = {
+      'batch_size': batch_size,
+      'device': device,
+      'precision': precision,
+    }
+    self._passes = self._built(computing)
+    self._features = self._cut(computing)
+
+  def _cut(self, computing: Mapping[str, Any]) -> dict[str, CutNetwork]:
+    """Returns the networks of the methods that look at feature maps."""
+    return {
       method.name: CutNetwork(
         self.network,
         getattr(method, 'layer', None),
-        is_directed=is_directed,
-        batch_size=batch_size,
-        device=device,
+        is_directed=self._is_directed,
+        **computing,
       )
       for method in self.methods
       if method.at_features
     }
 
-  def _built(self, batch_size: int, device: str | None) -> frozen_graphs.Passes:
+  def _built(self, computing: Mapping[str, Any]) -> frozen_graphs.Passes:
     """Returns the passes that all methods need; notes what has a rule."""
     subgraph, self._ruled = self.network.subgraph, {}
     every = (*self.methods, *self.probe_methods)
@@ -146,10 +158,9 @@ class Explainer:
         unit_rules=[m.rule for m in self.methods if m.per_unit],
         probe_rules=[*along, *at_input] if is_directed else along,
         scope=overrides.active_rule,
-        batch_size=batch_size,
-        device=device,
         name=self.name,
         sample=self._inputs_to_try,
+        **computing,
       )
 
   @property

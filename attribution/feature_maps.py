@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 import frozen_graphs
-from frozen_graphs import tensors
+from frozen_graphs import narrowing, tensors
 from frozen_graphs.errors import about
 
 
@@ -30,6 +30,7 @@ class CutNetwork(contextlib.AbstractContextManager):
     is_directed: bool = False,
     batch_size: int = 32,
     device: str | None = None,
+    precision: str = narrowing.SINGLE,
   ):
     """Builds both parts.
 
@@ -40,6 +41,7 @@ class CutNetwork(contextlib.AbstractContextManager):
       is_directed: Whether gradients are those of sums with given weights.
       batch_size: Images computed at once.
       device: As for the explainer.
+      precision: Likewise.
 
     Raises:
       GraphError: If there is no such feature map, or the network cannot be cut
@@ -48,7 +50,11 @@ class CutNetwork(contextlib.AbstractContextManager):
     self.layer = layer or _last_feature_map(network)
     self._is_directed = is_directed
     self._channels_first = _is_channels_first(network.input_shape)
-    options = {'batch_size': batch_size, 'device': device}
+    options = {
+      'batch_size': batch_size,
+      'device': device,
+      'precision': precision,
+    }
     with about(network.name):
       self._body = network.at(self.layer).passes(**options)
       if self._is_representation(network):

@@ -8,13 +8,16 @@ weights, and times, by turns in one process:
     with passes of its own for each method;
   * products of large matrices, which give the machine's rate. The floor is the
     time that the arithmetic of one forward pass and two passes backward to the
-    input takes at that rate.
+    input takes at that rate;
+  * the three methods with products in bfloat16, and such matrices.
 
-With --bank and --network it takes a network of a bank instead.
+Then affinities of the mini bank in bfloat16 are compared with those in single
+precision. With --bank and --network it takes a network of a bank instead.
 """
 
 from collections.abc import Callable
 import math
+import tempfile
 import time
 
 import numpy as np
@@ -24,7 +27,8 @@ import toolkit_basics.cli as cli
 from attribution import methods as methods_lib
 from attribution import overrides
 from benchmarks import report
-from frozen_graphs import folding, session
+from experiments import half_precision, pipeline
+from frozen_graphs import folding, narrowing, session
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.network import Network
 from frozen_graphs.passes import Passes
@@ -38,6 +42,9 @@ _NETWORK = FLAGS.string('network', 'Name of the network in the bank.')
 _SIZE = FLAGS.integer('size', 'Side of the images.', 256, lower_bound=16)
 _BATCH = FLAGS.integer('batch_size', 'Images at once.', 8, lower_bound=1)
 _PROBES = FLAGS.integer('probes', 'Probes of a span.', 16, lower_bound=1)
+_IMAGES = FLAGS.integer(
+  'num_images', 'Images of which affinities are compared.', 100, lower_bound=2
+)
 _ROUNDS = FLAGS.integer('rounds', 'Times each is timed.', 5, lower_bound=1)
 _JSON = FLAGS.path('json', 'Where the numbers are written.')
 
@@ -95,7 +102,7 @@ def _multiplication(kind: tf.DType) -> Callable[[], object]:
 
 
 def _ours(
-  network: Network, names: tuple[str, ...]
+  network: Network, names: tuple[str, ...], precision: str = narrowing.SINGLE
 ) -> Callable[[np.ndarray], object]:
   chosen = methods_lib.create_all(names)
   marked, _ = overrides.marked(network)
@@ -104,6 +111,7 @@ def _ours(
     rules=[method.rule for method in chosen],
     scope=overrides.active_rule,
     batch_size=_BATCH.value,
+    precision=precision,
   )
   return lambda inputs: passes.run(inputs)
 
@@ -140,10 +148,13 @@ def _span(network: Network) -> Callable[[np.ndarray], object]:
 def measure(network: Network, inputs: np.ndarray) -> dict[str, list[float]]:
   """Returns the seconds of each thing, by turns, the first time left out."""
   tasks = {f'{n}_methods': _ours(network, _METHODS[:n]) for n in (1, 2, 3)}
+  tasks['3_methods_bfloat16'] = _ours(network, _METHODS, 'bfloat16')
   tasks['deep_explain'] = _deep_explain(network)
   tasks['span'] = _span(network)
   multiply = _multiplication(tf.float32)
+  multiply_half = _multiplication(tf.bfloat16)
   tasks['matrices'] = lambda inputs: multiply()
+  tasks['matrices_bfloat16'] = lambda inputs: multiply_half()
   seconds = {name: [] for name in tasks}
   rounds = range(_ROUNDS.value + 1)
   for number in progress.track(rounds, description='Timing'):
@@ -153,6 +164,28 @@ def measure(network: Network, inputs: np.ndarray) -> dict[str, list[float]]:
       if number:
         seconds[name].append(time.perf_counter() - start)
   return seconds
+
+
+def bfloat16_affinities(number: int) -> dict[str, float]:
+  """Returns the worst deviation and rank correlation over all methods.
+
+  Args:
+    number: Of scenes, on which all networks of the mini bank are explained.
+  """
+  bank = banks.load('mini')
+  probe = pipeline.load_probe(bank, 'scenes', num_images=number)
+  how = pipeline.Projection(
+    methods_lib.create_all(_METHODS), precision='bfloat16'
+  )
+  with tempfile.TemporaryDirectory() as folder:
+    spaces = pipeline.project(bank, probe, how, folder)
+    found = half_precision.deviations(
+      bank, probe, how, spaces, folder, images=number
+    ).values()
+  return {
+    'bfloat16_affinity_max_difference': max(e['max_difference'] for e in found),
+    'bfloat16_affinity_spearman': min(e['spearman'] for e in found),
+  }
 
 
 def main() -> None:
@@ -174,17 +207,24 @@ def main() -> None:
   milliseconds = {
     f'{name}_ms_an_image': 1000 * value / _BATCH.value
     for name, value in best.items()
-    if name != 'matrices'
+    if not name.startswith('matrices')
   }
   numbers = {
     'gflops_of_matrices': rate / 1e9,
+    'gflops_of_matrices_bfloat16': 2
+    * _SIDE**3
+    / best['matrices_bfloat16']
+    / 1e9,
     'floor_ms_an_image': 1000 * floor / _BATCH.value,
     **milliseconds,
     'three_methods_float32_over_floor': three / floor,
     'three_methods_float32_speedup_over_deepexplain': best['deep_explain']
     / three,
+    'three_methods_bfloat16_speedup_over_deepexplain': best['deep_explain']
+    / best['3_methods_bfloat16'],
     f'span_{_PROBES.value}_probes_over_three_methods': best['span'] / three,
   }
+  numbers |= bfloat16_affinities(_IMAGES.value)
   report.tell(numbers, _JSON.value, before)
 
 

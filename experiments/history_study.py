@@ -1,13 +1,65 @@
 """Leaves each target of a history out, and predicts it from the others."""
 
 from collections.abc import Mapping, Sequence
+import os
+import pathlib
 
 import numpy as np
 
+from experiments.selection import between
+from toolkit_basics import files
 from transferability import agreement, history
 from transferability.history import History
 
 HISTORY = 'history'
+
+
+def of_selection(
+  output: str | os.PathLike, names: Sequence[str]
+) -> tuple[History, dict[str, np.ndarray], dict[str, np.ndarray]]:
+  """Returns what a selection measured, and what stands beside it.
+
+  Args:
+    output: Of a finished selection whose networks competed for each target.
+    names: Measures whose scores the selection has, and `domain_similarity`.
+
+  Returns:
+    The measured transfers; scores [targets, networks] of each measure; and how
+    alike targets are, [targets, targets]: by the correlation of each measure's
+    scores, and by domain similarity, if that is named.
+
+  Raises:
+    ValueError: If the folder is of no such selection, or lacks a measure.
+    OSError: If a file cannot be read.
+  """
+  output = pathlib.Path(output)
+  known = History.load(output / 'history.csv')
+  header, *rows = files.read_csv(output / 'scores.csv')
+  measures, alike = {}, {}
+  for name in names:
+    if name == between.DOMAIN_SIMILARITY:
+      matrix, targets = between.read(output)
+      if lost := sorted(set(known.targets) - set(targets)):
+        raise ValueError(f'{output} does not say what {lost[0]!r} is like.')
+      order = [targets.index(target) for target in known.targets]
+      alike[name] = matrix[np.ix_(order, order)]
+      continue
+    if name not in header[3:]:
+      raise ValueError(
+        f'{output} has no scores of {name!r}; it has {", ".join(header[3:])}.'
+      )
+    scores = np.full(known.scores.shape, np.nan)
+    for row in rows:
+      case, network = row[:2]
+      if case not in known.targets or network not in known.networks:
+        raise ValueError(
+          f'{output} is of no selection in which networks competed for '
+          f'targets: it has the case {case!r} and the candidate {network!r}.'
+        )
+      where = known.targets.index(case), known.networks.index(network)
+      scores[where] = float(row[header.index(name)])
+    measures[name], alike[name] = scores, between.by_scores(scores)
+  return known, measures, alike
 
 
 def predictions(
@@ -49,7 +101,7 @@ def predictions(
 def leave_one_out(
   known: History,
   measures: Mapping[str, np.ndarray],
-  between: Mapping[str, np.ndarray],
+  alike: Mapping[str, np.ndarray],
   num_draws: int,
 ) -> dict[str, dict[str, agreement.Agreement | None]]:
   """Returns the agreement of all predictions with each target's transfers.
@@ -60,7 +112,7 @@ def leave_one_out(
     known: Two targets or more.
     measures: Scores, [targets, networks] each; NaN is not looked at where
       nothing was measured.
-    between: Similarities of targets, [targets, targets] each.
+    alike: Similarities of targets, [targets, targets] each.
     num_draws: Of the bootstrap.
 
   Raises:
@@ -82,7 +134,7 @@ def leave_one_out(
         for k, other in enumerate(known.targets)
         if k != i
       }
-      for name, matrix in between.items()
+      for name, matrix in alike.items()
     }
     found = predictions(
       known,

@@ -23,6 +23,7 @@ from experiments import (
   similarities,
 )
 from experiments.run_record import RunRecord
+from frozen_graphs import narrowing
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
@@ -139,11 +140,15 @@ def projection(
     protocol=settings[0]['protocol'],
     batch_size=batch_size,
     device=device,
+    precision=settings[0].get('precision', narrowing.SINGLE),
     on_bad_map=on_bad_map,
     save_maps=flags.get('save_maps', False),
     keep_representations=similarities.takes(
       flags.get('similarities', ()), 'representations'
     ),
+    representation_side=results.LAYER_SIDE
+    if record is not None and record.noted('kind') == 'zoo'
+    else None,
     map_transforms=tuple(dict.fromkeys(transforms)),
     probes=probing.probes_of(probed.settings) if probed else None,
   )

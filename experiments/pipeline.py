@@ -25,7 +25,8 @@ from attribution.preprocessing import Preprocessing
 from attribution.probes import Probes
 from experiments import probing
 from experiments.map_files import MapFile
-from frozen_graphs import session
+from experiments.selection.features import pool
+from frozen_graphs import narrowing, session
 from frozen_graphs.errors import about, brief
 from frozen_graphs.network import Network
 from probe_data import probe_sets
@@ -55,12 +56,16 @@ class Projection:
       the encoders' inputs, which must have one size.
     batch_size: Images that are processed at once.
     device: For example '/GPU:0'; None is TensorFlow's choice.
+    precision: Of the products in networks, see `narrowing.narrow`.
     on_bad_map: `error`, or `drop_image`: an image on which any map of any
       model has no direction is left out for all models and methods.
     dtype: Storage type of the model space, float16 or float32.
     save_maps: Whether to keep the maps themselves too.
     keep_representations: Whether to keep the representations, which come from
       the same forward pass.
+    representation_side: Layers that are kept have at most so many cells a
+      side, of the means over larger ones, and their channels last; None keeps
+      representations as the networks give them.
     map_transforms: What is done to maps before they enter a space, see
       `transferability.map_transforms`; each makes a space for each method.
     probes: How networks are probed along random directions, which makes the
@@ -74,10 +79,12 @@ class Projection:
   protocol: str = 'paper'
   batch_size: int = 50
   device: str | None = None
+  precision: str = narrowing.SINGLE
   on_bad_map: str = 'error'
   dtype: str = 'float16'
   save_maps: bool = False
   keep_representations: bool = False
+  representation_side: int | None = None
   map_transforms: tuple[str, ...] = (map_transforms.NONE,)
   probes: Probes | None = None
   workers: int = 1
@@ -89,6 +96,7 @@ class Projection:
     ):
       if value not in known:
         raise ValueError(f'Unknown {name} {value!r}; choose from {known}.')
+    narrowing.check(self.precision)
     names = [method.name for method in self.methods]
     if not names or len(set(names)) < len(names):
       raise ValueError(f'Methods must be one or more, each once, not {names}.')
@@ -437,10 +445,18 @@ class _Model:
         seconds += time.monotonic() - started
         number += len(batch)
         if _REPRESENTATION in self._files:
-          self._files[_REPRESENTATION].write(start, found.representation)
+          kept = self._kept(found.representation)
+          self._files[_REPRESENTATION].write(start, kept)
         self._write_maps(start, found.maps)
         processes.advance()
       return _Outcome(number, seconds, explainer.summary.num_ruled)
+
+  def _kept(self, representation: np.ndarray) -> np.ndarray:
+    """Returns what is kept of a representation [n, ...]."""
+    side = self._projection.representation_side
+    if side is None:
+      return representation
+    return pool(self.encoder.channels_last(representation), side)
 
   def _explainer(self) -> Explainer:
     projection, encoder = self._projection, self.encoder
@@ -451,6 +467,7 @@ class _Model:
       probe_methods=[projection.probes.method] if projection.probes else (),
       batch_size=projection.batch_size,
       device=projection.device,
+      precision=projection.precision,
     )
 
   def _probe(
@@ -546,6 +563,8 @@ def _new_spaces(
     }
     if transform != map_transforms.NONE:
       settings['map_transform'] = transform
+    if projection.precision != narrowing.SINGLE:
+      settings['precision'] = projection.precision
     transformed = map_transforms.apply(transform, np.zeros((1, *shape)))
     spaces[name] = ModelSpace.create(
       folder / name,

@@ -96,6 +96,7 @@ _NUM_SOURCE = FLAGS.integer(
 )
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)
+_PRECISION = shared_flags.precision(FLAGS)
 _SEED = shared_flags.seed(FLAGS)
 _JSON = FLAGS.bool('json', 'Print the answer as JSON, for programs.')
 _OUTPUT = shared_flags.output(
@@ -116,6 +117,7 @@ def main(*more: str) -> None:
       num_twins=_TWINS.value,
       batch_size=_BATCH_SIZE.value,
       device=_DEVICE.value,
+      precision=_PRECISION.value,
       seed=_SEED.value,
     ),
     seed=_SEED.value,

@@ -27,6 +27,9 @@ from transferability import map_transforms
 from transferability.model_space import ModelSpace, Spaces
 
 _MEASURED = 'measured.json'
+# Cells that a run of the zoo keeps of its networks' layers: some have 100,000
+# and more, and measures that are defined for all look at 8 a side.
+LAYER_SIDE = 16
 
 
 class Measured(pipeline.Observer):
@@ -225,9 +228,10 @@ def _write_zoo(
   with record.stage('evaluation'):
     measured = Measured(output).networks
     options = flags['num_permutations'], flags['seed']
-    chosen = flags.get('similarities', ())
-    images = similarities.image_scores(chosen, bank.names, spaces)
-    others = {name: values.mean(axis=0) for name, values in images.items()}
+    others, _, undefined = similarities.of_run(
+      flags.get('similarities', ()), output, bank.names, spaces
+    )
+    record.note('undefined_similarities', undefined)
     spaces = probing.of_maps(spaces)
     found = zoo_evaluation.write(
       bank, spaces, measured, output, *options, others

@@ -2,16 +2,20 @@
 
   python -m experiments.run_history
   python -m experiments.run_history --history=history.csv
+  python -m experiments.run_history --selection=results/model_selection
 
 Leaves each target of a history out, predicts its transfers from the others (by
 standing, by the similarity of targets, together with a measure), and says how
 far the order of the predictions is that of the transfers. By default the
 history is a bank's measured transfers; --history is a CSV file with the columns
 target, network, score. Measures and similarities need a bank whose networks are
-those of the history, and targets that are named as networks.
+those of the history, and targets that are named as networks. --selection is
+the folder of a finished `run_model_selection`: what it measured is the history,
+and the scores that its measures gave the networks stand beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+import pathlib
 
 import numpy as np
 
@@ -20,23 +24,30 @@ from experiments import (
   evaluation,
   history_study,
   pipeline,
+  run_record,
   shared_flags,
   transfer_affinities,
 )
-from experiments.selection import features, report, source_samples
+from experiments.selection import between, features, report, source_samples
 from experiments.selection.features import Candidate
 from taskonomy_models.bank import Bank
 from toolkit_basics import files, progress
 from transferability import source_data
 from transferability.history import History
 
-_DOMAIN_SIMILARITY = 'domain_similarity'
+_DOMAIN_SIMILARITY = between.DOMAIN_SIMILARITY
+_OF_SELECTION = ('logme', 'h_score_shrinkage', _DOMAIN_SIMILARITY)
 _NUM_SCENES = 400  # Of the training scenes, for domain similarity.
 
 FLAGS = cli.Flags()
 _BANK = shared_flags.UsableBank(FLAGS)
 _HISTORY = FLAGS.path(
   'history', "Earlier transfers (.csv); by default the bank's own."
+)
+_SELECTION = FLAGS.path(
+  'selection',
+  'A finished model selection: what it measured is the history, and --measures '
+  f'are some of its own, by default {", ".join(_OF_SELECTION)}.',
 )
 _MEASURES = FLAGS.list(
   'measures',
@@ -118,39 +129,72 @@ def _known(bank: Bank) -> tuple[History, tuple[str, ...]]:
   return History.of_oracle(oracle), tuple(_MEASURES.value or default)
 
 
-def main() -> int:
-  bank = _BANK.load(batch_size=_COMPUTING.batch_size)
-  known, names = _known(bank)
-  _check(bank, known, names)
-  record = _RECORD.open(bank.digests(), _COMPUTING.NOT_RECORDED)
+def _conclude(
+  record: run_record.RunRecord,
+  known: History,
+  measures: Mapping[str, np.ndarray],
+  alike: Mapping[str, np.ndarray],
+  family: str,
+) -> None:
+  """Leaves each target out, and writes and prints what comes out."""
   output = record.output
-  if record.is_finished:
-    print(f'{output} is finished; nothing was computed again.')
-    print(evaluation.table_text(output / 'summary.csv'))
-    return _BANK.report()
-  record.start()
-  options = _COMPUTING.options()
-  measures, between = {}, {}
-  if of_networks := [name for name in names if name != _DOMAIN_SIMILARITY]:
-    with record.stage('networks'):
-      measures = _of_networks(bank, known, of_networks, output, options)
-    columns = [known.networks.index(target) for target in known.targets]
-    between = {name: values[:, columns] for name, values in measures.items()}
-  if _DOMAIN_SIMILARITY in names:
-    with record.stage('domains'):
-      between[_DOMAIN_SIMILARITY] = _between_domains(
-        bank, known, output, options
-      )
   compared = history_study.leave_one_out(
-    known, measures, between, _NUM_DRAWS.value
+    known, measures, alike, _NUM_DRAWS.value
   )
-  families = dict.fromkeys(measures, 'no labels')
-  summary = report.summarise(compared, families)
+  summary = report.summarise(compared, dict.fromkeys(measures, family))
   known.save(output / 'history.csv')
   files.write_csv(output / 'summary.csv', summary)
   record.finish()
   print(evaluation.format_table(summary))
   print(f'Results: {output}')
+
+
+def _open(digests: Mapping) -> run_record.RunRecord | None:
+  """Returns the run's record; None if it is finished, which is then said."""
+  record = _RECORD.open(digests, _COMPUTING.NOT_RECORDED)
+  if not record.is_finished:
+    return record
+  print(f'{record.output} is finished; nothing was computed again.')
+  print(evaluation.table_text(record.output / 'summary.csv'))
+  return None
+
+
+def _of_selection(folder: str) -> int:
+  if _HISTORY.value is not None:
+    raise ValueError('Pass `selection` or `history`, not both.')
+  names = tuple(_MEASURES.value or _OF_SELECTION)
+  found = history_study.of_selection(folder, names)
+  files_read = sorted(pathlib.Path(folder).glob('*.csv'))
+  digests = {path.name: files.sha256(path) for path in files_read}
+  record = _open(digests)
+  if record is not None:
+    record.start()
+    _conclude(record, *found, report.LABELS)
+  return 0
+
+
+def main() -> int:
+  if _SELECTION.value is not None:
+    return _of_selection(_SELECTION.value)
+  bank = _BANK.load(batch_size=_COMPUTING.batch_size)
+  known, names = _known(bank)
+  _check(bank, known, names)
+  record = _open(bank.digests())
+  if record is None:
+    return _BANK.report()
+  output = record.output
+  record.start()
+  options = _COMPUTING.options()
+  measures, alike = {}, {}
+  if of_networks := [name for name in names if name != _DOMAIN_SIMILARITY]:
+    with record.stage('networks'):
+      measures = _of_networks(bank, known, of_networks, output, options)
+    columns = [known.networks.index(target) for target in known.targets]
+    alike = {name: values[:, columns] for name, values in measures.items()}
+  if _DOMAIN_SIMILARITY in names:
+    with record.stage('domains'):
+      alike[_DOMAIN_SIMILARITY] = _between_domains(bank, known, output, options)
+  _conclude(record, known, measures, alike, 'no labels')
   return _BANK.report()
 
 

@@ -30,6 +30,7 @@ _METHODS = shared_flags.methods(FLAGS, '; the last is shown where only one is')
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)
+_PRECISION = shared_flags.precision(FLAGS)
 _SEED = shared_flags.seed(FLAGS)
 _OUTPUT = shared_flags.output(
   FLAGS, 'results/paper', 'a folder that experiments share'
@@ -54,6 +55,7 @@ def conduct(
     epsilon=_EPSILON.value,
     batch_size=_BATCH_SIZE.value,
     seed=_SEED.value,
+    precision=_PRECISION.value,
   )
   entries = [registry.get(name) for name in names]
   how = {'methods': settings.methods, 'batch_size': settings.batch_size}

@@ -13,6 +13,7 @@ import toolkit_basics.cli as cli
 from experiments import (
   bad_models,
   evaluation,
+  half_precision,
   pipeline,
   results,
   shared_flags,
@@ -44,6 +45,7 @@ _DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)
+_PRECISION = shared_flags.precision(FLAGS)
 _WORKERS = shared_flags.projecting_workers(FLAGS)
 _ON_BAD_MODEL = shared_flags.on_bad_model(FLAGS)
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
@@ -82,6 +84,7 @@ def main() -> int:
     protocol=_PROTOCOL.value,
     batch_size=_BATCH_SIZE.value,
     device=_DEVICE.value,
+    precision=_PRECISION.value,
     on_bad_map=_ON_BAD_MAP.value,
     dtype=_SPACE_DTYPE.value,
     save_maps=_SAVE_MAPS.value,
@@ -112,6 +115,7 @@ def main() -> int:
     spaces = pipeline.project(bank, probe, projection, output, observer=log)
   bank = log.without(bank)
   record.note('left_out', log.reasons)
+  half_precision.note(record, bank, probe, projection, spaces)
   results.finish('comparison', record, bank, probe, spaces)
   print(evaluation.summary_of(output))
   print(f'Results: {output}')

@@ -63,6 +63,7 @@ _SOURCES = FLAGS.list('sources', 'Only these may be labelled; by default all.')
 _PROBE = shared_flags.Probe(FLAGS, 'scenes', 200)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)
+_PRECISION = shared_flags.precision(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/transfer_graph')
 
 
@@ -94,6 +95,14 @@ def _write_pairs(measured, represented, names, output) -> None:
     print(evaluation.format_table(table))
 
 
+def _how_networks_run() -> dict:
+  return {
+    'batch_size': _BATCH_SIZE.value,
+    'device': _DEVICE.value,
+    'precision': _PRECISION.value,
+  }
+
+
 def main() -> int:
   chosen, is_published = _AFFINITY.value, _BANK.value == _TASKONOMY
   transfer_affinities.check(chosen, not is_published)
@@ -122,7 +131,6 @@ def main() -> int:
     return _BANK.report()
   record.start()
   found = {}
-  options = {'batch_size': _BATCH_SIZE.value, 'device': _DEVICE.value}
   represented = {}
   if needed:
     with record.stage('images'):
@@ -132,7 +140,7 @@ def main() -> int:
       looked = transfer_affinities.of_networks(
         *(needed, bank, probe, oracle.targets, oracle.sources, output),
         progress.track,
-        **options,
+        **_how_networks_run(),
       )
     found, represented = dict(looked.affinities), looked.represented
   for name in chosen:

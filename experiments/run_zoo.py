@@ -17,9 +17,11 @@ import toolkit_basics.cli as cli
 from experiments import (
   bad_models,
   evaluation,
+  half_precision,
   pipeline,
   results,
   shared_flags,
+  similarities,
   zoo_evaluation,
 )
 from transferability import map_transforms, similarity
@@ -49,15 +51,17 @@ _MAP_TRANSFORM = FLAGS.list(
 )
 _SIMILARITIES = FLAGS.some_of(
   'similarities',
-  'Measures of the spans of attributions to evaluate beside the methods.',
-  similarity.names('probes'),
-  similarity.names('probes'),
+  'Measures of the spans of attributions and of representations to evaluate '
+  'beside the methods.',
+  similarities.names(),
+  (*similarity.names('probes'), similarities.DECODABILITY, similarities.SPADE),
   may_be_empty=True,
 )
 _DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS, 4)
 _DEVICE = shared_flags.device(FLAGS)
+_PRECISION = shared_flags.precision(FLAGS)
 _WORKERS = shared_flags.projecting_workers(FLAGS)
 FLAGS.integer(  # It is read off the run's record, in `results`.
   'num_permutations',
@@ -78,14 +82,21 @@ def main() -> int:
   how = _ON_BAD_MODEL.value
   log = bad_models.Log(how)
   bank = bad_models.load(_BANK.value, log, how)
+  chosen = _SIMILARITIES.value
+  similarities.check(chosen, _METHODS.value)
   projection = pipeline.Projection(
     methods=pipeline.method_objects(_METHODS.value, _EPSILON.value),
     batch_size=_BATCH_SIZE.value,
     device=_DEVICE.value,
+    precision=_PRECISION.value,
     workers=_WORKERS.value,
     on_bad_map=_ON_BAD_MAP.value,
     map_transforms=tuple(_MAP_TRANSFORM.value),
-    probes=_DIRECTIONS.value() if _SIMILARITIES.value else None,
+    keep_representations=similarities.takes(chosen, 'representations'),
+    representation_side=results.LAYER_SIDE,
+    probes=_DIRECTIONS.value()
+    if similarities.takes(chosen, 'probes')
+    else None,
   )
   zoo_evaluation.table_of(bank)  # An error in it is found here.
   digests = bank.digests()
@@ -113,6 +124,7 @@ def main() -> int:
   bank = log.without(bank)
   record.note('bank', digests)
   record.note('left_out', log.reasons)
+  half_precision.note(record, bank, probe, projection, spaces)
   results.finish('zoo', record, bank, probe, spaces)
   print(evaluation.table_text(output / 'networks.csv'))
   print(zoo_evaluation.summary_of(output))

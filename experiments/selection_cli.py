@@ -9,6 +9,7 @@ from typing import Any
 import toolkit_basics.cli as cli
 from experiments import pipeline, shared_flags
 from experiments.selection import (
+  between,
   features,
   fine_tuning,
   report,
@@ -205,9 +206,8 @@ class Selection:
     Returns:
       The exit code.
     """
-    settings = self._settings()
+    settings, known = self._settings(), self._earlier()
     bank = self._bank.load(batch_size=self._computing.batch_size)
-    known = self._earlier()
     record = self._record.open(bank.digests(), self._computing.NOT_RECORDED)
     output = record.output
     if record.is_finished:
@@ -242,6 +242,7 @@ class Selection:
       )
     with record.stage('report'):
       report.write(outcomes, extracted, output, self._num_draws.value, beside)
+      between.write(data, extracted, output)
     problems = {o.case.name: o.problems for o in outcomes if o.problems}
     record.note('problems', problems)
     record.finish()

@@ -14,6 +14,7 @@ from toolkit_basics.cli import Flag, Flags
 from attribution import methods as methods_lib
 from attribution import probes as probes_lib
 from experiments import bad_models, pipeline, run_record
+from frozen_graphs import narrowing
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from toolkit_basics import progress
@@ -163,6 +164,16 @@ def device(flags: Flags) -> Flag[str]:
   return flags.string('device', help)
 
 
+def precision(flags: Flags) -> Flag[str]:
+  help = (
+    'Precision in which networks multiply: bfloat16 takes half of the time on '
+    'processors that have it, float16 on GPUs. What it changes is recorded '
+    'where affinities are computed.'
+  )
+  choices, default = narrowing.PRECISIONS, narrowing.SINGLE
+  return flags.enum('precision', help, choices, default)
+
+
 def seed(flags: Flags, default: int | None = 0) -> Flag[int]:
   help = (
     'Seed of what is random, such as the choice of images: the same seed gives '
@@ -217,11 +228,16 @@ class Computing:
 
   def __init__(self, flags: Flags):
     self._batch_size, self._device = batch_size(flags), device(flags)
+    self._precision = precision(flags)
     self._data_dir, self._workers = data_dir(flags), workers(flags)
 
   def options(self) -> dict[str, Any]:
-    """Returns how networks run: `batch_size` and `device`."""
-    return {'batch_size': self.batch_size, 'device': self._device.value}
+    """Returns how networks run: `batch_size`, `device` and `precision`."""
+    return {
+      'batch_size': self.batch_size,
+      'device': self._device.value,
+      'precision': self._precision.value,
+    }
 
   @property
   def batch_size(self) -> int:

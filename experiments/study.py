@@ -15,6 +15,7 @@ from absl import logging
 import numpy as np
 
 from experiments import evaluation, pipeline, run_record, similarities
+from frozen_graphs import narrowing
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models import bank as banks
 from taskonomy_models import tasks
@@ -42,6 +43,7 @@ class Settings:
     epsilon: Stabilizer of epsilon-LRP.
     batch_size: Images computed at once.
     seed: Of samples and draws.
+    precision: Of the products in networks, see `narrowing.narrow`.
   """
 
   bank: str = 'mini'
@@ -54,6 +56,7 @@ class Settings:
   epsilon: float = 1e-4
   batch_size: int = 50
   seed: int = 0
+  precision: str = narrowing.SINGLE
 
   def __post_init__(self):
     for name in ('probes', 'methods'):
@@ -284,6 +287,7 @@ class Study:
       pipeline.method_objects(settings.methods, settings.epsilon),
       batch_size=settings.batch_size,
       device=self.device,
+      precision=settings.precision,
       keep_representations=True,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from frozen_graphs import graph as graph_lib
-from frozen_graphs import operations, session
+from frozen_graphs import narrowing, operations, session
 from frozen_graphs.budget import Budget
 from frozen_graphs.errors import GraphError, about, at_the_door
 from frozen_graphs.frozen import FrozenNetwork
@@ -59,7 +59,7 @@ class Network(contextlib.AbstractContextManager):
     self.source, self.graph_def = frozen.source, frozen.graph_def
     self._input, self._representation = input, representation
     self._forward: Passes | None = None
-    self._built_for: tuple[int, str | None] | None = None
+    self._built_for: tuple | None = None
     self._derived: dict[Hashable, Any] = {}
 
   def __repr__(self) -> str:
@@ -190,6 +190,7 @@ class Network(contextlib.AbstractContextManager):
     inputs: np.ndarray,
     batch_size: int = 32,
     device: str | None = None,
+    precision: str = narrowing.SINGLE,
   ) -> np.ndarray:
     """Returns the representations of inputs, [n, ...], batch by batch.
 
@@ -198,14 +199,17 @@ class Network(contextlib.AbstractContextManager):
         one.
       batch_size: Inputs computed at once.
       device: For example '/GPU:0'; default: TensorFlow's choice.
+      precision: Of products, see `narrowing.narrow`.
 
     Raises:
       GraphError: If TensorFlow cannot run the graph on them.
     """
-    if self._built_for != (batch_size, device):
+    if self._built_for != (batch_size, device, precision):
       self.close()
-      self._forward = self.passes(batch_size=batch_size, device=device)
-      self._built_for = batch_size, device
+      self._forward = self.passes(
+        batch_size=batch_size, device=device, precision=precision
+      )
+      self._built_for = batch_size, device, precision
     results = _batch_by_batch(self._forward, inputs)
     return np.concatenate([result.representation for result in results])
 

@@ -7,6 +7,7 @@ keep them apart, else the fixed number at a time.
 from collections.abc import Callable, Hashable, Mapping, Sequence
 import contextlib
 import dataclasses
+import functools
 import re
 from typing import Any
 
@@ -14,7 +15,7 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import batching, session
+from frozen_graphs import batching, narrowing, session
 from frozen_graphs import graph as graph_lib
 from frozen_graphs.errors import GraphError, UnsupportedOpError
 from frozen_graphs.graph import SubGraph
@@ -66,6 +67,7 @@ class Passes(contextlib.AbstractContextManager):
     scope: Scope = lambda rule: contextlib.nullcontext(),
     batch_size: int = 32,
     device: str | None = None,
+    precision: str = narrowing.SINGLE,
     name: str = 'network',
     sample: Callable[[int, Sequence[int]], np.ndarray] | None = None,
   ):
@@ -79,6 +81,7 @@ class Passes(contextlib.AbstractContextManager):
       scope: A context within which gradients follow a rule.
       batch_size: Inputs computed at once.
       device: For example '/GPU:0'; default: TensorFlow's choice.
+      precision: Of products, see `narrowing.narrow`.
       name: For messages.
       sample: Returns inputs [count, *sides] like those to come, or None, on
         which a graph made for a fixed batch is tried; default: uniform noise.
@@ -95,10 +98,31 @@ class Passes(contextlib.AbstractContextManager):
     self._unit_rules = tuple(dict.fromkeys(unit_rules))
     self._probe_rules = tuple(dict.fromkeys(probe_rules))
     self._is_proven = subgraph.input_shape is not None
-    if subgraph.input_shape is None or subgraph.input_shape[0] is None:
-      self._build(subgraph, device)
-    else:
-      self._build_fixed(subgraph, device)
+    self._takes_sums = precision == 'float16'
+    self._twin: Callable[[], Passes] | None = None
+    is_open = subgraph.input_shape is None or subgraph.input_shape[0] is None
+    if precision == narrowing.SINGLE:
+      build = self._build if is_open else self._build_fixed
+      build(subgraph, device)
+      return
+    options = {'rules': rules, 'scope': scope, 'batch_size': batch_size}
+    options |= {'device': device, 'name': name, 'sample': sample}
+    self._twin = functools.partial(Passes, subgraph, **options)
+    if not is_open and self._batched_like_twin() == 'rebatched':
+      subgraph = graph_lib.with_open_batch(subgraph)
+    self._build(narrowing.narrow(subgraph, precision), device)
+
+  def _batched_like_twin(self, inputs: np.ndarray | None = None) -> str:
+    """Finds out how to batch from the graph of single precision.
+
+    Rounding that turns a unit on looks as if images influenced each other.
+    """
+    assert self._twin is not None
+    with self._twin() as twin:
+      if inputs is not None:
+        twin.prove(inputs)
+      self.batch_size, self.batching = twin.batch_size, twin.batching
+    return self.batching
 
   def _build(self, subgraph: SubGraph, device: str | None) -> None:
     session.check_device(device)
@@ -109,9 +133,14 @@ class Passes(contextlib.AbstractContextManager):
       if self._rules or self._unit_rules or self._probe_rules:
         count = tf.shape(self._input)[0]
         units = tf.reshape(self._representation, [count, -1])
-        target = tf.reduce_mean(units, axis=1)
+        target, parts = tf.reduce_mean(units, axis=1), None
+        if self._takes_sums:  # Parts of a mean are too small for float16.
+          target, parts = tf.reduce_sum(units, axis=1), tf.shape(units)[1]
       for rule in self._rules:
-        self._gradients[rule] = self._gradient(target, rule)
+        gradient = self._gradient(target, rule)
+        if parts is not None:
+          gradient /= tf.cast(parts, gradient.dtype)
+        self._gradients[rule] = gradient
       if self._unit_rules:
         self._unit = tf.compat.v1.placeholder(tf.int32, [], 'unit')
         unit = tf.gather(units, self._unit, axis=1)
@@ -201,6 +230,10 @@ class Passes(contextlib.AbstractContextManager):
       inputs: One, or more, as they will come; [n, ...].
     """
     if self._is_proven or not len(inputs):
+      return
+    if self._twin is not None:
+      self._batched_like_twin(inputs)
+      self._is_proven = True
       return
     pair = np.concatenate([inputs[:1], batching.other_than(inputs[:1])])
     try:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 import frozen_graphs
@@ -44,6 +45,16 @@ class Encoder:
       f'<Network {self.name}: {self.preprocessing} to '
       f'{self.representation_tensor}{group}>'
     )
+
+  def channels_last(self, values: np.ndarray) -> np.ndarray:
+    """Returns a layer [n, ...] of the network, with its channels last.
+
+    A network that wants the channels of images first has those of its layers
+    [n, c, h, w] first too; anything but layers stays as it is.
+    """
+    if values.ndim == 4 and 'channels_first' in self.preprocessing:
+      return np.moveaxis(values, 1, -1)
+    return values
 
   def load(self) -> frozen_graphs.Network:
     """Reads the graph, once, and checks that it is the one described.

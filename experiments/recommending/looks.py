@@ -11,7 +11,7 @@ import numpy as np
 
 from attribution.preprocessing import Preprocessing
 from experiments.selection.features import pool
-from frozen_graphs import permuting
+from frozen_graphs import narrowing, permuting
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.network import Network
 from frozen_graphs.passes import Passes
@@ -33,6 +33,7 @@ class Looking:
     tries_ranges: Whether other ranges are tried.
     batch_size: Images computed at once.
     device: For example '/GPU:0'; None is TensorFlow's choice.
+    precision: Of the products in networks, see `narrowing.narrow`.
     seed: Of the twins.
   """
 
@@ -41,6 +42,7 @@ class Looking:
   tries_ranges: bool = True
   batch_size: int = 50
   device: str | None = None
+  precision: str = narrowing.SINGLE
   seed: int = 0
 
 
@@ -158,21 +160,23 @@ def _forward(
   subgraph: SubGraph, encoder: Encoder, how: Looking
 ) -> Iterator[Callable[[Preprocessing, np.ndarray], np.ndarray]]:
   """Gives what returns pooled features of images, by T."""
-  channels_first = 'channels_first' in encoder.preprocessing
-  options = {'batch_size': how.batch_size, 'device': how.device}
-  with Passes(subgraph, name=encoder.name, **options) as passes:
-    yield functools.partial(_features, passes, channels_first)
+  with Passes(
+    subgraph,
+    name=encoder.name,
+    batch_size=how.batch_size,
+    device=how.device,
+    precision=how.precision,
+  ) as passes:
+    yield functools.partial(_features, passes, encoder)
 
 
 def _features(
-  passes: Passes, channels_first: bool, t: Preprocessing, images: np.ndarray
+  passes: Passes, encoder: Encoder, t: Preprocessing, images: np.ndarray
 ) -> np.ndarray:
   passes.prove(t(images[:1]))
   parts = []
   for start in range(0, len(images), passes.batch_size):
     batch = t(images[start : start + passes.batch_size])
-    values = passes.run(batch).representation
-    if channels_first and values.ndim == 4:
-      values = values.transpose(0, 2, 3, 1)
+    values = encoder.channels_last(passes.run(batch).representation)
     parts.append(pool(values, GRID))
   return np.concatenate(parts)

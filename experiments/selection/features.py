@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from attribution.preprocessing import Preprocessing
+from frozen_graphs import narrowing
 from frozen_graphs.network import Network
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import grids, memo
@@ -83,6 +84,7 @@ def extract(
   *,
   batch_size: int = 50,
   device: str | None = None,
+  precision: str = narrowing.SINGLE,
 ) -> Features:
   """Returns a candidate's features; those that are in the folder are read."""
   values_of, seconds_of = memo.Memo(folder, memo.ARRAY), memo.Memo(folder)
@@ -95,6 +97,8 @@ def extract(
     'batch_size': batch_size,
     'tensorflow': tf.__version__,
   }
+  if precision != narrowing.SINGLE:
+    key['precision'] = precision
   values = values_of.find(candidate.name, key)
   seconds = seconds_of.find(candidate.name, key)
   if values is not None and seconds is not None:
@@ -102,7 +106,8 @@ def extract(
   with network:
 
     def forward(batch: np.ndarray) -> np.ndarray:
-      return pool(network.run(t(batch), batch_size, device), grid)
+      values = network.run(t(batch), batch_size, device, precision)
+      return pool(candidate.encoder.channels_last(values), grid)
 
     forward(images[:1])  # The first run prepares the graph.
     started = time.perf_counter()

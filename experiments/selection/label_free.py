@@ -18,6 +18,7 @@ import numpy as np
 from attribution.probes import Probes
 from experiments import pipeline, similarities
 from experiments.selection.features import described
+from frozen_graphs import narrowing
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from toolkit_basics import files, memo
@@ -52,6 +53,7 @@ def compute(
   methods: Sequence[str],
   batch_size: int,
   device: str | None,
+  precision: str = narrowing.SINGLE,
   track: Callable[..., Iterable],
 ) -> Near:
   """Returns attribution affinities and similarities to the targets' networks.
@@ -68,12 +70,14 @@ def compute(
     methods: Attribution methods.
     batch_size: Images explained at once.
     device: For example '/GPU:0'; None is TensorFlow's choice.
+    precision: Of the products in networks, see `narrowing.narrow`.
     track: Shows progress.
   """
   projection = pipeline.Projection(
     pipeline.method_objects(methods),
     batch_size=batch_size,
     device=device,
+    precision=precision,
     keep_representations=True,
     on_bad_map='drop_image',
     probes=Probes(),
@@ -87,6 +91,8 @@ def compute(
     'probes': dataclasses.asdict(Probes()),
     'batch_size': batch_size,
   }
+  if precision != narrowing.SINGLE:
+    key['precision'] = precision
   found = memo.Memo(pathlib.Path(output) / 'label_free').recall(
     'matrices',
     key,

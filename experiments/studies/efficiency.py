@@ -89,6 +89,7 @@ def _attribution_seconds(study: Study) -> float:
       methods=pipeline.method_objects(settings.methods, settings.epsilon),
       batch_size=settings.batch_size,
       device=study.device,
+      precision=settings.precision,
     ) as explainer:
       explainer.explain(images[:1])  # The first run prepares the graph.
       started = time.perf_counter()

@@ -160,6 +160,7 @@ def _scored(
         probe_methods=(_PROBES.method,),
         batch_size=study.settings.batch_size,
         device=study.device,
+        precision=study.settings.precision,
       ) as explainer:
         maps = explainer.explain(pictures).maps
         seen = {m: (cells(values), everything) for m, values in maps.items()}

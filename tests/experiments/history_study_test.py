@@ -7,9 +7,10 @@ from absl.testing import absltest
 import numpy as np
 
 from experiments import history_study, run_history
-from experiments.selection import source_samples
+from experiments.selection import between, source_samples
 from tests import command_testing
 from toolkit_basics import files
+from transferability import affinity as affinity_lib
 from transferability.history import History
 
 _NAMES = ('n1', 'n2', 'n3', 'n4', 'n5')
@@ -71,6 +72,64 @@ class LeaveOneOutTest(absltest.TestCase):
       history_study.leave_one_out(few, {}, {}, 20)
 
 
+def _write_selection(folder):
+  """Writes what a selection leaves; its measure knows a and b, not c and d."""
+  known = _history()
+  folder.mkdir()
+  known.save(folder / 'history.csv')
+  logme = known.scores.copy()
+  logme[2:] = np.arange(5.0)
+  logme[0, 4] = np.nan
+  rows = [['case', 'candidate', 'performance', 'logme']]
+  for i, target in enumerate(known.targets):
+    for j, network in enumerate(known.networks):
+      scores = float(known.scores[i, j]), float(logme[i, j])
+      rows.append([target, network, *scores])
+  files.write_csv(folder / 'scores.csv', rows)
+  turned = tuple(reversed(known.targets))
+  affinity_lib.save_matrix(
+    folder / 'between_targets.csv', _between()[::-1, ::-1], turned
+  )
+  return known, logme
+
+
+class OfSelectionTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path) / 'selection'
+    self.known, self.logme = _write_selection(self.folder)
+
+  def test_its_transfers_are_the_history_and_its_scores_stand_beside(self):
+    known, measures, alike = history_study.of_selection(
+      self.folder, ['logme', 'domain_similarity']
+    )
+    self.assertEqual(known.targets, self.known.targets)
+    np.testing.assert_allclose(known.scores, self.known.scores)
+    np.testing.assert_allclose(measures['logme'], self.logme)
+    np.testing.assert_array_equal(alike['domain_similarity'], _between())
+    self.assertEqual(list(measures), ['logme'])
+    for one, other in ((0, 1), (0, 3)):  # Of the four that target a has.
+      expected = np.corrcoef(self.logme[[one, other], :4])[0, 1]
+      self.assertAlmostEqual(alike['logme'][one, other], expected)
+    self.assertAlmostEqual(alike['logme'][2, 3], 1)
+
+  def test_what_it_lacks_is_named(self):
+    for names, message in (
+      (['luck'], "no scores of 'luck'; it has logme"),
+      (['logme'], "in which networks .* candidate 'n6'"),
+    ):
+      with self.assertRaisesRegex(ValueError, message):
+        history_study.of_selection(self.folder, names)
+      with open(self.folder / 'scores.csv', 'a', encoding='utf-8') as file:
+        file.write('a,n6,0.5,0.5\n')
+
+  def test_equal_and_few_scores_are_like_nothing(self):
+    scores = np.array([[1.0, 2, 3], [5, 5, 5], [np.nan, 1, 2]])
+    found = between.by_scores(scores)
+    self.assertAlmostEqual(found[0, 0], 1)
+    self.assertTrue(np.isnan(found[0, 1:]).all())
+
+
 class RunHistoryTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
@@ -108,6 +167,31 @@ class RunHistoryTest(absltest.TestCase):
       self.assertEqual(result[0], 1)
       self.assertIn(message, result[2])
       self.assertLen(result[2].strip().splitlines(), 1)
+
+  def test_a_selection_is_a_history_with_measures(self):
+    _write_selection(self.folder / 'selection')
+    mine = f'--selection={self.folder / "selection"}'
+    found, again, both = self.run_all(
+      ('found', mine, '--measures=logme,domain_similarity'),
+      ('found', mine, '--measures=logme,domain_similarity', '--resume'),
+      ('both', mine, f'--history={self.path}'),
+    )
+    self.assertEqual(found[0], 0, found[2])
+    _, *rows = files.read_csv(self.folder / 'found' / 'summary.csv')
+    self.assertEqual(
+      {row[0]: row[1:3] for row in rows},
+      {
+        'history': ['baseline', '4'],
+        'history:logme': ['baseline', '4'],
+        'history:domain_similarity': ['baseline', '4'],
+        'logme': ['labels', '3'],
+        'history+logme': ['baseline', '4'],
+        'history:logme+logme': ['baseline', '4'],
+      },
+    )
+    self.assertIn('nothing was computed again', again[1])
+    self.assertEqual(both[0], 1)
+    self.assertIn('not both', both[2])
 
   def test_a_banks_transfers_are_a_history(self):
     def _scenes(bank, *unused, **options):

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import pathlib
+import shutil
 from unittest import mock
 
 from absl.testing import absltest, parameterized
@@ -126,6 +127,19 @@ class ProjectTest(PipelineTestCase):
   def test_maps_are_kept_only_on_request(self):
     self.project()
     self.assertFalse((self.output / 'maps').exists())
+
+  def test_layers_are_kept_as_means_of_cells_where_few_are_wanted(self):
+    self.project(self.projection(keep_representations=True))
+    path = pipeline.representation_path(self.output, 'alpha')
+    whole = np.load(path)
+    self.assertEqual(whole.shape[1:3], (8, 8))
+    for output in self.output.iterdir():
+      shutil.rmtree(output)
+    self.project(
+      self.projection(keep_representations=True, representation_side=2)
+    )
+    cells = whole.reshape(_NUM_IMAGES, 2, 4, 2, 4, -1).mean(axis=(2, 4))
+    np.testing.assert_allclose(np.load(path), cells, rtol=1e-4, atol=1e-6)
 
   def test_options_reach_their_methods(self):
     (method,) = pipeline.method_objects(['elrp'], 0.5)

@@ -17,7 +17,12 @@ from transferability import affinity as affinity_lib
 from transferability import grouping, map_transforms
 from transferability.model_space import ModelSpace
 
-_SPANS = ('attribution_kernel', 'attribution_span')
+_OTHERS = (
+  'attribution_kernel',
+  'attribution_span',
+  'decodability',
+  'spade',
+)
 _FAMILIES = {'alpha': 'a', 'beta': 'b', 'gamma': 'b', 'delta': 'a'}
 
 
@@ -117,7 +122,7 @@ class RunZooTest(RunZooTestCase):
       for removed in ('', '@common_removed')
     ]
     with self.subTest('a table and a tree for each variant'):
-      for variant in (*variants, *_SPANS):
+      for variant in (*variants, *_OTHERS):
         for file in (
           f'affinity/{variant}.csv',
           f'ranking/{variant}.csv',
@@ -143,13 +148,13 @@ class RunZooTest(RunZooTestCase):
       )
     with self.subTest('tests of every variant and question'):
       rows = _rows(self.output / 'clusters.csv')
-      self.assertLen(rows, (len(variants) + len(_SPANS)) * 4 * 3)
+      self.assertLen(rows, (len(variants) + len(_OTHERS)) * 4 * 3)
       self._check_tests(rows)
     with self.subTest('the table of networks'):
       self._check_networks()
     with self.subTest('groups'):
       groups = _rows(self.output / 'groups.csv')
-      self.assertLen(groups, (len(variants) + len(_SPANS)) * 2)
+      self.assertLen(groups, (len(variants) + len(_OTHERS)) * 2)
       self.assertEqual({row['size'] for row in groups}, {'2'})
 
   def _check_tests(self, rows):

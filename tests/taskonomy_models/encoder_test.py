@@ -46,6 +46,17 @@ class EncoderTest(absltest.TestCase):
     images = np.zeros((2, 16, 16, 3), np.float32)
     self.assertEqual(encoder.load().run(images).shape, (2, 8, 8, 4))
 
+  def test_layers_have_their_channels_last_whatever_the_network_wants(self):
+    first = dataclasses.replace(
+      self.encoder, preprocessing='range(0, 1) | channels_first'
+    )
+    values = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    np.testing.assert_array_equal(
+      first.channels_last(values), values.transpose(0, 2, 3, 1)
+    )
+    self.assertEqual(first.channels_last(values[:, 0, 0]).shape, (2, 5))
+    self.assertIs(self.encoder.channels_last(values), values)
+
   def test_digest_of_a_missing_file_is_an_error_of_the_system(self):
     with self.assertRaises(FileNotFoundError):
       dataclasses.replace(self.encoder, graph='/no/such/file').load()

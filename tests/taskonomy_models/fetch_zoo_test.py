@@ -182,7 +182,7 @@ class FetchZooTest(absltest.TestCase):
   def test_nothing_is_fetched_if_no_folder_is_named(self):
     ((code, _, err),) = command_testing.run('taskonomy_models.fetch_zoo', [])
     self.assertEqual(code, 1)
-    self.assertRegex(err, r'--output.* 54 networks, \d+ MB')
+    self.assertRegex(err, r'--output.* 78 networks, \d+ MB')
 
   def test_networks_that_fail_are_named_and_the_others_are_kept(self):
     bad = [
