@@ -292,6 +292,13 @@ def _sources(names: Sequence[str]) -> list[str]:
   return list(dict.fromkeys(found))
 
 
+def _digest(name: str) -> str:
+  """Returns the digest of a test, or of all in a folder."""
+  path = ROOT / name
+  inside = sorted(path.rglob('*.py')) if path.is_dir() else [path]
+  return files.sha256(b''.join(each.read_bytes() for each in inside))
+
+
 def _of_module(path: str, workers: int) -> dict[str, list]:
   """Tries the changes of one module; returns their number and survivors."""
   source = (ROOT / path).read_text()
@@ -322,7 +329,7 @@ def main() -> None:
     tests = tests_of(path)
     key = {
       'source': files.sha256((ROOT / path).read_bytes()),
-      'tests': tests,
+      'tests': {name: _digest(name) for name in tests},
       'options': [_SAMPLE.value, _SEED.value, _WIDE.value],
     }
     name = path.replace('/', '.').removesuffix('.py')
