@@ -6,6 +6,7 @@ _PHOTOS = ['scikit-image>=0.22', 'scikit-learn>=1.3']
 _MEASURES = ['scikit-learn>=1.3']
 _ONNX = ['onnx>=1.16']
 _TFLITE = ['tflite>=2.10']
+_TORCH = ['onnxscript>=0.5', 'safetensors>=0.4', 'torch>=2.6', *_ONNX]
 
 setuptools.setup(
   name='attribution-transfer',
@@ -82,6 +83,7 @@ setuptools.setup(
     'measures': _MEASURES,
     'onnx': _ONNX,
     'tflite': _TFLITE,
+    'torch': _TORCH,
     'gpu': ['tensorflow[and-cuda]>=2.18,<2.22'],
     'test': [
       'hypothesis>=6',

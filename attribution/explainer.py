@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from attribution import layer_marks, overrides
 from attribution import methods as methods_lib
-from attribution import overrides
 from attribution.feature_maps import CutNetwork
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing, PreprocessingError
@@ -40,8 +40,9 @@ class Summary:
     operations: Number of nodes between input and representation by op type.
     ruled: Number of activations by name whose gradient is overridden, and of
       operands of products by what they are (`gate` and `normaliser`, held
-      constant, or `half`, a signal that gets half of the relevance); empty if
-      no method overrides gradients.
+      constant, or `half`, a signal that gets half of the relevance), and of
+      linear layers by kind, if a method has rules for them; empty if no method
+      overrides gradients.
     batching: Of how many images the graph takes, see `Passes.batching`.
   """
 
@@ -148,12 +149,16 @@ class Explainer:
     if any(method.rule for method in every):
       rule = methods_lib.product_rule(every)
       subgraph, self._ruled = overrides.marked(self.network, rule)
+    subgraph = folding.fold(subgraph)  # After it is marked, see there.
+    if any(method.by_layer for method in every):
+      subgraph, layers = layer_marks.mark_layers(subgraph)
+      self._ruled = {**self._ruled, **layers}
     at_input = [m.rule for m in self.methods if not m.at_features]
     along = [method.rule for method in self.probe_methods]
     is_directed = self._is_directed
     with about(self.name):
       return frozen_graphs.Passes(
-        folding.fold(subgraph),  # After it is marked, see there.
+        subgraph,
         rules=() if is_directed else at_input,
         unit_rules=[m.rule for m in self.methods if m.per_unit],
         probe_rules=[*along, *at_input] if is_directed else along,

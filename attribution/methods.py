@@ -29,6 +29,9 @@ class AttributionMethod:
   is_linear = True
   # How relevance passes products; see `attribution.products`.
   products = products.RULES[0]
+  # Whether the rule says how relevance passes linear layers too; see
+  # `attribution.layer_marks`.
+  by_layer = False
   # Whether gradients are taken at a feature map inside of the network, which
   # then stands for the input; see `attribution.feature_maps`.
   at_features = False
@@ -62,7 +65,9 @@ class AttributionMethod:
     raise NotImplementedError
 
 
-_METHODS: Registry[type[AttributionMethod]] = Registry('attribution method')
+_METHODS: Registry[type[AttributionMethod]] = Registry(
+  'attribution method', 'attribution.layerwise'
+)
 register_method = _METHODS.register_class  # A decorator: name by flag value.
 names = _METHODS.names
 create = _METHODS.create  # From a name, and options, which are its fields.

@@ -102,6 +102,11 @@ def active_rule(rule: Rule | None) -> Iterator[None]:
     _rule.reset(token)
 
 
+def current_rule() -> Rule | None:
+  """Returns the rule of the backward pass that is being built, None if none."""
+  return _rule.get()
+
+
 @tf.RegisterGradient(_GRADIENT)
 def _activation_gradient(
   op: tf.Operation, gradient: tf.Tensor, _: tf.Tensor
@@ -156,16 +161,16 @@ def mark_activations(
       activation although the graph is not linear.
   """
   nodes = subgraph.nodes
-  carriers = _carriers(subgraph)
+  depending = carriers(subgraph)
   op_types = set(operations.activations())
-  found = composites.find(nodes, carriers, op_types, dict(_FUNCTIONS))
+  found = composites.find(nodes, depending, op_types, dict(_FUNCTIONS))
   entries = {c.end: c.entry for c in found}
   target = subgraph.representation_tensor.rpartition(':')[0]
 
   def plan_and_reach(rule: str) -> tuple[dict, set[str]]:
     names = {c.end: c.name for c in found}
-    operands, flow = products.plan(nodes, carriers, names, rule)
-    return operands, _reached({**carriers, **flow}, entries, target)
+    operands, flow = products.plan(nodes, depending, names, rule)
+    return operands, _reached({**depending, **flow}, entries, target)
 
   operands, reached = plan_and_reach(product_rule)
   # Only a signal has to have a rule, whatever becomes of gates.
@@ -175,7 +180,7 @@ def mark_activations(
   operands = {o: kind for o, kind in operands.items() if o[0] in reached}
   ruled.update(operands.values())
   unknown, nonlinear = [], []
-  for name, inputs in carriers.items():
+  for name, inputs in depending.items():
     if name in entries or name not in reached:
       continue
     node = nodes[name]
@@ -195,7 +200,17 @@ def mark_activations(
   return _insert_marks(subgraph, entries, operands), ruled
 
 
-def _carriers(subgraph: graph.SubGraph) -> dict[str, tuple]:
+def activation_names(subgraph: graph.SubGraph) -> dict[str, str]:
+  """Returns what activations are called, by the node that each ends in."""
+  op_types = set(operations.activations())
+  names = {n: node.op for n, node in subgraph.nodes.items()}
+  found = composites.find(
+    subgraph.nodes, carriers(subgraph), op_types, dict(_FUNCTIONS)
+  )
+  return {**names, **{each.end: each.name for each in found}}
+
+
+def carriers(subgraph: graph.SubGraph) -> dict[str, tuple]:
   """Returns, by node that depends on the input's values, the inputs that do."""
   carriers = {}
   source = subgraph.input_tensor.rpartition(':')[0]
@@ -287,17 +302,17 @@ def _insert_marks(
       copy.input[i] = marks.get(tensor, tensor)
       if (name, i) in operands:
         gradient = _OPERAND_GRADIENTS[operands[name, i]]
-        kinds = [_type_of(before, tensors.split(tensor))]
+        kinds = [type_of(before, tensors.split(tensor))]
         mark_name = fresh(f'{name}/operand_{i}')
-        nodes[mark_name] = _mark(mark_name, gradient, kinds, [copy.input[i]])
+        nodes[mark_name] = mark(mark_name, gradient, kinds, [copy.input[i]])
         copy.input[i] = f'{mark_name}:0'
     nodes[name] = copy
     if name in entries:
       z = '{}:{}'.format(*entries[name])
-      kinds = [_type_of(before, t) for t in ((name, 0), entries[name])]
+      kinds = [type_of(before, t) for t in ((name, 0), entries[name])]
       mark_name = tensors.split(marks[f'{name}:0'])[0]
       values = [f'{name}:0', marks.get(z, z)]
-      nodes[mark_name] = _mark(mark_name, _GRADIENT, kinds, values)
+      nodes[mark_name] = mark(mark_name, _GRADIENT, kinds, values)
   representation = subgraph.representation_tensor
   return dataclasses.replace(
     subgraph,
@@ -306,16 +321,18 @@ def _insert_marks(
   )
 
 
-def _type_of(nodes: Mapping[str, NodeDef], tensor: tuple[str, int]) -> int:
+def type_of(nodes: Mapping[str, NodeDef], tensor: tuple[str, int]) -> int:
+  """Returns the number of a tensor's type."""
   node, number = nodes[tensor[0]], tensor[1]
   return op_definitions.output_types(node)[number].as_datatype_enum
 
 
-def _mark(
+def mark(
   name: str, gradient: str, kinds: Sequence[int], values: Sequence[str]
 ) -> NodeDef:
-  mark = NodeDef(op='IdentityN', name=name)
-  mark.input.extend(values)
-  mark.attr['T'].list.type.extend(kinds)
-  mark.attr['_gradient_op_type'].s = gradient.encode()
-  return mark
+  """Returns an IdentityN of values, with a gradient of its own."""
+  made = NodeDef(op='IdentityN', name=name)
+  made.input.extend(values)
+  made.attr['T'].list.type.extend(kinds)
+  made.attr['_gradient_op_type'].s = gradient.encode()
+  return made

@@ -91,39 +91,6 @@ def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.where(norms > 0, np.sum(a * b, axis=1) / norms, np.nan)
 
 
-def perturbation_orders(
-  heat: np.ndarray, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-  """Returns in which orders pixels are removed, int64 [H * W] each.
-
-  `least` takes the least important first, `most` the most important, `random`
-  neither; pixels of equal importance come in random order.
-  """
-  shuffled = rng.permutation(heat.size)
-  least = shuffled[np.argsort(np.ravel(heat)[shuffled], kind='stable')]
-  return {
-    'least': least,
-    'most': least[::-1].copy(),
-    'random': rng.permutation(heat.size),
-  }
-
-
-def perturbed(
-  image: np.ndarray, order: np.ndarray, share: float, fill: np.ndarray
-) -> np.ndarray:
-  """Returns an image [H, W, C] whose first pixels of an order are `fill`.
-
-  Args:
-    image: Of any type.
-    order: Of pixels, row by row.
-    share: How many of the pixels.
-    fill: [C], such as the mean colour of the data.
-  """
-  changed = image.reshape(-1, image.shape[-1]).copy()
-  changed[order[: round(share * len(order))]] = fill
-  return changed.reshape(image.shape)
-
-
 def relative_change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
   """Returns |after - before| of logits, over the mean magnitude before.
 

@@ -12,6 +12,7 @@ from taskonomy_models import bank as banks
 from taskonomy_models import candidates, conversion
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
+from taskonomy_models.sources import registry as sources
 
 Path = str | os.PathLike
 Images = Path | np.ndarray | Sequence[Path] | ProbeSet
@@ -30,20 +31,22 @@ def network(
   """Returns a network to be compared, checked and tried on a picture.
 
   Args:
-    source: A Keras model, the path of a file or folder of any known format, a
-      handle of TensorFlow Hub, or 'keras:NAME' of tf.keras.applications.
-    representation: The tensor whose units are explained, or a layer of a Keras
-      model; the end of a name is enough if no other has it. Default: the last
-      features before the head, as the graph shows them.
+    source: A model of Keras or module of PyTorch; the path of a file or folder;
+      a handle of TensorFlow Hub; or a name: 'keras:NAME', 'timm:NAME',
+      'torchvision:NAME', 'open_clip:NAME', 'hf:ID' of Hugging Face.
+    representation: The tensor whose units are explained, a layer of a Keras
+      model, or the path of a module inside one of PyTorch; the end of a name
+      is enough if no other has it. Default: the last features before the head.
+      Of a named network with tokens: 'features', 'class_token' or 'tokens'.
     preprocessing: From an image to the network's input, for example
-      'resize(224) | range(-1, 1)'. Default: what the framework says of it; if
-      it says nothing, this must be given, as a wrong range of values fails
-      silently.
+      'resize(224) | range(-1, 1)'. Default: what the framework says of it; it
+      must be given if that says nothing: a wrong range fails silently.
     name: Unique in its bank; default: what the source is called.
-    label: As shown in figures; default: the name.
+    label: In figures; default: the name.
     group: Of its task, for colours; None if unknown.
     **options: Of `frozen_graphs.load`: `input`, `format`, `constants`, those
-      of the format.
+      of the format, such as `example_input` of a module of PyTorch. Of a named
+      network `pretrained` (False: random weights) and `checkpoint`, a file.
 
   Raises:
     ValueError: If the network cannot be used; the message says why.
@@ -51,20 +54,24 @@ def network(
   """
   _check_source(source)
   name = name or candidates.name_of(source)
-  if isinstance(source, str) and source.startswith(candidates.KERAS):
-    source, known, layer = candidates.of_keras(source)
-    preprocessing = preprocessing or known
-    representation = representation or layer
+  found = sources.describe(
+    source,
+    preprocessing=preprocessing,
+    representation=representation,
+    pretrained=options.pop('pretrained', None),
+    checkpoint=options.pop('checkpoint', None),
+  )
+  source, preprocessing = found.network, found.preprocessing
   loaded = conversion.load(
     source,
     conversion.parsed(preprocessing) if preprocessing else None,
-    representation=representation,
+    representation=found.representation,
     name=name,
-    **options,
+    **{**found.options, **options},
   )
-  if not (representation and preprocessing):
+  if not (found.representation and preprocessing):
     described = candidates.described_of(
-      source, loaded, preprocessing, representation, options.get('input')
+      source, loaded, preprocessing, found.representation, options.get('input')
     )
     loaded = loaded.at(described.representation, described.input)
     preprocessing = described.preprocessing
@@ -77,8 +84,9 @@ def _check_source(source: object) -> None:
   """Raises ValueError for what cannot be a network, such as None."""
   if source is None or isinstance(source, int | float | list | tuple | dict):
     raise ValueError(
-      f'{source!r:.60} is no network; give a Keras model, the path of a file '
-      "or folder, a handle of TensorFlow Hub, or 'keras:NAME'."
+      f'{source!r:.60} is no network; give a model of Keras or PyTorch, the '
+      'path of a file or folder, a handle of TensorFlow Hub, or a name: '
+      f'{", ".join(f"{kind}:NAME" for kind in sources.names())}.'
     )
 
 

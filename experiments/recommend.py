@@ -24,6 +24,7 @@ from experiments.recommending.running import Question, Way
 from taskonomy_models import bank as banks
 from taskonomy_models import candidates as candidates_lib
 from taskonomy_models.encoder import Encoder
+from taskonomy_models.sources import registry as sources
 from toolkit_basics import progress
 from transferability.recommendation import labels as labels_lib
 
@@ -33,7 +34,7 @@ _BANK = shared_flags.bank(
 )
 _CANDIDATES = FLAGS.paths(
   'candidates',
-  'Networks by file, or keras:NAME of tf.keras.applications; with commas, or '
+  'Networks by file, or by name, as keras:NAME and timm:NAME; with commas, or '
   'one after the other.',
 )
 _NETWORKS = shared_flags.networks(FLAGS, None, 'by default all')
@@ -193,7 +194,7 @@ def _target(bank: banks.Bank) -> str | Encoder | None:
   wanted = _TARGET.value
   if wanted is None or wanted in bank.names:
     return wanted
-  if wanted.startswith(candidates_lib.KERAS) or os.path.exists(wanted):
+  if sources.is_named(wanted) or os.path.exists(wanted):
     name = candidates_lib.name_of(wanted)
     return candidates_lib.candidate(
       wanted,

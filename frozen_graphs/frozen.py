@@ -17,6 +17,8 @@ class FrozenNetwork:
       'input:0'; the likeliest first.
     outputs: Names of the tensors that the source calls its outputs.
     source: Format and origin, for messages and for the bank's entry.
+    representation: Of the source that was cut there while it was read, and has
+      more behind it. Empty if it was not.
     left_out: Why parts of the file are not in the graph, one reason each.
     digest: sha256 of the file, if the graph is one file; else empty.
   """
@@ -26,4 +28,5 @@ class FrozenNetwork:
   outputs: tuple[str, ...]
   source: str
   digest: str = ''
+  representation: str = ''
   left_out: tuple[str, ...] = ()

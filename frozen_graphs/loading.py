@@ -27,19 +27,20 @@ def load(
 
   Args:
     source: The path of a frozen graph, a Keras model, a SavedModel, a
-      TensorFlow 1 checkpoint, an ONNX, TensorFlow Lite or TensorFlow.js model;
-      a handle of TensorFlow Hub; a Keras model or a GraphDef in memory.
+      TensorFlow 1 checkpoint, an ONNX, TensorFlow Lite or TensorFlow.js model,
+      a program of PyTorch; a handle of TensorFlow Hub; a Keras model, a module
+      of PyTorch or a GraphDef in memory.
     input: The tensor of the images; default: the network's first input. Here
       and below the end of a name is enough, if no other tensor has it.
-    representation: The tensor of interest, or a layer of a Keras model. It may
-      be chosen later, see `Network.at`.
+    representation: The tensor of interest, a layer of a Keras model, or a
+      module's path in one of PyTorch. It may be chosen later: `Network.at`.
     name: For messages; default: what the source is called.
     format: One of `registry.FORMATS`; default: what the source looks like.
     constants: Values of other inputs, by their names.
     trust: How far a file is trusted. 'sandbox', the default: it is loaded and
       run on one image in a process of its own first, with bounds on memory and
-      time. 'checks': it is checked, as it always is, and no more. Objects in
-      memory are the caller's own.
+      time. 'checks': it is checked, as always, and no more. 'code': programs
+      of PyTorch may be run. Objects in memory are the caller's own.
     **options: Of the format, such as `signature` or `tags` of a SavedModel.
 
   Raises:
@@ -52,6 +53,7 @@ def load(
     'constants': constants,
     'input': input,
     'representation': representation,
+    'trust': sandbox.trust_of(trust),
     **options,
   }
   taken = entry.options(asked)

@@ -50,14 +50,16 @@ class Network(contextlib.AbstractContextManager):
     Args:
       frozen: The network.
       input: The tensor of the images; default: its first input.
-      representation: The tensor of interest; None if it is chosen later.
+      representation: The tensor of interest; None if it is chosen later, or
+        the source was cut there.
       name: For messages.
     """
     self.name = name
     self.frozen = frozen
     self.inputs, self.outputs = frozen.inputs, frozen.outputs
     self.source, self.graph_def = frozen.source, frozen.graph_def
-    self._input, self._representation = input, representation
+    self._input = input
+    self._representation = representation or frozen.representation or None
     self._forward: Passes | None = None
     self._built_for: tuple | None = None
     self._derived: dict[Hashable, Any] = {}
@@ -240,6 +242,21 @@ class Network(contextlib.AbstractContextManager):
 
   def __exit__(self, *exception) -> None:
     self.close()
+
+
+def of_subgraph(subgraph: SubGraph, name: str, source: str) -> Network:
+  """Returns a network of a graph that is cut and checked already.
+
+  Args:
+    subgraph: The graph.
+    name: For messages.
+    source: What it was made from.
+  """
+  ends = subgraph.input_tensor, subgraph.representation_tensor
+  frozen = FrozenNetwork(subgraph.graph_def(), ends[:1], (), source)
+  network = Network(frozen, *ends, name)
+  network.subgraph = subgraph
+  return network
 
 
 def _batch_by_batch(passes: Passes, inputs: np.ndarray) -> Iterator[Result]:

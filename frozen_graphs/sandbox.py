@@ -23,7 +23,7 @@ from frozen_graphs.passes import Passes
 T = TypeVar('T')
 VARIABLE = 'ATTRIBUTION_TRANSFER_TRUST'
 # How far files are trusted whose digest nobody has stated.
-TRUST = ('sandbox', 'checks')
+TRUST = ('sandbox', 'checks', 'code')
 
 _MEMORY, _MEMORY_FOR_EACH = 4 * 2**30, 8
 _SECONDS, _SECONDS_FOR_EACH = 120.0, 1 / 2**20

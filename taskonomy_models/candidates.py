@@ -1,9 +1,10 @@
 """Networks to choose from, as a person names them.
 
 `keras:MobileNetV2` is a network of tf.keras.applications (with ImageNet
-weights; `keras:MobileNetV2:random` without), anything else a file or folder of
-any format. What is not said is looked up: T in the framework's own metadata,
-the representation in the graph.
+weights; `keras:MobileNetV2:random` without), `timm:resnet18` one of timm, and
+so on for every module of `sources`; anything else is a file or folder of any
+format. What is not said is looked up: T in the framework's own metadata, the
+representation in the graph.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,16 +12,13 @@ import dataclasses
 import os
 import re
 
-import tensorflow as tf
-
 import frozen_graphs
 from frozen_graphs.errors import GraphError
-from taskonomy_models import keras_networks, metadata
+from taskonomy_models import metadata
 from taskonomy_models import proposal as proposals
 from taskonomy_models.bank import Bank, check_name
 from taskonomy_models.encoder import Encoder
-
-KERAS = 'keras:'
+from taskonomy_models.sources import registry as sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +38,10 @@ def name_of(source: object) -> str:
   """Returns a name that an encoder may have, of what a network is made from."""
   if isinstance(source, str | os.PathLike):
     text = os.fspath(source)
-    if text.startswith(KERAS):
-      return text.removeprefix(KERAS).replace(':', '_') or 'network'
-    text = re.split(r'[/\\]', text.rstrip('/\\'))[-1].partition('.')[0]
+    if sources.is_named(text):
+      text = sources.name_of(text)
+    else:
+      text = re.split(r'[/\\]', text.rstrip('/\\'))[-1].partition('.')[0]
   else:
     text = getattr(source, 'name', None) or 'network'
   return re.sub(r'[^A-Za-z0-9_.+=@-]', '_', text).lstrip('.+=@-') or 'network'
@@ -99,7 +98,7 @@ def candidate(
   """Returns a network, nothing of which is run.
 
   Args:
-    source: A name or a path, see above, or a Keras model.
+    source: A name or a path, see above, or a model in memory.
     name: Of the encoder; default: what the source is called.
     preprocessing: T; default: what the framework says of it.
     representation: A tensor; default: the likeliest.
@@ -110,12 +109,16 @@ def candidate(
   """
   name = name or name_of(source)
   check_name(name)
-  if isinstance(source, str) and source.startswith(KERAS):
-    source, known, layer = of_keras(source)
-    preprocessing = preprocessing or known
-    representation = representation or layer
-  network = frozen_graphs.load(source, name=name)
-  described = described_of(source, network, preprocessing, representation)
+  described = sources.describe(
+    source, preprocessing=preprocessing, representation=representation
+  )
+  source, representation = described.network, described.representation
+  network = frozen_graphs.load(
+    source, name=name, representation=representation, **described.options
+  )
+  described = described_of(
+    source, network, described.preprocessing, representation
+  )
   cut = network.at(described.representation, described.input)
   return Encoder(
     name=name,
@@ -140,6 +143,7 @@ def described_of(
     GraphError: If nothing says what T is, or the graph what the others are.
   """
   preprocessing = preprocessing or metadata.of(source)
+  representation = representation or network.frozen.representation or None
   try:
     glance = proposals.glance(
       network, input=input, representation=representation
@@ -157,33 +161,3 @@ def described_of(
       '0 to 1 are right; a wrong range fails silently.'
     )
   return dataclasses.replace(glance, preprocessing=text)
-
-
-def of_keras(text: str) -> tuple[tf.keras.Model, str, str]:
-  """Returns a network of tf.keras.applications, its T, and a layer.
-
-  Args:
-    text: 'keras:NAME', or 'keras:NAME:random' for random weights.
-
-  Raises:
-    ValueError: If there is no such network.
-    OSError: If its weights cannot be fetched.
-  """
-  function, _, weights = text.removeprefix(KERAS).partition(':')
-  weights = weights or 'imagenet'
-  known = {n.function: key for key, n in keras_networks.NETWORKS.items()}
-  key = function if function in keras_networks.NETWORKS else known.get(function)
-  if key is not None:
-    model = keras_networks.build(key, weights)
-    network = keras_networks.NETWORKS[key]
-    layer = network.representation or model.layers[-1].name
-    return model, network.preprocessing, layer
-  modes = metadata.applications()
-  if function not in modes:
-    raise ValueError(
-      f'tf.keras.applications has no {function!r}; there are '
-      f'{", ".join(sorted(modes))}.'
-    )
-  network = keras_networks.KerasNetwork(function, modes[function])
-  model = keras_networks.build_network(network, weights)
-  return model, network.preprocessing, model.layers[-1].name

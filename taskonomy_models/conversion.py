@@ -22,8 +22,10 @@ from frozen_graphs.errors import (
   OpenSizeError,
   UnsupportedOpError,
 )
+from taskonomy_models import pictures
 from taskonomy_models.bank import Folder, check_name
 from taskonomy_models.encoder import Encoder, check_shown
+from taskonomy_models.sources import registry as sources
 
 # Operations whose gradient does not depend on the values.
 LINEAR = operations.KEEPS_GRADIENT - operations.WINNER_TAKES_ALL
@@ -39,11 +41,13 @@ class Tried:
     faults: By method, what is wrong with its map; empty if nothing is.
     representation_shape: Of one picture.
     seconds: All passes of one picture.
+    source: What the network was made of, and how it was compared with that.
   """
 
   faults: Mapping[str, str]
   representation_shape: tuple[int, ...]
   seconds: float
+  source: str = ''
 
 
 def convert(
@@ -61,17 +65,21 @@ def convert(
   """Writes a network into a bank, which is made if there is none.
 
   Args:
-    source: A Keras model, a path, or a handle of TensorFlow Hub.
+    source: A Keras model, a module of PyTorch, a path, a handle of TensorFlow
+      Hub, or a name, as 'timm:resnet18'.
     output: Folder of the bank; gets NAME.pb and an entry in bank.json.
     name: Of the encoder.
     preprocessing: T, from an image to the input, for example
-      'resize(224) | range(-1, 1)'.
+      'resize(224) | range(-1, 1)'; default: what the framework of a named
+      network says.
     label: As shown in figures; default: the name.
     group: Colour of its leaf in the similarity tree.
     image_size: Side of probe images that suits the bank, and of the network's
       own, where its file leaves that open and T has no size.
     overwrite: Replace the bank's network of that name, if there is one.
-    **options: Of `frozen_graphs.load`, such as `representation` and `input`.
+    **options: Of `frozen_graphs.load`, such as `representation` and `input`;
+      of a named network `pretrained` and `checkpoint`, see
+      `sources.registry.describe`.
 
   Returns:
     The entry.
@@ -110,8 +118,23 @@ def converted(
   folder = Folder(output)
   folder.check_free(name, overwrite)
   check_shown(name, label, group)
-  t = parsed(preprocessing)  # Before anything is loaded.
-  network = load(source, t, image_size, **options)
+  if not sources.is_named(source):
+    parsed(preprocessing)  # Before anything is loaded.
+  described = sources.describe(
+    source,
+    preprocessing=preprocessing,
+    representation=options.pop('representation', None),
+    pretrained=options.pop('pretrained', None),
+    checkpoint=options.pop('checkpoint', None),
+  )
+  t = parsed(described.preprocessing)
+  network = load(
+    described.network,
+    t,
+    image_size,
+    representation=described.representation,
+    **{**described.options, **options},
+  )
   check_name(name)
   found = check(network, t, image_size)
   encoder = _encoder(network, t, name, label, group)
@@ -252,7 +275,7 @@ def tried(
       network, preprocessing=t, methods=methods, batch_size=1
     ) as explainer,
   ):
-    picture = pictures(1, _side(network, image_size))
+    picture = pictures.noise(1, _side(network, image_size))
     started = time.monotonic()
     explanation = explainer.explain(picture, may_be_infinite=True)
     seconds = time.monotonic() - started
@@ -262,24 +285,8 @@ def tried(
       faults[method] = 'the map is not finite'
     elif not np.any(values):
       faults[method] = 'the map is zero'
-  return Tried(faults, explanation.representation.shape[1:], seconds)
-
-
-def pictures(number: int, side: int) -> np.ndarray:
-  """Returns coloured noise with the spectrum of photographs.
-
-  Returns:
-    uint8 [number, side, side, 3]; amplitudes fall off as 1 / frequency (Field,
-    1987).
-  """
-  frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(side)] * 2))
-  frequency[0, 0] = np.inf
-  rng = np.random.default_rng(0)
-  noise = np.fft.fft2(rng.normal(size=(number, 3, side, side)))
-  smooth = np.fft.ifft2(noise / frequency).real
-  smooth /= np.maximum(smooth.std(axis=(1, 2, 3), keepdims=True), 1e-9)
-  values = 127 + 50 * (0.5 * smooth + smooth.mean(axis=1, keepdims=True))
-  return np.clip(values, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+  shape = explanation.representation.shape[1:]
+  return Tried(faults, shape, seconds, network.source)
 
 
 def describe(encoder: Encoder, found: Tried | None = None) -> str:
@@ -302,8 +309,10 @@ def describe(encoder: Encoder, found: Tried | None = None) -> str:
       )
   except GraphError as error:
     rules = f'not to be had: {error}'
+  source = f'  from {found.source}\n' if found and found.source else ''
   return (
     f'{encoder.name}: {encoder.graph}\n'
+    f'{source}'
     f'  input {encoder.input_tensor} '
     f'{network.subgraph.input_shape or "of any shape"}\n'
     f'  representation {encoder.representation_tensor}\n'

@@ -5,8 +5,11 @@
 
 SOURCE is a frozen graph (.pb), a Keras model (.keras, .h5), a SavedModel's
 folder, a handle of TensorFlow Hub, a TensorFlow 1 checkpoint with its .meta, a
-TensorFlow.js model (model.json), an .onnx or a .tflite file. Then compare the
-bank's networks, or place one among those of a run, as is said at the end.
+TensorFlow.js model (model.json), an .onnx or a .tflite file, a program of
+PyTorch (.pt2, TorchScript); or a name, which says itself what is done to
+images: timm:vit_small_patch14_dinov2, torchvision:resnet50,
+hf:facebook/dinov2-small, open_clip:ViT-B-32, keras:MobileNetV2. Then compare
+the bank's networks, or place one among those of a run, as is said at the end.
 """
 
 import ast
@@ -17,23 +20,29 @@ from typing import Any
 import toolkit_basics.cli as cli
 from frozen_graphs import sandbox
 from frozen_graphs.formats import registry
-from taskonomy_models import conversion
+from taskonomy_models import candidates, conversion
+from taskonomy_models.sources import registry as sources
 from toolkit_basics import quiet
 
 FLAGS = cli.Flags()
 _OUTPUT = FLAGS.path(
   'output', 'Folder of the bank; it is made if it is not there.'
 )
-_NAME = FLAGS.string('name', 'What the network is called in the bank.')
+_NAME = FLAGS.string(
+  'name',
+  'What the network is called in the bank; by default what SOURCE is called.',
+)
 _REPRESENTATION = FLAGS.string(
   'representation',
   'Name of the tensor or Keras layer whose output is the representation. '
-  'Without it, the candidates are listed.',
+  'Without it, the candidates are listed. Of a named network of PyTorch: '
+  'features (the default, tokens as a map), class_token, tokens, or the path '
+  'of a module, as blocks.6.',
 )
 _PREPROCESSING = FLAGS.string(
   'preprocessing',
   "What is done to images first, as 'resize(224) | range(-1, 1)'. Nothing "
-  'can find out whether it is right.',
+  'can find out whether it is right. Named networks say it themselves.',
 )
 _INPUT = FLAGS.string(
   'input',
@@ -72,16 +81,27 @@ _META_GRAPH = FLAGS.path(
   'File of the graph of a TensorFlow 1 checkpoint; by default the .meta '
   'beside it.',
 )
+_PRETRAINED = FLAGS.bool(
+  'pretrained',
+  'Whether a named network gets its trained weights, from the cache of its '
+  'framework or fetched by it; else random ones.',
+  default=True,
+)
+_CHECKPOINT = FLAGS.path(
+  'checkpoint',
+  'Weights of a named network: a .safetensors file, or one of torch.save.',
+)
 _TRUST = FLAGS.enum(
   'trust',
   'By default it is loaded and run on one image in a process of its own first, '
-  'with bounds on memory and time (sandbox); checks goes without.',
+  'with bounds on memory and time (sandbox); checks goes without; code runs '
+  'what a program of PyTorch holds.',
   sandbox.TRUST,
 )
 _OVERWRITE = FLAGS.bool(
   'overwrite', 'Replace the network of that name, if there is one.'
 )
-FLAGS.require(_OUTPUT, _NAME)
+FLAGS.require(_OUTPUT)
 
 
 def _constant(text: str) -> tuple[str, object]:
@@ -97,9 +117,11 @@ def _constant(text: str) -> tuple[str, object]:
 
 
 def main(source: str) -> None:
+  trust, name = sandbox.trust_of(_TRUST.value), _NAME.value
+  is_named = sources.is_named(source)
   options = dict(
     output=_OUTPUT.value,
-    name=_NAME.value,
+    name=name or candidates.name_of(source),
     representation=_REPRESENTATION.value,
     preprocessing=_PREPROCESSING.value,
     input=_INPUT.value,
@@ -112,9 +134,12 @@ def main(source: str) -> None:
     tags=_TAGS.value,
     meta_graph=_META_GRAPH.value,
     overwrite=_OVERWRITE.value,
-    trust='checks',
+    pretrained=None if _PRETRAINED.value else False,
+    checkpoint=_CHECKPOINT.value,
+    trust='checks' if trust == 'sandbox' else trust,
   )
-  if sandbox.trust_of(_TRUST.value) == 'sandbox':
+  # A named network is of the user's own packages.
+  if trust == 'sandbox' and not is_named:
     print(sandbox.within(_converted, source, options))
   else:
     print(_converted(source, options))
@@ -125,7 +150,7 @@ def main(source: str) -> None:
       f'--bank={folder}\n'
       'Or place it among the networks of a run: python -m '
       f'experiments.insert_model --space=RUN --bank={folder} '
-      f'--name={_NAME.value}'
+      f'--name={options["name"]}'
     )
   )
 

@@ -45,8 +45,18 @@ def main() -> None:
   present = banks.Folder(_OUTPUT.value).bank().names
   missing = [n for n in _NETWORKS.value if _OVERWRITE.value or n not in present]
   for name in progress.track(missing, description='Converting networks'):
-    encoder = keras_networks.convert(
-      name, _OUTPUT.value, _WEIGHTS.value, _SEED.value, _OVERWRITE.value
+    network = keras_networks.NETWORKS[name]
+    model = keras_networks.build(name, _WEIGHTS.value, _SEED.value)
+    encoder = conversion.convert(
+      model,
+      _OUTPUT.value,
+      name=name,
+      representation=network.representation or model.layers[-1].name,
+      preprocessing=network.preprocessing,
+      label=network.label,
+      group='imagenet',
+      image_size=224,
+      overwrite=_OVERWRITE.value,
     )
     print(conversion.describe(encoder), file=sys.stderr)
   print(

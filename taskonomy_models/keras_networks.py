@@ -14,11 +14,7 @@ import types
 import numpy as np
 import tensorflow as tf
 
-from taskonomy_models import conversion
-from taskonomy_models.encoder import Encoder
-
 WEIGHTS = ('imagenet', 'random')
-_GROUP = 'imagenet'
 # What `preprocess_input` does, from [0, 1]; by the names of its modes.
 MODES = {
   'caffe': 'range(0, 255) | bgr | mean_std((103.939, 116.779, 123.68), 1)',
@@ -154,22 +150,3 @@ def randomise(model: tf.keras.Model, seed: int) -> None:
     else:  # Constants of preprocessing, seeds, small factors of branches.
       continue
     variable.assign(value.astype(variable.dtype))
-
-
-def convert(
-  name: str, output: str, weights: str, seed: int = 0, overwrite: bool = False
-) -> Encoder:
-  """Writes a network into a bank; see `build` and `conversion.convert`."""
-  network = NETWORKS[name]
-  model = build(name, weights, seed)
-  return conversion.convert(
-    model,
-    output,
-    name=name,
-    representation=network.representation or model.layers[-1].name,
-    preprocessing=network.preprocessing,
-    label=network.label,
-    group=_GROUP,
-    image_size=224,
-    overwrite=overwrite,
-  )

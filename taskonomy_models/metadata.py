@@ -2,8 +2,8 @@
 
 A frozen graph does not know which values it was trained on. Its surroundings
 sometimes do: a network of tf.keras.applications by its name, a Keras model that
-begins with its own scaling by these layers, and a file from Hugging Face or
-timm by the JSON beside it.
+begins with its own scaling by these layers, a module of timm by its
+`pretrained_cfg`, and a file from Hugging Face or timm by the JSON beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,10 +31,12 @@ def of(source: object) -> str | None:
   """Returns T of a network, None if nothing says what it is.
 
   Args:
-    source: A Keras model, or the path of a file.
+    source: A Keras model, a module of PyTorch, or the path of a file.
   """
   if isinstance(source, str | os.PathLike):
     return _of_file(pathlib.Path(source))
+  if isinstance(config := getattr(source, 'pretrained_cfg', None), Mapping):
+    return of_json(config)
   return _of_keras(source)
 
 
@@ -108,12 +110,12 @@ def _of_file(path: pathlib.Path) -> str | None:
         content = files.read_json(found)
       except ValueError:
         continue
-      if isinstance(content, dict) and (t := _of_json(content)):
+      if isinstance(content, dict) and (t := of_json(content)):
         return t
   return None
 
 
-def _of_json(content: Mapping[str, Any]) -> str | None:
+def of_json(content: Mapping[str, Any]) -> str | None:
   """Returns T of a description by Hugging Face or timm, None if of neither."""
   content = content.get('pretrained_cfg') or content
   mean = content.get('image_mean', content.get('mean'))

@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from attribution import perturbation
 from attribution_preservation import maps as class_maps
 from attribution_preservation import scores
 from attribution_preservation.maps import GRAD_CAM, ClassMaps
@@ -135,14 +136,14 @@ def _perturbation(
     order: np.zeros((len(few), len(SHARES)), np.float64) for order in ORDERS
   }
   orders = [
-    scores.perturbation_orders(own, np.random.default_rng(i))
+    perturbation.orders(own, np.random.default_rng(i))
     for i, own in enumerate(heat)
   ]
   for order in ORDERS:
     for column, share in enumerate(SHARES):
       changed = np.stack(
         [
-          scores.perturbed(
+          perturbation.perturbed(
             samples.data.images[image], own[order], share, samples.fill
           )
           for image, own in zip(images, orders, strict=True)

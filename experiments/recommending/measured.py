@@ -7,9 +7,8 @@ import numpy as np
 
 from experiments.recommending import evidence, labelled, looks
 from experiments.recommending.looks import LookedAt, Looking
+from frozen_graphs import network as networks
 from frozen_graphs import permuting
-from frozen_graphs.frozen import FrozenNetwork
-from frozen_graphs.network import Network
 from probe_data import scene_dataset
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
@@ -85,16 +84,11 @@ def see(
     network, images = bank.network(encoder.name), data['image']
     seen[encoder.name] = looks.look(encoder, network, images, how)
     if i < num_untrained:
-      drawn = _network(permuting.redrawn(network.subgraph, how.seed + i))
       name = f'untrained_{encoder.name}'
+      subgraph = permuting.redrawn(network.subgraph, how.seed + i)
+      drawn = networks.of_subgraph(subgraph, 'network', 'untrained')
       untrained[name] = looks.look(encoder, drawn, images, how)
   return MeasuredBank(bank, losses_of(bank), data, seen, untrained)
-
-
-def _network(subgraph) -> Network:
-  ends = subgraph.input_tensor, subgraph.representation_tensor
-  frozen = FrozenNetwork(subgraph.graph_def(), ends[:1], (), 'untrained')
-  return Network(frozen, *ends)
 
 
 def evidence_of(

@@ -23,8 +23,15 @@ from frozen_graphs.frozen import FrozenNetwork
 Key = TypeVar('Key', bound=Hashable)
 
 
-def require(package: str, of_format: str) -> types.ModuleType:
+def require(
+  package: str, of_format: str, extra: str | None = None
+) -> types.ModuleType:
   """Returns a package that only one format needs.
+
+  Args:
+    package: Its name.
+    of_format: What it is needed for.
+    extra: Of this project, which installs it; default: that of its name.
 
   Raises:
     GraphError: If it is not installed.
@@ -32,9 +39,10 @@ def require(package: str, of_format: str) -> types.ModuleType:
   try:
     return importlib.import_module(package)
   except ImportError as error:
+    extra = extra or package
     raise GraphError(
       f'Reading {of_format} files needs the package "{package}": pip install '
-      f"'attribution-transfer[{package}]' (or '.[{package}]')."
+      f"'attribution-transfer[{extra}]' (or '.[{extra}]')."
     ) from error
 
 

@@ -19,7 +19,7 @@ from toolkit_basics.registry import Registry
 
 # Understood by `frozen_graphs.load` where a format does not take them itself.
 _OF_EVERY_FORMAT = frozenset({
-  'constants', 'image_size', 'input', 'partial', 'representation',
+  'constants', 'image_size', 'input', 'partial', 'representation', 'trust',
 })  # fmt: skip
 
 
@@ -102,8 +102,9 @@ def of(source: object, name: str | None = None) -> Format:
         return entry
     raise GraphError(
       f'{type(source).__module__}.{type(source).__qualname__} is neither a '
-      'path nor a model of Keras (tf.keras or tf_keras). Save other modules '
-      'and models with tf.saved_model.save, and pass the folder.'
+      'path nor a model of Keras (tf.keras or tf_keras), nor a module of '
+      'PyTorch. Save modules of TensorFlow with tf.saved_model.save, and pass '
+      'the folder.'
     )
   _check_kind(source)
   for entry in formats:

@@ -14,7 +14,7 @@ class MethodsTest(parameterized.TestCase):
       methods.names(),
       (
         *('saliency', 'gradient', 'gradient_times_input', 'elrp'),
-        *('integrated_gradients', 'grad_cam'),
+        *('integrated_gradients', 'grad_cam', 'gamma_lrp', 'lrp_by_kind'),
       ),
     )
     for name in methods.names():
@@ -34,7 +34,7 @@ class MethodsTest(parameterized.TestCase):
     ('unknown_method', lambda: methods.create('lime'), 'elrp'),
     ('unknown_among', lambda: methods.create_all(['elrp', 'lime']), 'lime'),
     ('unknown_option', lambda: methods.create('elrp', steps=3), 'epsilon'),
-    ('no_ones_option', lambda: methods.create_all(['elrp'], gamma=1), 'gamma'),
+    ('no_ones_option', lambda: methods.create_all(['elrp'], delta=1), 'delta'),
     ('epsilon', lambda: methods.create('elrp', epsilon=0.0), 'positive'),
     ('nan', lambda: methods.create('elrp', epsilon=np.nan), 'positive'),
     (

@@ -195,7 +195,7 @@ class FaceTest(absltest.TestCase):
   def test_arguments_of_wrong_types_are_errors_in_words(self):
     for wrong in (None, 3, 2.5, [None], {}):
       with self.subTest(wrong=wrong):
-        with self.assertRaisesRegex(ValueError, 'is no network; give a Keras'):
+        with self.assertRaisesRegex(ValueError, 'is no network; give a model'):
           at.network(wrong, representation='last', preprocessing=_T)
         with self.assertRaisesRegex(ValueError, 'no source of images|is empty'):
           at.images(wrong)

@@ -196,6 +196,9 @@ class FollowedTest(absltest.TestCase):
     np.testing.assert_array_equal(np.diag(smooth), 1)
     plain, _ = self.checkout.affinity('smooth', 'saliency')
     self.assertGreater(np.abs(smooth - plain).max(), 0.01)
+    command = 'python -m experiments.check class_places --bank=mini'
+    checked = self.checkout.run(*command.split(), '--method=positive_lrp')
+    self.assertIn('rule of layers', checked)
 
   def test_probe_sets_of_the_page_are_explained(self):
     (printed,) = self.checkout.follow('adding_a_probe_set.md')

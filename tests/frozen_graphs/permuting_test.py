@@ -17,6 +17,10 @@ def _constants(subgraph):
   }
 
 
+def _ramp(*shape):
+  return np.arange(1, 1 + np.prod(shape), dtype=np.float32).reshape(shape)
+
+
 class PermutingTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
@@ -51,6 +55,29 @@ class PermutingTest(absltest.TestCase):
     differs = [not np.array_equal(first[n], other[n]) for n in first]
     self.assertTrue(all(same))
     self.assertTrue(any(differs))
+
+  def test_layers_are_kernels_with_what_follows_from_the_input_on(self):
+    graph = testing.freeze(
+      lambda x: tf.nn.relu(
+        tf.reduce_mean(
+          tf.nn.conv2d(x, tf.constant(_ramp(3, 3, 3, 6), name='k1'), 1, 'SAME')
+          * tf.sqrt(tf.constant(_ramp(6), name='scale'))
+          + tf.constant(_ramp(6), name='bias'),
+          [1, 2],
+        )
+        @ tf.transpose(tf.constant(_ramp(5, 6), name='k2'))
+        + tf.constant(_ramp(5), name='shift')
+      )
+    )
+    subgraph = frozen_graphs.load(
+      graph, input='input:0', representation='representation:0'
+    ).subgraph
+    layers = permuting.layers(subgraph)
+    self.assertEqual(layers, [('k1', 'scale', 'bias'), ('k2', 'shift')])
+    before = _constants(subgraph)
+    after = _constants(permuting.permuted(subgraph, 0, layers[1]))
+    changed = [n for n in before if not np.array_equal(before[n], after[n])]
+    self.assertCountEqual(changed, layers[1])
 
   def test_redrawn_kernels_have_the_variance_of_he(self):
     for name, values in _constants(permuting.redrawn(self.subgraph, 0)).items():

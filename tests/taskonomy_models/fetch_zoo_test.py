@@ -14,7 +14,6 @@ import numpy as np
 
 from attribution.explainer import Explainer
 from taskonomy_models import bank as banks
-from taskonomy_models import conversion
 from taskonomy_models.zoo import conversion as zoo_conversion
 from taskonomy_models.zoo import networks as zoo
 from taskonomy_models.zoo.networks import ZooNetwork
@@ -268,16 +267,6 @@ class DefinitionTest(absltest.TestCase):
     self.assertNotEqual(zoo_conversion.definition(network, other), known)
     relabelled = dataclasses.replace(network, label='Other')
     self.assertEqual(zoo_conversion.definition(relabelled, package), known)
-
-  def test_pictures_have_the_spectrum_of_photographs(self):
-    pictures = conversion.pictures(4, 128)
-    self.assertEqual(pictures.shape, (4, 128, 128, 3))
-    np.testing.assert_array_equal(pictures, conversion.pictures(4, 128))
-    spectrum = np.abs(np.fft.fft(pictures.mean(axis=3), axis=2))
-    spectrum = np.sqrt((spectrum**2).mean(axis=(0, 1)))
-    slope = np.polyfit(np.log(np.arange(2, 33)), np.log(spectrum[2:33]), 1)[0]
-    # A line through a 1/f surface falls off as 1/f^0.5, in amplitude.
-    self.assertBetween(slope, -1.1, -0.3)
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 import dataclasses
 import math
 import os
+import re
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -18,6 +19,9 @@ MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 # Before opset 7, operands of different shapes were matched by attributes.
 OPSETS = range(7, 29)
 _STANDARD = ('', 'ai.onnx')
+_SCOPES = 'pkg.torch.onnx.name_scopes'
+# Begins paths of the modules of a user, where a module was made of another.
+ORIGINAL = '_original.'
 _RETIRED = ('Upsample',)  # Of which the newest definition has nothing.
 
 
@@ -32,6 +36,8 @@ class Node:
     outputs: Names of tensors, '' for a result that is not wanted.
     attributes: By name; tensors are arrays, texts are str.
     opset: The version of the standard that the file follows.
+    module: Path of the module of PyTorch that it was made of, '' if the file
+      does not say.
     asked: Names of the attributes that `get` was asked for.
   """
 
@@ -41,6 +47,7 @@ class Node:
   outputs: tuple[str, ...]
   attributes: Mapping[str, Any]
   opset: int
+  module: str = ''
   asked: set[str] = dataclasses.field(default_factory=set)
 
   def get(self, attribute: str, default: Any = None) -> Any:
@@ -52,7 +59,8 @@ class Node:
 
   def __str__(self) -> str:
     named = f'node {self.name!r}' if self.name else f'node of {self.outputs}'
-    return f'{named} ({self.op}, opset {self.opset})'
+    inside = f' in the module {self.module!r}' if self.module else ''
+    return f'{named} ({self.op}, opset {self.opset}){inside}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +139,16 @@ def _check_texts(graph) -> None:
       raise GraphError(f'the name {text!r} is no text; the file is damaged.')
 
 
+def _module_of(node) -> str:
+  """Returns what torch.export notes of a node: the path of its module."""
+  for entry in getattr(node, 'metadata_props', ()):  # Since onnx 1.16.
+    if entry.key == _SCOPES:
+      # As "['', 'layer1', 'layer1.0', 'add']", of which the last is the node.
+      scopes = re.findall(r"'([^']*)'", entry.value)[:-1]
+      return scopes[-1].rpartition(ORIGINAL)[2] if scopes else ''
+  return ''
+
+
 def _computed(dtype: np.dtype) -> np.dtype:
   """Returns the type that numbers of a type are computed in."""
   is_float = dtype.name in ('float16', 'bfloat16', 'float32', 'float64')
@@ -193,7 +211,10 @@ class _OnnxReader:
     attributes = {a.name: self._value(a) for a in node.attribute}
     inputs, outputs = tuple(node.input), tuple(node.output)
     outputs = outputs[:1] + tuple(o if o in read else '' for o in outputs[1:])
-    found = Node(op, node.name, inputs, outputs, attributes, self._opset)
+    module = _module_of(node)
+    found = Node(
+      op, node.name, inputs, outputs, attributes, self._opset, module
+    )
     self._check(found, node)
     return found
 
@@ -265,6 +286,7 @@ class _OnnxReader:
     if length > self._budget:
       raise GraphError(f'{name} has {length} bytes, more than is allowed.')
     self._budget -= length
+    budget.active().grant(length)
     with open(path, 'rb') as file:
       file.seek(offset)
       content = file.read(length)

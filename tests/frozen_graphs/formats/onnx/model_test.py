@@ -381,6 +381,15 @@ class OnnxErrorsTest(parameterized.TestCase):
     w = np.ones((2, 3, 1, 1), np.float32)
     self._refused(r'com\.microsoft\.FusedConv.*not known', fused, w=w)
 
+  def test_a_refusal_names_the_module_of_pytorch(self):
+    node = helper.make_node('NonZero', ['image'], ['y'])
+    node.metadata_props.add(
+      key='pkg.torch.onnx.name_scopes',
+      value="['', 'features._original.blocks', "
+      "'features._original.blocks.3', 'nonzero_1']",
+    )
+    self._refused(r"\(NonZero, opset \d+\) in the module 'blocks\.3'", node)
+
   def test_quantised_networks_are_refused_as_such(self):
     node = helper.make_node('QuantizeLinear', ['image', 'scale'], ['y'])
     self._refused('quantised network', node, scale=np.float32(0.1))

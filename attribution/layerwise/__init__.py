@@ -1,0 +1,4 @@
+"""Methods with a rule for linear layers too, one module each.
+
+Each registers itself; see docs/adding_a_method.md.
+"""

@@ -1,0 +1,1 @@
+"""Whether attribution maps are faithful to the network that they explain."""

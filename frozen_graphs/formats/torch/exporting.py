@@ -1,0 +1,154 @@
+"""Exports a module of PyTorch to an ONNX file, by PyTorch's own exporters."""
+
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
+import dataclasses
+import io
+import logging
+import types
+from typing import Any
+import warnings
+
+from frozen_graphs.errors import GraphError, brief
+
+_LOGGERS = ('torch', 'onnxscript', 'onnx_ir')
+_BATCH = 'batch'
+
+
+@dataclasses.dataclass(frozen=True)
+class _Exporter:
+  """One way to export.
+
+  Attributes:
+    name: For messages.
+    traces: Whether it can be given a module that is stopped on its way, and
+      one that is compiled to TorchScript.
+    options: Of `torch.onnx.export`, made of torch.
+  """
+
+  name: str
+  traces: bool
+  options: Callable[[types.ModuleType], Mapping[str, Any]]
+
+
+# Tried in this order.
+_EXPORTERS = (
+  _Exporter(
+    'torch.export',
+    False,
+    lambda torch: {
+      'dynamo': True,
+      'dynamic_shapes': ({0: torch.export.Dim(_BATCH)},),
+    },
+  ),
+  _Exporter(
+    'TorchScript',
+    True,
+    lambda torch: {'dynamo': False, 'dynamic_axes': {'image': {0: _BATCH}}},
+  ),
+  _Exporter(
+    'torch.export of one image',
+    False,
+    lambda torch: {'dynamo': True},
+  ),
+)
+
+
+def export(
+  torch: types.ModuleType,
+  module: Any,
+  stopping: Any,
+  images: Any,
+  output: str,
+  path: str,
+) -> str:
+  """Writes an ONNX file, and returns which exporter did.
+
+  The file takes `image`, [N, C, H, W] of any N, and gives `output`. Where no
+  exporter can leave N open, it takes one image.
+
+  Args:
+    torch: The package.
+    module: A function of images in inference mode.
+    stopping: The same, which runs nothing behind the representation.
+    images: float32 [2, C, H, W].
+    output: What the result is called in the file.
+    path: Of the file; large weights are written beside it.
+
+  Raises:
+    GraphError: If no exporter can; it gives the reason of each.
+  """
+  reasons = []
+  is_script = isinstance(module, torch.jit.ScriptModule)
+  for exporter in _EXPORTERS:
+    if is_script and not exporter.traces:
+      continue
+    options = dict(exporter.options(torch))
+    has_open_batch = len(options) > 1
+    try:
+      with _quietly():
+        torch.onnx.export(
+          stopping if exporter.traces else module,
+          (images if has_open_batch else images[:1],),
+          path,
+          input_names=['image'],
+          output_names=[output],
+          verbose=False,
+          **options,
+        )
+      return exporter.name
+    except Exception as error:  # They raise anything.
+      reasons.append(f'{exporter.name}: {_reason(error)}')
+  raise GraphError(
+    'PyTorch cannot export it to ONNX. Choose a representation further in '
+    'front (`representation`, the path of a module): nothing behind it is '
+    f'exported. {" ".join(reasons)}'
+  )
+
+
+def export_program(
+  torch: types.ModuleType, program: Any, output: str, path: str
+) -> str:
+  """Writes the ONNX file of an exported program; see `export`."""
+  try:
+    with _quietly():
+      torch.onnx.export(
+        program,
+        (),
+        path,
+        input_names=['image'],
+        output_names=[output],
+        verbose=False,
+        dynamo=True,
+      )
+  except Exception as error:
+    raise GraphError(
+      f'PyTorch cannot export it to ONNX: {_reason(error)}'
+    ) from error
+  return 'torch.export'
+
+
+def _reason(error: BaseException) -> str:
+  """Returns the first cause of an error, in a sentence."""
+  while error.__cause__ is not None:
+    error = error.__cause__
+  return f'{type(error).__name__}: {brief(error, 300)}'
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+  """Keeps what exporters say of their steps from the user."""
+  loggers = [logging.getLogger(name) for name in _LOGGERS]
+  levels = [logger.level for logger in loggers]
+  try:
+    for logger in loggers:
+      logger.setLevel(logging.CRITICAL)
+    with (
+      warnings.catch_warnings(),
+      contextlib.redirect_stdout(io.StringIO()),
+    ):
+      warnings.simplefilter('ignore')
+      yield
+  finally:
+    for logger, level in zip(loggers, levels, strict=True):
+      logger.setLevel(level)

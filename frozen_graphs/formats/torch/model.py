@@ -1,0 +1,190 @@
+"""Loads what PyTorch runs: a module in memory, a .pt2 or a TorchScript file.
+
+PyTorch exports it to ONNX in a temporary folder, which the ONNX reader reads.
+Before that is handed on, its representation and its gradient on an image are
+compared with PyTorch's.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import os
+import sys
+import tempfile
+import types
+from typing import Any
+
+import numpy as np
+
+from frozen_graphs.errors import GraphError, OpenSizeError, about
+from frozen_graphs.formats.onnx import model as onnx_model
+from frozen_graphs.formats.torch import (
+  compare,
+  exporting,
+  programs,
+  surgery,
+)
+from frozen_graphs.frozen import FrozenNetwork
+
+_FILE = 'model.onnx'
+_WHOLE = 'features'  # What the result of a whole module is called.
+
+
+def matches(path: str | os.PathLike) -> bool:
+  """Returns whether a file holds a program of PyTorch."""
+  return programs.kind_of(path) is not None
+
+
+def accepts(source: object) -> bool:
+  """Returns whether an object is a module of PyTorch."""
+  torch = sys.modules.get('torch')
+  return torch is not None and isinstance(source, torch.nn.Module)
+
+
+def load(
+  source: Any,
+  *,
+  example_input: Any = None,
+  representation: str | None = None,
+  image_size: int | tuple[int, int] | None = None,
+  trust: str | None = None,
+) -> FrozenNetwork:
+  """Loads a network of PyTorch.
+
+  Args:
+    source: A torch.nn.Module, or the path of a file.
+    example_input: float [N, channels, height, width], as the module takes it:
+      the network is compared with PyTorch on it. Default: noise of
+      `image_size`, with three channels.
+    representation: Path of a module inside, such as 'layer4': nothing behind
+      it is exported, nor need be known. Default: the last features before the
+      head. Of a file it is a tensor of the graph.
+    image_size: (height, width), or one number, where no example is given.
+    trust: Must be 'code' for a file, which runs what is in it.
+
+  Returns:
+    The network. Images are fed as [N, H, W, C]; the representation, whose name
+    is the module's path, has the axes of PyTorch.
+
+  Raises:
+    GraphError: If it cannot be exported or read, or computes something else
+      than PyTorch does.
+    OSError: If a file cannot be read.
+  """
+  what = f'PyTorch {type(source).__qualname__}'
+  if not isinstance(source, str | os.PathLike):
+    torch = surgery.require()
+    images = _images(torch, example_input, image_size)
+    with about(what), _inference(source):
+      _check_weights(torch, source)
+      return _of_module(torch, source, images, representation, what)
+  what = f'PyTorch program {source}'
+  module, program = programs.read(source, trust)
+  torch = surgery.require()
+  own = program and program.example_inputs and program.example_inputs[0]
+  images = _images(torch, own[0] if own else example_input, image_size)
+  with about(what), tempfile.TemporaryDirectory() as folder:
+    path = os.path.join(folder, _FILE)
+    if program is None:
+      by = exporting.export(torch, module, module, images, _WHOLE, path)
+    else:
+      by = exporting.export_program(torch, program, _WHOLE, path)
+    return _read(torch, path, module, images, f'{what} ({by}', partial=True)
+
+
+def _of_module(
+  torch: types.ModuleType,
+  module: Any,
+  images: Any,
+  representation: str | None,
+  what: str,
+) -> FrozenNetwork:
+  if isinstance(module, torch.jit.ScriptModule):
+    if representation:
+      raise GraphError(
+        'it is compiled, and nothing inside can be chosen; give the module '
+        'that it was made of.'
+      )
+    path, whole, stopping = '', module, module
+  else:
+    path = representation or surgery.proposed(module, images)
+    whole = _cut(module, path, stops=False)
+    stopping = _cut(module, path, stops=True)
+  with tempfile.TemporaryDirectory() as folder:
+    file = os.path.join(folder, _FILE)
+    name = path or _WHOLE
+    by = exporting.export(torch, whole, stopping, images, name, file)
+    frozen = _read(torch, file, stopping, images, f'{what} ({by}')
+  return dataclasses.replace(frozen, representation=frozen.outputs[0])
+
+
+def _read(
+  torch: types.ModuleType,
+  path: str,
+  module: Any,
+  images: Any,
+  what: str,
+  partial: bool = False,
+) -> FrozenNetwork:
+  """Returns the network of a file, compared with its module."""
+  frozen = onnx_model.load(path, layout='channels_first', partial=partial)
+  compared = 'its results are not compared, as they cannot be computed'
+  if not frozen.left_out:
+    compared = compare.check(torch, module, frozen, images)
+  return dataclasses.replace(frozen, source=f'{what}; {compared})')
+
+
+def _cut(module: Any, path: str, stops: bool) -> Any:
+  return surgery.named(_WHOLE, surgery.until(module, path, stops), module)
+
+
+def _images(
+  torch: types.ModuleType, given: Any, size: int | tuple[int, int] | None
+) -> Any:
+  """Returns two images, float32 [2, C, H, W]."""
+  if given is None:
+    if size is None:
+      raise OpenSizeError(
+        'A module of PyTorch does not say how large its images are; give one '
+        '(`example_input`, [1, channels, height, width]), or their side '
+        '(`image_size`).'
+      )
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    noise = np.random.default_rng(0).normal(size=(2, 3, *sides))
+    given = noise.astype(np.float32)
+  images = torch.as_tensor(np.asarray(given), dtype=torch.float32)
+  if images.dim() != 4 or not images.numel():
+    raise GraphError(
+      f'`example_input` has the shape {tuple(images.shape)}, but images need '
+      '[N, channels, height, width].'
+    )
+  if len(images) == 1:
+    images = torch.cat([images, images.flip(3)])
+  return images[:2]
+
+
+def _check_weights(torch: types.ModuleType, module: Any) -> None:
+  for name, value in module.named_parameters():
+    if value.is_floating_point() and value.dtype != torch.float32:
+      raise GraphError(
+        f'the weight {name!r} is of type {value.dtype}; give the module in '
+        '32 bits (`module.float()`).'
+      )
+    if value.device.type != 'cpu':
+      raise GraphError(
+        f'the weight {name!r} is on {value.device}; give the module on the '
+        'CPU (`module.cpu()`).'
+      )
+
+
+@contextlib.contextmanager
+def _inference(module: Any) -> Iterator[None]:
+  """Within it, a module is in inference mode; afterwards as it was."""
+  modes = {each: each.training for each in module.modules()}
+  try:
+    for each in modes:
+      each.training = False
+    yield
+  finally:
+    for each, mode in modes.items():
+      each.training = mode

@@ -1,0 +1,224 @@
+"""Cuts modules of PyTorch at a representation, and gives them other weights.
+
+PyTorch is imported where it is used: most users have no need of it.
+"""
+
+from collections.abc import Callable, Mapping
+import re
+import sys
+import types
+from typing import Any
+
+from frozen_graphs import tensors
+from frozen_graphs.errors import GraphError
+from frozen_graphs.formats import converter
+from frozen_graphs.formats.onnx import file
+
+# What answers, in place of seeing: by the first part of a module's path.
+_HEADS = re.compile(
+  r'(aux|aux_\w+|\w*classifier\w*|fc\w*|heads?|\w+_head|logits)\d*'
+)
+_NO_FEATURES = re.compile('Pool|Dropout|Flatten|Identity|Softmax')
+
+
+def require() -> types.ModuleType:
+  """Returns the package torch; raises GraphError if it is not installed."""
+  converter.require('onnx', of_format='PyTorch', extra='torch')
+  converter.require('onnxscript', of_format='PyTorch', extra='torch')
+  keep_triton_out()
+  return converter.require('torch', of_format='PyTorch')
+
+
+def keep_triton_out() -> None:
+  """Makes PyTorch do without triton, a compiler for GPUs, in this process.
+
+  Its library and TensorFlow's hold two versions of LLVM: the process crashes
+  where it is loaded after TensorFlow. To export needs no compiler.
+  """
+  sys.modules.setdefault('triton', None)  # type: ignore[arg-type]
+
+
+def named(name: str, function: Callable[[Any], Any], module: Any) -> Any:
+  """Returns a module whose only child `name` computes a function of images.
+
+  Args:
+    name: Of the child, by which the result can be asked for.
+    function: Of images; it may run `module`.
+    module: With the weights.
+  """
+  torch = require()
+
+  class Computed(torch.nn.Module):
+    def __init__(self):
+      super().__init__()
+      self.add_module(file.ORIGINAL.rstrip('.'), module)
+
+    def forward(self, image):
+      return function(image)
+
+  class Holder(torch.nn.Module):
+    def forward(self, image):
+      return getattr(self, name)(image)
+
+  holder = Holder()
+  holder.add_module(name, Computed())
+  return holder.eval()
+
+
+def until(module: Any, path: str, stops: bool = True) -> Callable[[Any], Any]:
+  """Returns the function of images that ends at a module inside another.
+
+  Args:
+    module: The whole.
+    path: Of the module inside, as 'layer4' or 'blocks.6'; '' is the whole.
+    stops: Whether nothing behind that module is run. torch.export loses its
+      place where a module does not come to its end.
+
+  Raises:
+    GraphError: If there is none of that path.
+  """
+  if not path:
+    return lambda image: first_tensor(module(image))
+  inside = submodule(module, path)
+
+  class Reached(Exception):
+    pass
+
+  def function(image):
+    outputs = []
+
+    def note(_module, _inputs, output):
+      outputs.append(output)
+      if stops:
+        raise Reached
+
+    handle = inside.register_forward_hook(note)
+    try:
+      module(image)
+    except Reached:
+      pass
+    finally:
+      handle.remove()
+    if not outputs:
+      raise GraphError(f'the module {path!r} is not run on an image.')
+    return first_tensor(outputs[0])
+
+  return function
+
+
+def submodule(module: Any, path: str) -> Any:
+  """Returns the module of a path; raises GraphError if there is none."""
+  known = dict(module.named_modules())
+  if path not in known:
+    like = tensors.alike(path, filter(None, known))
+    raise GraphError(
+      f'it has no module {path!r}.{tensors.closest(like)} '
+      f'Its parts are {", ".join(name for name, _ in module.named_children())}.'
+    )
+  return known[path]
+
+
+def first_tensor(output: Any) -> Any:
+  """Returns the first tensor of what a module returns.
+
+  Raises:
+    GraphError: If there is none.
+  """
+  if hasattr(output, 'shape'):
+    return output
+  parts = output.values() if isinstance(output, Mapping) else output
+  if isinstance(parts, str | bytes) or not hasattr(parts, '__iter__'):
+    raise GraphError(
+      f'it returns a {type(output).__qualname__}, and no tensor; choose a '
+      'module inside (`representation`).'
+    )
+  for part in parts:
+    return first_tensor(part)
+  raise GraphError('it returns nothing.')
+
+
+def proposed(module: Any, images: Any) -> str:
+  """Returns the path of the last features before the head.
+
+  Of the modules that return a map of more than one place, or a row of tokens,
+  it is the one that ends last; pooling and what is called a head do not count.
+
+  Args:
+    module: In inference mode.
+    images: float32 [N, C, H, W].
+
+  Returns:
+    The path; '' if there is none inside, so that it is the whole.
+  """
+  torch = require()
+  found: list[str] = []
+
+  def hook(path: str, kind: str) -> Callable:
+    def note(_module, _inputs, output):
+      shape = getattr(output, 'shape', ())
+      if len(shape) in (3, 4) and shape[0] == len(images):
+        # Of a map both sides; of tokens their number.
+        places = shape[2:] if len(shape) == 4 else shape[1:2]
+        if max(places) > 1 and not _NO_FEATURES.search(kind):
+          found.append(path)
+
+    return note
+
+  handles = [
+    inside.register_forward_hook(hook(path, type(inside).__name__))
+    for path, inside in module.named_modules()
+    if path and not is_of_head(path)
+  ]
+  try:
+    with torch.no_grad():
+      module(images)
+  except Exception:
+    # What is behind the features may not run on such images.
+    if not found:
+      raise
+  finally:
+    for handle in handles:
+      handle.remove()
+  return found[-1] if found else ''
+
+
+def is_of_head(path: str) -> bool:
+  """Returns whether a module, or a weight, is of what answers, by its path."""
+  return bool(_HEADS.fullmatch(path.partition('.')[0]))
+
+
+def randomise(module: Any, seed: int) -> None:
+  """Draws what frameworks start from a constant, so that no step is nothing.
+
+  A factor of 1 of a normalisation makes the mean of its results a constant,
+  whose gradient is 0; a factor of 0 or 0.00001 of a branch takes the branch
+  away. Other weights stay as the framework draws them.
+
+  Args:
+    module: With weights that its framework has drawn.
+    seed: Of the numbers.
+  """
+  torch = require()
+  generator = torch.Generator().manual_seed(seed)
+
+  def uniform(like: Any, low: float, high: float) -> Any:
+    return low + (high - low) * torch.rand(like.shape, generator=generator)
+
+  with torch.no_grad():
+    for name, value in [*module.named_parameters(), *module.named_buffers()]:
+      kind = name.rpartition('.')[2]
+      if not value.is_floating_point() or not value.numel():
+        continue
+      if kind == 'running_var':
+        value.copy_(uniform(value, 0.8, 1.2))
+      elif kind == 'running_mean':
+        value.copy_(0.05 * torch.randn(value.shape, generator=generator))
+      elif isinstance(value, torch.nn.Parameter):
+        if value.std(correction=0) > 1e-3:
+          continue
+        if abs(value.mean()) > 0.5:
+          value.mul_(uniform(value, 0.8, 1.2))
+        elif value.squeeze().dim() > 1 or 'bias' in kind or 'token' in kind:
+          value.copy_(0.05 * torch.randn(value.shape, generator=generator))
+        else:
+          value.copy_(uniform(value, 0.3, 0.7))

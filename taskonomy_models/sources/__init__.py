@@ -1,0 +1,1 @@
+"""Networks by the names that frameworks give them, a module for each."""

@@ -1,0 +1,57 @@
+"""The image halves of open_clip: 'open_clip:ViT-B-32:laion2b_s34b_b79k'."""
+
+from collections.abc import Callable
+from typing import Any
+
+from frozen_graphs.errors import GraphError
+from taskonomy_models.sources import registry, torch_networks
+from taskonomy_models.sources.registry import Asked, Description, register
+
+
+@register('open_clip')
+def _network(request: Asked) -> Description:
+  """Returns the half that sees; WEIGHTS are a tag, by default the first."""
+  open_clip = registry.require('open_clip', 'open_clip_torch')
+  name = request.name
+  if name not in open_clip.list_models():
+    like = [n for n in open_clip.list_models() if n.startswith(name[:4])]
+    raise GraphError(
+      f'open_clip has no network {name!r}; there are, among others, '
+      f'{", ".join(like[:5] or open_clip.list_models()[:5])}.'
+    )
+  tags = open_clip.list_pretrained_tags_by_model(name)
+  tag = None
+  if not request.is_random:
+    tag = request.weights or next(iter(tags), None)
+    if tag not in tags:
+      raise GraphError(
+        f'{name} has no weights {request.weights!r}, but {", ".join(tags)}.'
+      )
+  try:
+    module = open_clip.create_model(name, pretrained=tag).visual
+  except Exception as error:  # Of the package that fetches them.
+    what = f'The weights {tag} of {name}'
+    raise registry.unreachable(what, error) from error
+  size = module.image_size
+  config = module.preprocess_cfg
+  return torch_networks.describe(
+    request,
+    module,
+    torch_networks.normalised(
+      (size, size) if isinstance(size, int) else size,
+      config['mean'],
+      config['std'],
+    ),
+    features=_features(module),
+    grid=getattr(module, 'grid_size', None),
+  )
+
+
+def _features(module: Any) -> Callable[[Any], Any] | None:
+  """Returns what gives the tokens, None if it has no own way to them."""
+  if hasattr(module, 'trunk'):  # Of timm.
+    return module.trunk.forward_features
+  if not hasattr(module, 'output_tokens'):
+    return None
+  module.output_tokens = True
+  return lambda images: module(images)[1]

@@ -1,0 +1,196 @@
+"""What the networks of all frameworks of PyTorch have in common."""
+
+from collections.abc import Callable, Sequence
+import math
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from attribution.preprocessing import Preprocessing
+from frozen_graphs.errors import GraphError, at_the_door
+from frozen_graphs.formats.torch import files as torch_files
+from frozen_graphs.formats.torch import surgery
+from probe_data import photographs
+from probe_data.errors import ProbeSetError
+from taskonomy_models import pictures
+from taskonomy_models.sources import registry
+from taskonomy_models.sources.registry import Asked, Description
+
+# What a representation of a network with tokens can be, besides the path of a
+# module: the patches as a map, the first token, all tokens.
+FEATURES, CLASS_TOKEN, TOKENS = 'features', 'class_token', 'tokens'
+CHOICES = (FEATURES, CLASS_TOKEN, TOKENS)
+_SEED = 0
+
+
+def describe(
+  request: Asked,
+  module: Any,
+  preprocessing: str,
+  *,
+  features: Callable[[Any], Any] | None = None,
+  prefix: int | None = None,
+  grid: Sequence[int] | None = None,
+) -> Description:
+  """Returns a module with its weights, cut at its representation.
+
+  Args:
+    request: What is asked for.
+    module: With its trained weights, if those are asked for.
+    preprocessing: T.
+    features: Of images, what is handed to the head; default: what
+      `surgery.proposed` finds.
+    prefix: Number of tokens before those of the patches; default: as many as
+      are left beside a square of patches.
+    grid: (rows, columns) of the patches; default: a square.
+  """
+  module.eval()
+  if request.checkpoint:
+    load_weights(module, request.checkpoint)
+  elif request.is_random:
+    surgery.randomise(module, _SEED)
+  image = example(preprocessing)
+  options = {'example_input': image}
+  wanted = request.representation or FEATURES
+  if wanted not in CHOICES:
+    return Description(module, preprocessing, wanted, options)
+  if features is None:
+    torch = surgery.require()
+    path = surgery.proposed(module, torch.as_tensor(image))
+    features = surgery.until(module, path, stops=False)
+  function = features
+
+  def represented(images: Any) -> Any:
+    found = surgery.first_tensor(function(images))
+    return _chosen(found, wanted, prefix, grid)
+
+  network = surgery.named(wanted, represented, module)
+  return Description(network, preprocessing, wanted, options)
+
+
+def _chosen(
+  found: Any, wanted: str, prefix: int | None, grid: Sequence[int] | None
+) -> Any:
+  """Returns features [N, h, w, C], or tokens [N, T, C] or [N, C]."""
+  if found.dim() == 4 and wanted == FEATURES:
+    return found if _is_channels_last(found) else found.permute(0, 2, 3, 1)
+  if wanted == FEATURES and found.dim() != 3:
+    return found
+  if found.dim() != 3:
+    raise GraphError(
+      f'It has no tokens, but features of shape {list(found.shape)}; choose '
+      f'{FEATURES!r}, or the path of a module (`representation`).'
+    )
+  if wanted == TOKENS:
+    return found
+  rows, columns, before = layout(found.shape[1], prefix, grid)
+  if wanted == CLASS_TOKEN:
+    if not before:
+      raise GraphError(
+        f'All of its {found.shape[1]} tokens are patches; choose {FEATURES!r}.'
+      )
+    return found[:, 0]
+  if not rows:
+    return found
+  return found[:, before:].reshape(-1, rows, columns, found.shape[2])
+
+
+def _is_channels_last(found: Any) -> bool:
+  """Returns whether a map [N, a, b, c] of a square image has channels last."""
+  _, first, second, third = found.shape
+  return first == second != third
+
+
+def layout(
+  tokens: int, prefix: int | None = None, grid: Sequence[int] | None = None
+) -> tuple[int, int, int]:
+  """Returns how tokens lie: rows, columns, and how many are before them.
+
+  Args:
+    tokens: Number of all.
+    prefix: Number of those before the patches, if it is known.
+    grid: (rows, columns), if they are known.
+
+  Returns:
+    0 rows and columns if the patches are no rectangle.
+  """
+  if grid is not None:
+    rows, columns = grid
+    if 0 <= tokens - rows * columns and (
+      prefix is None or tokens - rows * columns == prefix
+    ):
+      return rows, columns, tokens - rows * columns
+  before = prefix
+  if before is None:
+    before = tokens - math.isqrt(tokens) ** 2
+  side = math.isqrt(tokens - before)
+  if side * side != tokens - before:
+    return 0, 0, before
+  return side, side, before
+
+
+def example(preprocessing: str) -> np.ndarray:
+  """Returns a photograph as a network takes it, float32 [1, C, H, W].
+
+  Where no photograph is installed it is noise with their spectrum.
+  """
+  t = Preprocessing.parse(preprocessing)
+  size = 448, 448
+  try:
+    images, _ = photographs.crops(1, size, seed=0)
+  except ProbeSetError:
+    images = pictures.noise(1, size[0])
+  return t(images).transpose(0, 3, 1, 2)
+
+
+def normalised(
+  size: Sequence[int], mean: Sequence[float], std: Sequence[float]
+) -> str:
+  """Returns T of images of (height, width), with a mean and a deviation."""
+  sides = ', '.join(map(str, dict.fromkeys(int(side) for side in size)))
+  numbers = (
+    ', '.join(f'{float(number):g}' for number in each) for each in (mean, std)
+  )
+  return 'resize({}) | mean_std(({}), ({}))'.format(sides, *numbers)
+
+
+def load_weights(module: Any, path: str | os.PathLike) -> None:
+  """Gives a module the weights of a file, which is read as data.
+
+  Args:
+    module: Whose architecture the weights are of.
+    path: A .safetensors file, or one of `torch.save`.
+
+  Raises:
+    GraphError: If the weights are of another architecture.
+    OSError: If the file cannot be read.
+  """
+  torch = surgery.require()
+  if pathlib.Path(path).suffix == '.safetensors':
+    safetensors = registry.require('safetensors.torch', 'safetensors')
+    with at_the_door(path, 'be read as a safetensors file'):
+      weights = safetensors.load_file(path)
+  else:
+    arrays = torch_files.load_state_dict(path)
+    weights = {
+      name: torch.from_numpy(np.array(array)) for name, array in arrays.items()
+    }
+  own = module.state_dict()
+  missing = sorted(own.keys() - weights.keys())
+  wrong = sorted(
+    name
+    for name in own.keys() & weights.keys()
+    if own[name].shape != weights[name].shape
+  )
+  # The head may be another, or none; it is not used.
+  heads = [name for name in missing + wrong if surgery.is_of_head(name)]
+  if faults := sorted({*missing, *wrong} - {*heads}):
+    raise GraphError(
+      f'{path} has not the weights of a {type(module).__name__}: of its '
+      f'{len(own)} tensors {len(faults)} are missing or of another shape, as '
+      f'{", ".join(faults[:3])}. It has {", ".join(sorted(weights)[:3])}.'
+    )
+  fitting = {name: weights[name] for name in own if name not in heads}
+  module.load_state_dict(fitting, strict=False)

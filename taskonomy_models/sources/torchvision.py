@@ -1,0 +1,58 @@
+"""The networks of torchvision: 'torchvision:resnet50'."""
+
+from typing import Any
+
+from frozen_graphs.errors import GraphError
+from taskonomy_models.sources import registry, torch_networks
+from taskonomy_models.sources.registry import Asked, Description, register
+
+_IMAGENET = (224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@register('torchvision')
+def _network(request: Asked) -> Description:
+  """Returns a network; WEIGHTS are of its enum, as 'IMAGENET1K_V2'."""
+  models = registry.require('torchvision').models
+  name = request.name
+  if name not in models.list_models():
+    like = [n for n in models.list_models() if n.startswith(name[:4])]
+    raise GraphError(
+      f'torchvision has no network {name!r}; there are, among others, '
+      f'{", ".join(like[:5] or models.list_models()[:5])}.'
+    )
+  known = models.get_model_weights(name)
+  chosen = None
+  if request.weights and not request.is_random:
+    if request.weights not in known.__members__:
+      raise GraphError(
+        f'{name} has no weights {request.weights!r}, but '
+        f'{", ".join(known.__members__)}.'
+      )
+    chosen = known[request.weights]
+  else:
+    chosen = getattr(known, 'DEFAULT', None)
+  options = {}
+  if 'googlenet' in name or 'inception' in name:
+    options['init_weights'] = request.is_random
+  try:
+    module = models.get_model(
+      name, weights=None if request.is_random else chosen, **options
+    )
+  except OSError as error:  # urllib's are.
+    raise registry.unreachable(f'The weights of {name}', error) from error
+  return torch_networks.describe(
+    request, module, preprocessing_of(chosen and chosen.transforms())
+  )
+
+
+def preprocessing_of(transforms: Any) -> str:
+  """Returns T of the transforms that come with weights; None has none."""
+  size, mean, std = _IMAGENET
+  mean = getattr(transforms, 'mean', mean)
+  std = getattr(transforms, 'std', std)
+  crop = getattr(transforms, 'crop_size', None)
+  crop = crop or getattr(transforms, 'resize_size', None) or size
+  sides = [int(side) for side in crop]
+  return torch_networks.normalised(
+    sides * 2 if len(sides) == 1 else sides, mean, std
+  )

@@ -1,0 +1,81 @@
+"""Tests of which exporter of PyTorch is used, with one that plays torch."""
+
+import types
+
+from absl.testing import absltest
+
+from frozen_graphs.errors import GraphError
+from frozen_graphs.formats.torch import exporting
+
+
+class _Script:
+  """Plays a module that is compiled."""
+
+
+def _torch(*outcomes):
+  """Returns what plays torch, and the calls of its exporters.
+
+  Args:
+    *outcomes: Of each call an error, or None.
+  """
+  calls, left = [], list(outcomes)
+
+  def export(module, args, path, **options):
+    calls.append((module, args[0], options))
+    if (outcome := left.pop(0)) is not None:
+      print('a step of the exporter')
+      raise outcome
+
+  torch = types.SimpleNamespace(
+    onnx=types.SimpleNamespace(export=export),
+    export=types.SimpleNamespace(Dim=lambda name: name),
+    jit=types.SimpleNamespace(ScriptModule=_Script),
+  )
+  return torch, calls
+
+
+class ExportTest(absltest.TestCase):
+  def test_the_first_exporter_leaves_the_number_of_images_open(self):
+    torch, calls = _torch(None)
+    by = exporting.export(torch, 'whole', 'cut', 'ab', 'r', 'model.onnx')
+    self.assertEqual(by, 'torch.export')
+    ((module, images, options),) = calls
+    self.assertEqual((module, images), ('whole', 'ab'))
+    self.assertEqual(options['dynamic_shapes'], ({0: 'batch'},))
+    self.assertEqual(options['output_names'], ['r'])
+
+  def test_the_next_one_is_given_a_module_that_stops(self):
+    torch, calls = _torch(ValueError('x'), None)
+    by = exporting.export(torch, 'whole', 'cut', 'ab', 'r', 'model.onnx')
+    self.assertEqual(by, 'TorchScript')
+    self.assertEqual(calls[1][:2], ('cut', 'ab'))
+    self.assertFalse(calls[1][2]['dynamo'])
+
+  def test_the_last_one_takes_one_image(self):
+    torch, calls = _torch(ValueError('x'), ValueError('y'), None)
+    by = exporting.export(torch, 'whole', 'cut', 'ab', 'r', 'model.onnx')
+    self.assertEqual(by, 'torch.export of one image')
+    self.assertEqual(calls[2][:2], ('whole', 'a'))
+
+  def test_a_compiled_module_has_one_way(self):
+    torch, calls = _torch(None)
+    script = _Script()
+    by = exporting.export(torch, script, script, 'ab', 'r', 'model.onnx')
+    self.assertEqual(by, 'TorchScript')
+    self.assertLen(calls, 1)
+
+  def test_the_reasons_of_all_are_told(self):
+    cause = KeyError('aten::odd')
+    first = ValueError('It failed at a step.\n\nMany more lines.')
+    first.__cause__ = cause
+    torch, _ = _torch(first, ValueError('y'), RuntimeError('z'))
+    with self.assertRaisesRegex(
+      GraphError,
+      r"further in front.*torch.export: KeyError: 'aten::odd'.*"
+      r'TorchScript: ValueError: y\..*one image: RuntimeError: z\.',
+    ):
+      exporting.export(torch, 'whole', 'cut', 'ab', 'r', 'model.onnx')
+
+
+if __name__ == '__main__':
+  absltest.main()

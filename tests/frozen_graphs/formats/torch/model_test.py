@@ -1,0 +1,151 @@
+"""Tests of modules and programs of PyTorch, run by PyTorch itself."""
+
+import pathlib
+from unittest import mock
+
+from absl.testing import absltest
+import numpy as np
+import pytest
+
+import attribution_transfer as at
+import frozen_graphs
+from frozen_graphs.errors import GraphError
+from frozen_graphs.formats.torch import compare, surgery
+from taskonomy_models.sources import torch_networks
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
+
+
+def _torch():
+  pytest.importorskip('onnxscript')
+  surgery.keep_triton_out()
+  return pytest.importorskip('torch')
+
+
+def _module(torch):
+  """Returns a small network with a head."""
+  torch.manual_seed(0)
+  module = torch.nn.Sequential()
+  module.add_module('stem', torch.nn.Conv2d(3, 8, 3, stride=2, padding=1))
+  module.add_module('norm', torch.nn.BatchNorm2d(8))
+  module.add_module('body', torch.nn.Sequential(torch.nn.GELU()))
+  module.add_module('pool', torch.nn.AdaptiveAvgPool2d(1))
+  module.add_module('flat', torch.nn.Flatten())
+  module.add_module('head', torch.nn.Linear(8, 5))
+  surgery.randomise(module, 0)
+  return module
+
+
+class ModuleTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.torch = _torch()
+    self.module = _module(self.torch)
+    self.images = np.random.default_rng(0).normal(size=(3, 3, 16, 16))
+    self.images = self.images.astype(np.float32)
+
+  def _run(self, network, end):
+    network = network.at(end)
+    return network.run(self.images.transpose(0, 2, 3, 1))
+
+  def _expected(self, *parts):
+    self.module.eval()
+    with self.torch.no_grad():
+      value = self.torch.as_tensor(self.images)
+      for part in parts:
+        value = self.module.get_submodule(part)(value)
+    return value.numpy()
+
+  def test_it_is_cut_before_the_head(self):
+    network = frozen_graphs.load(self.module, example_input=self.images)
+    self.assertTrue(self.module.training)  # As it was given.
+    self.assertEqual(network.representation_tensor, 'body:0')
+    self.assertIn('(torch.export; differs from PyTorch by', network.source)
+    np.testing.assert_allclose(
+      self._run(network, 'body'), self._expected('stem', 'norm', 'body'),
+      rtol=1e-4, atol=1e-5,
+    )  # fmt: skip
+
+  def test_a_module_inside_is_a_representation(self):
+    network = frozen_graphs.load(
+      self.module, representation='stem', example_input=self.images
+    )
+    np.testing.assert_allclose(
+      self._run(network, 'stem'), self._expected('stem'), rtol=1e-4, atol=1e-5
+    )
+    with self.assertRaisesRegex(GraphError, "no module 'bdy'.*Closest: body"):
+      frozen_graphs.load(self.module, representation='bdy', image_size=16)
+
+  def test_what_is_behind_need_not_be_exportable(self):
+    class Odd(self.torch.nn.Module):
+      def forward(self, x):
+        return x * len(x.detach().numpy().tolist())
+
+    self.module.add_module('odd', Odd())
+    network = frozen_graphs.load(
+      self.module, representation='norm', image_size=16
+    )
+    self.assertEqual(network.outputs, ('norm:0',))
+
+  def test_another_function_than_pytorch_s_is_refused(self):
+    with mock.patch.object(compare, 'differences', lambda *_: (1e-2, [0, 0])):
+      with self.assertRaisesRegex(
+        GraphError, 'differs from PyTorch by 1.0e-02'
+      ):
+        frozen_graphs.load(self.module, image_size=16)
+
+  def test_gradients_may_differ_at_a_kink_of_one_image(self):
+    with mock.patch.object(compare, 'differences', lambda *_: (0, [1, 1e-6])):
+      frozen_graphs.load(self.module, image_size=16)
+    with mock.patch.object(compare, 'differences', lambda *_: (0, [1, 1])):
+      with self.assertRaisesRegex(GraphError, 'gradient by 1.0e'):
+        frozen_graphs.load(self.module, image_size=16)
+
+  def test_size_and_type_must_be_known(self):
+    with self.assertRaisesRegex(GraphError, 'example_input.*image_size'):
+      frozen_graphs.load(self.module)
+    with self.assertRaisesRegex(GraphError, 'module.float()'):
+      frozen_graphs.load(self.module.half(), image_size=16)
+
+  def test_network_of_the_public_face(self):
+    network = at.network(
+      self.module, preprocessing='resize(16) | range(-1, 1)', name='mine'
+    )
+    self.assertEqual(network.load().representation_shape, (None, 8, 8, 8))
+
+  def test_programs(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    images, module = self.torch.as_tensor(self.images), self.module.eval()
+    exported, script = folder / 'a.pt2', folder / 'a.pt'
+    dims = ({0: self.torch.export.Dim('n')},)
+    with self.torch.no_grad():
+      program = self.torch.export.export(module, (images,), dynamic_shapes=dims)
+      self.torch.export.save(program, exported)
+      self.torch.jit.trace(module, images).save(script)
+    parts = [name for name, _ in module.named_children()]
+    for path in (exported, script):
+      network = frozen_graphs.load(path, trust='code', image_size=16)
+      np.testing.assert_allclose(
+        self._run(network, network.outputs[0]), self._expected(*parts),
+        rtol=1e-4, atol=1e-5,
+      )  # fmt: skip
+
+  def test_weights_of_a_file(self):
+    safetensors = pytest.importorskip('safetensors.torch')
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    paths = folder / 'w.safetensors', folder / 'w.pth'
+    weights = self.module.state_dict()
+    del weights['head.weight'], weights['head.bias']
+    safetensors.save_file(weights, paths[0])
+    self.torch.save(weights, paths[1])
+    for path in paths:
+      other, own = _module(self.torch), weights['norm.weight']
+      other.norm.weight.data.fill_(7)
+      torch_networks.load_weights(other, path)
+      self.assertTrue(self.torch.equal(other.norm.weight, own))
+    with self.assertRaisesRegex(GraphError, 'not the weights of a Conv2d'):
+      torch_networks.load_weights(self.torch.nn.Conv2d(3, 8, 3), paths[0])
+
+
+if __name__ == '__main__':
+  absltest.main()

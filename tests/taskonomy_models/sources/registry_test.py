@@ -1,0 +1,220 @@
+"""Tests of networks by name, and of what frameworks say of them.
+
+None of these needs a framework of PyTorch: configurations are made up.
+"""
+
+import os
+import sys
+import types
+from unittest import mock
+
+from absl.testing import absltest, parameterized
+import numpy as np
+
+from frozen_graphs.errors import GraphError
+from taskonomy_models import candidates
+from taskonomy_models.sources import (
+  hugging_face,
+  registry,
+  timm,
+  torch_networks,
+  torchvision,
+)
+from taskonomy_models.sources.registry import Asked, Description
+
+_IMAGENET = 'mean_std((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))'
+
+
+class NamesTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ('timm:vit_tiny', True), ('hf:facebook/dinov2-small', True),
+    ('open_clip:ViT-B-32:openai', True), ('keras:VGG16', True),
+    ('torchvision:resnet50', True), ('timm:', False), ('model.onnx', False),
+    ('https://tfhub.dev/x', False), (3, False),
+  )  # fmt: skip
+  def test_named_is_what_begins_with_a_framework(self, source, expected):
+    self.assertEqual(registry.is_named(source), expected)
+
+  @parameterized.parameters(
+    ('timm:vit_small.lvd142m', 'vit_small.lvd142m'),
+    ('hf:facebook/dinov2-small', 'facebook_dinov2-small'),
+    ('open_clip:ViT-B-32:openai', 'ViT-B-32_openai'),
+    ('timm:resnet18:random', 'resnet18_random'),
+  )
+  def test_name_in_a_bank_is_that_of_the_framework(self, source, expected):
+    self.assertEqual(candidates.name_of(source), expected)
+
+
+class DescribeTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.requests = []
+    registry.names()  # So that the modules beside it are there.
+    entries = {'made_up': self._network}
+    self.enter_context(
+      mock.patch.dict(registry._SOURCES._entries, entries, clear=False)
+    )
+
+  def _network(self, request: Asked) -> Description:
+    self.requests.append(request)
+    return Description('a network', 'range(0, 1)', 'features')
+
+  @parameterized.parameters(
+    ('made_up:a', {}, Asked('a')),
+    ('made_up:a:tag', {}, Asked('a', 'tag')),
+    ('made_up:a', {'pretrained': False}, Asked('a', 'random')),
+    ('made_up:a', {'pretrained': True}, Asked('a')),
+    ('made_up:a', {'checkpoint': 'w.pth'}, Asked('a', '', 'w.pth')),
+    ('made_up:a', {'representation': 'b.6'}, Asked('a', '', None, 'b.6')),
+  )  # fmt: skip
+  def test_what_is_asked_for_reaches_the_framework(self, source, said, asked):
+    found = registry.describe(source, **said)
+    self.assertEqual(self.requests, [asked])
+    self.assertEqual(found.preprocessing, 'range(0, 1)')
+
+  def test_weights_of_ones_own_are_not_fetched(self):
+    self.assertTrue(Asked('a', checkpoint='w.pth').is_random)
+    self.assertTrue(Asked('a', 'random').is_random)
+    self.assertFalse(Asked('a', 'tag').is_random)
+
+  def test_a_preprocessing_that_is_given_counts(self):
+    found = registry.describe('made_up:a', preprocessing='range(-1, 1)')
+    self.assertEqual(found.preprocessing, 'range(-1, 1)')
+
+  def test_files_are_left_as_they_are(self):
+    found = registry.describe('a.onnx', representation='r')
+    self.assertEqual(found, Description('a.onnx', None, 'r'))
+    with self.assertRaisesRegex(GraphError, "made_up:NAME.*'a.onnx' has its"):
+      registry.describe('a.onnx', pretrained=False)
+
+  def test_a_module_is_asked_for_its_configuration(self):
+    config = {'input_size': (3, 32, 32), 'mean': [0] * 3, 'std': [1] * 3}
+    module = types.SimpleNamespace(pretrained_cfg=config)
+    self.assertEqual(
+      registry.describe(module).preprocessing,
+      'resize(32) | mean_std((0, 0, 0), (1, 1, 1))',
+    )
+
+  def test_network_of_keras_without_weights(self):
+    found = registry.describe('keras:MobileNet', pretrained=False)
+    self.assertEqual(found.preprocessing, 'resize(224) | range(-1, 1)')
+    self.assertEqual(found.representation, 'conv_pw_13_relu')
+    with self.assertRaisesRegex(GraphError, 'give the file itself'):
+      registry.describe('keras:MobileNet', checkpoint='w.h5')
+
+
+class MessagesTest(absltest.TestCase):
+  def test_weights_that_cannot_be_fetched_name_the_ways_on(self):
+    error = registry.unreachable(
+      'The weights of x', ConnectionError('no route\nto host. And more')
+    )
+    self.assertEqual(
+      str(error),
+      'The weights of x cannot be had (ConnectionError: no route to host). '
+      'Without a network connection only what its framework has in its cache '
+      'can be used, or --checkpoint=FILE, or random weights: '
+      '--pretrained=false (`pretrained=False`).',
+    )
+
+  def test_missing_package_is_named_with_the_command(self):
+    with mock.patch.object(registry.surgery, 'require'):
+      with self.assertRaisesRegex(
+        GraphError, 'need the package no_clip: pip install no_clip_torch'
+      ):
+        registry.require('no_clip', 'no_clip_torch')
+
+  def test_pytorch_that_is_missing_is_named_with_the_extra(self):
+    hidden = {'torch': None, 'onnxscript': None}
+    with mock.patch.dict(sys.modules, hidden):
+      with self.assertRaisesRegex(GraphError, r"transfer\[torch\]'"):
+        registry.require('timm')
+
+
+class PreprocessingTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ({}, f'resize(224) | {_IMAGENET}'),
+    ({'input_size': (3, 518, 518)}, f'resize(518) | {_IMAGENET}'),
+    (
+      {'input_size': (3, 8, 6), 'mean': [0.5] * 3, 'std': [0.25] * 3},
+      'resize(8, 6) | mean_std((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))',
+    ),
+  )
+  def test_of_timm(self, config, expected):
+    self.assertEqual(timm.preprocessing_of(config), expected)
+
+  def test_of_timm_for_images_of_another_size(self):
+    patches = types.SimpleNamespace(img_size=(64, 96))
+    module = types.SimpleNamespace(patch_embed=patches)
+    self.assertEqual(
+      timm.preprocessing_of({'input_size': (3, 224, 224)}, module),
+      f'resize(64, 96) | {_IMAGENET}',
+    )
+
+  @parameterized.parameters(
+    (None, f'resize(224) | {_IMAGENET}'),
+    ({'crop_size': [299]}, f'resize(299) | {_IMAGENET}'),
+    ({'resize_size': [520]}, f'resize(520) | {_IMAGENET}'),
+    (
+      {'crop_size': [224, 160], 'mean': [0.0] * 3, 'std': [1.0] * 3},
+      'resize(224, 160) | mean_std((0, 0, 0), (1, 1, 1))',
+    ),
+  )
+  def test_of_torchvision(self, transforms, expected):
+    transforms = transforms and types.SimpleNamespace(**transforms)
+    self.assertEqual(torchvision.preprocessing_of(transforms), expected)
+
+  @parameterized.parameters(
+    ({}, f'resize(98) | {_IMAGENET}'),
+    (
+      {'crop_size': {'height': 8, 'width': 8}, 'image_mean': [0.5] * 3,
+       'image_std': [0.5] * 3, 'do_normalize': True},
+      'resize(8) | mean_std((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))',
+    ),
+    ({'size': {'height': 8, 'width': 8}, 'do_normalize': False},
+     'resize(8) | range(0, 1)'),
+  )  # fmt: skip
+  def test_of_hugging_face(self, processor, expected):
+    self.assertEqual(hugging_face.preprocessing_of(processor, 98), expected)
+
+  @parameterized.parameters(
+    ({'image_size': 224, 'patch_size': 14}, 224, (16, 16)),
+    ({'image_size': [98, 98], 'patch_size': 14}, 98, (7, 7)),
+    ({'image_size': 224}, 224, None),
+    ({}, 224, None),
+    ({'image_size': 64, 'patch_size': [4, 4]}, 64, None),
+  )
+  def test_sizes_of_hugging_face(self, config, size, grid):
+    config = types.SimpleNamespace(**config)
+    self.assertEqual(hugging_face.size_of(config), size)
+    self.assertEqual(hugging_face.grid_of(config), grid)
+
+
+class TokensTest(parameterized.TestCase):
+  @parameterized.parameters(
+    (197, None, None, (14, 14, 1)),
+    (201, 5, (14, 14), (14, 14, 5)),
+    (201, None, (14, 14), (14, 14, 5)),
+    (25, 1, None, (0, 0, 1)),
+    (13, 1, (3, 4), (3, 4, 1)),
+    # The network was told another grid than the image has.
+    (17, 1, (14, 14), (4, 4, 1)),
+    (49, 0, None, (7, 7, 0)),
+  )
+  def test_layout(self, tokens, prefix, grid, expected):
+    self.assertEqual(torch_networks.layout(tokens, prefix, grid), expected)
+
+  def test_example_is_what_a_network_takes(self):
+    t = torch_networks.normalised((12, 16), [0.5] * 3, [0.25] * 3)
+    image = torch_networks.example(t)
+    self.assertEqual(image.shape, (1, 3, 12, 16))
+    self.assertEqual(image.dtype, np.float32)
+    self.assertGreater(image.std(), 0.1)
+
+  def test_weights_that_are_no_file_are_an_error_of_the_system(self):
+    with mock.patch.object(torch_networks.surgery, 'require'):
+      with self.assertRaises(OSError):
+        torch_networks.load_weights(None, os.path.join('no', 'such.pth'))
+
+
+if __name__ == '__main__':
+  absltest.main()
