@@ -39,6 +39,7 @@ COMMANDS = {
   'convert': 'taskonomy_models.convert',
   'convert-task-bank': 'taskonomy_models.convert_task_bank',
   'fetch-zoo': 'taskonomy_models.fetch_zoo',
+  'second-group': 'taskonomy_models.second_group',
   'keras-applications': 'taskonomy_models.keras_applications',
   'train-mini-bank': 'experiments.train_mini_bank',
   'measure-transfers': 'experiments.measure_transfers',

@@ -169,12 +169,15 @@ def main() -> int:
   names = bank.names
   if _NETWORKS.value is not None:
     names = selection_cli.networks(bank, _NETWORKS.value, _BANK.left_out)
+  chosen = tuple(e for e in bank.encoders if e.name in names)
   record = _RECORD.open(bank.digests(), ('batch_size', 'device'))
   output = record.output
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print((output / 'answer.md').read_text(encoding='utf-8'))
     return _BANK.report()
+  # The size of the images is that of the chosen networks.
+  bank = dataclasses.replace(bank, encoders=chosen)
   size = pipeline.probe_size(bank)
   bank = pipeline.resized(bank, size)
   images = _PROBE.load(size).images
@@ -188,11 +191,10 @@ def main() -> int:
   record.start()
   kept = memo.Memo(output / 'networks', memo.ARRAYS)
   (output / 'networks').mkdir(exist_ok=True)
-  chosen = [encoder for encoder in bank.encoders if encoder.name in names]
   with record.stage('networks'):
     seen = [
       _look(bank, encoder, images, how, kept)
-      for encoder in progress.track(chosen, description='Testing maps')
+      for encoder in progress.track(bank.encoders, description='Testing maps')
     ]
   with record.stage('report'):
     _write(output, seen)

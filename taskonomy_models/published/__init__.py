@@ -1,0 +1,1 @@
+"""Networks of the paper's second group that other projects have published."""
