@@ -12,6 +12,7 @@ measure is estimated anew from one bank, and stored beside what the file holds
 of banks of the other kind: of one architecture, or of several.
 """
 
+from collections.abc import Sequence
 import pathlib
 
 import numpy as np
@@ -25,6 +26,7 @@ from experiments.recommending.looks import Looking
 from experiments.recommending.measured import MeasuredBank
 from taskonomy_models import bank as banks
 from toolkit_basics import files, progress
+from transferability import similarity
 from transferability.recommendation import calibration, situations
 
 FLAGS = cli.Flags()
@@ -42,6 +44,20 @@ _UNTRAINED = FLAGS.integer(
 )
 _TRIALS = FLAGS.integer(
   'trials', 'How often three of them are put among seven others.', 50
+)
+_SITUATIONS = FLAGS.some_of(
+  'situations',
+  'What is known of a target.',
+  [each.name for each in situations.SITUATIONS.values() if each.measures],
+  [each.name for each in situations.SITUATIONS.values() if each.measures],
+)
+_RIVALS = FLAGS.some_of(
+  'rivals',
+  'Similarities whose picks are compared too, where a network of the target is '
+  'known.',
+  similarity.names('representations'),
+  (),
+  may_be_empty=True,
 )
 _SCENES = FLAGS.integer(
   'num_scenes', 'How many scenes the split has that is rendered.', 2500
@@ -67,13 +83,13 @@ def main() -> None:
     _WORKERS.value,
     progress.track,
   )
-  found, rows, kept = {}, {}, []
+  found, rows, kept, others = {}, {}, [], []
   for bank in opened:
     how = Looking(tries_ranges=False)
     seen = measured_lib.see(bank, data, how, _UNTRAINED.value, progress.track)
-    for situation in situations.SITUATIONS.values():
-      if situation.measures:
-        _check(seen, situation, found, rows, kept)
+    for name in _SITUATIONS.value:
+      _check(seen, situations.SITUATIONS[name], found, rows, kept)
+    others += _compare(seen)
   if _WRITE.value:
     path = pathlib.Path(_WRITE.value)
     known = calibration.read(path) if path.exists() else {}
@@ -83,6 +99,8 @@ def main() -> None:
     'chances': [header, *(row for each in rows.values() for row in each)],
     'picked': [_PICKED, *kept],
   }
+  if others:
+    tables['rivals'] = [_PICKED[:7], *others]
   for name, table in tables.items():
     print(f'{format_table(table)}\n')
     if _OUTPUT.value:
@@ -129,23 +147,42 @@ def _check(
       ]
     )
   rows[name, situation.name] = [(name, situation.name, *row) for row in table]
-  excess = [case.excess for case in cases]
   total = len(trials) * _TRIALS.value
   shares = [sum(column) for column in zip(*trials, strict=True)] or [0, 0, 0]
   kept.append(
     (
-      name,
-      situation.name,
-      situation.measures[0],
-      len(cases),
-      sum(value <= 0.05 for value in excess),
-      float(np.nanmean(excess)),
-      float(np.nanmax(excess)),
+      *_picked(name, situation, situation.measures[0], cases),
       shares[0] / total if total else float('nan'),
       shares[1] / total if total else float('nan'),
       shares[2] / (7 * total) if total else float('nan'),
     )
   )
+
+
+def _picked(
+  bank: str,
+  situation: situations.Situation,
+  measure: str,
+  cases: Sequence[calibration.MeasuredTarget],
+) -> tuple:
+  """Returns how good the picks of a measure are, the first of `_PICKED`."""
+  excess = [case.excess for case in cases]
+  return (
+    *(bank, situation.name, measure, len(cases)),
+    sum(value <= 0.05 for value in excess),
+    float(np.nanmean(excess)),
+    float(np.nanmax(excess)),
+  )
+
+
+def _compare(seen: MeasuredBank) -> list[tuple]:
+  """Returns how good the picks of --rivals are."""
+  situation = situations.SITUATIONS['target']
+  found = measured_lib.rivals(seen, situation, _RIVALS.value)
+  return [
+    _picked(seen.bank.name, situation, name, cases)
+    for name, cases in found.items()
+  ]
 
 
 def _cases(

@@ -84,8 +84,20 @@ def _choose(bank: Bank, output: pathlib.Path) -> None:
     {'graphs': bank.digests()['graphs'], 'images': probe.digest},
     lambda: observing.represent(bank, probe, progress.track),
   )
-  candidates = list(choosing.settings(bank, oracle, represented, grams))
-  table = choosing.rows(candidates)
+  key = {
+    'graphs': bank.digests()['graphs'],
+    'images': probe.digest,
+    'oracle': oracle.ranking,
+    'compared': choosing.COMPARED,
+    'default': Probes(),
+  }
+  table = memo.Memo(folder).recall(
+    'table',
+    key,
+    lambda: choosing.rows(
+      list(choosing.settings(bank, oracle, represented, grams))
+    ),
+  )
   files.write_csv(output / 'choices.csv', table)
   chosen = [table[0], *(row for row in table[1:] if row[-1])]
   print(f'On {len(probe)} validation scenes:')

@@ -34,6 +34,10 @@ COUNTS, IMAGES, SOFTNESS = (4, 8, 16, 32), (8, 16, 32), (0.0, 1.0)
 NEIGHBOURHOODS, DECODED = (1, 3, 5), (50, 100, 200, 400)
 HIDDEN = (64, 256)  # Random units beside a neighbourhood's channels.
 WEIGHTS = (0.0, 0.2, 0.33, 0.5, 0.67, 0.8, 1.0)  # Of span energy in SPADE.
+COMPARED = (
+  *(METHODS, COUNTS, IMAGES, SOFTNESS),
+  *(NEIGHBOURHOODS, DECODED, HIDDEN, WEIGHTS),
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -161,6 +161,34 @@ def case_of(
   )
 
 
+def rivals(
+  measured: MeasuredBank,
+  situation: situations.Situation,
+  names: Sequence[str],
+) -> dict[str, list[MeasuredTarget]]:
+  """Returns the cases of sources that other measures rank, by measure."""
+  found: dict[str, list[MeasuredTarget]] = {name: [] for name in names}
+  asked = _scorers(measured, situation)
+  known: dict = {}
+  for target, scorer in asked.items():
+    if isinstance(scorer, scores.BySimilarity):
+      scorer.share(known)
+    losses = measured.losses[target]
+    every = np.arange(len(measured.data['image']))
+    features = [
+      scorer.prepare(measured.looks[source].features) for source in losses
+    ]
+    for name in names:
+      values = [scorer.score(name, each, every) for each in features]
+      found[name].append(
+        MeasuredTarget(
+          *(target, np.array(values), None, None),
+          np.array(list(losses.values())),
+        )
+      )
+  return found
+
+
 def history_cases(
   measured_losses: Mapping[str, Mapping[str, float]],
 ) -> list[MeasuredTarget]:

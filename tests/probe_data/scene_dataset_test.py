@@ -1,12 +1,47 @@
 """Tests of the data sets of labelled scenes."""
 
+import concurrent.futures
 import os
 import tempfile
+import threading
+import time
+from unittest import mock
 
 from absl.testing import absltest
 import numpy as np
 
 from probe_data import scene_dataset, scene_labels, scenes
+
+
+class _InOrder:
+  """Runs jobs at once, in this process."""
+
+  def __init__(self, *_):
+    pass
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    pass
+
+  def submit(self, job, *args):
+    done = concurrent.futures.Future()
+    done.set_result(job(*args))
+    return done
+
+
+class _StoppedAt:
+  """Renders until it comes to a scene, and notes what it was asked for."""
+
+  def __init__(self, render, stop):
+    self._render, self._stop, self.asked = render, stop, []
+
+  def __call__(self, folder, seeds, size, first):
+    if first == self._stop:
+      raise KeyboardInterrupt
+    self.asked.append(first)
+    return self._render(folder, seeds, size, first)
 
 
 class SceneDatasetTest(absltest.TestCase):
@@ -44,6 +79,52 @@ class SceneDatasetTest(absltest.TestCase):
     data = scene_dataset.build(self.folder, 'test', 2, 16)
     self.assertEqual(data['image'].shape, (2, 16, 16, 3))
     self.assertNotIn(f'.{name}.partial', os.listdir(self.folder))
+
+  def test_one_that_was_stopped_is_gone_on_with(self):
+    folder = self.create_tempdir().full_path
+    render = scene_dataset._render_chunk
+    with mock.patch.object(
+      scene_dataset.concurrent.futures, 'ProcessPoolExecutor', _InOrder
+    ):
+      with mock.patch.object(
+        scene_dataset, '_render_chunk', _StoppedAt(render, 100)
+      ):
+        with self.assertRaises(KeyboardInterrupt):
+          scene_dataset.build(folder, 'transfer', 103, 16)
+      rest = _StoppedAt(render, None)
+      with mock.patch.object(scene_dataset, '_render_chunk', rest):
+        data = scene_dataset.build(folder, 'transfer', 103, 16)
+    self.assertEqual(rest.asked, [100])
+    self.assertSetEqual(set(data), set(self.data))
+    for name, values in data.items():
+      np.testing.assert_array_equal(values, self.data[name], name)
+    self.assertLen(os.listdir(folder), 1)
+    self.assertEmpty([n for n in os.listdir(folder) if n.startswith('.')])
+
+  def test_a_second_run_waits_for_the_first(self):
+    folder = self.create_tempdir().full_path
+    started = threading.Event()
+    render = scene_dataset._render_chunk
+
+    def slow(*args):
+      started.set()
+      time.sleep(0.5)
+      return render(*args)
+
+    rest = _StoppedAt(slow, None)
+    with (
+      mock.patch.object(
+        scene_dataset.concurrent.futures, 'ProcessPoolExecutor', _InOrder
+      ),
+      mock.patch.object(scene_dataset, '_render_chunk', rest),
+      mock.patch.object(scene_dataset, '_PATIENCE', 0.05),
+      concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+      first = pool.submit(scene_dataset.build, folder, 'test', 2, 16)
+      started.wait()
+      second = scene_dataset.build(folder, 'test', 2, 16)
+      np.testing.assert_array_equal(second['image'], first.result()['image'])
+    self.assertEqual(rest.asked, [0])
 
   def test_data_cannot_be_changed_by_accident(self):
     with self.assertRaises(ValueError):
