@@ -85,6 +85,8 @@ setuptools.setup(
     'tflite': _TFLITE,
     'torch': _TORCH,
     'gpu': ['tensorflow[and-cuda]>=2.18,<2.22'],
+    'ray': ['ray>=2.40'],
+    'peers': ['captum>=0.8', 'torch>=2.4', 'zennit>=0.5.1'],
     'test': [
       'hypothesis>=6',
       'ipykernel>=6',

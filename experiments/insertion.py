@@ -29,7 +29,7 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import progress
-from transferability import map_transforms
+from transferability import map_transforms, sketches
 from transferability.model_space import ModelSpace, Spaces
 
 
@@ -141,6 +141,7 @@ def projection(
     batch_size=batch_size,
     device=device,
     precision=settings[0].get('precision', narrowing.SINGLE),
+    point=settings[0].get('point', sketches.FULL),
     on_bad_map=on_bad_map,
     save_maps=flags.get('save_maps', False),
     keep_representations=similarities.takes(
@@ -169,10 +170,11 @@ def _fitted(encoder: Encoder, how: pipeline.Projection, spaces: Spaces) -> Bank:
   size = pipeline.check_encoder(
     fitted, bank.network(fitted.name), how, (height, width, channels)
   )
-  if not how.inverse and size != space.map_shape[:2]:
+  made = tuple(space.settings.get('sketched_shape', space.map_shape))[:2]
+  if not how.inverse and size != made:
     raise ValueError(
       f'{encoder.name}: its input has the size {size}, those of the other '
-      f'networks {space.map_shape[:2]}; protocol released_code compares maps '
+      f'networks {made}; protocol released_code compares maps '
       'in the coordinates of the inputs, which must be of one size.'
     )
   return bank

@@ -1,5 +1,6 @@
 """Maps or representations as they are, a `.npy` file for each model."""
 
+import contextlib
 import os
 import pathlib
 
@@ -28,18 +29,28 @@ class MapFile:
     """Writes the maps of images start, start + 1, ... [n, ...]."""
     maps = np.ascontiguousarray(maps, '<f4')
     if self._path.exists():  # A part is computed anew.
-      os.replace(self._path, self._partial)
-    elif not self._partial.exists():
-      self._path.parent.mkdir(parents=True, exist_ok=True)
-      temporary = self._path.with_name(f'.{self._path.name}.new')
-      shape = (self._num_images, *maps.shape[1:])
-      # Zeros, which take no space until they are written over.
-      np.lib.format.open_memmap(temporary, 'w+', '<f4', shape)
-      os.replace(temporary, self._partial)
+      with contextlib.suppress(FileNotFoundError):  # Another one was faster.
+        os.replace(self._path, self._partial)
+    if not self._partial.exists():
+      self._make((self._num_images, *maps.shape[1:]))
     offset = np.load(self._partial, mmap_mode='r').offset
     with open(self._partial, 'r+b') as file:
       file.seek(offset + start * maps[0].nbytes)
       file.write(maps.tobytes())
+
+  def _make(self, shape: tuple[int, ...]) -> None:
+    """Makes the file, unless another process was faster."""
+    self._path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = self._path.with_name(f'.{self._path.name}.{os.getpid()}.new')
+    # Zeros, which take no space until they are written over.
+    np.lib.format.open_memmap(temporary, 'w+', '<f4', shape)
+    try:
+      os.link(temporary, self._partial)  # Fails if it is there.
+    except FileExistsError:
+      pass
+    except OSError:  # A file system without links.
+      os.replace(temporary, self._partial)
+    temporary.unlink(missing_ok=True)
 
   def finish(self) -> None:
     """Makes the file durable and gives it its name."""
@@ -47,6 +58,9 @@ class MapFile:
       with open(self._partial, 'rb') as file:
         os.fsync(file.fileno())
       os.replace(self._partial, self._path)
+    # Left by processes that were killed.
+    for path in self._path.parent.glob(f'.{self._path.name}.*new'):
+      path.unlink(missing_ok=True)
 
   def delete(self) -> None:
     """Deletes the file, finished or not."""

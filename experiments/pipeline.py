@@ -12,6 +12,8 @@ import itertools
 import math
 import os
 import pathlib
+import queue
+import tempfile
 import time
 
 import numpy as np
@@ -23,7 +25,7 @@ from attribution.explainer import Explainer
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from attribution.probes import Probes
-from experiments import probing
+from experiments import probing, ray_executor
 from experiments.map_files import MapFile
 from experiments.selection.features import pool
 from frozen_graphs import narrowing, session
@@ -34,13 +36,15 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder, Networks
 from toolkit_basics import processes, progress
-from transferability import map_transforms
+from transferability import map_transforms, sketches
 from transferability.model_space import ModelSpace, Spaces
 from transferability.points import BadMapError
 
 PROTOCOLS = ('paper', 'released_code')
 ON_BAD_MAP = ('error', 'drop_image')
+EXECUTORS = ('local', 'ray')
 _REPRESENTATION = ' representation'  # No method can have this name.
+_UNIT = 10  # Batches that one node computes with one building of the graph.
 # How much more memory than its inputs a network takes: of a ResNet-50.
 _ACTIVATIONS = 150
 
@@ -55,10 +59,13 @@ class Projection:
       maps are averaged over channels, with their sign, in the coordinates of
       the encoders' inputs, which must have one size.
     batch_size: Images that are processed at once.
-    device: For example '/GPU:0'; None is TensorFlow's choice.
+    device: For example '/GPU:0'; several, with commas between them, work at the
+      same time, each on one model; None is TensorFlow's choice.
     precision: Of the products in networks, see `narrowing.narrow`.
     on_bad_map: `error`, or `drop_image`: an image on which any map of any
       model has no direction is left out for all models and methods.
+    point: What a space keeps of maps: `full`, or `sketch:m`, that is m numbers
+      of each; see `transferability.sketches`. Probes are always kept in full.
     dtype: Storage type of the model space, float16 or float32.
     save_maps: Whether to keep the maps themselves too.
     keep_representations: Whether to keep the representations, which come from
@@ -73,6 +80,10 @@ class Projection:
     workers: Processes that work at the same time, each on one model; 0 for as
       many as there are cores, and as fit into the free memory. What comes out
       does not depend on it.
+    executor: `local`, or `ray`: units of one model and some of the images are
+      computed on a Ray cluster, all nodes of which see the files of the bank
+      and of the output under the same paths.
+    num_gpus_per_task: GPUs that a unit takes on a Ray cluster.
   """
 
   methods: tuple[AttributionMethod, ...]
@@ -81,6 +92,7 @@ class Projection:
   device: str | None = None
   precision: str = narrowing.SINGLE
   on_bad_map: str = 'error'
+  point: str = sketches.FULL
   dtype: str = 'float16'
   save_maps: bool = False
   keep_representations: bool = False
@@ -88,15 +100,19 @@ class Projection:
   map_transforms: tuple[str, ...] = (map_transforms.NONE,)
   probes: Probes | None = None
   workers: int = 1
+  executor: str = 'local'
+  num_gpus_per_task: float = 0
 
   def __post_init__(self):
     for name, value, known in (
       ('protocol', self.protocol, PROTOCOLS),
       ('on_bad_map', self.on_bad_map, ON_BAD_MAP),
+      ('executor', self.executor, EXECUTORS),
     ):
       if value not in known:
         raise ValueError(f'Unknown {name} {value!r}; choose from {known}.')
     narrowing.check(self.precision)
+    sketches.size_of(self.point)  # Checked.
     names = [method.name for method in self.methods]
     if not names or len(set(names)) < len(names):
       raise ValueError(f'Methods must be one or more, each once, not {names}.')
@@ -107,6 +123,11 @@ class Projection:
       raise ValueError(
         f'Map transforms must be one or more, each once, not {chosen}.'
       )
+
+  @property
+  def devices(self) -> tuple[str | None, ...]:
+    """The devices that work at the same time."""
+    return session.devices(self.device) or (None,)
 
   @property
   def every_method(self) -> tuple[AttributionMethod, ...]:
@@ -288,7 +309,10 @@ def check(
       f'The bank {bank.name!r} has {len(bank.encoders)} encoder; two or more '
       'are needed to compare them.'
     )
-  session.check_device(projection.device)
+  for device in projection.devices:
+    session.check_device(device)
+  if projection.executor == 'ray':
+    ray_executor.check()
   sizes = {
     encoder.name: check_encoder(
       encoder, bank.network(encoder.name), projection, image_shape
@@ -380,6 +404,7 @@ class _Model:
     output: pathlib.Path,
   ):
     self.encoder, self._networks = encoder, networks
+    self.output = output
     self._projection, self._spaces = projection, spaces
     manifest = {
       'graph_sha256': networks.get(encoder).digest,
@@ -422,11 +447,12 @@ class _Model:
     self,
     images: np.ndarray,
     work: Iterable[int | np.ndarray],
+    device: str | None,
   ) -> '_Outcome':
     """Explains batches and probes images, as `missing` returns them."""
     projection, name = self._projection, self.encoder.name
     with computing(name, reads=True):
-      opened = self._explainer()
+      opened = self._explainer(device)
     with opened as explainer:
       seconds, number = 0.0, 0
       for start in work:
@@ -458,7 +484,7 @@ class _Model:
       return representation
     return pool(self.encoder.channels_last(representation), side)
 
-  def _explainer(self) -> Explainer:
+  def _explainer(self, device: str | None) -> Explainer:
     projection, encoder = self._projection, self.encoder
     return Explainer(
       self._networks.get(encoder),
@@ -466,7 +492,7 @@ class _Model:
       methods=projection.methods,
       probe_methods=[projection.probes.method] if projection.probes else (),
       batch_size=projection.batch_size,
-      device=projection.device,
+      device=device,
       precision=projection.precision,
     )
 
@@ -495,7 +521,11 @@ class _Model:
       values = maps[method.name]
       if not self._projection.inverse:
         values = values.mean(axis=-1)
-      self._write(name, start, map_transforms.apply(transform, values))
+      values = map_transforms.apply(transform, values)
+      size = sketches.size_of(self._projection.point)
+      if size is not None:
+        values = sketches.sketched(values, start, size)
+      self._write(name, start, values)
 
   def _write(self, name: str, start: int, maps: np.ndarray) -> None:
     try:
@@ -510,17 +540,45 @@ class _Model:
         self._spaces[each].drop_images(error.images)
       self._writers[name].write(start, maps)
 
-  def outcome(self, images: np.ndarray) -> _Outcome:
-    """Does what is missing, in whatever process; returns what became of it."""
-    work = self.missing()
+  def outcome(
+    self,
+    images: np.ndarray,
+    device: str | None,
+    work: Sequence[int | np.ndarray],
+  ) -> _Outcome:
+    """Does a part of what is missing, in whatever process or thread.
+
+    Returns what became of it.
+    """
     left = collections.deque(work)
     try:
-      return self.project(images, (left.popleft() for _ in work))
+      return self.project(images, (left.popleft() for _ in work), device)
     except ValueError as error:
       # Also the piece that it was working on counts as done.
       for _ in range(min(len(left) + 1, len(work))):
         processes.advance()
       return _Outcome(error=processes.sendable(error))
+
+  def unit(self, images: str, work: Sequence[int | np.ndarray]) -> '_Unit':
+    """Returns a part of what is missing, with all that it needs.
+
+    Args:
+      images: Path of a file of all images.
+      work: Some of `missing`.
+    """
+    encoder = self.encoder
+    if isinstance(encoder.graph, str) and os.path.exists(encoder.graph):
+      encoder = dataclasses.replace(
+        encoder, graph=os.path.abspath(encoder.graph)
+      )
+    return _Unit(
+      encoder,
+      self._projection,
+      {n: str(space.folder.resolve()) for n, space in self._spaces.items()},
+      os.path.abspath(self.output),
+      images,
+      work,
+    )
 
   def finish(self) -> None:
     self._networks.drop(self.encoder)
@@ -565,13 +623,17 @@ def _new_spaces(
       settings['map_transform'] = transform
     if projection.precision != narrowing.SINGLE:
       settings['precision'] = projection.precision
+    numbers = sketches.size_of(projection.point)
     transformed = map_transforms.apply(transform, np.zeros((1, *shape)))
+    if numbers is not None:
+      settings['point'] = projection.point
+      settings['sketched_shape'] = list(transformed.shape[1:])
     spaces[name] = ModelSpace.create(
       folder / name,
       settings=settings,
       image_ids=probe.ids,
       image_digests=probe.digests,
-      map_shape=transformed.shape[1:],
+      map_shape=(numbers,) if numbers else transformed.shape[1:],
       dtype=projection.dtype,
     )
   if projection.probes is not None:
@@ -584,6 +646,93 @@ def _new_spaces(
       projection.dtype,
     )
   return spaces
+
+
+_Pieces = Sequence[tuple[_Model, Sequence[int | np.ndarray]]]
+
+
+def _on_devices(
+  pieces: _Pieces,
+  projection: Projection,
+  images: np.ndarray,
+  advanced: Callable[[int], object],
+) -> Iterator[_Outcome]:
+  """Yields what becomes of models, each of which has a device for itself."""
+  free: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+  for device in projection.devices:
+    free.put(device)
+
+  def on_a_free_one(piece) -> _Outcome:
+    device = free.get()
+    try:
+      return piece[0].outcome(images, device, piece[1])
+    finally:
+      free.put(device)
+
+  return processes.in_threads(
+    on_a_free_one, pieces, len(projection.devices), advanced
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unit:
+  """One model and a range of images, for whatever machine."""
+
+  encoder: Encoder
+  projection: Projection
+  spaces: Mapping[str, str]  # Their folders.
+  output: str
+  images: str  # A file of all images.
+  work: Sequence[int | np.ndarray]
+
+  def outcome(self) -> _Outcome:
+    spaces = {name: ModelSpace(path) for name, path in self.spaces.items()}
+    output = pathlib.Path(self.output)
+    model = _Model(self.encoder, Networks(), self.projection, spaces, output)
+    images = np.load(self.images, mmap_mode='r')
+    return model.outcome(images, self.projection.devices[0], self.work)
+
+
+def _on_ray(
+  pieces: _Pieces,
+  projection: Projection,
+  images: np.ndarray,
+  advanced: Callable[[int], object],
+) -> Iterator[_Outcome]:
+  """Yields what becomes of models, whose images are shared out on a cluster."""
+  output = pathlib.Path(pieces[0][0].output if pieces else '.')
+  output.mkdir(parents=True, exist_ok=True)
+  # Hidden: no part of the results.
+  with tempfile.TemporaryDirectory(prefix='.ray-', dir=output) as folder:
+    path = pathlib.Path(folder).resolve() / 'images.npy'
+    np.save(path, images)
+    parts = [
+      [
+        model.unit(str(path), work[start : start + _UNIT])
+        for start in range(0, len(work), _UNIT)
+      ]
+      for model, work in pieces
+    ]
+    units = list(itertools.chain(*parts))
+    ended = ray_executor.results(
+      _Unit.outcome,
+      units,
+      lambda number: advanced(len(units[number].work)),
+      projection.num_gpus_per_task,
+    )
+    for part in parts:
+      yield _together([next(ended) for _ in part])
+
+
+def _together(parts: Sequence[_Outcome]) -> _Outcome:
+  """Returns what became of a model, of what became of its units."""
+  errors = [part.error for part in parts if part.error is not None]
+  return _Outcome(
+    sum(part.images for part in parts),
+    sum(part.seconds for part in parts),
+    max(part.ruled for part in parts),
+    errors[0] if errors else None,
+  )
 
 
 def _outcomes(
@@ -600,13 +749,24 @@ def _outcomes(
   steps = [(m.encoder.name, start) for m, starts in work for start in starts]
   bar = iter(track(steps, description='Projecting models'))
   next(bar, None)
-  todo = [model for model, missing in work if missing]
-  ended = processes.results(
-    lambda model: model.outcome(probe.images),
-    todo,
-    _workers(projection, probe.images.shape, len(todo)),
-    lambda more: collections.deque(itertools.islice(bar, more), maxlen=0),
-  )
+  todo = [(model, missing) for model, missing in work if missing]
+
+  def advanced(more: int) -> None:
+    collections.deque(itertools.islice(bar, more), maxlen=0)
+
+  if projection.executor == 'ray':
+    ended = _on_ray(todo, projection, probe.images, advanced)
+  elif len(projection.devices) > 1:
+    ended = _on_devices(todo, projection, probe.images, advanced)
+  else:
+    ended = processes.results(
+      lambda piece: piece[0].outcome(
+        probe.images, projection.devices[0], piece[1]
+      ),
+      todo,
+      _workers(projection, probe.images.shape, len(todo)),
+      advanced,
+    )
   for model, missing in work:
     yield model, next(ended) if missing else None
   next(bar, None)  # The last one is done, too.

@@ -44,9 +44,11 @@ _PROTOCOL = FLAGS.enum(
 _DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
-_DEVICE = shared_flags.device(FLAGS)
+_DEVICE = shared_flags.device(
+  FLAGS, ' Several, as gpu:0,gpu:1, each take one network at a time.'
+)
 _PRECISION = shared_flags.precision(FLAGS)
-_WORKERS = shared_flags.projecting_workers(FLAGS)
+_EXECUTOR = shared_flags.Executor(FLAGS)
 _ON_BAD_MODEL = shared_flags.on_bad_model(FLAGS)
 _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 _SPACE_DTYPE = FLAGS.enum(
@@ -55,6 +57,13 @@ _SPACE_DTYPE = FLAGS.enum(
   'twice the room on the disk.',
   ['float16', 'float32'],
   'float16',
+)
+_POINT = FLAGS.string(
+  'point',
+  'What the model space keeps of each map: full is all of it, sketch:256 a '
+  'sketch of 256 numbers, which tells affinities over 1000 images within 0.002 '
+  'and shows no maps.',
+  'full',
 )
 FLAGS.enum(  # It is read off the run's record, in `visuals`.
   'task_names',
@@ -70,7 +79,7 @@ _RECORD = shared_flags.Record(FLAGS, 'results/taskonomy-PROBE', _PROBE)
 
 # What a resumed run may change. A run that stopped at a bad map goes on with
 # --on_bad_map=drop_image; which images are dropped is recorded by itself.
-_MAY_CHANGE = ('device', 'on_bad_map', 'workers')
+_MAY_CHANGE = ('device', 'on_bad_map', *_EXECUTOR.NOT_RECORDED)
 
 
 def main() -> int:
@@ -87,11 +96,12 @@ def main() -> int:
     precision=_PRECISION.value,
     on_bad_map=_ON_BAD_MAP.value,
     dtype=_SPACE_DTYPE.value,
+    point=_POINT.value,
     save_maps=_SAVE_MAPS.value,
     keep_representations=similarities.takes(
       _SIMILARITIES.value, 'representations'
     ),
-    workers=_WORKERS.value,
+    **_EXECUTOR.options(),
     probes=_DIRECTIONS.value()
     if similarities.takes(_SIMILARITIES.value, 'probes')
     else None,

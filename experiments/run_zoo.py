@@ -60,9 +60,11 @@ _SIMILARITIES = FLAGS.some_of(
 _DIRECTIONS = shared_flags.Directions(FLAGS)
 _EPSILON = shared_flags.epsilon(FLAGS)
 _BATCH_SIZE = shared_flags.batch_size(FLAGS, 4)
-_DEVICE = shared_flags.device(FLAGS)
+_DEVICE = shared_flags.device(
+  FLAGS, ' Several, as gpu:0,gpu:1, each take one network at a time.'
+)
 _PRECISION = shared_flags.precision(FLAGS)
-_WORKERS = shared_flags.projecting_workers(FLAGS)
+_EXECUTOR = shared_flags.Executor(FLAGS)
 FLAGS.integer(  # It is read off the run's record, in `results`.
   'num_permutations',
   'Number of permutations in each test. More take longer and can show smaller '
@@ -75,7 +77,7 @@ _ON_BAD_MAP = shared_flags.on_bad_map(FLAGS)
 _RECORD = shared_flags.Record(FLAGS, 'results/zoo-PROBE', _PROBE)
 FLAGS.require(_BANK)
 
-_MAY_CHANGE = ('device', 'on_bad_map', 'workers')
+_MAY_CHANGE = ('device', 'on_bad_map', *_EXECUTOR.NOT_RECORDED)
 
 
 def main() -> int:
@@ -89,7 +91,7 @@ def main() -> int:
     batch_size=_BATCH_SIZE.value,
     device=_DEVICE.value,
     precision=_PRECISION.value,
-    workers=_WORKERS.value,
+    **_EXECUTOR.options(),
     on_bad_map=_ON_BAD_MAP.value,
     map_transforms=tuple(_MAP_TRANSFORM.value),
     keep_representations=similarities.takes(chosen, 'representations'),

@@ -156,12 +156,12 @@ def batch_size(flags: Flags, default: int | None = 50) -> Flag[int]:
   return flags.integer('batch_size', help, default, lower_bound=1)
 
 
-def device(flags: Flags) -> Flag[str]:
+def device(flags: Flags, more: str = '') -> Flag[str]:
   help = (
     'Processor that networks run on, as /GPU:0 or /CPU:0. By default '
     'TensorFlow chooses.'
   )
-  return flags.string('device', help)
+  return flags.string('device', help + more)
 
 
 def precision(flags: Flags) -> Flag[str]:
@@ -213,6 +213,39 @@ def projecting_workers(flags: Flags) -> Flag[int]:
     'takes as many as there are cores, if there is memory for them.'
   )
   return flags.integer('workers', help, 0, lower_bound=0)
+
+
+class Executor:
+  """The flags of where models are projected."""
+
+  # They decide where and how fast, not what comes out.
+  NOT_RECORDED = ('executor', 'num_gpus_per_task', 'workers')
+
+  def __init__(self, flags: Flags):
+    self._workers = projecting_workers(flags)
+    self._executor = flags.enum(
+      'executor',
+      'Where networks are projected: local is this machine, ray a Ray cluster '
+      '(that of RAY_ADDRESS, or of this machine), whose nodes must see the '
+      'files of the bank and of --output under the same paths.',
+      pipeline.EXECUTORS,
+      'local',
+    )
+    self._num_gpus = flags.float(
+      'num_gpus_per_task',
+      'GPUs that a unit of work takes on a Ray cluster, as 1 or 0.5; with 0 it '
+      'takes one core.',
+      0.0,
+      lower_bound=0.0,
+    )
+
+  def options(self) -> dict[str, Any]:
+    """Returns those of `pipeline.Projection`."""
+    return {
+      'workers': self._workers.value,
+      'executor': self._executor.value,
+      'num_gpus_per_task': self._num_gpus.value,
+    }
 
 
 def num_draws(flags: Flags, what: str) -> Flag[int]:

@@ -14,6 +14,7 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models import tasks
 from taskonomy_models.bank import Bank
 from toolkit_basics import files, processes, progress
+from transferability import sketches
 from transferability.model_space import ModelSpace, Spaces
 
 _EXAMPLES = 5
@@ -189,6 +190,7 @@ def _shown(
     maps={
       method: example_maps(space, evaluation.names, images)
       for method, space in spaces.items()
+      if space.settings.get('point', sketches.FULL) == sketches.FULL
     },
     settings=settings,
     tree_axis=_TREE_AXIS[evaluation.protocol],

@@ -15,7 +15,7 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import batching, narrowing, session
+from frozen_graphs import batching, folding, narrowing, session
 from frozen_graphs import graph as graph_lib
 from frozen_graphs.errors import GraphError, UnsupportedOpError
 from frozen_graphs.graph import SubGraph
@@ -110,7 +110,8 @@ class Passes(contextlib.AbstractContextManager):
     self._twin = functools.partial(Passes, subgraph, **options)
     if not is_open and self._batched_like_twin() == 'rebatched':
       subgraph = graph_lib.with_open_batch(subgraph)
-    self._build(narrowing.narrow(subgraph, precision), device)
+    folded = folding.fold(subgraph)  # So that weights are rounded once.
+    self._build(narrowing.narrow(folded, precision), device)
 
   def _batched_like_twin(self, inputs: np.ndarray | None = None) -> str:
     """Finds out how to batch from the graph of single precision.

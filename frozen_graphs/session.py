@@ -68,6 +68,12 @@ def static_shapes(subgraph: SubGraph, names: Sequence[str]) -> list[Shape]:
   return [None if s.rank is None else tuple(s) for s in shapes]
 
 
+def devices(names: str | None) -> tuple[str, ...]:
+  """Returns the devices of a list such as 'gpu:0,gpu:1'; none of None."""
+  found = [name.strip() for name in (names or '').split(',') if name.strip()]
+  return tuple(name if name.startswith('/') else f'/{name}' for name in found)
+
+
 def check_device(device: str | None) -> None:
   if device is None:
     return

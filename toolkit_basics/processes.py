@@ -130,6 +130,33 @@ def results(
     _task, _told = before
 
 
+def in_threads(
+  task: Callable[[Any], T],
+  items: Sequence[Any],
+  workers: int,
+  advanced: Callable[[int], object] = lambda steps: None,
+) -> Iterator[T]:
+  """Yields what a task returns for each item, as `results`, from threads.
+
+  For work that waits for devices; one after the other, `advanced` is told of
+  every step.
+  """
+  global _told
+  before, lock = _told, threading.Lock()
+
+  def told(steps: int) -> None:
+    with lock:
+      advanced(steps)
+
+  _told = told
+  pool = concurrent.futures.ThreadPoolExecutor(workers)
+  try:
+    yield from pool.map(task, items)
+  finally:
+    pool.shutdown(cancel_futures=True)
+    _told = before
+
+
 @contextlib.contextmanager
 def without_threads_of_opencv() -> Iterator[None]:
   """Ends OpenCV's threads, and allows them again after the block.

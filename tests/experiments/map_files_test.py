@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from unittest import mock
 
 from absl.testing import absltest
 import numpy as np
@@ -20,6 +21,20 @@ class MapFileTest(absltest.TestCase):
   def _file(self):
     """Returns the file as a process sees it that has just started."""
     return MapFile(self.path, 7)
+
+  def test_two_processes_that_begin_at_once_lose_no_maps(self):
+    first, second = self._file(), self._file()
+    made = first._make
+
+    def late(shape):
+      second.write(4, self.maps[4:])  # After the first found no file.
+      made(shape)
+
+    with mock.patch.object(first, '_make', late):
+      first.write(0, self.maps[:4])
+    first.finish()
+    np.testing.assert_array_equal(np.load(self.path), self.maps)
+    self.assertEqual(os.listdir(self.path.parent), ['a.npy'])
 
   def test_file_holds_the_maps_in_any_order_of_writing(self):
     file = self._file()

@@ -12,11 +12,13 @@ import tensorflow as tf
 
 from attribution.explainer import Explainer
 from experiments import insertion, pipeline
+from frozen_graphs import session
 from frozen_graphs.errors import GraphError, UnsafeGraphError
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
 from tests import bank_testing, space_testing, testing
 from tests.tracking_testing import Killed, killed_after, silent
+from transferability import sketches
 from transferability.model_space import ModelSpace
 
 _METHODS = ('saliency', 'gradient_times_input', 'elrp')
@@ -304,6 +306,72 @@ class MapTransformTest(PipelineTestCase):
   def test_wrong_transforms_are_refused(self, transforms):
     with self.assertRaisesRegex(ValueError, 'transform'):
       self.projection(map_transforms=transforms)
+
+
+class DevicesTest(PipelineTestCase):
+  def test_several_devices_give_the_bytes_of_one(self):
+    self.project()
+    expected = bank_testing.tree_bytes(self.output)
+    self.output = self.folder / 'devices'
+    used, steps, config = [], [], session.config
+
+    def two_logical():
+      options = config()
+      options.device_count['CPU'] = 2
+      return options
+
+    def track(items, **unused):
+      for item in items:
+        yield item
+        steps.append(item)
+
+    def watched(*arguments, device, **options):
+      used.append(device)
+      return Explainer(*arguments, device=device, **options)
+
+    with (
+      mock.patch.object(session, 'config', two_logical),
+      mock.patch.object(session, 'check_device'),
+      mock.patch.object(pipeline, 'Explainer', watched),
+    ):
+      self.project(self.projection(device='cpu:0,cpu:1'), track)
+    self.assertEqual(bank_testing.tree_bytes(self.output), expected)
+    self.assertEqual(set(used), {'/cpu:0', '/cpu:1'})
+    self.assertLen(used, len(bank_testing.NAMES))
+    self.assertLen(steps, 3 * len(bank_testing.NAMES))
+
+  def test_a_device_that_is_not_there_is_named_before_the_work(self):
+    with self.assertRaisesRegex(ValueError, "no device '/gpu:7'"):
+      self.project(self.projection(device='cpu:0,gpu:7'))
+
+
+class SketchTest(PipelineTestCase):
+  def test_a_space_keeps_sketches_of_the_maps(self):
+    space = self.project(self.projection(['elrp'], point='sketch:16'))['elrp']
+    maps = self.expected_maps()['elrp']
+    for name, values in zip(space.models, maps, strict=True):
+      expected = sketches.sketched(values, 0, 16)
+      expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+      np.testing.assert_allclose(space.rows(name), expected, atol=1e-4)
+
+  def test_a_killed_run_ends_in_the_same_bytes(self):
+    how = self.projection(point='sketch:16')
+    self.project(how)
+    expected = bank_testing.tree_bytes(self.output)
+    self.output = self.folder / 'again'
+    with self.assertRaises(Killed):
+      self.project(how, killed_after(5))
+    self.project(how)
+    self.assertEqual(bank_testing.tree_bytes(self.output), expected)
+
+  def test_a_model_that_is_inserted_later_is_sketched_alike(self):
+    spaces = self.project(self.projection(['elrp'], point='sketch:16'))
+    self.assertEqual(insertion.projection(spaces).point, 'sketch:16')
+
+  def test_full_points_do_not_share_a_space_with_sketches(self):
+    self.project(self.projection(['elrp'], point='sketch:16'))
+    with self.assertRaisesRegex(ValueError, 'point'):
+      self.project(self.projection(['elrp']))
 
 
 class _Recorder(pipeline.Observer):

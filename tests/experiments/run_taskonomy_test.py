@@ -323,6 +323,29 @@ class RunTest(RunTaskonomyTestCase):
       self.assertFalse((output / 'figures' / 'precision.png').exists())
       self.assertLen(_rows(output / 'ranking' / 'elrp.csv'), 4)
 
+  def test_run_of_sketches_in_half_precision_shows_no_maps(self):
+    np.save(self.folder / 'images.npy', testing.images(9))
+    ((code, _, err),) = self.drive(
+      [
+        f'--bank={self.bank}',
+        f'--probe={self.folder / "images.npy"}',
+        '--methods=elrp',
+        '--similarities=',
+        '--point=sketch:64',
+        '--precision=bfloat16',
+        f'--output={self.output}',
+      ]
+    )
+    self.assertEqual(code, 0, err)
+    rows = np.load(self.output / 'model_space/elrp/models/alpha/rows.npy')
+    self.assertEqual(rows.shape, (9, 64))
+    self.assertFalse((self.output / 'figures/maps_elrp.png').exists())
+    self.assertTrue((self.output / 'report.html').exists())
+    record = json.loads((self.output / 'run.json').read_text())
+    found = record['digests']['precision']['elrp']
+    self.assertEqual(found['images'], 9)
+    self.assertLess(found['max_difference'], 0.05)
+
   def test_similarities_stand_beside_the_methods(self):
     np.save(self.folder / 'images.npy', testing.images(9))
     arguments = [

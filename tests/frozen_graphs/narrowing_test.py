@@ -89,6 +89,20 @@ class NarrowingTest(parameterized.TestCase):
       self.assertLess(difference, 16 * _ROUNDING[precision])
       self.assertGreater(difference, 0)
 
+  def test_weights_are_rounded_once_with_what_is_folded_into_them(self):
+    weights = _RNG.normal(size=(3, 5)).astype(np.float32)
+    scale = np.float32(1 + 2**-10)  # Lost if both are rounded first.
+    inputs = _RNG.normal(size=(4, 1, 1, 3)).astype(np.float32)
+    subgraph = _subgraph(
+      lambda x: tf.reshape(x, [-1, 3]) @ weights * scale * 1.5, 1
+    )
+    with Passes(subgraph, precision='bfloat16') as passes:
+      found = passes.run(inputs).representation
+    kernel = _rounded(weights * (scale * np.float32(1.5)), 'bfloat16')
+    exact = _rounded(inputs.reshape(4, 3), 'bfloat16') @ kernel
+    expected = _rounded(exact, 'bfloat16')
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
   def test_single_precision_changes_nothing(self):
     subgraph = _subgraph(_attending)
     self.assertIs(narrowing.narrow(subgraph, 'float32'), subgraph)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from unittest import mock
 
 from absl.testing import absltest, parameterized
@@ -40,6 +41,23 @@ class ProcessesTest(parameterized.TestCase):
       print(any(is_here for _, is_here in found))
     """)
     self.assertEqual(told, f'ABCDE 10\n{workers == 1}\n')
+
+  def test_threads_give_results_in_order_with_all_steps_told(self):
+    both, steps = threading.Barrier(2, timeout=30), []
+
+    def task(item):
+      both.wait()  # Two at a time, or never.
+      processes.advance()
+      return item.upper()
+
+    found = list(processes.in_threads(task, 'abcd', 2, steps.append))
+    self.assertEqual((found, steps), (list('ABCD'), [1, 1, 1, 1]))
+
+  def test_an_error_in_a_thread_is_raised_in_its_place(self):
+    found = processes.in_threads(lambda item: 1 // item, [1, 0, 1], 2)
+    self.assertEqual(next(found), 1)
+    with self.assertRaises(ZeroDivisionError):
+      next(found)
 
   def test_copies_use_opencv_after_its_threads_have_run_here(self):
     told = _in_new_process("""

@@ -1,0 +1,180 @@
+"""How time and memory of a run grow, and what a run adds to pure passes.
+
+  python -m benchmarks.scaling
+
+Networks of Taskonomy's shape with random weights are projected as a run does
+it, each time in a process of its own, with one thing changed: the number of
+images, their size, the number of networks. The last one is a part of the
+paper's run (20 networks, 1,000 images of 256 x 256, three methods), with tables
+and without figures, from which the time of the whole is told.
+
+The passes are timed beside the run, in the same process: those of one network,
+on as many cores.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import json
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+import toolkit_basics.cli as cli
+from attribution import methods as methods_lib
+from attribution import overrides
+from benchmarks import floor, report
+from experiments import evaluation, pipeline
+from frozen_graphs import folding
+from frozen_graphs.passes import Passes
+from probe_data import probe_sets
+from taskonomy_models.bank import Bank
+from taskonomy_models.encoder import Encoder
+from toolkit_basics import processes, progress
+
+FLAGS = cli.Flags()
+_NETWORKS = FLAGS.integer(
+  'networks', 'Networks of the part of the run.', 20, lower_bound=2
+)
+_IMAGES = FLAGS.integer(
+  'num_images', 'Images of the part of the run.', 10, lower_bound=2
+)
+_SIZE = FLAGS.integer('size', 'Side of its images.', 256, lower_bound=32)
+_SINGLE = FLAGS.bool('only_run', 'Only the part of the run.')
+_ONE = FLAGS.string('one', 'For this program itself.')
+_JSON = FLAGS.path('json', 'Where the numbers are written.')
+
+_METHODS = ('saliency', 'gradient_times_input', 'elrp')
+_PAPER = 20, 1000
+_BATCH = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """A run.
+
+  Attributes:
+    networks: How many.
+    images: How many.
+    size: Side of the images.
+  """
+
+  networks: int
+  images: int
+  size: int
+
+
+def _bank(job: Job, folder: pathlib.Path) -> Bank:
+  """Returns a bank whose networks differ in their weights alone."""
+  encoders = []
+  for number in range(job.networks):
+    network = floor.task_network(job.size, seed=number)
+    path = folder / f'network_{number}.pb'
+    path.write_bytes(network.graph_def.SerializeToString())
+    ends = network.input_tensor, network.representation_tensor
+    name = f'network {number}'
+    encoders.append(Encoder(name, str(path), *ends, 'range(-1, 1)', name))
+  return Bank('random', tuple(encoders))
+
+
+def _peak_megabytes(workers: int) -> float:
+  """Returns the most that this process and so many others took together."""
+  own, others = (
+    resource.getrusage(kind).ru_maxrss / 2**10
+    for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+  )
+  return own + workers * others
+
+
+def measured(job: Job) -> dict[str, float]:
+  """Returns what a run takes, in this process, which has run nothing yet."""
+  with tempfile.TemporaryDirectory() as folder:
+    place = pathlib.Path(folder)
+    bank = _bank(job, place)
+    rng = np.random.default_rng(0)
+    shape = job.images, job.size, job.size, 3
+    np.save(place / 'images.npy', rng.integers(256, size=shape, dtype=np.uint8))
+    workers, started = min(processes.cores(), job.networks), time.perf_counter()
+    probe = probe_sets.load(
+      str(place / 'images.npy'), image_size=(job.size,) * 2
+    )
+    how = pipeline.Projection(
+      methods_lib.create_all(_METHODS), batch_size=_BATCH, workers=workers
+    )
+    spaces = pipeline.project(bank, probe, how, place / 'run')
+    evaluation.write_tables(evaluation.evaluate(bank, spaces), place / 'run')
+    seconds, peak = time.perf_counter() - started, _peak_megabytes(workers)
+    passes = _pass_seconds(bank, probe.images)
+  return {
+    'seconds': seconds,
+    'megabytes': peak,
+    'pass_seconds': passes * job.images * job.networks,
+  }
+
+
+def _pass_seconds(bank: Bank, images: np.ndarray) -> float:
+  """Returns what the passes of an image take, the best of three tries."""
+  marked, _ = overrides.marked(bank.network(bank.names[0]))
+  passes, seconds = (
+    Passes(
+      folding.fold(marked),
+      rules=[method.rule for method in methods_lib.create_all(_METHODS)],
+      scope=overrides.active_rule,
+      batch_size=_BATCH,
+    ),
+    [],
+  )
+  shape = _BATCH, *images.shape[1:]
+  inputs = np.resize(images, shape).astype(np.float32) / 128 - 1
+  for _ in range(4):
+    start = time.perf_counter()
+    passes.run(inputs)
+    seconds.append(time.perf_counter() - start)
+  return min(seconds[1:]) / _BATCH
+
+
+def _in_a_process(job: Job) -> dict[str, float]:
+  asked = json.dumps(dataclasses.asdict(job))
+  command = [sys.executable, '-m', 'benchmarks.scaling', f'--one={asked}']
+  done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+def _jobs() -> Sequence[tuple[str, Job]]:
+  few = Job(2, 10, 128)
+  return [
+    ('few', few),
+    ('three_times_the_images', dataclasses.replace(few, images=30)),
+    ('twice_the_side', dataclasses.replace(few, size=256)),
+    ('three_times_the_networks', dataclasses.replace(few, networks=6)),
+  ]
+
+
+def main() -> None:
+  if _ONE.value:
+    print(json.dumps(measured(Job(**json.loads(_ONE.value)))))
+    return
+  before, numbers = report.machine(), {}
+  jobs = [] if _SINGLE.value else list(_jobs())
+  part = Job(_NETWORKS.value, _IMAGES.value, _SIZE.value)
+  for name, job in progress.track([*jobs, ('run', part)], description='Runs'):
+    found = _in_a_process(job)
+    numbers |= {f'{name}_{key}': value for key, value in found.items()}
+  networks, images = _PAPER
+  share = part.networks * part.images / (networks * images)
+  numbers |= {
+    'run_over_pure_passes': numbers['run_seconds']
+    / numbers['run_pass_seconds'],
+    'run_peak_memory_mb': numbers['run_megabytes'],
+    'paper_run_measured_share': share,
+    'paper_run_minutes': numbers['run_seconds'] / share / 60,
+  }
+  report.tell(numbers, _JSON.value, before)
+
+
+if __name__ == '__main__':
+  cli.run(main, FLAGS)

@@ -1,0 +1,96 @@
+"""Points of few numbers: each map is sketched right after it is made.
+
+A count sketch (Charikar, Chen and Farach-Colton, 2002) adds every number of a
+map, with a random sign, to one of m sums: s_k = sum over p with h(p) = k of
+r(p) x_p. Products of two sketches are those of the maps on average, with a
+variance of at most (|x|^2 |y|^2 + <x, y>^2) / m. Sums and signs are the same
+for all networks, and others for each image, so that errors of the images are
+independent: those of an affinity over N images are about 1 / sqrt(m N).
+
+For example, 256 numbers an image instead of 12,288 tell affinities over 1,000
+images within 0.002 (one deviation), in a forty-eighth of the room.
+"""
+
+import re
+
+import numpy as np
+
+FULL = 'full'
+_LEAST, _MOST = 8, 2**20  # Numbers of an image.
+_SKETCH = re.compile(r'sketch:([1-9][0-9]{0,6})')
+
+
+def size_of(point: str) -> int | None:
+  """Returns m of a kind of point, `full` or `sketch:m`; None if it is full.
+
+  Raises:
+    ValueError: If it is neither, or m is not between 8 and 2^20.
+  """
+  if point == FULL:
+    return None
+  found = _SKETCH.fullmatch(point)
+  size = int(found.group(1)) if found else 0
+  if not _LEAST <= size <= _MOST:
+    raise ValueError(
+      f'Unknown point {point!r}; choose full, or sketch:m with m numbers an '
+      f'image, {_LEAST} to {_MOST}, as sketch:256.'
+    )
+  return size
+
+
+def sketched(
+  maps: np.ndarray, first: int, size: int, seed: int = 0
+) -> np.ndarray:
+  """Returns the sketches of maps of consecutive images.
+
+  Args:
+    maps: Real [n, ...].
+    first: Index of the first image.
+    size: m.
+    seed: Of sums and signs.
+
+  Returns:
+    float64 [n, m].
+  """
+  found = np.zeros((len(maps), size))
+  for number, values in enumerate(maps):
+    image = first + number
+    found[number] = sketched_rows(values.reshape(1, -1), image, size, seed)
+  return found
+
+
+def sketched_rows(
+  rows: np.ndarray, image: int, size: int, seed: int = 0
+) -> np.ndarray:
+  """Returns sketches, float64 [k, m], of rows [k, d] about one image."""
+  sums, signs = _drawn(image, rows.shape[1], size, seed)
+  return np.stack(
+    [np.bincount(sums, row * signs, size) for row in rows.astype(np.float64)]
+  )
+
+
+def deviation(size: int, images: int, affinity: float = 0.0) -> float:
+  """Returns about the standard deviation of an affinity told by sketches.
+
+  Sketches are compared by their cosine, whose deviation for one image is
+  (1 - affinity^2) / sqrt(m), as that of a correlation of m samples.
+
+  Args:
+    size: m.
+    images: N.
+    affinity: Of the networks.
+  """
+  return (1 - affinity**2) / np.sqrt(size * images)
+
+
+def _drawn(
+  image: int, numbers: int, size: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns where each number of a map is added, and with which sign.
+
+  Of raw random bits, which no version of NumPy draws otherwise.
+  """
+  source = np.random.PCG64(np.random.SeedSequence([seed, image]))
+  raw = source.random_raw(numbers)
+  sums = (raw >> np.uint64(1)) % np.uint64(size)
+  return sums.astype(np.intp), (raw & np.uint64(1)) * 2.0 - 1
