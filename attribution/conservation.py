@@ -19,12 +19,22 @@ import tensorflow as tf
 
 from attribution import layer_marks, methods, overrides
 from attribution.methods import AttributionMethod
-from frozen_graphs import folding, operations, session, tensors
+from frozen_graphs import (
+  folding,
+  op_definitions,
+  operations,
+  session,
+  tensors,
+)
 from frozen_graphs.errors import about
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.network import Network
 
-_BIAS = frozenset({'Add', 'AddV2', 'AddN', 'BiasAdd', 'BiasAddV1', 'Sub'})
+# Constants beside the signal keep a part: a bias, or a token of a class.
+_BIAS = frozenset({
+  'Add', 'AddV2', 'AddN', 'BiasAdd', 'BiasAddV1', 'Sub', 'Concat', 'ConcatV2',
+  'Pack',
+})  # fmt: skip
 _OPERAND = '/operand_'  # In the names of marks before products.
 PRODUCTS, LINEAR = 'products of branches', 'other operations'
 
@@ -113,9 +123,10 @@ def account(
     fetched = flow.fetches()
     with tf.compat.v1.Session(graph=graph, config=session.config()) as run:
       found = run.run(fetched, {source: inputs})
+  signals = overrides.carriers(subgraph)
   steps = [
-    Step(name, _rule_of(subgraph, name, names), *found['steps'][name])
-    for name in found['steps']
+    Step(name, _rule_of(subgraph, name, names, signals), *sums)
+    for name, sums in found['steps'].items()
   ]
   return Account(*found['ends'], _with_marks(steps), found['stages'])
 
@@ -226,7 +237,10 @@ class _Flow:
 
 
 def _rule_of(
-  subgraph: SubGraph, name: str, activations: Mapping[str, str]
+  subgraph: SubGraph,
+  name: str,
+  activations: Mapping[str, str],
+  signals: Mapping[str, tuple],
 ) -> str:
   """Returns what is done to relevance at a node, in words."""
   node = subgraph.nodes[name]
@@ -239,6 +253,19 @@ def _rule_of(
     return PRODUCTS  # With the marks of its operands it passes on all.
   if node.op in operations.BATCH_NORM:
     return 'bias of batch normalization'
-  if node.op in _BIAS and len(overrides.carriers(subgraph)[name]) == 1:
+  if node.op in _BIAS and _has_constants(subgraph, node, signals[name]):
     return 'bias'
   return LINEAR
+
+
+def _has_constants(
+  subgraph: SubGraph, node: tensors.NodeDef, signals: tuple
+) -> bool:
+  """Returns whether some of what a node adds or joins is no signal."""
+  return any(
+    tensor not in signals
+    and op_definitions.output_types(subgraph.nodes[tensor[0]])[
+      tensor[1]
+    ].is_floating
+    for tensor in tensors.data_inputs(node)
+  )

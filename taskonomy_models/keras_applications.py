@@ -12,7 +12,7 @@ import sys
 
 import toolkit_basics.cli as cli
 from taskonomy_models import bank as banks
-from taskonomy_models import conversion, keras_networks
+from taskonomy_models import conversion, keras_conversion, keras_networks
 from toolkit_basics import progress
 
 FLAGS = cli.Flags()
@@ -45,18 +45,8 @@ def main() -> None:
   present = banks.Folder(_OUTPUT.value).bank().names
   missing = [n for n in _NETWORKS.value if _OVERWRITE.value or n not in present]
   for name in progress.track(missing, description='Converting networks'):
-    network = keras_networks.NETWORKS[name]
-    model = keras_networks.build(name, _WEIGHTS.value, _SEED.value)
-    encoder = conversion.convert(
-      model,
-      _OUTPUT.value,
-      name=name,
-      representation=network.representation or model.layers[-1].name,
-      preprocessing=network.preprocessing,
-      label=network.label,
-      group='imagenet',
-      image_size=224,
-      overwrite=_OVERWRITE.value,
+    encoder = keras_conversion.convert(
+      name, _OUTPUT.value, _WEIGHTS.value, _SEED.value, _OVERWRITE.value
     )
     print(conversion.describe(encoder), file=sys.stderr)
   print(

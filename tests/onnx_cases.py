@@ -429,6 +429,46 @@ def _shapes() -> None:
        since=11)  # fmt: skip
   _add('Gather', _x(*_IMAGE), _scalar(-1), axis=3, since=11)
   _add('Gather', _c(5, 3), ('x', np.array([[1, 0], [4, 2]])))
+  places = ('c', np.array([[0, 1], [1, -1]]))
+  _add('GatherND', _x(*_IMAGE), places)
+  _add('GatherND', _x(*_IMAGE), places, batch_dims=1, since=12)
+  _add(
+    'GatherElements',
+    _x(2, 4),
+    ('c', np.array([[1, -1, 0], [3, 0, 2]])),
+    axis=1,
+    since=13,
+  )
+  _add('GatherElements', _x(3, 2), ('c', np.array([[2, 0], [1, 2]])), since=13)
+  _add('ScatterND', _x(4, 3), ('c', np.array([[1], [-1]])), _c(2, 3))
+  _add(
+    'ScatterND',
+    _x(4, 3),
+    ('c', np.array([[1], [1]])),
+    _c(2, 3),
+    since=16,
+    reduction='add',
+  )
+  for upper in (0, 1):
+    _add('Trilu', _x(2, 3, 4), ('c', np.array(1)), upper=upper)
+  _add('Trilu', _x(4, 3))
+  _add('CumSum', _x(*_IMAGE), ('c', np.array(2)))
+  _add('CumSum', _x(3, 4), ('c', np.array(-1)), exclusive=1, reverse=1)
+  _add(
+    'OneHot',
+    ('x', np.array([1, -1, 0])),
+    _scalar(4),
+    ('c', np.array([-1, 2], np.float32)),
+  )
+  _add(
+    'OneHot',
+    ('x', np.array([[1, 3]])),
+    _scalar(4),
+    ('c', np.array([0, 1], np.float32)),
+    axis=0,
+  )
+  _add('EyeLike', _c(3, 4), k=1)
+  _add('IsNaN', ('x', np.array([1, np.nan, 3], np.float32)))
   _add('Reshape', _x(*_IMAGE), _ints(0, -1, 15))
   _add('Reshape', _x(1, 4, 6, 5), _ints(1, 2, 2, 30))
   _add('Flatten', _x(*_IMAGE))

@@ -7,7 +7,7 @@ import zipfile
 import pooch
 import tensorflow as tf
 
-from taskonomy_models import conversion, keras_networks
+from taskonomy_models import conversion, keras_conversion, keras_networks
 from taskonomy_models.encoder import Encoder
 from taskonomy_models.published import registry, weights
 from taskonomy_models.published.registry import Published
@@ -70,7 +70,7 @@ def convert(
   """Writes a network of the second group into a bank; see `build`."""
   if name in registry.KERAS:
     kind = 'imagenet' if which == PUBLISHED else 'random'
-    return keras_networks.convert(name, os.fspath(output), kind, seed)
+    return keras_conversion.convert(name, os.fspath(output), kind, seed)
   network = registry.NETWORKS[name]
   model, preprocessing = build(name, source, which, seed)
   return conversion.convert(

@@ -92,6 +92,20 @@ class ConservationTest(parameterized.TestCase):
       found.total, np.maximum(z, 0).mean(axis=(1, 2, 3)), 1e-5
     )
 
+  def test_a_constant_that_is_joined_keeps_its_part(self):
+    found = conservation.account(
+      _network(
+        lambda x: _convolved(
+          tf.nn.relu(tf.concat([x, tf.constant(_X[:1, :1])], 1))
+        )
+      ),
+      _X[:1],
+      methods.EpsilonLRP(1e-6),
+    )
+    lost = found.lost_by_rule()
+    self.assertGreater(abs(lost['bias']), 1e-3)
+    self.assertAlmostEqual(lost['other operations'], 0, delta=1e-5)
+
   def test_stages_are_what_all_relevance_passes(self):
     found = conservation.account(
       _network(_residual), _X, methods.create('elrp')

@@ -65,6 +65,7 @@ _FUNCTIONS = {
   'Reciprocal': (np.reciprocal, tf.math.reciprocal),
   'Sin': (np.sin, tf.sin),
   'Cos': (np.cos, tf.cos),
+  'IsNaN': (np.isnan, tf.math.is_nan),
 }
 # Also of sizes that are not known yet.
 _OF_SIZES = ('Add', 'Sub', 'Mul', 'Div')
@@ -72,7 +73,26 @@ _OF_SIZES = ('Add', 'Sub', 'Mul', 'Div')
 
 @register_op(*_FUNCTIONS)
 def _arithmetic(node: Node, *operands: Operand) -> Operand:
+  if node.op == 'Where' and _is_guard(operands[0], operands[2]):
+    return operands[2]
   return _compute(node, *_FUNCTIONS[node.op], *operands)
+
+
+def _is_guard(condition: Operand, otherwise: Operand) -> bool:
+  """Returns whether a choice is of a softmax wherever that is a number.
+
+  PyTorch writes so what it does where everything is masked, of which nothing is
+  left to be explained. Elsewhere it is the softmax, as rules know it.
+  """
+  if not isinstance(condition, Value) or not isinstance(otherwise, Value):
+    return False
+  made = condition.tensor.op
+  return (
+    made.type == 'IsNan'
+    and made.inputs[0].name == otherwise.tensor.name
+    and condition.order == otherwise.order
+    and otherwise.tensor.op.type == 'Softmax'
+  )
 
 
 def _compute(node: Node, of_arrays, of_tensors, *operands: Operand) -> Operand:

@@ -260,6 +260,10 @@ def _expand(node: Node, x: Operand, shape: Operand) -> Operand:
 
 @register_op('Tile')
 def _tile(node: Node, x: Operand, repeats: Operand) -> Operand:
+  if isinstance(repeats, np.ndarray) and not is_known(repeats):
+    x = as_value(x)  # As often as there are images.
+    counts = [tf.cast(repeats[axis], tf.int32) for axis in x.order]
+    return x.with_axes(tf.tile(x.tensor, tf.stack(counts)))
   repeats = integers(repeats, 'repeats')
   if is_known(x):
     check_size(np.multiply(x.shape, repeats))

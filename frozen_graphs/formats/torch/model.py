@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from frozen_graphs import budget
 from frozen_graphs.errors import GraphError, OpenSizeError, about
 from frozen_graphs.formats.onnx import model as onnx_model
 from frozen_graphs.formats.torch import (
@@ -27,6 +28,7 @@ from frozen_graphs.formats.torch import (
 from frozen_graphs.frozen import FrozenNetwork
 
 _FILE = 'model.onnx'
+_AMPLE = 16  # Times the budget of a stranger's file.
 _WHOLE = 'features'  # What the result of a whole module is called.
 
 
@@ -71,7 +73,7 @@ def load(
       than PyTorch does.
     OSError: If a file cannot be read.
   """
-  what = f'PyTorch {type(source).__qualname__}'
+  what = f'PyTorch {surgery.called(source)}'
   if not isinstance(source, str | os.PathLike):
     torch = surgery.require()
     images = _images(torch, example_input, image_size)
@@ -127,11 +129,20 @@ def _read(
   partial: bool = False,
 ) -> FrozenNetwork:
   """Returns the network of a file, compared with its module."""
-  frozen = onnx_model.load(path, layout='channels_first', partial=partial)
+  # The file is no stranger's: it may take its time, as PyTorch has.
+  allowed = budget.Budget(_AMPLE * sum(map(os.path.getsize, _files(path))))
+  with allowed.spent():
+    frozen = onnx_model.load(path, layout='channels_first', partial=partial)
   compared = 'its results are not compared, as they cannot be computed'
   if not frozen.left_out:
     compared = compare.check(torch, module, frozen, images)
   return dataclasses.replace(frozen, source=f'{what}; {compared})')
+
+
+def _files(path: str) -> list[str]:
+  """Returns a model's file, and those of its weights."""
+  folder = os.path.dirname(path)
+  return [os.path.join(folder, name) for name in os.listdir(folder)]
 
 
 def _cut(module: Any, path: str, stops: bool) -> Any:

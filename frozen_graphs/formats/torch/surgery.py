@@ -65,6 +65,14 @@ def named(name: str, function: Callable[[Any], Any], module: Any) -> Any:
   return holder.eval()
 
 
+def called(module: Any) -> str:
+  """Returns the class of a module, of one by `named` that of its original."""
+  children = dict(module.named_modules()) if module is not None else {}
+  ends = [p for p in children if f'.{p}.'.endswith(f'.{file.ORIGINAL}')]
+  inner = children[max(ends, key=len)] if ends else module
+  return type(inner).__qualname__
+
+
 def until(module: Any, path: str, stops: bool = True) -> Callable[[Any], Any]:
   """Returns the function of images that ends at a module inside another.
 

@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper  # noqa: E402
 
 from attribution.explainer import Explainer  # noqa: E402
 from attribution.preprocessing import Preprocessing  # noqa: E402
+import frozen_graphs  # noqa: E402
 from frozen_graphs.errors import GraphError  # noqa: E402
 from frozen_graphs.formats.onnx import model as onnx_model  # noqa: E402
 from taskonomy_models import conversion  # noqa: E402
@@ -55,6 +56,22 @@ class OnnxModelTest(parameterized.TestCase):
     return onnx_testing.model(
       nodes, {'image': shape}, [nodes[-1].output[0]], constants, opset
     )
+
+  def test_a_softmax_that_is_guarded_is_a_softmax(self):
+    node = helper.make_node
+    nodes = (
+      node('Softmax', ['image'], ['s'], axis=1),
+      node('IsNaN', ['s'], ['bad']),
+      node('Where', ['bad', 'zero', 's'], ['y']),
+    )
+    zero = {'zero': np.zeros((), np.float32)}
+    model = self._model(*nodes, shape=(1, 3, 16, 16), constants=zero)
+    network = frozen_graphs.load(self._save(model)).at('y')
+    images = _images(1)
+    np.testing.assert_allclose(
+      network.run(images), _expected(model, images, None), rtol=1e-5
+    )
+    self.assertNotIn('IsNan', network.operations)
 
   @parameterized.named_parameters(*_NETWORKS)
   def test_network_computes_what_the_reference_does(self, build):

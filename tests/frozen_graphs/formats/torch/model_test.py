@@ -101,6 +101,14 @@ class ModuleTest(absltest.TestCase):
       with self.assertRaisesRegex(GraphError, 'gradient by 1.0e'):
         frozen_graphs.load(self.module, image_size=16)
 
+  def test_a_module_is_called_by_its_class(self):
+    cut = surgery.named('features', lambda images: images, self.module)
+    self.assertEqual(surgery.called(cut), 'Sequential')
+    self.assertEqual(
+      surgery.called(surgery.named('x', None, cut)), 'Sequential'
+    )
+    self.assertEqual(surgery.called(self.module.stem), 'Conv2d')
+
   def test_size_and_type_must_be_known(self):
     with self.assertRaisesRegex(GraphError, 'example_input.*image_size'):
       frozen_graphs.load(self.module)
