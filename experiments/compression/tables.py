@@ -27,7 +27,7 @@ MAIN = {
   'point': f'point/{GRAD_CAM}',
   'cosine': f'cosine/{GRAD_CAM}',
 }
-_BASELINES = ('naive', 'ewa')
+_BASELINES = ('naive', 'ewa', 'sswa')
 
 
 def label(name: str) -> str:
