@@ -73,10 +73,10 @@ def load(
       than PyTorch does.
     OSError: If a file cannot be read.
   """
-  what = f'PyTorch {surgery.called(source)}'
   if not isinstance(source, str | os.PathLike):
     torch = surgery.require()
     images = _images(torch, example_input, image_size)
+    what = f'PyTorch {surgery.called(source)}'
     with about(what), _inference(source):
       _check_weights(torch, source)
       return _of_module(torch, source, images, representation, what)
