@@ -25,9 +25,11 @@ from frozen_graphs import narrowing, session
 from toolkit_basics import progress
 
 FLAGS = cli.Flags()
-_DEVICE = FLAGS.string('device', 'The GPU.', '/GPU:0')
+_DEVICE = FLAGS.string('device', 'The GPU that is measured.', '/GPU:0')
 _SIZE = FLAGS.integer('size', 'Side of the images.', 256, lower_bound=16)
-_IMAGES = FLAGS.integer('num_images', 'Images.', 256, lower_bound=1)
+_IMAGES = FLAGS.integer(
+  'num_images', 'Number of images that are explained.', 256, lower_bound=1
+)
 _BATCH = FLAGS.integer('batch_size', 'Images at once.', 32, lower_bound=1)
 _ON_CPU = FLAGS.integer(
   'num_compared', 'Of them, those that the processor does too.', 8

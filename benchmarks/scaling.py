@@ -38,7 +38,7 @@ from toolkit_basics import processes, progress
 
 FLAGS = cli.Flags()
 _NETWORKS = FLAGS.integer(
-  'networks', 'Networks of the part of the run.', 20, lower_bound=2
+  'num_networks', 'Networks of the part of the run.', 20, lower_bound=2
 )
 _IMAGES = FLAGS.integer(
   'num_images', 'Images of the part of the run.', 10, lower_bound=2

@@ -26,7 +26,9 @@ def _network(request: Asked) -> Description:
   try:
     config = transformers.AutoConfig.from_pretrained(name)
     if request.is_random:
-      module = transformers.AutoModel.from_config(config)
+      module = torch_networks.made(
+        lambda: transformers.AutoModel.from_config(config)
+      )
     else:
       module = transformers.AutoModel.from_pretrained(name)
   except Exception as error:  # Of the package that fetches them.

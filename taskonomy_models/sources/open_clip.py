@@ -28,7 +28,9 @@ def _network(request: Asked) -> Description:
         f'{name} has no weights {request.weights!r}, but {", ".join(tags)}.'
       )
   try:
-    module = open_clip.create_model(name, pretrained=tag).visual
+    module = torch_networks.made(
+      lambda: open_clip.create_model(name, pretrained=tag)
+    ).visual
   except Exception as error:  # Of the package that fetches them.
     what = f'The weights {tag} of {name}'
     raise registry.unreachable(what, error) from error

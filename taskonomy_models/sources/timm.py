@@ -23,7 +23,9 @@ def _network(request: Asked) -> Description:
     )
   try:
     # Its head is not used, and weights may come without.
-    module = timm.create_model(name, pretrained=not request.is_random)
+    module = torch_networks.made(
+      lambda: timm.create_model(name, pretrained=not request.is_random)
+    )
   except Exception as error:  # Of the package that fetches them.
     raise registry.unreachable(f'The weights of {name}', error) from error
   return of_module(request, module)

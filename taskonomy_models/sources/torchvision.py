@@ -35,8 +35,9 @@ def _network(request: Asked) -> Description:
   if 'googlenet' in name or 'inception' in name:
     options['init_weights'] = request.is_random
   try:
-    module = models.get_model(
-      name, weights=None if request.is_random else chosen, **options
+    weights = None if request.is_random else chosen
+    module = torch_networks.made(
+      lambda: models.get_model(name, weights=weights, **options)
     )
   except OSError as error:  # urllib's are.
     raise registry.unreachable(f'The weights of {name}', error) from error

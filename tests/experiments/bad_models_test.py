@@ -138,10 +138,12 @@ class OtherCommandsTest(BadModelsTestCase):
       if {'bank', 'probe'} <= {*flags.names()} and 'on_bad_model' not in flags:
         without.add(name)
     # They judge methods on banks that come with the toolkit, draw a few
-    # networks that are named, or add one network, which is the bad one.
+    # networks that are named, add one network, which is the bad one, or look
+    # at one, to say what is wrong with it.
     self.assertEqual(
       without,
       {
+        'experiments.check',
         'experiments.insert_model',
         'experiments.run_beyond_the_mean',
         'experiments.run_diagram',

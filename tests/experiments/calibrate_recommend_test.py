@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 from absl.testing import absltest
 import numpy as np
@@ -61,10 +62,29 @@ class CalibrateCommandTest(absltest.TestCase):
     self.assertEqual((code, out), (1, ''))
     self.assertIn('no measured losses', err)
 
-  @pytest.mark.slow
-  def test_mini_bank_is_calibrated_and_checked(self):
+  def _common(self):
     common = ['--num_scenes=40', '--num_images=40', '--num_draws=2']
-    common += ['--untrained=3', '--trials=3', f'--data_dir={self.folder}']
+    return [*common, '--trials=3', f'--data_dir={self.folder}']
+
+  @pytest.mark.slow
+  def test_rivals_are_compared_and_one_situation_is_calibrated(self):
+    path = self.folder / 'calibration.json'
+    options = ['--situations=target', '--untrained=0', '--rivals=rsa,cka']
+    ((code, out, err),) = command_testing.run(
+      _NAME, [*self._common(), *options, f'--write={path}']
+    )
+    self.assertEqual(code, 0, err)
+    content = json.loads(path.read_text())
+    self.assertSetEqual(set(content), {'target'})
+    self.assertEqual(content['target']['num_cases'], 18)
+    self.assertGreaterEqual(content['target']['right'], 12)
+    rivals = re.findall(r'^mini +target +(rsa|cka) +18 +(\d+)', out, re.M)
+    self.assertEqual([name for name, _ in rivals], ['rsa', 'cka'])
+    self.assertTrue(all(int(right) >= 10 for _, right in rivals), rivals)
+
+  @pytest.mark.long
+  def test_mini_bank_is_calibrated_and_checked(self):
+    common = [*self._common(), '--untrained=3']
     path = self.folder / 'calibration.json'
     written, checked = command_testing.run(
       _NAME, [*common, f'--write={path}'], common

@@ -213,9 +213,9 @@ def _python_slice(start, end, step: int) -> slice:
   """Returns a slice; a position beyond any size is left out."""
   far = 2**31 - 1
   if not isinstance(start, tf.Tensor):
-    start = None if abs(start) >= far else int(start)
+    start = None if abs(int(start)) >= far else int(start)
   if not isinstance(end, tf.Tensor):
-    end = None if abs(end) >= far else int(end)
+    end = None if abs(int(end)) >= far else int(end)
   return slice(start, end, step)
 
 

@@ -101,6 +101,13 @@ class ModuleTest(absltest.TestCase):
       with self.assertRaisesRegex(GraphError, 'gradient by 1.0e'):
         frozen_graphs.load(self.module, image_size=16)
 
+  def test_random_weights_are_always_the_same(self):
+    first, second = (
+      torch_networks.made(lambda: self.torch.nn.Conv2d(3, 8, 3)).weight
+      for _ in range(2)
+    )
+    self.assertTrue(self.torch.equal(first, second))
+
   def test_a_module_is_called_by_its_class(self):
     cut = surgery.named('features', lambda images: images, self.module)
     self.assertEqual(surgery.called(cut), 'Sequential')
