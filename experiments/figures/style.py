@@ -46,7 +46,7 @@ _METHOD_LABELS = {
   'integrated_gradients': 'Integrated gradients',
   'grad_cam': 'Grad-CAM',
   'occlusion': 'Occlusion',
-  'difference': 'Difference from the baseline',
+  'difference': 'Difference, no map',
   'directions': 'Random directions',
   'svcca': 'SVCCA',
   'pwcca': 'PWCCA',
