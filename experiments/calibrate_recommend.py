@@ -45,11 +45,11 @@ _UNTRAINED = FLAGS.integer(
 _TRIALS = FLAGS.integer(
   'trials', 'How often three of them are put among seven others.', 50
 )
+_ANSWERED = [
+  each.name for each in situations.SITUATIONS.values() if each.measures
+]
 _SITUATIONS = FLAGS.some_of(
-  'situations',
-  'What is known of a target.',
-  [each.name for each in situations.SITUATIONS.values() if each.measures],
-  [each.name for each in situations.SITUATIONS.values() if each.measures],
+  'situations', 'What is known of a target.', _ANSWERED, _ANSWERED
 )
 _RIVALS = FLAGS.some_of(
   'rivals',
@@ -89,7 +89,8 @@ def main() -> None:
     seen = measured_lib.see(bank, data, how, _UNTRAINED.value, progress.track)
     for name in _SITUATIONS.value:
       _check(seen, situations.SITUATIONS[name], found, rows, kept)
-    others += _compare(seen)
+    if _RIVALS.value:  # Preparing features for them takes time.
+      others += _compare(seen)
   if _WRITE.value:
     path = pathlib.Path(_WRITE.value)
     known = calibration.read(path) if path.exists() else {}
@@ -178,7 +179,7 @@ def _picked(
 def _compare(seen: MeasuredBank) -> list[tuple]:
   """Returns how good the picks of --rivals are."""
   situation = situations.SITUATIONS['target']
-  found = measured_lib.rivals(seen, situation, _RIVALS.value)
+  found = measured_lib.rivals(seen, _RIVALS.value)
   return [
     _picked(seen.bank.name, situation, name, cases)
     for name, cases in found.items()

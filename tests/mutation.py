@@ -98,8 +98,9 @@ class Mutant:
 def mutants(path: str, source: str) -> Iterator[Mutant]:
   """Yields all changes of a module."""
   tree = ast.parse(source)
+  annotations = _annotations(tree)
   for number, node in enumerate(ast.walk(tree)):
-    if _is_changeable(node) and number not in _annotations(tree):
+    if _is_changeable(node) and number not in annotations:
       twin = copy.deepcopy(tree)
       other = next(n for i, n in enumerate(ast.walk(twin)) if i == number)
       before = ast.unparse(node).splitlines()[0]

@@ -162,29 +162,25 @@ def case_of(
 
 
 def rivals(
-  measured: MeasuredBank,
-  situation: situations.Situation,
-  names: Sequence[str],
+  measured: MeasuredBank, names: Sequence[str]
 ) -> dict[str, list[MeasuredTarget]]:
-  """Returns the cases of sources that other measures rank, by measure."""
+  """Returns the cases of sources that other similarities rank, by name."""
   found: dict[str, list[MeasuredTarget]] = {name: [] for name in names}
-  asked = _scorers(measured, situation)
+  every = np.arange(len(measured.data['image']))
   known: dict = {}
-  for target, scorer in asked.items():
-    if isinstance(scorer, scores.BySimilarity):
-      scorer.share(known)
-    losses = measured.losses[target]
-    every = np.arange(len(measured.data['image']))
+  for target, losses in measured.losses.items():
+    if target not in measured.looks:
+      continue
+    scorer = scores.BySimilarity(measured.looks[target].features)
+    scorer.share(known)
     features = [
       scorer.prepare(measured.looks[source].features) for source in losses
     ]
+    truth = np.array(list(losses.values()))
     for name in names:
       values = [scorer.score(name, each, every) for each in features]
       found[name].append(
-        MeasuredTarget(
-          *(target, np.array(values), None, None),
-          np.array(list(losses.values())),
-        )
+        MeasuredTarget(target, np.array(values), None, None, truth)
       )
   return found
 

@@ -15,10 +15,7 @@ def _network(request: Asked) -> Description:
   name = request.name
   if name not in open_clip.list_models():
     like = [n for n in open_clip.list_models() if n.startswith(name[:4])]
-    raise GraphError(
-      f'open_clip has no network {name!r}; there are, among others, '
-      f'{", ".join(like[:5] or open_clip.list_models()[:5])}.'
-    )
+    raise registry.unknown('open_clip', name, like or open_clip.list_models())
   tags = open_clip.list_pretrained_tags_by_model(name)
   tag = None
   if not request.is_random:

@@ -5,7 +5,7 @@ Each module beside this is for one framework, and registers a function of a
 inside of these functions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import importlib
 import os
@@ -140,6 +140,20 @@ def require(package: str, install: str | None = None) -> types.ModuleType:
       f'Its networks need the package {package}: pip install '
       f'{install or package} (this Python is {sys.executable}).'
     ) from error
+
+
+def unknown(package: str, name: str, like: Sequence[str]) -> GraphError:
+  """Returns the refusal of a name that a package does not have.
+
+  Args:
+    package: Whose names they are.
+    name: What was asked for.
+    like: Some that it has, the likeliest first.
+  """
+  return GraphError(
+    f'{package} has no network {name!r}; there are, among others, '
+    f'{", ".join(like[:5])}.'
+  )
 
 
 def unreachable(what: str, error: BaseException) -> OSError:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from frozen_graphs.errors import GraphError
 from taskonomy_models.sources import registry, torch_networks
 from taskonomy_models.sources.registry import Asked, Description, register
 
@@ -16,11 +15,8 @@ def _network(request: Asked) -> Description:
   if request.weights and not request.is_random:
     name = f'{name}.{request.weights}'
   if not timm.is_model(name):
-    like = timm.list_models(f'*{name[:6]}*')[:5]
-    raise GraphError(
-      f'timm has no network {name!r}; there are, among others, '
-      f'{", ".join(like or timm.list_models()[:5])}.'
-    )
+    like = timm.list_models(f'*{name[:6]}*')
+    raise registry.unknown('timm', name, like or timm.list_models())
   try:
     # Its head is not used, and weights may come without.
     module = torch_networks.made(

@@ -16,10 +16,7 @@ def _network(request: Asked) -> Description:
   name = request.name
   if name not in models.list_models():
     like = [n for n in models.list_models() if n.startswith(name[:4])]
-    raise GraphError(
-      f'torchvision has no network {name!r}; there are, among others, '
-      f'{", ".join(like[:5] or models.list_models()[:5])}.'
-    )
+    raise registry.unknown('torchvision', name, like or models.list_models())
   known = models.get_model_weights(name)
   chosen = None
   if request.weights and not request.is_random:
