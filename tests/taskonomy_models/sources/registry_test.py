@@ -3,6 +3,8 @@
 None of these needs a framework of PyTorch: configurations are made up.
 """
 
+import contextlib
+import importlib
 import os
 import sys
 import types
@@ -125,6 +127,9 @@ class MessagesTest(absltest.TestCase):
 
   def test_pytorch_that_is_missing_is_named_with_the_extra(self):
     hidden = {'torch': None, 'onnxscript': None}
+    # What is imported inside is forgotten, and onnx cannot be loaded twice.
+    with contextlib.suppress(ImportError):
+      importlib.import_module('onnx')
     with mock.patch.dict(sys.modules, hidden):
       with self.assertRaisesRegex(GraphError, r"transfer\[torch\]'"):
         registry.require('timm')
