@@ -102,6 +102,18 @@ class TrainTest(absltest.TestCase):
     self.assertEqual(found.performance, {'bad': [0.0], 'nan': [1 / 3]})
     self.assertEqual(list(found.diverged), ['nan'])
 
+  def test_a_channel_that_is_silent_in_training_does_not_blow_up_later(self):
+    _, values, features, num_train = _task()
+    target = targets.regression('t', values, num_train, 5)
+    waking = features['telling'].copy()
+    waking[..., 3] = 7.3  # Of a unit that fires on no training image.
+    waking[num_train + 5, ..., 3] = 9
+    found = truth.train_readouts(
+      target, {'waking': waking}, num_train, (0,), _RECIPE
+    )
+    self.assertGreater(found.performance['waking'][0], 0.5)
+    self.assertEmpty(found.diverged)
+
   def test_features_that_explode_on_test_images_are_seen_to_diverge(self):
     _, values, features, num_train = _task()
     target = targets.regression('t', values, num_train, 5)
