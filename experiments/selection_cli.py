@@ -212,6 +212,7 @@ class Selection:
     output = record.output
     if record.is_finished:
       print(report.text(output, best_first))
+      print(report.diverged_text(record.noted('diverged') or {}), end='')
       print(f'{output} is finished; nothing was computed again.')
       return self._bank.report()
     with record.stage('images'):
@@ -245,8 +246,11 @@ class Selection:
       between.write(data, extracted, output)
     problems = {o.case.name: o.problems for o in outcomes if o.problems}
     record.note('problems', problems)
+    diverged = {o.case.name: dict(o.diverged) for o in outcomes if o.diverged}
+    record.note('diverged', diverged)
     record.finish()
     print(report.text(output, best_first))
+    print(report.diverged_text(diverged), end='')
     if problems:
       print(f'Left out: {json.dumps(problems)}')
     print(f'Results: {output}')
