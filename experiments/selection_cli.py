@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 import toolkit_basics.cli as cli
-from experiments import pipeline, shared_flags
+from experiments import pipeline, run_record, shared_flags
 from experiments.selection import (
   between,
   features,
@@ -52,6 +52,13 @@ class Plan:
   more: _MakeMore | None = None
 
 
+def _print_results(record: run_record.RunRecord, best_first: bool) -> None:
+  print(report.text(record.output, best_first))
+  print(report.diverged_text(record.noted('diverged') or {}), end='')
+  if problems := record.noted('problems'):
+    print(f'Left out: {json.dumps(problems)}')
+
+
 def _beside(
   plan: 'Plan',
   bank: Bank,
@@ -74,6 +81,10 @@ def _beside(
   return beside if static is None else [*beside, static]
 
 
+# Flags that say nothing of what was found.
+_OF_RUNS = ('output', 'resume', 'overwrite')
+
+
 class Selection:
   """The flags of a selection command, and what it does with them."""
 
@@ -93,6 +104,7 @@ class Selection:
       grid: Default of --grid.
       scene_targets: Default of --targets.
     """
+    self._flags = flags
     self._bank = shared_flags.UsableBank(flags)
     self._add_data(flags, scene_targets)
     self._grid = flags.integer(
@@ -211,8 +223,7 @@ class Selection:
     record = self._record.open(bank.digests(), self._computing.NOT_RECORDED)
     output = record.output
     if record.is_finished:
-      print(report.text(output, best_first))
-      print(report.diverged_text(record.noted('diverged') or {}), end='')
+      _print_results(record, best_first)
       print(f'{output} is finished; nothing was computed again.')
       return self._bank.report()
     with record.stage('images'):
@@ -237,24 +248,23 @@ class Selection:
       encoders = {c.name: c.encoder for c in plan.candidates}
       outcomes = study.conduct(
         *(plan.cases, data, extracted, settings, output, progress.track),
-        beside,
-        encoders,
-        known,
+        *(beside, encoders, known),
       )
     with record.stage('report'):
       report.write(outcomes, extracted, output, self._num_draws.value, beside)
       between.write(data, extracted, output)
-    problems = {o.case.name: o.problems for o in outcomes if o.problems}
-    record.note('problems', problems)
-    diverged = {o.case.name: dict(o.diverged) for o in outcomes if o.diverged}
-    record.note('diverged', diverged)
+      self._write_page(output, best_first)
+    for what in ('problems', 'diverged'):
+      lost = {o.case.name: dict(getattr(o, what)) for o in outcomes}
+      record.note(what, {case: each for case, each in lost.items() if each})
     record.finish()
-    print(report.text(output, best_first))
-    print(report.diverged_text(diverged), end='')
-    if problems:
-      print(f'Left out: {json.dumps(problems)}')
+    _print_results(record, best_first)
     print(f'Results: {output}')
     return self._bank.report()
+
+  def _write_page(self, output: pathlib.Path, best_first: bool) -> None:
+    if best_first:  # Only then is the run about which network to take.
+      report.write_page(output, self._flags.values(_OF_RUNS))
 
   @property
   def left_out(self) -> Collection[str]:
