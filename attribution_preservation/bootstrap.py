@@ -87,7 +87,10 @@ def paired_interval(
       rows = chosen[:, place] == number
       if rows.any():
         total[rows] += a(counts[rows]) - b(counts[rows])
-  low, high = np.nanpercentile(total / len(pairs), _LEVELS)
+  known = total[np.isfinite(total)] / len(pairs)
+  if not len(known):
+    return mean, np.nan, np.nan
+  low, high = np.percentile(known, _LEVELS)
   return mean, float(low), float(high)
 
 

@@ -24,6 +24,7 @@ from toolkit_basics import files
 _PARTS = pathlib.Path(__file__).parent / 'report_page'
 _NOTHING = evaluations.Evaluation((), {}, {}, {}, {})
 _PANEL = 128  # Pixels of a map in the gallery, at most.
+_WIDTH = 1600  # Pixels of a figure, at most.
 _HEADINGS = {
   'method': 'Method',
   'P@5_low': 'P@5 low',
@@ -87,6 +88,9 @@ class Shown:
       no maps, where others have, the page says it itself.
     told: The measure that the answer is about, which is shown first; by default
       the last one that has maps.
+    transfers: Whether affinities say from which network to transfer to which;
+      if not, they say who is near, and nothing is said of transfers.
+    pictures: Files of figures to show, PNG, by their captions.
   """
 
   title: str
@@ -104,6 +108,8 @@ class Shown:
     'attribution maps.'
   )
   told: str | None = None
+  transfers: bool = True
+  pictures: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
 
 
 def write(path: files.Path, shown: Shown) -> None:
@@ -126,7 +132,9 @@ def write(path: files.Path, shown: Shown) -> None:
     'settings': {n: setting(value) for n, value in shown.settings.items()},
     'files': _files(pathlib.Path(path).parent),
     'lead': shown.lead,
-    'answer': shown.answer and dataclasses.asdict(shown.answer),
+    'answer': shown.answer and shown.answer.texts(),
+    'transfers': shown.transfers,
+    'pictures': [[n, _picture(path)] for n, path in shown.pictures.items()],
     'signed': [m for m, maps in shown.maps.items() if np.min(maps) < 0],
   }
   page, style, script = (
@@ -242,6 +250,18 @@ def _gallery(images: np.ndarray, maps: np.ndarray) -> list[str]:
 def _shrunk(panel: np.ndarray) -> np.ndarray:
   side = min(_PANEL, max(panel.shape[:2]))
   return cv2.resize(panel, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _picture(path: pathlib.Path) -> str:
+  """Returns a figure in a file as an address that holds it."""
+  picture = cv2.imread(str(path))
+  if picture is None:
+    raise OSError(f'{path}: no picture.')
+  scale = min(1, _WIDTH / picture.shape[1])
+  picture = cv2.resize(
+    picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+  )
+  return _encoded(picture[..., ::-1])
 
 
 def _encoded(picture: np.ndarray) -> str:

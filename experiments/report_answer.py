@@ -39,6 +39,14 @@ class Answer:
     if len(lengths := {len(row) for row in self.table}) > 1:
       raise ValueError(f'Rows of one table have {sorted(lengths)} cells.')
 
+  def texts(self) -> dict[str, object]:
+    """Returns the answer by its attributes, every cell as it is shown."""
+    return {
+      'paragraphs': list(self.paragraphs),
+      'table': [[_shown(cell) for cell in row] for row in self.table],
+      'note': self.note,
+    }
+
   def to_markdown(self) -> str:
     """Returns paragraphs, table and note as Markdown."""
     table = markdown_table(self.table) if self.table else ''
@@ -55,6 +63,11 @@ def markdown_table(rows: Sequence[Sequence[object]]) -> str:
 
 def _cell(value: object) -> str:
   """Returns a value as one cell of a table."""
+  return ' '.join(_shown(value).split()).replace('|', r'\|')
+
+
+def _shown(value: object) -> str:
   if isinstance(value, float):
-    value = '–' if math.isnan(value) else f'{value:.3f}'
-  return ' '.join(str(value).split()).replace('|', r'\|')
+    text = '–' if math.isnan(value) else f'{value:.3f}'
+    return '0.000' if text == '-0.000' else text
+  return str(value)

@@ -146,9 +146,9 @@ def _write(output: pathlib.Path, seen: list[tables.Seen]) -> None:
     output / 'networks.csv', tables.network_rows(seen, methods, draws)
   )
   files.write_csv(output / 'randomised.csv', tables.stage_rows(seen, methods))
-  drawing.draw(output / 'figures', seen, methods)
+  drawn = drawing.draw(output / 'figures', seen, methods)
   said = tables.sentences(seen, methods, draws)
-  answer = Answer(said, summary, _NOTE)
+  answer = Answer(said, tables.in_words(summary), _NOTE)
   files.write_atomically(output / 'answer.md', answer.to_markdown().encode())
   number = len(seen[0].area(perturbing.RANDOM))
   report.write(
@@ -158,6 +158,7 @@ def _write(output: pathlib.Path, seen: list[tables.Seen]) -> None:
       f'{len(seen)} networks, {len(methods)} methods, {number} images.',
       answer,
       settings=FLAGS.values(('output', 'resume', 'overwrite')),
+      pictures=drawn,
     ),
   )
   print(evaluation.format_table(summary))

@@ -7,7 +7,8 @@ DIR has a folder of images for each class; without it, classes and numbers of
 procedural scenes are the targets. All networks of the bank compete, of any
 architecture and input size; their features are averaged over space (--grid=1)
 and scored by every label-based measure, and a readout is really trained from
-each: they are printed in that order. A killed run goes on with --resume.
+each: they are printed in that order, and report.html shows them in it. A killed
+run goes on with --resume.
 """
 
 import toolkit_basics.cli as cli

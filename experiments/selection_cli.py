@@ -74,6 +74,10 @@ def _beside(
   return beside if static is None else [*beside, static]
 
 
+# Flags that say nothing of what was found.
+_OF_RUNS = ('output', 'resume', 'overwrite')
+
+
 class Selection:
   """The flags of a selection command, and what it does with them."""
 
@@ -93,6 +97,7 @@ class Selection:
       grid: Default of --grid.
       scene_targets: Default of --targets.
     """
+    self._flags = flags
     self._bank = shared_flags.UsableBank(flags)
     self._add_data(flags, scene_targets)
     self._grid = flags.integer(
@@ -236,13 +241,12 @@ class Selection:
       encoders = {c.name: c.encoder for c in plan.candidates}
       outcomes = study.conduct(
         *(plan.cases, data, extracted, settings, output, progress.track),
-        beside,
-        encoders,
-        known,
+        *(beside, encoders, known),
       )
     with record.stage('report'):
       report.write(outcomes, extracted, output, self._num_draws.value, beside)
       between.write(data, extracted, output)
+      self._write_page(output, best_first)
     problems = {o.case.name: o.problems for o in outcomes if o.problems}
     record.note('problems', problems)
     record.finish()
@@ -251,6 +255,10 @@ class Selection:
       print(f'Left out: {json.dumps(problems)}')
     print(f'Results: {output}')
     return self._bank.report()
+
+  def _write_page(self, output: pathlib.Path, best_first: bool) -> None:
+    if best_first:  # Only then is the run about which network to take.
+      report.write_page(output, self._flags.values(_OF_RUNS))
 
   @property
   def left_out(self) -> Collection[str]:

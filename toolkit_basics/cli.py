@@ -23,6 +23,7 @@ import inspect
 import os
 import re
 import sys
+import textwrap
 from typing import Any, NoReturn
 
 from absl import flags as absl_flags
@@ -35,6 +36,24 @@ _Names = Flag[list[str]]
 _OF_EVERY_COMMAND = 'debug'
 # A library's word for one of its arguments, with a value or without.
 _ARGUMENT = re.compile(r'`(\w+)(?:=([^`]*))?`')
+
+
+class _Wrapper(textwrap.TextWrapper):
+  """Breaks lines between words and behind the commas of lists, nowhere else."""
+
+  wordsep_simple_re = re.compile(r'(\s+|(?<=\w,)(?=[a-z]))')
+
+
+def _wrapped(text: str) -> str:
+  """Returns the help of a flag in lines that fit the terminal."""
+  indent = ' ' * 6
+  return _Wrapper(
+    width=absl_flags.get_help_width(),
+    initial_indent=indent,
+    subsequent_indent=indent,
+    break_long_words=False,
+    break_on_hyphens=False,
+  ).fill(text)
 
 
 class _Path(absl_flags.ArgumentParser):
@@ -191,7 +210,7 @@ class Flags:
       text = f'{flag.help} ({notes})' if notes else flag.help
       shown += [
         f'  --{"[no]" if flag.boolean else ""}{name}',
-        absl_flags.text_wrap(text, indent='      '),
+        _wrapped(text),
       ]
     return '\n'.join(shown)
 

@@ -1,6 +1,7 @@
 """The page of a compression study: what it found, in words and as a table."""
 
 from collections.abc import Mapping
+import math
 import pathlib
 
 from experiments import report, report_answer
@@ -19,21 +20,38 @@ _NOTE = (
   'the network predicts; the common columns are on samples that all networks '
   'predict.'
 )
+_TAKEN = {
+  'distillation': 'the width of the layers',
+  'structured': 'the filters',
+  'unstructured': 'the weights',
+}
 
 
-def _sentence(found: Found, name: str, other: str) -> str:
+def _several(number: int, word: str) -> str:
+  return f'{number} {word}' if number == 1 else f'{number} {word}s'
+
+
+def sentence(found: Found, name: str, other: str) -> str:
   """Returns how one way of compressing differs from another."""
-  parts = []
+  parts: list[str] = []
+  unknown: list[str] = []
   for title, measure in (
     ('AUC', tables.MAIN['AUC']),
     ('the share of points on objects', tables.MAIN['point']),
     ('mAP', 'mAP'),
   ):
     mean, low, high = found.difference(name, other, measure)
-    parts.append(f'{title} by {mean:+.3f} ({low:+.3f} to {high:+.3f})')
+    if math.isfinite(mean):
+      parts.append(f'{title} by {mean:+.3f} ({low:+.3f} to {high:+.3f})')
+    else:
+      unknown.append(title)
+  listed = ' and '.join(filter(None, (', '.join(parts[:-1]), parts[-1])))
+  text = f'{tables.label(name)} changes {listed} against {tables.label(other)}.'
+  if not unknown:
+    return text
   return (
-    f'{tables.label(name)} changes {", ".join(parts[:-1])} and {parts[-1]} '
-    f'against {tables.label(other)}.'
+    f'{text} Of {" and ".join(unknown)} nothing can be told: there is no '
+    'sample that both networks predict.'
   )
 
 
@@ -47,17 +65,17 @@ def paragraphs(found: Found, study: CompressionStudy) -> list[str]:
       key=lambda n: found.difference(n, 'naive', tables.MAIN['AUC'], 10)[0],
     )
     for name in dict.fromkeys([best, *others]):
-      said.append(_sentence(found, name, 'naive'))
+      said.append(sentence(found, name, 'naive'))
     said.append(
       'Differences are paired by seed, on the samples that both networks '
       'predict; in parentheses their 95 % intervals, over draws of '
-      f'{len(found.seeds)} seeds and of images.'
+      f'{_several(len(found.seeds), "seed")} and of images.'
     )
   said.append(
-    f'Setting {study.setting}: {study.recipe.ratio:.0%} went. What is matched '
-    'is what AUC scores, so that part of its gain is there by construction; '
-    'methods.csv has maps that no training saw, and perturbation.csv what '
-    'really moves the logits.'
+    f'{study.recipe.ratio * 100:.0f} % of {_TAKEN[study.setting]} went. '
+    'What is matched is what AUC scores, so that part of its gain is '
+    'there by construction. See methods.csv for maps that no training saw, and '
+    'perturbation.csv for what really moves the logits.'
   )
   return said
 
@@ -81,7 +99,7 @@ def write(
   shown = report.Shown(
     title=f'Attribution preservation: {study.setting}',
     lead=(
-      f'{len(found.measured)} networks, {len(found.seeds)} seeds, '
+      f'{len(found.measured)} networks, {_several(len(found.seeds), "seed")}, '
       f'{len(found.seeds[0].splits["test"])} test pictures each.'
     ),
     answer=answer,
@@ -91,6 +109,7 @@ def write(
     images=placed.images,
     maps=placed.maps,
     settings=settings,
+    transfers=False,
     affinity_note=(
       'The mean, over test pictures of the first seed, of the cosine between '
       'two networks’ maps of the mean over the units of their last feature '

@@ -170,7 +170,7 @@ def write(
     ]
     files.write_csv(output / 'differences.csv', [header, *found])
   labels = [_label(name) for name in looked]
-  draw(output, images[:_SHOWN], looked, labels)
+  drawn = draw(output, images[:_SHOWN], looked, labels)
   note = (
     'Output error: the mean squared difference of outputs over their variance. '
     'Same class: how often the strongest output is the same. The last columns '
@@ -179,7 +179,9 @@ def write(
   )
   answer = report_answer.Answer(paragraphs, table, note)
   lead = f'{labels[-1]}, {len(images)} pictures.'
-  shown = report.Shown('A compressed network', lead, answer, settings=settings)
+  shown = report.Shown(
+    *('A compressed network', lead, answer), settings=settings, pictures=drawn
+  )
   report.write(output / 'report.html', shown)
   files.write_atomically(output / 'answer.md', answer.to_markdown().encode())
   return paragraphs
@@ -190,10 +192,17 @@ def draw(
   images: np.ndarray,
   looked: Mapping[str, Judged],
   labels: Sequence[str],
-) -> None:
-  """Draws the maps of all networks side by side, a figure for each method."""
+) -> dict[str, pathlib.Path]:
+  """Draws the maps of all networks side by side, a figure for each method.
+
+  Returns:
+    The PNGs, by captions.
+  """
+  drawn = {}
   for method in METHODS:
     maps = [own.maps[method][: len(images)] for own in looked.values()]
     path = output / 'figures' / f'maps_{method}.png'
     path.parent.mkdir(parents=True, exist_ok=True)
     figures.map_grid(path, images, np.stack(maps), labels, method)
+    drawn[f'Maps of {figures.method_label(method)}, by network.'] = path
+  return drawn

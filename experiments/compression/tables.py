@@ -316,13 +316,21 @@ def selection_rows(
   return rows
 
 
+def _mean_of_known(values: np.ndarray) -> np.ndarray:
+  """Returns the mean over the first axis of known values, NaN of none."""
+  known = np.isfinite(values)
+  total = np.where(known, values, 0).sum(axis=0)
+  number = known.sum(axis=0)
+  return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
 def track_rows(seeds: Sequence[Seeded], students: Sequence[Student]) -> Rows:
   """Returns what becomes of students as they learn, the mean over seeds."""
   rows: Rows = [
     ['network', 'after', 'mAP', 'AUC', 'cosine', 'logits', 'CKA', 'seeds']
   ]
   for student in students:
-    looks = np.nanmean([seed.track(student) for seed in seeds], axis=0)
+    looks = _mean_of_known(np.stack([seed.track(student) for seed in seeds]))
     for at, *values in looks:
       rows.append(
         [label(student.name), int(at), *map(float, values), len(seeds)]

@@ -13,7 +13,7 @@ from experiments.faithfulness.tables import Seen
 
 def draw(
   folder: pathlib.Path, networks: Sequence[Seen], methods: Sequence[str]
-) -> None:
+) -> dict[str, pathlib.Path]:
   """Draws curves of deletion, of insertion, and of randomised weights.
 
   Args:
@@ -21,7 +21,11 @@ def draw(
       `randomised_KIND`, each as PNG and PDF.
     networks: What was found.
     methods: Names.
+
+  Returns:
+    The PNGs, by a caption that says how to read them.
   """
+  drawn = {}
   folder.mkdir(parents=True, exist_ok=True)
   for kind, own in tables.by_kind(networks).items():
     shown = [m for m in methods if not all(m in e.refused for e in own)]
@@ -47,7 +51,19 @@ def draw(
       'Share of cells brought back, the most relevant first',
       'Change that is left',
     )
-    _draw_randomised(folder / f'randomised_{kind}.png', own, shown, kind)
+    drawn |= {
+      f'Deletion, {kind}: the higher a curve, the sooner the representation '
+      'changes, the more faithful the map.': folder / f'deletion_{kind}.png',
+      f'Insertion, {kind}: the lower a curve, the more faithful the '
+      'map.': folder / f'insertion_{kind}.png',
+    }
+    path = folder / f'randomised_{kind}.png'
+    if _draw_randomised(path, own, shown, kind):
+      drawn[
+        f'Randomised weights, {kind}: a curve that stays high is of maps that '
+        'do not tell of the network.'
+      ] = path
+  return drawn
 
 
 def _whole(networks: Sequence[Seen], name: str) -> np.ndarray:
@@ -61,7 +77,8 @@ def _whole(networks: Sequence[Seen], name: str) -> np.ndarray:
   return np.concatenate([[0], np.mean(found, axis=0), [1]])
 
 
-def _draw_randomised(path, networks, methods, kind: str) -> None:
+def _draw_randomised(path, networks, methods, kind: str) -> bool:
+  """Draws what randomised weights leave of maps; says whether it is known."""
   way, most = (
     randomising.CASCADING,
     max(
@@ -89,3 +106,4 @@ def _draw_randomised(path, networks, methods, kind: str) -> None:
       'Share of layers randomised, from the representation down',
       'Rank correlation with the maps before',
     )
+  return bool(series)

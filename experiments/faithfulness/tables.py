@@ -234,19 +234,19 @@ def sentences(
   """Returns which method to prefer for which kind of network, in words."""
   found = []
   for kind, own in by_kind(networks).items():
-    whose = 'all networks together' if kind == EVERY else f'networks: {kind}'
-    start = f'{whose[0].upper()}{whose[1:]} ({len(own)})'
+    whose = _whose(kind, len(own))
     order = preferred(own, methods)
     if not order:
       found.append(
-        f'{start}: prefer none; with one of the baselines at least, each is no '
-        'better than random order, or does not depend on the weights.'
+        f'For {whose}, prefer no method: with one of the baselines at least, '
+        'each is no better than random order, or does not depend on the '
+        'weights.'
       )
       continue
     best, gains = order[0], {m: _gains(own, m) for m in order}
     text = (
-      f'{start}: prefer {figures.method_label(best)}, gain '
-      f'{Interval.of(gains[best], num_draws)}'
+      f'For {whose}, prefer {figures.method_label(best)}: its gain is '
+      f'{Interval.of(gains[best], num_draws)}.'
     )
     equal = [
       figures.method_label(m)
@@ -254,9 +254,48 @@ def sentences(
       if Interval.of(gains[best] - gains[m], num_draws).low <= 0
     ]
     if equal:
-      text += f'; these cannot be told apart from it: {", ".join(equal)}'
-    found.append(f'{text}.')
+      text += f' {_listed(equal)} cannot be told apart from it.'
+    found.append(text)
   return [*found, *_warnings(networks, methods, num_draws)]
+
+
+def _listed(names: Sequence[str]) -> str:
+  *most, last = names
+  return f'{", ".join(most)} and {last}' if most else last
+
+
+def _whose(kind: str, number: int) -> str:
+  """Returns which networks are meant, in words."""
+  plural = 'network' if number == 1 else 'networks'
+  if kind == EVERY:
+    return f'all {number} {plural} together'
+  the = 'the one' if number == 1 else f'the {number}'
+  return f'{the} {plural} of kind {kind}'
+
+
+def in_words(rows: Sequence[Row]) -> list[Row]:
+  """Returns the table of kinds as a page shows it, in words."""
+  header, *others = rows
+  words = {'low': 'gain, low', 'high': 'gain, high'}
+  words |= {
+    f'{likeness}_randomised': f'{said} if randomised'
+    for likeness, said in (
+      ('spearman', 'rank correlation'),
+      ('cosine', 'cosine'),
+    )
+  }
+  titles: Row = [
+    words.get(name, name.replace('gain_', 'gain, '))
+    for name in map(str, header)
+  ]
+  at = header.index('method')
+  return [
+    titles,
+    *(
+      [*row[:at], figures.method_label(str(row[at])), *row[at + 1 :]]
+      for row in others
+    ),
+  ]
 
 
 def _warnings(
@@ -273,8 +312,9 @@ def _warnings(
         max(means, key=lambda m: means[m])
       )
   found = [
-    'The order of how much cells differ from the baseline has the gain '
-    f'{known}: it is told what will be done to the image, and asks no network.'
+    'Beside it, the order of how much cells differ from the baseline has the '
+    f'gain {known}. It is told what will be done to the image, and asks no '
+    'network.'
   ]
   if len(set(firsts.values())) > 1:
     said = ', '.join(f'{name} with {base}' for base, name in firsts.items())
@@ -286,8 +326,7 @@ def _warnings(
       if kept(networks, method) >= KEPT
     ]
     found.append(
-      'Methods whose maps keep a rank correlation of '
-      f'{KEPT} or more with all weights randomised: '
-      f'{", ".join(fixed) or "none"}.'
+      'Methods whose maps hardly change if all weights are randomised (a rank '
+      f'correlation of {KEPT} or more): {", ".join(fixed) or "none"}.'
     )
   return found

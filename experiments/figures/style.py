@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import io
 import itertools
 import pathlib
+import re
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -33,8 +34,10 @@ GROUP_COLORS = {
 _OTHER_COLORS = (
   '#7A6A00', '#5D4FB3', '#7F3F1D', '#2E9BD6', '#C2374B', '#3F7F93', '#6B8E23',
   '#B07AA1', '#B35F00', '#17177A', '#12917C', '#E0559E', '#5B3A73',
+  '#8C1A5B', '#4A5A20', '#9A7B4F',
 )  # fmt: skip
 _NO_GROUP_COLOR = '#444444'
+_BETWEEN = re.compile(r'(?<=[^_])_(?=[^_])')  # Words of a group's name.
 INK = '#222222'
 GREY = '#8A8A8A'
 _METHOD_LABELS = {
@@ -113,7 +116,7 @@ def method_label(name: str) -> str:
 
 def group_label(group: str) -> str:
   """Returns the name of a group as it is printed in a figure."""
-  return group.upper() if group in ('2d', '3d') else group
+  return group.upper() if group in ('2d', '3d') else _BETWEEN.sub(' ', group)
 
 
 def new_figure(width: float, height: float) -> Figure:

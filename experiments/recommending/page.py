@@ -49,10 +49,12 @@ def _shown(answer: Recommendation, settings: Mapping) -> report.Shown:
     title=f'Transfer from {answer.best}' if answer.best else 'Cannot tell',
     lead=f'{answer.question[0].upper()}{answer.question[1:]}.',
     answer=Answer(answer.sentences(), answer.rows(), answer.legend()),
-    labels=[answer.labels.get(name, name) for name in names],
+    labels=names,  # As in the answer, and as they are given to commands.
     groups=[answer.groups.get(name) for name in names],
     evaluation=evaluation,
     settings=settings,
+    transfers=False,
+    tree_axis=f'1 - {TREE.upper()}',
     affinity_note=(
       f'{TREE.upper()} of two networks’ representations of the images: 1 if '
       'they see them alike, 0 if not.'

@@ -62,16 +62,18 @@ const readable = (color) => `color-mix(in srgb, ${color} var(--group-share), whi
 const groupColor = (i) => data.groups[i] in data.group_colors ? readable(data.group_colors[data.groups[i]]) : 'var(--ink)';
 const room = (id, least, most) => Math.max(least, Math.min(most, byId(id).clientWidth || most));
 
+const signedCell = (text) => text.replace(/^-(?=\d)/, '−');
+
 // The answer, in words.
 function drawAnswer() {
   const answer = data.answer;
   byId('answer-section').hidden = !answer;
   if (!answer) return;
-  byId('answer').replaceChildren(...answer.paragraphs.map((text, i) => node('p', i ? {} : {class: 'first'}, text)));
+  const whole = (text) => text.replace(/(\d) %/g, '$1\u00a0%');  // A number and its sign stay on one line.
+  byId('answer').replaceChildren(...answer.paragraphs.map((text, i) => node('p', i ? {} : {class: 'first'}, whole(text))));
   const [header, ...rows] = answer.table;
-  byId('answer-table').parentElement.hidden = !rows.length;
-  const cell = (value) => typeof value === 'string' || Number.isInteger(value) ? String(value) : number(value);
-  if (rows.length) fill(byId('answer-table'), header.map(cell), rows.map((row) => row.map(cell)));
+  byId('answer-table').parentElement.hidden = !rows?.length;
+  if (rows?.length) fill(byId('answer-table'), header, rows.map((row) => row.map(signedCell)));
   byId('answer-note').textContent = answer.note;
 }
 
@@ -234,7 +236,8 @@ function drawSources() {
     return item;
   }));
   byId('sources-note').textContent = relevant.length
-    ? '✓ One of the best sources by measured transfer.' : 'By affinity; transfers to this target were not measured.';
+    ? '✓ One of the best sources by measured transfer.'
+    : data.transfers ? 'By affinity; transfers to this target were not measured.' : 'By affinity, the nearest first.';
 }
 
 // Tree.
@@ -355,7 +358,17 @@ for (const input of document.querySelectorAll('input[name=order]')) {
 for (const [id, factor] of [['zoom-in', 1.3], ['zoom-out', 1 / 1.3]]) {
   byId(id).addEventListener('click', () => { state.cell = Math.max(4, Math.min(80, state.cell * factor)); drawAffinity(); });
 }
-const known = {affinity: data.methods.length, curves: data.summary.length > 1};
+const known = {
+  affinity: data.methods.length, curves: data.summary.length > 1, transfers: data.methods.length && data.transfers,
+  groups: Object.keys(data.group_colors).length, pictures: data.pictures.length,
+};
+if (!data.transfers) {
+  byId('h-sources').textContent = 'Nearest networks';
+  byId('target-word').textContent = 'Network';
+  byId('h-tree').textContent = 'Tree of the networks';
+}
+byId('pictures').replaceChildren(...data.pictures.map(([caption, picture]) =>
+  node('figure', {}, node('figcaption', {}, caption), node('img', {src: picture, alt: caption}))));
 for (const part of document.querySelectorAll('[data-needs]')) part.hidden = !known[part.dataset.needs];
 byId('methods').hidden = data.methods.length < 2;
 // Where there are too many for the screen, the chosen one is in sight.

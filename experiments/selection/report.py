@@ -7,6 +7,8 @@ import pathlib
 import numpy as np
 
 from experiments import evaluation, figures
+from experiments import report as pages
+from experiments.report_answer import Answer
 from experiments.selection import static_lists, study
 from experiments.selection.features import Features
 from experiments.selection.label_free import Near
@@ -16,6 +18,12 @@ from transferability import agreement, resampling
 from transferability.agreement import Agreement
 from transferability.scoring import EPSILONS
 
+Table = list[tuple[object, ...]]  # A header first.
+_NOTE = (
+  'measured: the performance of the readout, larger is better. Beside it are '
+  'scores of measures that only look at features and labels; they have units '
+  'of their own.'
+)
 LABELS = 'labels'  # The family of the label-based measures.
 _MAX_LINES = 8  # Cases that a figure tells apart.
 # Stand beside candidates, as docs/choosing_a_measure.md advises.
@@ -261,11 +269,69 @@ def text(output: str | os.PathLike, best_first: bool = False) -> str:
 
 def candidates_text(output: pathlib.Path) -> list[str]:
   """Returns for each case its candidates, the best first, as text."""
+  return [
+    f'{case}: transfer from {rows[1][1]}.\n{evaluation.format_table(rows)}'
+    for case, rows in _candidates(output).items()
+  ]
+
+
+def write_page(output: pathlib.Path, settings: Mapping[str, object]) -> None:
+  """Writes `report.html`: the network to take, and how measures did.
+
+  Args:
+    output: Of a run whose tables and figures are written.
+    settings: Of the run.
+  """
+  cases, folder = _candidates(output), output / 'figures'
+  pictures = {
+    'Agreement of each measure with training.': folder / 'summary.png',
+    **{
+      f'{case}: scores and measured performance, a dot for each network.': (
+        folder / f'{case}.png'
+      )
+      for case in cases
+    },
+  }
+  networks = {row[1] for _, *rows in cases.values() for row in rows}
+  targets = f'{len(cases)} {"target" if len(cases) == 1 else "targets"}'
+  pages.write(
+    output / 'report.html',
+    pages.Shown(
+      'Which network to take',
+      f'{len(networks)} networks, {targets}.',
+      _answer(cases, files.read_csv(output / 'summary.csv')),
+      settings=settings,
+      pictures=pictures,
+    ),
+  )
+
+
+def _answer(cases: Mapping[str, Table], summary: list[list[str]]) -> Answer:
+  """Returns which network to take for each case, and why."""
+  said = [f'{c}: transfer from {rows[1][1]}.' for c, rows in cases.items()]
+  more = [
+    'The networks of each target stand in the order of what a readout, really '
+    'trained from each, reached on images that it was not trained on.'
+  ]
+  if named := [row[0] for row in summary[1:] if row[1] == LABELS][:3]:
+    more.append(
+      f'Without training, {", ".join(named)} order the networks most like '
+      'that; summary.csv has all measures.'
+    )
+  header = next(iter(cases.values()))[0]
+  table: Table = [('target', *header)]
+  for case, (_, *rows) in cases.items():
+    table += [(case, *row) for row in rows]
+  return Answer([' '.join(said), *more], table, _NOTE)
+
+
+def _candidates(output: pathlib.Path) -> dict[str, Table]:
+  """Returns for each case its candidates, a header first, then the best."""
   header, *rows = files.read_csv(output / 'scores.csv')
   shown = [name for name in _BESIDE if name in header[3:]]
   shown = shown or header[3 : 3 + len(_BESIDE)]
   columns = [header.index(name) for name in shown]
-  found = []
+  found = {}
   for case in dict.fromkeys(row[0] for row in rows):
     ranked = sorted(
       (row for row in rows if row[0] == case), key=lambda row: -float(row[2])
@@ -275,9 +341,5 @@ def candidates_text(output: pathlib.Path) -> list[str]:
       for rank, row in enumerate(ranked, start=1)
     ]
     header_of_case = ('rank', 'network', 'measured', *shown)
-    best = ranked[0][1]
-    found.append(
-      f'{case}: transfer from {best}.\n'
-      + evaluation.format_table([header_of_case, *table])
-    )
+    found[case] = [header_of_case, *table]
   return found

@@ -1,7 +1,11 @@
-"""Takes the pictures in docs/images that show a run of the main job.
+"""Takes the pictures in docs/images of the main job, or of the zoo.
 
   python -m experiments.run_taskonomy
   python -m tests.docs.pictures results/taskonomy-scenes
+  python -m experiments.run_zoo --bank=FOLDER --probe=photos --num_images=4 \
+    --methods=elrp --map_transform=absolute+pooled --similarities= \
+    --on_bad_map=drop_image --output=results/zoo-photos
+  python -m tests.docs.pictures results/zoo-photos zoo
 
 For whoever changes the page of a run or its figures; needs Chromium.
 """
@@ -19,6 +23,7 @@ from tests import browser_testing, module_graph
 IMAGES = module_graph.ROOT / 'docs' / 'images'
 _METHOD = 'elrp'  # Of the figures of one method.
 _WIDTH = 1400  # Of maps, in pixels.
+_ZOO_WIDTH = 1000
 _PNG, _JPEG = [cv2.IMWRITE_PNG_COMPRESSION, 9], [cv2.IMWRITE_JPEG_QUALITY, 85]
 _OPEN_A_MAP = """
 document.querySelectorAll('#maps .panel')[3].click();
@@ -73,9 +78,22 @@ def copy_figures(figures: pathlib.Path, images: pathlib.Path) -> None:
     cv2.imwrite(str(images / f'maps{suffix}.jpg'), picture, _JPEG)
 
 
+def copy_zoo(figures: pathlib.Path, images: pathlib.Path) -> None:
+  """Copies the maps and the tree of the zoo, in a smaller size."""
+  for name, suffix, options in (('maps', 'jpg', _JPEG), ('tree', 'png', _PNG)):
+    (path,) = figures.glob(f'{name}_{_METHOD}@*pooled.png')
+    picture = cv2.imread(str(path))
+    size = _ZOO_WIDTH, round(_ZOO_WIDTH * picture.shape[0] / picture.shape[1])
+    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(images / f'zoo_{name}.{suffix}'), picture, options)
+
+
 if __name__ == '__main__':
-  if len(sys.argv) != 2:
+  if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], ['zoo']):
     sys.exit(__doc__)
   run = pathlib.Path(sys.argv[1])
-  take_page(run / 'report.html', IMAGES)
-  copy_figures(run / 'figures', IMAGES)
+  if sys.argv[2:]:
+    copy_zoo(run / 'figures', IMAGES)
+  else:
+    take_page(run / 'report.html', IMAGES)
+    copy_figures(run / 'figures', IMAGES)

@@ -145,8 +145,11 @@ class GroupColorsTest(parameterized.TestCase):
     )
 
   def test_other_groups_differ_from_each_other_and_from_the_paper(self):
-    groups = [*tasks.GROUPS, *'abcdefghijklm', None]
+    groups = [*tasks.GROUPS, *'abcdefghijklmnop', None]
     self.assertLen(set(figures.group_colors(groups).values()), len(groups))
+
+  def test_groups_are_called_in_words(self):
+    self.assertEqual(figures.group_label('object_pose'), 'object pose')
 
   def test_more_groups_than_colors_still_have_one_each(self):
     self.assertLen(figures.group_colors(map(str, range(50))), 50)

@@ -8,6 +8,7 @@ import re
 import unittest
 
 from absl.testing import absltest
+import cv2
 import numpy as np
 
 from experiments import evaluation as evaluations
@@ -184,6 +185,35 @@ class BrowserTest(absltest.TestCase):
     shown = "return [...document.querySelectorAll('h2')].filter("
     shown += '(e) => e.offsetParent).map((e) => e.textContent)'
     self.assertEqual(self.js(shown), ['The answer'])
+
+  def test_whole_and_vanishing_numbers_have_decimals_and_no_sign(self):
+    rows = [('network', 'score'), ('A', 1.0), ('B', -0.00013), ('C', -0.5)]
+    self.open(answer=Answer(['Take A, by 5 %.'], rows))
+    cells = [row.split()[1] for row in self.cells('#answer-table')]
+    self.assertEqual(cells, ['score', '1.000', '0.000', '−0.500'])
+    self.assertEqual(self.text('#answer .first'), 'Take A, by 5\xa0%.')
+
+  def cells(self, table):
+    script = 'return document.querySelector(arguments[0]).innerText'
+    return self.js(script, table).strip().splitlines()
+
+  def test_where_nobody_asks_for_transfers_no_word_is_said_of_them(self):
+    self.open(transfers=False, groups=[None] * len(_NAMES))
+    text = self.js('return document.body.innerText')
+    for word in ('ransfer', 'oracle', 'Sources', 'groups that'):
+      self.assertNotIn(word, text)
+    self.assertIn('Nearest networks', text)
+
+  def test_figures_fit_a_phone_and_say_what_they_are(self):
+    picture = self.path.with_name('figure.png')
+    cv2.imwrite(str(picture), np.full((300, 2000, 3), 200, np.uint8))
+    self.show_as(390, 'dark')
+    self.open(pictures={'Curves: higher is better.': picture})
+    self.assertIn('Curves: higher', self.text('#pictures figcaption'))
+    script = "return document.querySelector('#pictures img')"
+    self.assertEqual(self.js(f'{script}.naturalWidth'), 1600)
+    self.assertLessEqual(self.js(f'{script}.clientWidth'), 390)
+    self.assertEqual(self.js(f'{script}.alt'), 'Curves: higher is better.')
 
   def test_pointing_at_a_cell_gives_pair_and_value(self):
     from selenium.webdriver import ActionChains

@@ -13,6 +13,7 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 
 from tests import command_testing
+from toolkit_basics import cli
 
 _COMMAND = textwrap.dedent('''
   """A command of the tests.
@@ -198,6 +199,15 @@ class HelpTest(CliTestCase):
       '--[no]list Whether there is a list. --[no]debug Show',
     ):
       self.assertIn(part, text)
+
+  def test_no_name_is_cut_at_the_end_of_a_line(self):
+    names = [f'a_rather_long_name_{i}' for i in range(9)]
+    flags = cli.Flags()
+    flags.list('names', 'Which are taken.', names)
+    text = flags.help()
+    self.assertLess(max(map(len, text.splitlines())), 81)
+    for name in names:
+      self.assertIn(name, text)
 
 
 class SeparateTest(absltest.TestCase):

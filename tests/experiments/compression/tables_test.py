@@ -5,7 +5,12 @@ from unittest import mock
 from absl.testing import absltest
 import numpy as np
 
-from experiments.compression import measuring, tables, transferring
+from experiments.compression import (
+  answering,
+  measuring,
+  tables,
+  transferring,
+)
 from experiments.compression.transferring import Passing
 from probe_data import shapes
 
@@ -43,6 +48,18 @@ class FoundTest(absltest.TestCase):
     mean, low, high = found.difference('swa', 'naive', 'auc/grad_cam')
     for value in (mean, low, high):
       self.assertAlmostEqual(value, 0.25)
+
+  def test_what_cannot_be_told_is_said_and_is_no_number(self):
+    found, number = _found(np.nan)
+    own = found.measured['swa'][0]
+    own['point/grad_cam'] = found.measured['naive'][0]['point/grad_cam'] = (
+      np.full(number, np.nan)
+    )
+    said = answering.sentence(found, 'swa', 'naive')
+    self.assertNotIn('nan', said)
+    self.assertIn('SWA changes mAP by', said)
+    self.assertIn('Of AUC and the share of points', said)
+    self.assertIn('nothing can be told', said)
 
   def test_networks_are_called_as_in_the_paper(self):
     self.assertEqual(tables.label('sswa'), 'SSWA')

@@ -65,9 +65,10 @@ class TablesTest(absltest.TestCase):
       tables.preferred(networks[1:], methods), ['saliency', 'elrp']
     )
     said = tables.sentences(networks, methods, 20)
-    self.assertIn('relu (1): prefer ε-LRP, gain 0.200 [0.200, 0.200]', said[1])
+    self.assertIn('the one network of kind relu, prefer ε-LRP', said[1])
+    self.assertIn('its gain is 0.200 [0.200, 0.200]', said[1])
     self.assertNotIn('told apart', said[1])
-    self.assertIn('smooth (1): prefer Saliency', said[0])
+    self.assertIn('the one network of kind smooth, prefer Saliency', said[0])
     self.assertIn('has the gain 0.400', said[3])
     self.assertIn('Saliency (0.90)', said[-1])
 
@@ -77,12 +78,18 @@ class TablesTest(absltest.TestCase):
     ]
     said, *_ = tables.sentences(networks, ('elrp', 'saliency'), 50)
     self.assertIn('prefer ε-LRP', said)
-    self.assertIn('cannot be told apart from it: Saliency', said)
+    self.assertIn('Saliency cannot be told apart from it', said)
 
   def test_nothing_is_proposed_where_nothing_beats_random_order(self):
     networks = [_seen('a', 'relu', {'elrp': -0.1})]
     said, *_ = tables.sentences(networks, ('elrp',), 20)
-    self.assertIn('prefer none', said)
+    self.assertIn('prefer no method', said)
+
+  def test_a_page_shows_words_and_no_names_of_columns(self):
+    networks = [_seen('a', 'relu', {'elrp': 0.2}, {'elrp': 0.1})]
+    table = tables.in_words(tables.kind_rows(networks, ('elrp',), 20))
+    self.assertNotIn('_', ' '.join(map(str, table[0])))
+    self.assertIn('ε-LRP', [row[2] for row in table[1:]])
 
   def test_rows_tell_kinds_networks_and_stages(self):
     networks = [

@@ -1,0 +1,35 @@
+"""Tests of the page of a selection."""
+
+import pathlib
+
+from absl.testing import absltest
+import cv2
+import numpy as np
+
+from experiments.selection import report
+from toolkit_basics import files
+
+
+class PageTest(absltest.TestCase):
+  def test_it_names_the_network_to_take_and_the_best_measures_first(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    header = ['case', 'candidate', 'performance', 'logme', 'parc']
+    rows = [['birds', 'a', 0.2, 1.0, 2.0], ['birds', 'b', 0.7, 3.0, 1.0]]
+    files.write_csv(folder / 'scores.csv', [header, *rows])
+    summary = [['measure', 'family'], ['another_seed', 'baseline']]
+    summary += [['parc', 'labels'], ['logme', 'labels']]
+    files.write_csv(folder / 'summary.csv', summary)
+    (folder / 'figures').mkdir()
+    for name in ('summary', 'birds'):
+      path = str(folder / 'figures' / f'{name}.png')
+      cv2.imwrite(path, np.zeros((4, 4, 3), np.uint8))
+    report.write_page(folder, {'bank': 'mini'})
+    text = (folder / 'report.html').read_text(encoding='utf-8')
+    self.assertIn('birds: transfer from b.', text)
+    self.assertIn('Without training, parc, logme order', text)
+    self.assertLess(text.index('"b", "0.700"'), text.index('"a", "0.200"'))
+    self.assertEqual(text.count('data:image/webp'), 2)
+
+
+if __name__ == '__main__':
+  absltest.main()
