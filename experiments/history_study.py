@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from experiments.selection import between
+from experiments.selection import between, static_lists
 from toolkit_basics import files
 from transferability import agreement, history
 from transferability.history import History
@@ -106,7 +106,8 @@ def leave_one_out(
 ) -> dict[str, dict[str, agreement.Agreement | None]]:
   """Returns the agreement of all predictions with each target's transfers.
 
-  A target's networks that were not measured have no part in it.
+  A target's networks that were not measured have no part in it. Beside the
+  predictions stands published ImageNet accuracy, where a network has one.
 
   Args:
     known: Two targets or more.
@@ -143,6 +144,12 @@ def leave_one_out(
       {name: matrix[i, columns] for name, matrix in measures.items()},
       similarities,
     )
+    published = static_lists.imagenet({target: networks})
+    if published is not None:
+      found |= {
+        name: np.array([scores[network] for network in networks])
+        for name, scores in published.scores[target].items()
+      }
     truth = known.scores[i, columns]
     result[target] = {
       name: agreement.compare(values, truth, num_draws)

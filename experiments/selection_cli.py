@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 import toolkit_basics.cli as cli
-from experiments import pipeline, shared_flags
+from experiments import pipeline, run_record, shared_flags
 from experiments.selection import (
   between,
   features,
@@ -50,6 +50,13 @@ class Plan:
   cases: Sequence[Case]
   near: _MakeNear | None = None
   more: _MakeMore | None = None
+
+
+def _print_results(record: run_record.RunRecord, best_first: bool) -> None:
+  print(report.text(record.output, best_first))
+  print(report.diverged_text(record.noted('diverged') or {}), end='')
+  if problems := record.noted('problems'):
+    print(f'Left out: {json.dumps(problems)}')
 
 
 def _beside(
@@ -216,7 +223,7 @@ class Selection:
     record = self._record.open(bank.digests(), self._computing.NOT_RECORDED)
     output = record.output
     if record.is_finished:
-      print(report.text(output, best_first))
+      _print_results(record, best_first)
       print(f'{output} is finished; nothing was computed again.')
       return self._bank.report()
     with record.stage('images'):
@@ -247,12 +254,11 @@ class Selection:
       report.write(outcomes, extracted, output, self._num_draws.value, beside)
       between.write(data, extracted, output)
       self._write_page(output, best_first)
-    problems = {o.case.name: o.problems for o in outcomes if o.problems}
-    record.note('problems', problems)
+    for what in ('problems', 'diverged'):
+      lost = {o.case.name: dict(getattr(o, what)) for o in outcomes}
+      record.note(what, {case: each for case, each in lost.items() if each})
     record.finish()
-    print(report.text(output, best_first))
-    if problems:
-      print(f'Left out: {json.dumps(problems)}')
+    _print_results(record, best_first)
     print(f'Results: {output}')
     return self._bank.report()
 

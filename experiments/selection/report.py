@@ -161,14 +161,15 @@ def _is_defined(found: Agreement | None) -> bool:
 
 def epsilon_rows(outcomes: Sequence[Outcome]) -> list[list[object]]:
   """Returns the agreement of TransRate by form and epsilon, a header first."""
-  rows = [['case', 'form', 'epsilon', *agreement.STATISTICS]]
+  rows = [['case', 'form', 'epsilon', *agreement.STATISTICS, 'regret']]
   for outcome in outcomes:
     for form, by_epsilon in outcome.sweep.items():
       for epsilon, scores in by_epsilon.items():
         # No interval is shown, so that two draws are enough.
         found = agreement.compare(outcome.vector(scores), outcome.truth, 2)
         values = [found.values[name] for name in agreement.STATISTICS]
-        rows.append([outcome.case.name, form, epsilon, *values])
+        label = outcome.case.name, form, epsilon
+        rows.append([*label, *values, found.regret])
   return rows
 
 
@@ -265,6 +266,25 @@ def text(output: str | os.PathLike, best_first: bool = False) -> str:
   if best_first:
     tables = [*candidates_text(output), *tables]
   return '\n\n'.join(tables)
+
+
+def diverged_text(diverged: Mapping[str, Mapping[str, str]]) -> str:
+  """Returns a line that says what training diverged, empty if none did.
+
+  Args:
+    diverged: By case and candidate, what it reached.
+  """
+  said = [
+    f'{name} for {case} ({reached})'
+    for case, found in diverged.items()
+    for name, reached in found.items()
+  ]
+  if not said:
+    return ''
+  return (
+    'Training diverged, and counts as a guess (R^2 -1, or an accuracy of 1 / '
+    f'classes): {", ".join(said)}.\n'
+  )
 
 
 def candidates_text(output: pathlib.Path) -> list[str]:

@@ -72,6 +72,7 @@ class Outcome:
     sweep: TransRate by form, epsilon and candidate.
     seconds: By measure, and of `training`; all candidates together.
     problems: By measure, why scores are missing.
+    diverged: By candidate whose training diverged, what it reached.
   """
 
   case: Case
@@ -80,6 +81,7 @@ class Outcome:
   sweep: Mapping[str, Mapping[float, Mapping[str, float]]]
   seconds: Mapping[str, float]
   problems: Mapping[str, str]
+  diverged: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   @property
   def candidates(self) -> tuple[str, ...]:
@@ -181,6 +183,7 @@ def _conduct(
     'sweep': sweep,
     'seconds': {**scores.seconds, 'training': trained.seconds},
     'problems': scores.problems,
+    'diverged': trained.diverged,
   }
 
 
@@ -205,7 +208,7 @@ def _fine_tune(
     ]
     for name, encoder in encoders.items()
   }
-  return truth.Truth(found, time.perf_counter() - started)
+  return truth.settle(target, found, time.perf_counter() - started)
 
 
 def with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:

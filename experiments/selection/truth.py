@@ -16,6 +16,7 @@ from taskonomy_models.mini import readouts
 from taskonomy_models.mini import tasks as mini_tasks
 
 _HELD_OUT = 0.2  # Of the training images; they choose the checkpoint.
+_GUESSED = -1.0  # R^2 that the numbers of other images, drawn at random, have.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +27,13 @@ class Truth:
     performance: By candidate, one for each seed: accuracy on test images, or
       of a regression R^2 (1 less the squared error in units of the variance).
     seconds: Of training, all candidates and seeds together.
+    diverged: By candidate whose training diverged what the worst seed reached,
+      as text. It counts as a guess: see `settle`.
   """
 
   performance: Mapping[str, Sequence[float]]
   seconds: float
+  diverged: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def split(
@@ -44,18 +48,50 @@ def split(
 
 
 def performance(target: Target, rows: np.ndarray, outputs: np.ndarray) -> float:
-  """Returns accuracy or R^2.
+  """Returns accuracy or R^2, -inf of outputs that are not finite.
 
   Args:
     target: What was predicted.
     rows: Positions in `target.rows` of the images.
     outputs: Logits [n, C], or values [n, 1].
   """
+  if not np.isfinite(outputs).all():
+    return -np.inf
   if target.values is None:
     return float(np.mean(outputs.argmax(axis=1) == target.labels[rows]))
   wanted = target.values[rows]
-  errors = np.mean((outputs[:, 0] - wanted) ** 2)
+  errors = np.mean((outputs[:, 0].astype(np.float64) - wanted) ** 2)
   return float(1 - errors / max(wanted.var(), 1e-12))
+
+
+def settle(
+  target: Target, found: Mapping[str, Sequence[float]], seconds: float
+) -> Truth:
+  """Returns what was measured, with training that diverged as a guess.
+
+  What is worse than guessing has diverged: an R^2 below -1, which the numbers
+  of other images have that are drawn at random, or outputs that are not finite.
+  It counts as the guess, -1, or 1 / C of C classes: its network stands last,
+  and the others keep their distances.
+
+  Args:
+    target: What was predicted.
+    found: By candidate, of `performance`, one for each seed.
+    seconds: Of training.
+  """
+  guess = least = _GUESSED
+  if target.values is None:
+    guess, least = 1 / target.num_classes, 0.0
+  settled = {
+    name: [value if value >= least else guess for value in values]
+    for name, values in found.items()
+  }
+  diverged = {
+    name: f'R^2 {worst:.3g}' if np.isfinite(worst) else 'outputs not finite'
+    for name, values in found.items()
+    if (worst := min(values)) < least
+  }
+  return Truth(settled, seconds, diverged)
 
 
 def train_readouts(
@@ -102,4 +138,4 @@ def train_readouts(
         names, trained.predict(stacked[:, test]), strict=True
       ):
         found[name].append(performance(target, test, outputs))
-  return Truth(found, time.perf_counter() - started)
+  return settle(target, found, time.perf_counter() - started)

@@ -66,7 +66,9 @@ class Readouts:
     Args:
       task: The target.
       representations: Of the training pictures by each source, float
-        [S, N, H, W, C]; they are standardised channel by channel.
+        [S, N, H, W, C]; they are standardised channel by channel. Channels
+        that do not vary here have no part: there is no unit to measure in what
+        they do on other pictures.
       labels: The target's, [N, ...].
       recipe: How to train.
     """
@@ -74,7 +76,9 @@ class Readouts:
     self._representations, self._labels = representations, labels
     axes = (1, 2, 3)
     self._mean = representations.mean(axis=axes, keepdims=True)
-    self._scale = 1 / (representations.std(axis=axes, keepdims=True) + 1e-6)
+    varies = np.ptp(representations, axis=axes, keepdims=True) > 0
+    deviation = representations.std(axis=axes, keepdims=True)
+    self._scale = varies / (deviation + 1e-6)
     self._loss = mini_training.loss_function(task, labels)
     sources, _, height, width, channels = representations.shape
     # Side of the block of label pixels that one unit position predicts.

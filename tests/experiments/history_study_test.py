@@ -56,6 +56,19 @@ class LeaveOneOutTest(absltest.TestCase):
       alone = found['like'].values['weighted_tau']
       self.assertGreaterEqual(both, alone, target)
 
+  def test_image_classifiers_are_ranked_by_published_accuracy_too(self):
+    known = _history()
+    names = 'efficientnet_lite0', 'efficientnet_lite1', *_NAMES[2:]
+    renamed = History(known.targets, names, known.scores)
+    compared = history_study.leave_one_out(renamed, {}, {}, 20)
+    for i, found in enumerate(compared.values()):
+      expected = known.scores[i].max() - known.scores[i, 1]  # The best known.
+      self.assertAlmostEqual(found['imagenet_accuracy'].regret, expected)
+    self.assertNotIn(
+      'imagenet_accuracy',
+      history_study.leave_one_out(known, {}, {}, 20)['a'],
+    )
+
   def test_what_was_not_measured_has_no_part(self):
     known = _history()
     known.scores[0, :3] = np.nan  # Two networks are left: no order.

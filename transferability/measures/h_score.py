@@ -3,6 +3,8 @@
 Also with a covariance that is shrunk to a multiple of the identity.
 """
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
@@ -110,8 +112,10 @@ def _ledoit_wolf(
 
 
 def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-  """Solves a symmetric system, by least squares if it is singular."""
+  """Solves a symmetric system, by least squares if it is all but singular."""
   try:
-    return linalg.solve(matrix, right, assume_a='pos', check_finite=False)
-  except linalg.LinAlgError:
+    with warnings.catch_warnings():
+      warnings.simplefilter('error', linalg.LinAlgWarning)
+      return linalg.solve(matrix, right, assume_a='pos', check_finite=False)
+  except (linalg.LinAlgError, linalg.LinAlgWarning):
     return linalg.lstsq(matrix, right, check_finite=False)[0]

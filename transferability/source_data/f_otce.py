@@ -44,13 +44,14 @@ def f_otce(
     regularisation: Instead of the exact plan, Sinkhorn's, with the entropy
       weighed by this share of the mean cost.
   """
-  return -_mean_terms(
+  _, entropy = _mean_terms(
     data.check(source_features, source_labels, target_features, target_labels),
     num_samples,
     num_draws,
     seed,
     regularisation,
-  )[1]
+  )
+  return float(0.0 - entropy)  # Never a negative zero.
 
 
 def terms(

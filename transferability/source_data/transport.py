@@ -7,6 +7,7 @@ from scipy import optimize, sparse
 from scipy.spatial import distance
 
 _LARGEST_ASSIGNMENT = 1000  # Rows; beyond that, the linear program is faster.
+_MOST_ROWS = 7000  # Of an assignment: about a minute and 2 GB.
 _MAX_CELLS = 2_000_000  # Of a linear program: about a minute and 2 GB.
 _TOLERANCE = 1e-8  # Of Sinkhorn's marginals, a share of each.
 
@@ -23,12 +24,16 @@ def between_samples(cost: np.ndarray) -> np.ndarray:
     ValueError: If there are too many samples for an exact plan.
   """
   rows, columns = cost.shape
+  if rows == columns > _MOST_ROWS:
+    raise ValueError(_too_large(rows, columns))
   total = math.lcm(rows, columns)
   if total <= max(_LARGEST_ASSIGNMENT, rows if rows == columns else 0):
     # Each sample as often as it takes for sides of equal length: then the
     # cheapest plan is a permutation.
-    copies = np.repeat(cost, total // rows, axis=0)
-    copies = np.repeat(copies, total // columns, axis=1)
+    copies = cost
+    if rows != columns:
+      copies = np.repeat(copies, total // rows, axis=0)
+      copies = np.repeat(copies, total // columns, axis=1)
     chosen = optimize.linear_sum_assignment(copies)
     first, second = (
       side // (total // size)
@@ -42,6 +47,13 @@ def between_samples(cost: np.ndarray) -> np.ndarray:
     np.full(columns, total // columns, dtype=np.int64),
   )
   return plan_of_masses(cost, *units)
+
+
+def _too_large(rows: int, columns: int) -> str:
+  return (
+    f'An exact plan of {rows} x {columns} takes more than a minute and 2 GB; '
+    'pass a smaller `num_samples`.'
+  )
 
 
 def plan_of_masses(
@@ -61,10 +73,7 @@ def plan_of_masses(
   """
   rows, columns = cost.shape
   if cost.size > _MAX_CELLS:
-    raise ValueError(
-      f'An exact plan of {rows} x {columns} takes more than a minute and 2 GB; '
-      'pass a smaller `num_samples`.'
-    )
+    raise ValueError(_too_large(rows, columns))
   ones_of_rows = sparse.kron(sparse.eye_array(rows), np.ones((1, columns)))
   ones_of_columns = sparse.kron(np.ones((1, rows)), sparse.eye_array(columns))
   # The last column's demand follows from the others.

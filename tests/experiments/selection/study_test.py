@@ -7,7 +7,7 @@ from unittest import mock
 from absl.testing import absltest
 import numpy as np
 
-from experiments.selection import label_free, report, study, targets
+from experiments.selection import label_free, report, study, targets, truth
 from experiments.selection.features import Features
 from experiments.selection.study import Case
 from taskonomy_models.mini import readouts
@@ -107,6 +107,27 @@ class StudyTest(absltest.TestCase):
       found = outcome.vector(outcome.scores[name])
       self.assertGreater(found[-1], found[0], name)
 
+  def test_training_that_diverged_stands_last_and_is_said_in_a_line(self):
+    settled = truth.settle(
+      self.data.targets['number'],
+      {name: [0.1 * i, 0.1 * i] for i, name in enumerate(self.features)}
+      | {'n2': [0.3, -8000.0]},
+      1.0,
+    )
+    folder = self.create_tempdir().full_path
+    with mock.patch.object(truth, 'train_readouts', return_value=settled):
+      (outcome,) = study.conduct(
+        self.cases[1:], self.data, self.features, _SETTINGS, folder, _track
+      )
+    self.assertEqual(outcome.truth.argmin(), 2)
+    self.assertAlmostEqual(outcome.truth.min(), -0.35)
+    line = report.diverged_text({'number': outcome.diverged})
+    self.assertRegex(line, r'n2 for number \(R\^2 -8e\+03\)\.\n$')
+    self.assertEqual(line.count('\n'), 1)
+    self.assertEqual(report.diverged_text({}), '')
+    standing = study.measured([outcome]).standing()[0]
+    self.assertGreater(standing[4] - standing[3], 0.1)
+
   def test_the_sweep_holds_the_default_epsilon(self):
     outcome = self.outcomes[1]
     self.assertEqual(
@@ -164,6 +185,9 @@ class StudyTest(absltest.TestCase):
     self.assertAlmostEqual(
       float(summary['logme']['weighted_tau']), np.mean(taus)
     )
+    header, *rows = files.read_csv(folder / 'epsilon.csv')
+    self.assertEqual(header[-1], 'regret')
+    self.assertTrue(all(float(row[-1]) >= 0 for row in rows))
     with self.subTest('measures of different cases compare on common ones'):
       self.assertAlmostEqual(float(summary['logme']['tau_common']), taus[0])
     seconds = dict(

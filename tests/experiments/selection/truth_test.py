@@ -78,6 +78,55 @@ class TrainTest(absltest.TestCase):
     self.assertAlmostEqual(truth.performance(target, rows, mean), 0.0)
     self.assertEqual(truth.performance(target, rows, values[:, None]), 1.0)
 
+  def test_training_that_diverged_counts_as_a_guess(self):
+    values = np.array([1.0, 2.0, 6.0])
+    rows = np.arange(3)
+    number = targets.Target('t', np.arange(3), rows, values)
+    blown_up = np.array([[1e3], [-1e3], [0.0]])
+    raw = truth.performance(number, rows, blown_up)
+    self.assertLess(raw, -1e5)
+    lost = truth.performance(number, rows, blown_up * np.nan)
+    found = truth.settle(
+      number, {'fair': [-0.9], 'blown': [0.5, raw], 'nan': [lost]}, 1.0
+    )
+    self.assertEqual(
+      found.performance, {'fair': [-0.9], 'blown': [0.5, -1], 'nan': [-1]}
+    )
+    self.assertEqual(found.diverged['nan'], 'outputs not finite')
+    self.assertRegex(found.diverged['blown'], r'^R\^2 -\d')
+    self.assertLen(found.diverged, 2)
+    classes = targets.Target('t', np.arange(3), rows)
+    logits = np.full((3, 3), np.nan)
+    lost = truth.performance(classes, rows, logits)
+    found = truth.settle(classes, {'bad': [0.0], 'nan': [lost]}, 1.0)
+    self.assertEqual(found.performance, {'bad': [0.0], 'nan': [1 / 3]})
+    self.assertEqual(list(found.diverged), ['nan'])
+
+  def test_a_channel_that_is_silent_in_training_does_not_blow_up_later(self):
+    _, values, features, num_train = _task()
+    target = targets.regression('t', values, num_train, 5)
+    waking = features['telling'].copy()
+    waking[..., 3] = 7.3  # Of a unit that fires on no training image.
+    waking[num_train + 5, ..., 3] = 9
+    found = truth.train_readouts(
+      target, {'waking': waking}, num_train, (0,), _RECIPE
+    )
+    self.assertGreater(found.performance['waking'][0], 0.5)
+    self.assertEmpty(found.diverged)
+
+  def test_features_that_explode_on_test_images_are_seen_to_diverge(self):
+    _, values, features, num_train = _task()
+    target = targets.regression('t', values, num_train, 5)
+    broken = features['telling'].copy()
+    broken[num_train:] *= 1e4
+    found = truth.train_readouts(
+      target,
+      {'telling': features['telling'], 'broken': broken},
+      *(num_train, (0,), _RECIPE),
+    )
+    self.assertEqual(found.performance['broken'], [-1])
+    self.assertEqual(list(found.diverged), ['broken'])
+
   def test_test_images_are_never_trained_on(self):
     labels, _, _, num_train = _task()
     target = targets.classification('t', labels, num_train)

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from unittest import mock
+import warnings
 
 from absl.testing import absltest, parameterized
 import numpy as np
@@ -313,6 +314,48 @@ class WithoutScikitLearnTest(absltest.TestCase):
         with self.assertRaisesRegex(ImportError, r'\[measures\]'):
           measures.score(name, **inputs, **options)
       self.assertGreater(measures.score('parc', **inputs), 0)
+
+
+def _degenerate() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+  """Returns features and labels that leave a measure little to go by."""
+  rng = np.random.default_rng(0)
+  features = rng.normal(size=(40, 6))
+  labels = np.arange(40) % 4
+  single = np.where(labels == 3, 2, labels)
+  single[0] = 3
+  wide = rng.normal(size=(12, 60))
+  return {
+    'a class of one': (features, single),
+    'fewer samples than features': (wide, labels[:12]),
+    'few samples and a class of one': (wide[:4], np.array([0, 0, 1, 2])),
+    'classes of one only': (features[:5], np.arange(5)),
+    'two samples': (wide[:2], np.arange(2)),
+    'constant features': (np.ones((40, 6)), labels),
+    'zeros': (np.zeros((40, 6)), labels),
+    'a constant feature': (np.column_stack([features, np.ones(40)]), labels),
+    'one class': (features, np.zeros(40, int)),
+    'one feature': (features[:, :1], labels),
+    'equal rows': (np.repeat(features[:5], 8, axis=0), labels),
+    'far from the origin': (features + 1e6, labels),
+  }
+
+
+class DegenerateInputTest(parameterized.TestCase):
+  @parameterized.product(name=_NAMES, case=tuple(_degenerate()))
+  def test_it_has_a_value_or_one_clear_error(self, name, case):
+    features, labels = _degenerate()[case]
+    probs = np.random.default_rng(1).dirichlet(np.ones(5), len(labels))
+    with warnings.catch_warnings():
+      warnings.simplefilter('error')  # Of numbers that may be wrong.
+      try:
+        value = measures.score(
+          name, features=features, labels=labels, source_probs=probs
+        )
+      except ValueError as error:
+        self.assertRegex(str(error), r'^[A-Z].{20,}\.$')
+        self.assertNotIn('\n', str(error))
+      else:
+        self.assertTrue(np.isfinite(value))
 
 
 class DocumentationTest(parameterized.TestCase):

@@ -1,14 +1,17 @@
 """Tests of source-data measures: known answers, and what keeps a score."""
 
 from unittest import mock
+import warnings
 
 from absl.testing import absltest, parameterized
 import numpy as np
+from scipy import linalg
 
 from tests import measures_testing, module_graph
 from transferability import source_data
 from transferability.source_data import (
   domain_similarity,
+  jc_otce,
   multi_source_weights,
   otce,
   transfer_measure,
@@ -113,6 +116,44 @@ class RegisteredTest(parameterized.TestCase):
     u[:, 3] = 1.0
     self.assertTrue(np.isfinite(source_data.score(name, (x, y), (u, v))))
 
+  @parameterized.product(name=_NAMES, flipped=(False, True))
+  def test_degenerate_input_has_a_value_or_one_clear_error(self, name, flipped):
+    rng = np.random.default_rng(0)
+    (x, y), other = _pair()
+    ones = np.ones_like(x)
+    wide = rng.normal(size=(6, 30)), np.arange(6) % 3
+    for case, source, target in (
+      ('one class', (x, np.zeros_like(y)), other),
+      ('classes of one only', (x[:5], np.arange(5)), other),
+      ('labels with gaps', (x, 10 * y - 7), other),
+      ('two samples', (x[:2], y[:2]), other),
+      ('few samples', wide, wide),
+      ('no class in common', (x, y + 10), other),
+      ('a side is constant', (ones, y), other),
+      ('both are constant', (ones, y), (ones, y)),
+      ('all is zero', (0 * ones, y), (0 * ones, y)),
+      ('equal rows', (np.repeat(x[:5], 8, axis=0), y), other),
+    ):
+      pair = (target, source) if flipped else (source, target)
+      with self.subTest(case), warnings.catch_warnings():
+        warnings.simplefilter('error')  # Of numbers that may be wrong.
+        try:
+          value = source_data.score(name, *pair)
+        except ValueError as error:
+          self.assertIn('constant' if 'constant' in case else 'zero', case)
+          self.assertRegex(str(error), r'^[A-Z].{20,}\.$')
+        else:
+          self.assertTrue(np.isfinite(value))
+          self.assertFalse(value == 0 and np.signbit(value))
+
+  @parameterized.parameters(*_NAMES)
+  def test_one_source_has_its_own_score_unless_sources_are_compared(self, name):
+    source, target = _pair()
+    found = source_data.score_sources(name, {'only': source}, target)
+    alone = source_data.score(name, source, target)
+    pooled = source_data.info(name).pool is not None
+    self.assertEqual(found, {'only': 0.0 if pooled else alone})
+
   @parameterized.parameters(*_NAMES)
   def test_wrong_input_is_refused_in_one_line(self, name):
     (x, y), target = _pair()
@@ -201,6 +242,49 @@ class TransportTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, '5000 x 4999 .*num_samples'):
       transport.between_samples(cost)
 
+    cost = np.broadcast_to(1.0, (10_000, 10_000))
+    with self.assertRaisesRegex(ValueError, '10000 x 10000 .*num_samples'):
+      transport.between_samples(cost)
+
+  @parameterized.parameters(0.05, 0.1, 1.0)
+  def test_sinkhorn_fulfils_the_conditions_of_its_optimum(self, share):
+    cost = np.random.default_rng(0).random((6, 9))
+    plan = transport.sinkhorn(cost, share)
+    np.testing.assert_allclose(plan.sum(axis=1), 1 / 6, rtol=1e-6)
+    np.testing.assert_allclose(plan.sum(axis=0), 1 / 9, rtol=1e-6)
+    # e log P + c is a number for each row and one for each column: the slope
+    # of <P, c> + e sum P log P is that of the two constraints.
+    slope = share * cost.mean() * np.log(plan) + cost
+    rows, columns = slope.mean(axis=1, keepdims=True), slope.mean(axis=0)
+    np.testing.assert_allclose(slope, rows + columns - slope.mean(), atol=1e-8)
+
+  def test_sinkhorn_goes_from_the_exact_plan_to_the_independent_one(self):
+    cost = np.random.default_rng(0).random((6, 9))
+    exact = transport.between_samples(cost)
+    found = (transport.sinkhorn(cost, 2e-3) * cost).sum()
+    self.assertAlmostEqual(found, (exact * cost).sum(), places=3)
+    loose = transport.sinkhorn(cost, 1e4)
+    np.testing.assert_allclose(loose, 1 / 54, rtol=1e-3)
+
+  @parameterized.parameters(((40, 50), 6), ((9, 12), 20))
+  def test_distances_of_gaussians_are_those_of_full_covariances(self, sizes, d):
+    source, target = (
+      jc_otce.data.domain(*side, 'x') for side in _pair(sizes=sizes, d=d)
+    )
+    found = jc_otce._gauss(source, target)
+    for a in range(4):
+      x = source.features[source.labels == a]
+      for b in range(4):
+        y = target.features[target.labels == b]
+        first, second = (np.cov(z.T, ddof=0) for z in (x, y))
+        values, vectors = np.linalg.eigh(first)
+        root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        cross = np.linalg.eigvalsh(root @ second @ root)
+        expected = ((x.mean(axis=0) - y.mean(axis=0)) ** 2).sum()
+        expected += np.trace(first) + np.trace(second)
+        expected -= 2 * np.sqrt(np.maximum(cross, 0)).sum()
+        self.assertAlmostEqual(found[a, b], expected, places=5)
+
   def test_labels_that_the_plan_maps_leave_nothing_open(self):
     x = np.arange(12.0)[:, None]
     labels = np.arange(12) // 3
@@ -282,6 +366,69 @@ class MultiSourceTest(parameterized.TestCase):
     # Divides by n where the H-score divides by n - 1, alike on both sides.
     self.assertAlmostEqual((means**2).sum(), expected, places=8)
 
+  def test_counts_are_compared_by_the_pooled_distribution(self):
+    counts = np.array([[4, 3, 0, 3], [10, 2, 5, 3], [1, 0, 6, 3]])
+    found = multi_source_weights.of_counts(counts, debiased=False)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    pooled = counts.sum(axis=0) / counts.sum()
+    t = (shares[0] * (1 - shares[0]) / pooled).sum() / 10
+    for i in (1, 2):
+      s = (shares[i] * (1 - shares[i]) / pooled).sum() / counts[i].sum()
+      s += ((shares[i] - shares[0]) ** 2 / pooled).sum()
+      self.assertAlmostEqual(found.alpha_single[i - 1], t / (t + s))
+      self.assertAlmostEqual(found.loss_single[i - 1], t * s / (t + s))
+
+  def test_debiased_distances_of_equal_tasks_vanish_in_the_mean(self):
+    rng = np.random.default_rng(0)
+    sources, targets = rng.normal(size=(2, 300, 12, 2))
+    labels = np.zeros(12, int)
+    found = {
+      debiased: np.mean(
+        [
+          multi_source_weights.multi_source_weights(
+            *([(x, labels)], (y, labels)), embedding='raw', debiased=debiased
+          ).alpha_single[0]
+          for x, y in zip(sources, targets, strict=True)
+        ]
+      )
+      for debiased in (False, True)
+    }
+    # As good as the target's own samples, the source weighs as much.
+    self.assertAlmostEqual(found[True], 0.5, delta=0.1)
+    self.assertLess(found[False], found[True] - 0.1)
+
+  @parameterized.parameters('raw', 'whitened')
+  def test_embeddings_written_out_give_the_same_weights(self, embedding):
+    pair = _pair()
+    features = np.concatenate([x for x, _ in pair])
+    labels = np.concatenate([y for _, y in pair])
+    if embedding == 'whitened':
+      centred = features - features.mean(axis=0)
+      root = linalg.sqrtm(linalg.inv(centred.T @ centred / len(centred)))
+      features = centred @ root
+    shares = np.bincount(labels) / len(labels)
+    blocks = np.zeros((len(labels), 4, 6))
+    for i, label in enumerate(labels):
+      unit = np.sqrt(shares[label]) if embedding == 'whitened' else 1
+      blocks[i, label] = features[i] / unit
+    source, target = np.split(
+      blocks.reshape(len(labels), -1), [len(pair[0][1])]
+    )
+    spread = [
+      ((side - side.mean(axis=0)) ** 2).sum(axis=1).mean() / len(side)
+      for side in (target, source)
+    ]
+    apart = ((source.mean(axis=0) - target.mean(axis=0)) ** 2).sum()
+    for debiased in (False, True):
+      distance = max(0, apart - sum(spread)) if debiased else apart
+      expected = spread[0] / (spread[0] + spread[1] + distance)
+      found = source_data.score(
+        *('multi_source_weights', *pair),
+        embedding=embedding,
+        debiased=debiased,
+      )
+      self.assertAlmostEqual(found, expected, places=10)
+
   def test_a_target_that_does_not_vary_is_refused(self):
     source, (features, labels) = _pair()
     target = np.ones_like(features), np.zeros_like(labels)
@@ -292,6 +439,45 @@ class MultiSourceTest(parameterized.TestCase):
 
 
 class TransferMeasureTest(parameterized.TestCase):
+  def test_no_head_in_the_ball_does_worse_than_equation_2_says(self):
+    rng = np.random.default_rng(0)
+    source, target = _pair(d=1, num_classes=2)
+    head = rng.normal(size=(2, 2))
+    found = transfer_measure.measure_gap(source, target, head=head, delta=1)
+    steps = rng.normal(size=(20_000, 4))
+    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+    steps *= rng.random((20_000, 1)) ** 0.25
+    heads = (head.ravel() + steps).reshape(-1, 2, 2)
+    losses = []
+    for x, y in (source, target):
+      inputs = np.column_stack([x, np.ones(len(x))])
+      logits = np.einsum('nf,hcf->hnc', inputs, heads)
+      own = logits[:, np.arange(len(y)), y]
+      losses.append((np.log(np.exp(logits).sum(axis=2)) - own).mean(axis=1))
+    of_source, of_target = losses
+    for bound, values in (
+      (found.sup_target_minus_source, of_target - of_source),
+      (found.sup_source_minus_target, of_source - of_target),
+      (-found.least_target, -of_target),
+      (-found.least_source, -of_source),
+    ):
+      self.assertGreaterEqual(bound, values.max() - 1e-9)
+      self.assertAlmostEqual(bound, values.max(), delta=0.03)
+    excess = of_target - of_target.min() - (of_source - of_source.min())
+    self.assertAlmostEqual(found.one_sided, excess.max(), delta=0.05)
+
+  def test_source_and_target_do_not_change_places(self):
+    head = np.random.default_rng(1).normal(size=(4, 7))
+    there, back = (
+      transfer_measure.measure_gap(*pair, head=head)
+      for pair in (_pair(), _pair()[::-1])
+    )
+    self.assertAlmostEqual(
+      there.sup_target_minus_source, back.sup_source_minus_target, places=4
+    )
+    self.assertGreater(abs(there.one_sided - back.one_sided), 0.01)
+    self.assertAlmostEqual(there.symmetric, back.symmetric, places=4)
+
   def test_without_room_it_is_the_difference_at_the_head(self):
     found = transfer_measure.measure_gap(*_pair(), delta=0)
     self.assertAlmostEqual(found.one_sided, 0)
