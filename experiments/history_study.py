@@ -98,6 +98,17 @@ def predictions(
   return found
 
 
+def _published(target: str, networks: Sequence[str]) -> dict[str, np.ndarray]:
+  """Returns published ImageNet accuracy of networks, if any has one."""
+  found = static_lists.imagenet({target: networks})
+  if found is None:
+    return {}
+  return {
+    name: np.array([scores[network] for network in networks])
+    for name, scores in found.scores[target].items()
+  }
+
+
 def leave_one_out(
   known: History,
   measures: Mapping[str, np.ndarray],
@@ -144,12 +155,7 @@ def leave_one_out(
       {name: matrix[i, columns] for name, matrix in measures.items()},
       similarities,
     )
-    published = static_lists.imagenet({target: networks})
-    if published is not None:
-      found |= {
-        name: np.array([scores[network] for network in networks])
-        for name, scores in published.scores[target].items()
-      }
+    found |= _published(target, networks)
     truth = known.scores[i, columns]
     result[target] = {
       name: agreement.compare(values, truth, num_draws)
