@@ -1,7 +1,6 @@
 """What is looked at of each candidate: its features, and those of its twins."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-import contextlib
+from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 import re
@@ -11,6 +10,7 @@ import numpy as np
 
 from attribution.preprocessing import Preprocessing
 from experiments.selection.features import pool
+from frozen_graphs import graph as graph_lib
 from frozen_graphs import narrowing, permuting
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.network import Network
@@ -86,7 +86,9 @@ def look(
   """
   t = Preprocessing.parse(encoder.preprocessing)
   _assume_shape(network, t, images)
-  with _forward(network.subgraph, encoder, how) as forward:
+  subgraph = network.subgraph
+  with _opened(subgraph, encoder, how) as passes:
+    forward = functools.partial(_features, passes, encoder)
     forward(t, images[:1])  # The first run prepares the graph.
     started = time.perf_counter()
     features = forward(t, images)
@@ -98,11 +100,13 @@ def look(
     few = images[: how.num_few]
     others = other_ranges(t) if how.tries_ranges else {}
     ranges = {name: forward(other, few) for name, other in others.items()}
+    if passes.batching == 'rebatched':  # Then its twins need not be tried.
+      subgraph = graph_lib.with_open_batch(subgraph)
   twins = []
   for number in range(how.num_twins):
-    twin = permuting.permuted(network.subgraph, how.seed + number)
-    with _forward(twin, encoder, how) as forward:
-      values = forward(t, few)
+    twin = permuting.permuted(subgraph, how.seed + number)
+    with _opened(twin, encoder, how) as passes:
+      values = _features(passes, encoder, t, few)
     twins.append(values if np.isfinite(values).all() else None)
   return LookedAt(
     features,
@@ -155,19 +159,14 @@ def _assume_shape(
   network.assume_input_shape((None, *made))
 
 
-@contextlib.contextmanager
-def _forward(
-  subgraph: SubGraph, encoder: Encoder, how: Looking
-) -> Iterator[Callable[[Preprocessing, np.ndarray], np.ndarray]]:
-  """Gives what returns pooled features of images, by T."""
-  with Passes(
+def _opened(subgraph: SubGraph, encoder: Encoder, how: Looking) -> Passes:
+  return Passes(
     subgraph,
     name=encoder.name,
     batch_size=how.batch_size,
     device=how.device,
     precision=how.precision,
-  ) as passes:
-    yield functools.partial(_features, passes, encoder)
+  )
 
 
 def _features(

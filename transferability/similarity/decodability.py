@@ -5,6 +5,7 @@ import dataclasses
 import functools
 
 import numpy as np
+from scipy import linalg
 
 from toolkit_basics import blas, grids
 from transferability.similarity.registry import Similarity, register
@@ -14,6 +15,7 @@ _GRID = 8  # Cells a side, at most.
 # Of each four images two are fitted, one chooses the penalty, one is scored.
 _PARTS = ((0, 1), (2,), (3,))
 _CONSTANT = 1e-9  # Of the largest channel's deviation.
+_ROUNDING = 1e-12  # Of the largest eigenvalue.
 
 
 def _parts(x: np.ndarray) -> list[np.ndarray]:
@@ -45,14 +47,30 @@ def _leading(x: np.ndarray, most: int) -> np.ndarray:
   if x.shape[-1] <= most:
     return x
   fitted, _, _ = _parts(x)
-  if len(fitted) >= fitted.shape[1]:
-    _, vectors = np.linalg.eigh(fitted.T @ fitted)
-    return x @ vectors[:, -most:]
-  # Fewer rows than channels: the same directions, of the smaller product.
-  squares, left = np.linalg.eigh(fitted @ fitted.T)
-  kept = squares > _CONSTANT * squares[-1]
-  kept[:-most] = False
-  return x @ (fitted.T @ left[:, kept] / np.sqrt(squares[kept]))
+  return x @ _principal(fitted, most)[1]
+
+
+def _principal(
+  x: np.ndarray, most: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns eigenvalues [k] of x^T x and their vectors [columns, k].
+
+  They are found in the smaller of x^T x and x x^T, which share all that are not
+  0: few images of a wide network have far fewer rows than columns.
+
+  Args:
+    x: [rows, columns].
+    most: Only so many of the largest; default: all.
+  """
+  is_wide = len(x) < x.shape[1]
+  gram = x @ x.T if is_wide else x.T @ x
+  largest = None if most is None else [max(0, len(gram) - most), len(gram) - 1]
+  values, vectors = linalg.eigh(gram, subset_by_index=largest)
+  values = np.maximum(values, 0)
+  if not is_wide:
+    return values, vectors
+  kept = values > _ROUNDING * values[-1]
+  return values[kept], x.T @ (vectors[:, kept] / np.sqrt(values[kept]))
 
 
 def _neighbourhoods(x: np.ndarray, side: int) -> np.ndarray:
@@ -82,7 +100,11 @@ class _Design:
 
   @functools.cached_property
   def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
-    values, vectors = np.linalg.eigh(self.grams[0])
+    fitted = self.parts[0]
+    if len(fitted) < fitted.shape[1]:
+      values, vectors = _principal(fitted)
+      return values / len(fitted), vectors
+    values, vectors = linalg.eigh(self.grams[0])
     return np.maximum(values, 0), vectors
 
   def coefficients(self, products: np.ndarray) -> Iterator[np.ndarray]:
@@ -201,6 +223,7 @@ class Decodability(Similarity):
       if (value := getattr(self, name)) < least:
         raise ValueError(f'{name} is {value}, but must be at least {least}.')
 
+  @blas.one_thread()
   def prepare(self, x: np.ndarray) -> _Network:
     if len(x) < 4:
       raise ValueError(f'decodability needs 4 or more images, not {len(x)}.')
