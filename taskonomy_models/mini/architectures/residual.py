@@ -26,21 +26,27 @@ def _unit(x, filters: int, stride: int, name: str):
   )
 
 
-@registry.register('residual')
-def build(channels: int, size: int | None = None) -> tf.keras.Model:
+def encoder(channels: int, size: int | None, width: int) -> tf.keras.Model:
   """Returns pictures [N, S, S, channels] to units [N, S/8, S/8, 8], all >= 0.
 
   Args:
     channels: Of the input, 3 or 1.
     size: Side of the input; None leaves it open.
+    width: Channels of the first layer; the last unit has four times as many.
   """
   inputs = tf.keras.Input((size, size, channels), name='input')
-  x = conv(16, 5, 2, 'stem')(inputs)
+  x = conv(width, 5, 2, 'stem')(inputs)
   x = tf.keras.layers.ReLU(name='stem_relu')(norm('stem_norm')(x))
-  for number, (filters, stride) in enumerate(
-    [(16, 1), (32, 2), (32, 1), (64, 2), (64, 1)]
+  for number, (factor, stride) in enumerate(
+    [(1, 1), (2, 2), (2, 1), (4, 2), (4, 1)]
   ):
-    x = _unit(x, filters, stride, f'unit{number}')
+    x = _unit(x, factor * width, stride, f'unit{number}')
   x = conv(_CHANNELS, 3, 1, 'compress')(x)
   x = tf.keras.layers.ReLU(name='compress_relu')(norm('compress_norm')(x))
   return tf.keras.Model(inputs, x, name='encoder')
+
+
+@registry.register('residual')
+def build(channels: int, size: int | None = None) -> tf.keras.Model:
+  """Returns the encoder of the mini bank, see `encoder`."""
+  return encoder(channels, size, width=16)

@@ -10,6 +10,7 @@ from taskonomy_models.mini.architectures import registry
 
 _GRIDS = {
   'inverted': (16, 16, 4),
+  'narrow': (8, 8, 8),
   'plain': (8, 8, 12),
   'residual': (8, 8, 8),
   'transformer': (8, 8, 16),
