@@ -75,8 +75,7 @@ def _evaluated(
   """Projects a bank into a folder and compares its good networks."""
   maps, others = measures
   if log.skips:
-    shape = probe.images.shape[1:]
-    bank = bad_models.checked(bank, projection, shape, log, bad_models.SKIP)
+    bank = bad_models.checked(bank, projection, probe.images.shape[1:], log)
   observer = log if log.skips else None
   spaces = pipeline.project(bank, probe, projection, folder, observer=observer)
   bank = log.without(bank)

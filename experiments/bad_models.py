@@ -5,7 +5,7 @@ TensorFlow or a lack of memory, is said of it by name; with
 `on_bad_model=skip` the others go on without it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import dataclasses
 
 from absl import logging
@@ -66,7 +66,7 @@ class Log(pipeline.Observer):
     if self.reasons and len(kept) < least:
       raise ValueError(
         f'{len(kept)} of {len(bank.encoders)} networks of the bank '
-        f'{bank.name!r} can be used; {least} are needed. '
+        f'{bank.name!r} can be used; {least} or more are needed. '
         f'{" ".join(self.reasons.values())}'
       )
     return dataclasses.replace(bank, encoders=kept)
@@ -82,17 +82,23 @@ def report(reasons: Mapping[str, str] | None) -> int:
   return EXIT_CODE if reasons else 0
 
 
-def load(name_or_folder: str, log: Log, on_bad_model: str = ERROR) -> Bank:
+def load(
+  name_or_folder: str,
+  log: Log,
+  names: Collection[str] | None = None,
+  least: int = 2,
+) -> Bank:
   """Loads a bank; those that cannot be read may be left out.
 
   Args:
     name_or_folder: See `taskonomy_models.bank.load`.
-    log: Gets those that are left out.
-    on_bad_model: `error` or `skip`.
+    log: Says whether, and gets those that are left out.
+    names: Only these networks, if not None; others are not looked at.
+    least: How many must be left.
   """
-  if on_bad_model == ERROR:
-    return banks.load(name_or_folder)
-  bank, reasons = banks.load(name_or_folder, needs_graphs=False), {}
+  if not log.skips:
+    return banks.load(name_or_folder, names=names)
+  bank, reasons = banks.load(name_or_folder, False, names), {}
   for encoder in bank.encoders:
     try:
       with pipeline.computing(encoder.name, reads=True):
@@ -101,7 +107,7 @@ def load(name_or_folder: str, log: Log, on_bad_model: str = ERROR) -> Bank:
     except ValueError as error:
       reasons[encoder.name] = str(error)
   log.add(reasons)
-  return log.without(bank)
+  return log.without(bank, least)
 
 
 def checked(
@@ -109,7 +115,6 @@ def checked(
   projection: pipeline.Projection,
   image_shape: tuple[int, int, int],
   log: Log,
-  on_bad_model: str = ERROR,
 ) -> Bank:
   """Returns the networks that can be projected, as far as a look can tell.
 
@@ -117,7 +122,7 @@ def checked(
     ValueError: If there are others, and they may not be left out.
   """
   refused = pipeline.refusals(bank, projection, image_shape)
-  if refused and on_bad_model == ERROR:
+  if refused and not log.skips:
     raise ValueError(
       f'{len(refused)} of {len(bank.encoders)} networks cannot be projected '
       f'({", ".join(refused)}). Pass `on_bad_model={SKIP}` to leave them out '
@@ -132,6 +137,7 @@ def tried(
   log: Log,
   methods: Sequence[str | AttributionMethod] = ('gradient',),
   batch_size: int = 1,
+  least: int = 2,
 ) -> Bank:
   """Returns the networks that can explain a batch of noise.
 
@@ -140,6 +146,7 @@ def tried(
     log: Gets those that cannot.
     methods: What must be possible with them.
     batch_size: Of the batch.
+    least: How many must be left.
   """
   reasons = {}
   for encoder in bank.encoders:
@@ -149,7 +156,7 @@ def tried(
     except ValueError as error:
       reasons[encoder.name] = str(error)
   log.add(reasons)
-  return log.without(bank)
+  return log.without(bank, least)
 
 
 def _explain_noise(bank: Bank, encoder: Encoder, methods, batch_size) -> None:

@@ -54,10 +54,7 @@ _WORST = 5  # Operations that are named.
 def _bank(model: str) -> Bank:
   """Returns a bank of the one network."""
   if _BANK.value is not None:
-    bank = banks.load(_BANK.value)
-    bank.network(model)  # Says which there are.
-    (encoder,) = (e for e in bank.encoders if e.name == model)
-    return Bank(bank.name, (encoder,), image_size=bank.image_size)
+    return banks.load(_BANK.value, names=[model])
   name = candidates.name_of(model)
   given = [
     None if flag.value is None else {name: flag.value}

@@ -52,7 +52,7 @@ def _encoder() -> Encoder:
   if _BANK.value:
     if given:
       raise ValueError(f'--bank already says what {given} would say.')
-    return _of_bank(banks.load(_BANK.value))
+    return _of_bank()
   if missing := sorted(f'--{f.name}' for f in flags if not f.value):
     raise ValueError(
       f'{", ".join(missing)} missing; or pass --bank and --name of a network '
@@ -69,15 +69,14 @@ def _encoder() -> Encoder:
   )
 
 
-def _of_bank(bank: banks.Bank) -> Encoder:
-  named = {encoder.name: encoder for encoder in bank.encoders}
-  name = _NAME.value or (bank.names[0] if len(named) == 1 else None)
-  if name not in named:
-    wanted = f'no network {name!r}' if name else 'several networks'
+def _of_bank() -> Encoder:
+  names = banks.load(_BANK.value, needs_graphs=False).names
+  if _NAME.value is None and len(names) > 1:
     raise ValueError(
-      f'{_BANK.value} has {wanted}; --name one of {", ".join(named)}.'
+      f'{_BANK.value} has several networks; --name one of {", ".join(names)}.'
     )
-  return named[name]
+  (encoder,) = banks.load(_BANK.value, names=[_NAME.value or names[0]]).encoders
+  return encoder
 
 
 def main() -> None:

@@ -212,7 +212,7 @@ def _all_or_nothing(
       if not was_there and _has(space, name):
         space.remove(name)
     if record and not any(was_there for _, was_there, _ in before):
-      results.delete_arrays(record.output, name)
+      results.forget(record, name)
     raise
 
 
@@ -240,7 +240,8 @@ def insert(
   spaces = open_spaces(folder)
   record = _record(spaces)
   how = projection(spaces, batch_size, device, on_bad_map)
-  bank = _fitted(encoder, how, spaces)
+  with pipeline.computing(encoder.name, reads=True):
+    bank = _fitted(encoder, how, spaces)
   output, observer = pathlib.Path(), None  # Nothing is kept without a run.
   if record is not None:
     results.bank_of(record, spaces)  # An error in the bank is found here.

@@ -44,6 +44,7 @@ _BANKS = FLAGS.paths(
   'are chosen on the first.',
   [name for name in banks.NAMED if name.startswith('mini')],
 )
+_USABLE = shared_flags.UsableBanks(FLAGS)
 _PROBES = shared_flags.probes(FLAGS, ['scenes', 'photos', 'noise'])
 _PROBE_DIR = shared_flags.probe_dir(FLAGS)
 _NUM_IMAGES = shared_flags.num_images(FLAGS, 200)
@@ -203,11 +204,11 @@ def _draw_spans(bank: Bank, output: pathlib.Path) -> None:
     pictures.spans(output / f'spans_{name}.png', list(images), panels)
 
 
-def main() -> None:
+def main() -> int:
   output = pathlib.Path(_OUTPUT.value)
   # Banks of one recipe are called alike; here they are what was asked for.
   loaded = [
-    dataclasses.replace(banks.load(name), name=pathlib.Path(name).name)
+    dataclasses.replace(_USABLE.open(name), name=pathlib.Path(name).name)
     for name in _BANKS.value
   ]
   first = loaded[0]
@@ -257,6 +258,7 @@ def main() -> None:
   print(evaluation.format_table(changes))
   _draw_spans(first, output)
   print(f'Results: {output}')
+  return _USABLE.report()
 
 
 if __name__ == '__main__':

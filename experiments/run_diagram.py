@@ -11,7 +11,6 @@ import numpy as np
 import toolkit_basics.cli as cli
 from attribution import methods
 from experiments import figures, pipeline, shared_flags, visuals
-from taskonomy_models import bank as banks
 from taskonomy_models import tasks
 from transferability import clustering
 
@@ -21,7 +20,7 @@ _OUTPUT = FLAGS.path(
   'Where the picture is written; a .pdf is written beside it.',
   'figure_1.png',
 )
-_BANK = shared_flags.bank(FLAGS)
+_BANK = shared_flags.UsableBank(FLAGS)
 _NETWORKS = shared_flags.networks(
   FLAGS,
   [
@@ -35,17 +34,17 @@ _NUM_IMAGES = shared_flags.num_images(FLAGS, 200, least=3)
 _METHOD = FLAGS.enum(
   'method', 'How attribution maps are made.', methods.names(), 'elrp'
 )
+_BATCH_SIZE = 50
 
 
-def main() -> None:
-  bank = banks.load(_BANK.value)
-  if unknown := sorted(set(_NETWORKS.value) - set(bank.names)):
-    raise ValueError(f'No network {unknown}; the bank has {bank.names}.')
-  chosen = {encoder.name: encoder for encoder in bank.encoders}
-  encoders = tuple(chosen[name] for name in dict.fromkeys(_NETWORKS.value))
-  bank = dataclasses.replace(bank, encoders=encoders)
+def main() -> int:
+  order, methods = _NETWORKS.value, [_METHOD.value]
+  bank = _BANK.load(order, methods=methods, batch_size=_BATCH_SIZE, least=3)
+  encoders = sorted(bank.encoders, key=lambda e: order.index(e.name))
+  bank = dataclasses.replace(bank, encoders=tuple(encoders))
   probe = pipeline.load_probe(bank, _PROBE.value, num_images=_NUM_IMAGES.value)
-  projection = pipeline.Projection(pipeline.method_objects([_METHOD.value]))
+  objects = pipeline.method_objects(methods)
+  projection = pipeline.Projection(objects, batch_size=_BATCH_SIZE)
   with tempfile.TemporaryDirectory() as folder:
     (space,) = pipeline.project(bank, probe, projection, folder).values()
     affinity = space.affinity(bank.names)
@@ -61,6 +60,7 @@ def main() -> None:
     [encoder.group for encoder in encoders],
   )
   print(f'Written: {_OUTPUT.value}')
+  return _BANK.report()
 
 
 if __name__ == '__main__':

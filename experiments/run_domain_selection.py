@@ -11,7 +11,7 @@ samples that the measures see, and a static order. A killed run goes on with
 """
 
 import toolkit_basics.cli as cli
-from experiments import evaluation, selection_cli, shared_flags
+from experiments import evaluation, shared_flags
 from experiments.selection import (
   domains,
   report,
@@ -58,8 +58,7 @@ def _sizes() -> list[tuple[str, int]]:
 
 
 def main() -> int:
-  bank = _BANK.load(batch_size=_COMPUTING.batch_size)
-  names = selection_cli.networks(bank, _NETWORKS.value, _BANK.left_out)
+  bank = _BANK.load(_NETWORKS.value, batch_size=_COMPUTING.batch_size, least=1)
   targets.check_names(_TARGETS.value)
   record = _RECORD.open(bank.digests(), _COMPUTING.NOT_RECORDED)
   output = record.output
@@ -81,14 +80,13 @@ def main() -> int:
     num_source=_NUM_SOURCE.value,
     num_target=_NUM_TARGET.value,
   )
-  encoders = {encoder.name: encoder for encoder in bank.encoders}
   with record.stage('domains'):
     outcomes = domains.with_static_order(
       [
         outcome
-        for name in names
+        for encoder in bank.encoders
         for outcome in domains.compare(
-          *(encoders[name], splits, design, output, progress.track),
+          *(encoder, splits, design, output, progress.track),
           **_COMPUTING.options(),
         )
       ]

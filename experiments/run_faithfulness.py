@@ -23,7 +23,6 @@ from experiments import (
   evaluation,
   pipeline,
   report,
-  selection_cli,
   shared_flags,
 )
 from experiments.faithfulness import (
@@ -166,19 +165,13 @@ def _write(output: pathlib.Path, seen: list[tables.Seen]) -> None:
 
 
 def main() -> int:
-  bank = _BANK.load(batch_size=_BATCH_SIZE.value)
-  names = bank.names
-  if _NETWORKS.value is not None:
-    names = selection_cli.networks(bank, _NETWORKS.value, _BANK.left_out)
-  chosen = tuple(e for e in bank.encoders if e.name in names)
+  bank = _BANK.load(_NETWORKS.value, batch_size=_BATCH_SIZE.value, least=1)
   record = _RECORD.open(bank.digests(), ('batch_size', 'device'))
   output = record.output
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print((output / 'answer.md').read_text(encoding='utf-8'))
     return _BANK.report()
-  # The size of the images is that of the chosen networks.
-  bank = dataclasses.replace(bank, encoders=chosen)
   size = pipeline.probe_size(bank)
   bank = pipeline.resized(bank, size)
   images = _PROBE.load(size).images

@@ -42,11 +42,9 @@ def plan(bank: Bank, data: LabelledImages) -> Plan:
   """The layers of each network compete for each target."""
   encoders = {encoder.name: encoder for encoder in bank.encoders}
   some = [bank.names[i] for i in (0, len(bank.names) // 2, -1)]
-  chosen = selection_cli.networks(
-    bank, _NETWORKS.value or some, _SELECTION.left_out
-  )
+  wanted = _NETWORKS.value or some
   candidates, cases = [], []
-  for network in chosen:
+  for network in (name for name in bank.names if name in wanted):
     cut = layers(encoders[network], _NUM_LAYERS.value)
     if len(cut) < 3:
       raise ValueError(
@@ -61,6 +59,8 @@ def plan(bank: Bank, data: LabelledImages) -> Plan:
     cases += [
       Case(f'{network}-{target}', target, names) for target in data.targets
     ]
+  if not cases:
+    raise ValueError(f'None of the networks {wanted} can be used.')
   needed = {target.network for target in data.targets.values()} & set(encoders)
   candidates += [Candidate(name, encoders[name]) for name in sorted(needed)]
 
@@ -74,7 +74,10 @@ def plan(bank: Bank, data: LabelledImages) -> Plan:
 
 
 def main() -> int:
-  return _SELECTION.conduct(plan)
+  names = _NETWORKS.value
+  # Similarities are to the networks of targets.
+  with_those = names and [*names, *_SELECTION.networks_of_targets()]
+  return _SELECTION.conduct(plan, networks=with_those)
 
 
 if __name__ == '__main__':

@@ -26,24 +26,17 @@ _NETWORKS = shared_flags.networks(FLAGS, None, 'by default all')
 
 def plan(bank: Bank, data: LabelledImages) -> Plan:
   """The networks compete for every target."""
-  chosen = selection_cli.networks(
-    bank, _NETWORKS.value or bank.names, _SELECTION.left_out
-  )
-  if len(chosen) < 3:
+  if len(bank.names) < 3:
     raise ValueError(
-      f'{len(chosen)} networks of the bank {bank.name!r}; 3 are needed to '
+      f'{len(bank.names)} networks of the bank {bank.name!r}; 3 are needed to '
       'speak of an order.'
     )
-  candidates = [
-    Candidate(encoder.name, encoder)
-    for encoder in bank.encoders
-    if encoder.name in chosen
-  ]
-  return Plan(candidates, [Case(n, n, chosen) for n in data.targets])
+  candidates = [Candidate(encoder.name, encoder) for encoder in bank.encoders]
+  return Plan(candidates, [Case(n, n, bank.names) for n in data.targets])
 
 
 def main() -> int:
-  return _SELECTION.conduct(plan, best_first=True)
+  return _SELECTION.conduct(plan, best_first=True, networks=_NETWORKS.value)
 
 
 if __name__ == '__main__':

@@ -61,7 +61,7 @@ def conduct(
   how = {'methods': settings.methods, 'batch_size': settings.batch_size}
   bank, second = _BANK.load(**how), None
   if settings.second_bank is not None:
-    second = _BANK.load(settings.second_bank, **how)
+    second = _BANK.open(settings.second_bank, **how)
   shared = study.Study(
     _OUTPUT.value, settings, _DEVICE.value, bank=bank, second_bank=second
   )

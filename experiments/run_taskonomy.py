@@ -83,9 +83,8 @@ _MAY_CHANGE = ('device', 'on_bad_map', *_EXECUTOR.NOT_RECORDED)
 
 
 def main() -> int:
-  how = _ON_BAD_MODEL.value
-  log = bad_models.Log(how)
-  bank = bad_models.load(_BANK.value, log, how)
+  log = bad_models.Log(_ON_BAD_MODEL.value)
+  bank = bad_models.load(_BANK.value, log)
   size = pipeline.probe_size(bank, _IMAGE_SIZE.value)
   similarities.check(_SIMILARITIES.value, _METHODS.value)
   projection = pipeline.Projection(
@@ -106,8 +105,8 @@ def main() -> int:
     if similarities.takes(_SIMILARITIES.value, 'probes')
     else None,
   )
-  if how == bad_models.SKIP:
-    bank = bad_models.checked(bank, projection, (*size, 3), log, how)
+  if log.skips:
+    bank = bad_models.checked(bank, projection, (*size, 3), log)
   pipeline.check(bank, projection, (*size, 3))
   evaluation.load_oracle(bank)  # An error in it is found here.
   record = _RECORD.open(bank.digests(), _MAY_CHANGE)

@@ -81,9 +81,8 @@ _MAY_CHANGE = ('device', 'on_bad_map', *_EXECUTOR.NOT_RECORDED)
 
 
 def main() -> int:
-  how = _ON_BAD_MODEL.value
-  log = bad_models.Log(how)
-  bank = bad_models.load(_BANK.value, log, how)
+  log = bad_models.Log(_ON_BAD_MODEL.value)
+  bank = bad_models.load(_BANK.value, log)
   chosen = _SIMILARITIES.value
   similarities.check(chosen, _METHODS.value)
   projection = pipeline.Projection(
@@ -107,7 +106,7 @@ def main() -> int:
       f'{bank.folder}: encoders need a "group", the kind of their task.'
     )
   shape = (_IMAGE_SIZE.value, _IMAGE_SIZE.value, 3)
-  bank = bad_models.checked(bank, projection, shape, log, how)
+  bank = bad_models.checked(bank, projection, shape, log)
   # The spaces know each network's graph, so that a bank may grow.
   record = _RECORD.open({}, _MAY_CHANGE)
   output = record.output

@@ -22,6 +22,7 @@ from experiments.selection.features import Candidate, Features
 from experiments.selection.label_free import Near
 from experiments.selection.study import Case
 from experiments.selection.targets import LabelledImages
+from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.mini import readouts
 from toolkit_basics import progress
@@ -203,10 +204,18 @@ class Selection:
     """Returns how images are computed: `batch_size` and `device`."""
     return self._computing.options()
 
+  def networks_of_targets(self) -> list[str]:
+    """Returns the bank's networks that were trained for targets on scenes."""
+    if self._train_dir.value is not None:
+      return []
+    there = banks.load(self._bank.value, needs_graphs=False).names
+    return [n for n in targets.networks(self._targets.value) if n in there]
+
   def conduct(
     self,
     make_plan: Callable[[Bank, LabelledImages], Plan],
     best_first: bool = False,
+    networks: Collection[str] | None = None,
   ) -> int:
     """Scores, really trains, and reports.
 
@@ -214,12 +223,13 @@ class Selection:
       make_plan: Chooses candidates and cases from the bank and the data.
       best_first: Whether the candidates are printed above all else, the best
         by measured performance first.
+      networks: Only these of the bank's, if not None.
 
     Returns:
       The exit code.
     """
     settings, known = self._settings(), self._earlier()
-    bank = self._bank.load(batch_size=self._computing.batch_size)
+    bank = self._bank.load(networks, batch_size=self._computing.batch_size)
     record = self._record.open(bank.digests(), self._computing.NOT_RECORDED)
     output = record.output
     if record.is_finished:
@@ -266,11 +276,6 @@ class Selection:
     if best_first:  # Only then is the run about which network to take.
       report.write_page(output, self._flags.values(_OF_RUNS))
 
-  @property
-  def left_out(self) -> Collection[str]:
-    """Names of networks that cannot be used, and are passed over."""
-    return self._bank.left_out
-
   def _earlier(self) -> History | None:
     path = self._history.value
     return None if path is None else History.load(path)
@@ -307,27 +312,6 @@ class Selection:
       size,
       progress=progress.track,
     )
-
-
-def networks(
-  bank: Bank, names: Sequence[str], left_out: Collection[str] = ()
-) -> tuple[str, ...]:
-  """Returns the names in the order of the bank, each once.
-
-  Args:
-    bank: The networks.
-    names: Those that are wanted.
-    left_out: Names that the bank had; they are passed over.
-
-  Raises:
-    ValueError: If the bank has no network of a name.
-  """
-  if unknown := sorted({*names} - {*bank.names, *left_out}):
-    raise ValueError(
-      f'The bank {bank.name!r} has no network {unknown[0]!r}; choose from '
-      f'{", ".join(bank.names)}.'
-    )
-  return tuple(name for name in bank.names if name in names)
 
 
 def num_unlabelled(flags: cli.Flags) -> cli.Flag[int]:

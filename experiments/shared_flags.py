@@ -44,47 +44,65 @@ def on_bad_model(flags: Flags) -> Flag[str]:
   return flags.enum('on_bad_model', help, choices, default)
 
 
-class UsableBank:
-  """The flags of a bank of which networks that fail may be left out."""
+class UsableBanks:
+  """Banks of which networks that fail may be left out, as a flag says."""
+
+  def __init__(self, flags: Flags):
+    self._on_bad_model = on_bad_model(flags)
+    self._left_out: dict[str, dict[str, str]] = {}
+
+  def open(
+    self,
+    name: str,
+    names: Collection[str] | None = None,
+    methods: Sequence[str] = ('gradient',),
+    batch_size: int = 1,
+    least: int = 2,
+  ) -> banks.Bank:
+    """Loads a bank; those that may be left out are tried on noise first.
+
+    Args:
+      name: Of the bank, or its folder.
+      names: Only these networks, if not None; others are not looked at.
+      methods: What must be possible with them.
+      batch_size: With how many images.
+      least: How many must be left.
+    """
+    log = bad_models.Log(self._on_bad_model.value)
+    loaded = bad_models.load(name, log, names, least)
+    if log.skips:
+      loaded = bad_models.tried(loaded, log, methods, batch_size, least)
+    self._left_out[name] = log.reasons
+    return loaded
+
+  def report(self) -> int:
+    """Prints which were left out, and returns the exit code."""
+    several = len(self._left_out) > 1
+    return bad_models.report(
+      {
+        f'{network} of {bank}' if several else network: reason
+        for bank, reasons in self._left_out.items()
+        for network, reason in reasons.items()
+      }
+    )
+
+
+class UsableBank(UsableBanks):
+  """The flags of one bank of which networks that fail may be left out."""
 
   def __init__(self, flags: Flags, more: str = ''):
     self._bank = bank(flags, more=more)
-    self._on_bad_model = on_bad_model(flags)
-    self._log = bad_models.Log()
+    super().__init__(flags)
 
   @property
   def value(self) -> str:
     return self._bank.value
 
-  @property
-  def left_out(self) -> dict[str, str]:
-    """Why networks were left out, by name."""
-    return self._log.reasons
-
   def load(
-    self,
-    name: str | None = None,
-    methods: Sequence[str] = ('gradient',),
-    batch_size: int = 1,
+    self, names: Collection[str] | None = None, **options: Any
   ) -> banks.Bank:
-    """Loads the bank; those that may be left out are tried on noise first.
-
-    Args:
-      name: Of another bank than the flag's.
-      methods: What must be possible with them.
-      batch_size: With how many images.
-    """
-    if name is None:
-      self._log = bad_models.Log(self._on_bad_model.value)
-    how, name = self._on_bad_model.value, name or self._bank.value
-    loaded = bad_models.load(name, self._log, how)
-    if how == bad_models.ERROR:
-      return loaded
-    return bad_models.tried(loaded, self._log, methods, batch_size)
-
-  def report(self) -> int:
-    """Prints which were left out, and returns the exit code."""
-    return bad_models.report(self._log.reasons)
+    """Loads the bank; see `open`."""
+    return self.open(self.value, names, **options)
 
 
 def space(flags: Flags) -> Flag[str]:

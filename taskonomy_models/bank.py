@@ -17,7 +17,7 @@ label, group, sha256, image_size and the three tables of the oracle may be left
 out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import fcntl
@@ -123,6 +123,20 @@ class Bank:
   def names(self) -> tuple[str, ...]:
     return tuple(encoder.name for encoder in self.encoders)
 
+  def only(self, names: Collection[str]) -> 'Bank':
+    """Returns a bank of some of the encoders, in the order of this one.
+
+    Raises:
+      BankError: If there is none of a name.
+    """
+    if unknown := sorted({*names} - {*self.names}):
+      raise BankError(
+        f'The bank {self.name!r} has no network {unknown[0]!r}; choose from '
+        f'{", ".join(self.names)}.'
+      )
+    kept = tuple(e for e in self.encoders if e.name in names)
+    return dataclasses.replace(self, encoders=kept)
+
   @property
   def groups(self) -> dict[str, str]:
     """Group of each encoder that has one."""
@@ -213,19 +227,34 @@ def _encoder(entry: Any, folder: pathlib.Path, needs_graph: bool) -> Encoder:
   return Encoder(**{'label': fields['name'], **fields})
 
 
-def load(name_or_folder: str, needs_graphs: bool = True) -> Bank:
+def load(
+  name_or_folder: str,
+  needs_graphs: bool = True,
+  names: Collection[str] | None = None,
+) -> Bank:
   """Returns the bank of a name (see NAMED) or in a folder.
 
   Args:
     name_or_folder: Which.
-    needs_graphs: Whether the files of all graphs must be there.
+    needs_graphs: Whether the files of all its graphs must be there.
+    names: Only these of its encoders, if not None; the files of others may be
+      missing.
 
   Raises:
-    BankError: If `bank.json` is not as described above; the message names the
-      file and the entry.
+    BankError: If `bank.json` is not as described above, or it has no encoder of
+      a name; the message names the file and the entry.
     FileNotFoundError: If there is none.
   """
-  return _read(_folder(name_or_folder), needs_graphs)
+  folder = _folder(name_or_folder)
+  if names is None:
+    return _read(folder, needs_graphs)
+  bank = _read(folder, needs_graphs=False).only(names)
+  for encoder in bank.encoders:
+    if needs_graphs and not os.path.isfile(encoder.graph):
+      raise BankError(
+        f'{folder / _FILE}: {encoder.name}: there is no file {encoder.graph}.'
+      )
+  return bank
 
 
 def _read(folder: pathlib.Path, needs_graphs: bool = True) -> Bank:

@@ -6,7 +6,8 @@
 
 A change is a comparison, a sign or a number that is another one. A module's
 tests are those of the same name in the tree of tests, or all of its folder;
-with --wide a change that they do not find is shown to all tests of the package.
+with --wide a change that they do not find is shown to the other tests of the
+package that name the module.
 Each change runs in a copy of this process, into which TensorFlow is already
 loaded: other tools need its start, eight seconds, for each. Nothing on disk is
 changed. What survives is printed, and written to survivors.csv; a command that
@@ -22,6 +23,7 @@ import importlib.machinery
 import os
 import pathlib
 import random
+import re
 import signal
 import sys
 import time
@@ -39,7 +41,9 @@ _SAMPLE = FLAGS.integer(
 )
 _SEED = FLAGS.integer('seed', 'Of the draw.', 0)
 _WIDE = FLAGS.bool(
-  'wide', 'Also ask all tests of the package about what is left.', False
+  'wide',
+  "Also ask the package's other tests that name the module about what is left.",
+  False,
 )
 _WORKERS = FLAGS.integer('workers', 'Tests at the same time.', 2, lower_bound=1)
 _OUTPUT = FLAGS.path('output', 'A folder that gets the table.', 'work/mutation')
@@ -169,6 +173,20 @@ def tests_of(path: str) -> list[str]:
   if (ROOT / f'{own}_test.py').exists():
     return [f'{own}_test.py']
   return [str(own.parent)]
+
+
+def tests_naming(path: str) -> list[str]:
+  """Returns the other tests of the package that name a module."""
+  word = re.compile(rf'\b{pathlib.Path(path).stem}\b')
+  package = pathlib.Path(path).parts[0]
+  own = tests_of(path)
+  found = []
+  for file in sorted((ROOT / 'tests' / package).rglob('*_test.py')):
+    name = str(file.relative_to(ROOT))
+    is_own = name in own or str(pathlib.Path(name).parent) in own
+    if not is_own and word.search(file.read_text(encoding='utf-8')):
+      found.append(name)
+  return found
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -309,9 +327,9 @@ def _of_module(path: str, workers: int) -> dict[str, list]:
     number = min(len(known), _SAMPLE.value)
     known = sorted(rng.sample(known, number), key=lambda m: m.line)
   left = survivors([(m, tests_of(path)) for m in known], workers)
-  if _WIDE.value and left:
-    package = str(pathlib.Path('tests', path).parts[1])
-    left = survivors([(m, [f'tests/{package}']) for m in left], workers)
+  others = tests_naming(path) if _WIDE.value else []
+  if left and others:
+    left = survivors([(m, others) for m in left], workers)
   return {
     'tried': [len(known)],
     'left': [[m.line, m.change] for m in sorted(left, key=lambda m: m.line)],
@@ -327,7 +345,7 @@ def main() -> None:
   rows: list[list] = []
   tried = 0
   for path in paths:
-    tests = tests_of(path)
+    tests = tests_of(path) + (tests_naming(path) if _WIDE.value else [])
     key = {
       'source': files.sha256((ROOT / path).read_bytes()),
       'tests': {name: _digest(name) for name in tests},

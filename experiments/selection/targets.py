@@ -216,6 +216,14 @@ def scenes(
   return LabelledImages(pictures, num_train, found)
 
 
+def networks(names: Iterable[str]) -> list[str]:
+  """Returns how a bank calls its networks that were trained for targets."""
+  check_names(names)
+  known = {**_CLASSES, **_NUMBERS}
+  found = (known[name][1] for name in names)
+  return [network for network in found if network is not None]
+
+
 def check_names(names: Iterable[str]) -> None:
   """Raises ValueError if a scene target is not known."""
   for name in names:

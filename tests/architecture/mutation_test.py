@@ -47,6 +47,15 @@ class MutantsTest(absltest.TestCase):
       ['tests/transferability/measures'],
     )
 
+  def test_other_tests_of_the_package_that_name_a_module_are_found(self):
+    found = mutation.tests_naming(
+      'transferability/similarity/attribution_kernel.py'
+    )
+    self.assertIn('tests/transferability/subspaces_test.py', found)
+    for name in found:
+      self.assertNotStartsWith(name, 'tests/transferability/similarity/')
+      self.assertIn('attribution_kernel', (mutation.ROOT / name).read_text())
+
 
 class SurvivorsTest(absltest.TestCase):
   """Real tests, in real copies of this process."""

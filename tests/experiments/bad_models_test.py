@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import json
 import pathlib
 from unittest import mock
@@ -115,6 +116,63 @@ class RunTest(BadModelsTestCase):
 
 
 class OtherCommandsTest(BadModelsTestCase):
+  def report(self, bank):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+      code = bank.report()
+    return code, out.getvalue().splitlines()
+
+  def test_networks_that_are_not_asked_for_are_not_tried(self):
+    flags = cli.Flags()
+    bank = shared_flags.UsableBank(flags)
+    (self.bank / 'alpha.pb').unlink()
+    (self.bank / 'gamma.pb').write_bytes(b'\n\xff')
+    for how in bad_models.ON_BAD_MODEL:
+      flags.parse([f'--bank={self.bank}', f'--on_bad_model={how}'])
+      with _failing('gamma', AssertionError('It is tried.')):
+        loaded = bank.load(('delta', 'beta'), least=1)
+      self.assertEqual(loaded.names, ('beta', 'delta'))
+      self.assertEqual(self.report(bank), (0, []))
+      with self.assertRaisesRegex(banks.BankError, "no network 'omega'"):
+        bank.load(('beta', 'omega'))
+    with self.assertRaisesRegex(ValueError, '1 of 2 .*; 2 or more are needed'):
+      bank.load(('alpha', 'beta'))
+    self.assertEqual(bank.load(('alpha', 'beta'), least=1).names, ('beta',))
+    flags.parse([f'--bank={self.bank}'])
+    with self.assertRaisesRegex(banks.BankError, 'json: alpha: .*alpha.pb'):
+      bank.load(('alpha', 'beta'))
+
+  def test_a_network_that_fails_in_one_bank_stays_in_another(self):
+    other = self.folder / 'other'
+    bank_testing.write(other)
+    (other / 'beta.pb').unlink()
+    flags = cli.Flags()
+    bank = shared_flags.UsableBank(flags)
+    (self.bank / 'alpha.pb').unlink()
+    flags.parse([f'--bank={self.bank}', '--on_bad_model=skip'])
+    self.assertEqual(bank.load().names, ('beta', 'gamma', 'delta'))
+    self.assertEqual(bank.open(str(other)).names, ('alpha', 'gamma', 'delta'))
+    code, printed = self.report(bank)
+    self.assertEqual(code, bad_models.EXIT_CODE)
+    self.assertStartsWith(printed[0], f'Left out: alpha of {self.bank} (')
+    self.assertStartsWith(printed[1], f'Left out: beta of {other} (')
+    self.assertLen(printed, 2)
+
+  def test_one_network_alone_does_not_need_the_others_of_its_bank(self):
+    (self.bank / 'alpha.pb').unlink()
+    space = self.folder / 'nothing'
+    place = f'--space={space}', f'--bank={self.bank}'
+    (inserted,) = command_testing.run(
+      'experiments.insert_model', [*place, '--name=beta']
+    )
+    checked, lost = command_testing.run(
+      'experiments.check',
+      ['beta', f'--bank={self.bank}', '--num_images=2'],
+      ['alpha', f'--bank={self.bank}'],
+    )
+    self.assertIn('No model space', inserted[2])
+    self.assertEqual(checked[0], 0, checked[2])
+    self.assertIn('there is no file', lost[2])
+
   def test_the_bank_of_other_commands_is_tried_first(self):
     flags = cli.Flags()
     bank = shared_flags.UsableBank(flags)
@@ -123,10 +181,11 @@ class OtherCommandsTest(BadModelsTestCase):
     flags.parse(given)
     with _failing('delta', RuntimeError('no kernel')):
       self.assertEqual(bank.load(batch_size=2).names, ('beta', 'gamma'))
-    self.assertCountEqual(bank.left_out, ['alpha', 'delta'])
-    self.assertIn('no kernel', bank.left_out['delta'])
-    with contextlib.redirect_stdout(None):
-      self.assertEqual(bank.report(), bad_models.EXIT_CODE)
+    code, printed = self.report(bank)
+    self.assertEqual(code, bad_models.EXIT_CODE)
+    self.assertRegex(printed[0], r'^Left out: alpha \(.*alpha\.pb')
+    self.assertRegex(printed[1], r'^Left out: delta \(.*no kernel')
+    self.assertLen(printed, 2)
     flags.parse(given[:1])
     with self.assertRaisesRegex(banks.BankError, 'alpha.pb'):
       bank.load()
@@ -137,18 +196,8 @@ class OtherCommandsTest(BadModelsTestCase):
       flags = importlib.import_module(name).FLAGS
       if {'bank', 'probe'} <= {*flags.names()} and 'on_bad_model' not in flags:
         without.add(name)
-    # They judge methods on banks that come with the toolkit, draw a few
-    # networks that are named, add one network, which is the bad one, or look
-    # at one, to say what is wrong with it.
-    self.assertEqual(
-      without,
-      {
-        'experiments.check',
-        'experiments.insert_model',
-        'experiments.run_beyond_the_mean',
-        'experiments.run_diagram',
-      },
-    )
+    # They are about one network: to leave it out would be to do nothing.
+    self.assertEqual(without, {'experiments.check', 'experiments.insert_model'})
 
   def test_comparisons_from_python_leave_out_and_say_why(self):
     bank = banks.load(str(self.bank))

@@ -324,6 +324,24 @@ class RunTest(RunTestCase):
         self.insert(self.new())
     self.assert_same_tree(before)
 
+  @parameterized.parameters(
+    (MemoryError(), 'new: there is not enough memory'),
+    (RuntimeError('no kernel'), 'new: RuntimeError: no kernel'),
+  )
+  def test_whatever_a_network_raises_is_one_line_and_leaves_the_run(
+    self, error, said
+  ):
+    before = bank_testing.tree_bytes(self.run_)
+    for place in ('explain', '__init__'):
+      with mock.patch.object(pipeline.Explainer, place, side_effect=error):
+        with self.assertRaisesRegex(ValueError, said):
+          self.insert(self.new())
+    with mock.patch.object(pipeline, 'check_encoder', side_effect=error):
+      with self.assertRaisesRegex(ValueError, said):
+        self.insert(self.new())
+    self.assert_same_tree(before)
+    self.assertTrue(run_record.RunRecord.of(self.run_).is_finished)
+
   def test_images_that_are_gone_keep_a_network_from_being_removed(self):
     before = bank_testing.tree_bytes(self.run_)
     with self.assertRaisesRegex(ValueError, 'made with other images'):
@@ -374,6 +392,16 @@ class ZooRunTest(RunTestCase):
     for names in self.models().values():
       self.assertEqual(names, bank_testing.NAMES)
     self.assert_same_tables(before)
+
+  def test_what_fails_at_the_end_leaves_nothing_that_was_measured(self):
+    self.insert(self.new('other', seed=11))
+    before = bank_testing.tree_bytes(self.run_)
+    finish = pipeline._Model.finish
+    with mock.patch.object(pipeline._Model, 'finish', autospec=True) as mocked:
+      mocked.side_effect = lambda model: (finish(model), 1 / 0)
+      with self.assertRaises(ZeroDivisionError):
+        self.insert(self.new())
+    self.assert_same_tree(before)
 
   def test_one_space_of_many_can_be_given(self):
     folder = self.run_ / 'model_space' / 'elrp@absolute+pooled'

@@ -133,6 +133,35 @@ class SubspacesTest(parameterized.TestCase):
     found = subspaces.pairs(rows, lambda g: subspaces.span(g, softness=1))
     self.assertLess(found[:, 0, 1].max(), 0.9)
 
+  @parameterized.parameters(0.0, 0.3, 5.0)
+  def test_each_direction_of_a_source_counts_by_its_share(self, softness):
+    source, target = _rows(_jacobians(sizes=(8, 12)), probes=6, images=3)
+    found = similarity.score(
+      'attribution_span', target, source, softness=softness
+    )
+    expected = []
+    for own, seen in zip(target, source, strict=True):
+      _, values, directions = np.linalg.svd(seen, full_matrices=False)
+      energies = values**2
+      counts = energies / (energies + softness * np.mean(energies))
+      inside = np.sum((own @ directions.T) ** 2, axis=0)
+      expected.append(np.sum(counts * inside) / np.sum(own**2))
+    self.assertAlmostEqual(found, np.mean(expected), places=5)
+
+  @parameterized.parameters(-0.1, np.inf, np.nan)
+  def test_no_such_softness_is_taken(self, softness):
+    rows = _rows(_jacobians(sizes=(8, 12)), probes=6, images=1)
+    with self.assertRaisesRegex(ValueError, 'softness is'):
+      similarity.score('attribution_span', *rows, softness=softness)
+
+  def test_directions_below_the_precision_of_storage_are_none(self):
+    probes = np.eye(5, 20)
+    probes[1:] *= 1e-3  # Their energy is a millionth of the first one's.
+    rows = probes[None], np.ones((1, 5, 20))
+    self.assertAlmostEqual(
+      similarity.score('attribution_span', rows[1], rows[0]), 1 / 20
+    )
+
   @parameterized.parameters('attribution_kernel', 'attribution_span')
   def test_rotation_of_a_representation_does_not_matter(self, name):
     # Rotated, the same directions are other ones: equal in distribution.

@@ -262,6 +262,16 @@ class SvccaTest(parameterized.TestCase):
         found, _ = bases.basis(x, kept, keep)
         self.assertEqual(found.shape[1], 1 + np.sum(shares < kept))
 
+  @parameterized.product(size=(3, 7, 8), keep=bases.KEEP)
+  def test_a_share_that_is_reached_exactly_is_enough(self, size, keep):
+    x = np.linalg.qr(np.random.default_rng(0).normal(size=(40, size + 1)))[0]
+    x -= x.mean(axis=0)
+    x = np.linalg.svd(x, full_matrices=False)[0][:, :size]  # Equal and centred.
+    for number in range(1, size + 1):
+      found, values = bases.basis(x, number / size, keep)
+      self.assertEqual(found.shape, (40, number))
+      np.testing.assert_allclose(values, 1)
+
 
 class RsaTest(absltest.TestCase):
   def test_it_is_the_rank_correlation_of_the_dissimilarities(self):
