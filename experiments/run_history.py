@@ -179,7 +179,10 @@ def main() -> int:
   bank = _BANK.load(batch_size=_COMPUTING.batch_size)
   known, names = _known(bank)
   _check(bank, known, names)
-  record = _open(bank.digests())
+  digests = dict(bank.digests())
+  if _HISTORY.value is not None:
+    digests['history'] = files.sha256(_HISTORY.value)
+  record = _open(digests)
   if record is None:
     return _BANK.report()
   output = record.output

@@ -181,6 +181,16 @@ class RunHistoryTest(absltest.TestCase):
       self.assertIn(message, result[2])
       self.assertLen(result[2].strip().splitlines(), 1)
 
+  def test_a_history_that_has_changed_is_no_run_to_go_on_with(self):
+    mine = f'--history={self.path}'
+    (first,) = self.run_all(('own', mine))
+    self.assertEqual(first[0], 0, first[2])
+    with open(self.path, 'a', encoding='utf-8') as file:
+      file.write('e,n1,0.5\n')
+    (again,) = self.run_all(('own', mine, '--resume'))
+    self.assertEqual(again[0], 1)
+    self.assertIn('files that have changed since', again[2])
+
   def test_a_selection_is_a_history_with_measures(self):
     _write_selection(self.folder / 'selection')
     mine = f'--selection={self.folder / "selection"}'
