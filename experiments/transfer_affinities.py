@@ -27,7 +27,7 @@ _TABLE = '.csv'
 
 def names() -> tuple[str, ...]:
   """Returns what has a name; tables of affinities have paths."""
-  return (ORACLE, OTHER_TARGETS, *_of_networks())
+  return (ORACLE, OTHER_TARGETS, *names_of_networks())
 
 
 def check(chosen: Sequence[str], has_networks: bool) -> None:
@@ -62,10 +62,11 @@ def is_table(name: str) -> bool:
 
 def needs_networks(name: str) -> bool:
   """Returns whether images must be looked at through networks."""
-  return name in _of_networks()
+  return name in names_of_networks()
 
 
-def _of_networks() -> tuple[str, ...]:
+def names_of_networks() -> tuple[str, ...]:
+  """Returns the names of those for which networks look at images."""
   return (*methods_lib.names(), *similarities.names())
 
 
