@@ -177,12 +177,15 @@ def _picked(
 
 
 def _compare(seen: MeasuredBank) -> list[tuple]:
-  """Returns how good the picks of --rivals are."""
-  situation = situations.SITUATIONS['target']
-  found = measured_lib.rivals(seen, _RIVALS.value)
+  """Returns how good the picks of --rivals are, and those of a static order."""
+  name, static = seen.bank.name, situations.SITUATIONS['history']
+  cases_of_static = measured_lib.history_cases(seen.losses)
   return [
-    _picked(seen.bank.name, situation, name, cases)
-    for name, cases in found.items()
+    *(
+      _picked(name, situations.SITUATIONS['target'], rival, cases)
+      for rival, cases in measured_lib.rivals(seen, _RIVALS.value).items()
+    ),
+    _picked(name, static, static.measures[0], cases_of_static),
   ]
 
 

@@ -2,7 +2,8 @@
 
 For each target the pairs that were really trained compete. What a pair gives is
 predicted by a similarity of the target's representation to that of both sources
-side by side, and by what single sources give.
+side by side, by what single sources give, and by a static list: how single
+sources stand for the other targets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,11 @@ import numpy as np
 
 from experiments import transfer_choices
 from experiments.transfer_choices import Losses
-from transferability import agreement, similarity
+from transferability import agreement, history, similarity
 
 # Baselines that know the measured losses of single sources.
 BEST_SINGLE, MEAN_SINGLE = 'best_single', 'mean_single'
+OTHER_TARGETS = 'other_targets'  # The static list.
 _UNLIKE = 'unlike:'  # Pairs of sources that are unlike each other.
 _GAIN = 'gain:'  # More than the better one of the two.
 
@@ -54,6 +56,7 @@ def compare(
     found = {
       BEST_SINGLE: -best,
       MEAN_SINGLE: np.array([-single[pair].mean() for pair in pairs]),
+      **_static_list(losses, target, pairs),
     }
     for name in names:
       found |= _by_similarity(name, target, pairs, represented)
@@ -63,6 +66,24 @@ def compare(
         for name, values in found.items()
       }
   return by_loss, by_gain
+
+
+def _static_list(
+  losses: Losses, target: str, pairs: Sequence[tuple[str, ...]]
+) -> dict[str, np.ndarray]:
+  """Returns the mean standing of both sources for the other targets, [pairs].
+
+  Empty if no other target has losses of them all.
+  """
+  known = history.History.of_scores(
+    {
+      (other, sources[0]): -np.log(loss)
+      for (other, sources), loss in losses.items()
+      if len(sources) == 1 and sources != (other,)
+    }
+  )
+  standing = np.array([history.predict(known, target, s).mean() for s in pairs])
+  return {OTHER_TARGETS: standing} if np.isfinite(standing).all() else {}
 
 
 def _by_similarity(

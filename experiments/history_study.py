@@ -128,7 +128,8 @@ def leave_one_out(
     num_draws: Of the bootstrap.
 
   Raises:
-    ValueError: If there is one target only, or no target has three networks.
+    ValueError: If there is one target only, or no target has three networks
+      that are not all equally good.
   """
   if len(known.targets) < 2:
     raise ValueError(
@@ -137,7 +138,8 @@ def leave_one_out(
   result = {}
   for i, target in enumerate(known.targets):
     columns = np.flatnonzero(np.isfinite(known.scores[i]))
-    if len(columns) < 3:
+    truth = known.scores[i, columns]
+    if len(columns) < 3 or not np.ptp(truth):
       continue
     networks = [known.networks[j] for j in columns]
     similarities = {
@@ -156,7 +158,6 @@ def leave_one_out(
       similarities,
     )
     found |= _published(target, networks)
-    truth = known.scores[i, columns]
     result[target] = {
       name: agreement.compare(values, truth, num_draws)
       if np.isfinite(values).all()
@@ -164,5 +165,8 @@ def leave_one_out(
       for name, values in found.items()
     }
   if not result:
-    raise ValueError('No target has the three networks of which an order is.')
+    raise ValueError(
+      'No target has the three networks, not all equally good, of which an '
+      'order is.'
+    )
   return result

@@ -34,6 +34,7 @@ from taskonomy_models.bank import Bank
 from toolkit_basics import files, progress
 from transferability import source_data
 from transferability.history import History
+from transferability.ranking_files import duplicates
 
 _DOMAIN_SIMILARITY = between.DOMAIN_SIMILARITY
 _OF_SELECTION = ('logme', 'h_score_shrinkage', _DOMAIN_SIMILARITY)
@@ -98,9 +99,14 @@ def _of_networks(bank: Bank, known: History, names, output, options):
 
 
 def _check(bank: Bank, known: History, names: Sequence[str]) -> None:
-  of_networks = [name for name in names if name != _DOMAIN_SIMILARITY]
-  if of_networks:
-    transfer_affinities.check(of_networks, True)
+  measures = (*transfer_affinities.names_of_networks(), _DOMAIN_SIMILARITY)
+  if unknown := [name for name in names if name not in measures]:
+    raise ValueError(
+      f'No measure of networks is named {unknown[0]!r}; choose from '
+      f'{", ".join(measures)}.'
+    )
+  if repeated := duplicates(names):
+    raise ValueError(f'Give each of the `measures` once, not {repeated}.')
   asked = {*known.targets, *known.networks} if names else set()
   if missing := sorted(asked - set(bank.names)):
     raise ValueError(
@@ -179,7 +185,10 @@ def main() -> int:
   bank = _BANK.load(batch_size=_COMPUTING.batch_size)
   known, names = _known(bank)
   _check(bank, known, names)
-  record = _open(bank.digests())
+  digests = dict(bank.digests())
+  if _HISTORY.value is not None:
+    digests['history'] = files.sha256(_HISTORY.value)
+  record = _open(digests)
   if record is None:
     return _BANK.report()
   output = record.output

@@ -12,6 +12,10 @@ measured transfers of the bank. --bank=taskonomy takes the transfers that
 Taskonomy published, and no networks.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
+
 import toolkit_basics.cli as cli
 from experiments import (
   complements,
@@ -78,6 +82,27 @@ def _ask(oracle: Oracle, measured: dict) -> Choice:
   )
 
 
+def _without_networks(
+  chosen: Sequence[str], oracle: Oracle
+) -> dict[str, np.ndarray]:
+  """Returns the affinities for which nothing is looked at."""
+  found = {}
+  for name in chosen:
+    if name == transfer_affinities.OTHER_TARGETS:
+      found[name] = transfer_affinities.static_order(oracle)
+    elif transfer_affinities.is_table(name):
+      found[name] = transfer_affinities.of_table(name, oracle)
+  return found
+
+
+def _of_tables(chosen: Sequence[str]) -> dict[str, str]:
+  """Returns the digests of the tables that are named."""
+  paths = [name for name in chosen if transfer_affinities.is_table(name)]
+  if _HIGHER_ORDER.value:
+    paths.append(_HIGHER_ORDER.value)
+  return {path: files.sha256(path) for path in paths}
+
+
 def _write_pairs(measured, represented, names, output) -> None:
   """Writes how far complements are told, and prints it."""
   for kind, compared in zip(
@@ -123,14 +148,14 @@ def main() -> int:
     _ORDER.value, _HIGHER_ORDER.value, bank
   )
   question = _ask(oracle, measured)
-  record = _RECORD.open(digests)
+  found = _without_networks(chosen, oracle)
+  record = _RECORD.open(digests | _of_tables(chosen))
   output = record.output
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print(transfer_choices.text(output))
     return _BANK.report()
   record.start()
-  found = {}
   represented = {}
   if needed:
     with record.stage('images'):
@@ -142,12 +167,7 @@ def main() -> int:
         progress.track,
         **_how_networks_run(),
       )
-    found, represented = dict(looked.affinities), looked.represented
-  for name in chosen:
-    if name == transfer_affinities.OTHER_TARGETS:
-      found[name] = transfer_affinities.static_order(oracle)
-    elif name not in found and name != transfer_affinities.ORACLE:
-      found[name] = transfer_affinities.of_table(name, oracle)
+    found, represented = found | looked.affinities, looked.represented
   with record.stage('choices'):
     transfer_choices.write(
       question, chosen, found, represented, groups, output, progress.track

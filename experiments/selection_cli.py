@@ -25,7 +25,7 @@ from experiments.selection.targets import LabelledImages
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.mini import readouts
-from toolkit_basics import progress
+from toolkit_basics import files, progress
 from transferability import scoring
 from transferability.history import History
 
@@ -229,8 +229,14 @@ class Selection:
       The exit code.
     """
     settings, known = self._settings(), self._earlier()
+<<<<<<< HEAD
     bank = self._bank.load(networks, batch_size=self._computing.batch_size)
     record = self._record.open(bank.digests(), self._computing.NOT_RECORDED)
+=======
+    bank = self._bank.load(batch_size=self._computing.batch_size)
+    digests = bank.digests() | self._digests()
+    record = self._record.open(digests, self._computing.NOT_RECORDED)
+>>>>>>> rows-6
     output = record.output
     if record.is_finished:
       _print_results(record, best_first)
@@ -279,6 +285,10 @@ class Selection:
   def _earlier(self) -> History | None:
     path = self._history.value
     return None if path is None else History.load(path)
+
+  def _digests(self) -> dict[str, str]:
+    path = self._history.value
+    return {} if path is None else {'history': files.sha256(path)}
 
   def _settings(self) -> study.CaseSettings:
     scoring.check(self._measures.value)

@@ -8,6 +8,7 @@ if it has a direction; or a table of affinities that a run wrote.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import os
+import pathlib
 
 import numpy as np
 
@@ -26,17 +27,18 @@ _TABLE = '.csv'
 
 def names() -> tuple[str, ...]:
   """Returns what has a name; tables of affinities have paths."""
-  return (ORACLE, OTHER_TARGETS, *_of_networks())
+  return (ORACLE, OTHER_TARGETS, *names_of_networks())
 
 
 def check(chosen: Sequence[str], has_networks: bool) -> None:
   """Raises ValueError if an affinity is unknown, repeated or not to be had."""
-  if not chosen or len(set(chosen)) < len(chosen):
+  labels = list(map(label, chosen))
+  if not chosen or len(set(labels)) < len(labels):
     raise ValueError(
-      f'Affinities must be one or more, each once, not {list(chosen)}.'
+      f'Affinities must be one or more, each of another name, not {labels}.'
     )
   for name in chosen:
-    if name not in names() and not name.endswith(_TABLE):
+    if name not in names() and not is_table(name):
       raise ValueError(
         f'No affinity is named {name!r}; choose from {", ".join(names())}, or '
         'give the path of a table of affinities (.csv).'
@@ -48,12 +50,23 @@ def check(chosen: Sequence[str], has_networks: bool) -> None:
       )
 
 
+def label(name: str) -> str:
+  """Returns the name of an affinity; of a table's, that of its file."""
+  return pathlib.Path(name).stem if is_table(name) else name
+
+
+def is_table(name: str) -> bool:
+  """Returns whether a name is the path of a table."""
+  return name.endswith(_TABLE)
+
+
 def needs_networks(name: str) -> bool:
   """Returns whether images must be looked at through networks."""
-  return name in _of_networks()
+  return name in names_of_networks()
 
 
-def _of_networks() -> tuple[str, ...]:
+def names_of_networks() -> tuple[str, ...]:
+  """Returns the names of those for which networks look at images."""
   return (*methods_lib.names(), *similarities.names())
 
 
@@ -72,7 +85,8 @@ def of_table(path: str, oracle: Oracle) -> np.ndarray:
   """Returns a table's affinities of an oracle's targets to its sources.
 
   Raises:
-    ValueError: If the table lacks one.
+    ValueError: If the table lacks one, or is none.
+    OSError: If it cannot be read.
   """
   values, rows, columns = affinity_lib.load_table(path)
   missing = sorted(

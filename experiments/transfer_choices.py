@@ -9,11 +9,12 @@ import re
 import numpy as np
 
 from experiments import evaluation, figures
-from experiments.transfer_affinities import ORACLE
+from experiments.transfer_affinities import ORACLE, label
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
 from transferability import similarity, transfer_graph
 from transferability.oracle import Oracle
+from transferability.ranking_files import duplicates
 from transferability.source_selection import SourceChoice, Transfer
 
 HIGHER_ORDER = 'higher_order.csv'  # In the folder of a bank.
@@ -64,7 +65,8 @@ class Choice:
     """Makes a question of measured affinities or, if there are any, losses.
 
     Raises:
-      ValueError: If a name is unknown, or the budget exceeds the sources.
+      ValueError: If a name is unknown or given twice, the budget exceeds the
+        sources, or they do not serve all targets.
     """
     targets = tuple(targets or oracle.targets)
     sources = tuple(sources or oracle.sources)
@@ -77,11 +79,14 @@ class Choice:
           f'No measured {what} is named {unknown[0]!r}; choose from '
           f'{", ".join(known)}.'
         )
+      if repeated := duplicates(given):
+        raise ValueError(f'Give each {what} once, not {repeated}.')
     if budget > len(sources):
       raise ValueError(
         f'A budget of {budget} exceeds the {len(sources)} sources.'
       )
     if order > 1:
+      _check_names(oracle, measured)
       transfers = transfer_graph.transfers_of_losses(measured)
     else:
       affinity = oracle.affinity
@@ -91,8 +96,28 @@ class Choice:
         affinity, oracle.targets, oracle.sources, own_is_measured=True
       )
     allowed = transfer_graph.restrict(transfers, order, targets, sources)
+    served = {transfer.target for transfer in allowed}
+    if unserved := [target for target in targets if target not in served]:
+      raise ValueError(
+        f'No transfer to {unserved[0]!r} was measured from '
+        f'{", ".join(sources)}; name other `targets` or `sources`.'
+      )
     truth = transfer_graph.Judge(transfers)
     return cls(oracle, truth, tuple(allowed), targets, sources, order, budget)
+
+
+def _check_names(oracle: Oracle, measured: Losses) -> None:
+  """Raises ValueError if losses are of networks that an oracle lacks."""
+  targets = {target for target, _ in measured}
+  sources = {name for _, names in measured for name in names}
+  unknown = sorted(
+    (targets - set(oracle.targets)) | (sources - set(oracle.sources))
+  )
+  if unknown:
+    raise ValueError(
+      f'`higher_order` names {unknown[0]!r}, which is no network with measured '
+      f'transfers; these are {", ".join(oracle.sources)}.'
+    )
 
 
 def higher_order(order: int, path: str | None, bank: Bank | None) -> Losses:
@@ -102,8 +127,15 @@ def higher_order(order: int, path: str | None, bank: Bank | None) -> Losses:
     ValueError: If they are asked for and there are none.
   """
   if order == 1:
+    if path:
+      raise ValueError(
+        '`higher_order` is of several sources at once; pass `order=2` or '
+        '`order=3`.'
+      )
     return {}
-  path = path or (bank and os.path.join(bank.folder, HIGHER_ORDER))
+  if path:
+    return read_losses(path)
+  path = bank and os.path.join(bank.folder, HIGHER_ORDER)
   if not path or not os.path.isfile(path):
     raise ValueError(
       'Transfers from several sources at once were not measured here; measure '
@@ -114,17 +146,36 @@ def higher_order(order: int, path: str | None, bank: Bank | None) -> Losses:
 
 
 def read_losses(path: files.Path) -> dict[tuple[str, tuple[str, ...]], float]:
-  """Reads a table with the columns target, sources (a+b), loss."""
+  """Reads a table with the columns target, sources (a+b), loss.
+
+  Raises:
+    ValueError: If the file has other columns, a loss is no number above 0, or
+      a transfer is there twice.
+    OSError: If it cannot be read.
+  """
   header, *rows = files.read_csv(path)
   if tuple(header) != COLUMNS:
     raise ValueError(
       f'{path}: the columns must be {", ".join(COLUMNS)}, not '
       f'{", ".join(header)}.'
     )
-  return {
-    (target, tuple(sources.split(_BETWEEN))): float(loss)
-    for target, sources, loss in rows
-  }
+  found: dict[tuple[str, tuple[str, ...]], float] = {}
+  for number, row in enumerate(rows, start=2):
+    try:
+      target, sources, text = row
+      loss = float(text)
+    except ValueError:
+      loss = np.nan
+    if not 0 < loss < np.inf:
+      raise ValueError(
+        f'{path}, line {number}: {row} is no target, sources (a+b) and loss '
+        'above 0.'
+      )
+    transfer = target, tuple(sources.split(_BETWEEN))
+    if transfer in found:
+      raise ValueError(f'{path}, line {number}: {row} is there twice.')
+    found[transfer] = loss
+  return found
 
 
 def write_losses(path: files.Path, losses: Losses) -> None:
@@ -182,7 +233,7 @@ def write(
   figures.lines(
     output / 'figures' / 'quality.png',
     list(budgets),
-    {**{_label(name): y for name, y in curves.items()}, 'random': blind},
+    {**{label(name): y for name, y in curves.items()}, 'random': blind},
     'Quality of transfer for a budget of labelled sources',
     'Sources that are trained with labels',
     'Quality (1: each target by its best source; 0: by any)',
@@ -254,14 +305,9 @@ def _row(
   best = question.truth.judge(optimum, question.order).chosen
   blind = question.truth.blind(question.targets, question.sources, budget)
   return [
-    *(_label(name), order, budget, ' '.join(choice.sources)),
+    *(label(name), order, budget, ' '.join(choice.sources)),
     *(quality.chosen, quality.best, best, blind, best - quality.chosen),
   ]
-
-
-def _label(name: str) -> str:
-  """Returns the name of an affinity; of a table's, that of its file."""
-  return pathlib.Path(name).stem if name.endswith('.csv') else name
 
 
 def _draw(
@@ -272,7 +318,7 @@ def _draw(
   output: pathlib.Path,
 ) -> None:
   """Writes the graph of a choice as a table and as a figure."""
-  safe = re.sub(r'[^\w.-]', '_', _label(name))
+  safe = re.sub(r'[^\w.-]', '_', label(name))
   rows = [('target', 'sources', 'affinity', 'quality')]
   for target, transfer in choice.transfers.items():
     quality = question.truth.quality_of(target, transfer.sources)
@@ -286,7 +332,7 @@ def _draw(
     {t: transfer.performance for t, transfer in choice.transfers.items()},
     groups,
     f'{len(choice.sources)} labelled sources for {len(question.targets)} '
-    f'targets, chosen by {_label(name)}',
+    f'targets, chosen by {label(name)}',
     f'Measured quality {quality.chosen:.2f}; thickness: affinity. Squares: '
     'sources; rings: targets with labels of their own.',
   )

@@ -80,6 +80,11 @@ class History:
           'before.'
         )
       known[target, network] = score
+    return cls.of_scores(known)
+
+  @classmethod
+  def of_scores(cls, known: Mapping[tuple[str, str], float]) -> 'History':
+    """Returns the history of scores by target and network."""
     targets = tuple(dict.fromkeys(target for target, _ in known))
     networks = tuple(dict.fromkeys(network for _, network in known))
     scores = np.full((len(targets), len(networks)), np.nan)

@@ -20,8 +20,10 @@ from transferability.source_selection import (
 )
 
 # By how many deviations a network serves its own target better than the best
-# other one, where that was not measured.
-_OWN = 1.0
+# other one, where that was not measured; and up to how much more, the better it
+# serves other targets. Without that, all targets whose best other source is
+# chosen would gain alike from labels, and the solver would draw among them.
+_OWN, _OWN_MORE = 1.0, 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +50,8 @@ def transfers_of_affinity(
     sources: Names of the columns.
     own_is_measured: Whether the entry of a target's own network says how well
       that serves it. Similarities do not: it is set one deviation above the
-      row's largest.
+      row's largest, and by up to a hundredth more for sources that serve other
+      targets well.
 
   Raises:
     ValueError: If shapes do not fit, or an entry that is used is not finite.
@@ -59,7 +62,6 @@ def transfers_of_affinity(
       f'Affinities of shape {values.shape} do not fit {len(targets)} targets '
       f'and {len(sources)} sources.'
     )
-  found = []
   for target, row in zip(targets, values, strict=True):
     others = np.array([name != target for name in sources])
     if not np.isfinite(row[others]).all() or others.sum() < 2:
@@ -67,16 +69,32 @@ def transfers_of_affinity(
         f'The affinities of target {target!r} to other networks must be two or '
         f'more finite numbers, not {row[others]}.'
       )
-    deviation = row[others].std()
-    row = (row - row[others].mean()) / (deviation if deviation > 0 else 1.0)
-    if not own_is_measured:
-      row[~others] = row[others].max() + _OWN
-    found += [
-      Transfer((source,), target, float(value))
-      for source, value in zip(sources, row, strict=True)
-      if np.isfinite(value)
-    ]
-  return found
+    row -= row[others].mean()
+    row /= row[others].std() or 1.0
+  if not own_is_measured:
+    _set_own(values, np.equal.outer(np.array(targets), np.array(sources)))
+  return [
+    Transfer((source,), target, float(value))
+    for target, row in zip(targets, values, strict=True)
+    for source, value in zip(sources, row, strict=True)
+    if np.isfinite(value)
+  ]
+
+
+def _set_own(values: np.ndarray, own: np.ndarray) -> None:
+  """Sets the entries of networks that were trained for the target.
+
+  Args:
+    values: float64 [targets, sources], rows of mean 0 and deviation 1.
+    own: bool [targets, sources], where these entries are.
+  """
+  served = np.where(own, 0, values).sum(axis=0) / np.maximum(
+    (~own).sum(axis=0), 1
+  )
+  ranks = np.argsort(np.argsort(served, kind='stable'), kind='stable')
+  more = _OWN_MORE * ranks / len(ranks)
+  best = np.where(own, -np.inf, values).max(axis=1, keepdims=True)
+  values[own] = (best + _OWN + more)[own]
 
 
 def transfers_of_losses(

@@ -6,6 +6,7 @@ one order of sources that they give to all targets.
 """
 
 from collections.abc import Callable, Iterable
+import math
 
 from absl import logging
 import numpy as np
@@ -16,7 +17,7 @@ from experiments.beyond import observing
 from frozen_graphs.permuted import permuted
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
-from transferability import label_free, ranking
+from transferability import baselines, label_free, ranking
 from transferability.oracle import Oracle
 
 _TWINS = 3
@@ -72,16 +73,30 @@ def scores(
 def rows(
   found: dict[str, list[float]], names: tuple[str, ...], oracle: Oracle
 ) -> list[list]:
-  """Returns how well the scores order sources, a header first."""
+  """Returns how well the scores order sources, a header first.
+
+  The last row is of the list that no image is needed for: the standing of a
+  source for the other targets, another order for each.
+  """
   priority = ranking.priority(oracle)  # Mean rank, the lower the better.
   standing = [-priority[name] for name in names]
   table: list[list] = [list(HEADER)]
   for name, values in found.items():
     correlation = stats.spearmanr(values, standing)
     matrix = np.tile(values, (len(names), 1))[None]
-    scored = observing.score(matrix, names, oracle)
-    means = [float(scored[each].mean()) for each in observing.SCORES]
     table.append(
-      [name, float(correlation.statistic), float(correlation.pvalue), *means]
+      [
+        *(name, float(correlation.statistic), float(correlation.pvalue)),
+        *_means(matrix, names, oracle),
+      ]
     )
-  return table
+  static = observing.of_rankings(baselines.other_targets(oracle), names)
+  row = 'other_targets', math.nan, math.nan
+  return [*table, [*row, *_means(static, names, oracle)]]
+
+
+def _means(
+  matrix: np.ndarray, names: tuple[str, ...], oracle: Oracle
+) -> list[float]:
+  scored = observing.score(matrix, names, oracle)
+  return [float(scored[each].mean()) for each in observing.SCORES]

@@ -5,7 +5,7 @@ representations is no mean over images, and images that come twice would be
 pairs of equal ones in it. They spread as far as the bootstrap of a mean.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import os
 import time
@@ -150,6 +150,17 @@ def _halves_of_mean(values: np.ndarray) -> np.ndarray:
   """Returns the mean over all images, and over halves of them."""
   drawn = resampling.affinities(values, _halves(len(values)))
   return np.concatenate([values.mean(axis=0)[None], drawn])
+
+
+def of_rankings(
+  rankings: Mapping[str, Sequence[str]], names: Sequence[str]
+) -> np.ndarray:
+  """Returns affinities that rank so, [1, networks, networks]; see `score`."""
+  matrix = np.zeros((len(names), len(names)))
+  for target, row in rankings.items():
+    for rank, source in enumerate(row):
+      matrix[names.index(target), names.index(source)] = -rank
+  return matrix[None]
 
 
 def score(

@@ -1,6 +1,6 @@
 """The proof: all measures of a bank on a probe set against its transfers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -9,21 +9,10 @@ from experiments.beyond.observing import Observed
 from transferability import baselines, ranking
 from transferability.oracle import Oracle
 
-BASELINES = ('constant_ranking', 'symmetrised_oracle')
+BASELINES = ('other_targets', 'constant_ranking', 'symmetrised_oracle')
 _DRAWS = 2000  # Of the targets.
 _DIFFERENCES = ('P@3', 'P@5', 'spearman')
 OURS = ('spade', 'decodability', 'attribution_span', 'attribution_kernel')
-
-
-def _matrix_of(
-  rankings: Mapping[str, Sequence[str]], names: Sequence[str]
-) -> np.ndarray:
-  """Returns affinities that rank so, [1, networks, networks]."""
-  matrix = np.zeros((len(names), len(names)))
-  for target, row in rankings.items():
-    for rank, source in enumerate(row):
-      matrix[names.index(target), names.index(source)] = -rank
-  return matrix[None]
 
 
 def scores(
@@ -40,13 +29,14 @@ def scores(
   }
   symmetric = baselines.symmetrised_oracle(oracle)
   rankings = {
+    'other_targets': baselines.other_targets(oracle),
     'constant_ranking': baselines.constant_ranking(oracle),
     'symmetrised_oracle': ranking.rank_sources(
       symmetric, oracle.sources, oracle.targets
     ),
   }
   for name, order in rankings.items():
-    matrix = _matrix_of(order, observed.names)
+    matrix = observing.of_rankings(order, observed.names)
     found[name] = observing.score(matrix, observed.names, oracle)
   return found
 

@@ -232,7 +232,8 @@ def read_history(given: Path | Iterable[tuple[str, str, float]]) -> History:
       tuples. More is better.
 
   Raises:
-    ValueError: If it is neither, or has a pair twice or a score that is none.
+    ValueError: If it is neither, is empty, or has a pair twice or a score that
+      is none.
     OSError: If a file cannot be read.
   """
   if isinstance(given, str | os.PathLike):
@@ -240,16 +241,16 @@ def read_history(given: Path | Iterable[tuple[str, str, float]]) -> History:
   found: dict[tuple[str, str], float] = {}
   try:
     for target, network, score in given:
-      if found.setdefault((str(target), str(network)), float(score)) != score:
+      value = float(score)
+      if not np.isfinite(value):
+        raise ValueError(f'{network!r} has the score {value} for {target!r}')
+      if found.setdefault((str(target), str(network)), value) != value:
         raise ValueError(f'{network!r} has two scores for {target!r}')
+    if not found:
+      raise ValueError('there are none')
   except (TypeError, ValueError) as error:
     raise ValueError(
       'history must be the path of a CSV with the columns target, network, '
       f'score, or tuples of these three ({error}).'
     ) from error
-  targets = tuple(dict.fromkeys(target for target, _ in found))
-  networks = tuple(dict.fromkeys(network for _, network in found))
-  scores = np.array(
-    [[found.get((t, n), np.nan) for n in networks] for t in targets]
-  )
-  return History(targets, networks, scores.reshape(len(targets), -1))
+  return History.of_scores(found)

@@ -48,7 +48,7 @@ class ScoreTest(parameterized.TestCase):
   def test_oracle_itself_is_perfect(self):
     names = tuple('abcdefghij')
     oracle = _oracle(names)
-    matrix = proving._matrix_of(oracle.ranking, names)
+    matrix = observing.of_rankings(oracle.ranking, names)
     for values in observing.score(matrix, names, oracle).values():
       np.testing.assert_allclose(values, 1)
 
@@ -128,8 +128,14 @@ class ObserveTest(parameterized.TestCase):
     self.assertIn('random_alignment', found)
     header, *rows = alone.rows(found, self.bank.names, self.oracle)
     self.assertLen(header, len(rows[0]))
-    for row in rows:
+    for row in rows[:-1]:
       self.assertBetween(row[1], -1, 1)
+    baselines = evaluation.baseline_scores(self.oracle, {})
+    static = dict(zip(header, rows[-1], strict=True))
+    self.assertEqual(static['score'], 'other_targets')
+    expected = baselines['other_targets'].curve.precision
+    for k in (1, 3):
+      self.assertAlmostEqual(static[f'P@{k}'], expected[k - 1])
 
   def test_readouts_that_can_do_more_are_tried_with_and_without_span(self):
     represented = observing.represent(self.bank, self.probe, silent)

@@ -81,6 +81,8 @@ class CalibrateCommandTest(absltest.TestCase):
     rivals = re.findall(r'^mini +target +(rsa|cka) +18 +(\d+)', out, re.M)
     self.assertEqual([name for name, _ in rivals], ['rsa', 'cka'])
     self.assertTrue(all(int(right) >= 10 for _, right in rivals), rivals)
+    static = re.findall(r'^mini +history +standing +18 +(\d+) ', out, re.M)
+    self.assertEqual(static[-1:], ['3'])  # As docs/recommend.md says.
 
   @pytest.mark.long
   def test_mini_bank_is_calibrated_and_checked(self):

@@ -36,6 +36,26 @@ class ComplementsTest(absltest.TestCase):
       by_gain['t']['gain:cka'].values['weighted_tau'],
     )
 
+  def test_a_static_list_is_how_sources_stand_for_the_other_targets(self):
+    single = {
+      't': {'a': 0.1, 'b': 0.2, 'c': 0.3, 'u': 0.1},
+      'u': {'a': 0.3, 'b': 0.1, 'c': 0.2, 'u': 0.01},
+      'v': {'a': 0.9, 'b': 0.3, 'c': 0.6, 'u': 0.9},
+    }
+    losses = {(t, (s,)): v for t, row in single.items() for s, v in row.items()}
+    for pair, loss in ((('a', 'b'), 0.1), (('a', 'c'), 0.3), (('b', 'c'), 0.2)):
+      losses['t', pair] = loss
+    by_loss, by_gain = complements.compare(losses, {}, (), 50)
+    names = ['best_single', 'mean_single', 'other_targets']
+    self.assertEqual(list(by_loss), ['t'])
+    self.assertEqual(list(by_gain['t']), names)
+    # For u and v, b is the best, c the second, a the last.
+    losses['t', ('b', 'c')] = 0.01
+    by_loss, _ = complements.compare(losses, {}, (), 50)
+    self.assertEqual(by_loss['t']['other_targets'].values['weighted_tau'], 1)
+    self.assertEqual(by_loss['t']['other_targets'].regret, 0)
+    self.assertGreater(by_loss['t']['best_single'].regret, 0)
+
   def test_targets_of_few_pairs_are_left_out(self):
     losses = {('t', ('a',)): 0.1, ('t', ('b',)): 0.2, ('t', ('a', 'b')): 0.1}
     self.assertEqual(complements.compare(losses, {}, ()), ({}, {}))

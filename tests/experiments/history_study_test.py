@@ -83,6 +83,9 @@ class LeaveOneOutTest(absltest.TestCase):
     few = History(('a', 'b'), ('n', 'm'), np.ones((2, 2)))
     with self.assertRaisesRegex(ValueError, 'three networks'):
       history_study.leave_one_out(few, {}, {}, 20)
+    alike = History(('a', 'b'), _NAMES, np.ones((2, 5)))
+    with self.assertRaisesRegex(ValueError, 'not all equally good'):
+      history_study.leave_one_out(alike, {}, {}, 20)
 
 
 def _write_selection(folder):
@@ -161,11 +164,13 @@ class RunHistoryTest(absltest.TestCase):
 
   def test_a_file_of_ones_own_needs_no_networks(self):
     mine = f'--history={self.path}'
-    first, again, wrong, unknown = self.run_all(
+    first, again, wrong, unknown, oracle, twice = self.run_all(
       ('own', mine),
       ('own', mine, '--resume'),
       ('wrong', mine, '--measures=cka'),
       ('unknown', mine, '--measures=luck'),
+      ('oracle', mine, '--measures=oracle'),
+      ('twice', mine, '--measures=cka,cka'),
     )
     self.assertEqual(first[0], 0, first[2])
     header, *rows = files.read_csv(self.folder / 'own' / 'summary.csv')
@@ -175,11 +180,23 @@ class RunHistoryTest(absltest.TestCase):
     self.assertIn('nothing was computed again', again[1])
     for result, message in (
       (wrong, "has no network 'a', which the history names"),
-      (unknown, "No affinity is named 'luck'"),
+      (unknown, "No measure of networks is named 'luck'; choose from saliency"),
+      (oracle, "No measure of networks is named 'oracle'"),
+      (twice, "Give each of the --measures once, not ['cka']"),
     ):
       self.assertEqual(result[0], 1)
       self.assertIn(message, result[2])
       self.assertLen(result[2].strip().splitlines(), 1)
+
+  def test_a_history_that_has_changed_is_no_run_to_go_on_with(self):
+    mine = f'--history={self.path}'
+    (first,) = self.run_all(('own', mine))
+    self.assertEqual(first[0], 0, first[2])
+    with open(self.path, 'a', encoding='utf-8') as file:
+      file.write('e,n1,0.5\n')
+    (again,) = self.run_all(('own', mine, '--resume'))
+    self.assertEqual(again[0], 1)
+    self.assertIn('files that have changed since', again[2])
 
   def test_a_selection_is_a_history_with_measures(self):
     _write_selection(self.folder / 'selection')

@@ -129,6 +129,14 @@ class RunTransferGraphTest(absltest.TestCase):
       ('compute', 'w5', published, '--order=2'),
       ('compute', 'w6', published, '--targets=luck'),
       ('compute', 'w7', published, f'--affinity={self.bank}/oracle.csv'),
+      ('compute', 'w8', published, '--affinity=oracle,a/elrp.csv,b/elrp.csv'),
+      ('compute', 'w9', published, '--sources=denoise,denoise', '--budget=1'),
+      ('compute', 'wa', published, f'--higher_order={self.folder}/pairs.csv'),
+      ('compute', 'wb', published, '--order=2', '--higher_order=no.csv'),
+      (
+        *('compute', 'wc', published, '--order=2'),
+        f'--higher_order={self.folder}/pairs.csv',
+      ),
     )
     for result, message in zip(
       results,
@@ -140,12 +148,44 @@ class RunTransferGraphTest(absltest.TestCase):
         'measure_higher_order',
         "No measured target is named 'luck'",
         'oracle.csv',
+        "each of another name, not ['oracle', 'elrp', 'elrp']",
+        "Give each source once, not ['denoise']",
+        'pass --order=2 or --order=3',
+        "No such file or directory: 'no.csv'",
+        "--higher_order names 'alpha', which is no network",
       ),
       strict=True,
     ):
       self.assertEqual(result[0], 1, result)
       self.assertIn(message, result[2])
       self.assertLen(result[2].strip().splitlines(), 1)
+
+  def test_a_wrong_table_of_losses_is_told_by_its_line(self):
+    path = self.folder / 'losses.csv'
+    for row, message in (
+      ('alpha,beta', 'line 2: .* no target, sources'),
+      ('alpha,beta,many', 'line 2: .* loss above 0'),
+      ('alpha,beta,0', 'line 2: .* loss above 0'),
+      ('alpha,beta,nan', 'line 2: .* loss above 0'),
+      ('alpha,beta,1\nalpha,beta,2', 'line 3: .* there twice'),
+    ):
+      path.write_text(f'target,sources,loss\n{row}\n')
+      with self.assertRaisesRegex(ValueError, message):
+        transfer_choices.read_losses(path)
+
+  def test_a_table_that_has_changed_is_no_run_to_go_on_with(self):
+    oracle = Oracle.taskonomy()
+    path = self.folder / 'mine.csv'
+    names = oracle.sources, oracle.targets, 'target'
+    affinity.save_matrix(path, oracle.affinity, *names)
+    mine = ['--bank=taskonomy', f'--affinity={path}', '--budget=1']
+    mine += ['--sources=denoise,rgb2sfnorm,rgb2depth']
+    (first,) = self.run_some(('compute', 'mine', *mine))
+    self.assertEqual(first[0], 0, first[2])
+    affinity.save_matrix(path, -oracle.affinity, *names)
+    (again,) = self.run_some(('look', 'mine', *mine, '--resume'))
+    self.assertEqual(again[0], 1)
+    self.assertIn('files that have changed since', again[2])
 
 
 if __name__ == '__main__':

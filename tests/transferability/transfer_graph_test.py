@@ -68,7 +68,20 @@ class ChoiceTest(parameterized.TestCase):
         for t in _transfers()
         if t.target == transfer.target and t.sources != transfer.sources
       ]
-      self.assertAlmostEqual(transfer.performance, max(others) + 1)
+      self.assertBetween(
+        transfer.performance, max(others) + 1, max(others) + 1.01
+      )
+
+  def test_of_targets_that_gain_alike_the_source_that_serves_others_wins(self):
+    order = np.arange(8.0)  # A static list, the last one the best.
+    names = tuple('abcdefgh')
+    for values, kept in ((order, 'hgfedcba'), (order[::-1], 'abcdefgh')):
+      transfers = transfer_graph.transfers_of_affinity(
+        np.tile(values, (8, 1)), names, names
+      )
+      for budget in range(1, 8):
+        choice = transfer_graph.choose(transfers, budget)
+        self.assertEqual(choice.sources, tuple(sorted(kept[:budget])))
 
   def test_two_sources_at_once_may_be_better(self):
     losses = {

@@ -49,19 +49,20 @@ def random_alignment(
     )
   found = []
   for number, other in enumerate(random_features, start=1):
-    other = samples.check_features(
-      other, f'features of random network {number}'
-    )
+    name = f'features of random network {number}'
+    other = samples.check_features(other, name)
     if len(other) != len(features):
       raise ValueError(
         f'Random network {number} saw {len(other)} images, not the '
         f'{len(features)} of the features.'
       )
-    found.append(
-      similarity.score('cka_debiased', features, other)
-      if batch is None
-      else _in_batches(features, other, batch)
+    if batch is not None:
+      found.append(_in_batches(features, other, batch))
+      continue
+    measure, pair = similarity.prepare_all(
+      'cka_debiased', {'features': features, name: other}
     )
+    found.append(measure.bounded(*pair.values()))
   return float(np.mean(found))
 
 

@@ -62,7 +62,10 @@ def domain_similarity(
   supply, demand = counts[kept], other_counts
   # Whole masses of equal sums: the shares, times both numbers of samples.
   total = int(supply.sum()), int(demand.sum())
-  plan = transport.plan_of_masses(cost, supply * total[1], demand * total[0])
+  masses = supply * total[1], demand * total[0]
+  plan = transport.plan_of_masses(
+    cost, *masses, 'leave out small source classes with `min_images`'
+  )
   emd = float((plan * cost).sum())
   return emd if result == 'emd' else float(np.exp(-gamma * emd))
 

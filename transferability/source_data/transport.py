@@ -9,6 +9,7 @@ from scipy.spatial import distance
 _LARGEST_ASSIGNMENT = 1000  # Rows; beyond that, the linear program is faster.
 _MOST_ROWS = 7000  # Of an assignment: about a minute and 2 GB.
 _MAX_CELLS = 2_000_000  # Of a linear program: about a minute and 2 GB.
+_FEWER_SAMPLES = 'pass a smaller `num_samples`'
 _TOLERANCE = 1e-8  # Of Sinkhorn's marginals, a share of each.
 
 
@@ -25,7 +26,7 @@ def between_samples(cost: np.ndarray) -> np.ndarray:
   """
   rows, columns = cost.shape
   if rows == columns > _MOST_ROWS:
-    raise ValueError(_too_large(rows, columns))
+    raise ValueError(_too_large(rows, columns, _FEWER_SAMPLES))
   total = math.lcm(rows, columns)
   if total <= max(_LARGEST_ASSIGNMENT, rows if rows == columns else 0):
     # Each sample as often as it takes for sides of equal length: then the
@@ -46,18 +47,18 @@ def between_samples(cost: np.ndarray) -> np.ndarray:
     np.full(rows, total // rows, dtype=np.int64),
     np.full(columns, total // columns, dtype=np.int64),
   )
-  return plan_of_masses(cost, *units)
+  return plan_of_masses(cost, *units, _FEWER_SAMPLES)
 
 
-def _too_large(rows: int, columns: int) -> str:
+def _too_large(rows: int, columns: int, advice: str) -> str:
   return (
     f'An exact plan of {rows} x {columns} takes more than a minute and 2 GB; '
-    'pass a smaller `num_samples`.'
+    f'{advice}.'
   )
 
 
 def plan_of_masses(
-  cost: np.ndarray, supply: np.ndarray, demand: np.ndarray
+  cost: np.ndarray, supply: np.ndarray, demand: np.ndarray, advice: str
 ) -> np.ndarray:
   """Returns the cheapest plan of whole masses, divided by their sum.
 
@@ -67,13 +68,14 @@ def plan_of_masses(
     cost: [n, m], 0 or more.
     supply: Integers [n], of the same sum as `demand`.
     demand: Integers [m].
+    advice: What to do if the program would be too large.
 
   Raises:
     ValueError: If the program would be too large.
   """
   rows, columns = cost.shape
   if cost.size > _MAX_CELLS:
-    raise ValueError(_too_large(rows, columns))
+    raise ValueError(_too_large(rows, columns, advice))
   ones_of_rows = sparse.kron(sparse.eye_array(rows), np.ones((1, columns)))
   ones_of_columns = sparse.kron(np.ones((1, rows)), sparse.eye_array(columns))
   # The last column's demand follows from the others.

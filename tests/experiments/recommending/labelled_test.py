@@ -97,8 +97,16 @@ class ReadTest(parameterized.TestCase):
       found = labelled.read_history(given)
       self.assertEqual(found.targets, ('depth', 'edges'))
       np.testing.assert_array_equal(found.scores, [[0.5, 1], [2, np.nan]])
-    for wrong in (3, [(1, 2)], [*rows, ('depth', 'a', 9)]):
-      with self.assertRaisesRegex(ValueError, 'history must be the path'):
+    for wrong, message in (
+      (3, 'not iterable'),
+      ([(1, 2)], 'values to unpack'),
+      ([*rows, ('depth', 'a', 9)], "'a' has two scores for 'depth'"),
+      ([*rows, ('edges', 'b', np.nan)], "'b' has the score nan for 'edges'"),
+      ([], 'there are none'),
+    ):
+      with self.assertRaisesRegex(
+        ValueError, f'history must be the path .*{message}'
+      ):
         labelled.read_history(wrong)
 
 

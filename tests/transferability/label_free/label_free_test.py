@@ -142,6 +142,11 @@ class PropertyTest(parameterized.TestCase):
         'Random network 1 saw 129 images',
       ),
       ('random_alignment', {'batch': 3}, 'batch=3'),
+      (
+        'random_alignment',
+        {'features': np.ones((130, 4))},
+        '^features is the same for all images',
+      ),
       ('rankme', {'luck': 1}, "no option 'luck'"),
     ):
       with self.assertRaisesRegex(ValueError, message):

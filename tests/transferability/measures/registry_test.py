@@ -404,6 +404,13 @@ class DocumentationTest(parameterized.TestCase):
         elif name != 'depara':
           self.assertIn(name, similarity.names())
 
+  def test_rows_of_similarities_are_filled_from_the_code(self):
+    rows = {row[0]: row for row in _rows()}
+    for label, name in (('RSA', 'rsa'), ('DEPARA', 'depara_edge')):
+      self.assertIn(f'`{name}`', rows[label][10])
+      self.assertEqual(rows[label][2], 'higher')
+      self.assertEqual(rows[label][4], similarity.info(name).reference)
+
 
 def _rows() -> list[list[str]]:
   """Returns the cells of the table of methods in docs/measures.md."""

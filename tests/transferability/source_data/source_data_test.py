@@ -205,6 +205,11 @@ class DomainSimilarityTest(parameterized.TestCase):
     similarity = source_data.score('domain_similarity', source, target)
     self.assertAlmostEqual(similarity, 0.985112, places=6)
 
+  def test_too_many_classes_are_refused_beforehand(self):
+    data = np.zeros((1500, 1)), np.arange(1500)
+    with self.assertRaisesRegex(ValueError, '1500 x 1500 .*min_images'):
+      source_data.score('domain_similarity', data, data)
+
   def test_equal_data_are_as_similar_as_can_be(self):
     _, target = _pair()
     found = source_data.score('domain_similarity', target, target)
