@@ -7,21 +7,33 @@ DIR has a folder of images for each class; without it, classes and numbers of
 procedural scenes are the targets. All networks of the bank compete, of any
 architecture and input size; their features are averaged over space (--grid=1)
 and scored by every label-based measure, and a readout is really trained from
-each: they are printed in that order, and report.html shows them in it. A killed
-run goes on with --resume.
+each: they are printed in that order, and report.html shows them in it. With
+--target_bank=mini, label-free measures compare them with networks that were
+trained for targets on scenes. A killed run goes on with --resume.
 """
+
+import dataclasses
 
 import toolkit_basics.cli as cli
 from experiments import selection_cli, shared_flags
+from experiments.selection import label_free
 from experiments.selection.features import Candidate
 from experiments.selection.study import Case
 from experiments.selection.targets import LabelledImages
 from experiments.selection_cli import Plan
+from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 
 FLAGS = cli.Flags()
 _SELECTION = selection_cli.Selection(FLAGS, 'model_selection', grid=1)
 _NETWORKS = shared_flags.networks(FLAGS, None, 'by default all')
+_TARGET_BANK = FLAGS.path(
+  'target_bank',
+  'A bank, by name or folder, with networks that were trained for the targets. '
+  'They do not compete; the candidates are also ranked, without labels, by how '
+  'alike their features are.',
+)
+_NUM_UNLABELLED = selection_cli.num_unlabelled(FLAGS)
 
 
 def plan(bank: Bank, data: LabelledImages) -> Plan:
@@ -32,11 +44,39 @@ def plan(bank: Bank, data: LabelledImages) -> Plan:
       'speak of an order.'
     )
   candidates = [Candidate(encoder.name, encoder) for encoder in bank.encoders]
-  return Plan(candidates, [Case(n, n, bank.names) for n in data.targets])
+  cases = [Case(name, name, bank.names) for name in data.targets]
+  if _TARGET_BANK.value is None:
+    return Plan(candidates, cases)
+  candidates += _networks_of_targets(bank, data)
+
+  def near(pairs, features, output):
+    del output
+    number = min(_NUM_UNLABELLED.value, data.num_train)
+    some = {name: found.values[:number] for name, found in features.items()}
+    return label_free.of_features(pairs, some)
+
+  return Plan(candidates, cases, near)
+
+
+def _networks_of_targets(bank: Bank, data: LabelledImages) -> list[Candidate]:
+  others = banks.load(_TARGET_BANK.value)
+  needed = {target.network for target in data.targets.values()}
+  found = [each for each in others.encoders if each.name in needed]
+  if not found:
+    raise ValueError(
+      f'The bank {others.name!r} has no network for {", ".join(data.targets)}.'
+    )
+  banks.merge(bank, dataclasses.replace(others, encoders=tuple(found)))
+  return [Candidate(encoder.name, encoder) for encoder in found]
 
 
 def main() -> int:
-  return _SELECTION.conduct(plan, best_first=True, networks=_NETWORKS.value)
+  digests = {}
+  if _TARGET_BANK.value is not None:
+    digests['target_bank'] = banks.load(_TARGET_BANK.value).digests()
+  return _SELECTION.conduct(
+    plan, best_first=True, networks=_NETWORKS.value, digests=digests
+  )
 
 
 if __name__ == '__main__':

@@ -43,7 +43,7 @@ class Plan:
     cases: Targets, and the candidates that compete for each.
     near: Returns the scores of the label-free family; gets, by case, the
       target's network and the candidates; the features; the output folder. It
-      is called if the bank has a target's network.
+      is called if a target's network is in the bank, or among `candidates`.
     more: Returns further families; gets the features and the output folder.
   """
 
@@ -71,7 +71,7 @@ def _beside(
   pairs = {
     case.name: (data.targets[case.target].network, case.candidates)
     for case in plan.cases
-    if data.targets[case.target].network in bank.names
+    if data.targets[case.target].network in {*bank.names, *extracted}
   }
   beside = []
   if plan.near is not None and pairs:
@@ -216,6 +216,7 @@ class Selection:
     make_plan: Callable[[Bank, LabelledImages], Plan],
     best_first: bool = False,
     networks: Collection[str] | None = None,
+    digests: Mapping[str, Any] | None = None,
   ) -> int:
     """Scores, really trains, and reports.
 
@@ -224,19 +225,15 @@ class Selection:
       best_first: Whether the candidates are printed above all else, the best
         by measured performance first.
       networks: Only these of the bank's, if not None.
+      digests: Of what else the command reads, by name.
 
     Returns:
       The exit code.
     """
     settings, known = self._settings(), self._earlier()
-<<<<<<< HEAD
     bank = self._bank.load(networks, batch_size=self._computing.batch_size)
-    record = self._record.open(bank.digests(), self._computing.NOT_RECORDED)
-=======
-    bank = self._bank.load(batch_size=self._computing.batch_size)
-    digests = bank.digests() | self._digests()
+    digests = bank.digests() | self._digests() | (digests or {})
     record = self._record.open(digests, self._computing.NOT_RECORDED)
->>>>>>> rows-6
     output = record.output
     if record.is_finished:
       _print_results(record, best_first)

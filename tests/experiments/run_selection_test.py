@@ -69,6 +69,46 @@ class RunSelectionTest(absltest.TestCase):
       self.assertIn(message, result[2])
       self.assertLen(result[2].strip().splitlines(), 1)
 
+  def test_networks_of_targets_may_be_those_of_another_bank(self):
+    output, names = self.folder / 'other_bank', ('edge2d', 'reshade', 'denoise')
+    common = [
+      '--bank=mini',
+      f'--networks={",".join(names)}',
+      f'--data_dir={self.folder / "scenes"}',
+      '--num_train=96',
+      '--num_test=48',
+      '--measures=logme',
+      '--steps=5',
+      '--seeds=1',
+      '--num_draws=10',
+    ]
+    wrong = [*common, f'--output={self.folder / "wrong"}', '--overwrite']
+    both = ['--targets=wall_distance,shape_class', '--target_bank=mini']
+    found, none, twice, classes = command_testing.run(
+      'experiments.run_model_selection',
+      [*common, *both, f'--output={output}'],
+      [*wrong, '--targets=shape_class', '--target_bank=mini'],
+      [*wrong, *both, '--networks=edge2d,reshade,room_layout'],
+      [*wrong, f'--train_dir={self.folder / "data"}', '--target_bank=mini'],
+    )
+    self.assertEqual(found[0], 0, found[2])
+    header, *rows = files.read_csv(output / 'scores.csv')
+    near = header.index('decodability')
+    self.assertEqual({row[1] for row in rows}, {*names})
+    for row in rows:
+      if row[0] == 'wall_distance':
+        self.assertBetween(float(row[near]), 0, 1)
+      else:
+        self.assertIn(row[near], ('', 'nan'))
+    for result, message in (
+      (none, "'mini' has no network for shape_class"),
+      (twice, "both have encoders named ['room_layout']"),
+      (classes, "'mini' has no network for data"),
+    ):
+      self.assertEqual(result[0], 1)
+      self.assertIn(message, result[2])
+      self.assertLen(result[2].strip().splitlines(), 1)
+
   def test_a_killed_run_goes_on_with_what_it_has(self):
     output = self.folder / 'source_selection'
     earlier = self.folder / 'earlier.csv'
