@@ -154,11 +154,7 @@ def leave_one_out(
       continue
     networks = [known.networks[j] for j in columns]
     similarities = {
-      name: {
-        other: float(matrix[i, k])
-        for k, other in enumerate(known.targets)
-        if k != i
-      }
+      name: dict(zip(known.targets, matrix[i], strict=True))
       for name, matrix in alike.items()
     }
     found = predictions(
