@@ -82,10 +82,10 @@ def predictions(
     measures: Scores of the networks for the target, [networks].
     similarities: Of other targets to this one, by name.
   """
-  plain = history.predict(known, target, networks)
+  plain = _predicted(known, target, networks)
   found = {HISTORY: plain}
   weighed = {
-    name: history.predict(known, target, networks, values)
+    name: _predicted(known, target, networks, values)
     for name, values in similarities.items()
   }
   found |= {f'{HISTORY}:{name}': v for name, v in weighed.items()}
@@ -96,6 +96,17 @@ def predictions(
       both = history.combine(weighed[name], scores)
       found[f'{HISTORY}:{name}+{name}'] = both
   return found
+
+
+def _predicted(
+  known: History,
+  target: str,
+  networks: Sequence[str],
+  similarity: Mapping[str, float] | None = None,
+) -> np.ndarray:
+  """Returns `history.predict`, networks that are new taken as average ones."""
+  values = history.predict(known, target, networks, similarity)
+  return np.nan_to_num(values) if np.isfinite(values).any() else values
 
 
 def _published(target: str, networks: Sequence[str]) -> dict[str, np.ndarray]:
@@ -143,11 +154,7 @@ def leave_one_out(
       continue
     networks = [known.networks[j] for j in columns]
     similarities = {
-      name: {
-        other: float(matrix[i, k])
-        for k, other in enumerate(known.targets)
-        if k != i
-      }
+      name: dict(zip(known.targets, matrix[i], strict=True))
       for name, matrix in alike.items()
     }
     found = predictions(

@@ -7,7 +7,6 @@ is kept in a file of its own, so that a killed run goes on with the next.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import functools
-import math
 import os
 import pathlib
 import time
@@ -220,7 +219,8 @@ def with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
       names = outcome.candidates
       standing = history.predict(known, outcome.case.target, names)
       if np.isfinite(standing).any():
-        found = [float(v) if np.isfinite(v) else math.nan for v in standing]
+        # One that has served no other target is taken as an average one.
+        found = map(float, np.nan_to_num(standing))
         extra[OTHER_TARGETS] = dict(zip(names, found, strict=True))
     seeds = {len(values) for values in outcome.performance.values()}
     if min(seeds) > 1:

@@ -76,6 +76,17 @@ class LeaveOneOutTest(absltest.TestCase):
     compared = history_study.leave_one_out(known, {}, {}, 20)
     self.assertEqual(list(compared), ['b', 'c', 'd'])
 
+  def test_a_network_that_is_new_is_taken_as_an_average_one(self):
+    known = _history()
+    known.scores[1:, 4] = np.nan  # For a, it was measured only there.
+    found = history_study.predictions(
+      known, 'a', _NAMES, {}, {'like': dict.fromkeys('bcd', 1.0)}
+    )
+    for values in found.values():
+      self.assertEqual(values[4], 0)
+    compared = history_study.leave_one_out(known, {}, {}, 20)
+    self.assertIsNotNone(compared['a']['history'])
+
   def test_too_little_is_refused(self):
     one = History(('a',), _NAMES, np.ones((1, 5)))
     with self.assertRaisesRegex(ValueError, 'one target .* two are needed'):

@@ -149,6 +149,12 @@ class StudyTest(absltest.TestCase):
     found = first.vector(first.scores[study.OTHER_TARGETS])
     np.testing.assert_allclose(found, standing[1:])
 
+  def test_a_network_that_served_no_other_target_is_an_average_one(self):
+    second = self.outcomes[1]
+    self.assertNotIn('n0', self.outcomes[0].candidates)
+    self.assertEqual(second.scores[study.OTHER_TARGETS]['n0'], 0)
+    self.assertIsNotNone(study.compare(second, 20)[study.OTHER_TARGETS])
+
   def test_a_resumed_run_computes_nothing_and_finds_the_same(self):
     with mock.patch.object(study, '_conduct', side_effect=AssertionError):
       again = self.conduct()
