@@ -145,7 +145,7 @@ def marked(
 
 
 def mark_activations(
-  subgraph: graph.SubGraph, product_rule: str = products.RULES[0]
+  subgraph: graph.SubGraph, product_rule: str
 ) -> tuple[graph.SubGraph, Mapping[str, int]]:
   """Returns the graph with its activations marked, and how many of each.
 

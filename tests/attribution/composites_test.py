@@ -93,6 +93,18 @@ class CompositesTest(absltest.TestCase):
       find(lambda x: tf.nn.relu6(x + [3.0, 3.0, 2.0]) / 6, named)[0]
     )
 
+  def test_the_number_of_a_function_may_stand_as_its_inverse(self):
+    named = {'swish': lambda z, b: z / (1 + np.exp(-b * z))}
+    for encoder in (
+      lambda x: x * tf.sigmoid(x * 0.25),
+      lambda x: x * tf.sigmoid(x / 4),
+      lambda x: x * tf.sigmoid(x),
+    ):
+      (found,), _ = find(encoder, named)
+      self.assertEqual(found.name, 'swish')
+    (found,), _ = find(lambda x: x * tf.sigmoid(x + 1), named)
+    self.assertNotEqual(found.name, 'swish')
+
   def test_registered_functions_are_computed_once_for_all_nodes(self):
     calls = []
 

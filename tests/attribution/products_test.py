@@ -146,6 +146,18 @@ class GateTest(parameterized.TestCase):
     gradient = np.where(chosen, 2.0, _MIX.sum(axis=1))
     np.testing.assert_allclose(actual, _X * gradient / _X[0].size, 1e-4, 1e-8)
 
+  @parameterized.parameters(False, True)
+  def test_activations_of_each_choice_have_their_rule(self, is_first):
+    def encoder(x):
+      branches = [tf.tanh(_dense(x, _MIX)), x]
+      return tf.where(x > 0.1, *(branches if is_first else branches[::-1]))
+
+    actual, *_ = _elrp(encoder)
+    z = _X @ _MIX
+    is_ruled = (_X > 0.1) == is_first
+    expected = _X * ((is_ruled * np.tanh(z) / z) @ _MIX.T + ~is_ruled)
+    np.testing.assert_allclose(actual, expected / _X[0].size, 1e-3, 1e-8)
+
 
 class SignalsTest(parameterized.TestCase):
   def test_each_of_two_signals_gets_half(self):

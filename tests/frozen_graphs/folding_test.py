@@ -186,7 +186,9 @@ class FoldingTest(parameterized.TestCase):
     def function(x):
       return tf.nn.relu6(_convolution(x) + 3.0) / 6.0
 
-    marked, ruled = overrides.mark_activations(_extract(function))
+    marked, ruled = overrides.mark_activations(
+      _extract(function), 'gates_constant'
+    )
     self.assertEqual(ruled, {'hard_sigmoid': 1})
     folded = folding.fold(marked)
     self.assertEqual(folded.nodes.keys(), marked.nodes.keys())

@@ -44,12 +44,12 @@ def ped(
     features: [n, d].
     labels: [n], of two or more classes.
     general_features: [any, d], the model's features of a general set of
-      images, whose mean and deviation standardise; by default the target's
-      own, which is not what was published, but needs no other images.
+      images, whose mean and deviation (at least 1e-3) standardise; by default
+      the target's own, which is not what was published, but needs no others.
     measure: `sfda` or `logme`.
     logme_form: See `logme`.
     reach: Radius of a ball, in root summed variances; 0.3 or 0.6.
-    time_step: Of the motion.
+    time_step: dt; of dt^2 / 2, 1 counts at most.
     exit_ratio: Steps end when classes move less than this share of what they
       moved in the first step, or after six.
   """
@@ -95,7 +95,6 @@ def _shifts(
     apart = mean - means
     distances = np.linalg.norm(apart, axis=1)
     force = np.maximum(radii[c] + radii - distances, 0)
-    force[distances == 0] = 0
     steps = force * min(time_step**2 / 2, 1)
     shifts[c] = (steps / np.where(distances > 0, distances, 1)) @ apart
   return shifts

@@ -91,12 +91,10 @@ def check_source_probs(source_probs: ArrayLike) -> np.ndarray:
     )
   sums = probs.sum(axis=1)
   worst = int(np.argmax(np.abs(sums - 1)))
-  if abs(sums[worst] - 1) > 1e-3:
-    raise ValueError(
-      f'Row {worst} of source_probs sums to {sums[worst]:g}, not to 1; give '
-      'probabilities, such as a softmax of the logits.'
-    )
-  return probs
+  raise ValueError(
+    f'Row {worst} of source_probs sums to {sums[worst]:g}, not to 1; give '
+    'probabilities, such as a softmax of the logits.'
+  )
 
 
 def _are_probabilities(rows: np.ndarray) -> bool:

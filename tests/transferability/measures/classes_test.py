@@ -1,5 +1,6 @@
 """Tests of the measures of class overlap, of pools and of mixtures."""
 
+import itertools
 from unittest import mock
 
 from absl.testing import absltest, parameterized
@@ -57,6 +58,39 @@ class ClassOverlapTest(parameterized.TestCase):
     inputs = measures_testing.task(200, num_classes=3)
     inputs['features'] += 100 * np.eye(9)[inputs['labels']]
     self.assertEqual(_score('ped', inputs), _score('sfda', inputs))
+
+  @parameterized.parameters((3, 0, 0.2), (10, 0, 3), (30, 0, 0.2), (3, 20, 0.2))
+  def test_ped_is_the_motion_of_balls_that_overlap(self, spread, far, step):
+    inputs = measures_testing.task(num_classes=3, spread=spread)
+    features, labels = inputs['features'], inputs['labels']
+    features[:, 8] *= 5e-4 / features[:, 8].std()
+    features[labels == 2, 0] += far
+    deviations = np.maximum(features.std(axis=0), 1e-3)
+    moved = (features - features.mean(axis=0)) / deviations
+    lengths = []
+    for _ in range(6):
+      balls = [
+        (own.mean(axis=0), 0.6 * np.sqrt(own.var(axis=0).sum()))
+        for own in (moved[labels == c] for c in range(3))
+      ]
+      shifts = np.zeros((3, 9))
+      for c, b in itertools.permutations(range(3), 2):
+        apart = balls[c][0] - balls[b][0]
+        length = np.linalg.norm(apart)
+        overlap = max(0, balls[c][1] + balls[b][1] - length)
+        shifts[c] += min(step**2 / 2, 1) * overlap * apart / length
+      lengths.append(np.abs(shifts).sum())
+      if lengths[-1] <= 0.8 * lengths[0] and len(lengths) > 1:
+        break
+      moved = moved + shifts[labels]
+    by_hand = _with_features(inputs, moved * deviations + features.mean(axis=0))
+    self.assertAlmostEqual(
+      _score('ped', inputs, time_step=step, exit_ratio=0.8),
+      _score('sfda', by_hand),
+    )
+    self.assertNotAlmostEqual(
+      _score('sfda', inputs), _score('sfda', by_hand), places=4
+    )
 
   def test_ped_moves_classes_that_overlap_apart(self):
     inputs = measures_testing.task(spread=3)

@@ -77,14 +77,20 @@ class TransRateTest(parameterized.TestCase):
 
     trace = np.linalg.svd(covariance @ projection, compute_uv=False).sum()
     shares = np.bincount(labels) / len(labels)
-    conditional = sum(
-      share * rate(matrix, trace)
-      for share, matrix in zip(shares, within, strict=True)
+
+    def reduction(scale):
+      pairs = zip(shares, within, strict=True)
+      conditional = sum(share * rate(matrix, scale) for share, matrix in pairs)
+      return rate(covariance, scale) - conditional
+
+    options = {'form': 'projected', 'epsilon': 0.1, 'per_rank': False}
+    self.assertAlmostEqual(
+      _score('transrate', inputs, **options, unit_trace=False),
+      reduction(1),
+      places=11,
     )
-    expected = rate(covariance, trace) - conditional
-    actual = _score(
-      'transrate', inputs, form='projected', epsilon=0.1, per_rank=False
-    )
+    expected = reduction(trace)
+    actual = _score('transrate', inputs, **options)
     self.assertAlmostEqual(actual, expected, places=11)
     self.assertAlmostEqual(
       _score('transrate', inputs, form='projected', epsilon=0.1),

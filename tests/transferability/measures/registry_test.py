@@ -11,6 +11,7 @@ import numpy as np
 
 from tests import measures_testing, module_graph
 from transferability import measures, similarity
+from transferability.measures import registry
 
 _NAMES = (
   'etran',
@@ -134,6 +135,19 @@ class RegistryTest(parameterized.TestCase):
       self.assertLess(better, worse)
 
 
+class MinMaxTest(parameterized.TestCase):
+  @parameterized.parameters(1e-9, 0.3, 1.0, 50.0)
+  def test_the_least_is_0_and_the_largest_1_however_near_they_are(self, span):
+    values = 7 + span * np.array([0.0, 1.0, 0.25])
+    np.testing.assert_allclose(
+      registry.min_max(values), [0, 1, 0.25], atol=1e-5
+    )
+
+  def test_equal_values_are_0(self):
+    np.testing.assert_array_equal(registry.min_max([3, 3]), [0, 0])
+    self.assertEqual(registry.min_max([]).size, 0)
+
+
 class ScoreAllTest(absltest.TestCase):
   def test_every_measure_is_scored(self):
     inputs = measures_testing.task()
@@ -241,6 +255,16 @@ class InputTest(parameterized.TestCase):
     probs = measures_testing.task()['source_probs']
     probs[5] *= factor
     self._refused(name, f'Row 5 .* sums to {factor}', source_probs=probs)
+
+  @parameterized.product(name=_OF_SOURCES, factor=(0.9985, 1.0015))
+  def test_sums_may_be_off_by_what_rounding_may_do(self, name, factor):
+    inputs = measures_testing.task()
+    inputs['source_probs'][5] *= (1 + factor) / 2
+    score = measures.score(name, **inputs)
+    self.assertTrue(np.isfinite(score))
+    inputs['source_probs'][5] *= factor / ((1 + factor) / 2)
+    with self.assertRaisesRegex(ValueError, 'Row 5 of source_probs sums'):
+      measures.score(name, **inputs)
 
   @parameterized.parameters(*_OF_SOURCES)
   def test_negative_probabilities_are_refused(self, name):

@@ -45,6 +45,19 @@ class CalibrationTest(absltest.TestCase):
     self.assertAlmostEqual(case.excess, 0.2)
     self.assertEqual(case.ranks.tolist(), [1, 0])
 
+  def test_excess_is_of_the_best_score_above_the_floor(self):
+    scores, losses = np.array([3.0, np.nan, 2.0, 1.0]), np.array([8, 1, 5, 4.0])
+    for is_below, expected in (
+      ([False, False, False, False], 7.0),
+      ([True, False, False, False], 4.0),
+      ([True, False, True, False], 3.0),
+    ):
+      below = np.array(is_below)
+      case = MeasuredTarget('t', scores, None, None, losses, below)
+      self.assertAlmostEqual(case.excess, expected)
+    case = MeasuredTarget('t', scores, None, None, losses, np.ones(4, bool))
+    self.assertTrue(np.isnan(case.excess))
+
   def test_what_is_written_is_read(self):
     path = pathlib.Path(self.create_tempdir().full_path) / 'c.json'
     found = {'labels': calibration.measure('m', _cases(0.4, 5), 'made')}

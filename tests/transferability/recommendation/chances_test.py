@@ -60,6 +60,26 @@ class DrawsTest(absltest.TestCase):
     self.assertAlmostEqual(chances.spread([3.0, 4.0], [0.0, 0.0]), 12.5**0.5)
     self.assertAlmostEqual(chances.spread([1.0, 3.0, np.nan]), 1.0)
     self.assertEqual(chances.spread([2.0, 2.0]), 1.0)
+    self.assertEqual(chances.spread([np.nan]), 1.0)
+    self.assertAlmostEqual(
+      chances.spread([3.0, 5.0, np.nan], [1.0, np.nan, 2.0]),
+      np.sqrt((2**2 + 1**2) / 2),  # The second one above the mean, 4.
+    )
+
+  def test_it_is_said_who_beats_the_first(self):
+    scores = [0.0, 1.0, np.nan, 3.0]
+    plain = chances.simulate(scores, None, 1.0, Noise(1.0), 1)
+    self.assertEqual(plain.beats_first[3], 0)
+    self.assertLess(plain.beats_first[0], plain.beats_first[1])
+    named = chances.simulate(scores, None, 1.0, Noise(1.0), 1, first=1)
+    self.assertEqual(named.beats_first[1], 0)
+    # The difference of two draws of t(4) about -1 and 2.
+    rng = np.random.default_rng(1)
+    apart = rng.standard_t(4, 100_000) - rng.standard_t(4, 100_000)
+    for place, distance in ((0, -1), (3, 2)):
+      self.assertAlmostEqual(
+        named.beats_first[place], np.mean(distance + apart > 0), delta=0.03
+      )
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 from absl.testing import absltest
 import numpy as np
+from scipy import stats
 
 from transferability.recommendation import floor
 
@@ -19,6 +20,23 @@ class FloorTest(absltest.TestCase):
       passed += (~below[:7]).sum()
     self.assertGreater(flagged / 400, 0.95)
     self.assertGreater(passed / 2800, 0.95)
+
+  def test_threshold_is_a_prediction_interval_of_student(self):
+    twins = [[1.0, 2.0, 4.0, 5.0], [3.0, 3.5, np.nan, np.nan], [0.0, 8.0, 1, 2]]
+    own = [[row for row in each if row == row] for each in twins]
+    variances = [np.var(each, ddof=1) for each in own]
+    expected = []
+    for each, variance in zip(own, variances, strict=True):
+      pooled = (variance + sorted(variances)[1]) / 2
+      # Student's t of the variance's degrees of freedom and as many again; the
+      # variance of one more draw about the mean of k is that of 1 + 1 / k.
+      quantile = stats.t(2 * (len(each) - 1)).isf(0.005)
+      reach = quantile * np.sqrt(pooled + pooled / len(each))
+      expected.append(np.mean(each) + reach)
+    found = floor.find([1e-9 + e for e in expected], twins)
+    np.testing.assert_allclose(found.threshold, expected)
+    self.assertFalse(found.is_below.any())
+    self.assertTrue(floor.find(found.threshold, twins).is_below.all())
 
   def test_level_is_the_mean_of_the_twins_that_have_a_score(self):
     twins = [[1.0, 2.0, np.nan], [np.nan, np.nan, 3.0]]

@@ -309,6 +309,12 @@ class TransportTest(parameterized.TestCase):
     both = source_data.score('f_otce', *pair, num_samples=60, num_draws=2)
     self.assertAlmostEqual(both, (one + other) / 2, places=12)
 
+  def test_two_samples_can_be_drawn_and_one_cannot(self):
+    pair = _pair(sizes=(20, 21))
+    with self.assertRaisesRegex(ValueError, 'give 2 or more'):
+      source_data.score('f_otce', *pair, num_samples=1)
+    self.assertLessEqual(source_data.score('f_otce', *pair, num_samples=2), 0)
+
 
 class OtceTest(absltest.TestCase):
   def test_coefficients_give_the_accuracies_that_they_were_read_off(self):
