@@ -68,7 +68,7 @@ class Outcome:
     case: See `Case`.
     scores: By measure and candidate, larger is better.
     performance: By candidate, one for each seed.
-    sweep: TransRate by form, epsilon and candidate.
+    sweep: TransRate by form, epsilon and candidate; empty if it was not asked.
     seconds: By measure, and of `training`; all candidates together.
     problems: By measure, why scores are missing.
     diverged: By candidate whose training diverged, what it reached.
@@ -164,7 +164,9 @@ def _conduct(
     name: features[name].flat[target.rows[known]] for name in case.candidates
   }
   scores = scoring.score(settings.measures, labelled, target.labels[known])
-  sweep = scoring.transrate_sweep(labelled, target.labels[known])
+  sweep = {}
+  if any(name.startswith('transrate') for name in settings.measures):
+    sweep = scoring.transrate_sweep(labelled, target.labels[known])
   if settings.fine_tuning is None:
     trained = truth.train_readouts(
       target,

@@ -100,6 +100,9 @@ class RunSelectionTest(absltest.TestCase):
         self.assertBetween(float(row[near]), 0, 1)
       else:
         self.assertIn(row[near], ('', 'nan'))
+    with self.subTest('TransRate, which was not asked, is not tried'):
+      self.assertLen(files.read_csv(output / 'epsilon.csv'), 1)
+      self.assertEmpty([*(output / 'figures').glob('epsilon*')])
     for result, message in (
       (none, "'mini' has no network for shape_class"),
       (twice, "both have encoders named ['room_layout']"),
