@@ -181,6 +181,8 @@ def scenes(
     workers: Processes that render.
     progress: See `scene_dataset.build`.
   """
+  names = tuple(names)
+  check_names(names)  # Before long work begins.
   splits = [
     scene_dataset.build(
       os.fspath(folder),
@@ -199,8 +201,6 @@ def scenes(
     for key in ('image', *wanted)
   }
   found = {}
-  names = tuple(names)
-  check_names(names)
   for name in names:
     if name in _CLASSES:
       label, network = _CLASSES[name]
@@ -228,7 +228,9 @@ def check_names(names: Iterable[str]) -> None:
   """Raises ValueError if a scene target is not known."""
   for name in names:
     if name not in SCENE_TARGETS:
-      raise ValueError(f'No target {name!r}; choose from {SCENE_TARGETS}.')
+      raise ValueError(
+        f'No target {name!r}; choose from {", ".join(SCENE_TARGETS)}.'
+      )
 
 
 def scene_labels(

@@ -1,5 +1,6 @@
 """Tests of target tasks: quantised numbers, classes, folders of images."""
 
+import os
 import pathlib
 
 from absl.testing import absltest, parameterized
@@ -115,8 +116,10 @@ class ScenesTest(absltest.TestCase):
           target.values[target.labels == label].max(),
           target.values[target.labels == label + 1].min(),
         )
-    with self.assertRaisesRegex(ValueError, "No target 'colour'"):
-      targets.scenes(folder, ('colour',), 40, 12, (16, 16))
+    empty = self.create_tempdir().full_path
+    with self.assertRaisesRegex(ValueError, "No target 'colour'; choose"):
+      targets.scenes(empty, ('colour',), 40, 12, (16, 16))
+    self.assertEmpty(os.listdir(empty))  # Nothing was rendered for it.
 
 
 if __name__ == '__main__':
