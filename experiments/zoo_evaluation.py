@@ -1,8 +1,9 @@
 """What the spaces of heterogeneous networks say: do tasks stand together?
 
 Of each method and map transform the affinity is read off twice: as it is, and
-without the mean map of all networks. Then three questions are asked, each with
-a permutation p-value:
+without the mean map of all networks; of other measures, as it is, and without
+what networks have with all others on average. Then three questions are asked,
+each with a permutation p-value:
 
   task             networks of one task group stand together
   other_family     ... even if networks of one architecture family are never
@@ -28,10 +29,12 @@ from experiments.evaluation import Evaluation
 from taskonomy_models.bank import Bank
 from taskonomy_models.zoo import table as zoo_bank
 from toolkit_basics import files
+from transferability import affinity as affinity_lib
 from transferability import grouping, map_transforms
 from transferability.model_space import ModelSpace, Spaces
 
 REMOVED = 'common_removed'
+HUBS_REMOVED = 'hubs_removed'
 # Each question, and what it needs to know of a network besides its group.
 QUESTIONS = {
   'task': None,
@@ -117,7 +120,10 @@ def evaluate(
     if len(names) > 2:
       removed = map_transforms.cosines_without_common_map(cosines)
       affinities[f'{name}@{REMOVED}'] = removed.mean(0)
-  affinities |= others or {}
+  for name, matrix in (others or {}).items():
+    affinities[name] = matrix
+    if len(names) > 2:
+      affinities[f'{name}@{HUBS_REMOVED}'] = affinity_lib.centred(matrix)
   oracle = evaluation.load_oracle(bank, known_only=True)
   return dataclasses.replace(
     evaluation.of_affinities(affinities, names, bank.groups, names),

@@ -55,6 +55,33 @@ def unit_rows(rows: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
   return unit, bad
 
 
+def centred(affinity: np.ndarray) -> np.ndarray:
+  """Returns affinities less what either model has with everybody.
+
+  What is left of a_ij by a_ij = m + row_i + column_j, fitted to all but the
+  diagonal by least squares; in closed form in Warner, Kenny and Stoto, "A new
+  round robin analysis of variance" (JPSP 1979). Not in the paper: a model that
+  is near to all others, a hub (Radovanovic, Nanopoulos and Ivanovic, JMLR
+  2010), is no longer so. A symmetric matrix stays symmetric.
+
+  Args:
+    affinity: [num_models, num_models], num_models >= 3.
+
+  Returns:
+    float64 [num_models, num_models]; the diagonal is 1, others may be negative.
+  """
+  values = np.array(affinity, np.float64)
+  np.fill_diagonal(values, np.nan)
+  n, mean = len(values), np.nanmean(values)
+  rows, columns = (np.nanmean(values, axis) - mean for axis in (1, 0))
+  scale = (n - 1) / (n * (n - 2))
+  row_effects = scale * ((n - 1) * rows + columns)
+  column_effects = scale * ((n - 1) * columns + rows)
+  values -= mean + row_effects[:, None] + column_effects
+  np.fill_diagonal(values, 1)
+  return values
+
+
 def without_hubs(affinity: np.ndarray) -> np.ndarray:
   """Returns affinities less each column's mean over the other models.
 

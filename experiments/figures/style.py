@@ -73,6 +73,7 @@ _TREATMENTS = {
   'pooled': 'pooled to 32 x 32',
   'centred': 'less its mean',
   'common_removed': 'less the mean map of all networks',
+  'hubs_removed': 'less what each has with all',
 }
 CURVE_COLORS = (  # Okabe and Ito's, without black and yellow; and four more.
   '#D55E00', '#0072B2', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#5D3A9B',

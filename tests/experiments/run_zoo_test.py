@@ -23,6 +23,7 @@ _OTHERS = (
   'decodability',
   'spade',
 )
+_OTHERS += tuple(f'{name}@hubs_removed' for name in _OTHERS)
 _FAMILIES = {'alpha': 'a', 'beta': 'b', 'gamma': 'b', 'delta': 'a'}
 
 

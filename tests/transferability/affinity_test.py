@@ -130,9 +130,24 @@ class HubsTest(absltest.TestCase):
     self.assertEqual(np.nanargmax(matrix[2, :2]), 0)
     self.assertEqual(np.nanargmax(corrected[2, :2]), 1)
 
+  def test_nothing_is_left_of_what_rows_and_columns_say(self):
+    rng = np.random.default_rng(0)
+    rows, columns = rng.uniform(size=(2, 5))
+    hubs = rows[:, None] + columns
+    np.testing.assert_allclose(affinity.centred(hubs), np.eye(5), atol=1e-12)
+
+  def test_what_is_left_has_no_means_and_keeps_its_symmetry(self):
+    matrix = np.random.default_rng(1).uniform(size=(6, 6))
+    left = affinity.centred(matrix)
+    for axis in (0, 1):
+      np.testing.assert_allclose((left - np.eye(6)).sum(axis), 0, atol=1e-12)
+    both = affinity.centred((matrix + matrix.T) / 2)
+    np.testing.assert_allclose(both, (left + left.T) / 2, atol=1e-12)
+
   def test_the_argument_is_left_as_it_is(self):
     matrix = np.eye(3)
     affinity.without_hubs(matrix)
+    affinity.centred(matrix)
     np.testing.assert_array_equal(matrix, np.eye(3))
 
 
