@@ -159,6 +159,20 @@ class GateTest(parameterized.TestCase):
     np.testing.assert_allclose(actual, expected / _X[0].size, 1e-3, 1e-8)
 
 
+class PowerTest(absltest.TestCase):
+  def test_only_constant_powers_above_0_are_0_at_0(self):
+    with tf.Graph().as_default() as graph:
+      x = tf.compat.v1.placeholder(tf.float32, [2])
+      for name, exponent in (
+        ('two', 2.0), ('some', [0.5, 3.0]), ('zero', 0.0), ('low', [2.0, -1.0]),
+        ('mixed', [2.0, 0.0]), ('own', x),
+      ):  # fmt: skip
+        tf.pow(x, exponent, name=name)
+    nodes = {node.name: node for node in graph.as_graph_def().node}
+    powers = {n for n, node in nodes.items() if products.is_power(node, nodes)}
+    self.assertEqual(powers, {'two', 'some'})
+
+
 class SignalsTest(parameterized.TestCase):
   def test_each_of_two_signals_gets_half(self):
     actual, _, summary = _elrp(_gated_linear)

@@ -147,6 +147,10 @@ class SubspacesTest(parameterized.TestCase):
       inside = np.sum((own @ directions.T) ** 2, axis=0)
       expected.append(np.sum(counts * inside) / np.sum(own**2))
     self.assertAlmostEqual(found, np.mean(expected), places=5)
+    small = subspaces.pairs(
+      (target, 1e-6 * source), lambda gram: subspaces.span(gram, softness)
+    )
+    self.assertAlmostEqual(small[:, 0, 1].mean(), found, places=5)
 
   @parameterized.parameters(-0.1, np.inf, np.nan)
   def test_no_such_softness_is_taken(self, softness):

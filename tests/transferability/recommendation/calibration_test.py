@@ -46,7 +46,7 @@ class CalibrationTest(absltest.TestCase):
     self.assertEqual(case.ranks.tolist(), [1, 0])
 
   def test_excess_is_of_the_best_score_above_the_floor(self):
-    scores, losses = np.array([3.0, np.nan, 2.0, 1.0]), np.array([8, 1, 5, 4.0])
+    scores, losses = np.array([3.0, np.nan, 2, 1]), np.array([4, 0.5, 2.5, 2])
     for is_below, expected in (
       ([False, False, False, False], 7.0),
       ([True, False, False, False], 4.0),

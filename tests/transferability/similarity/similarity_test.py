@@ -272,6 +272,14 @@ class SvccaTest(parameterized.TestCase):
       self.assertEqual(found.shape, (40, number))
       np.testing.assert_allclose(values, 1)
 
+  @parameterized.parameters((40, 5, 1), (40, 5, 2), (20, 30, 1), (20, 30, 4))
+  def test_rounding_is_no_direction(self, images, features, rank):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(images, rank)) @ rng.normal(size=(rank, features))
+    found, values = bases.basis(x)
+    self.assertEqual(found.shape, (images, rank))
+    self.assertLen(values, rank)
+
 
 class RsaTest(absltest.TestCase):
   def test_it_is_the_rank_correlation_of_the_dissimilarities(self):
