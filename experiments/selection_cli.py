@@ -60,6 +60,17 @@ def _print_results(record: run_record.RunRecord, best_first: bool) -> None:
     print(f'Left out: {json.dumps(problems)}')
 
 
+def _start(record: run_record.RunRecord, data: LabelledImages) -> None:
+  """Raises ValueError if the run was begun with other images."""
+  if record.noted('data') not in (None, data.digest()):
+    raise ValueError(
+      f'{record.output} was made from other images; pass `overwrite`, or '
+      'another `output`.'
+    )
+  record.start()
+  record.note('data', data.digest())
+
+
 def _beside(
   plan: 'Plan',
   bank: Bank,
@@ -242,13 +253,7 @@ class Selection:
     with record.stage('images'):
       data = self._load_data(bank)
     plan = make_plan(bank, data)
-    if record.noted('data') not in (None, data.digest()):
-      raise ValueError(
-        f'{output} was made from other images; pass `overwrite`, or another '
-        '`output`.'
-      )
-    record.start()
-    record.note('data', data.digest())
+    _start(record, data)
     with record.stage('features'):
       folder, grid = output / 'features', self._grid.value
       extracted = features.extract_all(
