@@ -12,7 +12,6 @@ compared too. A killed run goes on with --resume.
 
 import toolkit_basics.cli as cli
 from experiments import selection_cli, shared_flags
-from experiments.selection import label_free
 from experiments.selection.features import Candidate, layers
 from experiments.selection.study import Case
 from experiments.selection.targets import LabelledImages
@@ -64,12 +63,8 @@ def plan(bank: Bank, data: LabelledImages) -> Plan:
   needed = {target.network for target in data.targets.values()} & set(encoders)
   candidates += [Candidate(name, encoders[name]) for name in sorted(needed)]
 
-  def near(pairs, features, output):
-    del output
-    number = min(_NUM_UNLABELLED.value, data.num_train)
-    some = {name: found.values[:number] for name, found in features.items()}
-    return label_free.of_features(pairs, some)
-
+  number = min(_NUM_UNLABELLED.value, data.num_train)
+  near = selection_cli.near_by_features(number)
   return Plan(candidates, cases, near)
 
 

@@ -16,7 +16,6 @@ import dataclasses
 
 import toolkit_basics.cli as cli
 from experiments import selection_cli, shared_flags
-from experiments.selection import label_free
 from experiments.selection.features import Candidate
 from experiments.selection.study import Case
 from experiments.selection.targets import LabelledImages
@@ -49,12 +48,8 @@ def plan(bank: Bank, data: LabelledImages) -> Plan:
     return Plan(candidates, cases)
   candidates += _networks_of_targets(bank, data)
 
-  def near(pairs, features, output):
-    del output
-    number = min(_NUM_UNLABELLED.value, data.num_train)
-    some = {name: found.values[:number] for name, found in features.items()}
-    return label_free.of_features(pairs, some)
-
+  number = min(_NUM_UNLABELLED.value, data.num_train)
+  near = selection_cli.near_by_features(number)
   return Plan(candidates, cases, near)
 
 

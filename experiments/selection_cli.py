@@ -12,6 +12,7 @@ from experiments.selection import (
   between,
   features,
   fine_tuning,
+  label_free,
   report,
   source_samples,
   static_lists,
@@ -51,6 +52,17 @@ class Plan:
   cases: Sequence[Case]
   near: _MakeNear | None = None
   more: _MakeMore | None = None
+
+
+def near_by_features(number: int) -> _MakeNear:
+  """Returns similarities of features of the first images, for a `Plan`."""
+
+  def near(pairs, features, output):
+    del output
+    some = {name: found.values[:number] for name, found in features.items()}
+    return label_free.of_features(pairs, some)
+
+  return near
 
 
 def _print_results(record: run_record.RunRecord, best_first: bool) -> None:
