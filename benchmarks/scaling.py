@@ -34,14 +34,14 @@ from frozen_graphs.passes import Passes
 from probe_data import probe_sets
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
-from toolkit_basics import processes, progress
+from toolkit_basics import files, processes, progress
 
 FLAGS = cli.Flags()
 _NETWORKS = FLAGS.integer(
   'num_networks', 'Networks of the part of the run.', 20, lower_bound=2
 )
 _IMAGES = FLAGS.integer(
-  'num_images', 'Images of the part of the run.', 10, lower_bound=2
+  'num_images', 'Images of the part of the run.', 100, lower_bound=2
 )
 _SIZE = FLAGS.integer('size', 'Side of its images.', 256, lower_bound=32)
 _SINGLE = FLAGS.bool('only_run', 'Only the part of the run.')
@@ -74,10 +74,14 @@ def _bank(job: Job, folder: pathlib.Path) -> Bank:
   for number in range(job.networks):
     network = floor.task_network(job.size, seed=number)
     path = folder / f'network_{number}.pb'
-    path.write_bytes(network.graph_def.SerializeToString())
+    content = network.graph_def.SerializeToString()
+    path.write_bytes(content)
     ends = network.input_tensor, network.representation_tensor
     name = f'network {number}'
-    encoders.append(Encoder(name, str(path), *ends, 'range(-1, 1)', name))
+    encoder = Encoder(name, str(path), *ends, 'range(-1, 1)', name)
+    # As in banks that commands write: the file is known, and not tried apart.
+    digest = files.sha256(content)
+    encoders.append(dataclasses.replace(encoder, sha256=digest))
   return Bank('random', tuple(encoders))
 
 
