@@ -78,10 +78,11 @@ def _bank(job: Job, folder: pathlib.Path) -> Bank:
     path.write_bytes(content)
     ends = network.input_tensor, network.representation_tensor
     name = f'network {number}'
-    encoder = Encoder(name, str(path), *ends, 'range(-1, 1)', name)
     # As in banks that commands write: the file is known, and not tried apart.
-    digest = files.sha256(content)
-    encoders.append(dataclasses.replace(encoder, sha256=digest))
+    known = {'sha256': files.sha256(content)}
+    encoders.append(
+      Encoder(name, str(path), *ends, 'range(-1, 1)', name, **known)
+    )
   return Bank('random', tuple(encoders))
 
 

@@ -82,10 +82,10 @@ def predictions(
     measures: Scores of the networks for the target, [networks].
     similarities: Of other targets to this one, by name.
   """
-  plain = _predicted(known, target, networks)
+  plain = history.predict_all(known, target, networks)
   found = {HISTORY: plain}
   weighed = {
-    name: _predicted(known, target, networks, values)
+    name: history.predict_all(known, target, networks, values)
     for name, values in similarities.items()
   }
   found |= {f'{HISTORY}:{name}': v for name, v in weighed.items()}
@@ -96,17 +96,6 @@ def predictions(
       both = history.combine(weighed[name], scores)
       found[f'{HISTORY}:{name}+{name}'] = both
   return found
-
-
-def _predicted(
-  known: History,
-  target: str,
-  networks: Sequence[str],
-  similarity: Mapping[str, float] | None = None,
-) -> np.ndarray:
-  """Returns `history.predict`, networks that are new taken as average ones."""
-  values = history.predict(known, target, networks, similarity)
-  return np.nan_to_num(values) if np.isfinite(values).any() else values
 
 
 def _published(target: str, networks: Sequence[str]) -> dict[str, np.ndarray]:

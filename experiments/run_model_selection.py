@@ -13,6 +13,7 @@ trained for targets on scenes. A killed run goes on with --resume.
 """
 
 import dataclasses
+import functools
 
 import toolkit_basics.cli as cli
 from experiments import selection_cli, shared_flags
@@ -35,8 +36,14 @@ _TARGET_BANK = FLAGS.path(
 _NUM_UNLABELLED = selection_cli.num_unlabelled(FLAGS)
 
 
-def plan(bank: Bank, data: LabelledImages) -> Plan:
-  """The networks compete for every target."""
+def plan(bank: Bank, data: LabelledImages, others: Bank | None = None) -> Plan:
+  """The networks compete for every target.
+
+  Args:
+    bank: The candidates.
+    data: Images and targets.
+    others: Networks that were trained for targets; they do not compete.
+  """
   if len(bank.names) < 3:
     raise ValueError(
       f'{len(bank.names)} networks of the bank {bank.name!r}; 3 are needed to '
@@ -44,17 +51,16 @@ def plan(bank: Bank, data: LabelledImages) -> Plan:
     )
   candidates = [Candidate(encoder.name, encoder) for encoder in bank.encoders]
   cases = [Case(name, name, bank.names) for name in data.targets]
-  if _TARGET_BANK.value is None:
+  if others is None:
     return Plan(candidates, cases)
-  candidates += _networks_of_targets(bank, data)
-
+  candidates += _networks_of_targets(bank, data, others)
   number = min(_NUM_UNLABELLED.value, data.num_train)
-  near = selection_cli.near_by_features(number)
-  return Plan(candidates, cases, near)
+  return Plan(candidates, cases, selection_cli.near_by_features(number))
 
 
-def _networks_of_targets(bank: Bank, data: LabelledImages) -> list[Candidate]:
-  others = banks.load(_TARGET_BANK.value)
+def _networks_of_targets(
+  bank: Bank, data: LabelledImages, others: Bank
+) -> list[Candidate]:
   needed = {target.network for target in data.targets.values()}
   found = [each for each in others.encoders if each.name in needed]
   if not found:
@@ -66,11 +72,15 @@ def _networks_of_targets(bank: Bank, data: LabelledImages) -> list[Candidate]:
 
 
 def main() -> int:
-  digests = {}
+  others, digests = None, {}
   if _TARGET_BANK.value is not None:
-    digests['target_bank'] = banks.load(_TARGET_BANK.value).digests()
+    others = banks.load(_TARGET_BANK.value)
+    digests['target_bank'] = others.digests()
   return _SELECTION.conduct(
-    plan, best_first=True, networks=_NETWORKS.value, digests=digests
+    functools.partial(plan, others=others),
+    best_first=True,
+    networks=_NETWORKS.value,
+    digests=digests,
   )
 
 

@@ -178,6 +178,21 @@ def predict(
   return np.array([by_name.get(name, np.nan) for name in networks])
 
 
+def predict_all(
+  history: History,
+  target: str,
+  networks: Sequence[str],
+  similarity: Mapping[str, float] | None = None,
+) -> np.ndarray:
+  """Returns `predict`, networks that are new to it taken as average ones.
+
+  Returns:
+    float64 [networks]; all NaN if no other target has a score of any.
+  """
+  values = predict(history, target, networks, similarity)
+  return np.nan_to_num(values) if np.isfinite(values).any() else values
+
+
 def combine(*scores: np.ndarray) -> np.ndarray:
   """Returns the mean of scores [n], each in its deviations; NaN counts as 0.
 

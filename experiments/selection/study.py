@@ -219,10 +219,9 @@ def with_baselines(outcomes: Sequence[Outcome]) -> list[Outcome]:
     extra = {}
     if len(known.targets) > 1:
       names = outcome.candidates
-      standing = history.predict(known, outcome.case.target, names)
+      standing = history.predict_all(known, outcome.case.target, names)
       if np.isfinite(standing).any():
-        # One that has served no other target is taken as an average one.
-        found = map(float, np.nan_to_num(standing))
+        found = map(float, standing)
         extra[OTHER_TARGETS] = dict(zip(names, found, strict=True))
     seeds = {len(values) for values in outcome.performance.values()}
     if min(seeds) > 1:

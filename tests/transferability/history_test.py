@@ -105,5 +105,24 @@ class HistoryTest(absltest.TestCase):
     self.assertEqual(np.nanmax(History.of_oracle(ranks).scores), 0)
 
 
+class PredictAllTest(absltest.TestCase):
+  def test_a_network_that_is_new_is_an_average_one(self):
+    known = History(
+      ('one', 'two'),
+      ('good', 'bad', 'new'),
+      np.array([[3, 1, np.nan], [2, 1, 5]]),
+    )
+    names = ('good', 'bad', 'new')
+    found = history.predict_all(known, 'two', names)
+    np.testing.assert_array_equal(found[2], 0)
+    expected = history.predict(known, 'two', names)
+    np.testing.assert_array_equal(found[:2], expected[:2])
+    self.assertTrue(np.isnan(expected[2]))
+
+  def test_of_new_networks_alone_nothing_is_known(self):
+    known = History(('one', 'two'), ('a', 'b'), np.array([[1.0, 2], [3, 4]]))
+    self.assertTrue(np.isnan(history.predict_all(known, 'two', ('c',))).all())
+
+
 if __name__ == '__main__':
   absltest.main()
