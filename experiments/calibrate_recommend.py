@@ -85,7 +85,7 @@ def main() -> None:
   )
   found, rows, kept, others = {}, {}, [], []
   for bank in opened:
-    how = Looking(tries_ranges=False)
+    how = Looking(tries_ranges=False, grid=looks.FINE_GRID)
     seen = measured_lib.see(bank, data, how, _UNTRAINED.value, progress.track)
     for name in _SITUATIONS.value:
       _check(seen, situations.SITUATIONS[name], found, rows, kept)

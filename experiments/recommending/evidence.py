@@ -98,7 +98,7 @@ def ask(
   one = _Candidate(situation.measures[0], scorer, look)
   try:
     scores = {measure: one.score(measure) for measure in situation.measures}
-    draws = [one.score(rows=rows) for rows in drawn]
+    draws = one.draws(drawn)
     own = one.score(rows=one.few)
   except ValueError as error:
     reason = ' '.join(str(error).split())
@@ -162,6 +162,13 @@ class _Candidate:
     rows = self._all if rows is None else rows
     return self._scorer.score(measure or self._measure, self._prepared, rows)
 
+  def draws(
+    self, drawn: Sequence[np.ndarray], rows: np.ndarray | None = None
+  ) -> list[float]:
+    """Returns the scores of draws of some images; of all, if None."""
+    rows = self._all if rows is None else rows
+    return self._scorer.draws(self._measure, self._prepared, rows, drawn)
+
   def of_others(self, features: np.ndarray | None) -> float:
     """Returns the score of other features of the few; NaN if it has none."""
     if features is None:
@@ -196,15 +203,11 @@ class _Candidate:
       other = self.of_others(features)
       if not other - floor > least:
         continue
-      prepared = self._scorer.prepare(features)
       halves = chances.halves(len(self.few), _HALVES_OF_RANGES)
-      gains = np.array(
-        [
-          self._scorer.score(self._measure, prepared, rows)
-          - self.score(rows=rows)
-          for rows in halves
-        ]
+      theirs = self._scorer.draws(
+        *(self._measure, self._scorer.prepare(features), self.few, halves)
       )
+      gains = np.subtract(theirs, self.draws(halves, self.few))
       if gains.mean() > _DEVIATIONS * gains.std():
         found.append(name)
     return found

@@ -19,6 +19,7 @@ from taskonomy_models.encoder import Encoder
 from toolkit_basics import files
 
 GRID = 8  # Cells a side that features are averaged over, at most.
+FINE_GRID = 16  # Where labels are of pixels.
 RANGES = ('range(0, 1)', 'range(-1, 1)', 'range(0, 255)')
 _RANGE = re.compile(r'range\([^)]*\)')
 
@@ -34,6 +35,7 @@ class Looking:
     batch_size: Images computed at once.
     device: For example '/GPU:0'; None is TensorFlow's choice.
     precision: Of the products in networks, see `narrowing.narrow`.
+    grid: Cells a side that features are averaged over, at most.
     seed: Of the twins.
   """
 
@@ -43,6 +45,7 @@ class Looking:
   batch_size: int = 50
   device: str | None = None
   precision: str = narrowing.SINGLE
+  grid: int = GRID
   seed: int = 0
 
 
@@ -88,7 +91,7 @@ def look(
   _assume_shape(network, t, images)
   subgraph = network.subgraph
   with _opened(subgraph, encoder, how) as passes:
-    forward = functools.partial(_features, passes, encoder)
+    forward = functools.partial(_features, passes, encoder, how.grid)
     forward(t, images[:1])  # The first run prepares the graph.
     started = time.perf_counter()
     features = forward(t, images)
@@ -106,7 +109,7 @@ def look(
   for number in range(how.num_twins):
     twin = permuting.permuted(subgraph, how.seed + number)
     with _opened(twin, encoder, how) as passes:
-      values = _features(passes, encoder, t, few)
+      values = _features(passes, encoder, how.grid, t, few)
     twins.append(values if np.isfinite(values).all() else None)
   return LookedAt(
     features,
@@ -122,6 +125,16 @@ def _architecture(subgraph: SubGraph, features: np.ndarray) -> str:
   types = [node.op for node in subgraph.graph_def().node]
   text = ' '.join([*types, str(features.shape[1:])])
   return files.sha256(text.encode())
+
+
+def coarsened(look: LookedAt) -> LookedAt:
+  """Returns a look at a fine grid as one at GRID."""
+  return dataclasses.replace(
+    look,
+    features=pool(look.features, GRID),
+    twins=[t if t is None else pool(t, GRID) for t in look.twins],
+    ranges={name: pool(r, GRID) for name, r in look.ranges.items()},
+  )
 
 
 def are_mixed(looks: Mapping[str, LookedAt]) -> bool:
@@ -170,12 +183,16 @@ def _opened(subgraph: SubGraph, encoder: Encoder, how: Looking) -> Passes:
 
 
 def _features(
-  passes: Passes, encoder: Encoder, t: Preprocessing, images: np.ndarray
+  passes: Passes,
+  encoder: Encoder,
+  grid: int,
+  t: Preprocessing,
+  images: np.ndarray,
 ) -> np.ndarray:
   passes.prove(t(images[:1]))
   parts = []
   for start in range(0, len(images), passes.batch_size):
     batch = t(images[start : start + passes.batch_size])
     values = encoder.channels_last(passes.run(batch).representation)
-    parts.append(pool(values, GRID))
+    parts.append(pool(values, grid))
   return np.concatenate(parts)

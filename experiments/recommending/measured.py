@@ -29,7 +29,7 @@ class MeasuredBank:
     bank: With `oracle_losses`.
     losses: By target and source, of measured transfers.
     data: Images and labels by task, of the scenes.
-    looks: By network.
+    looks: By network, at the grid for labels of pixels.
     untrained: Looks at networks of random weights.
   """
 
@@ -38,6 +38,14 @@ class MeasuredBank:
   data: Mapping[str, np.ndarray]
   looks: Mapping[str, LookedAt]
   untrained: Mapping[str, LookedAt]
+
+  def coarsened(self) -> 'MeasuredBank':
+    """Returns it as seen where no labels of pixels are known."""
+    seen, untrained = (
+      {name: looks.coarsened(look) for name, look in every.items()}
+      for every in (self.looks, self.untrained)
+    )
+    return dataclasses.replace(self, looks=seen, untrained=untrained)
 
 
 def losses_of(bank: Bank) -> dict[str, dict[str, float]]:
@@ -103,6 +111,8 @@ def evidence_of(
   targets.
   """
   first = dataclasses.replace(situation, measures=situation.measures[:1])
+  if situation.name == 'target':
+    measured = measured.coarsened()
   every = {**measured.looks, **measured.untrained}
   asked = _scorers(measured, situation)
   drawn = {
@@ -165,6 +175,7 @@ def rivals(
   measured: MeasuredBank, names: Sequence[str]
 ) -> dict[str, list[MeasuredTarget]]:
   """Returns the cases of sources that other similarities rank, by name."""
+  measured = measured.coarsened()
   found: dict[str, list[MeasuredTarget]] = {name: [] for name in names}
   every = np.arange(len(measured.data['image']))
   known: dict = {}

@@ -108,29 +108,12 @@ def fit(
     raise ValueError('All features are zero, which explain nothing.')
   if form == 'corrected':
     form = 'marginal' if features.shape[1] > len(features) else 'released'
-  targets = _targets(labels, len(features), regression)
+  targets = samples.check_targets(labels, len(features), regression)
   squares, projected = _project(features, targets)
   return tuple(
     _maximise(squares, x, float(t @ t), features.shape, _FORMS[form])
     for x, t in zip(projected.T, targets.T, strict=True)
   )
-
-
-def _targets(
-  labels: ArrayLike, num_samples: int, regression: bool
-) -> np.ndarray:
-  if not regression:
-    labels = samples.check_labels(labels, num_samples)
-    return np.eye(labels.max() + 1)[labels]
-  targets = np.asarray(labels)
-  if targets.ndim == 1:
-    targets = targets[:, None]
-  targets = samples.check_features(targets)
-  if len(targets) != num_samples:
-    raise ValueError(
-      f'There are targets of {len(targets)} of {num_samples} samples.'
-    )
-  return targets
 
 
 def _project(

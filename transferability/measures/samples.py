@@ -54,6 +54,34 @@ def check_labels(labels: ArrayLike, num_samples: int) -> np.ndarray:
   return labels
 
 
+def check_targets(
+  labels: ArrayLike, num_samples: int, regression: bool
+) -> np.ndarray:
+  """Returns what is regressed, float64 [n, num_targets].
+
+  Args:
+    labels: Classes [n], of which each becomes a target, 1 for its samples and
+      else 0; with `regression`, real targets [n] or [n, num_targets].
+    num_samples: How many there must be.
+    regression: Whether they are real numbers.
+
+  Raises:
+    ValueError: If they are not what was said, or not as many.
+  """
+  if not regression:
+    labels = check_labels(labels, num_samples)
+    return np.eye(labels.max() + 1)[labels]
+  targets = np.asarray(labels)
+  if targets.ndim == 1:
+    targets = targets[:, None]
+  targets = check_features(targets)
+  if len(targets) != num_samples:
+    raise ValueError(
+      f'There are targets of {len(targets)} of {num_samples} samples.'
+    )
+  return targets
+
+
 def check(
   features: ArrayLike, labels: ArrayLike, min_classes: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -6,10 +6,14 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike
 
+from toolkit_basics import grids
+
 KINDS = ('classes', 'numbers')
 _CLASSES_OF_NUMBERS = 10
 _MOST_CLASSES = 20  # Whole numbers of more values are numbers, if nothing says.
 _DIRECTIONS = 4  # Of dense labels.
+_SIDE = 32  # Pixels of dense labels that a probe predicts.
+_MOST_OUTPUTS = 64  # Of a place.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -163,6 +167,34 @@ def of_cells(labels: TargetLabels, height: int, width: int) -> np.ndarray:
     flat = flat @ vectors[:, ::-1][:, :_DIRECTIONS]
   scale = np.sqrt((flat**2).sum() / len(flat)) or 1.0
   return (flat / scale).reshape(*cells.shape[:3], -1)
+
+
+def of_patches(labels: TargetLabels, height: int, width: int) -> np.ndarray:
+  """Returns the labels within cells, float64 [n, height, width, t].
+
+  Each cell has those of its pixels, as a readout of the cell would give them,
+  at about 32 x 32 pixels an image whatever the grid, so that grids compare; a
+  class of a pixel is 1 in its place and 0 elsewhere. Of many columns the
+  principal directions are kept.
+  """
+  values = labels.values
+  inside = [max(1, round(_SIDE / cells)) for cells in (height, width)]
+  sides = [n * cells for n, cells in zip(inside, (height, width), strict=True)]
+  if labels.are_classes:
+    values = np.eye(int(values.max()) + 1)[values]
+  values = grids.cell_means(values, *sides)
+  for axis, side in enumerate(sides, start=1):  # Of fewer pixels than that.
+    size = values.shape[axis]
+    values = np.take(values, np.arange(side) * size // side, axis=axis)
+  shape = (len(values), height, inside[0], width, inside[1], -1)
+  patches = values.reshape(shape).transpose(0, 1, 3, 2, 4, 5)
+  flat = patches.reshape(len(values) * height * width, -1)
+  flat = flat - flat.mean(axis=0)
+  if flat.shape[1] > _MOST_OUTPUTS:
+    _, vectors = np.linalg.eigh(flat.T @ flat)
+    flat = flat @ vectors[:, ::-1][:, :_MOST_OUTPUTS]
+  scale = np.sqrt((flat**2).sum() / len(flat)) or 1.0
+  return (flat / scale).reshape(len(values), height, width, -1)
 
 
 def standardised(values: np.ndarray) -> np.ndarray:

@@ -6,13 +6,17 @@ the images, so that the images can be drawn anew.
 """
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
+from scipy import linalg
 
 from toolkit_basics import grids
 from transferability import measures, similarity
+from transferability.measures import ridge_probe
 from transferability.recommendation import labels as labels_lib
 from transferability.recommendation.labels import TargetLabels
 from transferability.similarity import registry
@@ -21,6 +25,8 @@ _MOST_FEATURES = 512  # Of an image, for measures of labels.
 _MOST_OF_SIMILARITY = 8192
 _PLACES = 16  # Of an image, where labels are of pixels.
 _MOST_ROWS = 600  # Places that classes of pixels are scored on.
+_PROBE = 'ridge_probe'
+_PROBED = 32  # Channels that a probe of each place sees, at most.
 
 
 def coarser(features: np.ndarray, most: int) -> np.ndarray:
@@ -34,6 +40,21 @@ def coarser(features: np.ndarray, most: int) -> np.ndarray:
       if size > 1:
         features = grids.means_from(features, range(0, size, 2), axis)
   return features
+
+
+def leading(features: np.ndarray, most: int) -> np.ndarray:
+  """Returns at most so many principal components of channels [..., c]."""
+  if features.shape[-1] <= most:
+    return features
+  flat = features.reshape(-1, features.shape[-1])
+  centred = flat - flat.mean(axis=0)
+  deviation = centred.std(axis=0)
+  centred /= np.where(deviation > 0, deviation, 1)
+  _, vectors = linalg.eigh(
+    centred.T @ centred,
+    subset_by_index=(centred.shape[1] - most, centred.shape[1] - 1),
+  )
+  return (centred @ vectors).reshape(*features.shape[:-1], most)
 
 
 def neighbourhoods(features: np.ndarray) -> np.ndarray:
@@ -53,13 +74,11 @@ class Scorer(abc.ABC):
   strata: np.ndarray | None = None
 
   @abc.abstractmethod
-  def prepare(self, features: np.ndarray) -> np.ndarray:
+  def prepare(self, features: np.ndarray) -> Any:
     """Returns features of the first images as `score` takes them."""
 
   @abc.abstractmethod
-  def score(
-    self, measure: str, prepared: np.ndarray, rows: np.ndarray
-  ) -> float:
+  def score(self, measure: str, prepared: Any, rows: np.ndarray) -> float:
     """Returns the score of some images, larger is better.
 
     Args:
@@ -71,67 +90,144 @@ class Scorer(abc.ABC):
       ValueError: If the measure is not defined for these features.
     """
 
+  def draws(
+    self,
+    measure: str,
+    prepared: Any,
+    rows: np.ndarray,
+    drawn: Sequence[np.ndarray],
+  ) -> list[float]:
+    """Returns the score of each draw of the images.
+
+    Args:
+      measure: Its name.
+      prepared: Of all images.
+      rows: Which images are known, ascending.
+      drawn: Some of these, of each draw.
+    """
+    del rows  # What is fitted is fitted to each draw anew.
+    return [self.score(measure, prepared, some) for some in drawn]
+
 
 class ByLabels(Scorer):
   """Scores by labels of the target."""
 
   def __init__(self, labels: TargetLabels, seed: int = 0):
     self._labels, self._seed = labels, seed
-    self._known: dict[tuple[int, int], np.ndarray] = {}
+    self._known: dict[tuple[str, tuple[int, int]], np.ndarray] = {}
     self.strata = labels.strata
 
-  def prepare(self, features: np.ndarray) -> np.ndarray:
-    """Returns [n, d], or of labels of pixels [n, places, d]."""
-    features = np.asarray(features, np.float64)
-    if not self._labels.are_dense:
-      return coarser(features, _MOST_FEATURES).reshape(len(features), -1)
-    height, width = features.shape[1:3]
-    if 9 * features.shape[-1] <= _MOST_FEATURES:
-      features = neighbourhoods(features)
-    flat = features.reshape(len(features), height * width, -1)
-    places = self._places(height, width)
-    cells = self._cells(height, width)[: len(flat)]
-    both = np.concatenate([flat[:, places], cells[:, places]], axis=-1)
-    self._width = cells.shape[-1]
-    return both
+  def prepare(self, features: np.ndarray) -> '_Prepared':
+    return _Prepared(np.asarray(features, np.float64), self._seed)
 
-  def _cells(self, height: int, width: int) -> np.ndarray:
-    """Returns the labels of cells, [n, places, t]; computed once for a grid."""
-    if (height, width) not in self._known:
-      cells = labels_lib.of_cells(self._labels, height, width)
-      flat = cells.reshape(len(cells), height * width, -1)
-      self._known[height, width] = flat
-    return self._known[height, width]
-
-  def _places(self, height: int, width: int) -> np.ndarray:
-    rng = np.random.default_rng(self._seed)
-    return np.sort(rng.permutation(height * width)[:_PLACES])
+  def _labels_of(self, what: Callable, grid: tuple[int, int]) -> np.ndarray:
+    """Returns labels of places, [n, places, t]; computed once for a grid."""
+    key = what.__name__, grid
+    if key not in self._known:
+      found = what(self._labels, *grid)
+      self._known[key] = found.reshape(len(found), grid[0] * grid[1], -1)
+    return self._known[key]
 
   def score(
-    self, measure: str, prepared: np.ndarray, rows: np.ndarray
+    self, measure: str, prepared: '_Prepared', rows: np.ndarray
   ) -> float:
-    x, y, is_number = self._pairs(prepared[rows], self._labels.at(rows))
+    if measure == _PROBE:
+      errors, squares = self._probed(prepared, rows)
+      return float(1 - errors.sum() / squares.sum())
+    x, y, is_number = self._pairs(prepared, rows)
     if measure == 'logme':
       options = {'regression': True} if is_number else {}
-      if is_number:
-        y = labels_lib.standardised(y) if not self._labels.are_dense else y
       return measures.score(measure, features=x, labels=y, **options)
     if is_number:
       x, y = x[:_MOST_ROWS], labels_lib.quantised(y[:_MOST_ROWS, 0])
     sign = 1 if measures.info(measure).higher_is_better else -1
     return sign * measures.score(measure, features=x, labels=y)
 
+  def draws(
+    self,
+    measure: str,
+    prepared: '_Prepared',
+    rows: np.ndarray,
+    drawn: Sequence[np.ndarray],
+  ) -> list[float]:
+    """As of any scorer; a probe is fitted once, its errors are drawn."""
+    if measure != _PROBE:
+      return super().draws(measure, prepared, rows, drawn)
+    errors, squares = self._probed(prepared, rows)
+    places = [np.searchsorted(rows, some) for some in drawn]
+    return [float(1 - errors[at].sum() / squares[at].sum()) for at in places]
+
+  def _probed(
+    self, prepared: '_Prepared', rows: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the probe's errors on each image, and squares of its labels."""
+    if not self._labels.are_dense:
+      x, y, is_number = self._pairs(prepared, rows)
+      return ridge_probe.errors_by_group(x, y, regression=is_number)
+    x = prepared.probed[rows]
+    y = self._labels_of(labels_lib.of_patches, prepared.grid)[rows]
+    return ridge_probe.errors_by_group(
+      x.reshape(-1, x.shape[-1]),
+      y.reshape(-1, y.shape[-1]),
+      regression=True,
+      groups=np.repeat(np.arange(len(x)), x.shape[1]),
+    )
+
   def _pairs(
-    self, prepared: np.ndarray, labels: TargetLabels
+    self, prepared: '_Prepared', rows: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Returns features [m, d], labels [m] or [m, t], if these are numbers."""
+    labels = self._labels.at(rows)
     if labels.are_dense:
-      flat = prepared.reshape(-1, prepared.shape[-1])
-      return flat[:, : -self._width], flat[:, -self._width :], True
+      x = prepared.sampled[rows]
+      y = self._labels_of(labels_lib.of_cells, prepared.grid)[rows]
+      y = y[:, prepared.places]
+      return x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), True
+    x = prepared.pooled[rows]
     if labels.are_classes:
       present = np.unique(labels.values, return_inverse=True)[1]
-      return prepared, present, False
-    return prepared, labels.values, True
+      return x, present, False
+    return x, labels_lib.standardised(labels.values), True
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Prepared:
+  """Features [n, h, w, c] as measures of labels take them, each made once."""
+
+  features: np.ndarray
+  seed: int
+
+  @property
+  def grid(self) -> tuple[int, int]:
+    return self.features.shape[1:3]
+
+  @functools.cached_property
+  def pooled(self) -> np.ndarray:
+    """Of images: [n, d]."""
+    found = coarser(self.features, _MOST_FEATURES)
+    return found.reshape(len(found), -1)
+
+  @functools.cached_property
+  def places(self) -> np.ndarray:
+    """Which places are sampled."""
+    number = self.grid[0] * self.grid[1]
+    order = np.random.default_rng(self.seed).permutation(number)
+    return np.sort(order[:_PLACES])
+
+  @functools.cached_property
+  def sampled(self) -> np.ndarray:
+    """Of some places: [n, places, d]."""
+    found = self.features
+    if 9 * found.shape[-1] <= _MOST_FEATURES:
+      found = neighbourhoods(found)
+    flat = found.reshape(len(found), self.grid[0] * self.grid[1], -1)
+    return flat[:, self.places]
+
+  @functools.cached_property
+  def probed(self) -> np.ndarray:
+    """Of all places, for a probe: [n, h * w, d]."""
+    found = neighbourhoods(leading(self.features, _PROBED))
+    return found.reshape(len(found), self.grid[0] * self.grid[1], -1)
 
 
 class BySimilarity(Scorer):

@@ -28,6 +28,7 @@ _NAMES = (
   'pactran',
   'parc',
   'ped',
+  'ridge_probe',
   'sfda',
   'transrate',
 )
@@ -307,6 +308,10 @@ class InputTest(parameterized.TestCase):
     ('parc', 'label_distances', 'x'),
     ('ped', 'measure', 'x'),
     ('ped', 'general_features', np.ones((5, 3))),
+    ('ridge_probe', 'hidden', -1),
+    ('ridge_probe', 'num_folds', 1),
+    ('ridge_probe', 'groups', np.zeros(59)),
+    ('ridge_probe', 'groups', np.zeros(60)),
     ('transrate', 'form', 'x'),
     ('transrate', 'epsilon', 0),
     ('transrate', 'per_rank', True),
@@ -316,8 +321,9 @@ class InputTest(parameterized.TestCase):
       measures.score(name, **measures_testing.task(), **{option: value})
 
   def test_real_targets_must_fit_the_samples(self):
-    self._refused('logme', '59', labels=np.ones((59, 2)), regression=True)
-    self._refused('logme', 'nan', labels=[np.nan] * 60, regression=True)
+    for name in ('logme', 'ridge_probe'):
+      self._refused(name, '59', labels=np.ones((59, 2)), regression=True)
+      self._refused(name, 'nan', labels=[np.nan] * 60, regression=True)
 
 
 class WithoutScikitLearnTest(absltest.TestCase):

@@ -55,6 +55,23 @@ class LabelsTest(parameterized.TestCase):
     expected /= np.sqrt((expected**2).mean())
     np.testing.assert_allclose(cells, expected)
 
+  def test_patches_hold_the_pixels_of_a_cell(self):
+    values = np.random.default_rng(0).normal(size=(3, 32, 32, 1))
+    found = labels.of_patches(labels.of(values), 8, 16)
+    self.assertEqual(found.shape, (3, 8, 16, 8))
+    self.assertAlmostEqual((found**2).sum() / (3 * 8 * 16), 1)
+    inside = values.reshape(3, 8, 4, 16, 2).transpose(0, 1, 3, 2, 4)
+    flat = inside.reshape(-1, 8)
+    flat = flat - flat.mean(axis=0)
+    flat /= np.sqrt((flat**2).sum() / len(flat))
+    np.testing.assert_allclose(found.reshape(-1, 8), flat)
+
+  def test_patches_of_classes_are_which_one_it_is(self):
+    values = np.random.default_rng(0).integers(3, size=(2, 8, 8))
+    found = labels.of_patches(labels.of(values), 8, 8)
+    self.assertEqual(found.shape, (2, 8, 8, 48))  # 4 x 4 pixels a cell.
+    self.assertLen(np.unique(found.reshape(-1, 48), axis=0), 3)
+
   def test_quantised_numbers_are_classes_of_equal_size(self):
     found = labels.quantised(np.random.default_rng(0).normal(size=100))
     self.assertEqual(np.bincount(found).tolist(), [10] * 10)
@@ -71,7 +88,7 @@ class ScorerTest(parameterized.TestCase):
     self.assertAlmostEqual(found, expected)
     np.testing.assert_array_equal(scorer.strata, values)
 
-  @parameterized.parameters('logme', 'h_score_shrinkage', 'parc')
+  @parameterized.parameters('ridge_probe', 'logme', 'h_score_shrinkage', 'parc')
   def test_features_that_hold_the_labels_score_higher(self, measure):
     rng = np.random.default_rng(1)
     good = _features(2, (40, 1, 1, 3)) + 0.1 * _features(5)
@@ -95,6 +112,48 @@ class ScorerTest(parameterized.TestCase):
     scorer = scores.ByLabels(labels.of(np.arange(40) // 14))
     prepared = scorer.prepare(_features())
     self.assertTrue(np.isfinite(scorer.score('logme', prepared, _ROWS[:25])))
+
+  def test_a_probe_of_pixels_tells_what_lies_within_a_cell(self):
+    values = _features(6, (60, 16, 16, 1))
+    corners = values.reshape(60, 4, 4, 4, 4).transpose(0, 1, 3, 2, 4)
+    fine = corners.reshape(60, 4, 4, 16)
+    scorer = scores.ByLabels(labels.of(values))
+    every = np.arange(60)
+
+    def score(features):
+      return scorer.score('ridge_probe', scorer.prepare(features), every)
+
+    self.assertGreater(score(fine), 0.9)
+    self.assertLess(score(fine.mean(axis=-1, keepdims=True)), 0.2)
+
+  def test_a_probe_compares_grids_by_the_same_pixels(self):
+    values = _features(7, (60, 32, 32, 1))
+    scorer = scores.ByLabels(labels.of(values))
+    every = np.arange(60)
+    blocks = values.reshape(60, 8, 4, 8, 4).transpose(0, 1, 3, 2, 4)
+    coarse = blocks.mean(axis=(3, 4))[..., None]
+    fine = coarse.repeat(2, axis=1).repeat(2, axis=2)
+    first, second = (
+      scorer.score('ridge_probe', scorer.prepare(f), every)
+      for f in (coarse, fine)
+    )
+    self.assertAlmostEqual(first, second, delta=0.01)
+
+  def test_draws_of_a_probe_are_of_one_fit(self):
+    scorer = scores.ByLabels(labels.of(np.arange(40) % 2))
+    prepared = scorer.prepare(_features())
+    whole = scorer.score('ridge_probe', prepared, _ROWS[:30])
+    drawn = [_ROWS[:30], _ROWS[10:20]]
+    found = scorer.draws('ridge_probe', prepared, _ROWS[:30], drawn)
+    self.assertAlmostEqual(found[0], whole)
+    self.assertNotAlmostEqual(found[1], whole)
+
+  @parameterized.parameters('logme', 'parc')
+  def test_draws_of_other_measures_are_scores(self, measure):
+    scorer = scores.ByLabels(labels.of(np.arange(40) % 2))
+    prepared = scorer.prepare(_features())
+    found = scorer.draws(measure, prepared, _ROWS, [_ROWS[:20]])
+    self.assertEqual(found, [scorer.score(measure, prepared, _ROWS[:20])])
 
   @parameterized.parameters('rsa', 'decodability')
   def test_similarity_is_the_registered_one_of_target_and_source(self, name):
