@@ -193,7 +193,7 @@ class EveryPresentClass(Matching):
 class InputGradient(Matching):
   """The gradient of the loss at the input (Zagoruyko and Komodakis, 2017)."""
 
-  beta: ClassVar[float] = 30.0
+  beta: ClassVar[float] = 0.1
 
   def known(self, teacher, images, labels):
     with tf.GradientTape() as tape:

@@ -21,7 +21,7 @@ Run = Callable[[Sequence[Student], int], list[Seeded]]
 SWEEPS = {
   'swa': ((1.0, 10.0, 30.0, 100.0, 300.0, 1000.0), 3),
   'subspace': ((0.3, 1.0, 3.0, 10.0, 30.0), 1),
-  'input_gradient': ((3.0, 30.0, 300.0), 1),
+  'input_gradient': ((0.01, 0.03, 0.1, 0.3, 1.0, 3.0), 1),
   'subspace_input': ((1.0, 3.0, 10.0), 1),
 }
 _CHOSEN = ('input_gradient', 'subspace', 'subspace_input')

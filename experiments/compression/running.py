@@ -85,8 +85,11 @@ class Seeded:
     return {'source': study.source, 'teacher': study.teacher, 'seed': self.seed}
 
   def _key(self, student: Student) -> dict[str, Any]:
-    recipe = {'setting': self.study.setting, 'recipe': self.study.recipe}
-    return {**self._teacher_key, **recipe, 'student': student}
+    known = {'setting': self.study.setting, 'recipe': self.study.recipe}
+    if student.method in matching.names():  # Else a new default would not tell.
+      default = matching.create(student.method).beta
+      known['beta'] = default if student.beta is None else student.beta
+    return {**self._teacher_key, **known, 'student': student}
 
   def _name(self, name: str) -> str:
     return name if name == TEACHER else f'{self.study.setting}-{name}'

@@ -3,11 +3,14 @@
 import pathlib
 import subprocess
 import sys
+from unittest import mock
 
 from absl.testing import absltest
+import numpy as np
 import pytest
 
-from experiments.compression import plan, reviewing
+from attribution_preservation import matching
+from experiments.compression import plan, reviewing, running
 from experiments.compression.plan import Source
 from probe_data import shapes
 from tests import command_testing, voc_testing
@@ -103,6 +106,24 @@ class PlanTest(absltest.TestCase):
 
 
 class ReviewingTest(absltest.TestCase):
+  def test_another_default_factor_is_another_student(self):
+    study = plan.CompressionStudy(
+      plan.Source(), 'structured', plan.RECIPES['structured']
+    )
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    made = {'00/x': np.zeros(1)}
+    with (
+      mock.patch.object(
+        running.Seeded, '_compress', return_value=made
+      ) as train,
+      mock.patch.object(running.Seeded, '_rebuilt'),
+    ):
+      for beta in (1.0, 1.0, 2.0):
+        with mock.patch.object(matching.InputGradient, 'beta', beta):
+          seeded = running.Seeded(study, 0, folder)
+          seeded.student(plan.Student('input_gradient'))
+    self.assertEqual(train.call_count, 2)
+
   def test_the_factor_of_the_highest_auc_that_keeps_the_map(self):
     header = ['network', 'method', 'beta', 'mAP', 'AUC', 'seeds']
     rows = [
