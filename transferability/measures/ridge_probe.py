@@ -1,5 +1,7 @@
 """A ridge probe: how well a readout in closed form predicts unseen labels."""
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
@@ -91,11 +93,15 @@ def errors_by_group(
     raise ValueError('The features are the same for all samples.')
   if hidden:
     columns = np.hstack([columns, _standardised(_units(columns, hidden))])
-  found = _squared_errors(columns, targets, numbers % num_folds)
-  *errors, squares = (np.bincount(numbers, row) for row in found)
+  folds = _folds(columns, targets, numbers % num_folds)
+  by_penalty = sum(fold.errors() for fold in folds)
+  penalty = PENALTIES[int(np.argmin(by_penalty))]
+  errors, squares = np.zeros((2, len(features)))
+  for fold in folds:
+    errors[fold.rows], squares[fold.rows] = fold.by_sample(penalty)
   if not squares.any():
     raise ValueError('The labels are the same for all samples.')
-  return min(errors, key=np.sum), squares
+  return np.bincount(numbers, errors), np.bincount(numbers, squares)
 
 
 def _standardised(columns: np.ndarray) -> np.ndarray:
@@ -134,48 +140,86 @@ def _numbered(groups: ArrayLike | None, num_samples: int) -> np.ndarray:
   return numbers
 
 
-def _squared_errors(
-  columns: np.ndarray, targets: np.ndarray, folds: np.ndarray
-) -> np.ndarray:
-  """Returns those of each sample, predicted from the other folds.
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Fold:
+  """Some samples, and what a ridge regression on the others predicts of them.
 
-  Args:
-    columns: [n, f].
-    targets: [n, t].
-    folds: [n].
-
-  Returns:
-    float64 [penalties + 1, n]; the last row is of the mean alone.
+  Attributes:
+    rows: Which samples, [m].
+    tried: Of these, in the directions of the spectrum, [m, r].
+    left: Of their targets, what the mean of the others leaves, [m, t].
+    values: Of the spectrum, [r].
+    turned: Products with the targets in these directions, [r, t].
   """
-  found = np.empty((len(PENALTIES) + 1, len(columns)))
-  whole = None
-  if len(columns) > 2 * columns.shape[1]:  # Else samples are the fewer.
-    whole = columns.T @ columns, columns.T @ targets
-  for fold in np.unique(folds):
-    out = folds == fold
-    mean, level = columns[~out].mean(axis=0), targets[~out].mean(axis=0)
-    tried, left = columns[out] - mean, targets[out] - level
-    number = np.count_nonzero(~out)
-    if whole is None:
-      fitted = columns[~out] - mean
-      values, vectors = _spectrum(fitted @ fitted.T / number)
-      turned = vectors.T @ (targets[~out] - level)
-      tried = (tried @ fitted.T / number) @ vectors
-    else:
-      gram, products = (
-        total - columns[out].T @ other[out] - number * np.outer(mean, centre)
-        for total, other, centre in zip(
-          whole, (columns, targets), (mean, level), strict=True
-        )
-      )
-      values, vectors = _spectrum(gram / number)
-      turned = vectors.T @ products / number
-      tried = tried @ vectors
-    for row, penalty in enumerate(PENALTIES):
-      errors = left - tried @ (turned / (values + penalty)[:, None])
-      found[row, out] = np.einsum('ij,ij->i', errors, errors)
-    found[-1, out] = np.einsum('ij,ij->i', left, left)
+
+  rows: np.ndarray
+  tried: np.ndarray
+  left: np.ndarray
+  values: np.ndarray
+  turned: np.ndarray
+
+  def errors(self) -> np.ndarray:
+    """Returns sums of squared errors by penalty, from sums of products."""
+    gram, products = self.tried.T @ self.tried, self.tried.T @ self.left
+    total = np.square(self.left).sum()
+    found = []
+    for penalty in PENALTIES:
+      weights = self.turned / (self.values + penalty)[:, None]
+      explained = np.vdot(weights, 2 * products - gram @ weights)
+      found.append(total - explained)
+    return np.array(found)
+
+  def by_sample(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns squared errors of each sample: by a penalty, and of the mean."""
+    weights = self.turned / (self.values + penalty)[:, None]
+    errors = self.left - self.tried @ weights
+    return (
+      np.einsum('ij,ij->i', errors, errors),
+      np.einsum('ij,ij->i', self.left, self.left),
+    )
+
+
+def _folds(
+  columns: np.ndarray, targets: np.ndarray, numbers: np.ndarray
+) -> list[_Fold]:
+  """Returns the folds of columns [n, f] and targets [n, t]; numbers are [n]."""
+  rows = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
+  if len(columns) <= 2 * columns.shape[1]:
+    return [_of_samples(columns, targets, some) for some in rows]
+  sums = [
+    (columns[some].T @ columns[some], columns[some].T @ targets[some])
+    for some in rows
+  ]
+  whole = [sum(parts) for parts in zip(*sums, strict=True)]
+  found = []
+  for some, own in zip(rows, sums, strict=True):
+    number = len(columns) - len(some)
+    mean, level = (
+      (x.sum(axis=0) - x[some].sum(axis=0)) / number for x in (columns, targets)
+    )
+    gram, products = (
+      (total - part) / number - np.outer(mean, centre)
+      for total, part, centre in zip(whole, own, (mean, level), strict=True)
+    )
+    values, vectors = _spectrum(gram)
+    tried = (columns[some] - mean) @ vectors
+    left = targets[some] - level
+    found.append(_Fold(some, tried, left, values, vectors.T @ products))
   return found
+
+
+def _of_samples(
+  columns: np.ndarray, targets: np.ndarray, rows: np.ndarray
+) -> _Fold:
+  """Returns a fold; directions are of samples, which are not many."""
+  fitted, known = (np.delete(x, rows, axis=0) for x in (columns, targets))
+  mean, level = fitted.mean(axis=0), known.mean(axis=0)
+  fitted = fitted - mean
+  values, vectors = _spectrum(fitted @ fitted.T / len(fitted))
+  tried = ((columns[rows] - mean) @ fitted.T / len(fitted)) @ vectors
+  return _Fold(
+    rows, tried, targets[rows] - level, values, vectors.T @ (known - level)
+  )
 
 
 def _spectrum(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,8 @@ _MOST_OF_SIMILARITY = 8192
 _PLACES = 16  # Of an image, where labels are of pixels.
 _MOST_ROWS = 600  # Places that classes of pixels are scored on.
 _PROBE = 'ridge_probe'
-_PROBED = 32  # Channels that a probe of each place sees, at most.
+_PROBED = 32  # Channels that a probe of places sees, at most.
+_PROBED_PLACES = 64
 
 
 def coarser(features: np.ndarray, most: int) -> np.ndarray:
@@ -166,6 +167,7 @@ class ByLabels(Scorer):
       return ridge_probe.errors_by_group(x, y, regression=is_number)
     x = prepared.probed[rows]
     y = self._labels_of(labels_lib.of_patches, prepared.grid)[rows]
+    y = y[:, prepared.places(_PROBED_PLACES)]
     return ridge_probe.errors_by_group(
       x.reshape(-1, x.shape[-1]),
       y.reshape(-1, y.shape[-1]),
@@ -181,7 +183,7 @@ class ByLabels(Scorer):
     if labels.are_dense:
       x = prepared.sampled[rows]
       y = self._labels_of(labels_lib.of_cells, prepared.grid)[rows]
-      y = y[:, prepared.places]
+      y = y[:, prepared.places(_PLACES)]
       return x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), True
     x = prepared.pooled[rows]
     if labels.are_classes:
@@ -207,12 +209,15 @@ class _Prepared:
     found = coarser(self.features, _MOST_FEATURES)
     return found.reshape(len(found), -1)
 
-  @functools.cached_property
-  def places(self) -> np.ndarray:
-    """Which places are sampled."""
+  def places(self, most: int) -> np.ndarray:
+    """Returns which places are sampled."""
     number = self.grid[0] * self.grid[1]
     order = np.random.default_rng(self.seed).permutation(number)
-    return np.sort(order[:_PLACES])
+    return np.sort(order[:most])
+
+  def _at_places(self, features: np.ndarray, most: int) -> np.ndarray:
+    flat = features.reshape(len(features), self.grid[0] * self.grid[1], -1)
+    return flat[:, self.places(most)]
 
   @functools.cached_property
   def sampled(self) -> np.ndarray:
@@ -220,14 +225,13 @@ class _Prepared:
     found = self.features
     if 9 * found.shape[-1] <= _MOST_FEATURES:
       found = neighbourhoods(found)
-    flat = found.reshape(len(found), self.grid[0] * self.grid[1], -1)
-    return flat[:, self.places]
+    return self._at_places(found, _PLACES)
 
   @functools.cached_property
   def probed(self) -> np.ndarray:
-    """Of all places, for a probe: [n, h * w, d]."""
+    """Of some more places, for a probe: [n, places, d]."""
     found = neighbourhoods(leading(self.features, _PROBED))
-    return found.reshape(len(found), self.grid[0] * self.grid[1], -1)
+    return self._at_places(found, _PROBED_PLACES)
 
 
 class BySimilarity(Scorer):
