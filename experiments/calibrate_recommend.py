@@ -87,8 +87,16 @@ def main() -> None:
   for bank in opened:
     how = Looking(tries_ranges=False, grid=looks.FINE_GRID)
     seen = measured_lib.see(bank, data, how, _UNTRAINED.value, progress.track)
-    for name in _SITUATIONS.value:
-      _check(seen, situations.SITUATIONS[name], found, rows, kept)
+    cases = {
+      name: _check(seen, situations.SITUATIONS[name], found, rows, kept)
+      for name in _SITUATIONS.value
+    }
+    if set(_OF_LABELS) <= set(cases):
+      picked = {
+        case.target: case for name in _OF_LABELS for case in cases[name]
+      }
+      row = _picked(bank.name, 'labels of either', '-', list(picked.values()))
+      kept.append((*row, *[float('nan')] * 3))
     if _RIVALS.value:  # Preparing features for them takes time.
       others += _compare(seen)
   if _WRITE.value:
@@ -108,6 +116,8 @@ def main() -> None:
       files.write_csv(pathlib.Path(_OUTPUT.value) / f'{name}.csv', table)
 
 
+# In this order: what labels of pixels have of their own counts.
+_OF_LABELS = ('labels', 'pixel_labels')
 _PICKED = (
   'bank',
   'situation',
@@ -128,11 +138,11 @@ def _check(
   found: dict[str, calibration.Calibration],
   rows: dict,
   kept: list,
-) -> None:
-  """Adds what a bank says of a situation to the tables."""
+) -> list[calibration.MeasuredTarget]:
+  """Adds what a bank says of a situation to the tables; returns its cases."""
   cases, trials = _cases(seen, situation)
   if len(cases) < 3:
-    return
+    return cases
   name = seen.bank.name
   are_mixed = looks.are_mixed(seen.looks)
   if _WRITE.value:
@@ -152,24 +162,25 @@ def _check(
   shares = [sum(column) for column in zip(*trials, strict=True)] or [0, 0, 0]
   kept.append(
     (
-      *_picked(name, situation, situation.measures[0], cases),
+      *_picked(name, situation.name, situation.measures[0], cases),
       shares[0] / total if total else float('nan'),
       shares[1] / total if total else float('nan'),
       shares[2] / (7 * total) if total else float('nan'),
     )
   )
+  return cases
 
 
 def _picked(
   bank: str,
-  situation: situations.Situation,
+  situation: str,
   measure: str,
   cases: Sequence[calibration.MeasuredTarget],
 ) -> tuple:
   """Returns how good the picks of a measure are, the first of `_PICKED`."""
   excess = [case.excess for case in cases]
   return (
-    *(bank, situation.name, measure, len(cases)),
+    *(bank, situation, measure, len(cases)),
     sum(value <= 0.05 for value in excess),
     float(np.nanmean(excess)),
     float(np.nanmax(excess)),
@@ -178,14 +189,14 @@ def _picked(
 
 def _compare(seen: MeasuredBank) -> list[tuple]:
   """Returns how good the picks of --rivals are, and those of a static order."""
-  name, static = seen.bank.name, situations.SITUATIONS['history']
+  name = seen.bank.name
   cases_of_static = measured_lib.history_cases(seen.losses)
   return [
     *(
-      _picked(name, situations.SITUATIONS['target'], rival, cases)
+      _picked(name, 'target', rival, cases)
       for rival, cases in measured_lib.rivals(seen, _RIVALS.value).items()
     ),
-    _picked(name, static, static.measures[0], cases_of_static),
+    _picked(name, 'history', 'standing', cases_of_static),
   ]
 
 

@@ -6,10 +6,10 @@
     --candidates a.onnx b.keras keras:MobileNetV2
 
 With labels of the target (a folder for each class; or a CSV of file and class
-or number) candidates are scored by LogME; with a network for the target, by how
-alike they see the images; with a history of earlier results, by their standing
-on other targets. With nothing of these the answer is that it cannot be told.
-See docs/recommend.md.
+or number) candidates are scored by LogME, and with labels of pixels by a probe;
+with a network for the target, by how alike they see the images; with a history
+of earlier results, by their standing on other targets. With nothing of these
+the answer is that it cannot be told. See docs/recommend.md.
 """
 
 from collections.abc import Sequence

@@ -111,7 +111,7 @@ def evidence_of(
   targets.
   """
   first = dataclasses.replace(situation, measures=situation.measures[:1])
-  if situation.name == 'target':
+  if situation.name != 'pixel_labels':
     measured = measured.coarsened()
   every = {**measured.looks, **measured.untrained}
   asked = _scorers(measured, situation)
@@ -141,11 +141,16 @@ def _scorers(
   measured: MeasuredBank, situation: situations.Situation
 ) -> dict[str, scores.Scorer]:
   """Returns what scores by each target of which there is something."""
-  if situation.name == 'labels':
-    return {
-      target: scores.ByLabels(labels_lib.of(measured.data[target]))
+  if situation.name in ('labels', 'pixel_labels'):
+    known = {
+      target: labels_lib.of(measured.data[target])
       for target in measured.losses
       if target in measured.data
+    }
+    return {
+      target: scores.ByLabels(labels)
+      for target, labels in known.items()
+      if labels.are_dense or situation.name == 'labels'
     }
   return {
     target: scores.BySimilarity(measured.looks[target].features)

@@ -140,9 +140,11 @@ def _by_images(
 ) -> Recommendation:
   """Returns the answer that looking at the candidates gives."""
   probe, labels = _mixed(*_read(question, way), way.seed)
-  if labels is not None and labels.are_dense:
-    looking = dataclasses.replace(way.looking, grid=looks.FINE_GRID)
-    way = dataclasses.replace(way, looking=looking)
+  if labels is not None:
+    situation = situations.of_labels(labels.are_dense)
+    if labels.are_dense:
+      looking = dataclasses.replace(way.looking, grid=looks.FINE_GRID)
+      way = dataclasses.replace(way, looking=looking)
   extra = {}
   if target is not None:
     plain = dataclasses.replace(way.looking, num_twins=0, tries_ranges=False)

@@ -29,11 +29,17 @@ class Situation:
 _TABLE = (
   Situation(
     'labels',
-    'how well a ridge probe predicts labels of the target that it has not seen',
+    'labels of the target (LogME)',
+    ('logme', 'h_score_shrinkage', 'parc'),
+    'LogME agrees with trained readouts at a weighted tau of 0.85 '
+    '(docs/choosing_a_measure.md)',
+  ),
+  Situation(
+    'pixel_labels',
+    'how well a ridge probe predicts labels of pixels that it has not seen',
     ('ridge_probe', 'logme', 'parc'),
-    'on four banks the ridge probe puts a source within 5 % of the best first '
-    'for 16 to 18 of 18 targets, one of several architectures among them '
-    '(docs/recommend.md)',
+    'LogME sees no more of a label than its mean over a cell, and names the '
+    'best of several architectures less often (docs/recommend.md)',
   ),
   Situation(
     'target',
@@ -60,7 +66,7 @@ SITUATIONS: Mapping[str, Situation] = types.MappingProxyType(
 # The cheapest ways out of a situation in which nothing can be told.
 WAYS = (
   'label a few hundred images of the target and pass them with `labels`: '
-  'a probe of them then ranks the candidates in seconds',
+  'LogME then ranks the candidates in seconds',
   'pass a network that was trained for the target, even a small or poor one, '
   'as `target`: representations are then compared with it, without labels',
   'pass a table of earlier results (target, network, score) as `history`: '
@@ -69,7 +75,10 @@ WAYS = (
 
 
 def choose(labels: bool, target: bool, history: bool) -> Situation:
-  """Returns the best situation that what is there allows."""
+  """Returns the best situation that what is there allows.
+
+  `of_labels` tells labels of images from those of pixels, once they are read.
+  """
   for name, is_there in (
     ('labels', labels),
     ('target', target),
@@ -78,3 +87,8 @@ def choose(labels: bool, target: bool, history: bool) -> Situation:
     if is_there:
       return SITUATIONS[name]
   return SITUATIONS['nothing']
+
+
+def of_labels(are_dense: bool) -> Situation:
+  """Returns the situation of labels of images, or of pixels."""
+  return SITUATIONS['pixel_labels' if are_dense else 'labels']

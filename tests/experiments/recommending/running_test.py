@@ -78,6 +78,19 @@ class RecommendTest(absltest.TestCase):
     self.assertIn('Transfer from finder', repr(found))
     self.assertGreater(found.costs['finder'].megabytes, 0)
 
+  def test_labels_of_pixels_are_probed_at_the_grid_of_the_network(self):
+    kernel = np.zeros((3, 3, 3, 4), np.float32)
+    kernel[1, 1, 0] = [1, -1, 0, 0]
+    kernel[1, 1, 1] = [0, 0, 1, -1]
+    candidates = [_random('r0', 0), _network('pixels', kernel)]
+    found = self._ask(candidates, labels=self.images[..., 0] / 255)
+    self.assertEqual(found.best, 'pixels')
+    self.assertEqual(found.decision.situation.name, 'pixel_labels')
+    self.assertIn('a ridge probe predicts labels of pixels', repr(found))
+    score, other = (row.score for row in found.decision.rows)
+    self.assertGreater(score, 0.99)  # Means of 2 x 2 pixels would not tell.
+    self.assertLess(other, score)
+
   def test_random_networks_are_at_the_noise_floor(self):
     candidates = [_random(f'r{i}', i) for i in range(3)]
     found = self._ask([*candidates, _trained('e')], labels=self.classes)
