@@ -125,8 +125,7 @@ def evidence_of(
     for target, scorer in asked.items():
       if name not in measured.losses[target] and name in measured.looks:
         continue
-      if isinstance(scorer, scores.BySimilarity):
-        scorer.share(known)
+      scorer.share(known)
       found[target][name] = evidence.ask(
         name, every[name], first, scorer, drawn[target]
       )

@@ -54,54 +54,67 @@ def ridge_probe(
     ValueError: Also if the features are the same for all samples, or the
       labels are.
   """
-  errors, squares = errors_by_group(
-    features,
-    labels,
-    hidden=hidden,
-    num_folds=num_folds,
-    regression=regression,
-    groups=groups,
-  )
+  features = samples.check_features(features)
+  targets = samples.check_targets(labels, len(features), regression)
+  probe = Probe(features, hidden=hidden, num_folds=num_folds, groups=groups)
+  errors, squares = probe.errors(targets)
   return float(1 - errors.sum() / squares.sum())
 
 
-@blas.one_thread()  # Products of a few hundred columns.
-def errors_by_group(
-  features: ArrayLike,
-  labels: ArrayLike,
-  *,
-  hidden: int = 128,
-  num_folds: int = 5,
-  regression: bool = False,
-  groups: ArrayLike | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-  """Returns sums of squares of each group: the probe's errors, the mean's.
+class Probe:
+  """What `ridge_probe` makes of features, once for all labels of them."""
 
-  Both are float64 [groups], in the order of the groups' numbers; arguments and
-  errors as of `ridge_probe`, which is 1 less the sum of the ones over that of
-  the others.
-  """
-  features = samples.check_features(features)
-  targets = samples.check_targets(labels, len(features), regression)
-  if hidden < 0 or num_folds < 2:
-    raise ValueError(
-      f'hidden={hidden} and num_folds={num_folds}; give at least 0 and 2.'
+  @blas.one_thread()  # Products of a few hundred columns.
+  def __init__(
+    self,
+    features: ArrayLike,
+    *,
+    hidden: int = 128,
+    num_folds: int = 5,
+    groups: ArrayLike | None = None,
+  ):
+    """Prepares the regressions; arguments and errors as of `ridge_probe`."""
+    features = samples.check_features(features)
+    if hidden < 0 or num_folds < 2:
+      raise ValueError(
+        f'hidden={hidden} and num_folds={num_folds}; give at least 0 and 2.'
+      )
+    self._groups = _numbered(groups, len(features))
+    columns = _standardised(features)
+    if not columns.shape[1]:
+      raise ValueError('The features are the same for all samples.')
+    if hidden:
+      columns = np.hstack([columns, _standardised(_units(columns, hidden))])
+    self._columns = columns
+    self._folds = _folds(columns, self._groups % num_folds)
+
+  @blas.one_thread()
+  def errors(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns sums of squares of each group: the probe's errors, the mean's.
+
+    The score is 1 less the sum of the ones over that of the others.
+
+    Args:
+      targets: float64 [n, num_targets], as `samples.check_targets` makes them.
+
+    Returns:
+      Both float64 [groups], in the order of the groups' numbers.
+
+    Raises:
+      ValueError: If the targets are the same for all samples.
+    """
+    solved = [fold.solve(self._columns, targets) for fold in self._folds]
+    by_penalty = sum(one.errors() for one in solved)
+    penalty = PENALTIES[int(np.argmin(by_penalty))]
+    errors, squares = np.zeros((2, len(targets)))
+    for fold, one in zip(self._folds, solved, strict=True):
+      errors[fold.rows], squares[fold.rows] = one.by_sample(penalty)
+    if not squares.any():
+      raise ValueError('The labels are the same for all samples.')
+    return (
+      np.bincount(self._groups, errors),
+      np.bincount(self._groups, squares),
     )
-  numbers = _numbered(groups, len(features))
-  columns = _standardised(features)
-  if not columns.shape[1]:
-    raise ValueError('The features are the same for all samples.')
-  if hidden:
-    columns = np.hstack([columns, _standardised(_units(columns, hidden))])
-  folds = _folds(columns, targets, numbers % num_folds)
-  by_penalty = sum(fold.errors() for fold in folds)
-  penalty = PENALTIES[int(np.argmin(by_penalty))]
-  errors, squares = np.zeros((2, len(features)))
-  for fold in folds:
-    errors[fold.rows], squares[fold.rows] = fold.by_sample(penalty)
-  if not squares.any():
-    raise ValueError('The labels are the same for all samples.')
-  return np.bincount(numbers, errors), np.bincount(numbers, squares)
 
 
 def _standardised(columns: np.ndarray) -> np.ndarray:
@@ -141,18 +154,16 @@ def _numbered(groups: ArrayLike | None, num_samples: int) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Fold:
-  """Some samples, and what a ridge regression on the others predicts of them.
+class _Solved:
+  """What a ridge regression on the other folds predicts of a fold.
 
   Attributes:
-    rows: Which samples, [m].
-    tried: Of these, in the directions of the spectrum, [m, r].
+    tried: Of its samples, in the directions of the spectrum, [m, r].
     left: Of their targets, what the mean of the others leaves, [m, t].
     values: Of the spectrum, [r].
     turned: Products with the targets in these directions, [r, t].
   """
 
-  rows: np.ndarray
   tried: np.ndarray
   left: np.ndarray
   values: np.ndarray
@@ -165,8 +176,7 @@ class _Fold:
     found = []
     for penalty in PENALTIES:
       weights = self.turned / (self.values + penalty)[:, None]
-      explained = np.vdot(weights, 2 * products - gram @ weights)
-      found.append(total - explained)
+      found.append(total - np.vdot(weights, 2 * products - gram @ weights))
     return np.array(found)
 
   def by_sample(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
@@ -179,50 +189,57 @@ class _Fold:
     )
 
 
-def _folds(
-  columns: np.ndarray, targets: np.ndarray, numbers: np.ndarray
-) -> list[_Fold]:
-  """Returns the folds of columns [n, f] and targets [n, t]; numbers are [n]."""
-  rows = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
-  if len(columns) <= 2 * columns.shape[1]:
-    return [_of_samples(columns, targets, some) for some in rows]
-  sums = [
-    (columns[some].T @ columns[some], columns[some].T @ targets[some])
-    for some in rows
-  ]
-  whole = [sum(parts) for parts in zip(*sums, strict=True)]
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Fold:
+  """Some samples, and the spectrum of the others' columns.
+
+  Attributes:
+    rows: Which samples, [m].
+    others: The others, [k].
+    values: Eigenvalues, [r].
+    vectors: Of the columns, [f, r], or of the other samples, [k, r].
+    tried: The columns of the samples in these directions, [m, r].
+    of_samples: Which of both.
+  """
+
+  rows: np.ndarray
+  others: np.ndarray
+  values: np.ndarray
+  vectors: np.ndarray
+  tried: np.ndarray
+  of_samples: bool
+
+  def solve(self, columns: np.ndarray, targets: np.ndarray) -> _Solved:
+    level = targets[self.others].mean(axis=0)
+    known = targets[self.others] - level
+    if not self.of_samples:  # Means have no part: `known` adds up to zero.
+      known = columns[self.others].T @ known / len(self.others)
+    left = targets[self.rows] - level
+    return _Solved(self.tried, left, self.values, self.vectors.T @ known)
+
+
+def _folds(columns: np.ndarray, numbers: np.ndarray) -> list[_Fold]:
+  """Returns the folds of columns [n, f]; numbers [n] tell which is whose."""
+  of_samples = len(columns) <= 2 * columns.shape[1]
+  whole = None if of_samples else columns.T @ columns
   found = []
-  for some, own in zip(rows, sums, strict=True):
-    number = len(columns) - len(some)
-    mean, level = (
-      (x.sum(axis=0) - x[some].sum(axis=0)) / number for x in (columns, targets)
+  for number in np.unique(numbers):
+    rows, others = (
+      np.flatnonzero(numbers == number),
+      np.flatnonzero(numbers != number),
     )
-    gram, products = (
-      (total - part) / number - np.outer(mean, centre)
-      for total, part, centre in zip(whole, own, (mean, level), strict=True)
+    mean, count = columns[others].mean(axis=0), len(others)
+    tried = columns[rows] - mean
+    if of_samples:
+      fitted = columns[others] - mean
+      gram = fitted @ fitted.T / count
+      tried = tried @ fitted.T / count
+    else:
+      own = columns[rows]
+      gram = (whole - own.T @ own) / count - np.outer(mean, mean)
+    values, vectors = linalg.eigh(gram, check_finite=False)
+    values = np.maximum(values, 0)
+    found.append(
+      _Fold(rows, others, values, vectors, tried @ vectors, of_samples)
     )
-    values, vectors = _spectrum(gram)
-    tried = (columns[some] - mean) @ vectors
-    left = targets[some] - level
-    found.append(_Fold(some, tried, left, values, vectors.T @ products))
   return found
-
-
-def _of_samples(
-  columns: np.ndarray, targets: np.ndarray, rows: np.ndarray
-) -> _Fold:
-  """Returns a fold; directions are of samples, which are not many."""
-  fitted, known = (np.delete(x, rows, axis=0) for x in (columns, targets))
-  mean, level = fitted.mean(axis=0), known.mean(axis=0)
-  fitted = fitted - mean
-  values, vectors = _spectrum(fitted @ fitted.T / len(fitted))
-  tried = ((columns[rows] - mean) @ fitted.T / len(fitted)) @ vectors
-  return _Fold(
-    rows, tried, targets[rows] - level, values, vectors.T @ (known - level)
-  )
-
-
-def _spectrum(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns eigenvalues, none below zero, and vectors."""
-  values, vectors = linalg.eigh(gram, check_finite=False)
-  return np.maximum(values, 0), vectors

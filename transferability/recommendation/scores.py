@@ -16,7 +16,7 @@ from scipy import linalg
 
 from toolkit_basics import grids
 from transferability import measures, similarity
-from transferability.measures import ridge_probe
+from transferability.measures import ridge_probe, samples
 from transferability.recommendation import labels as labels_lib
 from transferability.recommendation.labels import TargetLabels
 from transferability.similarity import registry
@@ -73,6 +73,21 @@ class Scorer(abc.ABC):
 
   # Of the images, [n], if they have any: the images are drawn within them.
   strata: np.ndarray | None = None
+  _shared: dict[Any, Any] | None = None
+
+  def share(self, known: dict[Any, Any]) -> None:
+    """Keeps what concerns candidates in a memory that scorers share.
+
+    Features must be the same objects for all of them, and live as long.
+    """
+    self._shared = known
+
+  def _recall(self, key: Any, make: Callable[[], Any]) -> Any:
+    if self._shared is None:
+      return make()
+    if key not in self._shared:
+      self._shared[key] = make()
+    return self._shared[key]
 
   @abc.abstractmethod
   def prepare(self, features: np.ndarray) -> Any:
@@ -119,7 +134,10 @@ class ByLabels(Scorer):
     self.strata = labels.strata
 
   def prepare(self, features: np.ndarray) -> '_Prepared':
-    return _Prepared(np.asarray(features, np.float64), self._seed)
+    def make() -> '_Prepared':
+      return _Prepared(np.asarray(features, np.float64), self._seed)
+
+    return self._recall(id(features), make)
 
   def _labels_of(self, what: Callable, grid: tuple[int, int]) -> np.ndarray:
     """Returns labels of places, [n, places, t]; computed once for a grid."""
@@ -162,18 +180,13 @@ class ByLabels(Scorer):
     self, prepared: '_Prepared', rows: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the probe's errors on each image, and squares of its labels."""
-    if not self._labels.are_dense:
-      x, y, is_number = self._pairs(prepared, rows)
-      return ridge_probe.errors_by_group(x, y, regression=is_number)
-    x = prepared.probed[rows]
-    y = self._labels_of(labels_lib.of_patches, prepared.grid)[rows]
-    y = y[:, prepared.places(_PROBED_PLACES)]
-    return ridge_probe.errors_by_group(
-      x.reshape(-1, x.shape[-1]),
-      y.reshape(-1, y.shape[-1]),
-      regression=True,
-      groups=np.repeat(np.arange(len(x)), x.shape[1]),
-    )
+    if self._labels.are_dense:
+      y = self._labels_of(labels_lib.of_patches, prepared.grid)[rows]
+      y = y[:, prepared.places(_PROBED_PLACES)]
+      return prepared.probe(rows).errors(y.reshape(-1, y.shape[-1]))
+    x, y, is_number = self._pairs(prepared, rows)
+    targets = samples.check_targets(y, len(x), is_number)
+    return ridge_probe.Probe(x).errors(targets)
 
   def _pairs(
     self, prepared: '_Prepared', rows: np.ndarray
@@ -198,6 +211,9 @@ class _Prepared:
 
   features: np.ndarray
   seed: int
+  probes: dict[bytes, ridge_probe.Probe] = dataclasses.field(
+    default_factory=dict
+  )
 
   @property
   def grid(self) -> tuple[int, int]:
@@ -227,11 +243,17 @@ class _Prepared:
       found = neighbourhoods(found)
     return self._at_places(found, _PLACES)
 
-  @functools.cached_property
-  def probed(self) -> np.ndarray:
-    """Of some more places, for a probe: [n, places, d]."""
-    found = neighbourhoods(leading(self.features, _PROBED))
-    return self._at_places(found, _PROBED_PLACES)
+  def probe(self, rows: np.ndarray) -> ridge_probe.Probe:
+    """Returns a probe of some more places of some images."""
+    key = rows.tobytes()
+    if key not in self.probes:
+      found = neighbourhoods(leading(self.features, _PROBED))
+      x = self._at_places(found, _PROBED_PLACES)[rows]
+      self.probes[key] = ridge_probe.Probe(
+        x.reshape(-1, x.shape[-1]),
+        groups=np.repeat(np.arange(len(x)), x.shape[1]),
+      )
+    return self.probes[key]
 
 
 class BySimilarity(Scorer):
@@ -239,15 +261,7 @@ class BySimilarity(Scorer):
 
   def __init__(self, target: np.ndarray):
     self._known: dict[Any, Any] = {}  # Of the target, once for all candidates.
-    self._shared: dict[Any, Any] | None = None
     self._target = self.prepare(target)
-
-  def share(self, known: dict[Any, Any]) -> None:
-    """Keeps what concerns candidates in a memory that scorers share.
-
-    Features must be the same objects for all of them, and live as long.
-    """
-    self._shared = known
 
   def prepare(self, features: np.ndarray) -> np.ndarray:
     def make() -> np.ndarray:
@@ -255,13 +269,6 @@ class BySimilarity(Scorer):
       return coarser(values, _MOST_OF_SIMILARITY)
 
     return self._recall(id(features), make)
-
-  def _recall(self, key: Any, make: Callable[[], Any]) -> Any:
-    if self._shared is None:
-      return make()
-    if key not in self._shared:
-      self._shared[key] = make()
-    return self._shared[key]
 
   def score(
     self, measure: str, prepared: np.ndarray, rows: np.ndarray

@@ -88,9 +88,8 @@ class RidgeProbeTest(parameterized.TestCase):
     inputs = measures_testing.task()
     features, labels = inputs['features'], inputs['labels']
     groups = np.arange(60) // 3
-    errors, squares = ridge_probe.errors_by_group(
-      features, labels, groups=groups
-    )
+    probe = ridge_probe.Probe(features, groups=groups)
+    errors, squares = probe.errors(np.eye(4)[labels])
     self.assertEqual((errors.shape, squares.shape), ((20,), (20,)))
     self.assertAlmostEqual(
       1 - errors.sum() / squares.sum(),
