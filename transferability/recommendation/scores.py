@@ -273,11 +273,6 @@ class BySimilarity(Scorer):
   def score(
     self, measure: str, prepared: np.ndarray, rows: np.ndarray
   ) -> float:
-    """As of any scorer; `a+b` is the mean of two similarities."""
-    values = [self._one(name, prepared, rows) for name in measure.split('+')]
-    return float(np.mean(values))
-
-  def _one(self, measure: str, prepared: np.ndarray, rows: np.ndarray) -> float:
     found = similarity.create(measure)
 
     def of(values: np.ndarray, what: str) -> Any:
