@@ -56,12 +56,14 @@ def ridge_probe(
   """
   features = samples.check_features(features)
   targets = samples.check_targets(labels, len(features), regression)
-  probe = Probe(features, hidden=hidden, num_folds=num_folds, groups=groups)
+  probe = RidgeProbe(
+    features, hidden=hidden, num_folds=num_folds, groups=groups
+  )
   errors, squares = probe.errors(targets)
   return float(1 - errors.sum() / squares.sum())
 
 
-class Probe:
+class RidgeProbe:
   """What `ridge_probe` makes of features, once for all labels of them."""
 
   @blas.one_thread()  # Products of a few hundred columns.

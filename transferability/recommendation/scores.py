@@ -186,7 +186,7 @@ class ByLabels(Scorer):
       return prepared.probe(rows).errors(y.reshape(-1, y.shape[-1]))
     x, y, is_number = self._pairs(prepared, rows)
     targets = samples.check_targets(y, len(x), is_number)
-    return ridge_probe.Probe(x).errors(targets)
+    return ridge_probe.RidgeProbe(x).errors(targets)
 
   def _pairs(
     self, prepared: '_Prepared', rows: np.ndarray
@@ -211,7 +211,7 @@ class _Prepared:
 
   features: np.ndarray
   seed: int
-  probes: dict[bytes, ridge_probe.Probe] = dataclasses.field(
+  probes: dict[bytes, ridge_probe.RidgeProbe] = dataclasses.field(
     default_factory=dict
   )
 
@@ -243,13 +243,13 @@ class _Prepared:
       found = neighbourhoods(found)
     return self._at_places(found, _PLACES)
 
-  def probe(self, rows: np.ndarray) -> ridge_probe.Probe:
+  def probe(self, rows: np.ndarray) -> ridge_probe.RidgeProbe:
     """Returns a probe of some more places of some images."""
     key = rows.tobytes()
     if key not in self.probes:
       found = neighbourhoods(leading(self.features, _PROBED))
       x = self._at_places(found, _PROBED_PLACES)[rows]
-      self.probes[key] = ridge_probe.Probe(
+      self.probes[key] = ridge_probe.RidgeProbe(
         x.reshape(-1, x.shape[-1]),
         groups=np.repeat(np.arange(len(x)), x.shape[1]),
       )

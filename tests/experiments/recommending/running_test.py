@@ -84,7 +84,7 @@ class RecommendTest(absltest.TestCase):
     kernel[1, 1, 1] = [0, 0, 1, -1]
     candidates = [_random('r0', 0), _network('pixels', kernel)]
     found = self._ask(candidates, labels=self.images[..., 0] / 255)
-    self.assertEqual(found.best, 'pixels')
+    self.assertEqual(found.decision.rows[0].name, 'pixels')
     self.assertEqual(found.decision.situation.name, 'pixel_labels')
     self.assertIn('a ridge probe predicts labels of pixels', repr(found))
     score, other = (row.score for row in found.decision.rows)

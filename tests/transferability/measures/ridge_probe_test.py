@@ -88,7 +88,7 @@ class RidgeProbeTest(parameterized.TestCase):
     inputs = measures_testing.task()
     features, labels = inputs['features'], inputs['labels']
     groups = np.arange(60) // 3
-    probe = ridge_probe.Probe(features, groups=groups)
+    probe = ridge_probe.RidgeProbe(features, groups=groups)
     errors, squares = probe.errors(np.eye(4)[labels])
     self.assertEqual((errors.shape, squares.shape), ((20,), (20,)))
     self.assertAlmostEqual(
