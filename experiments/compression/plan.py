@@ -4,6 +4,7 @@ from collections.abc import Mapping
 import dataclasses
 import types
 
+from attribution_preservation import matching
 from attribution_preservation.training import Schedule
 from probe_data import shapes, voc
 from probe_data.shapes import MaskedImages
@@ -146,6 +147,13 @@ class Student:
   method: str
   beta: float | None = None
   epochs: int | None = None
+
+  @property
+  def factor(self) -> float | None:
+    """Of the matching's term; None where nothing is matched."""
+    if self.beta is not None or self.method not in matching.names():
+      return self.beta
+    return matching.create(self.method).beta
 
   @property
   def name(self) -> str:

@@ -86,10 +86,9 @@ class Seeded:
 
   def _key(self, student: Student) -> dict[str, Any]:
     known = {'setting': self.study.setting, 'recipe': self.study.recipe}
-    if student.method in matching.names():  # Else a new default would not tell.
-      default = matching.create(student.method).beta
-      known['beta'] = default if student.beta is None else student.beta
-    return {**self._teacher_key, **known, 'student': student}
+    # Else another default of the factor would go unnoticed.
+    known |= {'student': student, 'factor': student.factor}
+    return {**self._teacher_key, **known}
 
   def _name(self, name: str) -> str:
     return name if name == TEACHER else f'{self.study.setting}-{name}'

@@ -308,9 +308,7 @@ def selection_rows(
         scores.mean_average_precision(data.labels, own['selection_logits'])
       )
       aucs.append(own['selection_auc'][seen].mean() if seen.any() else np.nan)
-    beta = student.beta
-    if beta is None:
-      beta = matching.create(student.method).beta
+    beta = np.nan if student.factor is None else student.factor
     means = float(np.mean(maps)), float(np.mean(aucs))
     rows.append([label(student.name), student.method, beta, *means, len(seeds)])
   return rows

@@ -83,6 +83,20 @@ class RunCompressionTest(absltest.TestCase):
 
 
 class PlanTest(absltest.TestCase):
+  @pytest.mark.slow
+  def test_encoders_of_the_bank_are_loaded_after_threads_are_set(self):
+    (self.folder / 'other.txt').write_text('mine')
+    command = [sys.executable, '-m', _COMMAND, '--transfer_from=rgb2depth']
+    result = subprocess.run(
+      [*command, f'--output={self.folder}'],
+      cwd=command_testing.ROOT,
+      capture_output=True,
+      text=True,
+    )
+    self.assertEqual(result.returncode, 1)
+    self.assertIn('is not empty', result.stderr)
+    self.assertNotIn('Traceback', result.stderr)
+
   def test_no_picture_is_in_two_splits(self):
     folder = pathlib.Path(self.create_tempdir().full_path)
     voc_testing.write(
@@ -106,6 +120,22 @@ class PlanTest(absltest.TestCase):
 
 
 class ReviewingTest(absltest.TestCase):
+  def test_a_network_without_a_teacher_has_no_factor(self):
+    self.assertIsNone(plan.Student(plan.SCRATCH).factor)
+    self.assertEqual(plan.Student('swa').factor, 100)
+    self.assertEqual(plan.Student('swa', beta=0.0).factor, 0)
+
+  @pytest.mark.long
+  def test_all_that_reviewers_asked_for_ends_in_tables(self):
+    output = self.folder / 'reviewers'
+    self._run(
+      '--reviewers', '--seeds=1', '--method=naive', f'--output={output}'
+    )
+    names = [row[0] for row in files.read_csv(output / 'selection.csv')[1:]]
+    self.assertIn('Small, from scratch', names)
+    self.assertLen(files.read_csv(output / 'beta_input_gradient.csv'), 7)
+    self.assertTrue((output / 'report.html').exists())
+
   def test_another_default_factor_is_another_student(self):
     study = plan.CompressionStudy(
       plan.Source(), 'structured', plan.RECIPES['structured']
