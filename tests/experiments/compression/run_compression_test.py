@@ -73,16 +73,6 @@ class RunCompressionTest(absltest.TestCase):
     )
     self.assertEqual({row[-1] for row in rows[1:]}, {'1'})
 
-  def test_a_folder_that_is_none_of_voc_is_said_at_once(self):
-    ((code, _, err),) = command_testing.run(
-      _COMMAND, [f'--voc_dir={self.folder}', f'--output={self.folder / "x"}']
-    )
-    self.assertEqual(code, 1)
-    self.assertRegex(err, '^Error: .*--voc_dir.*\n$')
-    self.assertFalse((self.folder / 'x').exists())
-
-
-class PlanTest(absltest.TestCase):
   @pytest.mark.slow
   def test_encoders_of_the_bank_are_loaded_after_threads_are_set(self):
     (self.folder / 'other.txt').write_text('mine')
@@ -97,6 +87,27 @@ class PlanTest(absltest.TestCase):
     self.assertIn('is not empty', result.stderr)
     self.assertNotIn('Traceback', result.stderr)
 
+  @pytest.mark.long
+  def test_all_that_reviewers_asked_for_ends_in_tables(self):
+    output = self.folder / 'reviewers'
+    self._run(
+      '--reviewers', '--seeds=1', '--method=naive', f'--output={output}'
+    )
+    names = [row[0] for row in files.read_csv(output / 'selection.csv')[1:]]
+    self.assertIn('Small, from scratch', names)
+    self.assertLen(files.read_csv(output / 'beta_input_gradient.csv'), 7)
+    self.assertTrue((output / 'report.html').exists())
+
+  def test_a_folder_that_is_none_of_voc_is_said_at_once(self):
+    ((code, _, err),) = command_testing.run(
+      _COMMAND, [f'--voc_dir={self.folder}', f'--output={self.folder / "x"}']
+    )
+    self.assertEqual(code, 1)
+    self.assertRegex(err, '^Error: .*--voc_dir.*\n$')
+    self.assertFalse((self.folder / 'x').exists())
+
+
+class PlanTest(absltest.TestCase):
   def test_no_picture_is_in_two_splits(self):
     folder = pathlib.Path(self.create_tempdir().full_path)
     voc_testing.write(
@@ -124,17 +135,6 @@ class ReviewingTest(absltest.TestCase):
     self.assertIsNone(plan.Student(plan.SCRATCH).factor)
     self.assertEqual(plan.Student('swa').factor, 100)
     self.assertEqual(plan.Student('swa', beta=0.0).factor, 0)
-
-  @pytest.mark.long
-  def test_all_that_reviewers_asked_for_ends_in_tables(self):
-    output = self.folder / 'reviewers'
-    self._run(
-      '--reviewers', '--seeds=1', '--method=naive', f'--output={output}'
-    )
-    names = [row[0] for row in files.read_csv(output / 'selection.csv')[1:]]
-    self.assertIn('Small, from scratch', names)
-    self.assertLen(files.read_csv(output / 'beta_input_gradient.csv'), 7)
-    self.assertTrue((output / 'report.html').exists())
 
   def test_another_default_factor_is_another_student(self):
     study = plan.CompressionStudy(
