@@ -50,6 +50,11 @@ def _definition(op: str) -> Definition | None:
   )
 
 
+def is_known(op: str) -> bool:
+  """Returns whether TensorFlow has an operation type of a name."""
+  return _definition(op) is not None
+
+
 def of(node: NodeDef) -> Definition:
   """Returns the definition of a node's type.
 

@@ -100,6 +100,7 @@ class Passes(contextlib.AbstractContextManager):
     self._is_proven = subgraph.input_shape is not None
     self._takes_sums = precision == 'float16'
     self._twin: Callable[[], Passes] | None = None
+    self._session: tf.compat.v1.Session | None = None
     is_open = subgraph.input_shape is None or subgraph.input_shape[0] is None
     if precision == narrowing.SINGLE:
       build = self._build if is_open else self._build_fixed

@@ -74,6 +74,31 @@ def _doubling(count: int) -> GraphDef:
   return _ended(graph_def, 'call')
 
 
+def _choices(count: int) -> GraphDef:
+  """Conditionals, each branch of which holds two of the next."""
+  graph_def = new()
+  for i in range(count):
+    function = _function(graph_def, f'f{i}')
+    function.ret['r'] = 'y:output:0' if i else 'a'
+    if i:
+      function.node_def.append(tensors.constant('c', True))
+      for name, given in (('x', 'a'), ('y', 'x:output:0')):
+        node = function.node_def.add(name=name, op='If')
+        _choose(node, f'f{i - 1}', ['c:output:0', given])
+  constant(graph_def, 'c', True)
+  _choose(add(graph_def, 'choice', 'If'), f'f{count - 1}', ['c', 'input'])
+  return _ended(graph_def, 'choice')
+
+
+def _choose(node, function: str, operands: list[str]) -> None:
+  node.input.extend(operands)
+  for key in ('then_branch', 'else_branch'):
+    node.attr[key].func.name = function
+  for key in ('Tin', 'Tout'):
+    node.attr[key].list.type.append(_FLOAT)
+  node.attr['Tcond'].type = tf.bool.as_datatype_enum
+
+
 def _calls(
   count: int, size: int, length: int = 1, name: str = 'call'
 ) -> GraphDef:
@@ -201,6 +226,7 @@ def _nested(times: int) -> bytes:
 # What makes graphs, or the bytes of a textual one, by what they try.
 GRAPHS: Mapping[str, Callable[[], GraphDef | bytes]] = {
   'functions that double 60 times': lambda: _doubling(60),
+  'conditionals that double 60 times': lambda: _choices(60),
   'a constant called a thousand times': lambda: _calls(1000, 2**20),
   'a name of 2 MB before a thousand nodes': lambda: _calls(
     1, 1, 3000, 'N' * 2_000_000

@@ -117,6 +117,11 @@ class NetworkTest(parameterized.TestCase):
     with self.assertRaisesRegex(GraphError, 'influence each other'):
       network.run(np.zeros((2, 16, 16, 3), np.float32))
 
+  def test_what_is_wrong_with_a_graph_of_a_fixed_batch_is_said(self):
+    network = self._network(lambda x: tf.tile(x, [1, 9000, 9000, 1]), batch=1)
+    with self.assertRaisesRegex(GraphError, 'makes a tensor of shape'):
+      network.run(np.zeros([1, 16, 16, 3], np.float32))
+
   def test_closed_passes_say_so(self):
     network = self._network(tf.tanh)
     passes = network.passes()
