@@ -104,6 +104,7 @@ class GateTest(parameterized.TestCase):
     lambda x: x / tf.norm(x, axis=3, keepdims=True),
     lambda x: tf.math.l2_normalize(x, 3),
     lambda x: x * tf.pow(tf.reduce_sum(tf.square(x), 3, True), -0.5),
+    lambda x: x * (1 / tf.norm(x, axis=3, keepdims=True)),
     lambda x: tf.nn.lrn(x, 3, 1e-9, 1, 0.5),
   )
   def test_norm_is_constant_however_it_is_written(self, normalise):
@@ -142,6 +143,7 @@ class GateTest(parameterized.TestCase):
     (lambda g: tf.raw_ops.ClipByValue(
       t=g, clip_value_min=0.4, clip_value_max=0.6), lambda g: g.clip(0.4, 0.6)),
     (lambda g: tf.maximum(g, 0.5), lambda g: np.maximum(g, 0.5)),
+    (lambda g: g / 3, lambda g: g / 3),
     (lambda g: tf.minimum(0.5, g), lambda g: np.minimum(g, 0.5)),
     (lambda g: tf.gather(g, [2, 0, 1], axis=3), lambda g: g[..., [2, 0, 1]]),
   )  # fmt: skip

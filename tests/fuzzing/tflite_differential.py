@@ -151,13 +151,14 @@ def _window(m: _Maker) -> Function:
 
 def _norm(m: _Maker) -> Function:
   axis = m.axis()
+  exclusive, backwards = m.one_of(True, False), m.one_of(True, False)
   return m.one_of(
     tf.nn.softmax,
     tf.nn.log_softmax,
     lambda x: tf.nn.softmax(x, axis),
     lambda x: tf.math.l2_normalize(x, -1),
     lambda x: tf.math.l2_normalize(x, axis),
-    lambda x: tf.cumsum(x, axis),
+    lambda x: tf.cumsum(x, axis, exclusive, backwards),
   )
 
 
@@ -174,6 +175,7 @@ def _movement(m: _Maker) -> Function:
   axis, perm = m.axis(), [int(a) for a in m.rng.permutation(m.rank)]
   size = m.shape[axis]
   pads = [[m.number(0, 2), m.number(0, 2)] for _ in m.shape]
+  pads[0] = [0, 0]  # Images stay apart.
   mirrored = [[min(a, s - 1), min(b, s - 1)]
               for (a, b), s in zip(pads, m.shape, strict=True)]  # fmt: skip
   mode, fill = m.one_of('REFLECT', 'SYMMETRIC'), m.one_of(0.0, 0.7)
@@ -276,7 +278,7 @@ def compare(seed: int, number: int, folder: pathlib.Path) -> tuple[str, str]:
     return 'illegal', f'{described}: {str(error)[:150]}'
   try:
     value, _ = format_testing.run(registry.of(path).load(path), images)
-  except GraphError as error:
+  except (GraphError, tf.errors.OpError) as error:
     return 'refused', f'{described}: {error}'
   except Exception as error:
     why = f'{described}: {type(error).__name__} {error}'

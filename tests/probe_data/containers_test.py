@@ -224,6 +224,20 @@ class ReadSizeTest(parameterized.TestCase):
     with self.assertRaisesRegex(errors.ImageFileError, 'unusual'):
       images.decode(_bmp(bits, masks, masks[0]))
 
+  def test_bmp_of_os_2_is_read(self):
+    # Two rows from below, each filled up to 8 bytes.
+    content = b'\1\2\3\4\5\6\0\0' + b'\7\x08\x09\x0a\x0b\x0c\0\0'
+    head = struct.pack('<IHHHH', 12, 2, 2, 1, 24)
+    size = 14 + len(head) + len(content)
+    data = b'BM' + struct.pack('<IHHI', size, 0, 0, 26) + head + content
+    expected = [[[9, 8, 7], [12, 11, 10]], [[3, 2, 1], [6, 5, 4]]]
+    np.testing.assert_array_equal(images.decode(data), expected)
+
+  def test_jpeg_marker_without_a_length_is_passed_over(self):
+    data = _FILES['jpeg']
+    marked = data[:2] + b'\xff\x01' + data[2:]
+    self.assertEqual(containers.read_size(marked), (37, 90))
+
   def test_pnm_comments_are_passed_over(self):
     data = b'P5\n# 1 1\n# made by hand\n3 2\n255\n' + bytes(6)
     self.assertEqual(containers.read_size(data), (2, 3))
