@@ -280,6 +280,18 @@ class RecognisedTest(parameterized.TestCase):
       maps, x * gradient / x[0].size, rtol=1e-3, atol=1e-7
     )
 
+  def test_each_of_two_signals_of_a_product_gets_half(self):
+    images = testing.images(2)
+    maps, ruled = elrp(
+      testing.freeze(lambda x: x[..., :2] * x[..., 1:]), images
+    )
+    x = images.astype(np.float32) / 255 * 16 - 8
+    pairs = x[..., :2] * x[..., 1:] / 2
+    expected = np.pad(pairs, [(0, 0)] * 3 + [(0, 1)])
+    expected += np.pad(pairs, [(0, 0)] * 3 + [(1, 0)])
+    np.testing.assert_allclose(maps, expected / pairs[0].size, 1e-4, 1e-6)
+    self.assertEqual(ruled, {'half': 2})
+
   def test_names_of_marks_do_not_hit_other_nodes(self):
     def encoder(x):
       x = tf.nn.relu(x, name='block')
