@@ -2,6 +2,7 @@
 
 import re
 
+_COLOURS = re.compile(r'\x1b\[[0-9;]*m')
 _BREAKS = re.compile(r'[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+')
 
 
@@ -15,7 +16,7 @@ def one_line(text: str, most: int = 2000) -> str:
     text: Any.
     most: Characters; of a longer text, its middle is left out.
   """
-  line = _BREAKS.sub(' ', text).strip()
+  line = _BREAKS.sub(' ', _COLOURS.sub('', text)).strip()
   if len(line) <= most:
     return line
   half = (most - 5) // 2

@@ -11,7 +11,8 @@ class OneLineTest(absltest.TestCase):
 
   def test_breaks_and_what_terminals_obey_become_spaces(self):
     text = ' a\n\n b\x1b[31mc\r\x00d\x85e\u2028f\t'
-    self.assertEqual(texts.one_line(text), 'a b [31mc d e f')
+    self.assertEqual(texts.one_line(text), 'a bc d e f')
+    self.assertEqual(texts.one_line('a\x1b[2Jb'), 'a [2Jb')
 
   def test_of_a_long_text_both_ends_are_kept(self):
     line = texts.one_line('a' * 10**6 + 'z', 100)
