@@ -108,6 +108,6 @@ setuptools.setup(
       'mkdocs-material>=9.5',
       'mkdocstrings[python]>=0.27',
     ],
-    'dev': ['mypy==2.4.*', 'pre-commit>=4', 'ruff==0.17.*'],
+    'dev': ['coverage==7.17.*', 'mypy==2.4.*', 'pre-commit>=4', 'ruff==0.17.*'],
   },
 )

@@ -94,7 +94,7 @@ def known_of(
   `outputs`, and what the matching needs.
   """
 
-  @tf.function(reduce_retracing=True)
+  @tf.function(autograph=False, reduce_retracing=True)
   def compute(images, labels):
     found = matching.known(teacher, images, labels)
     return {'outputs': teacher.model(images, training=False), **found}
@@ -123,7 +123,7 @@ class _Learner:
     self._masks = [
       (variable, tf.constant(mask, variable.dtype)) for variable, mask in masks
     ]
-    self.step = tf.function(self._step, reduce_retracing=True)
+    self.step = tf.function(self._step, autograph=False, reduce_retracing=True)
 
   def _step(self, images, labels, known, rate, seed):
     self._optimizer.learning_rate.assign(rate)

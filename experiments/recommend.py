@@ -155,9 +155,9 @@ def _question(more: Sequence[str]) -> Question:
     shelf = candidates_lib.shelf(paths, *for_shelf)
     bank, faults = shelf.bank, dict(shelf.faults)
     if _BANK.value:
-      bank = banks.merge(banks.load(_BANK.value), bank)
+      bank = banks.merge(_bank(_BANK.value), bank)
   else:
-    bank = banks.load(_BANK.value or 'mini')
+    bank = _bank(_BANK.value or 'mini')
     if any(said) and _TARGET.value in (None, *bank.names):
       raise ValueError(
         '--preprocessing and --representation are of --candidates, or a file '
@@ -174,6 +174,15 @@ def _question(more: Sequence[str]) -> Question:
     _TARGET.value,
     faults,
   )
+
+
+def _bank(name: str) -> banks.Bank:
+  """Returns what is asked for of a bank; files of others may be missing."""
+  known = banks.load(name, needs_graphs=False)
+  asked = {*(_NETWORKS.value or known.names), _TARGET.value}
+  if not _CANDIDATES.value:
+    known.only(_NETWORKS.value or ())  # Raises if there is none of a name.
+  return banks.load(name, names=[n for n in known.names if n in asked])
 
 
 def _by_name(flag: cli.Flag[list[str]]) -> dict[str, str]:

@@ -67,18 +67,14 @@ def fold(
     GraphError: If a function cannot be inlined, or a constant is no value of a
       placeholder of the graph.
   """
-  library = graph_def.library
   nodes = functions.inline_functions(graph_def)
   _bind(nodes, constants or {})
-  for _ in range(_MAX_ROUNDS):
-    if not _choose_branches(nodes):
-      break
-    nodes = functions.inline_functions(GraphDef(node=nodes, library=library))
+  nodes = _with_branches(nodes, graph_def.library)
   _fold_switches(nodes)
   _bypass_groups(nodes)
   folded = GraphDef(node=nodes, versions=graph_def.versions)
   if any(node.op in FUNCTIONAL for node in nodes):
-    folded.library.CopyFrom(library)
+    folded.library.CopyFrom(graph_def.library)
   return folded
 
 
@@ -167,26 +163,51 @@ def _known(nodes: Nodes, predicate: Tensor) -> bool | None:
   return bool(value.flat[0]) if value is not None and value.size == 1 else None
 
 
-def _choose_branches(nodes: Iterable[NodeDef]) -> bool:
-  """Turns known conditionals into calls; returns whether there were any."""
+def _with_branches(nodes: Iterable[NodeDef], library) -> list[NodeDef]:
+  """Returns nodes with one branch in place of each known conditional.
+
+  In rounds, for a branch may hold conditionals, and decide others.
+  """
   named = {node.name: node for node in nodes}
-  changed = False
+  found, waiting = _apart(nodes)
+  calls = GraphDef(library=library)
+  for _ in range(_MAX_ROUNDS):
+    del calls.node[:]
+    left = []
+    for node in waiting:
+      call = _call_of_branch(named, node)
+      (left if call is None else calls.node).append(call or node)
+    if not calls.node:
+      break
+    others = len(found) + len(left)
+    new = functions.inline_functions(calls, others)
+    named |= {node.name: node for node in new}
+    more, inner = _apart(new)
+    found, waiting = found + more, left + inner
+  return found + waiting
+
+
+def _apart(nodes: Iterable[NodeDef]) -> tuple[list[NodeDef], list[NodeDef]]:
+  """Returns what is no conditional, and what is one."""
+  parts: tuple[list[NodeDef], list[NodeDef]] = [], []
   for node in nodes:
-    if node.op not in _IFS:
-      continue
-    predicate = next(tensors.data_inputs(node), None)
-    answer = _known(named, predicate) if predicate else None
-    if answer is None:
-      continue
-    branch = node.attr['then_branch' if answer else 'else_branch'].func
-    call = NodeDef(name=node.name, op='StatefulPartitionedCall')
-    call.input.extend(node.input[1:])
-    call.attr['f'].func.CopyFrom(branch)
-    call.attr['Tin'].CopyFrom(node.attr['Tin'])
-    call.attr['Tout'].CopyFrom(node.attr['Tout'])
-    node.CopyFrom(call)
-    changed = True
-  return changed
+    parts[node.op in _IFS].append(node)
+  return parts
+
+
+def _call_of_branch(named: Nodes, node: NodeDef) -> NodeDef | None:
+  """Returns the call that a conditional comes to, if its predicate is known."""
+  predicate = next(tensors.data_inputs(node), None)
+  answer = _known(named, predicate) if predicate else None
+  if answer is None:
+    return None
+  branch = node.attr['then_branch' if answer else 'else_branch'].func
+  call = NodeDef(name=node.name, op='StatefulPartitionedCall')
+  call.input.extend(node.input[1:])
+  call.attr['f'].func.CopyFrom(branch)
+  call.attr['Tin'].CopyFrom(node.attr['Tin'])
+  call.attr['Tout'].CopyFrom(node.attr['Tout'])
+  return call
 
 
 def _fold_switches(nodes: Iterable[NodeDef]) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 import contextlib
 import re
 
+from toolkit_basics import texts
+
 # Where an error of Keras begins to repeat what it was given, and where it tells
 # what went wrong.
 _REPEATS = re.compile(r' ((Call a|A)rguments received|Full object config)')
@@ -13,7 +15,13 @@ _REASON = 'Exception encountered: '
 
 
 class GraphError(ValueError):
-  """A frozen graph that cannot be used; the message says what to do."""
+  """A frozen graph that cannot be used; the message says what to do.
+
+  It is one line, whatever the names in a file are.
+  """
+
+  def __init__(self, message: object = ''):
+    super().__init__(texts.one_line(str(message)))
 
 
 class UnsafeGraphError(GraphError):
@@ -43,7 +51,8 @@ def about(what: object) -> Iterator[None]:
   except ValueError as error:
     # Those of Unicode and JSON cannot be made of a message alone.
     is_plain = type(error).__init__ is ValueError.__init__
-    kind = type(error) if is_plain else ValueError
+    is_ours = isinstance(error, GraphError)
+    kind = type(error) if is_plain or is_ours else ValueError
     raise kind(f'{what}: {error}') from error
 
 
@@ -62,10 +71,9 @@ def explaining(message: str, *kinds: type[Exception]) -> Iterator[None]:
   except GraphError:
     raise
   except kinds as error:
-    reason = ' '.join(str(error).split()) or type(error).__name__
-    if len(reason) > _MAX_REASON:
-      reason = f'{reason[:_MAX_REASON]} ...'
-    raise GraphError(f'{message}: {reason.rstrip(".")}.') from error
+    reason = (str(error).strip() or type(error).__name__).rstrip('.')
+    reason = texts.one_line(f'{reason}.', _MAX_REASON)
+    raise GraphError(f'{message}: {reason}') from error
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ Gradient overrides are attributes of nodes, so they do not reach into a
 function that TensorFlow calls; and a check of a graph has to see every node.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 import dataclasses
 
@@ -21,20 +22,26 @@ _MAX_DEPTH = 64
 _MAX_NODES = 300_000
 
 
-def inline_functions(graph_def: GraphDef) -> list[NodeDef]:
+def inline_functions(graph_def: GraphDef, others: int = 0) -> list[NodeDef]:
   """Returns the nodes of `graph_def` with every function call unfolded.
 
   A call named `call` becomes an `IdentityN` of that name, and the nodes of its
   function are named `call/node`. Functional `If` and `While` are left as they
   are. All nodes are new, and in no particular order.
 
+  Args:
+    graph_def: A graph, which is not changed.
+    others: Number of nodes that are left as they are beside these.
+
   Raises:
-    GraphError: If a function is missing, calls itself, or has generic types.
+    GraphError: If a function is missing, calls itself, has generic types, or
+      the name of an operation or of another function.
   """
   library = {f.signature.name: f for f in graph_def.library.function}
+  _check_names(graph_def, library)
   spent = budget.active(graph_def.ByteSize())
   found = _Unfolding.of(graph_def.node, library)
-  if found.nodes > _MAX_NODES:
+  if found.nodes + others > _MAX_NODES:
     raise GraphError(
       f'The functions of the graph unfold to more than {_MAX_NODES} nodes.'
     )
@@ -44,6 +51,19 @@ def inline_functions(graph_def: GraphDef) -> list[NodeDef]:
     nodes=found.nodes,
   )
   return list(_unfold(graph_def.node, library))
+
+
+def _check_names(graph_def: GraphDef, library: Mapping) -> None:
+  """Raises GraphError if a name stands for two things."""
+  if len(library) < len(graph_def.library.function):
+    names = Counter(f.signature.name for f in graph_def.library.function)
+    name = names.most_common(1)[0][0]
+    raise GraphError(f'Several functions have the same name, {name!r}.')
+  for name in library:
+    if op_definitions.is_known(name):
+      raise GraphError(
+        f'The graph has a function {name!r}, which is the name of an operation.'
+      )
 
 
 @dataclasses.dataclass

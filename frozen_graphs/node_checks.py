@@ -9,6 +9,7 @@ import functools
 import re
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from frozen_graphs import constants, op_definitions, tensors
@@ -19,6 +20,8 @@ _MAX_NAME = 4096  # Characters; TensorFlow's own patterns end it far beyond.
 _MAX_RANK = 254  # Of a shape; TensorFlow's own bound.
 _OF_WINDOWS = frozenset({'ksize', 'ksizes', 'strides', 'dilations', 'rates'})
 _MAX_WINDOW = 2**15  # Pixels; pooling kernels overflow before they check.
+_MAX_BATCH_AXES = 4  # TensorFlow ends the process over more than there are.
+_MAX_BOX = 1e6  # Of a side of an image; the kernel takes NaN for a place.
 _LEGAL = re.compile(r'[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*')
 _FIELDS = {
   'string': 's',
@@ -37,6 +40,7 @@ class NodeChecks:
 
   def __init__(self):
     self._made: dict[str, tuple[tf.DType, ...]] = {}
+    self._constants: dict[str, NodeDef] = {}
 
   def check(self, node: NodeDef) -> None:
     """Checks a node, and remembers what it makes.
@@ -55,7 +59,10 @@ class NodeChecks:
       _check_attribute(node, entry, op_definitions.attribute(node, name))
     if node.op == 'Const':
       constants.check(node)
+      self._constants[node.name] = node
     self._check_inputs(node, definition)
+    if node.op == 'CropAndResize':
+      self._check_boxes(node)
     self._made[node.name] = op_definitions.output_types(node)
 
   def _check_inputs(
@@ -88,6 +95,18 @@ class NodeChecks:
           f'{made[number].name}; the file is damaged.'
         )
 
+  def _check_boxes(self, node: NodeDef) -> None:
+    """Raises GraphError if parts of images are numbers that overflow."""
+    boxes = self._constants.get(tensors.producers(node)[1])
+    if boxes is None:
+      return  # They are computed.
+    values = constants.value(boxes)
+    if not (np.abs(values) <= _MAX_BOX).all():
+      raise GraphError(
+        f'Node {node.name!r} ({node.op}) cuts boxes out of images that are no '
+        'such parts; the file is damaged.'
+      )
+
 
 def _check_attribute(node: NodeDef, entry: Any, value: Any) -> None:
   """Raises GraphError unless an attribute is what its definition says."""
@@ -99,6 +118,8 @@ def _check_attribute(node: NodeDef, entry: Any, value: Any) -> None:
     problem = _problem_of_list(entry, kind, value.list)
   elif entry.has_minimum and value.i < entry.minimum:
     problem = f'is {value.i}, less than {entry.minimum}'
+  elif entry.name == 'batch_dims' and abs(value.i) > _MAX_BATCH_AXES:
+    problem = f'is {value.i}; at most {_MAX_BATCH_AXES} are allowed'
   if problem is None and entry.name in _OF_WINDOWS and is_list:
     problem = _problem_of_window(value.list.i)
   if problem is None and (of_kind := _PROBLEMS.get(kind)):

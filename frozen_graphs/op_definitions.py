@@ -19,8 +19,9 @@ from frozen_graphs.errors import GraphError
 
 NodeDef = tf.compat.v1.NodeDef
 
-# Of one argument; a node states their number, which may be any.
-_MAX_TENSORS = 65_536
+# Of one argument; a node states their number, which may be any. The gradient
+# of one that makes many, of which one is used, takes a second for a thousand.
+_MAX_TENSORS = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,11 @@ def _definition(op: str) -> Definition | None:
     tuple(found.input_arg),
     tuple(found.output_arg),
   )
+
+
+def is_known(op: str) -> bool:
+  """Returns whether TensorFlow has an operation type of a name."""
+  return _definition(op) is not None
 
 
 def of(node: NodeDef) -> Definition:

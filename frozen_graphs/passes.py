@@ -17,7 +17,12 @@ import tensorflow as tf
 
 from frozen_graphs import batching, folding, narrowing, session
 from frozen_graphs import graph as graph_lib
-from frozen_graphs.errors import GraphError, UnsupportedOpError
+from frozen_graphs.errors import (
+  GraphError,
+  UnsupportedOpError,
+  about,
+  explaining,
+)
 from frozen_graphs.graph import SubGraph
 
 # Whatever `scope` knows how to make gradients follow; None is the plain one.
@@ -100,6 +105,9 @@ class Passes(contextlib.AbstractContextManager):
     self._is_proven = subgraph.input_shape is not None
     self._takes_sums = precision == 'float16'
     self._twin: Callable[[], Passes] | None = None
+    self._session: tf.compat.v1.Session | None = None
+    self._open: SubGraph | None = None
+    self._checked: set[tuple[int, ...]] = set()  # Shapes of inputs.
     is_open = subgraph.input_shape is None or subgraph.input_shape[0] is None
     if precision == narrowing.SINGLE:
       build = self._build if is_open else self._build_fixed
@@ -129,6 +137,7 @@ class Passes(contextlib.AbstractContextManager):
     session.check_device(device)
     with tf.Graph().as_default() as graph, tf.device(device):
       self._input, self._representation = session.import_graph(subgraph)
+      self._open = subgraph if session.has_open_pools(graph) else None
       self._gradients, self._unit_gradients, self._unit = {}, {}, None
       self._probes, self._directions = {}, None
       if self._rules or self._unit_rules or self._probe_rules:
@@ -177,7 +186,12 @@ class Passes(contextlib.AbstractContextManager):
       along: Weights of the target's entries, of its shape; default: 1.
     """
     try:
-      with self._scope(rule):
+      with (
+        self._scope(rule),
+        explaining(
+          'TensorFlow cannot differentiate the graph', TypeError, ValueError
+        ),
+      ):
         (gradient,) = tf.gradients(target, self._input, along)
     except LookupError as error:
       raise UnsupportedOpError(
@@ -249,9 +263,7 @@ class Passes(contextlib.AbstractContextManager):
 
   def _everything(self, inputs: np.ndarray) -> list[batching.GraphOutcome]:
     """Returns the representation, and the gradients of all rules."""
-    gradients, representation = self._fetch(
-      (self._gradients, self._representation), inputs
-    )
+    gradients, representation = self._of_images(inputs)
     return [batching.GraphOutcome(representation)] + [
       batching.GraphOutcome(values, _RULED_TOLERANCE)
       if rule
@@ -269,6 +281,14 @@ class Passes(contextlib.AbstractContextManager):
     """
     count = len(inputs)
     inputs = _filled(inputs, self.batch_size)
+    gradients, representation = self._of_images(inputs)
+    return Result(
+      representation[:count],
+      {rule: values[:count] for rule, values in gradients.items()},
+    )
+
+  def _of_images(self, inputs: np.ndarray) -> tuple[dict, np.ndarray]:
+    """Returns the gradients of all rules, and the representation."""
     gradients, representation = self._fetch(
       (self._gradients, self._representation), inputs
     )
@@ -278,10 +298,7 @@ class Passes(contextlib.AbstractContextManager):
         f'{representation.shape} for {len(inputs)} images; its first '
         'dimension must be the images.'
       )
-    return Result(
-      representation[:count],
-      {rule: values[:count] for rule, values in gradients.items()},
-    )
+    return gradients, representation
 
   def gradient(self, rule: Rule, inputs: np.ndarray) -> np.ndarray:
     """Returns the gradient of one rule at at most `batch_size` inputs."""
@@ -343,6 +360,11 @@ class Passes(contextlib.AbstractContextManager):
   def _fetch(self, fetches, inputs: np.ndarray, feed: Mapping | None = None):
     if self._session is None:
       raise ValueError(f'{self._name} is closed.')
+    if self._open is not None and inputs.shape not in self._checked:
+      shaped = graph_lib.with_input_shape(self._open, inputs.shape)
+      with about(self._name), tf.Graph().as_default():
+        session.import_graph(shaped)
+      self._checked.add(inputs.shape)
     try:
       return self._session.run(fetches, {self._input: inputs, **(feed or {})})
     except tf.errors.OpError as error:

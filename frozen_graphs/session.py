@@ -12,6 +12,9 @@ from frozen_graphs.graph import SubGraph
 from frozen_graphs.graph_ends import Shape
 
 _MAX_TENSOR_BYTES = 2**32
+# Their kernels divide by the size of what they make: windows that are larger
+# than the image end the process, unless TensorFlow knows that beforehand.
+_POOLS = frozenset({'MaxPool', 'MaxPoolV2', 'MaxPool3D', 'MaxPoolWithArgmax'})
 _is_for_few_runs = contextvars.ContextVar('is_for_few_runs', default=False)
 
 
@@ -48,6 +51,15 @@ def check_sizes(graph: tf.Graph) -> None:
           f'shape {tensor.shape}, of {size} bytes for one image; at most '
           f'{_MAX_TENSOR_BYTES} are allowed.'
         )
+
+
+def has_open_pools(graph: tf.Graph) -> bool:
+  """Returns whether it is not known how large the results of some pools are."""
+  return any(
+    operation.type in _POOLS
+    and not operation.outputs[0].shape[1:].is_fully_defined()
+    for operation in graph.get_operations()
+  )
 
 
 def static_shape(graph_def: tf.compat.v1.GraphDef, tensor: str) -> Shape:

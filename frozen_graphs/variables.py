@@ -7,6 +7,8 @@ variables become constants, whose values are read from a checkpoint as data.
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import glob
+import pathlib
 import re
 
 from google.protobuf.message import DecodeError
@@ -180,6 +182,10 @@ def _open(checkpoint: str | None, needed: str):
       f'The graph has variables, for example {needed!r}, but there is no '
       'checkpoint with their values.'
     )
+  path = pathlib.Path(checkpoint)
+  for each in path.parent.glob(f'{glob.escape(path.name)}.*'):
+    if not each.is_file():  # TensorFlow would wait for it.
+      raise GraphError(f'{each} is no file, but a pipe, a device or the like.')
   message = f'{checkpoint} is no checkpoint, or is damaged or incomplete'
   with explaining(message, *_READ_ERRORS):
     return tf.train.load_checkpoint(checkpoint)

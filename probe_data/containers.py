@@ -24,6 +24,12 @@ _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_WITHOUT_LENGTH = frozenset((0x01, 0xD8))
 
 _LAB = (8, 9, 10)  # CIE, of an ICC profile, of ITU; as TIFF numbers them.
+_UNSIGNED = 1  # As TIFF numbers what its samples are.
+_BMP_MASKED = (3, 6)  # Its ways to say which bits are red, green and blue.
+_BMP_MASKS = {
+  16: ((0xF800, 0x07E0, 0x001F), (0x7C00, 0x03E0, 0x001F)),
+  32: ((0xFF0000, 0x00FF00, 0x0000FF),),
+}
 _GAP = rb'(?:\s+|#[^\n]*\n)+'
 _PNM_HEADER = re.compile(
   rb'P([1-6])' + _GAP + rb'(\d{1,9})' + _GAP + rb'(\d{1,9})\s'
@@ -126,21 +132,30 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 def _tiff_size(data: bytes) -> tuple[int, int]:
   """Reads the tags ImageWidth (256) and ImageLength (257) of the first page.
 
-  Refuses colours (tag 262) that OpenCV takes for RGB, which they are not.
+  Refuses colours (tag 262) and samples (tag 339) that OpenCV takes for RGB of
+  whole numbers from 0, which they are not.
   """
   order = '<' if data[:2] == b'II' else '>'
   (directory,) = struct.unpack_from(f'{order}I', data, 4)
   (count,) = struct.unpack_from(f'{order}H', data, directory)
-  sizes = {}
+  first = {}
   for i in range(count):
     entry = directory + 2 + 12 * i
-    tag, kind = struct.unpack_from(f'{order}HH', data, entry)
-    if tag in (256, 257, 262):
+    tag, kind, length = struct.unpack_from(f'{order}HHI', data, entry)
+    if tag in (256, 257, 262, 339):
+      place = entry + 8
+      if kind == 3 and length > 2:  # They do not fit where the first would be.
+        (place,) = struct.unpack_from(f'{order}I', data, place)
       value = f'{order}H' if kind == 3 else f'{order}I'
-      (sizes[tag],) = struct.unpack_from(value, data, entry + 8)
-  if sizes.get(262) in _LAB:
+      (first[tag],) = struct.unpack_from(value, data, place)
+  if first.get(262) in _LAB:
     raise ImageFileError('TIFF file in CIE L*a*b* colours; save it as RGB')
-  return sizes.get(257, 0), sizes.get(256, 0)
+  if first.get(339, _UNSIGNED) != _UNSIGNED:
+    raise ImageFileError(
+      'TIFF file of numbers with a sign or a fraction; save it as 8 or 16 bits '
+      'without a sign'
+    )
+  return first.get(257, 0), first.get(256, 0)
 
 
 def _gif_size(data: bytes) -> tuple[int, int]:
@@ -149,8 +164,19 @@ def _gif_size(data: bytes) -> tuple[int, int]:
 
 
 def _bmp_size(data: bytes) -> tuple[int, int]:
+  """Refuses masks of colours that OpenCV does not look at."""
   (header,) = struct.unpack_from('<I', data, 14)
-  width, height = struct.unpack_from('<HH' if header == 12 else '<ii', data, 18)
+  if header == 12:
+    width, height = struct.unpack_from('<HH', data, 18)
+    return height, width
+  width, height, _, bits, way = struct.unpack_from('<iiHHI', data, 18)
+  if way in _BMP_MASKED:
+    masks = struct.unpack_from('<III', data, 54)
+    if masks not in _BMP_MASKS.get(bits, ()):
+      raise ImageFileError(
+        f'BMP file of {bits} bits with its colours in unusual ones of them; '
+        'save it as PNG'
+      )
   return abs(height), abs(width)  # A negative height means top row first.
 
 

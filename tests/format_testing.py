@@ -39,7 +39,8 @@ def run(
   )
   with tf.Graph().as_default() as imported:
     fed, value = session.import_graph(subgraph)
-    with tf.compat.v1.Session(graph=imported) as running:
+    config = session.config()
+    with tf.compat.v1.Session(graph=imported, config=config) as running:
       shape = running.run(value, {fed: images}).shape
       (gradient,) = tf.gradients(tf.reduce_sum(value * _weights(shape)), fed)
       return running.run((value, gradient), {fed: images})

@@ -74,6 +74,31 @@ def _doubling(count: int) -> GraphDef:
   return _ended(graph_def, 'call')
 
 
+def _choices(count: int) -> GraphDef:
+  """Conditionals, each branch of which holds two of the next."""
+  graph_def = new()
+  for i in range(count):
+    function = _function(graph_def, f'f{i}')
+    function.ret['r'] = 'y:output:0' if i else 'a'
+    if i:
+      function.node_def.append(tensors.constant('c', True))
+      for name, given in (('x', 'a'), ('y', 'x:output:0')):
+        node = function.node_def.add(name=name, op='If')
+        _choose(node, f'f{i - 1}', ['c:output:0', given])
+  constant(graph_def, 'c', True)
+  _choose(add(graph_def, 'choice', 'If'), f'f{count - 1}', ['c', 'input'])
+  return _ended(graph_def, 'choice')
+
+
+def _choose(node, function: str, operands: list[str]) -> None:
+  node.input.extend(operands)
+  for key in ('then_branch', 'else_branch'):
+    node.attr[key].func.name = function
+  for key in ('Tin', 'Tout'):
+    node.attr[key].list.type.append(_FLOAT)
+  node.attr['Tcond'].type = tf.bool.as_datatype_enum
+
+
 def _calls(
   count: int, size: int, length: int = 1, name: str = 'call'
 ) -> GraphDef:
@@ -181,6 +206,42 @@ def _pooled(size: int) -> GraphDef:
   return _ended(graph_def, 'pool')
 
 
+def _larger_window() -> GraphDef:
+  graph_def = new()
+  node = add(graph_def, 'pool', 'MaxPool', ['input'], T=_FLOAT)
+  node.attr['padding'].s = b'VALID'
+  node.attr['ksize'].list.i.extend([1, 17, 17, 1])
+  node.attr['strides'].list.i.extend([1, 1, 1, 1])
+  return _ended(graph_def, 'pool')
+
+
+def _boxes(side: float) -> GraphDef:
+  graph_def = new()
+  constant(graph_def, 'boxes', [[1.0, 1.0, side, 3.0]], tf.float32)
+  constant(graph_def, 'which', [0])
+  constant(graph_def, 'size', [4, 4])
+  add(graph_def, 'cut', 'CropAndResize', ['input', 'boxes', 'which', 'size'])
+  return _ended(graph_def, 'cut')
+
+
+def _gathered(axes: int) -> GraphDef:
+  graph_def = new()
+  constant(graph_def, 'places', [[0]])
+  constant(graph_def, 'axis', 1)
+  operands = ['input', 'places', 'axis']
+  node = add(graph_def, 'rows', 'GatherV2', operands, Tparams=_FLOAT)
+  for key in ('Tindices', 'Taxis'):
+    node.attr[key].type = tf.int32.as_datatype_enum
+  node.attr['batch_dims'].i = axes
+  return _ended(graph_def, 'rows')
+
+
+def _sum_of_squares() -> GraphDef:
+  graph_def = new()
+  add(graph_def, 'sum', 'L2Loss', ['input'], T=_FLOAT)
+  return _ended(graph_def, 'sum')
+
+
 def _resized(size: int) -> GraphDef:
   graph_def = new()
   constant(graph_def, 'size', [size, size])
@@ -201,6 +262,7 @@ def _nested(times: int) -> bytes:
 # What makes graphs, or the bytes of a textual one, by what they try.
 GRAPHS: Mapping[str, Callable[[], GraphDef | bytes]] = {
   'functions that double 60 times': lambda: _doubling(60),
+  'conditionals that double 60 times': lambda: _choices(60),
   'a constant called a thousand times': lambda: _calls(1000, 2**20),
   'a name of 2 MB before a thousand nodes': lambda: _calls(
     1, 1, 3000, 'N' * 2_000_000
@@ -221,6 +283,11 @@ GRAPHS: Mapping[str, Callable[[], GraphDef | bytes]] = {
   'a switch without its condition': lambda: _without('Switch', 'T'),
   'a merge of nothing': lambda: _without('Merge', 'N'),
   'a window of 2^31 pixels': lambda: _pooled(2**31 - 1),
+  'a window larger than the image': _larger_window,
+  'a box of 10^38 sides': lambda: _boxes(1e38),
+  'a choice along 9 axes of images': lambda: _gathered(9),
+  'an unpacking in 60,000': lambda: _many('Unpack', 'num', 60_000),
+  'one number for all images': _sum_of_squares,
   'an image of 60,000 pixels': lambda: _resized(60_000),
   'text that is nested': lambda: _nested(3000),
 }

@@ -30,7 +30,8 @@ def content(
     converter = tf.lite.TFLiteConverter.from_keras_model(function)
   else:
     specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-    concrete = tf.function(function).get_concrete_function(*specs)
+    traced = tf.function(function, autograph=False)
+    concrete = traced.get_concrete_function(*specs)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
       [concrete], tf.Module()
     )

@@ -29,7 +29,7 @@ from typing import Any, NoReturn
 from absl import flags as absl_flags
 from absl import logging
 
-from toolkit_basics import claims
+from toolkit_basics import claims, texts
 
 Flag = absl_flags.FlagHolder
 _Names = Flag[list[str]]
@@ -310,5 +310,5 @@ def _show_news() -> None:
 
 
 def _fail(error: str) -> NoReturn:
-  print(f'Error: {" ".join(error.split())}', file=sys.stderr)
+  print(f'Error: {texts.one_line(error)}', file=sys.stderr)
   sys.exit(1)

@@ -96,8 +96,8 @@ class Readouts:
       self._kernels.append(tf.Variable(kernel))
       self._biases.append(tf.Variable(tf.zeros((sources, 1, fan_out))))
     self._variables = [*self._kernels, *self._biases]
-    self._step = tf.function(self._train_step)
-    self._score = tf.function(self._losses)
+    self._step = tf.function(self._train_step, autograph=False)
+    self._score = tf.function(self._losses, autograph=False)
 
   def _outputs(self, inputs: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
     """[S, B, H, W, C] to [S * B, ...]; `seed` turns dropout on."""

@@ -169,7 +169,7 @@ class _Trainer:
     self._optimizer.build(self._variables)
     visible = 1 - _central(side, 1) if task.masked else 1.0
     self._visible = tf.constant(visible, tf.float32)
-    self._traced = tf.function(self._step)
+    self._traced = tf.function(self._step, autograph=False)
 
   def step(self, data: Data, step: int) -> tf.Tensor:
     """Learns from a batch; returns its loss."""
@@ -204,7 +204,7 @@ class _Trainer:
   def evaluate(self, data: Data) -> float:
     """Returns the mean loss of pictures; noise as the task defines it."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def forward(inputs):
       return self._decoder(self.encoder(inputs, training=False), training=False)
 

@@ -68,6 +68,12 @@ class CompositesTest(absltest.TestCase):
     ):
       self.assertEmpty(find(function)[0])
 
+  def test_a_fixed_choice_bends_nothing(self):
+    mask = [True, False, True]
+    self.assertEmpty(find(lambda x: tf.where(mask, 2 * x, x))[0])
+    _, types = find(lambda x: tf.where(x > 0, 2 * x, x))
+    self.assertEqual(types, [['Greater', 'Mul', 'SelectV2']])
+
   def test_product_of_an_activation_with_itself_is_not_part_of_it(self):
     def encoder(x):
       y = tf.sigmoid(x)

@@ -88,6 +88,13 @@ class GradCamTest(parameterized.TestCase):
     expected = expected / found.representation[0].size
     large = found.maps['grad_cam'].sum(axis=-1)
     np.testing.assert_allclose(large[:, 0, 0], expected[:, 0, 0], rtol=1e-4)
+    with Explainer(
+      graph_def, **TENSORS, methods=['grad_cam'], is_directed=True
+    ) as explainer:
+      units = found.representation[0].size
+      along = np.full((2, units), 2 / units)
+      twice = explainer.explain(images, directions=along).maps['grad_cam']
+    np.testing.assert_allclose(twice, 2 * found.maps['grad_cam'], rtol=1e-4)
     np.testing.assert_allclose(large[:, -1, -1], expected[:, -1, -1], rtol=1e-4)
 
   def test_the_last_map_beside_which_nothing_leads_on_is_taken(self):

@@ -280,6 +280,18 @@ class RecognisedTest(parameterized.TestCase):
       maps, x * gradient / x[0].size, rtol=1e-3, atol=1e-7
     )
 
+  def test_each_of_two_signals_of_a_product_gets_half(self):
+    images = testing.images(2)
+    maps, ruled = elrp(
+      testing.freeze(lambda x: x[..., :2] * x[..., 1:]), images
+    )
+    x = images.astype(np.float32) / 255 * 16 - 8
+    pairs = x[..., :2] * x[..., 1:] / 2
+    expected = np.pad(pairs, [(0, 0)] * 3 + [(0, 1)])
+    expected += np.pad(pairs, [(0, 0)] * 3 + [(1, 0)])
+    np.testing.assert_allclose(maps, expected / pairs[0].size, 1e-4, 1e-6)
+    self.assertEqual(ruled, {'half': 2})
+
   def test_names_of_marks_do_not_hit_other_nodes(self):
     def encoder(x):
       x = tf.nn.relu(x, name='block')
@@ -364,6 +376,80 @@ class RefusedTest(parameterized.TestCase):
 
     maps, _ = elrp(testing.freeze(encoder), testing.images(2))
     self.assertGreater(np.linalg.norm(maps), 0)
+
+
+def _boxes(x):
+  """Returns boxes that depend on what is in the images."""
+  return tf.concat([x[0, :1, :2, 0], x[0, :1, :2, 0] + 0.5], 1)
+
+
+_UPWARDS = [[row] for row in range(15, -1, -1)]
+
+
+def _by_rows(function):
+  """Returns what a function of [rows, N, columns, channels] is of images."""
+  return lambda x: tf.transpose(
+    function(tf.transpose(x, [1, 0, 2, 3])), [1, 0, 2, 3]
+  )
+
+
+class OperandsTest(parameterized.TestCase):
+  """Operations that are linear in some operands, while others are constant."""
+
+  @parameterized.named_parameters(
+    ('xdivy', lambda x: tf.math.xdivy(x, 2.0)),
+    ('gather', lambda x: tf.gather(x, [0, 2, 2], axis=3)),
+    ('gather_nd', _by_rows(lambda r: tf.gather_nd(r, [[3], [5], [5]]))),
+    ('band', lambda x: tf.linalg.band_part(x, 1, 0)),
+    ('boxes', lambda x: tf.image.crop_and_resize(
+        x, tf.tile([[0.0, 0.2, 0.5, 1.0]], [tf.shape(x)[0], 1]),
+        tf.range(tf.shape(x)[0]), [4, 4])),
+    ('scatter', _by_rows(lambda r: tf.scatter_nd(
+        _UPWARDS, 3 * r, tf.shape(r)))),
+    ('scatter_into', _by_rows(lambda r: tf.tensor_scatter_nd_add(
+        r, [[1]], tf.ones_like(r[:1])))),
+    ('scattered', _by_rows(lambda r: tf.tensor_scatter_nd_update(
+        tf.ones_like(r), _UPWARDS, r))),
+    ('scattered_into_itself', _by_rows(lambda r: tf.tensor_scatter_nd_sub(
+        r, [[0]], 3 * r[:1]))),
+  )  # fmt: skip
+  def test_linear_operands_keep_the_gradient(self, function):
+    images = testing.images(2)
+    graph_def = testing.freeze(function)
+    method = ['elrp', 'gradient_times_input']
+    with Explainer(graph_def, **TENSORS, methods=method) as explainer:
+      maps = explainer.explain(images).maps
+      self.assertEqual(explainer.summary.num_ruled, 0)
+    x = tf.constant(images.astype(np.float32) / 255)
+    with tf.GradientTape() as tape:
+      tape.watch(x)
+      y = function(x)
+      target = tf.reduce_sum(y) * x.shape[0] / tf.size(y, tf.float32)
+    expected = x * tape.gradient(target, x)
+    self.assertGreater(np.abs(expected).max(), 0)
+    np.testing.assert_allclose(maps['elrp'], expected, 1e-5, 1e-9)
+    np.testing.assert_array_equal(maps['elrp'], maps['gradient_times_input'])
+
+  @parameterized.named_parameters(
+    ('xdivy', lambda x: tf.math.xdivy(2.0, x), 'Xdivy'),
+    ('both_of_xdivy', lambda x: tf.math.xdivy(x, x), 'Xdivy of 2 branches'),
+    ('gather', lambda x: tf.gather(
+        tf.range(9.0), tf.cast(8 * x, tf.int32)), 'GatherV2'),
+    ('boxes', lambda x: tf.image.crop_and_resize(
+        tf.ones([1, 8, 8, 3]), _boxes(x), [0], [4, 4]), 'CropAndResize'),
+    ('boxes_of_images', lambda x: tf.image.crop_and_resize(
+        x, _boxes(x), [0], [4, 4]), 'CropAndResize of 2 branches'),
+    ('scatter', lambda x: tf.scatter_nd(
+        tf.cast(x[..., :1], tf.int32), tf.ones_like(x[..., 0]), [9]),
+     'ScatterNd'),
+    ('scattered', lambda x: tf.tensor_scatter_nd_add(
+        tf.zeros([9]), tf.cast(x[..., :1], tf.int32), x[..., 0]),
+     'TensorScatterAdd of 2 branches'),
+  )  # fmt: skip
+  def test_others_have_no_rule(self, function, found):
+    graph_def = testing.freeze(lambda x: tf.nn.relu(function(x)))
+    with self.assertRaisesRegex(UnsupportedOpError, rf'No rule .*{found}'):
+      Explainer(graph_def, **TENSORS)
 
 
 class RegisterActivationTest(absltest.TestCase):

@@ -104,6 +104,7 @@ class GateTest(parameterized.TestCase):
     lambda x: x / tf.norm(x, axis=3, keepdims=True),
     lambda x: tf.math.l2_normalize(x, 3),
     lambda x: x * tf.pow(tf.reduce_sum(tf.square(x), 3, True), -0.5),
+    lambda x: x * (1 / tf.norm(x, axis=3, keepdims=True)),
     lambda x: tf.nn.lrn(x, 3, 1e-9, 1, 0.5),
   )
   def test_norm_is_constant_however_it_is_written(self, normalise):
@@ -137,6 +138,31 @@ class GateTest(parameterized.TestCase):
     gate = np.clip(_X.sum(axis=3, keepdims=True) / 6 + 0.5, 0, 1)
     np.testing.assert_allclose(actual, _X * gate / _X[0].size, 1e-4, 1e-8)
     self.assertEqual(summary.ruled, {'gate': 1})
+
+  @parameterized.parameters(
+    (lambda g: tf.raw_ops.ClipByValue(
+      t=g, clip_value_min=0.4, clip_value_max=0.6), lambda g: g.clip(0.4, 0.6)),
+    (lambda g: tf.maximum(g, 0.5), lambda g: np.maximum(g, 0.5)),
+    (lambda g: g / 3, lambda g: g / 3),
+    (lambda g: tf.minimum(0.5, g), lambda g: np.minimum(g, 0.5)),
+    (lambda g: tf.gather(g, [2, 0, 1], axis=3), lambda g: g[..., [2, 0, 1]]),
+  )  # fmt: skip
+  def test_what_bounds_or_moves_a_gate_is_one(self, function, expected):
+    actual, _, summary = _elrp(
+      lambda x: x * function(tf.sigmoid(_dense(x, _MIX)))
+    )
+    gate = expected(_sigmoid(_X @ _MIX))
+    np.testing.assert_allclose(actual, _X * gate / _X[0].size, 1e-4, 1e-8)
+    self.assertEqual(summary.ruled, {'gate': 1})
+
+  @parameterized.parameters(tf.maximum, tf.minimum)
+  def test_the_larger_of_two_gates_is_none(self, function):
+    _, _, summary = _elrp(
+      lambda x: (
+        x * function(tf.sigmoid(_dense(x, _OTHER)), tf.sigmoid(_dense(x, _MIX)))
+      )
+    )
+    self.assertEqual(summary.ruled, {'half': 2, 'Sigmoid': 2})
 
   def test_choice_passes_relevance_to_what_was_chosen(self):
     actual, *_ = _elrp(

@@ -45,6 +45,20 @@ class RecommendCommandTest(absltest.TestCase):
     page = (self.folder / 'out' / 'report.html').read_text()
     self.assertIn(content['candidates'][0]['network'], page)
 
+  def test_files_of_networks_that_are_not_asked_for_may_be_missing(self):
+    photos = f'--images={self.folder / "photos"}'
+    labels = '--labels=folders'
+    gone = next(self.bank.glob('**/delta.pb'))
+    gone.unlink()
+    some, every = self._run(
+      [photos, labels, '--networks=alpha,beta,gamma', '--json'],
+      [photos, labels, '--json'],
+    )
+    self.assertEqual((some[0], some[2]), (0, ''))
+    self.assertLen(json.loads(some[1])['candidates'], 3)
+    self.assertEqual(every[0], 1)
+    self.assertRegex(every[2], r'delta: there is no file \S+delta\.pb')
+
   def test_target_in_the_bank_or_beside_it(self):
     path = self.folder / 'other.pb'
     path.write_bytes(testing.tiny_graph_def(seed=9).SerializeToString())

@@ -98,6 +98,25 @@ class FunctionsTest(absltest.TestCase):
     ):
       functions.inline_functions(graph_def)
 
+  def test_a_name_that_stands_for_two_things_is_an_error(self):
+    twice = testing.freeze(lambda x: _outer(x)[0])
+    twice.library.function.add().CopyFrom(twice.library.function[0])
+    with self.assertRaisesRegex(GraphError, 'Several functions.*same name'):
+      functions.inline_functions(twice)
+    like_an_operation = testing.freeze(lambda x: tf.nn.relu(x))
+    function = like_an_operation.library.function.add()
+    function.signature.name = 'Relu'
+    with self.assertRaisesRegex(GraphError, "function 'Relu'.*an operation"):
+      functions.inline_functions(like_an_operation)
+
+  def test_nodes_beside_those_that_unfold_count(self):
+    graph_def = testing.freeze(lambda x: _outer(x)[0])
+    with (
+      mock.patch.object(functions, '_MAX_NODES', 100),
+      self.assertRaisesRegex(GraphError, 'unfold to more than 100'),
+    ):
+      functions.inline_functions(graph_def, others=99)
+
 
 if __name__ == '__main__':
   absltest.main()

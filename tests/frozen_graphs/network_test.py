@@ -117,6 +117,28 @@ class NetworkTest(parameterized.TestCase):
     with self.assertRaisesRegex(GraphError, 'influence each other'):
       network.run(np.zeros((2, 16, 16, 3), np.float32))
 
+  def test_what_is_wrong_with_a_graph_of_a_fixed_batch_is_said(self):
+    network = self._network(lambda x: tf.tile(x, [1, 9000, 9000, 1]), batch=1)
+    with self.assertRaisesRegex(GraphError, 'makes a tensor of shape'):
+      network.run(np.zeros([1, 16, 16, 3], np.float32))
+
+  def test_images_smaller_than_a_window_are_refused(self):
+    pool = lambda x: tf.nn.max_pool2d(x, 5, 1, 'VALID')  # noqa: E731
+    with self._network(pool, size=None) as network:
+      x = np.random.default_rng(0).random((2, 5, 6, 3), np.float32)
+      np.testing.assert_array_equal(network.run(x), pool(x).numpy())
+      with self.assertRaisesRegex(GraphError, 'subtracting 5 from 4'):
+        network.run(np.zeros([2, 4, 6, 3], np.float32))
+
+  def test_what_cannot_be_differentiated_is_said(self):
+    network = self._network(
+      lambda x: tf.raw_ops.ClipByValue(
+        t=x, clip_value_min=tf.zeros([2]), clip_value_max=tf.ones([2])
+      )
+    )
+    with self.assertRaisesRegex(GraphError, 'cannot differentiate the graph'):
+      network.gradients(np.zeros([1, 16, 16, 3], np.float32))
+
   def test_closed_passes_say_so(self):
     network = self._network(tf.tanh)
     passes = network.passes()

@@ -45,6 +45,35 @@ def _png_chunk(kind: bytes, content: bytes) -> bytes:
   )
 
 
+def _tiff(values: np.ndarray, sample_format: int) -> bytes:
+  """Returns a TIFF file of [height, width, channels] numbers."""
+  height, width, channels = values.shape
+  bits, content = 8 * values.itemsize, values.tobytes()
+  tags = {256: [width], 257: [height], 258: [bits] * channels, 259: [1],
+          262: [2 if channels == 3 else 1], 273: [8], 277: [channels],
+          278: [height], 279: [len(content)],
+          339: [sample_format] * channels}  # fmt: skip
+  start = 8 + len(content)
+  behind, entries, more = start + 6 + 12 * len(tags), b'', b''
+  for tag, numbers in tags.items():
+    value = struct.pack(f'<{len(numbers)}H', *numbers)
+    if len(value) > 4:
+      value, more = struct.pack('<I', behind + len(more)), more + value
+    entries += struct.pack('<HHI', tag, 3, len(numbers)) + value.ljust(4, b'\0')
+  directory = struct.pack('<H', len(tags)) + entries + bytes(4)
+  return b'II*\0' + struct.pack('<I', start) + content + directory + more
+
+
+def _bmp(bits: int, masks: tuple[int, int, int], pixel: int) -> bytes:
+  """Returns a BMP file of 2 x 2 equal pixels."""
+  content = pixel.to_bytes(bits // 8, 'little') * 4
+  head = struct.pack(
+    '<IiiHHIIiiII', 40, 2, 2, 1, bits, 3, len(content), *[0] * 4
+  )
+  body = head + struct.pack('<III', *masks) + content
+  return b'BM' + struct.pack('<IHHI', 14 + len(body), 0, 0, 66) + body
+
+
 class ReadSizeTest(parameterized.TestCase):
   @parameterized.named_parameters(_FILES.items())
   def test_size_is_the_size_of_the_picture(self, data):
@@ -162,6 +191,52 @@ class ReadSizeTest(parameterized.TestCase):
     lab = ImageCms.applyTransform(picture, turn)
     with self.assertRaisesRegex(errors.ImageFileError, r'L\*a\*b\*'):
       images.decode(image_testing.encode(lab, 'TIFF'))
+
+  @parameterized.parameters(
+    ('<i2', 2, 1), ('<i2', 2, 3), ('<i1', 2, 1), ('<f4', 3, 1), ('<f4', 3, 3)
+  )
+  def test_tiff_of_signed_numbers_or_fractions_is_refused(
+    self, kind, number, channels
+  ):
+    values = np.ones((4, 6, channels), kind)
+    data = _tiff(values, number)
+    with self.assertRaisesRegex(errors.ImageFileError, 'sign or a fraction'):
+      images.decode(data)
+    np.testing.assert_array_equal(
+      images.decode(_tiff(np.full((4, 6, channels), 7, np.uint8), 1)), 7
+    )
+
+  @parameterized.parameters(
+    (16, (0xF800, 0x07E0, 0x001F)),
+    (16, (0x7C00, 0x03E0, 0x001F)),
+    (32, (0xFF0000, 0x00FF00, 0x0000FF)),
+  )
+  def test_bmp_with_usual_masks_is_read(self, bits, masks):
+    data = _bmp(bits, masks, masks[0])
+    np.testing.assert_allclose(images.decode(data)[0, 0], [255, 0, 0], 0, 8)
+
+  @parameterized.parameters(
+    (32, (0x0000FF, 0x00FF00, 0xFF0000)),  # Red would be blue.
+    (32, (0x3FF << 20, 0x3FF << 10, 0x3FF)),
+    (16, (0x0F00, 0x00F0, 0x000F)),
+  )
+  def test_bmp_with_its_colours_in_other_bits_is_refused(self, bits, masks):
+    with self.assertRaisesRegex(errors.ImageFileError, 'unusual'):
+      images.decode(_bmp(bits, masks, masks[0]))
+
+  def test_bmp_of_os_2_is_read(self):
+    # Two rows from below, each filled up to 8 bytes.
+    content = b'\1\2\3\4\5\6\0\0' + b'\7\x08\x09\x0a\x0b\x0c\0\0'
+    head = struct.pack('<IHHHH', 12, 2, 2, 1, 24)
+    size = 14 + len(head) + len(content)
+    data = b'BM' + struct.pack('<IHHI', size, 0, 0, 26) + head + content
+    expected = [[[9, 8, 7], [12, 11, 10]], [[3, 2, 1], [6, 5, 4]]]
+    np.testing.assert_array_equal(images.decode(data), expected)
+
+  def test_jpeg_marker_without_a_length_is_passed_over(self):
+    data = _FILES['jpeg']
+    marked = data[:2] + b'\xff\x01' + data[2:]
+    self.assertEqual(containers.read_size(marked), (37, 90))
 
   def test_pnm_comments_are_passed_over(self):
     data = b'P5\n# 1 1\n# made by hand\n3 2\n255\n' + bytes(6)

@@ -117,6 +117,36 @@ class ClaimsTest(absltest.TestCase):
       pass
     self.assertTrue(theirs.exists())
 
+  def test_a_lock_that_says_nothing_is_anothers(self):
+    process = self._process(_HOLD)
+    process.stdout.readline()
+    for content in ('', '[]', '{"pid": 3}', 'x' * 5000):
+      (self.folder / claims.LOCK).write_text(content)
+      with self.assertRaisesRegex(claims.InUseError, 'another process'):
+        with claims.folder(self.folder):
+          self.fail('It is held twice.')
+
+  def test_a_lock_that_its_owner_has_just_deleted_is_made_anew(self):
+    opened = os.open
+    gone = []
+
+    def open_(path, *options):
+      descriptor = opened(path, *options)
+      if str(path).endswith(claims.LOCK) and not gone:
+        gone.append(os.unlink(path))  # As by an owner that ends right now.
+      return descriptor
+
+    with mock.patch.object(os, 'open', open_), claims.folder(self.folder):
+      owner = json.loads((self.folder / claims.LOCK).read_text())
+    self.assertLen(gone, 1)
+    self.assertEqual(owner['pid'], os.getpid())
+
+  def test_another_error_of_the_lock_is_raised(self):
+    broken = mock.patch('fcntl.lockf', side_effect=OSError(5, 'broken'))
+    with broken, self.assertRaisesRegex(OSError, 'broken'):
+      with claims.folder(self.folder):
+        self.fail('It is not locked.')
+
   def test_what_is_made_and_not_used_is_gone(self):
     with self.assertRaises(KeyError):
       with claims.folder(self.folder):

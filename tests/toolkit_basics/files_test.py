@@ -73,6 +73,22 @@ class FilesTest(parameterized.TestCase):
     with self.assertRaises(FileNotFoundError):
       files.read_bounded(self.path.with_name('b'), 4)
 
+  def test_what_is_no_file_is_neither_read_nor_waited_for(self):
+    os.mkfifo(self.path)
+    with self.assertRaisesRegex(UnicodeError, 'no file, but a pipe'):
+      files.read_bounded(self.path, 4, UnicodeError)
+    with self.assertRaises(IsADirectoryError):
+      files.read_bounded(self.path.parent, 4)
+
+  def test_only_the_folder_itself_is_swept_where_that_is_wanted(self):
+    inner = self.path.parent / 'inner' / '.b.7.partial'
+    for path in (inner, self.path.with_name('.a.7.partial')):
+      files.write_atomically(path, b'')
+    files.sweep(self.path.parent, recursive=False)
+    self.assertEqual(os.listdir(self.path.parent), ['inner'])
+    files.sweep(self.path.parent)
+    self.assertEmpty(os.listdir(inner.parent))
+
   def test_digest_is_that_of_files_and_bytes_in_turn(self):
     self.path.write_bytes(b'ab')
     expected = hashlib.sha256(b'ababcd').hexdigest()
@@ -86,6 +102,9 @@ class FilesTest(parameterized.TestCase):
       self.path.write_bytes(data)
       with self.assertRaisesRegex(ValueError, 'a.csv: not JSON'):
         files.read_json(self.path)
+    self.path.write_text('[' * 100_000)
+    with self.assertRaisesRegex(ValueError, 'a.csv: its JSON is nested'):
+      files.read_json(self.path)
 
 
 if __name__ == '__main__':

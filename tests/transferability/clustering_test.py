@@ -234,15 +234,26 @@ class TwoTreesTest(absltest.TestCase):
       clustering.cophenetic_correlation(first, second),
       np.corrcoef(heights)[0, 1],
     )
-    ranks = [np.unique(values, return_inverse=True)[1] for values in heights]
-    gamma = clustering.bakers_gamma(first, second)
-    self.assertEqual(gamma > 0, np.corrcoef(ranks)[0, 1] > 0)
+    heights = np.array(heights)
+    below = (heights[:, None] < heights[:, :, None]).sum(axis=2)
+    ranks = below + (heights[:, None] == heights[:, :, None]).sum(axis=2) / 2
+    self.assertAlmostEqual(
+      clustering.bakers_gamma(first, second), np.corrcoef(ranks)[0, 1]
+    )
 
   def test_trees_of_other_models_are_refused(self):
     first, _ = self._trees()
     other = clustering.task_similarity_tree(np.eye(7), 'abcdefh')
     with self.assertRaisesRegex(ValueError, 'cannot be compared'):
       clustering.bakers_gamma(first, other)
+
+  def test_three_models_are_the_fewest_that_can_be_compared(self):
+    affinity = np.array([[1, 0.8, 0.1], [0.8, 1, 0.2], [0.1, 0.2, 1]])
+    three = clustering.task_similarity_tree(affinity, 'abc')
+    two = clustering.task_similarity_tree(affinity[:2, :2], 'ab')
+    self.assertAlmostEqual(clustering.bakers_gamma(three, three), 1)
+    with self.assertRaisesRegex(ValueError, 'three or more'):
+      clustering.cophenetic_correlation(two, two)
 
 
 if __name__ == '__main__':

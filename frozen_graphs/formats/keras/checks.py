@@ -9,6 +9,7 @@ from frozen_graphs.errors import GraphError, UnsafeGraphError
 MAX_BYTES = 2**31 - 1  # Of a file, of its parts, and of a model's weights.
 _MAX_DEPTH = 64  # Of JSON; a model in a model is 4 deeper.
 _MAX_CALLS = 20_000
+_MAX_SIDE = 2**22  # Keras 3 draws weights of any size before it has them.
 WAY_OUT = 'If you trust it, load it in Python and convert the model object.'
 
 # Modules of Keras, old and new, that only define parts of networks.
@@ -74,6 +75,7 @@ def check_config(config: Any) -> None:
       continue
     name = str(entry.get('name') or _member_of(entry, 'name') or '')
     what = f'{name[:60]!r} ({str(entry["class_name"])[:60]})'
+    _check_sizes(entry, what)
     # Keras looks for the second where a module does not have the first.
     names = [entry['class_name'], entry.get('registered_name') or 'None']
     names = [str(name).rpartition('>')[2] for name in names]
@@ -95,6 +97,17 @@ def check_config(config: Any) -> None:
       raise UnsafeGraphError(
         f'{what} is from the module {str(module)[:60]!r}, and is not a part of '
         f'Keras; such a file is refused. {WAY_OUT}'
+      )
+
+
+def _check_sizes(entry: dict, what: str) -> None:
+  """Raises GraphError if a layer is to have more of something than any has."""
+  config = entry.get('config')
+  for key, value in config.items() if isinstance(config, dict) else ():
+    is_size = isinstance(value, int) and 'seed' not in key
+    if is_size and not -_MAX_SIDE <= value <= _MAX_SIDE:
+      raise GraphError(
+        f'{what} has {key}={value:.4g}; at most {_MAX_SIDE} are allowed.'
       )
 
 

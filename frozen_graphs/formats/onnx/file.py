@@ -1,7 +1,9 @@
 """Reads an ONNX file into plain Python and NumPy; runs nothing of it."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 import dataclasses
+import hashlib
 import math
 import os
 import re
@@ -14,12 +16,19 @@ from frozen_graphs import budget
 from frozen_graphs.errors import GraphError, about, explaining
 from frozen_graphs.formats import converter
 from frozen_graphs.formats.onnx import functions
+from toolkit_basics import files
 
 MAX_BYTES = 2**31 - 1  # What a GraphDef can hold as well.
 # Before opset 7, operands of different shapes were matched by attributes.
 OPSETS = range(7, 29)
 _STANDARD = ('', 'ai.onnx')
 _SCOPES = 'pkg.torch.onnx.name_scopes'
+# The fields of a tensor that may hold its numbers; one of them does.
+_DATA = (
+  'float_data', 'int32_data', 'string_data', 'int64_data', 'raw_data',
+  'double_data', 'uint64_data',
+)  # fmt: skip
+_MOST_READ = 4  # Times the size of a file with weights, in all.
 # Begins paths of the modules of a user, where a module was made of another.
 ORIGINAL = '_original.'
 _RETIRED = ('Upsample',)  # Of which the newest definition has nothing.
@@ -105,7 +114,7 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
   with about(path):
     opset = _opset(model)
     if model.functions:
-      functions.charge(model)
+      functions.charge(onnx, model)
       import onnx.inliner
 
       model = onnx.inliner.inline_local_functions(model)
@@ -117,7 +126,9 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> OnnxGraph:
 def _opset(model) -> int:
   if not model.graph.node:
     raise GraphError('no nodes found; the file is empty or no ONNX model.')
-  versions = [o.version for o in model.opset_import if o.domain in _STANDARD]
+  versions = {o.version for o in model.opset_import if o.domain in _STANDARD}
+  if len(versions) > 1:
+    raise GraphError(f'it follows several opsets at once, {sorted(versions)}.')
   opset = max(versions, default=1)
   if opset not in OPSETS:
     raise GraphError(
@@ -137,6 +148,19 @@ def _check_texts(graph) -> None:
   for text in texts:
     if not isinstance(text, str):
       raise GraphError(f'the name {text!r} is no text; the file is damaged.')
+
+
+def _check_names(graph) -> None:
+  """Raises GraphError if a name stands for two tensors."""
+  weights = [tensor.name for tensor in graph.initializer]
+  fed = {value.name for value in graph.input}
+  names = [value.name for value in graph.input]
+  names += [name for name in weights if name not in fed]
+  names += [name for node in graph.node for name in node.output if name]
+  for counts in (Counter(weights), Counter(names)):
+    name, count = counts.most_common(1)[0] if counts else ('', 1)
+    if count > 1:
+      raise GraphError(f'several tensors are called {name!r}.')
 
 
 def _module_of(node) -> str:
@@ -166,9 +190,12 @@ class _OnnxReader:
   def __init__(self, onnx, opset: int, folder: str, budget: int):
     self._onnx, self._opset = onnx, opset
     self._folder, self._budget = folder, budget
+    self._taken: Counter[str] = Counter()  # Bytes, by file.
+    self._digests: dict[str, str] = {}
 
   def graph(self, graph) -> OnnxGraph:
     _check_texts(graph)
+    _check_names(graph)
     if graph.sparse_initializer:
       raise GraphError('it has sparse weights, which are not supported.')
     weights = {tensor.name: self._array(tensor) for tensor in graph.initializer}
@@ -262,6 +289,9 @@ class _OnnxReader:
     if tensor.data_location == self._onnx.TensorProto.EXTERNAL:
       self._load_external(tensor)
     what = f'the tensor {tensor.name!r} of shape {tuple(tensor.dims)}'
+    filled = [field for field in _DATA if len(getattr(tensor, field))]
+    if len(filled) > 1:
+      raise GraphError(f'{what} has its numbers twice, in {filled}.')
     with explaining(
       f'{what} cannot be decoded', TypeError, ValueError, KeyError
     ):
@@ -273,6 +303,8 @@ class _OnnxReader:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get('location', '')
     name = f'the weight {tensor.name!r} in the file {location!r}'
+    if len(entries) < len(tensor.external_data):
+      raise GraphError(f'the place of {name} is stated twice.')
     path = self._beside(name, location)
     expected = math.prod(tensor.dims) * self._dtype(tensor.data_type).itemsize
     with explaining(f'the place of {name} is no number', ValueError):
@@ -283,11 +315,16 @@ class _OnnxReader:
         f'{name} should have {length} bytes at {offset}, but its shape needs '
         f'{expected}.'
       )
-    if length > self._budget:
+    self._taken[path] += length
+    is_repeated = self._taken[path] > _MOST_READ * os.path.getsize(path)
+    if length > self._budget or (is_repeated and length > 0):
       raise GraphError(f'{name} has {length} bytes, more than is allowed.')
     self._budget -= length
     budget.active().grant(length)
-    with open(path, 'rb') as file:
+    stated = entries.get('checksum', '')
+    if stated and stated != self._digest(path):
+      raise GraphError(f'{name} has another checksum than the model states.')
+    with files.open_regular(path, GraphError) as file:
       file.seek(offset)
       content = file.read(length)
     if len(content) != length:
@@ -295,6 +332,13 @@ class _OnnxReader:
     tensor.ClearField('external_data')
     tensor.data_location = self._onnx.TensorProto.DEFAULT
     tensor.raw_data = content
+
+  def _digest(self, path: str) -> str:
+    """Returns the SHA-1 of a file with weights, which is read once."""
+    if path not in self._digests:
+      content = files.read_bounded(path, MAX_BYTES, GraphError)
+      self._digests[path] = hashlib.sha1(content).hexdigest()
+    return self._digests[path]
 
   def _beside(self, name: str, location: str) -> str:
     """Returns the path of a file with weights, described by `name`."""

@@ -13,17 +13,22 @@ from frozen_graphs.errors import GraphError
 _MAX_DEPTH = 200  # Of calls within calls; the inliner calls itself for each.
 
 
-def charge(model: Any) -> None:
+def charge(onnx: Any, model: Any) -> None:
   """Charges the budget of the load for the nodes and bytes of all calls.
 
   Args:
+    onnx: The package.
     model: A ModelProto.
 
   Raises:
-    GraphError: If that is more than the budget allows, or a function calls
-      itself.
+    GraphError: If that is more than the budget allows, a function calls itself,
+      or has the name of an operation.
   """
   functions = {_key(f.domain, f.name, f): f for f in model.functions}
+  for domain, name, _ in functions:
+    # Which of the two is meant, the standard leaves to who runs it.
+    if onnx.defs.has(name, domain):
+      raise GraphError(f'its function {name!r} has the name of an operation.')
   sizes = _Sizes(functions)
   nodes, size = sizes.of_nodes(model.graph.node, 0)
   budget.active(model.ByteSize()).charge(

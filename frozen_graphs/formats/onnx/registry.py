@@ -97,12 +97,13 @@ def _computed(
       for i, result in enumerate(results)
       if isinstance(result, Value)
     }
+  size = sum(getattr(result, 'nbytes', 0) for result in results)
+  for tensor in made.values():
+    size += (tensor.shape.num_elements() or 0) * tensor.dtype.size
+  spent = budget.active(sum(operand.nbytes for operand in given))
+  spent.charge(f'What {node} computes', size=size)
   if not made:
     return results
-  spent = budget.active(sum(operand.nbytes for operand in given))
-  for tensor in made.values():
-    size = (tensor.shape.num_elements() or 0) * tensor.dtype.size
-    spent.charge(f'What {node} computes', size=size)
   config = session.config()
   with tf.compat.v1.Session(graph=graph, config=config) as running:
     made = running.run(made)

@@ -195,8 +195,11 @@ def _slice(node: Node, x: Operand, *operands: Operand | None) -> Operand:
     )
   axes, steps = axes or range(len(starts)), steps or [1] * len(starts)
   slices = [slice(None)] * len(x.shape)
-  for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-    slices[normal_axis(axis, len(slices))] = _python_slice(start, end, step)
+  places = [normal_axis(axis, len(slices)) for axis in axes]
+  if len(set(places)) < len(places):
+    raise ValueError(f'axes={list(axes)} names an axis twice')
+  for axis, start, end, step in zip(places, starts, ends, steps, strict=True):
+    slices[axis] = _python_slice(start, end, step)
   if isinstance(x, np.ndarray):
     return x[tuple(slices)]
   return x.with_axes(x.tensor[tuple(slices[axis] for axis in x.order)])

@@ -72,14 +72,16 @@ def read_window(
     tuple(zip(pads[:count], pads[count:], strict=True)),
   )
   auto = auto or node.get('auto_pad', 'NOTSET')
-  if auto in ('SAME_UPPER', 'SAME_LOWER'):
-    pads = _same_pads(window, value.shape[2:], auto == 'SAME_UPPER')
-    return dataclasses.replace(window, pads=pads)
-  if auto == 'VALID':
-    return dataclasses.replace(window, pads=((0, 0),) * count)
-  if auto != 'NOTSET':
+  if auto == 'NOTSET':
+    return window
+  if auto not in ('SAME_UPPER', 'SAME_LOWER', 'VALID'):
     raise ValueError(f'auto_pad={auto!r} is not known')
-  return window
+  found: Pads = ((0, 0),) * count
+  if auto != 'VALID':
+    found = _same_pads(window, value.shape[2:], auto == 'SAME_UPPER')
+  if any(pads) and window.pads != found:
+    raise ValueError(f'pads={list(pads)} are not those of auto_pad={auto!r}')
+  return dataclasses.replace(window, pads=found)
 
 
 def _numbers(values: Sequence[int], count: int) -> tuple[int, ...]:

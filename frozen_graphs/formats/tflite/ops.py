@@ -152,6 +152,11 @@ _WITH_OPTIONS: Mapping[str, tuple[str, Callable, Mapping[str, Any]]] = {
       ('RESIZE_NEAREST_NEIGHBOR', 'ResizeNearestNeighbor'),
     )
   },
+  'CUMSUM': (
+    'Cumsum',
+    lambda x, axis, **options: tf.cumsum(x, _number(axis), **options),
+    {'exclusive': ('Exclusive', False), 'reverse': ('Reverse', False)},
+  ),
   'LEAKY_RELU': ('LeakyRelu', tf.nn.leaky_relu, {'alpha': 'Alpha'}),
   'GELU': ('Mul', tf.nn.gelu, {'approximate': ('Approximate', False)}),
   'SOFTMAX': ('Softmax', _softmax, {'beta': ('Beta', 1.0)}),

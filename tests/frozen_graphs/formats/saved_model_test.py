@@ -1,5 +1,6 @@
 """Tests of SavedModels, against TensorFlow's own loader."""
 
+import os
 import pathlib
 import shutil
 
@@ -309,6 +310,15 @@ class SavedModelTest(parameterized.TestCase):
     content[100] ^= 1
     path.write_bytes(content)
     with self.assertRaisesRegex(GraphError, 'damaged at'):
+      saved_model.load(self.folder)
+
+  def test_pipe_in_place_of_the_weights_is_refused_and_not_waited_for(self):
+    module = _Module()
+    self._save(module, serving_default=module.features)
+    (path,) = pathlib.Path(self.folder, 'variables').glob('variables.data*')
+    path.unlink()
+    os.mkfifo(path)
+    with self.assertRaisesRegex(GraphError, 'no file, but a pipe'):
       saved_model.load(self.folder)
 
   def test_missing_variables_are_an_error(self):

@@ -29,6 +29,13 @@ class CalibrationTest(absltest.TestCase):
       found = calibration.fit(_cases(size)).scale
       self.assertBetween(found / size, 0.6, 1.7)
 
+  def test_scores_that_are_always_right_have_the_least_noise(self):
+    order = np.array([3.0, 2.0, 1.0])
+    right = [MeasuredTarget('t', order, None, None, np.exp(-order))] * 3
+    wrong = [MeasuredTarget('t', order, None, None, np.exp(order))] * 3
+    self.assertLess(calibration.fit(right).scale, 0.03)
+    self.assertGreater(calibration.fit(wrong).scale, 2)
+
   def test_statements_of_90_percent_are_true_in_about_90(self):
     found = calibration.measure('m', _cases(0.4), 'made')
     rows = {row[:2]: row for row in found.reliability}

@@ -388,10 +388,17 @@ class KerasFilesTest(parameterized.TestCase):
       keras_files.load_model(path)
 
     def change(layers):
-      layers[1]['config']['filters'] = 10**9
+      layers[1]['config'].update(filters=2**20, kernel_size=[16, 16])
 
     with self.assertRaisesRegex(GraphError, 'weights take more than 2 GiB'):
       keras_files.load_model(self._with_attribute(change))
+
+  def test_sizes_that_no_layer_has_are_refused_by_name(self):
+    def change(config):
+      config['config']['layers'][1]['config'].update(filters=10**12)
+
+    with self.assertRaisesRegex(GraphError, r'filters=1e\+12; at most 4194304'):
+      keras_files.load_model(self._with_config(change))
 
   def test_archives_that_unpack_to_much_are_refused(self):
     path = self.folder / 'large.keras'

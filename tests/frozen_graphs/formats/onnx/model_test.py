@@ -1,5 +1,6 @@
 """Tests of whole ONNX networks against the evaluator of the package `onnx`."""
 
+import hashlib
 import pathlib
 import random
 import sys
@@ -407,6 +408,67 @@ class OnnxErrorsTest(parameterized.TestCase):
     )
     self._refused(r"\(NonZero, opset \d+\) in the module 'blocks\.3'", node)
 
+  def test_a_name_that_stands_for_two_tensors_is_refused(self):
+    def weight_twice(graph):
+      graph.initializer.add().CopyFrom(graph.initializer[0])
+
+    def result_twice(graph):
+      graph.node[-1].output[0] = graph.node[0].output[0]
+
+    def result_like_a_weight(graph):
+      graph.node[0].output[0] = graph.initializer[0].name
+
+    def input_twice(graph):
+      graph.input.add().CopyFrom(graph.input[0])
+
+    for change in (weight_twice, result_twice, result_like_a_weight,
+                   input_twice):  # fmt: skip
+      model = onnx_networks.plain()
+      change(model.graph)
+      with (
+        self.subTest(change.__name__),
+        self.assertRaisesRegex(GraphError, 'several tensors are called'),
+      ):
+        onnx_model.load(self._save(model))
+
+  def test_numbers_that_are_there_twice_are_refused(self):
+    model = onnx_networks.plain()
+    tensor = model.graph.initializer[0]
+    values = numpy_helper.to_array(tensor).ravel()
+    tensor.float_data.extend(values + 1)
+    with self.assertRaisesRegex(GraphError, 'has its numbers twice'):
+      onnx_model.load(self._save(model))
+
+  def test_several_opsets_at_once_are_refused(self):
+    model = onnx_networks.plain()
+    model.opset_import.add(domain='ai.onnx', version=8)
+    with self.assertRaisesRegex(GraphError, 'several opsets at once'):
+      onnx_model.load(self._save(model))
+
+  def test_constants_that_double_are_refused(self):
+    nodes = [
+      helper.make_node('Concat', [f'c{i}', f'c{i}'], [f'c{i + 1}'], axis=0)
+      for i in range(40)
+    ]
+    nodes += [
+      helper.make_node('ReduceSum', ['c40'], ['sum'], keepdims=0),
+      helper.make_node('Mul', ['x', 'sum'], ['y']),
+    ]
+    model = onnx_testing.model(
+      nodes, {'x': [1, 3, 8, 8]}, ['y'], {'c0': np.ones(1, np.float32)}
+    )
+    with self.assertRaisesRegex(GraphError, 'would take more memory'):
+      frozen_graphs.load(self._save(model))
+
+  def test_a_function_called_like_an_operation_is_refused(self):
+    model = onnx_networks.plain()
+    body = [helper.make_node('Neg', ['a'], ['b'])]
+    opset = [helper.make_opsetid('', 17)]
+    function = helper.make_function('', 'Relu', ['a'], ['b'], body, opset)
+    model.functions.append(function)
+    with self.assertRaisesRegex(GraphError, 'name of an operation'):
+      onnx_model.load(self._save(model))
+
   def test_quantised_networks_are_refused_as_such(self):
     node = helper.make_node('QuantizeLinear', ['image', 'scale'], ['y'])
     self._refused('quantised network', node, scale=np.float32(0.1))
@@ -426,6 +488,27 @@ class OnnxErrorsTest(parameterized.TestCase):
       helper.make_node('Add', ['image', 'c'], ['y']),
     ]
     self._refused('elements are allowed', *absurd, size=np.array([2**40]))
+
+  def test_spellings_that_contradict_each_other_are_refused(self):
+    kernel = {'w': np.ones((3, 3, 3, 3), np.float32)}
+    for stated, pads in (('SAME_UPPER', [0, 1, 0, 1]), ('VALID', [1, 1, 1, 1])):
+      conv = helper.make_node(
+        'Conv', ['image', 'w'], ['y'], auto_pad=stated, pads=pads
+      )
+      self._refused('are not those of auto_pad', conv, **kernel)
+    agreeing = helper.make_node(
+      'Conv', ['image', 'w'], ['y'], auto_pad='SAME_UPPER', pads=[1, 1, 1, 1]
+    )
+    model = onnx_testing.model(
+      [agreeing], {'image': (1, 3, 8, 8)}, ['y'], kernel
+    )
+    self.assertLen(onnx_model.load(self._save(model)).outputs, 1)
+    numbers = {'zeros': [0, 0], 'ends': [2, 3], 'axes': [2, -2]}
+    self._refused(
+      'names an axis twice',
+      helper.make_node('Slice', ['image', *numbers], ['y']),
+      **{name: np.array(value) for name, value in numbers.items()},
+    )
 
   def test_dropout_in_training_mode_is_refused(self):
     node = helper.make_node('Dropout', ['image', 'ratio', 'training'], ['y'])
@@ -524,6 +607,40 @@ class OnnxExternalWeightsTest(parameterized.TestCase):
     path = self._save(**entries)
     self._write_weights(path)
     with self.assertRaisesRegex(GraphError, reason):
+      onnx_model.load(path)
+
+  def test_a_checksum_is_checked(self):
+    path = self._save()
+    content = b''.join(self._weights)
+    digest = hashlib.sha1(content).hexdigest()
+    path = self._save(checksum=digest)
+    self._write_weights(path)
+    onnx_model.load(path)
+    path.with_name('weights.bin').write_bytes(content[:-1] + b'?')
+    with self.assertRaisesRegex(GraphError, 'another checksum'):
+      onnx_model.load(path)
+
+  def test_a_place_that_is_stated_twice_is_refused(self):
+    model = onnx_networks.plain()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField('raw_data')
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for location in ('a.bin', 'b.bin'):
+      tensor.external_data.add(key='location', value=location)
+    path = onnx_testing.save(model, self.create_tempdir().full_path)
+    with self.assertRaisesRegex(GraphError, 'stated twice'):
+      onnx_model.load(path)
+
+  def test_a_file_of_weights_cannot_be_multiplied(self):
+    model = onnx_networks.plain()
+    for number in range(5):
+      tensor = model.graph.initializer.add(name=f'more_{number}', dims=[1000])
+      tensor.data_type = onnx.TensorProto.FLOAT
+      tensor.data_location = onnx.TensorProto.EXTERNAL
+      tensor.external_data.add(key='location', value='more.bin')
+    path = onnx_testing.save(model, self.create_tempdir().full_path)
+    path.with_name('more.bin').write_bytes(bytes(4000))
+    with self.assertRaisesRegex(GraphError, "'more_4'.*more than is allowed"):
       onnx_model.load(path)
 
   def test_weights_count_to_the_limit(self):

@@ -52,6 +52,8 @@ def activations(x):
     yield function(3 * x)
   yield tf.nn.gelu(x, approximate=True)
   yield tf.nn.leaky_relu(x, 0.3)
+  yield tf.cumsum(x, 1, exclusive=True)
+  yield tf.cumsum(x, -1, reverse=True)
   yield tf.clip_by_value(x, -1.0, 1.0)
   yield tf.clip_by_value(x, 0.0, 1.0)
   yield x * tf.nn.relu6(x + 3.0) * (1 / 6)
