@@ -79,6 +79,6 @@ def value(node: NodeDef) -> np.ndarray:
     GraphError: If it is damaged, or too large.
   """
   what = f'The constant {node.name!r}'
-  budget.active(node.ByteSize()).charge(what, size=check(node))
+  budget.active(node.ByteSize).charge(what, size=check(node))
   with explaining(f'{what} is damaged', Exception):
     return tf.make_ndarray(node.attr['value'].tensor)

@@ -32,7 +32,7 @@ def inline_functions(graph_def: GraphDef) -> list[NodeDef]:
     GraphError: If a function is missing, calls itself, or has generic types.
   """
   library = {f.signature.name: f for f in graph_def.library.function}
-  spent = budget.active(graph_def.ByteSize())
+  spent = budget.active(graph_def.ByteSize)
   found = _Unfolding.of(graph_def.node, library)
   if found.nodes > _MAX_NODES:
     raise GraphError(

@@ -15,7 +15,7 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import batching, folding, narrowing, session
+from frozen_graphs import batching, folding, narrowing, session, weights
 from frozen_graphs import graph as graph_lib
 from frozen_graphs.errors import GraphError, UnsupportedOpError
 from frozen_graphs.graph import SubGraph
@@ -40,10 +40,12 @@ class Result:
     representation: [n, ...].
     gradients: By rule, [n, height, width, channels]: of the mean over the units
       of each image's representation, with respect to the input.
+    layers: By name, the other tensors that were asked for, [n, ...].
   """
 
   representation: np.ndarray
   gradients: Mapping[Rule, np.ndarray]
+  layers: Mapping[str, np.ndarray]
 
 
 class Passes(contextlib.AbstractContextManager):
@@ -64,6 +66,7 @@ class Passes(contextlib.AbstractContextManager):
     rules: Sequence[Rule] = (),
     unit_rules: Sequence[Rule] = (),
     probe_rules: Sequence[Rule] = (),
+    layers: Sequence[str] = (),
     scope: Scope = lambda rule: contextlib.nullcontext(),
     batch_size: int = 32,
     device: str | None = None,
@@ -78,6 +81,7 @@ class Passes(contextlib.AbstractContextManager):
       rules: Of the backward passes.
       unit_rules: Those of single units' backward passes, see `unit_gradient`.
       probe_rules: Those of backward passes along directions, see `probe`.
+      layers: Names of other tensors [N, ...] that `run` returns.
       scope: A context within which gradients follow a rule.
       batch_size: Inputs computed at once.
       device: For example '/GPU:0'; default: TensorFlow's choice.
@@ -97,6 +101,7 @@ class Passes(contextlib.AbstractContextManager):
     self._rules = tuple(dict.fromkeys(rules))
     self._unit_rules = tuple(dict.fromkeys(unit_rules))
     self._probe_rules = tuple(dict.fromkeys(probe_rules))
+    self._layer_names = tuple(dict.fromkeys(layers))
     self._is_proven = subgraph.input_shape is not None
     self._takes_sums = precision == 'float16'
     self._twin: Callable[[], Passes] | None = None
@@ -110,7 +115,7 @@ class Passes(contextlib.AbstractContextManager):
     self._twin = functools.partial(Passes, subgraph, **options)
     if not is_open and self._batched_like_twin() == 'rebatched':
       subgraph = graph_lib.with_open_batch(subgraph)
-    folded = folding.fold(subgraph)  # So that weights are rounded once.
+    folded = folding.fold(subgraph, layers)  # So that weights are rounded once.
     self._build(narrowing.narrow(folded, precision), device)
 
   def _batched_like_twin(self, inputs: np.ndarray | None = None) -> str:
@@ -127,10 +132,14 @@ class Passes(contextlib.AbstractContextManager):
 
   def _build(self, subgraph: SubGraph, device: str | None) -> None:
     session.check_device(device)
+    self._weights = {}
+    if not session.is_gpu(device):  # To which they would go for each batch.
+      subgraph, self._weights = weights.taken_out(subgraph)
     with tf.Graph().as_default() as graph, tf.device(device):
       self._input, self._representation = session.import_graph(subgraph)
       self._gradients, self._unit_gradients, self._unit = {}, {}, None
       self._probes, self._directions = {}, None
+      self._layers = {n: graph.get_tensor_by_name(n) for n in self._layer_names}
       if self._rules or self._unit_rules or self._probe_rules:
         count = tf.shape(self._input)[0]
         units = tf.reshape(self._representation, [count, -1])
@@ -269,8 +278,8 @@ class Passes(contextlib.AbstractContextManager):
     """
     count = len(inputs)
     inputs = _filled(inputs, self.batch_size)
-    gradients, representation = self._fetch(
-      (self._gradients, self._representation), inputs
+    gradients, representation, layers = self._fetch(
+      (self._gradients, self._representation, self._layers), inputs
     )
     if representation.shape[:1] != inputs.shape[:1]:
       raise GraphError(
@@ -281,6 +290,7 @@ class Passes(contextlib.AbstractContextManager):
     return Result(
       representation[:count],
       {rule: values[:count] for rule, values in gradients.items()},
+      {name: values[:count] for name, values in layers.items()},
     )
 
   def gradient(self, rule: Rule, inputs: np.ndarray) -> np.ndarray:
@@ -334,8 +344,8 @@ class Passes(contextlib.AbstractContextManager):
     for start in range(0, len(inputs), size):
       chosen = slice(start, start + size)
       batch = _filled(inputs[chosen], size)
-      weights = np.moveaxis(_filled(directions[chosen], size), 1, 0)
-      feed = {self._directions: weights}
+      along = np.moveaxis(_filled(directions[chosen], size), 1, 0)
+      feed = {self._directions: along}
       values = self._fetch(self._probes[rule], batch, feed)
       found.append(np.moveaxis(values, 0, 1)[: len(inputs) - start])
     return np.concatenate(found)
@@ -343,8 +353,9 @@ class Passes(contextlib.AbstractContextManager):
   def _fetch(self, fetches, inputs: np.ndarray, feed: Mapping | None = None):
     if self._session is None:
       raise ValueError(f'{self._name} is closed.')
+    feed = {self._input: inputs, **self._weights, **(feed or {})}
     try:
-      return self._session.run(fetches, {self._input: inputs, **(feed or {})})
+      return self._session.run(fetches, feed)
     except tf.errors.OpError as error:
       raise GraphError(
         f'{self._name}: TensorFlow cannot run the graph on inputs of shape '
@@ -360,6 +371,7 @@ class Passes(contextlib.AbstractContextManager):
       self._input = self._representation = self._unit = None
       self._directions = None
       self._gradients, self._unit_gradients, self._probes = {}, {}, {}
+      self._layers, self._weights = {}, {}
 
   def __exit__(self, *exception) -> None:
     self.close()

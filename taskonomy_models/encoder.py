@@ -115,7 +115,7 @@ class Networks:
     key = _key(encoder)
     if key not in self._kept:
       network = encoder.load()
-      size = network.graph_def.ByteSize()
+      size = network.size
       if self._bytes + size > self._max_bytes:
         return network
       self._kept[key] = network
@@ -126,7 +126,7 @@ class Networks:
     """Frees the memory of a network that is not needed any more."""
     network = self._kept.pop(_key(encoder), None)
     if network is not None:
-      self._bytes -= network.graph_def.ByteSize()
+      self._bytes -= network.size
       network.close()
 
 

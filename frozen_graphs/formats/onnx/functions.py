@@ -26,7 +26,7 @@ def charge(model: Any) -> None:
   functions = {_key(f.domain, f.name, f): f for f in model.functions}
   sizes = _Sizes(functions)
   nodes, size = sizes.of_nodes(model.graph.node, 0)
-  budget.active(model.ByteSize()).charge(
+  budget.active(model.ByteSize).charge(
     'The functions of the model', nodes=nodes, size=size
   )
 

@@ -99,7 +99,7 @@ def _computed(
     }
   if not made:
     return results
-  spent = budget.active(sum(operand.nbytes for operand in given))
+  spent = budget.active(lambda: sum(operand.nbytes for operand in given))
   for tensor in made.values():
     size = (tensor.shape.num_elements() or 0) * tensor.dtype.size
     spent.charge(f'What {node} computes', size=size)
