@@ -313,12 +313,11 @@ def check(
     session.check_device(device)
   if projection.executor == 'ray':
     ray_executor.check()
-  sizes = {
-    encoder.name: check_encoder(
-      encoder, bank.network(encoder.name), projection, image_shape
-    )
-    for encoder in bank.encoders
-  }
+  sizes = {}
+  for encoder, size in _input_sizes(bank, projection, image_shape):
+    if isinstance(size, Exception):
+      raise size
+    sizes[encoder.name] = size
   if not projection.inverse and len(set(sizes.values())) > 1:
     raise ValueError(
       'protocol released_code compares maps in the coordinates of the '
@@ -338,14 +337,53 @@ def refusals(
   Arguments as those of `check`, which stops at the first one.
   """
   refused = {}
-  for encoder in track(bank.encoders, description='Checking models'):
+  found = _input_sizes(bank, projection, image_shape)
+  for _ in track(bank.encoders, description='Checking models'):
+    encoder, size = next(found)
     try:
       with computing(encoder.name, reads=True):
-        network = bank.network(encoder.name)
-        check_encoder(encoder, network, projection, image_shape)
+        if isinstance(size, Exception):
+          raise size
     except ValueError as error:
       refused[encoder.name] = str(error)
   return refused
+
+
+def _input_sizes(
+  bank: Bank, projection: Projection, image_shape: tuple[int, int, int]
+) -> Iterator[tuple[Encoder, tuple[int, int] | Exception]]:
+  """Yields each model with the size of its input, or why it is refused.
+
+  It is looked at once; for lack of room here, by copies of this process.
+  """
+  networks, rule = bank.networks, None
+  if any(method.rule for method in projection.every_method):
+    rule = methods_lib.product_rule(projection.every_method)
+  what = 'input size', rule, projection.inverse, tuple(image_shape)
+
+  def look(encoder: Encoder) -> tuple[str, tuple[int, int]] | Exception:
+    try:
+      network = networks.get(encoder)
+      size = check_encoder(encoder, network, projection, image_shape)
+      return network.digest, size
+    except Exception as error:
+      return processes.sendable(error)
+
+  new = [e for e in bank.encoders if networks.found(e, what) is None]
+  has_room = networks.have_room(new)
+  workers = 1 if has_room else _workers(projection, (1, *image_shape), len(new))
+  looks = processes.results(look, new, workers)
+  for encoder in bank.encoders:
+    size = networks.found(encoder, what)
+    if size is None:
+      found = next(looks)
+      if isinstance(found, Exception):
+        yield encoder, found
+        continue
+      digest, size = found
+      networks.note_digest(encoder, digest)
+      networks.note(encoder, what, size)
+    yield encoder, size
 
 
 def check_encoder(
@@ -407,7 +445,7 @@ class _Model:
     self.output = output
     self._projection, self._spaces = projection, spaces
     manifest = {
-      'graph_sha256': networks.get(encoder).digest,
+      'graph_sha256': networks.digest(encoder),
       'input_tensor': encoder.input_tensor,
       'representation_tensor': encoder.representation_tensor,
       'preprocessing': str(Preprocessing.parse(encoder.preprocessing)),
@@ -453,6 +491,7 @@ class _Model:
     projection, name = self._projection, self.encoder.name
     with computing(name, reads=True):
       opened = self._explainer(device)
+    self._networks.drop(self.encoder)  # The explainer has the weights.
     with opened as explainer:
       seconds, number = 0.0, 0
       for start in work:

@@ -4,25 +4,21 @@ A graph made for a fixed batch is given any number of images if that is found to
 keep them apart, else the fixed number at a time.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
 import functools
 import re
-from typing import Any
 
 from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import batching, folding, narrowing, session, weights
+from frozen_graphs import batching, built, folding, narrowing, session, weights
 from frozen_graphs import graph as graph_lib
-from frozen_graphs.errors import GraphError, UnsupportedOpError
+from frozen_graphs.built import Built, Plan, Rule, Scope
+from frozen_graphs.errors import GraphError
 from frozen_graphs.graph import SubGraph
-
-# Whatever `scope` knows how to make gradients follow; None is the plain one.
-Rule = Hashable
-Scope = Callable[[Any], contextlib.AbstractContextManager]
 
 # Lines of TensorFlow's messages before the one that tells what is wrong.
 _PREAMBLE = re.compile(r'Graph execution error|Detected at|\s|File|Node: ')
@@ -97,13 +93,18 @@ class Passes(contextlib.AbstractContextManager):
     if batch_size < 1:
       raise ValueError(f'batch_size must be at least 1, but is {batch_size}.')
     self.batch_size, self.batching = batch_size, 'open'
-    self._name, self._scope, self._sample = name, scope, sample
-    self._rules = tuple(dict.fromkeys(rules))
-    self._unit_rules = tuple(dict.fromkeys(unit_rules))
-    self._probe_rules = tuple(dict.fromkeys(probe_rules))
-    self._layer_names = tuple(dict.fromkeys(layers))
+    self._name, self._sample = name, sample
+    self._built: Built | None = None
+    self._plan = Plan(
+      *(
+        tuple(dict.fromkeys(each))
+        for each in (rules, unit_rules, probe_rules, layers)
+      ),
+      scope=scope,
+      # Parts of a mean are too small for float16.
+      takes_sums=precision == 'float16',
+    )
     self._is_proven = subgraph.input_shape is not None
-    self._takes_sums = precision == 'float16'
     self._twin: Callable[[], Passes] | None = None
     is_open = subgraph.input_shape is None or subgraph.input_shape[0] is None
     if precision == narrowing.SINGLE:
@@ -117,6 +118,8 @@ class Passes(contextlib.AbstractContextManager):
       subgraph = graph_lib.with_open_batch(subgraph)
     folded = folding.fold(subgraph, layers)  # So that weights are rounded once.
     self._build(narrowing.narrow(folded, precision), device)
+    if self._is_proven:
+      self._twin = None  # It would keep the graph.
 
   def _batched_like_twin(self, inputs: np.ndarray | None = None) -> str:
     """Finds out how to batch from the graph of single precision.
@@ -135,70 +138,8 @@ class Passes(contextlib.AbstractContextManager):
     self._weights = {}
     if not session.is_gpu(device):  # To which they would go for each batch.
       subgraph, self._weights = weights.taken_out(subgraph)
-    with tf.Graph().as_default() as graph, tf.device(device):
-      self._input, self._representation = session.import_graph(subgraph)
-      self._gradients, self._unit_gradients, self._unit = {}, {}, None
-      self._probes, self._directions = {}, None
-      self._layers = {n: graph.get_tensor_by_name(n) for n in self._layer_names}
-      if self._rules or self._unit_rules or self._probe_rules:
-        count = tf.shape(self._input)[0]
-        units = tf.reshape(self._representation, [count, -1])
-        target, parts = tf.reduce_mean(units, axis=1), None
-        if self._takes_sums:  # Parts of a mean are too small for float16.
-          target, parts = tf.reduce_sum(units, axis=1), tf.shape(units)[1]
-      for rule in self._rules:
-        gradient = self._gradient(target, rule)
-        if parts is not None:
-          gradient /= tf.cast(parts, gradient.dtype)
-        self._gradients[rule] = gradient
-      if self._unit_rules:
-        self._unit = tf.compat.v1.placeholder(tf.int32, [], 'unit')
-        unit = tf.gather(units, self._unit, axis=1)
-        for rule in self._unit_rules:
-          self._unit_gradients[rule] = self._gradient(unit, rule)
-      if self._probe_rules:
-        self._directions = tf.compat.v1.placeholder(
-          units.dtype, [None, None, None], 'directions'
-        )
-        for rule in self._probe_rules:
-          self._probes[rule] = self._gradients_along(units, rule)
-    self._session = tf.compat.v1.Session(graph=graph, config=session.config())
-
-  def _gradients_along(self, units: tf.Tensor, rule: Rule) -> tf.Tensor:
-    """Returns gradients [K, N, ...] of `units` along the directions.
-
-    A loop: all K backward passes share the forward pass, and one graph.
-    """
-    return tf.map_fn(
-      lambda direction: self._gradient(units, rule, direction),
-      self._directions,
-      parallel_iterations=1,
-    )
-
-  def _gradient(
-    self, target: tf.Tensor, rule: Rule, along: tf.Tensor | None = None
-  ) -> tf.Tensor:
-    """Returns the gradient of `target` [N, ...], of every image by itself.
-
-    Args:
-      target: Of every image.
-      rule: See `scope`.
-      along: Weights of the target's entries, of its shape; default: 1.
-    """
-    try:
-      with self._scope(rule):
-        (gradient,) = tf.gradients(target, self._input, along)
-    except LookupError as error:
-      raise UnsupportedOpError(
-        f'An operation of the graph has no gradient: {error}'
-      ) from error
-    if gradient is None:
-      raise GraphError(
-        f'{self._representation.name!r} has no gradient with respect to '
-        f'{self._input.name!r}: every way between them passes an operation '
-        'that blocks gradients.'
-      )
-    return tf.convert_to_tensor(gradient)
+    plan = dataclasses.replace(self._plan, device=device)
+    self._built = built.take(subgraph, plan)
 
   def _build_fixed(self, subgraph: SubGraph, device: str | None) -> None:
     """Builds a graph made for a fixed batch, with an open one if it can be."""
@@ -230,7 +171,7 @@ class Passes(contextlib.AbstractContextManager):
     found = self._sample(count, sides) if self._sample else None
     if found is None:
       noise = np.random.default_rng(0).uniform(size=(count, *sides))
-      found = noise.astype(self._input.dtype.as_numpy_dtype)
+      found = noise.astype(self._open.input.dtype.as_numpy_dtype)
     return found
 
   def prove(self, inputs: np.ndarray) -> None:
@@ -243,7 +184,7 @@ class Passes(contextlib.AbstractContextManager):
       return
     if self._twin is not None:
       self._batched_like_twin(inputs)
-      self._is_proven = True
+      self._is_proven, self._twin = True, None
       return
     pair = np.concatenate([inputs[:1], batching.other_than(inputs[:1])])
     try:
@@ -258,8 +199,9 @@ class Passes(contextlib.AbstractContextManager):
 
   def _everything(self, inputs: np.ndarray) -> list[batching.GraphOutcome]:
     """Returns the representation, and the gradients of all rules."""
+    graph = self._open
     gradients, representation = self._fetch(
-      (self._gradients, self._representation), inputs
+      (graph.gradients, graph.representation), inputs
     )
     return [batching.GraphOutcome(representation)] + [
       batching.GraphOutcome(values, _RULED_TOLERANCE)
@@ -278,8 +220,9 @@ class Passes(contextlib.AbstractContextManager):
     """
     count = len(inputs)
     inputs = _filled(inputs, self.batch_size)
+    graph = self._open
     gradients, representation, layers = self._fetch(
-      (self._gradients, self._representation, self._layers), inputs
+      (graph.gradients, graph.representation, graph.layers), inputs
     )
     if representation.shape[:1] != inputs.shape[:1]:
       raise GraphError(
@@ -296,19 +239,20 @@ class Passes(contextlib.AbstractContextManager):
   def gradient(self, rule: Rule, inputs: np.ndarray) -> np.ndarray:
     """Returns the gradient of one rule at at most `batch_size` inputs."""
     filled = _filled(inputs, self.batch_size)
-    return self._fetch(self._gradients[rule], filled)[: len(inputs)]
+    return self._fetch(self._open.gradients[rule], filled)[: len(inputs)]
 
   def unit_gradient(
     self, rule: Rule, unit: int, inputs: np.ndarray
   ) -> np.ndarray:
     """Returns the gradient of one unit at at most `batch_size` inputs."""
     filled = _filled(inputs, self.batch_size)
-    found = self._fetch(self._unit_gradients[rule], filled, {self._unit: unit})
+    graph = self._open
+    found = self._fetch(graph.unit_gradients[rule], filled, {graph.unit: unit})
     return found[: len(inputs)]
 
   def count_units(self, inputs: np.ndarray) -> int:
     """Returns D, the numbers of a representation of inputs [n, ...], n >= 1."""
-    sides = self._representation.shape[1:]
+    sides = self._open.representation.shape[1:]
     if sides.is_fully_defined():
       return sides.num_elements()
     return self.run(inputs[:1]).representation[0].size
@@ -345,17 +289,22 @@ class Passes(contextlib.AbstractContextManager):
       chosen = slice(start, start + size)
       batch = _filled(inputs[chosen], size)
       along = np.moveaxis(_filled(directions[chosen], size), 1, 0)
-      feed = {self._directions: along}
-      values = self._fetch(self._probes[rule], batch, feed)
+      feed = {self._open.directions: along}
+      values = self._fetch(self._open.probes[rule], batch, feed)
       found.append(np.moveaxis(values, 0, 1)[: len(inputs) - start])
     return np.concatenate(found)
 
-  def _fetch(self, fetches, inputs: np.ndarray, feed: Mapping | None = None):
-    if self._session is None:
+  @property
+  def _open(self) -> Built:
+    if self._built is None:
       raise ValueError(f'{self._name} is closed.')
-    feed = {self._input: inputs, **self._weights, **(feed or {})}
+    return self._built
+
+  def _fetch(self, fetches, inputs: np.ndarray, feed: Mapping | None = None):
+    graph = self._open
+    feed = {graph.input: inputs, **self._weights, **(feed or {})}
     try:
-      return self._session.run(fetches, feed)
+      return graph.session.run(fetches, feed)
     except tf.errors.OpError as error:
       raise GraphError(
         f'{self._name}: TensorFlow cannot run the graph on inputs of shape '
@@ -363,15 +312,10 @@ class Passes(contextlib.AbstractContextManager):
       ) from error
 
   def close(self) -> None:
-    """Frees the session; the passes cannot be run afterwards."""
-    if self._session is not None:
-      self._session.close()
-      self._session = None
-      # The tensors would keep the graph, with all its constants.
-      self._input = self._representation = self._unit = None
-      self._directions = None
-      self._gradients, self._unit_gradients, self._probes = {}, {}, {}
-      self._layers, self._weights = {}, {}
+    """Frees the graph; the passes cannot be run afterwards."""
+    if self._built is not None:
+      built.give_back(self._built)
+      self._built, self._weights = None, {}
 
   def __exit__(self, *exception) -> None:
     self.close()

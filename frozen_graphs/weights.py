@@ -14,7 +14,7 @@ from frozen_graphs import constants, tensors
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.tensors import NodeDef
 
-_FEWEST = 1024  # Numbers, of what is worth it.
+_FEWEST = 2  # Numbers; single ones are of the architecture.
 _ALIGNMENT = 64  # Bytes; TensorFlow copies what lies elsewhere.
 
 

@@ -30,15 +30,17 @@ class WeightsTest(absltest.TestCase):
       testing.freeze(_encoder), representation='representation'
     )
 
-  def test_large_operands_of_what_depends_on_the_image_are_taken(self):
+  def test_operands_of_what_depends_on_the_image_are_taken(self):
     graph, found = weights.taken_out(self.network.subgraph)
-    ((name, values),) = found.items()
-    np.testing.assert_array_equal(values, _KERNEL)
-    self.assertEqual(values.ctypes.data % 64, 0)
-    self.assertEqual(graph.nodes[name.split(':')[0]].op, 'Placeholder')
-    with self.subTest('the network keeps its own'):
-      kept = self.network.subgraph.nodes[name.split(':')[0]]
-      self.assertEqual(kept.op, 'Const')
+    for values, expected in zip(
+      sorted(found.values(), key=np.size), (_SMALL, _KERNEL), strict=True
+    ):
+      np.testing.assert_array_equal(values, expected)
+      self.assertEqual(values.ctypes.data % 64, 0)
+    for name in found:
+      node = name.split(':')[0]
+      self.assertEqual(graph.nodes[node].op, 'Placeholder')
+      self.assertEqual(self.network.subgraph.nodes[node].op, 'Const')
 
   def test_results_are_the_bits_of_those_with_constants(self):
     images = testing.images(5).astype(np.float32) / 255
