@@ -400,15 +400,17 @@ class Explainer:
     directions: np.ndarray | None,
   ) -> np.ndarray:
     """Returns the mean gradient over a method's points; `known` at `inputs`."""
-    total, count = np.zeros(inputs.shape, np.float64), 0
+    total, count = known, 0
     for point in method.points(inputs):
       if point is inputs:
         gradient = known
       else:
         gradient = self._gradient(method.rule, point, directions)
-      total += gradient
+      # One alone stays as it is, but that no zero has a sign.
+      kind = np.float64 if count else gradient.dtype
+      total = np.add(total if count else 0, gradient, dtype=kind)
       count += 1
-    return (total / count).astype(inputs.dtype)
+    return total if count == 1 else (total / count).astype(inputs.dtype)
 
   def _mean_over_units(
     self, method: AttributionMethod, inputs: np.ndarray, units: int

@@ -14,11 +14,11 @@ on as many cores.
 """
 
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -56,6 +56,8 @@ _METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _PAPER = 20, 1000
 _BATCH = 10
 _STEPS = ('make', 'measure')
+_FOUND = 'found.json'  # In the folder of a job.
+_POLLING_SECONDS = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,16 +85,19 @@ def _make_bank(job: Job, folder: pathlib.Path) -> None:
     bank.add(Encoder(name, '', *ends, 'range(-1, 1)', name), network.graph_def)
 
 
-def _peak_megabytes(workers: int) -> float:
-  """Returns the most that this process and so many others took together.
+def _megabytes(process: int) -> float:
+  """Returns what a process and those that it started take now.
 
-  What they share counts for each of them.
+  A page of memory that several of them share counts once.
   """
-  own, others = (
-    resource.getrusage(kind).ru_maxrss / 2**10
-    for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-  )
-  return own + workers * others
+  place, total = pathlib.Path(f'/proc/{process}'), 0.0
+  with contextlib.suppress(OSError, StopIteration):  # It has ended.
+    lines = (place / 'smaps_rollup').read_text().splitlines()
+    line = next(each for each in lines if each.startswith('Pss:'))
+    total = int(line.split()[1]) / 1024
+    for path in (place / 'task').glob('*/children'):
+      total += sum(map(_megabytes, map(int, path.read_text().split())))
+  return total
 
 
 def _processor_seconds() -> float:
@@ -124,7 +129,6 @@ def measured(job: Job, folder: pathlib.Path) -> dict[str, float]:
   found = {
     'seconds': time.perf_counter() - started,
     'processor_seconds': _processor_seconds() - before,
-    'megabytes': _peak_megabytes(workers),
   }
   passes = _pass_seconds(bank, probe.images)
   number = job.images * job.networks
@@ -160,10 +164,15 @@ def _in_processes(job: Job) -> dict[str, float]:
     for step in _STEPS:
       command = [sys.executable, '-m', 'benchmarks.scaling', f'--step={step}']
       command += [f'--job={json.dumps(asked)}']
-      done = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True
-      )
-  return json.loads(done.stdout.splitlines()[-1])
+      most = 0.0
+      with subprocess.Popen(command) as process:
+        while process.poll() is None:
+          most = max(most, _megabytes(process.pid))
+          time.sleep(_POLLING_SECONDS)
+      if process.returncode:
+        raise ChildProcessError(f'{step} ended with {process.returncode}.')
+    found = json.loads((pathlib.Path(folder) / _FOUND).read_text())
+  return {**found, 'megabytes': most}
 
 
 def _jobs() -> Sequence[tuple[str, Job]]:
@@ -182,7 +191,8 @@ def _do(step: str, folder: str, **job: int) -> None:
   if step == 'make':
     _make_bank(Job(**job), place)
   else:
-    print(json.dumps(measured(Job(**job), place)))
+    found = json.dumps(measured(Job(**job), place))
+    (place / _FOUND).write_text(found)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from attribution.probes import Probes
 from experiments import probing, ray_executor
 from experiments.map_files import MapFile
 from experiments.selection.features import pool
-from frozen_graphs import narrowing, session
+from frozen_graphs import batch_sizes, narrowing, session
 from frozen_graphs.errors import about, brief
 from frozen_graphs.network import Network
 from probe_data import probe_sets
@@ -47,6 +47,8 @@ _REPRESENTATION = ' representation'  # No method can have this name.
 _UNIT = 10  # Batches that one node computes with one building of the graph.
 # How much more memory than its inputs a network takes: of a ResNet-50.
 _ACTIVATIONS = 150
+# What a process takes beside: TensorFlow, and copies of the graph.
+_PROCESS_BYTES, _COPIES = 700 * 2**20, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +86,10 @@ class Projection:
       computed on a Ray cluster, all nodes of which see the files of the bank
       and of the output under the same paths.
     num_gpus_per_task: GPUs that a unit takes on a Ray cluster.
+    memory_mb: What all processes together may take of the memory of a machine:
+      fewer images are computed at once then, by fewer processes; None is half
+      of what is free, and as many images as `batch_size` says. Results differ
+      by rounding.
   """
 
   methods: tuple[AttributionMethod, ...]
@@ -102,6 +108,7 @@ class Projection:
   workers: int = 1
   executor: str = 'local'
   num_gpus_per_task: float = 0
+  memory_mb: int | None = None
 
   def __post_init__(self):
     for name, value, known in (
@@ -123,6 +130,11 @@ class Projection:
       raise ValueError(
         f'Map transforms must be one or more, each once, not {chosen}.'
       )
+
+  @property
+  def memory_bytes(self) -> int | None:
+    """`memory_mb` in bytes."""
+    return None if self.memory_mb is None else self.memory_mb * 2**20
 
   @property
   def devices(self) -> tuple[str | None, ...]:
@@ -371,7 +383,7 @@ def _input_sizes(
 
   new = [e for e in bank.encoders if networks.found(e, what) is None]
   has_room = networks.have_room(new)
-  workers = 1 if has_room else _workers(projection, (1, *image_shape), len(new))
+  workers = 1 if has_room else _workers(projection, (1, *image_shape), new)
   looks = processes.results(look, new, workers)
   for encoder in bank.encoders:
     size = networks.found(encoder, what)
@@ -633,12 +645,27 @@ class _Model:
       space.remove(self.encoder.name)
 
 
-def _workers(projection: Projection, shape: Sequence[int], models: int) -> int:
-  """Returns how many processes shall project so many models."""
+def _workers(
+  projection: Projection, shape: Sequence[int], encoders: Sequence[Encoder]
+) -> int:
+  """Returns how many processes shall project models."""
   if projection.device and 'CPU' not in projection.device.upper():
     return 1  # Of a GPU, one process takes all.
-  inputs = projection.batch_size * math.prod(shape[1:]) * 4
-  return processes.chosen(projection.workers, models, inputs * _ACTIVATIONS)
+  image, budget = math.prod(shape[1:]) * 4 * _ACTIVATIONS, None
+  each = projection.batch_size * image
+  if projection.memory_bytes is not None:  # One image at once is enough.
+    budget = projection.memory_bytes - batch_sizes.peak_bytes()
+    largest = max((e.file_size for e in encoders), default=0)
+    each = _PROCESS_BYTES + image + _COPIES * largest
+  return processes.chosen(projection.workers, len(encoders), each, budget)
+
+
+def _share(projection: Projection, workers: int) -> int | None:
+  """Returns the bytes of memory that each process may take, None for any."""
+  budget = projection.memory_bytes
+  if budget is None or workers == 1:
+    return budget
+  return max(0, budget - batch_sizes.peak_bytes()) // workers
 
 
 def _new_spaces(
@@ -729,7 +756,9 @@ class _Unit:
     output = pathlib.Path(self.output)
     model = _Model(self.encoder, Networks(), self.projection, spaces, output)
     images = np.load(self.images, mmap_mode='r')
-    return model.outcome(images, self.projection.devices[0], self.work)
+    share = _share(self.projection, processes.cores())  # It has one of them.
+    with batch_sizes.memory_budget(share):
+      return model.outcome(images, self.projection.devices[0], self.work)
 
 
 def _on_ray(
@@ -798,14 +827,15 @@ def _outcomes(
   elif len(projection.devices) > 1:
     ended = _on_devices(todo, projection, probe.images, advanced)
   else:
-    ended = processes.results(
-      lambda piece: piece[0].outcome(
-        probe.images, projection.devices[0], piece[1]
-      ),
-      todo,
-      _workers(projection, probe.images.shape, len(todo)),
-      advanced,
-    )
+    encoders = [model.encoder for model, _ in todo]
+    workers = _workers(projection, probe.images.shape, encoders)
+    share = _share(projection, workers)
+
+    def outcome(piece: tuple[_Model, Sequence[int | np.ndarray]]) -> _Outcome:
+      with batch_sizes.memory_budget(share):
+        return piece[0].outcome(probe.images, projection.devices[0], piece[1])
+
+    ended = processes.results(outcome, todo, workers, advanced)
   for model, missing in work:
     yield model, next(ended) if missing else None
   next(bar, None)  # The last one is done, too.

@@ -237,7 +237,12 @@ class Executor:
   """The flags of where models are projected."""
 
   # They decide where and how fast, not what comes out.
-  NOT_RECORDED = ('executor', 'num_gpus_per_task', 'workers')
+  NOT_RECORDED = (
+    'executor',
+    'num_gpus_per_task',
+    'workers',
+    'memory_budget_mb',
+  )
 
   def __init__(self, flags: Flags):
     self._workers = projecting_workers(flags)
@@ -256,6 +261,15 @@ class Executor:
       0.0,
       lower_bound=0.0,
     )
+    self._memory = flags.integer(
+      'memory_budget_mb',
+      'MB that all processes together may take, as 4000: fewer images are '
+      'computed at once then, by fewer processes. By default half of the free '
+      'memory, and --batch_size images. On a GPU the size of batches is found '
+      'by doubling, up to --batch_size, until its memory is short.',
+      None,
+      lower_bound=1,
+    )
 
   def options(self) -> dict[str, Any]:
     """Returns those of `pipeline.Projection`."""
@@ -263,6 +277,7 @@ class Executor:
       'workers': self._workers.value,
       'executor': self._executor.value,
       'num_gpus_per_task': self._num_gpus.value,
+      'memory_mb': self._memory.value,
     }
 
 

@@ -16,6 +16,10 @@ class GraphError(ValueError):
   """A frozen graph that cannot be used; the message says what to do."""
 
 
+class ShortMemoryError(GraphError):
+  """There is not enough memory for so many images at once."""
+
+
 class UnsafeGraphError(GraphError):
   """A graph with an operation that a network never needs, such as ReadFile."""
 

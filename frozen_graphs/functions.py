@@ -108,7 +108,11 @@ def _unfold(nodes: Iterable[NodeDef], library: Mapping) -> Iterator[NodeDef]:
         "the graph's library."
       )
     else:
-      yield NodeDef.FromString(node.SerializeToString())
+      # A constant is large, and changed by nobody.
+      is_constant = node.op == 'Const'
+      yield (
+        node if is_constant else NodeDef.FromString(node.SerializeToString())
+      )
 
 
 def _body_of_call(call: NodeDef, function, library: Mapping) -> list[NodeDef]:

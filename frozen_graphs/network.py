@@ -78,8 +78,8 @@ class Network(contextlib.AbstractContextManager):
 
   @functools.cached_property
   def size(self) -> int:
-    """Bytes of the graph."""
-    return self.graph_def.ByteSize()
+    """Bytes of the graph, or of its file if it is one of its own."""
+    return self.frozen.size or self.graph_def.ByteSize()
 
   @property
   def input_tensor(self) -> str:

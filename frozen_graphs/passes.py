@@ -16,8 +16,9 @@ import tensorflow as tf
 
 from frozen_graphs import batching, built, folding, narrowing, session, weights
 from frozen_graphs import graph as graph_lib
+from frozen_graphs.batch_sizes import BatchSize
 from frozen_graphs.built import Built, Plan, Rule, Scope
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, ShortMemoryError
 from frozen_graphs.graph import SubGraph
 
 # Lines of TensorFlow's messages before the one that tells what is wrong.
@@ -48,7 +49,7 @@ class Passes(contextlib.AbstractContextManager):
   """A graph given to TensorFlow, with a backward pass for each rule.
 
   Attributes:
-    batch_size: Inputs computed at once.
+    batch_size: Inputs computed at once, at most; see `batch_sizes`.
     batching: `open`, if the graph takes any number of images; `rebatched`, if
       it was made for a fixed number, but takes any and keeps images apart, as
       was tried; `one_at_a_time` or `fixed`, if it does not: it gets one, or the
@@ -140,6 +141,7 @@ class Passes(contextlib.AbstractContextManager):
       subgraph, self._weights = weights.taken_out(subgraph)
     plan = dataclasses.replace(self._plan, device=device)
     self._built = built.take(subgraph, plan)
+    self._sizes = BatchSize(self.batch_size, session.is_gpu(device))
 
   def _build_fixed(self, subgraph: SubGraph, device: str | None) -> None:
     """Builds a graph made for a fixed batch, with an open one if it can be."""
@@ -218,37 +220,63 @@ class Passes(contextlib.AbstractContextManager):
     Raises:
       GraphError: If TensorFlow cannot run the graph on them.
     """
-    count = len(inputs)
-    inputs = _filled(inputs, self.batch_size)
     graph = self._open
-    gradients, representation, layers = self._fetch(
-      (graph.gradients, graph.representation, graph.layers), inputs
+    wanted = [*graph.gradients.values(), *graph.layers.values()]
+    representation, *others = self._by_batches(
+      [graph.representation, *wanted], inputs
     )
-    if representation.shape[:1] != inputs.shape[:1]:
-      raise GraphError(
-        f'{self._name}: the representation has the shape '
-        f'{representation.shape} for {len(inputs)} images; its first '
-        'dimension must be the images.'
-      )
-    return Result(
-      representation[:count],
-      {rule: values[:count] for rule, values in gradients.items()},
-      {name: values[:count] for name, values in layers.items()},
-    )
+    gradients = dict(zip(graph.gradients, others, strict=False))
+    layers = dict(zip(graph.layers, others[len(gradients) :], strict=True))
+    return Result(representation, gradients, layers)
 
   def gradient(self, rule: Rule, inputs: np.ndarray) -> np.ndarray:
     """Returns the gradient of one rule at at most `batch_size` inputs."""
-    filled = _filled(inputs, self.batch_size)
-    return self._fetch(self._open.gradients[rule], filled)[: len(inputs)]
+    (found,) = self._by_batches([self._open.gradients[rule]], inputs)
+    return found
 
   def unit_gradient(
     self, rule: Rule, unit: int, inputs: np.ndarray
   ) -> np.ndarray:
     """Returns the gradient of one unit at at most `batch_size` inputs."""
-    filled = _filled(inputs, self.batch_size)
     graph = self._open
-    found = self._fetch(graph.unit_gradients[rule], filled, {graph.unit: unit})
-    return found[: len(inputs)]
+    wanted, feed = [graph.unit_gradients[rule]], {graph.unit: unit}
+    (found,) = self._by_batches(wanted, inputs, feed)
+    return found
+
+  def _by_batches(
+    self,
+    wanted: Sequence[tf.Tensor],
+    inputs: np.ndarray,
+    feed: Mapping | None = None,
+  ) -> list[np.ndarray]:
+    """Returns tensors [n, ...] of as many inputs at once as memory holds."""
+    parts: list[list[np.ndarray]] = []
+    start = 0
+    while start < len(inputs) or not parts:
+      size = self.batch_size
+      if self.batching in ('open', 'rebatched'):
+        size = min(size, self._sizes.size)
+      part = inputs[start : start + size]
+      filled = _filled(part, size)
+      self._sizes.begins()
+      try:
+        found = self._fetch(wanted, filled, feed)
+      except ShortMemoryError:
+        if not self._sizes.failed():
+          raise
+        continue
+      self._sizes.fitted()
+      for values in found:
+        if values.shape[:1] != filled.shape[:1]:
+          raise GraphError(
+            f'{self._name}: the representation has the shape {values.shape} '
+            f'for {len(filled)} images; its first dimension must be the images.'
+          )
+      parts.append([values[: len(part)] for values in found])
+      start += size
+    if len(parts) == 1:
+      return parts[0]
+    return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
   def count_units(self, inputs: np.ndarray) -> int:
     """Returns D, the numbers of a representation of inputs [n, ...], n >= 1."""
@@ -281,6 +309,7 @@ class Passes(contextlib.AbstractContextManager):
     rows = inputs[:1].nbytes * directions.shape[1]
     size = self.batch_size
     if self.batching in ('open', 'rebatched'):
+      size = min(size, self._sizes.size)
       most = max(1, min(size, _PROBE_BYTES // max(1, rows)))
       # So that none is computed only to fill up, as far as that is possible.
       size = -(-len(inputs) // -(-len(inputs) // most))
@@ -306,7 +335,9 @@ class Passes(contextlib.AbstractContextManager):
     try:
       return graph.session.run(fetches, feed)
     except tf.errors.OpError as error:
-      raise GraphError(
+      is_short = isinstance(error, tf.errors.ResourceExhaustedError)
+      kind = ShortMemoryError if is_short else GraphError
+      raise kind(
         f'{self._name}: TensorFlow cannot run the graph on inputs of shape '
         f'{inputs.shape}: {_reason(error)}'
       ) from error

@@ -51,6 +51,13 @@ class Encoder:
       f'{self.representation_tensor}{group}>'
     )
 
+  @property
+  def file_size(self) -> int:
+    """Bytes of the graph's file, 0 without one that can be read."""
+    with contextlib.suppress(OSError):
+      return os.path.getsize(self.graph) if isinstance(self.graph, str) else 0
+    return 0
+
   def channels_last(self, values: np.ndarray) -> np.ndarray:
     """Returns a layer [n, ...] of the network, with its channels last.
 
@@ -150,11 +157,8 @@ class Networks:
 
   def have_room(self, encoders: Iterable[Encoder]) -> bool:
     """Returns whether the networks of encoders can all be kept here."""
-    sizes = 0
-    for encoder in encoders:
-      if _key(encoder) not in self._kept and isinstance(encoder.graph, str):
-        with contextlib.suppress(OSError):  # Which loading it will report.
-          sizes += os.path.getsize(encoder.graph)
+    new = (e for e in encoders if _key(e) not in self._kept)
+    sizes = sum(encoder.file_size for encoder in new)
     return self._bytes + sizes <= self._max_bytes
 
   def drop(self, encoder: Encoder) -> None:
