@@ -27,7 +27,7 @@ _idle: dict[Hashable, 'Built'] = {}  # Those, by what was built of what.
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class BuildPlan:
   """What is built of a graph.
 
   Attributes:
@@ -65,7 +65,7 @@ class Built:
     key: By which it is kept for others; None if it is not.
   """
 
-  def __init__(self, subgraph: SubGraph, plan: Plan):
+  def __init__(self, subgraph: SubGraph, plan: BuildPlan):
     """Builds it.
 
     Raises:
@@ -85,7 +85,7 @@ class Built:
         self._build_backward(plan)
     self.session = tf.compat.v1.Session(graph=graph, config=session.config())
 
-  def _build_backward(self, plan: Plan) -> None:
+  def _build_backward(self, plan: BuildPlan) -> None:
     count = tf.shape(self.input)[0]
     units = tf.reshape(self.representation, [count, -1])
     target, parts = tf.reduce_mean(units, axis=1), None
@@ -145,7 +145,7 @@ class Built:
     return tf.convert_to_tensor(gradient)
 
 
-def take(subgraph: SubGraph, plan: Plan) -> Built:
+def take(subgraph: SubGraph, plan: BuildPlan) -> Built:
   """Returns what is built of a graph, which one like it may have left.
 
   Raises:

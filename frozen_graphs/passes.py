@@ -17,7 +17,7 @@ import tensorflow as tf
 from frozen_graphs import batching, built, folding, narrowing, session, weights
 from frozen_graphs import graph as graph_lib
 from frozen_graphs.batch_sizes import BatchSize
-from frozen_graphs.built import Built, Plan, Rule, Scope
+from frozen_graphs.built import BuildPlan, Built, Rule, Scope
 from frozen_graphs.errors import GraphError, ShortMemoryError
 from frozen_graphs.graph import SubGraph
 
@@ -96,7 +96,7 @@ class Passes(contextlib.AbstractContextManager):
     self.batch_size, self.batching = batch_size, 'open'
     self._name, self._sample = name, sample
     self._built: Built | None = None
-    self._plan = Plan(
+    self._plan = BuildPlan(
       *(
         tuple(dict.fromkeys(each))
         for each in (rules, unit_rules, probe_rules, layers)
@@ -107,17 +107,22 @@ class Passes(contextlib.AbstractContextManager):
     )
     self._is_proven = subgraph.input_shape is not None
     self._twin: Callable[[], Passes] | None = None
-    is_open = subgraph.input_shape is None or subgraph.input_shape[0] is None
     if precision == narrowing.SINGLE:
-      build = self._build if is_open else self._build_fixed
+      build = self._build if _is_open(subgraph) else self._build_fixed
       build(subgraph, device)
       return
     options = {'rules': rules, 'scope': scope, 'batch_size': batch_size}
     options |= {'device': device, 'name': name, 'sample': sample}
     self._twin = functools.partial(Passes, subgraph, **options)
-    if not is_open and self._batched_like_twin() == 'rebatched':
+    self._build_half(subgraph, precision, device)
+
+  def _build_half(
+    self, subgraph: SubGraph, precision: str, device: str | None
+  ) -> None:
+    if not _is_open(subgraph) and self._batched_like_twin() == 'rebatched':
       subgraph = graph_lib.with_open_batch(subgraph)
-    folded = folding.fold(subgraph, layers)  # So that weights are rounded once.
+    # Folded first, so that weights are rounded once.
+    folded = folding.fold(subgraph, self._plan.layers)
     self._build(narrowing.narrow(folded, precision), device)
     if self._is_proven:
       self._twin = None  # It would keep the graph.
@@ -350,6 +355,11 @@ class Passes(contextlib.AbstractContextManager):
 
   def __exit__(self, *exception) -> None:
     self.close()
+
+
+def _is_open(subgraph: SubGraph) -> bool:
+  """Returns whether a graph takes any number of images, as far as it says."""
+  return subgraph.input_shape is None or subgraph.input_shape[0] is None
 
 
 def _filled(values: np.ndarray, size: int) -> np.ndarray:
