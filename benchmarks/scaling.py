@@ -4,7 +4,8 @@
 
 Networks of Taskonomy's shape with random weights are projected as a run does
 it, each time in a process of its own, with one thing changed: the number of
-images, their size, the number of networks. The last one is a part of the
+images, their size, the number of networks. How the answers of a space depend on
+its number of points is timed with random maps. The last one is a part of the
 paper's run (20 networks, 1,000 images of 256 x 256, three methods), with tables
 and without figures, from which the time of the whole is told. What makes the
 networks is another process, so that its memory does not count.
@@ -38,6 +39,7 @@ from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import processes, progress
+from transferability.model_space import ModelSpace
 
 FLAGS = cli.Flags()
 _NETWORKS = FLAGS.integer(
@@ -58,6 +60,7 @@ _BATCH = 10
 _STEPS = ('make', 'measure')
 _FOUND = 'found.json'  # In the folder of a job.
 _POLLING_SECONDS = 0.3
+_POINTS, _POINT_IMAGES, _MAP = (10, 30, 90), 20, (64, 64, 3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +160,46 @@ def _pass_seconds(bank: Bank, images: np.ndarray) -> dict[str, float]:
   return {'pass_seconds': wall, 'pass_processor_seconds': processor}
 
 
+def _of_points(number: int, folder: pathlib.Path) -> dict[str, float]:
+  """Returns the seconds that a space of so many points takes for answers."""
+  rng = np.random.default_rng(0)
+  ids = [str(i) for i in range(_POINT_IMAGES)]
+  space = ModelSpace.create(
+    folder / str(number),
+    settings={},
+    image_ids=ids,
+    image_digests=ids,
+    map_shape=_MAP,
+    dtype='float16',
+  )
+  for i in range(number):
+    maps = rng.normal(size=(_POINT_IMAGES, *_MAP))
+    started = time.perf_counter()
+    writer = space.writer(f'network_{i}', {})
+    writer.write(0, maps)
+    writer.finish()
+    inserted = time.perf_counter() - started
+  started = time.perf_counter()
+  space.neighbours('network_0')
+  found = time.perf_counter()
+  space.affinity()
+  return {
+    'insertion_seconds': inserted,
+    'neighbours_seconds': found - started,
+    'affinity_seconds': time.perf_counter() - found,
+  }
+
+
+def _points() -> dict[str, float]:
+  """Returns how answers of a space depend on its number of points."""
+  numbers = {}
+  with tempfile.TemporaryDirectory() as folder:
+    for number in progress.track(_POINTS, description='Points'):
+      found = _of_points(number, pathlib.Path(folder))
+      numbers |= {f'points_{number}_{key}': v for key, v in found.items()}
+  return numbers
+
+
 def _in_processes(job: Job) -> dict[str, float]:
   """Makes networks in one process, and measures their run in another."""
   with tempfile.TemporaryDirectory() as folder:
@@ -199,7 +242,7 @@ def main() -> None:
   if _STEP.value:
     _do(_STEP.value, **json.loads(_JOB.value))
     return
-  before, numbers = report.machine(), {}
+  before, numbers = report.machine(), {} if _SINGLE.value else _points()
   jobs = [] if _SINGLE.value else list(_jobs())
   part = Job(_NETWORKS.value, _IMAGES.value, _SIZE.value)
   for name, job in progress.track([*jobs, ('run', part)], description='Runs'):

@@ -67,6 +67,17 @@ def fold(
     GraphError: If a function cannot be inlined, or a constant is no value of a
       placeholder of the graph.
   """
+  nodes = folded_nodes(graph_def, constants)
+  folded = GraphDef(node=nodes, versions=graph_def.versions)
+  if any(node.op in FUNCTIONAL for node in nodes):
+    folded.library.CopyFrom(graph_def.library)
+  return folded
+
+
+def folded_nodes(
+  graph_def: GraphDef, constants: Mapping[str, object] | None = None
+) -> list[NodeDef]:
+  """Returns the nodes of `fold`; constants are those of the graph itself."""
   library = graph_def.library
   nodes = functions.inline_functions(graph_def)
   _bind(nodes, constants or {})
@@ -76,10 +87,7 @@ def fold(
     nodes = functions.inline_functions(GraphDef(node=nodes, library=library))
   _fold_switches(nodes)
   _bypass_groups(nodes)
-  folded = GraphDef(node=nodes, versions=graph_def.versions)
-  if any(node.op in FUNCTIONAL for node in nodes):
-    folded.library.CopyFrom(library)
-  return folded
+  return nodes
 
 
 def _bind(nodes: Iterable[NodeDef], constants: Mapping[str, object]) -> None:

@@ -148,8 +148,9 @@ class Networks:
     return self._found.get(_key(encoder), {}).get(what)
 
   def note(self, encoder: Encoder, what: Hashable, value: Any) -> None:
-    """Keeps what was found of a network, whatever becomes of it."""
-    self._found.setdefault(_key(encoder), {})[what] = value
+    """Keeps what was found of a network in a file, whatever becomes of it."""
+    if isinstance(encoder.graph, str):  # Others are known while they are kept.
+      self._found.setdefault(_key(encoder), {})[what] = value
 
   def note_digest(self, encoder: Encoder, digest: str) -> None:
     """Keeps the digest of a network that was loaded elsewhere."""
