@@ -4,6 +4,9 @@ import dataclasses
 import itertools
 import pathlib
 import shutil
+import subprocess
+import sys
+import textwrap
 from unittest import mock
 
 from absl.testing import absltest, parameterized
@@ -324,6 +327,50 @@ class MemoryTest(PipelineTestCase):
     self.assertEqual(bank_testing.tree_bytes(self.output), expected)
     self.assertEqual(bank.digests(), digests)
     self.assertIsNot(networks.get(encoder), networks.get(encoder))
+
+  def test_copies_look_at_a_bank_without_room(self):
+    expected = self.project()['elrp'].affinity()
+    self.output = self.folder / 'copies'
+    code = f"""
+      import dataclasses, os
+      from experiments import pipeline
+      from probe_data import probe_sets
+      from taskonomy_models import bank as banks
+      from taskonomy_models.encoder import Encoder, Networks
+      from tests.tracking_testing import silent
+
+      parent, load = os.getpid(), Encoder.load
+
+      def load_in_copy(encoder):
+        assert os.getpid() != parent
+        return load(encoder)
+
+      Encoder.load = load_in_copy
+      bank = banks.load({str(self.folder / 'bank')!r})
+      bank = dataclasses.replace(bank, networks=Networks(max_bytes=10))
+      probe = probe_sets.load(
+        {str(self.folder / 'images.npy')!r}, image_size=(16, 16)
+      )
+      how = pipeline.Projection(
+        pipeline.method_objects({_METHODS!r}),
+        batch_size=3,
+        dtype='float32',
+        workers=2,
+      )
+      pipeline.project(bank, probe, how, {str(self.output)!r}, silent)
+      print(pipeline.refusals(bank, how, (16, 16, 2), silent))
+    """
+    ended = subprocess.run(
+      [sys.executable, '-c', textwrap.dedent(code)],
+      capture_output=True,
+      text=True,
+      timeout=300,
+    )
+    self.assertEqual(ended.returncode, 0, ended.stderr)
+    found = ModelSpace(self.output / 'model_space' / 'elrp').affinity()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for name in bank_testing.NAMES:
+      self.assertIn(f"{name!r}: '{name}: ", ended.stdout)
 
   def test_a_graph_that_changes_meanwhile_is_refused(self):
     encoder = dataclasses.replace(self.bank().encoders[0], sha256=None)
