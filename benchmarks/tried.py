@@ -205,8 +205,8 @@ def main() -> None:
       },
       f'{name}_share_outside_tensorflow': min(r['outside'] for r in rounds),
       f'{name}_megabytes': rounds[-1]['megabytes'],
-      f'{name}_difference': np.abs(maps[name] - expected).max()
-      / np.abs(expected).max(),
+      f'{name}_difference': float(np.abs(maps[name] - expected).max())
+      / float(np.abs(expected).max()),
     }
   report.tell(numbers, _JSON.value, before)
 
