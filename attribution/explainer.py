@@ -65,7 +65,9 @@ class Explainer:
 
   Attributes:
     name: Of the encoder, for messages.
-    network: The encoder.
+    digest: Of the encoder's network.
+    input_shape: (h, w, c) of the encoder's input, None where it is open; or
+      (c, h, w), if the graph was made so.
     preprocessing: T.
     methods: The methods, in the order of the maps.
     probe_methods: Those of the maps of directions.
@@ -119,21 +121,26 @@ class Explainer:
       raise ValueError('`per_unit` and `is_directed` exclude each other.')
     self._is_directed = is_directed
     self.probe_methods = _as_probe_methods(probe_methods)
-    self.network = _as_network(graph, input_tensor, representation_tensor, name)
-    self.name = self.network.name
+    # Its weights are not kept: the passes have them.
+    network = _as_network(graph, input_tensor, representation_tensor, name)
+    self.name, self.digest = network.name, network.digest
+    self.input_shape = network.input_shape
+    self._operations = dict(network.operations)
     computing = {
       'batch_size': batch_size,
       'device': device,
       'precision': precision,
     }
-    self._passes = self._built(computing)
-    self._features = self._cut(computing)
+    self._passes = self._built(network, computing)
+    self._features = self._cut(network, computing)
 
-  def _cut(self, computing: Mapping[str, Any]) -> dict[str, CutNetwork]:
+  def _cut(
+    self, network: frozen_graphs.Network, computing: Mapping[str, Any]
+  ) -> dict[str, CutNetwork]:
     """Returns the networks of the methods that look at feature maps."""
     return {
       method.name: CutNetwork(
-        self.network,
+        network,
         getattr(method, 'layer', None),
         is_directed=self._is_directed,
         **computing,
@@ -142,13 +149,15 @@ class Explainer:
       if method.at_features
     }
 
-  def _built(self, computing: Mapping[str, Any]) -> frozen_graphs.Passes:
+  def _built(
+    self, network: frozen_graphs.Network, computing: Mapping[str, Any]
+  ) -> frozen_graphs.Passes:
     """Returns the passes that all methods need; notes what has a rule."""
-    subgraph, self._ruled = self.network.subgraph, {}
+    subgraph, self._ruled = network.subgraph, {}
     every = (*self.methods, *self.probe_methods)
     if any(method.rule for method in every):
       rule = methods_lib.product_rule(every)
-      subgraph, self._ruled = overrides.marked(self.network, rule)
+      subgraph, self._ruled = overrides.marked(network, rule)
     subgraph = folding.fold(subgraph)  # After it is marked, see there.
     if any(method.by_layer for method in every):
       subgraph, layers = layer_marks.mark_layers(subgraph)
@@ -171,21 +180,13 @@ class Explainer:
   @property
   def summary(self) -> Summary:
     """What was found in the graph."""
-    found = dict(self.network.operations), dict(self._ruled)
+    found = dict(self._operations), dict(self._ruled)
     return Summary(*found, self._passes.batching)
 
   @property
   def batch_size(self) -> int:
     """Images processed at once."""
     return self._passes.batch_size
-
-  @property
-  def input_shape(self) -> tuple[int | None, ...]:
-    """(h, w, c) of the encoder's input, None where it is open.
-
-    Or (c, h, w), if the graph was made so.
-    """
-    return self.network.input_shape
 
   def _inputs_to_try(
     self, count: int, sides: Sequence[int]
@@ -399,15 +400,17 @@ class Explainer:
     directions: np.ndarray | None,
   ) -> np.ndarray:
     """Returns the mean gradient over a method's points; `known` at `inputs`."""
-    total, count = np.zeros(inputs.shape, np.float64), 0
+    total, count = known, 0
     for point in method.points(inputs):
       if point is inputs:
         gradient = known
       else:
         gradient = self._gradient(method.rule, point, directions)
-      total += gradient
+      # One alone stays as it is, but that no zero has a sign.
+      kind = np.float64 if count else gradient.dtype
+      total = np.add(total if count else 0, gradient, dtype=kind)
       count += 1
-    return (total / count).astype(inputs.dtype)
+    return total if count == 1 else (total / count).astype(inputs.dtype)
 
   def _mean_over_units(
     self, method: AttributionMethod, inputs: np.ndarray, units: int

@@ -4,19 +4,22 @@
 
 Networks of Taskonomy's shape with random weights are projected as a run does
 it, each time in a process of its own, with one thing changed: the number of
-images, their size, the number of networks. The last one is a part of the
+images, their size, the number of networks. How the answers of a space depend on
+its number of points is timed with random maps. The last one is a part of the
 paper's run (20 networks, 1,000 images of 256 x 256, three methods), with tables
-and without figures, from which the time of the whole is told.
+and without figures, from which the time of the whole is told. What makes the
+networks is another process, so that its memory does not count.
 
 The passes are timed beside the run, in the same process: those of one network,
 on as many cores.
 """
 
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import json
+import os
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -32,9 +35,11 @@ from experiments import evaluation, pipeline
 from frozen_graphs import folding
 from frozen_graphs.passes import Passes
 from probe_data import probe_sets
+from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
-from toolkit_basics import files, processes, progress
+from toolkit_basics import processes, progress
+from transferability.model_space import ModelSpace
 
 FLAGS = cli.Flags()
 _NETWORKS = FLAGS.integer(
@@ -45,12 +50,17 @@ _IMAGES = FLAGS.integer(
 )
 _SIZE = FLAGS.integer('size', 'Side of its images.', 256, lower_bound=32)
 _SINGLE = FLAGS.bool('only_run', 'Only the part of the run.')
-_ONE = FLAGS.string('one', 'For this program itself.')
+_STEP = FLAGS.string('step', 'For this program itself.')
+_JOB = FLAGS.string('job', 'For this program itself.')
 _JSON = FLAGS.path('json', 'Where the numbers are written.')
 
 _METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _PAPER = 20, 1000
 _BATCH = 10
+_STEPS = ('make', 'measure')
+_FOUND = 'found.json'  # In the folder of a job.
+_POLLING_SECONDS = 0.3
+_POINTS, _POINT_IMAGES, _MAP = (10, 30, 90), 20, (64, 64, 3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,85 +78,144 @@ class Job:
   size: int
 
 
-def _bank(job: Job, folder: pathlib.Path) -> Bank:
-  """Returns a bank whose networks differ in their weights alone."""
-  encoders = []
+def _make_bank(job: Job, folder: pathlib.Path) -> None:
+  """Writes a bank whose networks differ in their weights alone."""
+  bank = banks.Folder(folder, 'random')
   for number in range(job.networks):
     network = floor.task_network(job.size, seed=number)
-    path = folder / f'network_{number}.pb'
-    content = network.graph_def.SerializeToString()
-    path.write_bytes(content)
     ends = network.input_tensor, network.representation_tensor
-    name = f'network {number}'
-    # As in banks that commands write: the file is known, and not tried apart.
-    known = {'sha256': files.sha256(content)}
-    encoders.append(
-      Encoder(name, str(path), *ends, 'range(-1, 1)', name, **known)
-    )
-  return Bank('random', tuple(encoders))
+    name = f'network_{number}'
+    bank.add(Encoder(name, '', *ends, 'range(-1, 1)', name), network.graph_def)
 
 
-def _peak_megabytes(workers: int) -> float:
-  """Returns the most that this process and so many others took together."""
-  own, others = (
-    resource.getrusage(kind).ru_maxrss / 2**10
-    for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+def _megabytes(process: int) -> float:
+  """Returns what a process and those that it started take now.
+
+  A page of memory that several of them share counts once.
+  """
+  place, total = pathlib.Path(f'/proc/{process}'), 0.0
+  with contextlib.suppress(OSError, StopIteration):  # It has ended.
+    lines = (place / 'smaps_rollup').read_text().splitlines()
+    line = next(each for each in lines if each.startswith('Pss:'))
+    total = int(line.split()[1]) / 1024
+    for path in (place / 'task').glob('*/children'):
+      total += sum(map(_megabytes, map(int, path.read_text().split())))
+  return total
+
+
+def _processor_seconds() -> float:
+  """Returns what this process and those that it ended took of processors."""
+  return sum(os.times()[:4])
+
+
+def measured(job: Job, folder: pathlib.Path) -> dict[str, float]:
+  """Returns what a run takes, in this process, which has run nothing yet.
+
+  Args:
+    job: The run.
+    folder: That of the bank, in which results are written, too.
+  """
+  rng = np.random.default_rng(0)
+  shape = job.images, job.size, job.size, 3
+  np.save(folder / 'images.npy', rng.integers(256, size=shape, dtype=np.uint8))
+  workers = min(processes.cores(), job.networks)
+  started, before = time.perf_counter(), _processor_seconds()
+  bank = banks.load(str(folder))
+  probe = probe_sets.load(
+    str(folder / 'images.npy'), image_size=(job.size,) * 2
   )
-  return own + workers * others
-
-
-def measured(job: Job) -> dict[str, float]:
-  """Returns what a run takes, in this process, which has run nothing yet."""
-  with tempfile.TemporaryDirectory() as folder:
-    place = pathlib.Path(folder)
-    bank = _bank(job, place)
-    rng = np.random.default_rng(0)
-    shape = job.images, job.size, job.size, 3
-    np.save(place / 'images.npy', rng.integers(256, size=shape, dtype=np.uint8))
-    workers, started = min(processes.cores(), job.networks), time.perf_counter()
-    probe = probe_sets.load(
-      str(place / 'images.npy'), image_size=(job.size,) * 2
-    )
-    how = pipeline.Projection(
-      methods_lib.create_all(_METHODS), batch_size=_BATCH, workers=workers
-    )
-    spaces = pipeline.project(bank, probe, how, place / 'run')
-    evaluation.write_tables(evaluation.evaluate(bank, spaces), place / 'run')
-    seconds, peak = time.perf_counter() - started, _peak_megabytes(workers)
-    passes = _pass_seconds(bank, probe.images)
-  return {
-    'seconds': seconds,
-    'megabytes': peak,
-    'pass_seconds': passes * job.images * job.networks,
+  how = pipeline.Projection(
+    methods_lib.create_all(_METHODS), batch_size=_BATCH, workers=workers
+  )
+  spaces = pipeline.project(bank, probe, how, folder / 'run')
+  evaluation.write_tables(evaluation.evaluate(bank, spaces), folder / 'run')
+  found = {
+    'seconds': time.perf_counter() - started,
+    'processor_seconds': _processor_seconds() - before,
   }
+  passes = _pass_seconds(bank, probe.images)
+  number = job.images * job.networks
+  return found | {name: value * number for name, value in passes.items()}
 
 
-def _pass_seconds(bank: Bank, images: np.ndarray) -> float:
+def _pass_seconds(bank: Bank, images: np.ndarray) -> dict[str, float]:
   """Returns what the passes of an image take, the best of three tries."""
   marked, _ = overrides.marked(bank.network(bank.names[0]))
-  passes, seconds = (
-    Passes(
-      folding.fold(marked),
-      rules=[method.rule for method in methods_lib.create_all(_METHODS)],
-      scope=overrides.active_rule,
-      batch_size=_BATCH,
-    ),
-    [],
+  passes = Passes(
+    folding.fold(marked),
+    rules=[method.rule for method in methods_lib.create_all(_METHODS)],
+    scope=overrides.active_rule,
+    batch_size=_BATCH,
   )
   shape = _BATCH, *images.shape[1:]
   inputs = np.resize(images, shape).astype(np.float32) / 128 - 1
+  seconds = []
   for _ in range(4):
-    start = time.perf_counter()
+    start, before = time.perf_counter(), _processor_seconds()
     passes.run(inputs)
-    seconds.append(time.perf_counter() - start)
-  return min(seconds[1:]) / _BATCH
+    seconds.append((time.perf_counter() - start, _processor_seconds() - before))
+  wall, processor = (
+    min(each) / _BATCH for each in zip(*seconds[1:], strict=True)
+  )
+  return {'pass_seconds': wall, 'pass_processor_seconds': processor}
 
 
-def _in_a_process(job: Job) -> dict[str, float]:
-  asked = json.dumps(dataclasses.asdict(job))
-  command = [sys.executable, '-m', 'benchmarks.scaling', f'--one={asked}']
-  done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-  return json.loads(done.stdout.splitlines()[-1])
+def _of_points(number: int, folder: pathlib.Path) -> dict[str, float]:
+  """Returns the seconds that a space of so many points takes for answers."""
+  rng = np.random.default_rng(0)
+  ids = [str(i) for i in range(_POINT_IMAGES)]
+  space = ModelSpace.create(
+    folder / str(number),
+    settings={},
+    image_ids=ids,
+    image_digests=ids,
+    map_shape=_MAP,
+    dtype='float16',
+  )
+  for i in range(number):
+    maps = rng.normal(size=(_POINT_IMAGES, *_MAP))
+    started = time.perf_counter()
+    writer = space.writer(f'network_{i}', {})
+    writer.write(0, maps)
+    writer.finish()
+    inserted = time.perf_counter() - started
+  started = time.perf_counter()
+  space.neighbours('network_0')
+  found = time.perf_counter()
+  space.affinity()
+  return {
+    'insertion_seconds': inserted,
+    'neighbours_seconds': found - started,
+    'affinity_seconds': time.perf_counter() - found,
+  }
+
+
+def _points() -> dict[str, float]:
+  """Returns how answers of a space depend on its number of points."""
+  numbers = {}
+  with tempfile.TemporaryDirectory() as folder:
+    for number in progress.track(_POINTS, description='Points'):
+      found = _of_points(number, pathlib.Path(folder))
+      numbers |= {f'points_{number}_{key}': v for key, v in found.items()}
+  return numbers
+
+
+def _in_processes(job: Job) -> dict[str, float]:
+  """Makes networks in one process, and measures their run in another."""
+  with tempfile.TemporaryDirectory() as folder:
+    asked = {**dataclasses.asdict(job), 'folder': folder}
+    for step in _STEPS:
+      command = [sys.executable, '-m', 'benchmarks.scaling', f'--step={step}']
+      command += [f'--job={json.dumps(asked)}']
+      most = 0.0
+      with subprocess.Popen(command) as process:
+        while process.poll() is None:
+          most = max(most, _megabytes(process.pid))
+          time.sleep(_POLLING_SECONDS)
+      if process.returncode:
+        raise ChildProcessError(f'{step} ended with {process.returncode}.')
+    found = json.loads((pathlib.Path(folder) / _FOUND).read_text())
+  return {**found, 'megabytes': most}
 
 
 def _jobs() -> Sequence[tuple[str, Job]]:
@@ -159,21 +228,33 @@ def _jobs() -> Sequence[tuple[str, Job]]:
   ]
 
 
+def _do(step: str, folder: str, **job: int) -> None:
+  """Does one step of a job, in a process of its own."""
+  place = pathlib.Path(folder)
+  if step == 'make':
+    _make_bank(Job(**job), place)
+  else:
+    found = json.dumps(measured(Job(**job), place))
+    (place / _FOUND).write_text(found)
+
+
 def main() -> None:
-  if _ONE.value:
-    print(json.dumps(measured(Job(**json.loads(_ONE.value)))))
+  if _STEP.value:
+    _do(_STEP.value, **json.loads(_JOB.value))
     return
-  before, numbers = report.machine(), {}
+  before, numbers = report.machine(), {} if _SINGLE.value else _points()
   jobs = [] if _SINGLE.value else list(_jobs())
   part = Job(_NETWORKS.value, _IMAGES.value, _SIZE.value)
   for name, job in progress.track([*jobs, ('run', part)], description='Runs'):
-    found = _in_a_process(job)
+    found = _in_processes(job)
     numbers |= {f'{name}_{key}': value for key, value in found.items()}
   networks, images = _PAPER
   share = part.networks * part.images / (networks * images)
   numbers |= {
     'run_over_pure_passes': numbers['run_seconds']
     / numbers['run_pass_seconds'],
+    'run_over_pure_passes_processor': numbers['run_processor_seconds']
+    / numbers['run_pass_processor_seconds'],
     'run_peak_memory_mb': numbers['run_megabytes'],
     'paper_run_measured_share': share,
     'paper_run_minutes': numbers['run_seconds'] / share / 60,

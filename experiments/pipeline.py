@@ -28,7 +28,7 @@ from attribution.probes import Probes
 from experiments import probing, ray_executor
 from experiments.map_files import MapFile
 from experiments.selection.features import pool
-from frozen_graphs import narrowing, session
+from frozen_graphs import batch_sizes, narrowing, session
 from frozen_graphs.errors import about, brief
 from frozen_graphs.network import Network
 from probe_data import probe_sets
@@ -47,6 +47,8 @@ _REPRESENTATION = ' representation'  # No method can have this name.
 _UNIT = 10  # Batches that one node computes with one building of the graph.
 # How much more memory than its inputs a network takes: of a ResNet-50.
 _ACTIVATIONS = 150
+# What a process takes beside: TensorFlow, and copies of the graph.
+_PROCESS_BYTES, _COPIES = 700 * 2**20, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +86,10 @@ class Projection:
       computed on a Ray cluster, all nodes of which see the files of the bank
       and of the output under the same paths.
     num_gpus_per_task: GPUs that a unit takes on a Ray cluster.
+    memory_mb: What all processes together may take of the memory of a machine:
+      fewer images are computed at once then, by fewer processes; None is half
+      of what is free, and as many images as `batch_size` says. Results differ
+      by rounding.
   """
 
   methods: tuple[AttributionMethod, ...]
@@ -102,6 +108,7 @@ class Projection:
   workers: int = 1
   executor: str = 'local'
   num_gpus_per_task: float = 0
+  memory_mb: int | None = None
 
   def __post_init__(self):
     for name, value, known in (
@@ -123,6 +130,11 @@ class Projection:
       raise ValueError(
         f'Map transforms must be one or more, each once, not {chosen}.'
       )
+
+  @property
+  def memory_bytes(self) -> int | None:
+    """`memory_mb` in bytes."""
+    return None if self.memory_mb is None else self.memory_mb * 2**20
 
   @property
   def devices(self) -> tuple[str | None, ...]:
@@ -313,12 +325,11 @@ def check(
     session.check_device(device)
   if projection.executor == 'ray':
     ray_executor.check()
-  sizes = {
-    encoder.name: check_encoder(
-      encoder, bank.network(encoder.name), projection, image_shape
-    )
-    for encoder in bank.encoders
-  }
+  sizes = {}
+  for encoder, size in _input_sizes(bank, projection, image_shape):
+    if isinstance(size, Exception):
+      raise size
+    sizes[encoder.name] = size
   if not projection.inverse and len(set(sizes.values())) > 1:
     raise ValueError(
       'protocol released_code compares maps in the coordinates of the '
@@ -338,14 +349,53 @@ def refusals(
   Arguments as those of `check`, which stops at the first one.
   """
   refused = {}
-  for encoder in track(bank.encoders, description='Checking models'):
+  found = _input_sizes(bank, projection, image_shape)
+  for _ in track(bank.encoders, description='Checking models'):
+    encoder, size = next(found)
     try:
       with computing(encoder.name, reads=True):
-        network = bank.network(encoder.name)
-        check_encoder(encoder, network, projection, image_shape)
+        if isinstance(size, Exception):
+          raise size
     except ValueError as error:
       refused[encoder.name] = str(error)
   return refused
+
+
+def _input_sizes(
+  bank: Bank, projection: Projection, image_shape: tuple[int, int, int]
+) -> Iterator[tuple[Encoder, tuple[int, int] | Exception]]:
+  """Yields each model with the size of its input, or why it is refused.
+
+  It is looked at once; for lack of room here, by copies of this process.
+  """
+  networks, rule = bank.networks, None
+  if any(method.rule for method in projection.every_method):
+    rule = methods_lib.product_rule(projection.every_method)
+  what = 'input size', rule, projection.inverse, tuple(image_shape)
+
+  def look(encoder: Encoder) -> tuple[str, tuple[int, int]] | Exception:
+    try:
+      network = networks.get(encoder)
+      size = check_encoder(encoder, network, projection, image_shape)
+      return network.digest, size
+    except Exception as error:
+      return processes.sendable(error)
+
+  new = [e for e in bank.encoders if networks.found(e, what) is None]
+  has_room = networks.have_room(new)
+  workers = 1 if has_room else _workers(projection, (1, *image_shape), new)
+  looks = processes.results(look, new, workers)
+  for encoder in bank.encoders:
+    size = networks.found(encoder, what)
+    if size is None:
+      found = next(looks)
+      if isinstance(found, Exception):
+        yield encoder, found
+        continue
+      digest, size = found
+      networks.note_digest(encoder, digest)
+      networks.note(encoder, what, size)
+    yield encoder, size
 
 
 def check_encoder(
@@ -407,7 +457,7 @@ class _Model:
     self.output = output
     self._projection, self._spaces = projection, spaces
     manifest = {
-      'graph_sha256': networks.get(encoder).digest,
+      'graph_sha256': networks.digest(encoder),
       'input_tensor': encoder.input_tensor,
       'representation_tensor': encoder.representation_tensor,
       'preprocessing': str(Preprocessing.parse(encoder.preprocessing)),
@@ -453,6 +503,7 @@ class _Model:
     projection, name = self._projection, self.encoder.name
     with computing(name, reads=True):
       opened = self._explainer(device)
+    self._networks.drop(self.encoder)  # The explainer has the weights.
     with opened as explainer:
       seconds, number = 0.0, 0
       for start in work:
@@ -594,12 +645,27 @@ class _Model:
       space.remove(self.encoder.name)
 
 
-def _workers(projection: Projection, shape: Sequence[int], models: int) -> int:
-  """Returns how many processes shall project so many models."""
+def _workers(
+  projection: Projection, shape: Sequence[int], encoders: Sequence[Encoder]
+) -> int:
+  """Returns how many processes shall project models."""
   if projection.device and 'CPU' not in projection.device.upper():
     return 1  # Of a GPU, one process takes all.
-  inputs = projection.batch_size * math.prod(shape[1:]) * 4
-  return processes.chosen(projection.workers, models, inputs * _ACTIVATIONS)
+  image, budget = math.prod(shape[1:]) * 4 * _ACTIVATIONS, None
+  each = projection.batch_size * image
+  if projection.memory_bytes is not None:  # One image at once is enough.
+    budget = projection.memory_bytes - batch_sizes.peak_bytes()
+    largest = max((e.file_size for e in encoders), default=0)
+    each = _PROCESS_BYTES + image + _COPIES * largest
+  return processes.chosen(projection.workers, len(encoders), each, budget)
+
+
+def _share(projection: Projection, workers: int) -> int | None:
+  """Returns the bytes of memory that each process may take, None for any."""
+  budget = projection.memory_bytes
+  if budget is None or workers == 1:
+    return budget
+  return max(0, budget - batch_sizes.peak_bytes()) // workers
 
 
 def _new_spaces(
@@ -690,7 +756,9 @@ class _Unit:
     output = pathlib.Path(self.output)
     model = _Model(self.encoder, Networks(), self.projection, spaces, output)
     images = np.load(self.images, mmap_mode='r')
-    return model.outcome(images, self.projection.devices[0], self.work)
+    share = _share(self.projection, processes.cores())  # It has one of them.
+    with batch_sizes.memory_budget(share):
+      return model.outcome(images, self.projection.devices[0], self.work)
 
 
 def _on_ray(
@@ -759,14 +827,15 @@ def _outcomes(
   elif len(projection.devices) > 1:
     ended = _on_devices(todo, projection, probe.images, advanced)
   else:
-    ended = processes.results(
-      lambda piece: piece[0].outcome(
-        probe.images, projection.devices[0], piece[1]
-      ),
-      todo,
-      _workers(projection, probe.images.shape, len(todo)),
-      advanced,
-    )
+    encoders = [model.encoder for model, _ in todo]
+    workers = _workers(projection, probe.images.shape, encoders)
+    share = _share(projection, workers)
+
+    def outcome(piece: tuple[_Model, Sequence[int | np.ndarray]]) -> _Outcome:
+      with batch_sizes.memory_budget(share):
+        return piece[0].outcome(probe.images, projection.devices[0], piece[1])
+
+    ended = processes.results(outcome, todo, workers, advanced)
   for model, missing in work:
     yield model, next(ended) if missing else None
   next(bar, None)  # The last one is done, too.

@@ -110,7 +110,7 @@ def project(
   """
   batch = images[probes.chosen(len(images))[indices]]
   directions = probes.directions(
-    explainer.network.digest,
+    explainer.digest,
     [space.image_digests[i] for i in indices],
     explainer.count_units(batch),
   )

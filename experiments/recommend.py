@@ -19,6 +19,7 @@ import os
 import toolkit_basics.cli as cli
 from experiments import shared_flags
 from experiments.recommending import labelled, page, running
+from experiments.recommending.executing import Where
 from experiments.recommending.looks import Looking
 from experiments.recommending.running import Question, Way
 from taskonomy_models import bank as banks
@@ -98,6 +99,7 @@ _NUM_SOURCE = FLAGS.integer(
 _BATCH_SIZE = shared_flags.batch_size(FLAGS)
 _DEVICE = shared_flags.device(FLAGS)
 _PRECISION = shared_flags.precision(FLAGS)
+_EXECUTOR = shared_flags.Executor(FLAGS, has_workers=False)
 _SEED = shared_flags.seed(FLAGS)
 _JSON = FLAGS.bool('json', 'Print the answer as JSON, for programs.')
 _OUTPUT = shared_flags.output(
@@ -121,12 +123,14 @@ def main(*more: str) -> None:
       precision=_PRECISION.value,
       seed=_SEED.value,
     ),
+    where=Where(folder=_OUTPUT.value, **_EXECUTOR.options()),
     seed=_SEED.value,
     track=progress.track,
   )
   answer = running.recommend(question, way)
   if answer.decision is not None:
-    answer = page.write(answer, _OUTPUT.value, FLAGS.values(('json',)))
+    flags = FLAGS.values(('json', *_EXECUTOR.NOT_RECORDED))
+    answer = page.write(answer, _OUTPUT.value, flags)
   if _JSON.value:
     print(json.dumps(answer.to_dict(), indent=2))
   else:

@@ -234,16 +234,27 @@ def projecting_workers(flags: Flags) -> Flag[int]:
 
 
 class Executor:
-  """The flags of where models are projected."""
+  """The flags of where networks are computed."""
 
   # They decide where and how fast, not what comes out.
-  NOT_RECORDED = ('executor', 'num_gpus_per_task', 'workers')
+  NOT_RECORDED = (
+    'executor',
+    'num_gpus_per_task',
+    'workers',
+    'memory_budget_mb',
+  )
 
-  def __init__(self, flags: Flags):
-    self._workers = projecting_workers(flags)
+  def __init__(self, flags: Flags, has_workers: bool = True):
+    """Adds the flags.
+
+    Args:
+      flags: Of the command.
+      has_workers: Whether several processes may work on this machine.
+    """
+    self._workers = projecting_workers(flags) if has_workers else None
     self._executor = flags.enum(
       'executor',
-      'Where networks are projected: local is this machine, ray a Ray cluster '
+      'Where networks are computed: local is this machine, ray a Ray cluster '
       '(that of RAY_ADDRESS, or of this machine), whose nodes must see the '
       'files of the bank and of --output under the same paths.',
       pipeline.EXECUTORS,
@@ -256,13 +267,24 @@ class Executor:
       0.0,
       lower_bound=0.0,
     )
+    self._memory = flags.integer(
+      'memory_budget_mb',
+      'MB that all processes together may take, as 4000: fewer images are '
+      'computed at once then, by fewer processes. By default half of the free '
+      'memory, and --batch_size images. On a GPU the size of batches is found '
+      'by doubling, up to --batch_size, until its memory is short.',
+      None,
+      lower_bound=1,
+    )
 
   def options(self) -> dict[str, Any]:
-    """Returns those of `pipeline.Projection`."""
+    """Returns those of `pipeline.Projection`, or of `executing.Where`."""
+    workers = {} if self._workers is None else {'workers': self._workers.value}
     return {
-      'workers': self._workers.value,
+      **workers,
       'executor': self._executor.value,
       'num_gpus_per_task': self._num_gpus.value,
+      'memory_mb': self._memory.value,
     }
 
 

@@ -6,7 +6,7 @@ shape. Every stage of a load charges the one budget of that load before it does
 what it is asked to, so that all that a file can multiply is bounded together.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import contextvars
 import os
@@ -104,13 +104,14 @@ _ACTIVE: contextvars.ContextVar[Budget | None] = contextvars.ContextVar(
 )
 
 
-def active(size: int = 0) -> Budget:
+def active(size: Callable[[], int] = lambda: 0) -> Budget:
   """Returns the budget of the load in progress, else a new one.
 
   Args:
-    size: Bytes of what is worked on, for a new one.
+    size: Returns the bytes of what is worked on, for a new one. To count them
+      in a graph takes as long as to write it.
   """
-  return _ACTIVE.get() or Budget(size)
+  return _ACTIVE.get() or Budget(size())
 
 
 def read(path: str | os.PathLike, max_bytes: int) -> bytes:

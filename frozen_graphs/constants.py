@@ -56,13 +56,13 @@ def check(node: NodeDef) -> int:
     raise GraphError(f'{what} has no shape, but {sides[:_MAX_RANK]}.')
   elements, kind = math.prod(sides), tf.as_dtype(tensor.dtype)
   field, count = _FIELDS[tensor.dtype]
-  stored = len(getattr(tensor, field))
-  if tensor.tensor_content:
-    stored, count = len(tensor.tensor_content), kind.size
+  stored, in_bytes = len(getattr(tensor, field)), len(tensor.tensor_content)
+  if in_bytes:
+    stored, count = in_bytes, kind.size
   is_whole = stored == elements * count
   # One that repeats to the end is stored once, zeros not at all.
-  repeats = not tensor.tensor_content and stored < elements * count
-  if kind == tf.string and tensor.tensor_content:
+  repeats = not in_bytes and stored < elements * count
+  if kind == tf.string and in_bytes:
     is_whole = repeats = False
   if not is_whole and not (repeats and stored % count == 0):
     raise GraphError(
@@ -78,7 +78,10 @@ def value(node: NodeDef) -> np.ndarray:
   Raises:
     GraphError: If it is damaged, or too large.
   """
-  what = f'The constant {node.name!r}'
-  budget.active(node.ByteSize()).charge(what, size=check(node))
+  what, tensor = f'The constant {node.name!r}', node.attr['value'].tensor
+  size = check(node)
+  budget.active(lambda: len(tensor.tensor_content) or node.ByteSize()).charge(
+    what, size=size
+  )
   with explaining(f'{what} is damaged', Exception):
-    return tf.make_ndarray(node.attr['value'].tensor)
+    return tf.make_ndarray(tensor)

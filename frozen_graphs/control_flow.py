@@ -67,15 +67,23 @@ def fold(
     GraphError: If a function cannot be inlined, or a constant is no value of a
       placeholder of the graph.
   """
+  nodes = folded_nodes(graph_def, constants)
+  folded = GraphDef(node=nodes, versions=graph_def.versions)
+  if any(node.op in FUNCTIONAL for node in nodes):
+    folded.library.CopyFrom(graph_def.library)
+  return folded
+
+
+def folded_nodes(
+  graph_def: GraphDef, constants: Mapping[str, object] | None = None
+) -> list[NodeDef]:
+  """Returns the nodes of `fold`; constants are those of the graph itself."""
   nodes = functions.inline_functions(graph_def)
   _bind(nodes, constants or {})
   nodes = _with_branches(nodes, graph_def.library)
   _fold_switches(nodes)
   _bypass_groups(nodes)
-  folded = GraphDef(node=nodes, versions=graph_def.versions)
-  if any(node.op in FUNCTIONAL for node in nodes):
-    folded.library.CopyFrom(graph_def.library)
-  return folded
+  return nodes
 
 
 def _bind(nodes: Iterable[NodeDef], constants: Mapping[str, object]) -> None:

@@ -24,6 +24,10 @@ class GraphError(ValueError):
     super().__init__(texts.one_line(str(message)))
 
 
+class ShortMemoryError(GraphError):
+  """There is not enough memory for so many images at once."""
+
+
 class UnsafeGraphError(GraphError):
   """A graph with an operation that a network never needs, such as ReadFile."""
 

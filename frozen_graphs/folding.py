@@ -105,17 +105,19 @@ class _AffineChain:
     )
 
 
-def fold(subgraph: SubGraph) -> SubGraph:
+def fold(subgraph: SubGraph, layers: Sequence[str] = ()) -> SubGraph:
   """Returns a graph that computes the same with fewer operations.
 
   The last node of what is folded together keeps its name.
 
   Args:
     subgraph: The graph, in which activations may be marked.
+    layers: Tensors that are looked at beside the representation.
   """
   nodes = compute_constants(subgraph.nodes)
-  nodes = _Folder(nodes, subgraph.representation_tensor).folded()
-  ends = subgraph.input_tensor, subgraph.representation_tensor
+  wanted = subgraph.representation_tensor, *layers
+  nodes = _Folder(nodes, wanted).folded()
+  ends = subgraph.input_tensor, *wanted
   needed = tensors.reachable(
     [tensors.split(end)[0] for end in ends],
     lambda name: tensors.producers(nodes[name]),
@@ -171,12 +173,12 @@ def _constant(nodes: Nodes, tensor: Tensor) -> np.ndarray | None:
 class _Folder:
   """Finds chains of maps, and folds them into the weights before them."""
 
-  def __init__(self, nodes: dict[str, NodeDef], representation: str):
+  def __init__(self, nodes: dict[str, NodeDef], wanted: Iterable[str]):
     self._nodes = nodes
     self._uses = Counter(
       tensor for node in nodes.values() for tensor in tensors.data_inputs(node)
     )
-    self._uses[tensors.split(representation)] += 1
+    self._uses.update(map(tensors.split, wanted))
     self._chains: dict[str, _AffineChain] = {}  # By their last node.
 
   def folded(self) -> dict[str, NodeDef]:

@@ -21,6 +21,7 @@ class FrozenNetwork:
       more behind it. Empty if it was not.
     left_out: Why parts of the file are not in the graph, one reason each.
     digest: sha256 of the file, if the graph is one file; else empty.
+    size: Bytes of that file; else 0.
   """
 
   graph_def: tf.compat.v1.GraphDef
@@ -28,5 +29,6 @@ class FrozenNetwork:
   outputs: tuple[str, ...]
   source: str
   digest: str = ''
+  size: int = 0
   representation: str = ''
   left_out: tuple[str, ...] = ()

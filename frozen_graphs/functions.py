@@ -39,7 +39,7 @@ def inline_functions(graph_def: GraphDef, others: int = 0) -> list[NodeDef]:
   """
   library = {f.signature.name: f for f in graph_def.library.function}
   _check_names(graph_def, library)
-  spent = budget.active(graph_def.ByteSize())
+  spent = budget.active(graph_def.ByteSize)
   found = _Unfolding.of(graph_def.node, library)
   if found.nodes + others > _MAX_NODES:
     raise GraphError(
@@ -128,7 +128,11 @@ def _unfold(nodes: Iterable[NodeDef], library: Mapping) -> Iterator[NodeDef]:
         "the graph's library."
       )
     else:
-      yield NodeDef.FromString(node.SerializeToString())
+      # A constant is large, and changed by nobody.
+      is_constant = node.op == 'Const'
+      yield (
+        node if is_constant else NodeDef.FromString(node.SerializeToString())
+      )
 
 
 def _body_of_call(call: NodeDef, function, library: Mapping) -> list[NodeDef]:

@@ -176,7 +176,7 @@ def extract(
 
 
 def _plain_nodes(graph_def: GraphDef) -> dict[str, NodeDef]:
-  plain = unfusing.unfuse(control_flow.fold(graph_def).node)
+  plain = unfusing.unfuse(control_flow.folded_nodes(graph_def))
   nodes = {node.name: node for node in plain}
   if len(nodes) < len(plain):  # Of two, one would be checked and one be used.
     names = Counter(node.name for node in plain)

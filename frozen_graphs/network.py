@@ -1,7 +1,7 @@
 """One network: a frozen graph from images to a representation, loaded once."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 import contextlib
 import functools
 from typing import Any, TypeVar
@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 import tensorflow as tf
 
+from frozen_graphs import folding, narrowing, operations, session
 from frozen_graphs import graph as graph_lib
-from frozen_graphs import narrowing, operations, session
 from frozen_graphs.budget import Budget
 from frozen_graphs.errors import GraphError, about, at_the_door
 from frozen_graphs.frozen import FrozenNetwork
@@ -76,6 +76,11 @@ class Network(contextlib.AbstractContextManager):
     content = self.graph_def.SerializeToString(deterministic=True)
     return files.sha256(content)
 
+  @functools.cached_property
+  def size(self) -> int:
+    """Bytes of the graph, or of its file if it is one of its own."""
+    return self.frozen.size or self.graph_def.ByteSize()
+
   @property
   def input_tensor(self) -> str:
     """Name of the tensor that images are fed to.
@@ -131,7 +136,7 @@ class Network(contextlib.AbstractContextManager):
         is no batch of images in floating point.
     """
     what = ': '.join(dict.fromkeys((self.name, self.source)))
-    spent = Budget(self.graph_def.ByteSize())
+    spent = Budget(self.size)
     with at_the_door(what, 'be cut'), about(what), spent.spent():
       subgraph = graph_lib.extract(
         self.graph_def, self.input_tensor, self.representation_tensor
@@ -181,11 +186,17 @@ class Network(contextlib.AbstractContextManager):
     graph_def = self.subgraph.graph_def()
     return session.static_shape(graph_def, self.subgraph.representation_tensor)
 
-  def passes(self, **options) -> Passes:
-    """Returns forward and backward passes; options as those of `Passes`."""
+  def passes(self, layers: Sequence[str] = (), **options) -> Passes:
+    """Returns forward and backward passes of the folded graph.
+
+    Args:
+      layers: See `Passes`, as are other options.
+      **options: Others of `Passes`.
+    """
     subgraph = self.subgraph
     with at_the_door(self.name, 'be given to TensorFlow'), about(self.name):
-      return Passes(subgraph, name=self.name, **options)
+      subgraph = folding.fold(subgraph, layers)
+      return Passes(subgraph, name=self.name, layers=layers, **options)
 
   def run(
     self,

@@ -4,30 +4,22 @@ A graph made for a fixed batch is given any number of images if that is found to
 keep them apart, else the fixed number at a time.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
 import functools
 import re
-from typing import Any
 
 from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from frozen_graphs import batching, folding, narrowing, session
+from frozen_graphs import batching, built, folding, narrowing, session, weights
 from frozen_graphs import graph as graph_lib
-from frozen_graphs.errors import (
-  GraphError,
-  UnsupportedOpError,
-  about,
-  explaining,
-)
+from frozen_graphs.batch_sizes import BatchSize
+from frozen_graphs.built import BuildPlan, Built, Rule, Scope
+from frozen_graphs.errors import GraphError, ShortMemoryError, about
 from frozen_graphs.graph import SubGraph
-
-# Whatever `scope` knows how to make gradients follow; None is the plain one.
-Rule = Hashable
-Scope = Callable[[Any], contextlib.AbstractContextManager]
 
 # Lines of TensorFlow's messages before the one that tells what is wrong.
 _PREAMBLE = re.compile(r'Graph execution error|Detected at|\s|File|Node: ')
@@ -45,17 +37,19 @@ class Result:
     representation: [n, ...].
     gradients: By rule, [n, height, width, channels]: of the mean over the units
       of each image's representation, with respect to the input.
+    layers: By name, the other tensors that were asked for, [n, ...].
   """
 
   representation: np.ndarray
   gradients: Mapping[Rule, np.ndarray]
+  layers: Mapping[str, np.ndarray]
 
 
 class Passes(contextlib.AbstractContextManager):
   """A graph given to TensorFlow, with a backward pass for each rule.
 
   Attributes:
-    batch_size: Inputs computed at once.
+    batch_size: Inputs computed at once, at most; see `batch_sizes`.
     batching: `open`, if the graph takes any number of images; `rebatched`, if
       it was made for a fixed number, but takes any and keeps images apart, as
       was tried; `one_at_a_time` or `fixed`, if it does not: it gets one, or the
@@ -69,6 +63,7 @@ class Passes(contextlib.AbstractContextManager):
     rules: Sequence[Rule] = (),
     unit_rules: Sequence[Rule] = (),
     probe_rules: Sequence[Rule] = (),
+    layers: Sequence[str] = (),
     scope: Scope = lambda rule: contextlib.nullcontext(),
     batch_size: int = 32,
     device: str | None = None,
@@ -83,6 +78,7 @@ class Passes(contextlib.AbstractContextManager):
       rules: Of the backward passes.
       unit_rules: Those of single units' backward passes, see `unit_gradient`.
       probe_rules: Those of backward passes along directions, see `probe`.
+      layers: Names of other tensors [N, ...] that `run` returns.
       scope: A context within which gradients follow a rule.
       batch_size: Inputs computed at once.
       device: For example '/GPU:0'; default: TensorFlow's choice.
@@ -98,28 +94,40 @@ class Passes(contextlib.AbstractContextManager):
     if batch_size < 1:
       raise ValueError(f'batch_size must be at least 1, but is {batch_size}.')
     self.batch_size, self.batching = batch_size, 'open'
-    self._name, self._scope, self._sample = name, scope, sample
-    self._rules = tuple(dict.fromkeys(rules))
-    self._unit_rules = tuple(dict.fromkeys(unit_rules))
-    self._probe_rules = tuple(dict.fromkeys(probe_rules))
+    self._name, self._sample = name, sample
+    self._built: Built | None = None
+    self._plan = BuildPlan(
+      *(
+        tuple(dict.fromkeys(each))
+        for each in (rules, unit_rules, probe_rules, layers)
+      ),
+      scope=scope,
+      # Parts of a mean are too small for float16.
+      takes_sums=precision == 'float16',
+    )
     self._is_proven = subgraph.input_shape is not None
-    self._takes_sums = precision == 'float16'
     self._twin: Callable[[], Passes] | None = None
-    self._session: tf.compat.v1.Session | None = None
-    self._open: SubGraph | None = None
+    self._pooled: SubGraph | None = None
     self._checked: set[tuple[int, ...]] = set()  # Shapes of inputs.
-    is_open = subgraph.input_shape is None or subgraph.input_shape[0] is None
     if precision == narrowing.SINGLE:
-      build = self._build if is_open else self._build_fixed
+      build = self._build if _is_open(subgraph) else self._build_fixed
       build(subgraph, device)
       return
     options = {'rules': rules, 'scope': scope, 'batch_size': batch_size}
     options |= {'device': device, 'name': name, 'sample': sample}
     self._twin = functools.partial(Passes, subgraph, **options)
-    if not is_open and self._batched_like_twin() == 'rebatched':
+    self._build_half(subgraph, precision, device)
+
+  def _build_half(
+    self, subgraph: SubGraph, precision: str, device: str | None
+  ) -> None:
+    if not _is_open(subgraph) and self._batched_like_twin() == 'rebatched':
       subgraph = graph_lib.with_open_batch(subgraph)
-    folded = folding.fold(subgraph)  # So that weights are rounded once.
+    # Folded first, so that weights are rounded once.
+    folded = folding.fold(subgraph, self._plan.layers)
     self._build(narrowing.narrow(folded, precision), device)
+    if self._is_proven:
+      self._twin = None  # It would keep the graph.
 
   def _batched_like_twin(self, inputs: np.ndarray | None = None) -> str:
     """Finds out how to batch from the graph of single precision.
@@ -135,75 +143,14 @@ class Passes(contextlib.AbstractContextManager):
 
   def _build(self, subgraph: SubGraph, device: str | None) -> None:
     session.check_device(device)
-    with tf.Graph().as_default() as graph, tf.device(device):
-      self._input, self._representation = session.import_graph(subgraph)
-      self._open = subgraph if session.has_open_pools(graph) else None
-      self._gradients, self._unit_gradients, self._unit = {}, {}, None
-      self._probes, self._directions = {}, None
-      if self._rules or self._unit_rules or self._probe_rules:
-        count = tf.shape(self._input)[0]
-        units = tf.reshape(self._representation, [count, -1])
-        target, parts = tf.reduce_mean(units, axis=1), None
-        if self._takes_sums:  # Parts of a mean are too small for float16.
-          target, parts = tf.reduce_sum(units, axis=1), tf.shape(units)[1]
-      for rule in self._rules:
-        gradient = self._gradient(target, rule)
-        if parts is not None:
-          gradient /= tf.cast(parts, gradient.dtype)
-        self._gradients[rule] = gradient
-      if self._unit_rules:
-        self._unit = tf.compat.v1.placeholder(tf.int32, [], 'unit')
-        unit = tf.gather(units, self._unit, axis=1)
-        for rule in self._unit_rules:
-          self._unit_gradients[rule] = self._gradient(unit, rule)
-      if self._probe_rules:
-        self._directions = tf.compat.v1.placeholder(
-          units.dtype, [None, None, None], 'directions'
-        )
-        for rule in self._probe_rules:
-          self._probes[rule] = self._gradients_along(units, rule)
-    self._session = tf.compat.v1.Session(graph=graph, config=session.config())
-
-  def _gradients_along(self, units: tf.Tensor, rule: Rule) -> tf.Tensor:
-    """Returns gradients [K, N, ...] of `units` along the directions.
-
-    A loop: all K backward passes share the forward pass, and one graph.
-    """
-    return tf.map_fn(
-      lambda direction: self._gradient(units, rule, direction),
-      self._directions,
-      parallel_iterations=1,
-    )
-
-  def _gradient(
-    self, target: tf.Tensor, rule: Rule, along: tf.Tensor | None = None
-  ) -> tf.Tensor:
-    """Returns the gradient of `target` [N, ...], of every image by itself.
-
-    Args:
-      target: Of every image.
-      rule: See `scope`.
-      along: Weights of the target's entries, of its shape; default: 1.
-    """
-    try:
-      with (
-        self._scope(rule),
-        explaining(
-          'TensorFlow cannot differentiate the graph', TypeError, ValueError
-        ),
-      ):
-        (gradient,) = tf.gradients(target, self._input, along)
-    except LookupError as error:
-      raise UnsupportedOpError(
-        f'An operation of the graph has no gradient: {error}'
-      ) from error
-    if gradient is None:
-      raise GraphError(
-        f'{self._representation.name!r} has no gradient with respect to '
-        f'{self._input.name!r}: every way between them passes an operation '
-        'that blocks gradients.'
-      )
-    return tf.convert_to_tensor(gradient)
+    whole, self._weights = subgraph, {}
+    if not session.is_gpu(device):  # To which they would go for each batch.
+      subgraph, self._weights = weights.taken_out(subgraph)
+    plan = dataclasses.replace(self._plan, device=device)
+    self._built = built.take(subgraph, plan)
+    is_open = session.has_open_pools(self._built.session.graph)
+    self._pooled = whole if is_open else None
+    self._sizes = BatchSize(self.batch_size, session.is_gpu(device))
 
   def _build_fixed(self, subgraph: SubGraph, device: str | None) -> None:
     """Builds a graph made for a fixed batch, with an open one if it can be."""
@@ -235,7 +182,7 @@ class Passes(contextlib.AbstractContextManager):
     found = self._sample(count, sides) if self._sample else None
     if found is None:
       noise = np.random.default_rng(0).uniform(size=(count, *sides))
-      found = noise.astype(self._input.dtype.as_numpy_dtype)
+      found = noise.astype(self._open.input.dtype.as_numpy_dtype)
     return found
 
   def prove(self, inputs: np.ndarray) -> None:
@@ -248,7 +195,7 @@ class Passes(contextlib.AbstractContextManager):
       return
     if self._twin is not None:
       self._batched_like_twin(inputs)
-      self._is_proven = True
+      self._is_proven, self._twin = True, None
       return
     pair = np.concatenate([inputs[:1], batching.other_than(inputs[:1])])
     try:
@@ -263,7 +210,11 @@ class Passes(contextlib.AbstractContextManager):
 
   def _everything(self, inputs: np.ndarray) -> list[batching.GraphOutcome]:
     """Returns the representation, and the gradients of all rules."""
-    gradients, representation = self._of_images(inputs)
+    graph = self._open
+    gradients, representation = self._fetch(
+      (graph.gradients, graph.representation), inputs
+    )
+    self._check_images(representation, inputs)
     return [batching.GraphOutcome(representation)] + [
       batching.GraphOutcome(values, _RULED_TOLERANCE)
       if rule
@@ -279,43 +230,71 @@ class Passes(contextlib.AbstractContextManager):
     Raises:
       GraphError: If TensorFlow cannot run the graph on them.
     """
-    count = len(inputs)
-    inputs = _filled(inputs, self.batch_size)
-    gradients, representation = self._of_images(inputs)
-    return Result(
-      representation[:count],
-      {rule: values[:count] for rule, values in gradients.items()},
+    graph = self._open
+    wanted = [*graph.gradients.values(), *graph.layers.values()]
+    representation, *others = self._by_batches(
+      [graph.representation, *wanted], inputs
     )
-
-  def _of_images(self, inputs: np.ndarray) -> tuple[dict, np.ndarray]:
-    """Returns the gradients of all rules, and the representation."""
-    gradients, representation = self._fetch(
-      (self._gradients, self._representation), inputs
-    )
-    if representation.shape[:1] != inputs.shape[:1]:
-      raise GraphError(
-        f'{self._name}: the representation has the shape '
-        f'{representation.shape} for {len(inputs)} images; its first '
-        'dimension must be the images.'
-      )
-    return gradients, representation
+    gradients = dict(zip(graph.gradients, others, strict=False))
+    layers = dict(zip(graph.layers, others[len(gradients) :], strict=True))
+    return Result(representation, gradients, layers)
 
   def gradient(self, rule: Rule, inputs: np.ndarray) -> np.ndarray:
     """Returns the gradient of one rule at at most `batch_size` inputs."""
-    filled = _filled(inputs, self.batch_size)
-    return self._fetch(self._gradients[rule], filled)[: len(inputs)]
+    (found,) = self._by_batches([self._open.gradients[rule]], inputs)
+    return found
 
   def unit_gradient(
     self, rule: Rule, unit: int, inputs: np.ndarray
   ) -> np.ndarray:
     """Returns the gradient of one unit at at most `batch_size` inputs."""
-    filled = _filled(inputs, self.batch_size)
-    found = self._fetch(self._unit_gradients[rule], filled, {self._unit: unit})
-    return found[: len(inputs)]
+    graph = self._open
+    wanted, feed = [graph.unit_gradients[rule]], {graph.unit: unit}
+    (found,) = self._by_batches(wanted, inputs, feed)
+    return found
+
+  def _by_batches(
+    self,
+    wanted: Sequence[tf.Tensor],
+    inputs: np.ndarray,
+    feed: Mapping | None = None,
+  ) -> list[np.ndarray]:
+    """Returns tensors [n, ...] of as many inputs at once as memory holds."""
+    parts: list[list[np.ndarray]] = []
+    start = 0
+    while start < len(inputs) or not parts:
+      size = self.batch_size
+      if self.batching in ('open', 'rebatched'):
+        size = min(size, self._sizes.size)
+      part = inputs[start : start + size]
+      filled = _filled(part, size)
+      self._sizes.begins()
+      try:
+        found = self._fetch(wanted, filled, feed)
+      except ShortMemoryError:
+        if not self._sizes.failed():
+          raise
+        continue
+      self._sizes.fitted()
+      for values in found:
+        self._check_images(values, filled)
+      parts.append([values[: len(part)] for values in found])
+      start += size
+    if len(parts) == 1:
+      return parts[0]
+    return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+  def _check_images(self, values: np.ndarray, inputs: np.ndarray) -> None:
+    """Raises GraphError if results are not of each image."""
+    if values.shape[:1] != inputs.shape[:1]:
+      raise GraphError(
+        f'{self._name}: the representation has the shape {values.shape} for '
+        f'{len(inputs)} images; its first dimension must be the images.'
+      )
 
   def count_units(self, inputs: np.ndarray) -> int:
     """Returns D, the numbers of a representation of inputs [n, ...], n >= 1."""
-    sides = self._representation.shape[1:]
+    sides = self._open.representation.shape[1:]
     if sides.is_fully_defined():
       return sides.num_elements()
     return self.run(inputs[:1]).representation[0].size
@@ -344,6 +323,7 @@ class Passes(contextlib.AbstractContextManager):
     rows = inputs[:1].nbytes * directions.shape[1]
     size = self.batch_size
     if self.batching in ('open', 'rebatched'):
+      size = min(size, self._sizes.size)
       most = max(1, min(size, _PROBE_BYTES // max(1, rows)))
       # So that none is computed only to fill up, as far as that is possible.
       size = -(-len(inputs) // -(-len(inputs) // most))
@@ -351,40 +331,49 @@ class Passes(contextlib.AbstractContextManager):
     for start in range(0, len(inputs), size):
       chosen = slice(start, start + size)
       batch = _filled(inputs[chosen], size)
-      weights = np.moveaxis(_filled(directions[chosen], size), 1, 0)
-      feed = {self._directions: weights}
-      values = self._fetch(self._probes[rule], batch, feed)
+      along = np.moveaxis(_filled(directions[chosen], size), 1, 0)
+      feed = {self._open.directions: along}
+      values = self._fetch(self._open.probes[rule], batch, feed)
       found.append(np.moveaxis(values, 0, 1)[: len(inputs) - start])
     return np.concatenate(found)
 
-  def _fetch(self, fetches, inputs: np.ndarray, feed: Mapping | None = None):
-    if self._session is None:
+  @property
+  def _open(self) -> Built:
+    if self._built is None:
       raise ValueError(f'{self._name} is closed.')
-    if self._open is not None and inputs.shape not in self._checked:
-      shaped = graph_lib.with_input_shape(self._open, inputs.shape)
+    return self._built
+
+  def _fetch(self, fetches, inputs: np.ndarray, feed: Mapping | None = None):
+    graph = self._open
+    if self._pooled is not None and inputs.shape not in self._checked:
+      shaped = graph_lib.with_input_shape(self._pooled, inputs.shape)
       with about(self._name), tf.Graph().as_default():
         session.import_graph(shaped)
       self._checked.add(inputs.shape)
+    feed = {graph.input: inputs, **self._weights, **(feed or {})}
     try:
-      return self._session.run(fetches, {self._input: inputs, **(feed or {})})
+      return graph.session.run(fetches, feed)
     except tf.errors.OpError as error:
-      raise GraphError(
+      is_short = isinstance(error, tf.errors.ResourceExhaustedError)
+      kind = ShortMemoryError if is_short else GraphError
+      raise kind(
         f'{self._name}: TensorFlow cannot run the graph on inputs of shape '
         f'{inputs.shape}: {_reason(error)}'
       ) from error
 
   def close(self) -> None:
-    """Frees the session; the passes cannot be run afterwards."""
-    if self._session is not None:
-      self._session.close()
-      self._session = None
-      # The tensors would keep the graph, with all its constants.
-      self._input = self._representation = self._unit = None
-      self._directions = None
-      self._gradients, self._unit_gradients, self._probes = {}, {}, {}
+    """Frees the graph; the passes cannot be run afterwards."""
+    if self._built is not None:
+      built.give_back(self._built)
+      self._built, self._weights = None, {}
 
   def __exit__(self, *exception) -> None:
     self.close()
+
+
+def _is_open(subgraph: SubGraph) -> bool:
+  """Returns whether a graph takes any number of images, as far as it says."""
+  return subgraph.input_shape is None or subgraph.input_shape[0] is None
 
 
 def _filled(values: np.ndarray, size: int) -> np.ndarray:

@@ -95,7 +95,7 @@ def refuse_unknown(nodes: Iterable[NodeDef]) -> None:
   """
   nodes = list(nodes)
   admitted, checks = allowed(), NodeChecks()
-  spent = budget.active(sum(node.ByteSize() for node in nodes))
+  spent = budget.active(lambda: sum(node.ByteSize() for node in nodes))
   for node in nodes:
     if node.op in _VARIABLES:
       raise GraphError(

@@ -102,6 +102,13 @@ def check_device(device: str | None) -> None:
     )
 
 
+def is_gpu(device: str | None) -> bool:
+  """Returns whether networks run on a GPU, perhaps by TensorFlow's choice."""
+  if device is not None:
+    return 'CPU' not in device.upper()
+  return bool(tf.config.list_physical_devices('GPU'))
+
+
 @contextlib.contextmanager
 def for_few_runs() -> Iterator[None]:
   """Within it, sessions are made that run their graphs as they are.

@@ -152,7 +152,7 @@ class Bank:
     Raises:
       ValueError: If a graph is not the one that the bank describes.
     """
-    graphs = {name: self.network(name).digest for name in self.names}
+    graphs = {e.name: self.networks.digest(e) for e in self.encoders}
     bank = self.folder and files.sha256(os.path.join(self.folder, _FILE))
     tables = {name: getattr(self, name) for name in _TABLES}
     return {

@@ -1,14 +1,19 @@
 """A model is data, not code: what is known of a frozen encoder."""
 
+from collections.abc import Hashable, Iterable
+import contextlib
 import dataclasses
+import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 import frozen_graphs
 
-_MAX_BYTES = 2**31
+_MAX_BYTES = 2**28
 _MAX_SHOWN = 200  # Characters of a label.
+_DIGEST = 'digest'  # Of a network, as what was found of it.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +50,13 @@ class Encoder:
       f'<Network {self.name}: {self.preprocessing} to '
       f'{self.representation_tensor}{group}>'
     )
+
+  @property
+  def file_size(self) -> int:
+    """Bytes of the graph's file, 0 without one that can be read."""
+    with contextlib.suppress(OSError):
+      return os.path.getsize(self.graph) if isinstance(self.graph, str) else 0
+    return 0
 
   def channels_last(self, values: np.ndarray) -> np.ndarray:
     """Returns a layer [n, ...] of the network, with its channels last.
@@ -103,30 +115,58 @@ def check_shown(name: str, label: str | None, group: str | None) -> None:
 class Networks:
   """The networks of a bank, each loaded once and cut once, within bounds.
 
-  Those that would take more memory than allowed are loaded anew for each use.
+  Those that would take more memory than allowed are loaded anew for each use,
+  and only what was found of them is kept.
   """
 
   def __init__(self, max_bytes: int = _MAX_BYTES):
     self._max_bytes, self._bytes = max_bytes, 0
     self._kept: dict[tuple, frozen_graphs.Network] = {}
+    self._found: dict[tuple, dict[Hashable, Any]] = {}
 
   def get(self, encoder: Encoder) -> frozen_graphs.Network:
     """Returns the network of an encoder; see `Encoder.load`."""
     key = _key(encoder)
     if key not in self._kept:
-      network = encoder.load()
-      size = network.graph_def.ByteSize()
+      # One that was read before was tried then, and must be the same.
+      known = self.found(encoder, _DIGEST) or encoder.sha256
+      network = dataclasses.replace(encoder, sha256=known).load()
+      self.note(encoder, _DIGEST, network.digest)
+      size = network.size
       if self._bytes + size > self._max_bytes:
         return network
       self._kept[key] = network
       self._bytes += size
     return self._kept[key]
 
+  def digest(self, encoder: Encoder) -> str:
+    """Returns the digest of an encoder's network."""
+    return self.found(encoder, _DIGEST) or self.get(encoder).digest
+
+  def found(self, encoder: Encoder, what: Hashable) -> Any:
+    """Returns what was noted of a network, None if nothing was."""
+    return self._found.get(_key(encoder), {}).get(what)
+
+  def note(self, encoder: Encoder, what: Hashable, value: Any) -> None:
+    """Keeps what was found of a network in a file, whatever becomes of it."""
+    if isinstance(encoder.graph, str):  # Others are known while they are kept.
+      self._found.setdefault(_key(encoder), {})[what] = value
+
+  def note_digest(self, encoder: Encoder, digest: str) -> None:
+    """Keeps the digest of a network that was loaded elsewhere."""
+    self.note(encoder, _DIGEST, digest)
+
+  def have_room(self, encoders: Iterable[Encoder]) -> bool:
+    """Returns whether the networks of encoders can all be kept here."""
+    new = (e for e in encoders if _key(e) not in self._kept)
+    sizes = sum(encoder.file_size for encoder in new)
+    return self._bytes + sizes <= self._max_bytes
+
   def drop(self, encoder: Encoder) -> None:
     """Frees the memory of a network that is not needed any more."""
     network = self._kept.pop(_key(encoder), None)
     if network is not None:
-      self._bytes -= network.graph_def.ByteSize()
+      self._bytes -= network.size
       network.close()
 
 

@@ -38,18 +38,22 @@ def cores() -> int:
   return os.cpu_count() or 1
 
 
-def chosen(wanted: int, tasks: int, each_bytes: int = 0) -> int:
+def chosen(
+  wanted: int, tasks: int, each_bytes: int = 0, budget: int | None = None
+) -> int:
   """Returns how many processes shall work.
 
   Args:
     wanted: How many the user asked for; 0 for as many as there are cores, and
-      as half of the free memory has room for.
+      as there is room for.
     tasks: How many there are.
     each_bytes: Memory that a process takes.
+    budget: Bytes that all may take; None is half of the free memory.
   """
   number = wanted or min(cores(), _MOST)
   if not wanted and each_bytes:
-    number = min(number, int(_MINE * free_bytes()) // each_bytes)
+    room = int(_MINE * free_bytes()) if budget is None else budget
+    number = min(number, room // each_bytes)
   return max(1, min(number, tasks))
 
 

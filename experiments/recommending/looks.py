@@ -9,9 +9,9 @@ import time
 import numpy as np
 
 from attribution.preprocessing import Preprocessing
-from experiments.selection.features import pool
+from experiments.selection.features import looked_at, pool
+from frozen_graphs import folding, narrowing, permuting
 from frozen_graphs import graph as graph_lib
-from frozen_graphs import narrowing, permuting
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.network import Network
 from frozen_graphs.passes import Passes
@@ -173,8 +173,10 @@ def _assume_shape(
 
 
 def _opened(subgraph: SubGraph, encoder: Encoder, how: Looking) -> Passes:
+  layers = [subgraph.representation_tensor]
   return Passes(
-    subgraph,
+    folding.fold(subgraph),
+    layers=layers,
     name=encoder.name,
     batch_size=how.batch_size,
     device=how.device,
@@ -189,10 +191,5 @@ def _features(
   t: Preprocessing,
   images: np.ndarray,
 ) -> np.ndarray:
-  passes.prove(t(images[:1]))
-  parts = []
-  for start in range(0, len(images), passes.batch_size):
-    batch = t(images[start : start + passes.batch_size])
-    values = encoder.channels_last(passes.run(batch).representation)
-    parts.append(pool(values, grid))
-  return np.concatenate(parts)
+  (found,) = looked_at(passes, encoder, t, images, grid).values()
+  return found

@@ -11,8 +11,15 @@ import numpy as np
 
 from experiments import pipeline
 from experiments.recommending import evidence as evidence_lib
-from experiments.recommending import labelled, looks, sources, training
+from experiments.recommending import (
+  executing,
+  labelled,
+  looks,
+  sources,
+  training,
+)
 from experiments.recommending.answer import Cost, Recommendation
+from experiments.recommending.executing import Where
 from experiments.recommending.looks import LookedAt, Looking
 from experiments.selection import source_samples
 from probe_data.probe_sets import ProbeSet
@@ -65,6 +72,7 @@ class Way:
     train: From how many of the best a readout is really trained.
     num_draws: Of the images, for intervals.
     looking: At the candidates.
+    where: They are looked at.
     num_source: How many training images of the candidates are looked at, with
       labels, where these are known; 0 leaves them out.
     seed: Of images and draws.
@@ -77,6 +85,7 @@ class Way:
   train: int = 0
   num_draws: int = 100
   looking: Looking = Looking()
+  where: Where = Where()
   num_source: int = 0
   seed: int = 0
   track: Callable[..., Iterable] = progress.track
@@ -157,6 +166,9 @@ def _by_images(
   looked, faults, of_source = _look(
     question.bank, candidates, probe, way, samples
   )
+  if not looked:
+    reasons = ' '.join(faults.values())
+    raise ValueError(f'None of the candidates can be used. {reasons}')
   if labels is not None:
     scorer: scores.Scorer = scores.ByLabels(labels, way.seed)
   else:
@@ -342,21 +354,18 @@ def _look(
   Last, their features of the images that they were trained on, if given.
   """
   seen, faults, of_source = {}, {}, {}
-  plain = dataclasses.replace(way.looking, num_twins=0, tries_ranges=False)
-  for encoder in way.track(candidates, description='Looking at candidates'):
-    try:
-      with pipeline.computing(encoder.name, reads=True):
-        network = bank.networks.get(encoder)
-        seen[encoder.name] = looks.look(
-          encoder, network, probe.images, way.looking
-        )
-        if samples is not None:
-          at_source = looks.look(encoder, network, samples.images, plain)
-          of_source[encoder.name] = at_source.features
-        bank.networks.drop(encoder)
-    except ValueError as error:
-      faults[encoder.name] = ' '.join(str(error).split())
+  source = None if samples is None else samples.images
+  sought = executing.Sought(probe.images, source, way.looking)
+  for encoder, found in executing.sights(
+    candidates, bank.networks, sought, way.where, way.track
+  ):
+    if isinstance(found, ValueError):
+      faults[encoder.name] = ' '.join(str(found).split())
       logging.warning('Left out: %s', faults[encoder.name])
+      continue
+    seen[encoder.name], trained = found
+    if trained is not None:
+      of_source[encoder.name] = trained
   return seen, faults, of_source
 
 

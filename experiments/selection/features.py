@@ -5,18 +5,20 @@ checked graph that attribution uses too, so that its seconds are those of
 feature extraction and nothing else.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import os
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from attribution.preprocessing import Preprocessing
-from frozen_graphs import narrowing
+from frozen_graphs import narrowing, tensors
 from frozen_graphs.network import Network
+from frozen_graphs.passes import Passes
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import grids, memo
 
@@ -40,7 +42,8 @@ class Features:
 
   Attributes:
     values: float32 [n, h, w, c], averaged over cells of a grid.
-    seconds: That it took to compute them, without building the graph.
+    seconds: That it took to compute them, without building the graph; of layers
+      that came from one pass, each has an equal part.
   """
 
   values: np.ndarray
@@ -76,61 +79,45 @@ def pool(values: np.ndarray, grid: int) -> np.ndarray:
   return grids.cell_means(values, grid, grid)
 
 
+def looked_at(
+  passes: Passes,
+  encoder: Encoder,
+  t: Preprocessing,
+  images: np.ndarray,
+  grid: int,
+) -> dict[str, np.ndarray]:
+  """Returns the layers that passes give of images, averaged over a grid.
+
+  Args:
+    passes: Of the encoder, with one layer or more.
+    encoder: It says where channels are.
+    t: From images to its input.
+    images: [n, height, width, 3], at least one.
+    grid: See `pool`.
+
+  Returns:
+    By tensor, float32 [n, h, w, c].
+  """
+  passes.prove(t(images[:1]))
+  parts: dict[str, list[np.ndarray]] = {}
+  for start in range(0, len(images), passes.batch_size):
+    batch = t(images[start : start + passes.batch_size])
+    for name, values in passes.run(batch).layers.items():
+      pooled = pool(encoder.channels_last(values), grid)
+      parts.setdefault(name, []).append(pooled)
+  return {name: np.concatenate(each) for name, each in parts.items()}
+
+
 def extract(
   candidate: Candidate,
   images: np.ndarray,
   grid: int,
   folder: str | os.PathLike,
-  *,
-  batch_size: int = 50,
-  device: str | None = None,
-  precision: str = narrowing.SINGLE,
+  **options,
 ) -> Features:
-  """Returns a candidate's features; those that are in the folder are read."""
-  values_of, seconds_of = memo.Memo(folder, memo.ARRAY), memo.Memo(folder)
-  network = candidate.encoder.load()
-  t = Preprocessing.parse(candidate.encoder.preprocessing)
-  key = {
-    'encoder': described(candidate.encoder, network),
-    'images': memo.digest(images),
-    'grid': grid,
-    'batch_size': batch_size,
-    'tensorflow': tf.__version__,
-  }
-  if precision != narrowing.SINGLE:
-    key['precision'] = precision
-  values = values_of.find(candidate.name, key)
-  seconds = seconds_of.find(candidate.name, key)
-  if values is not None and seconds is not None:
-    return Features(values, seconds)
-  with network:
-
-    def forward(batch: np.ndarray) -> np.ndarray:
-      values = network.run(t(batch), batch_size, device, precision)
-      return pool(candidate.encoder.channels_last(values), grid)
-
-    forward(images[:1])  # The first run prepares the graph.
-    started = time.perf_counter()
-    parts = [
-      forward(images[start : start + batch_size])
-      for start in range(0, len(images), batch_size)
-    ]
-    values = np.concatenate(parts)
-    seconds = time.perf_counter() - started
-  if not np.isfinite(values).all():
-    raise ValueError(f'{candidate.name}: features are not finite.')
-  seconds_of.keep(candidate.name, key, seconds)
-  return Features(values_of.keep(candidate.name, key, values), seconds)
-
-
-def described(encoder: Encoder, network: Network) -> list[str]:
-  """Returns what an encoder's results depend on, for the key of a memo."""
-  return [
-    network.digest,
-    encoder.input_tensor,
-    encoder.representation_tensor,
-    encoder.preprocessing,
-  ]
+  """Returns a candidate's features; see `extract_all`."""
+  (found,) = _extract((candidate,), images, grid, folder, **options).values()
+  return found
 
 
 def extract_all(
@@ -141,11 +128,129 @@ def extract_all(
   track: Callable[..., Iterable],
   **options,
 ) -> dict[str, Features]:
-  """Returns the features of all candidates; options as those of `extract`."""
-  return {
-    candidate.name: extract(candidate, images, grid, folder, **options)
-    for candidate in track(candidates, description='Extracting features')
+  """Returns the features of all candidates; those in the folder are read.
+
+  Layers of one network come from one forward pass.
+
+  Args:
+    candidates: What is extracted.
+    images: uint8 [n, height, width, 3].
+    grid: See `pool`.
+    folder: In which features are kept.
+    track: Shows progress.
+    **options: `batch_size`, `device` and `precision`.
+
+  Raises:
+    ValueError: If a network cannot be used, or features are not finite; the
+      message names it.
+  """
+  groups: dict[tuple, list[Candidate]] = {}
+  for candidate in candidates:
+    encoder = candidate.encoder
+    graph = (
+      encoder.graph if isinstance(encoder.graph, str) else id(encoder.graph)
+    )
+    key = graph, encoder.input_tensor, encoder.preprocessing
+    groups.setdefault(key, []).append(candidate)
+  found: dict[str, Features] = {}
+  for group in track(groups.values(), description='Extracting features'):
+    found |= _extract(group, images, grid, folder, **options)
+  return {candidate.name: found[candidate.name] for candidate in candidates}
+
+
+def _extract(
+  candidates: Sequence[Candidate],
+  images: np.ndarray,
+  grid: int,
+  folder: str | os.PathLike,
+  *,
+  batch_size: int = 50,
+  device: str | None = None,
+  precision: str = narrowing.SINGLE,
+) -> dict[str, Features]:
+  """Returns the features of layers of one network."""
+  values_of, seconds_of = memo.Memo(folder, memo.ARRAY), memo.Memo(folder)
+  network = candidates[0].encoder.load()
+  shared = {
+    'images': memo.digest(images),
+    'grid': grid,
+    'batch_size': batch_size,
+    'tensorflow': tf.__version__,
   }
+  if precision != narrowing.SINGLE:
+    shared['precision'] = precision
+  keys = {
+    c.name: {'encoder': described(c.encoder, network), **shared}
+    for c in candidates
+  }
+  missing = [
+    candidate
+    for candidate in candidates
+    for name in [candidate.name]
+    if not (
+      values_of.has(name, keys[name]) and seconds_of.has(name, keys[name])
+    )
+  ]
+  how = {'batch_size': batch_size, 'device': device, 'precision': precision}
+  for name, (values, seconds) in _computed(missing, network, images, grid, how):
+    if not np.isfinite(values).all():
+      raise ValueError(f'{name}: features are not finite.')
+    seconds_of.keep(name, keys[name], seconds)
+    values_of.keep(name, keys[name], values)
+  return {
+    c.name: Features(values_of.read(c.name), seconds_of.read(c.name))
+    for c in candidates
+  }
+
+
+def _computed(
+  candidates: Sequence[Candidate],
+  network: Network,
+  images: np.ndarray,
+  grid: int,
+  how: Mapping[str, Any],
+) -> Iterator[tuple[str, tuple[np.ndarray, float]]]:
+  """Yields name, features and seconds of layers, with as few passes as can be.
+
+  One pass gives what lies on the way to its representation.
+  """
+  cuts = {
+    c.name: network.at(c.encoder.representation_tensor) for c in candidates
+  }
+  left = sorted(
+    candidates, key=lambda c: len(cuts[c.name].subgraph.nodes), reverse=True
+  )
+  while left:
+    deepest = cuts[left[0].name]
+    tensor_of = {
+      c.name: cuts[c.name].subgraph.representation_tensor for c in left
+    }
+    inside = [
+      c
+      for c in left
+      if tensors.split(tensor_of[c.name])[0] in deepest.subgraph.nodes
+    ]
+    left = [c for c in left if c not in inside]
+    encoder = inside[0].encoder
+    t = Preprocessing.parse(encoder.preprocessing)
+    names = [tensor_of[c.name] for c in inside]
+    with deepest.passes(names, **how) as passes:
+      looked_at(passes, encoder, t, images[:1], grid)  # Prepares the graph.
+      started = time.perf_counter()
+      found = looked_at(passes, encoder, t, images, grid)
+      seconds = (time.perf_counter() - started) / len(inside)
+    for candidate in inside:
+      yield candidate.name, (found[tensor_of[candidate.name]], seconds)
+
+
+def described(encoder: Encoder, network: Network) -> list[str]:
+  """Returns what an encoder's results depend on, for the key of a memo."""
+  return [
+    network.digest,
+    encoder.input_tensor,
+    encoder.representation_tensor,
+    encoder.preprocessing,
+  ]
 
 
 def activations(encoder: Encoder) -> list[str]:

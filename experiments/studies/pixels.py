@@ -188,7 +188,7 @@ def _energy(
   for start in range(0, len(pictures), _AT_ONCE):
     part = slice(start, start + _AT_ONCE)
     directions = _PROBES.directions(
-      explainer.network.digest,
+      explainer.digest,
       list(names[part]),
       explainer.count_units(pictures[part]),
     )

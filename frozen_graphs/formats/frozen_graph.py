@@ -32,16 +32,18 @@ def load(
     OSError: If the file cannot be read.
   """
   if isinstance(source, tf.compat.v1.GraphDef):
-    graph_def, digest, origin = source, '', 'frozen graph in memory'
+    graph_def, digest, size = source, '', 0
+    origin = 'frozen graph in memory'
   else:
     graph_def, digest = graph.read(source)
-    origin = f'frozen graph {os.fspath(source)}'
+    size, origin = os.path.getsize(source), f'frozen graph {os.fspath(source)}'
   return FrozenNetwork(
     graph_def=graph_def,
     inputs=graph_ends.placeholders(graph_def.node),
     outputs=_outputs(graph_def),
     source=origin,
     digest=digest,
+    size=size,
   )
 
 

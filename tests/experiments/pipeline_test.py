@@ -4,6 +4,9 @@ import dataclasses
 import itertools
 import pathlib
 import shutil
+import subprocess
+import sys
+import textwrap
 from unittest import mock
 
 from absl.testing import absltest, parameterized
@@ -12,12 +15,15 @@ import tensorflow as tf
 
 from attribution.explainer import Explainer
 from experiments import insertion, pipeline
-from frozen_graphs import session
+from frozen_graphs import batch_sizes, session
 from frozen_graphs.errors import GraphError, UnsafeGraphError
+from frozen_graphs.passes import Passes
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
+from taskonomy_models.encoder import Networks
 from tests import bank_testing, space_testing, testing
 from tests.tracking_testing import Killed, killed_after, silent
+from toolkit_basics import processes
 from transferability import sketches
 from transferability.model_space import ModelSpace
 
@@ -306,6 +312,107 @@ class MapTransformTest(PipelineTestCase):
   def test_wrong_transforms_are_refused(self, transforms):
     with self.assertRaisesRegex(ValueError, 'transform'):
       self.projection(map_transforms=transforms)
+
+
+class MemoryTest(PipelineTestCase):
+  def test_a_bank_without_room_is_checked_and_projected_alike(self):
+    self.project()
+    expected = bank_testing.tree_bytes(self.output)
+    self.output = self.folder / 'no_room'
+    bank = self.bank()
+    encoder = bank.encoders[0]
+    digests, networks = bank.digests(), Networks(max_bytes=10)
+    bank = dataclasses.replace(bank, networks=networks)
+    pipeline.project(bank, self.probe(), self.projection(), self.output, silent)
+    self.assertEqual(bank_testing.tree_bytes(self.output), expected)
+    self.assertEqual(bank.digests(), digests)
+    self.assertIsNot(networks.get(encoder), networks.get(encoder))
+
+  def test_copies_look_at_a_bank_without_room(self):
+    expected = self.project()['elrp'].affinity()
+    self.output = self.folder / 'copies'
+    code = f"""
+      import dataclasses, os
+      from experiments import pipeline
+      from probe_data import probe_sets
+      from taskonomy_models import bank as banks
+      from taskonomy_models.encoder import Encoder, Networks
+      from tests.tracking_testing import silent
+
+      parent, load = os.getpid(), Encoder.load
+
+      def load_in_copy(encoder):
+        assert os.getpid() != parent
+        return load(encoder)
+
+      Encoder.load = load_in_copy
+      bank = banks.load({str(self.folder / 'bank')!r})
+      bank = dataclasses.replace(bank, networks=Networks(max_bytes=10))
+      probe = probe_sets.load(
+        {str(self.folder / 'images.npy')!r}, image_size=(16, 16)
+      )
+      how = pipeline.Projection(
+        pipeline.method_objects({_METHODS!r}),
+        batch_size=3,
+        dtype='float32',
+        workers=2,
+      )
+      pipeline.project(bank, probe, how, {str(self.output)!r}, silent)
+      print(pipeline.refusals(bank, how, (16, 16, 2), silent))
+    """
+    ended = subprocess.run(
+      [sys.executable, '-c', textwrap.dedent(code)],
+      capture_output=True,
+      text=True,
+      timeout=300,
+    )
+    self.assertEqual(ended.returncode, 0, ended.stderr)
+    found = ModelSpace(self.output / 'model_space' / 'elrp').affinity()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for name in bank_testing.NAMES:
+      self.assertIn(f"{name!r}: '{name}: ", ended.stdout)
+
+  def test_a_graph_that_changes_meanwhile_is_refused(self):
+    encoder = dataclasses.replace(self.bank().encoders[0], sha256=None)
+    networks = Networks(max_bytes=10)
+    networks.get(encoder)
+    pathlib.Path(encoder.graph).write_bytes(
+      testing.tiny_graph_def(seed=9).SerializeToString()
+    )
+    with self.assertRaisesRegex(ValueError, 'was changed or is damaged'):
+      networks.get(encoder)
+
+  def test_a_budget_of_memory_makes_batches_smaller(self):
+    self.project()
+    expected = ModelSpace(self.output / 'model_space' / 'elrp').affinity()
+    self.output, sizes = self.folder / 'budget', []
+    fetch = Passes._fetch
+
+    def counted(passes, wanted, inputs, feed=None):
+      sizes.append(len(inputs))
+      return fetch(passes, wanted, inputs, feed)
+
+    budget = batch_sizes.peak_bytes() // 2**20 + 2000
+    with mock.patch.object(Passes, '_fetch', counted):
+      spaces = self.project(self.projection(memory_mb=budget, workers=1))
+    self.assertEqual(min(sizes), 1)
+    np.testing.assert_allclose(spaces['elrp'].affinity(), expected, atol=1e-5)
+
+  def test_a_budget_for_not_even_one_image_is_an_error(self):
+    with self.assertRaisesRegex(ValueError, 'One image takes .* leaves 1 MB'):
+      self.project(self.projection(memory_mb=1, workers=1))
+
+  def test_a_small_budget_leaves_fewer_processes(self):
+    shape, encoders = (7, 16, 16, 3), self.bank().encoders
+    own = batch_sizes.peak_bytes() // 2**20
+    with mock.patch.object(processes, 'cores', return_value=4):
+      numbers = [
+        pipeline._workers(
+          self.projection(memory_mb=mb, workers=0), shape, encoders
+        )
+        for mb in (1, own + 1600, own + 10000)
+      ]
+    self.assertEqual(numbers, [1, 2, 4])
 
 
 class DevicesTest(PipelineTestCase):

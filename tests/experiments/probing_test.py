@@ -70,7 +70,7 @@ class ProbingTest(parameterized.TestCase):
       ) as explainer:
         images = self.probe.images[chosen]
         directions = _PROBES.directions(
-          explainer.network.digest,
+          explainer.digest,
           space.image_digests,
           explainer.count_units(images),
         )

@@ -1,6 +1,7 @@
 """Tests of work on a real Ray cluster, against the same work done here."""
 
 import contextlib
+import dataclasses
 import importlib
 import os
 import pathlib
@@ -14,8 +15,11 @@ import numpy as np
 import pytest
 
 from experiments import pipeline, ray_executor
+from experiments.recommending import executing
+from experiments.recommending.looks import Looking
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
+from taskonomy_models.encoder import Networks
 from tests import bank_testing, testing
 from tests.tracking_testing import silent
 
@@ -110,6 +114,47 @@ class RayTest(absltest.TestCase):
       found = self.project('ray', track, executor='ray')
     self.assertEqual(found, expected)
     self.assertLen(steps, 4 * 25)
+
+  def test_candidates_look_the_same_on_two_nodes(self):
+    self.write_bank(12)
+    images = np.load(self.folder / 'images.npy')
+    bank = banks.load(str(self.folder / 'bank'))
+    broken = dataclasses.replace(
+      bank.encoders[0], name='broken', representation_tensor='no:0'
+    )
+    encoders = (
+      *bank.encoders,
+      dataclasses.replace(
+        bank.encoders[0], name='in memory', graph=testing.tiny_graph_def()
+      ),
+      broken,
+    )
+    sought = executing.Sought(images, images[:5], Looking(num_twins=2))
+    steps = []
+
+    def seen(**options):
+      where = executing.Where(folder=str(self.folder / 'out'), **options)
+      found = executing.sights(encoders, Networks(), sought, where, track)
+      return dict((e.name, found) for e, found in found)
+
+    def track(items, **unused):
+      for item in items:
+        yield item
+        steps.append(item)
+
+    expected = seen()
+    with _cluster(2):
+      found = seen(executor='ray')
+    self.assertLen(steps, 2 * len(encoders))
+    self.assertEqual(str(found.pop('broken')), str(expected.pop('broken')))
+    self.assertEqual(list(found), list(expected))
+    for name, (ours, trained) in found.items():
+      theirs, trained_theirs = expected[name]
+      np.testing.assert_array_equal(ours.features, theirs.features)
+      np.testing.assert_array_equal(ours.twins, theirs.twins)
+      np.testing.assert_array_equal(trained, trained_theirs)
+      self.assertEqual(ours.architecture, theirs.architecture)
+    self.assertEmpty(list((self.folder / 'out').iterdir()))
 
   def test_units_are_shared_by_two_nodes(self):
     with _cluster(2):

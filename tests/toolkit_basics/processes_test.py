@@ -153,6 +153,7 @@ class ProcessesTest(parameterized.TestCase):
       self.assertEqual(processes.chosen(0, 20, each_bytes=20), 2)
       self.assertEqual(processes.chosen(0, 20, each_bytes=1000), 1)
       self.assertEqual(processes.chosen(6, 20, each_bytes=1000), 6)
+      self.assertEqual(processes.chosen(0, 20, each_bytes=20, budget=60), 3)
 
   def test_an_error_that_cannot_be_sent_becomes_one_of_its_text(self):
     class Peculiar(ValueError):

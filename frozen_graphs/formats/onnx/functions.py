@@ -31,7 +31,7 @@ def charge(onnx: Any, model: Any) -> None:
       raise GraphError(f'its function {name!r} has the name of an operation.')
   sizes = _Sizes(functions)
   nodes, size = sizes.of_nodes(model.graph.node, 0)
-  budget.active(model.ByteSize()).charge(
+  budget.active(model.ByteSize).charge(
     'The functions of the model', nodes=nodes, size=size
   )
 

@@ -100,7 +100,7 @@ def _computed(
   size = sum(getattr(result, 'nbytes', 0) for result in results)
   for tensor in made.values():
     size += (tensor.shape.num_elements() or 0) * tensor.dtype.size
-  spent = budget.active(sum(operand.nbytes for operand in given))
+  spent = budget.active(lambda: sum(operand.nbytes for operand in given))
   spent.charge(f'What {node} computes', size=size)
   if not made:
     return results

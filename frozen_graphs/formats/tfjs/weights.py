@@ -85,7 +85,7 @@ def decode(model: Model, max_bytes: int = _MAX_BYTES) -> dict[str, np.ndarray]:
     shards = [shard for group, _ in groups for shard in group]
     if len(shards) > len(set(shards)):
       raise GraphError('"weightsManifest" lists a shard twice.')
-    spent = budget.active(sum(shard.stat().st_size for shard in shards))
+    spent = budget.active(lambda: sum(shard.stat().st_size for shard in shards))
     return {
       name: value
       for shards, group in groups

@@ -40,7 +40,7 @@ def dense(
     ValueError: If they contradict each other.
   """
   total = math.prod(shape)
-  budget.active(values.nbytes).charge(
+  budget.active(lambda: values.nbytes).charge(
     'its sparse weights', size=total * (values.itemsize + 8)
   )
   order, blocks, levels = (

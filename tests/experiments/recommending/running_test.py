@@ -9,8 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from experiments.recommending import labelled, page, running
+from experiments.recommending.executing import Where
 from experiments.recommending.looks import Looking
 from experiments.recommending.running import Question, Way
+from frozen_graphs import batch_sizes
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from tests import testing
@@ -208,6 +210,26 @@ class RecommendTest(absltest.TestCase):
     found.plot_tree(folder / 'tree.png')
     self.assertGreater((folder / 'tree.png').stat().st_size, 1000)
     self.assertLen(found.table, 2)
+
+  def test_a_budget_of_memory_changes_nothing(self):
+    candidates = [_random('r0', 0), _trained('finder')]
+    expected = self._ask(candidates, labels=self.classes)
+    budget = batch_sizes.peak_bytes() // 2**20 + 2000
+    way = dataclasses.replace(_WAY, where=Where(memory_mb=budget))
+    found = self._ask(candidates, way, labels=self.classes)
+    for ours, others in zip(
+      found.decision.rows, expected.decision.rows, strict=True
+    ):
+      self.assertEqual(ours.name, others.name)
+      self.assertAlmostEqual(ours.score, others.score, places=4)
+    with self.subTest('one that is too small is said of each candidate'):
+      way = dataclasses.replace(_WAY, where=Where(memory_mb=1))
+      with self.assertRaisesRegex(ValueError, 'One image takes'):
+        self._ask(candidates, way, labels=self.classes)
+
+  def test_an_unknown_executor_is_refused(self):
+    with self.assertRaisesRegex(ValueError, "executor 'slurm'; choose from"):
+      Where(executor='slurm')
 
   def test_wrong_range_of_values_is_noticed(self):
     def saturates(x):

@@ -13,6 +13,7 @@ from experiments.selection import features
 import frozen_graphs
 from taskonomy_models import bank as banks
 from tests import bank_testing, testing
+from tests.tracking_testing import silent
 
 
 class PoolTest(parameterized.TestCase):
@@ -74,7 +75,7 @@ class ExtractTest(absltest.TestCase):
   def test_features_are_extracted_once(self):
     encoder = self.bank.encoders[0]
     first = self.extract(encoder)
-    with mock.patch.object(frozen_graphs.Network, 'run', None):
+    with mock.patch.object(frozen_graphs.Network, 'passes', None):
       again = self.extract(encoder)
     np.testing.assert_array_equal(again.values, first.values)
     self.assertEqual(again.seconds, first.seconds)
@@ -87,6 +88,64 @@ class ExtractTest(absltest.TestCase):
         encoder, representation_tensor=features.activations(encoder)[0]
       )
       self.assertEqual(self.extract(layer).values.shape, (7, 8, 8, 6))
+
+  def test_layers_of_a_network_come_from_one_pass(self):
+    encoder = self.bank.encoders[0]
+    other = self.bank.encoders[1]
+    early, late = features.layers(encoder, 2)
+    candidates = [
+      features.Candidate('early', early),
+      features.Candidate('other', other),
+      features.Candidate('late', late),
+    ]
+    made, passes = [], frozen_graphs.Network.passes
+
+    def counted(network, layers, **options):
+      made.append(list(layers))
+      return passes(network, layers, **options)
+
+    with mock.patch.object(frozen_graphs.Network, 'passes', counted):
+      found = features.extract_all(
+        candidates, self.images, 8, self.folder / 'together', silent
+      )
+    self.assertEqual([len(layers) for layers in made], [2, 1])
+    self.assertEqual(list(found), ['early', 'other', 'late'])
+    for candidate in candidates:
+      alone = self.extract(candidate.encoder)
+      np.testing.assert_allclose(
+        found[candidate.name].values, alone.values, rtol=1e-4, atol=1e-5
+      )
+
+  def test_a_layer_beside_the_others_has_a_pass_of_its_own(self):
+    graph = testing.freeze(tf.nn.relu)
+    beside = tf.compat.v1.NodeDef(op='Tanh', name='beside')
+    beside.input.append('input')
+    beside.attr['T'].type = tf.float32.as_datatype_enum
+    graph.node.append(beside)
+    found = features.extract_all(
+      [
+        features.Candidate(
+          name,
+          dataclasses.replace(
+            self.bank.encoders[0],
+            graph=graph,
+            representation_tensor=f'{name}:0',
+          ),
+        )
+        for name in ('representation', 'beside')
+      ],
+      self.images,
+      16,
+      self.folder / 'beside',
+      silent,
+    )
+    inputs = self.images / np.float32(127.5) - 1
+    np.testing.assert_allclose(
+      found['beside'].values, np.tanh(inputs), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(
+      found['representation'].values, np.maximum(inputs, 0), atol=1e-5
+    )
 
   def test_graphs_made_for_a_fixed_batch_are_taken(self):
     def encode(x):
