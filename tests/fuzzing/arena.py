@@ -102,9 +102,10 @@ class Arena:
         current = outcome.number + 1
         yield outcome
     _, status = os.waitpid(process, 0)
-    if fault or (current < numbers.stop and os.WIFSIGNALED(status)):
-      name = signal.Signals(os.WTERMSIG(status)).name
-      detail = f'over {_PATIENCE} s' if fault else name
+    if fault or current < numbers.stop:
+      detail = f'over {_PATIENCE} s' if fault else f'status {status}'
+      if os.WIFSIGNALED(status) and not fault:
+        detail = signal.Signals(os.WTERMSIG(status)).name
       format_ = self._chosen(current)[0].name
       yield Outcome(current, format_, fault or 'crash', detail)
 

@@ -9,8 +9,11 @@ import subprocess
 import sys
 
 from absl.testing import absltest
+from google.protobuf import empty_pb2
+import numpy as np
 
 from tests.command_testing import ROOT
+from tests.fuzzing import mutations
 
 _ORIGINALS = """
 import pathlib, sys, tempfile
@@ -36,6 +39,12 @@ def _run(*arguments: str) -> subprocess.CompletedProcess:
 
 
 class ArenaTest(absltest.TestCase):
+  def test_a_message_without_fields_is_left_as_it_is(self):
+    message = empty_pb2.Empty()
+    for seed in range(5):
+      mutations.of_message(message, np.random.default_rng(seed))
+    self.assertEqual(message, empty_pb2.Empty())
+
   def test_undamaged_files_are_read(self):
     done = _run('-c', _ORIGINALS)
     self.assertEqual(done.returncode, 0, done.stderr[-2000:])

@@ -115,6 +115,8 @@ def of_message(message: Message, rng: Rng) -> None:
   for _ in range(min(int(rng.geometric(0.5)), 4)):
     target = _inner(message, rng)
     fields = target.ListFields()
+    if not target.DESCRIPTOR.fields:
+      continue  # A message that says all by being there.
     if not fields or rng.random() < 0.1:
       _set(target, one_of(rng, target.DESCRIPTOR.fields), rng)
       continue
