@@ -107,8 +107,6 @@ class Passes(contextlib.AbstractContextManager):
     )
     self._is_proven = subgraph.input_shape is not None
     self._twin: Callable[[], Passes] | None = None
-    self._pooled: SubGraph | None = None
-    self._checked: set[tuple[int, ...]] = set()  # Shapes of inputs.
     if precision == narrowing.SINGLE:
       build = self._build if _is_open(subgraph) else self._build_fixed
       build(subgraph, device)
@@ -150,6 +148,7 @@ class Passes(contextlib.AbstractContextManager):
     self._built = built.take(subgraph, plan)
     is_open = session.has_open_pools(self._built.session.graph)
     self._pooled = whole if is_open else None
+    self._checked: set[tuple[int, ...]] = set()  # Shapes of inputs.
     self._sizes = BatchSize(self.batch_size, session.is_gpu(device))
 
   def _build_fixed(self, subgraph: SubGraph, device: str | None) -> None:
