@@ -42,6 +42,7 @@ _ROUNDS = FLAGS.integer('rounds', 'Times each is timed.', 3, lower_bound=1)
 _WAY = FLAGS.string('way', 'For this program itself.')
 _JSON = FLAGS.path('json', 'Where the numbers are written.')
 
+_XLA_FLAG = 'tf_xla_cpu_global_jit'
 _METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _Change = Callable[[tf.compat.v1.ConfigProto], object]
 
@@ -85,7 +86,7 @@ WAYS = {
   'one_thread': Way(_one_thread),
   'session_for_each_core': Way(_one_thread, sessions=processes.cores()),
   'huge_pages': Way(environment={'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1'}),
-  'xla': Way(_xla, environment={'TF_XLA_FLAGS': '--tf_xla_cpu_global_jit'}),
+  'xla': Way(_xla, environment={'TF_XLA_FLAGS': f'--{_XLA_FLAG}'}),
 }
 
 

@@ -214,11 +214,11 @@ def _transfer(output: pathlib.Path) -> None:
 
 def main() -> None:
   study = _study()
-  building.one_thread()  # Before anything is loaded.
-  for name in _SOURCES.value:
-    loading.of_mini_bank(name)
   if study.source.voc_dir:
     study.source.load(0)  # What is wrong with it is said now.
+  building.one_thread()  # Before a network is loaded.
+  for name in _SOURCES.value:
+    loading.of_mini_bank(name)
   record = _RECORD.open({}, ('workers', 'data_dir'))
   output = record.output
   if record.is_finished:

@@ -113,13 +113,13 @@ def results(
   """
   global _task, _told
   before = _task, _told
-  context = multiprocessing.get_context('fork')
-  steps = context.Value('q', 0)
   try:
     if workers < 2 or len(items) < 2 or not can_be_copied():
       _told = advanced
       yield from map(task, items)
       return
+    context = multiprocessing.get_context('fork')
+    steps = context.Value('q', 0)
     _task = functools.partial(_of_number, task, items)
     _told = functools.partial(_count, steps)
     with warnings.catch_warnings(), without_threads_of_opencv():

@@ -197,7 +197,8 @@ def _explain(function, chosen, **options):
     graph_def, **TENSORS, preprocessing='range(-1, 1)', methods=chosen
   ) as explainer:
     inputs = explainer.preprocessing(images)
-    gradients = explainer._passes._fetch(explainer._passes._gradients, inputs)
+    passes = explainer._passes
+    gradients = passes._fetch(passes._open.gradients, inputs)
     return inputs, gradients, explainer
 
 
