@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class MeasuredBank:
   looks: Mapping[str, LookedAt]
   untrained: Mapping[str, LookedAt]
 
+  @functools.cached_property
   def coarsened(self) -> 'MeasuredBank':
     """Returns it as seen where no labels of pixels are known."""
     seen, untrained = (
@@ -112,7 +114,7 @@ def evidence_of(
   """
   first = dataclasses.replace(situation, measures=situation.measures[:1])
   if situation.name != 'pixel_labels':
-    measured = measured.coarsened()
+    measured = measured.coarsened
   every = {**measured.looks, **measured.untrained}
   asked = _scorers(measured, situation)
   drawn = {
@@ -179,7 +181,7 @@ def rivals(
   measured: MeasuredBank, names: Sequence[str]
 ) -> dict[str, list[MeasuredTarget]]:
   """Returns the cases of sources that other similarities rank, by name."""
-  measured = measured.coarsened()
+  measured = measured.coarsened
   found: dict[str, list[MeasuredTarget]] = {name: [] for name in names}
   every = np.arange(len(measured.data['image']))
   known: dict = {}

@@ -184,11 +184,10 @@ def _extract(
     for c in candidates
   }
   missing = [
-    candidate
-    for candidate in candidates
-    for name in [candidate.name]
-    if not (
-      values_of.has(name, keys[name]) and seconds_of.has(name, keys[name])
+    c
+    for c in candidates
+    if not all(
+      kept.has(c.name, keys[c.name]) for kept in (values_of, seconds_of)
     )
   ]
   how = {'batch_size': batch_size, 'device': device, 'precision': precision}

@@ -2,19 +2,43 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+import dataclasses
 import os
 import pathlib
 import tempfile
+from typing import Any
 
 import numpy as np
 
 import toolkit_basics.cli as cli
+from tests.fuzzing.mutations import one_of
 
 OTHER = 'OTHER'  # Another result, which is a fault.
 _TOLERANCE = 2e-4  # Of the largest number.
 
 # From a seed, a network's number and a folder to how it compares, and why.
 Compare = Callable[[int, int, pathlib.Path], tuple[str, str]]
+
+
+@dataclasses.dataclass
+class Drawn:
+  """Draws what a random network is made of; `shape` is of its last tensor."""
+
+  rng: np.random.Generator
+  shape: tuple[int, ...]
+
+  @property
+  def rank(self) -> int:
+    return len(self.shape)
+
+  def one_of(self, *values: Any) -> Any:
+    return one_of(self.rng, values)
+
+  def number(self, low: int, high: int) -> int:
+    return int(self.rng.integers(low, high + 1))
+
+  def axis(self) -> int:
+    return self.number(-self.rank, self.rank - 1)
 
 
 class Asked:

@@ -39,28 +39,13 @@ _PLAIN = (
 
 
 @dataclasses.dataclass
-class _Network:
+class _Network(differential.Drawn):
   """A network in the making; `shape` is of its last tensor, `last`."""
 
-  rng: np.random.Generator
   opset: int
-  shape: tuple[int, ...]
   last: str = 'x'
   nodes: list[onnx.NodeProto] = dataclasses.field(default_factory=list)
   weights: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-  @property
-  def rank(self) -> int:
-    return len(self.shape)
-
-  def one_of(self, *values: Any) -> Any:
-    return one_of(self.rng, values)
-
-  def number(self, low: int, high: int) -> int:
-    return int(self.rng.integers(low, high + 1))
-
-  def axis(self) -> int:
-    return self.number(-self.rank, self.rank - 1)
 
   def weight(self, *shape: int, low: float = -1.0, high: float = 1.0) -> str:
     return self.given(self.rng.uniform(low, high, shape).astype(np.float32))
@@ -313,7 +298,7 @@ def network(seed: int, number: int) -> _Network:
   """Returns a random network of two to six operations."""
   rng = np.random.default_rng([seed, number])
   first = (1, *(int(size) for size in rng.integers(2, 8, 3)))
-  made = _Network(rng, one_of(rng, _OPSETS), first)
+  made = _Network(rng, first, one_of(rng, _OPSETS))
   made.first = first
   wanted = int(rng.integers(2, 7))
   for _ in range(_MAX_TRIES):

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable
 import dataclasses
 import pathlib
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -33,24 +32,8 @@ Function = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass
-class _Maker:
+class _Maker(differential.Drawn):
   """Draws operations that fit behind a tensor of a shape."""
-
-  rng: np.random.Generator
-  shape: tuple[int, ...]
-
-  @property
-  def rank(self) -> int:
-    return len(self.shape)
-
-  def one_of(self, *values: Any) -> Any:
-    return one_of(self.rng, values)
-
-  def number(self, low: int, high: int) -> int:
-    return int(self.rng.integers(low, high + 1))
-
-  def axis(self) -> int:
-    return self.number(-self.rank, self.rank - 1)
 
   def axes(self, most: int) -> list[int]:
     count = self.number(1, most)

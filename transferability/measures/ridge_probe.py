@@ -1,12 +1,14 @@
 """A ridge probe: how well a readout in closed form predicts unseen labels."""
 
 import dataclasses
+import functools
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
 from toolkit_basics import blas
+from transferability import random_units
 from transferability.measures import samples
 from transferability.measures.registry import register
 
@@ -86,7 +88,8 @@ class RidgeProbe:
     if not columns.shape[1]:
       raise ValueError('The features are the same for all samples.')
     if hidden:
-      columns = np.hstack([columns, _standardised(_units(columns, hidden))])
+      units = random_units.hidden(columns, hidden)
+      columns = np.hstack([columns, _standardised(units)])
     self._columns = columns
     self._folds = _folds(columns, self._groups % num_folds)
 
@@ -127,18 +130,6 @@ def _standardised(columns: np.ndarray) -> np.ndarray:
   return centred[:, kept] / deviation[kept]
 
 
-def _units(columns: np.ndarray, count: int) -> np.ndarray:
-  """Returns random units of columns [n, d], float64 [n, count].
-
-  They are drawn once and for all; inputs have variance 1 if the columns are
-  independent, and offsets a quarter of it.
-  """
-  rng = np.random.default_rng(0)
-  width = columns.shape[1]
-  weights = rng.standard_normal((width, count)) / np.sqrt(width)
-  return np.maximum(columns @ weights + rng.standard_normal(count) / 2, 0)
-
-
 def _numbered(groups: ArrayLike | None, num_samples: int) -> np.ndarray:
   """Returns the number of each sample's group, int64 [n]."""
   if groups is None:
@@ -160,31 +151,32 @@ class _Solved:
   """What a ridge regression on the other folds predicts of a fold.
 
   Attributes:
-    tried: Of its samples, in the directions of the spectrum, [m, r].
-    left: Of their targets, what the mean of the others leaves, [m, t].
-    values: Of the spectrum, [r].
-    turned: Products with the targets in these directions, [r, t].
+    fold: The fold.
+    left: Of its targets, what the mean of the others leaves, [m, t].
+    turned: Products with the targets in the fold's directions, [r, t].
   """
 
-  tried: np.ndarray
+  fold: '_Fold'
   left: np.ndarray
-  values: np.ndarray
   turned: np.ndarray
 
   def errors(self) -> np.ndarray:
     """Returns sums of squared errors by penalty, from sums of products."""
-    gram, products = self.tried.T @ self.tried, self.tried.T @ self.left
+    products = self.fold.tried.T @ self.left
     total = np.square(self.left).sum()
     found = []
     for penalty in PENALTIES:
-      weights = self.turned / (self.values + penalty)[:, None]
-      found.append(total - np.vdot(weights, 2 * products - gram @ weights))
+      weights = self._weights(penalty)
+      explained = 2 * products - self.fold.gram @ weights
+      found.append(total - np.vdot(weights, explained))
     return np.array(found)
+
+  def _weights(self, penalty: float) -> np.ndarray:
+    return self.turned / (self.fold.values + penalty)[:, None]
 
   def by_sample(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns squared errors of each sample: by a penalty, and of the mean."""
-    weights = self.turned / (self.values + penalty)[:, None]
-    errors = self.left - self.tried @ weights
+    errors = self.left - self.fold.tried @ self._weights(penalty)
     return (
       np.einsum('ij,ij->i', errors, errors),
       np.einsum('ij,ij->i', self.left, self.left),
@@ -211,13 +203,18 @@ class _Fold:
   tried: np.ndarray
   of_samples: bool
 
+  @functools.cached_property
+  def gram(self) -> np.ndarray:
+    """Products of `tried`, the same for all targets, [r, r]."""
+    return self.tried.T @ self.tried
+
   def solve(self, columns: np.ndarray, targets: np.ndarray) -> _Solved:
     level = targets[self.others].mean(axis=0)
     known = targets[self.others] - level
     if not self.of_samples:  # Means have no part: `known` adds up to zero.
       known = columns[self.others].T @ known / len(self.others)
     left = targets[self.rows] - level
-    return _Solved(self.tried, left, self.values, self.vectors.T @ known)
+    return _Solved(self, left, self.vectors.T @ known)
 
 
 def _folds(columns: np.ndarray, numbers: np.ndarray) -> list[_Fold]:

@@ -160,13 +160,8 @@ def of_cells(labels: TargetLabels, height: int, width: int) -> np.ndarray:
   ones = np.ones((*values.shape[1:3], 1))
   counts = np.add.reduceat(np.add.reduceat(ones, rows, 0), columns, 1)
   cells = sums / counts
-  flat = cells.reshape(-1, cells.shape[-1])
-  flat = flat - flat.mean(axis=0)
-  if flat.shape[1] > _DIRECTIONS:
-    _, vectors = np.linalg.eigh(flat.T @ flat)
-    flat = flat @ vectors[:, ::-1][:, :_DIRECTIONS]
-  scale = np.sqrt((flat**2).sum() / len(flat)) or 1.0
-  return (flat / scale).reshape(*cells.shape[:3], -1)
+  flat = _principal(cells.reshape(-1, cells.shape[-1]), _DIRECTIONS)
+  return flat.reshape(*cells.shape[:3], -1)
 
 
 def of_patches(labels: TargetLabels, height: int, width: int) -> np.ndarray:
@@ -189,12 +184,21 @@ def of_patches(labels: TargetLabels, height: int, width: int) -> np.ndarray:
   shape = (len(values), height, inside[0], width, inside[1], -1)
   patches = values.reshape(shape).transpose(0, 1, 3, 2, 4, 5)
   flat = patches.reshape(len(values) * height * width, -1)
+  found = _principal(flat, _MOST_OUTPUTS)
+  return found.reshape(len(values), height, width, -1)
+
+
+def _principal(flat: np.ndarray, most: int) -> np.ndarray:
+  """Returns columns [n, t] as numbers of mean 0 and variance 1 in all.
+
+  Of more than `most`, the principal directions are kept, with their variances.
+  """
   flat = flat - flat.mean(axis=0)
-  if flat.shape[1] > _MOST_OUTPUTS:
+  if flat.shape[1] > most:
     _, vectors = np.linalg.eigh(flat.T @ flat)
-    flat = flat @ vectors[:, ::-1][:, :_MOST_OUTPUTS]
+    flat = flat @ vectors[:, ::-1][:, :most]
   scale = np.sqrt((flat**2).sum() / len(flat)) or 1.0
-  return (flat / scale).reshape(len(values), height, width, -1)
+  return flat / scale
 
 
 def standardised(values: np.ndarray) -> np.ndarray:

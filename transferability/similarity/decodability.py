@@ -8,6 +8,7 @@ import numpy as np
 from scipy import linalg
 
 from toolkit_basics import blas, grids
+from transferability import random_units
 from transferability.similarity.registry import Similarity, register
 
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -115,17 +116,6 @@ class _Design:
       yield vectors @ (turned / (values + penalty)[:, None])
 
 
-def _hidden_units(x: np.ndarray, count: int) -> np.ndarray:
-  """Returns [..., count] of standardised columns [..., f]: max(0, w x + b).
-
-  Weights and offsets are drawn once and for all; inputs to the units have
-  variance 1, and offsets a quarter of it.
-  """
-  rng = np.random.default_rng(0)
-  weights = rng.standard_normal((x.shape[-1], count)) / np.sqrt(x.shape[-1])
-  return np.maximum(x @ weights + rng.standard_normal(count) / 2, 0)
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
   """A target's representation, predicted from a source's.
@@ -172,7 +162,7 @@ class _Network:
       cells = grids.cell_means(self.values, *grid)
       x = _standardised(_neighbourhoods(cells, self._side))
       if self._hidden:
-        units = _standardised(_hidden_units(x, self._hidden))
+        units = _standardised(random_units.hidden(x, self._hidden))
         x = np.concatenate([x, units], axis=-1)
       self._sources[grid] = _Design(_parts(x))
     return self._sources[grid]
