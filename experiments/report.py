@@ -44,6 +44,10 @@ _NOTES = {
     'How well the features of the source (column) predict those of the target '
     '(row) on images that were not fitted on: R², 0 to 1.'
   ),
+  'decodability_dds': (
+    'The mean of two numbers: how well the features of the source (column) '
+    'predict those of the target (row), and how alike they are by DDS.'
+  ),
   'spade': (
     'The mean of two numbers from 0 to 1: how well the features of the source '
     '(column) predict those of the target (row), and how much of what moves '

@@ -253,7 +253,14 @@ class Seeded:
   def measures_before(self) -> dict[str, np.ndarray]:
     """Returns those of the pruned network before it learns."""
     key = self._key(Student(BEFORE))
-    return self._measured(self._name(BEFORE), key, self._start, False)
+    return self._measured(self._name(BEFORE), key, self._pruned, False)
+
+  def _pruned(self) -> Split:
+    """Returns a student that has lost all it will lose, and not learned."""
+    network = self._start()
+    for kernel, mask in self._masks(network, self.study.recipe.rounds):
+      kernel.assign(kernel.numpy() * mask)
+    return network
 
   @functools.cached_property
   def _looked_at(self):

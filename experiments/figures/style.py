@@ -63,6 +63,7 @@ _METHOD_LABELS = {
   'attribution_kernel': 'Attribution kernel',
   'attribution_span': 'Span energy',
   'decodability': 'Decodability',
+  'decodability_dds': 'Decodability and DDS',
   'spade': 'SPADE',
 }
 # What may be done to maps before they are compared.

@@ -27,16 +27,16 @@ class Testimony:
   Attributes:
     scores: By measure; without those that it has none of.
     draws: Of the first measure over draws of the images.
-    own: Of the first measure, on the images that twins saw; NaN without one.
-    twins: Of the first measure, of its twins.
+    own: By measure of the noise floor, on the images that twins saw.
+    twins: By measure of the noise floor, of its twins.
     notes: What else is to be said, in sentences.
     fault: Why it has no score; empty if it has one.
   """
 
   scores: Mapping[str, float]
   draws: Sequence[float]
-  own: float
-  twins: Sequence[float]
+  own: Mapping[str, float]
+  twins: Mapping[str, Sequence[float]]
   notes: Sequence[str] = ()
   fault: str = ''
 
@@ -99,12 +99,16 @@ def ask(
   try:
     scores = {measure: one.score(measure) for measure in situation.measures}
     draws = one.draws(drawn)
-    own = one.score(rows=one.few)
+    own = {measure: one.score(measure, one.few) for measure in situation.floor}
   except ValueError as error:
     reason = ' '.join(str(error).split())
-    return Testimony({}, [], math.nan, [], (), f'{name}: {reason}')
-  twins = [one.of_others(features) for features in look.twins]
-  return Testimony(scores, draws, own, twins, one.notes(name, twins))
+    return Testimony({}, [], {}, {}, (), f'{name}: {reason}')
+  twins = {
+    measure: [one.of_others(features, measure) for features in look.twins]
+    for measure in situation.floor
+  }
+  notes = one.notes(name, twins[situation.measures[0]])
+  return Testimony(scores, draws, own, twins, notes)
 
 
 def assemble(
@@ -115,28 +119,35 @@ def assemble(
 ) -> CandidateEvidence:
   """Returns what was found of candidates as the evidence about all."""
   lost = {name: one.fault for name, one in found.items() if one.fault}
-  num_draws, num_twins = (
-    max((len(getattr(one, part)) for one in found.values()), default=0)
-    for part in ('draws', 'twins')
+  every = list(found.values())
+  num_draws = max((len(one.draws) for one in every), default=0)
+  num_twins = max(
+    (len(twins) for one in every for twins in one.twins.values()), default=0
   )
 
   def row(values: Sequence[float], size: int) -> Sequence[float]:
     return values if len(values) else [math.nan] * size
 
-  draws = np.array([row(one.draws, num_draws) for one in found.values()]).T
-  twins = np.array([row(one.twins, num_twins) for one in found.values()])
+  draws = np.array([row(one.draws, num_draws) for one in every]).T
+  twins = [
+    [row(one.twins.get(measure, ()), num_twins) for one in every]
+    for measure in situation.floor
+  ]
   return CandidateEvidence(
     situation=situation,
     names=tuple(found),
     scores={
-      measure: np.array(
-        [one.scores.get(measure, math.nan) for one in found.values()]
-      )
+      measure: np.array([one.scores.get(measure, math.nan) for one in every])
       for measure in situation.measures
     },
     draws=draws if num_draws else None,
-    own=np.array([one.own for one in found.values()]),
-    twins=twins.reshape(len(found), num_twins),
+    own=np.array(
+      [
+        [one.own.get(measure, math.nan) for one in every]
+        for measure in situation.floor
+      ]
+    ),
+    twins=np.reshape(twins, (len(situation.floor), len(found), num_twins)),
     notes={name: one.notes for name, one in found.items() if one.notes},
     faults={**faults, **lost},
     trained={},
@@ -169,13 +180,15 @@ class _Candidate:
     rows = self._all if rows is None else rows
     return self._scorer.draws(self._measure, self._prepared, rows, drawn)
 
-  def of_others(self, features: np.ndarray | None) -> float:
+  def of_others(
+    self, features: np.ndarray | None, measure: str | None = None
+  ) -> float:
     """Returns the score of other features of the few; NaN if it has none."""
     if features is None:
       return math.nan
     try:
       prepared = self._scorer.prepare(features)
-      return self._scorer.score(self._measure, prepared, self.few)
+      return self._scorer.score(measure or self._measure, prepared, self.few)
     except ValueError:  # A twin whose features are dead.
       return math.nan
 

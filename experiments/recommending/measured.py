@@ -166,7 +166,7 @@ def case_of(
   """Returns the case of a target's real sources."""
   losses = measured.losses[target]
   chosen = [found.names.index(name) for name in losses]
-  at = floor.find(found.own[chosen], found.twins[chosen])
+  at = floor.find_by_all(found.own[:, chosen], found.twins[:, chosen])
   return MeasuredTarget(
     target,
     found.scores[found.situation.measures[0]][chosen],
@@ -242,7 +242,7 @@ def flagged(
   for _ in range(num_trials):
     untrained = rng.permutation(drawn)[:3]
     rows = np.concatenate([rng.permutation(real)[:7], untrained])
-    below = floor.find(found.own[rows], found.twins[rows]).is_below
+    below = floor.find_by_all(found.own[:, rows], found.twins[:, rows]).is_below
     all_three += bool(below[-3:].all())
     lost += int(below[:-3].sum())
     able = np.where(below, -np.inf, values[rows])

@@ -24,8 +24,9 @@ class CandidateEvidence:
     names: Of the candidates.
     scores: By measure, [n]; NaN where a candidate has none.
     draws: Of the first measure over draws of the images, [B, n]; or None.
-    own: Of the first measure on the images that the twins saw, [n].
-    twins: Of the first measure, of the randomised twins, [n, K].
+    own: Of the F measures of the noise floor on the images that the twins saw,
+      [F, n].
+    twins: Of these, of the randomised twins, [F, n, K].
     notes: Of each candidate, what else is to be said of it, in sentences.
     faults: Of candidates that cannot be used, why.
     trained: Performance of readouts that were really trained, by name.
@@ -126,7 +127,7 @@ def decide(
   """
   first = evidence.situation.measures[0]
   scores = np.asarray(evidence.scores[first], np.float64)
-  found = floor.find(evidence.own, evidence.twins)
+  found = floor.find_by_all(evidence.own, evidence.twins)
   known = np.isfinite(scores)
   able = known & ~found.is_below
   pick = int(np.argmax(np.where(able, scores, -np.inf))) if able.any() else None

@@ -34,13 +34,34 @@ class Floor:
   is_below: np.ndarray
 
 
-def find(own: ArrayLike, twins: ArrayLike) -> Floor:
+def find_by_all(own: ArrayLike, twins: ArrayLike) -> Floor:
+  """Returns the floor of each candidate by several measures.
+
+  A candidate is below if it exceeds its twins by none of them. Each of F
+  measures lets an untrained network pass with a chance of 1 / F of the whole.
+
+  Args:
+    own: Scores [F, n], as `find`.
+    twins: Scores [F, n, K].
+
+  Returns:
+    Level and threshold are those of the first measure.
+  """
+  chance = _CHANCE / len(np.asarray(own))
+  pairs = zip(np.asarray(own), np.asarray(twins), strict=True)
+  each = [find(mine, theirs, chance) for mine, theirs in pairs]
+  below = np.all([found.is_below for found in each], axis=0)
+  return dataclasses.replace(each[0], is_below=below)
+
+
+def find(own: ArrayLike, twins: ArrayLike, chance: float = _CHANCE) -> Floor:
   """Returns the floor of each candidate.
 
   Args:
     own: Scores [n], on the images that the twins saw; NaN where there is none.
     twins: Scores [n, K] of K twins each; NaN where a twin has none, as one
       whose representation is dead.
+    chance: That an untrained network passes, one-sided.
   """
   own = np.asarray(own, np.float64)
   twins = np.asarray(twins, np.float64).reshape(len(own), -1)
@@ -55,7 +76,7 @@ def find(own: ArrayLike, twins: ArrayLike) -> Floor:
   if not enough.any():
     return Floor(level, level, np.zeros(len(own), bool))
   pooled = (variance + np.nanmedian(variance)) / 2
-  quantile = stats.t.ppf(1 - _CHANCE, 2 * freedom)
+  quantile = stats.t.ppf(1 - chance, 2 * freedom)
   spread = np.sqrt(pooled * (1 + 1 / np.maximum(counts, 1)))
   threshold = level + quantile * spread
   with np.errstate(invalid='ignore'):

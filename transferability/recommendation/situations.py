@@ -17,12 +17,15 @@ class Situation:
     name: Of the situation; also of its calibration.
     by: What candidates are ranked by, in words.
     measures: The one that ranks, and those beside it; none if nothing can.
+    floor: Those by which a candidate is compared with its untrained twins, the
+      first of `measures` first.
     evidence: Where it was measured how far the first can be trusted.
   """
 
   name: str
   by: str
   measures: tuple[str, ...]
+  floor: tuple[str, ...]
   evidence: str
 
 
@@ -31,6 +34,7 @@ _TABLE = (
     'labels',
     'labels of the target (LogME)',
     ('logme', 'h_score_shrinkage', 'parc'),
+    ('logme',),
     'LogME agrees with trained readouts at a weighted tau of 0.85 '
     '(docs/choosing_a_measure.md)',
   ),
@@ -38,15 +42,17 @@ _TABLE = (
     'pixel_labels',
     'how well a ridge probe predicts labels of pixels that it has not seen',
     ('ridge_probe', 'logme', 'parc'),
+    ('ridge_probe', 'logme'),
     'LogME sees no more of a label than its mean over a cell, and names the '
     'best of several architectures less often (docs/recommend.md)',
   ),
   Situation(
     'target',
-    'how well they predict the features of the network of the target '
-    '(decodability)',
-    ('decodability', 'rsa', 'cka_debiased'),
-    'on the mini bank decodability puts a source within 5 % of the best first '
+    'how well they predict the features of the network of the target, and '
+    'how alike they are (decodability and DDS)',
+    ('decodability_dds', 'decodability', 'dds'),
+    ('decodability_dds', 'decodability', 'dds'),
+    'on the mini bank this puts a source within 5 % of the best first '
     'for 18 of 18 targets (docs/recommend.md); spade, which takes backward '
     'passes too, orders the rest slightly better (docs/beyond_the_mean.md)',
   ),
@@ -54,10 +60,13 @@ _TABLE = (
     'history',
     'standing on the other targets of the history',
     ('standing',),
+    ('standing',),
     'standing elsewhere agrees with trained readouts at a weighted tau of '
     'only 0.30 (docs/choosing_a_measure.md)',
   ),
-  Situation('nothing', 'nothing', (), 'no method works without any of these'),
+  Situation(
+    'nothing', 'nothing', (), (), 'no method works without any of these'
+  ),
 )
 SITUATIONS: Mapping[str, Situation] = types.MappingProxyType(
   {situation.name: situation for situation in _TABLE}

@@ -9,7 +9,7 @@ from absl.testing import absltest
 import numpy as np
 import pytest
 
-from attribution_preservation import matching
+from attribution_preservation import matching, networks, surgery
 from experiments.compression import plan, reviewing, running
 from experiments.compression.plan import Source
 from probe_data import shapes
@@ -128,6 +128,30 @@ class PlanTest(absltest.TestCase):
       for each in (('swa',), ('swa', 3.0), ('swa', None, 12), ('ewa',))
     }
     self.assertLen(names, 4)
+
+
+class BeforeTest(absltest.TestCase):
+  def test_before_it_is_tuned_a_network_has_lost_all_that_it_will_lose(self):
+    study = plan.CompressionStudy(
+      plan.Source(), 'unstructured', plan.RECIPES['unstructured']
+    )
+    self.assertGreater(study.recipe.rounds, 1)
+    seeded = running.Seeded(
+      study, 0, pathlib.Path(self.create_tempdir().full_path)
+    )
+    teacher = networks.build([4] * 6, 3, 32, seed=0)
+    with (
+      mock.patch.object(running.Seeded, 'teacher', teacher),
+      mock.patch.object(running.Seeded, '_measured') as measured,
+    ):
+      seeded.measures_before()
+      model = measured.call_args.args[2]().model
+    kernels = [k.numpy() for k in surgery.kernels(model)]
+    total = sum(kernel.size for kernel in kernels)
+    left = sum(np.count_nonzero(kernel) for kernel in kernels)
+    self.assertAlmostEqual(1 - left / total, study.recipe.ratio, delta=0.01)
+    for kernel in surgery.kernels(teacher.model):
+      self.assertEqual(np.count_nonzero(kernel.numpy()), kernel.numpy().size)
 
 
 class ReviewingTest(absltest.TestCase):

@@ -1,5 +1,7 @@
 """Tests that evidence becomes the right answer, in odd cases too."""
 
+import dataclasses
+
 from absl.testing import absltest
 import numpy as np
 
@@ -21,8 +23,8 @@ def _evidence(scores, twins=None, draws=None, **changes):
     'names': names,
     'scores': {'logme': scores, 'parc': -scores},
     'draws': draws,
-    'own': scores,
-    'twins': twins,
+    'own': scores[None],
+    'twins': np.array([twins]),
     'notes': {},
     'faults': {},
     'trained': {},
@@ -52,6 +54,19 @@ class DecideTest(absltest.TestCase):
     nobody = decision.decide(_evidence([0.05, -0.02]), _NOISE)
     self.assertIsNone(nobody.recommended)
     self.assertLen(nobody.rows, 2)
+
+  def test_one_that_exceeds_its_twins_by_another_measure_is_trained(self):
+    evidence = _evidence([9.0, 3.0], [[8.9, 9.0, 9.1], [-0.1, 0.0, 0.1]])
+    self.assertEqual(decision.decide(evidence, _NOISE).recommended, 'b')
+    twins = np.concatenate([evidence.twins, evidence.twins])
+    found = decision.decide(
+      dataclasses.replace(
+        evidence, own=np.array([[9.0, 3.0], [30.0, 0.0]]), twins=twins
+      ),
+      _NOISE,
+    )
+    self.assertEqual(found.recommended, 'a')
+    np.testing.assert_allclose([row.floor for row in found.rows], [9, 0])
 
   def test_equal_scores_cannot_be_told_apart(self):
     found = decision.decide(_evidence([5.0, 5.0, 1.0]), _NOISE)

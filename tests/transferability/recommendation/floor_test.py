@@ -45,6 +45,22 @@ class FloorTest(absltest.TestCase):
     self.assertEqual(found.is_below.tolist(), [False, False])
     self.assertBetween(found.threshold[0], 1.5, 50)
 
+  def test_by_several_measures_one_that_is_exceeded_is_enough(self):
+    twins = [[0.0, 1.0, 2.0]] * 4
+    first, second = [0.5, 0.5, 99.0, 99.0], [0.5, 99.0, 0.5, 99.0]
+    found = floor.find_by_all([first, second], [twins, twins])
+    self.assertEqual(found.is_below.tolist(), [True, False, False, False])
+    np.testing.assert_allclose(found.level, 1)
+
+  def test_several_measures_share_the_chance_of_an_untrained_network(self):
+    twins, quantile = [[0.0, 1.0, 2.0]] * 2, stats.t(4).isf
+    alone = floor.find_by_all([[5.0, 5.0]], [twins])
+    shared = floor.find_by_all([[5.0, 5.0]] * 4, [twins] * 4)
+    np.testing.assert_allclose(
+      (shared.threshold - 1) / (alone.threshold - 1),
+      quantile(0.005 / 4) / quantile(0.005),
+    )
+
   def test_without_twins_nothing_is_below(self):
     found = floor.find([1.0, np.nan], np.zeros((2, 0)))
     self.assertEqual(found.is_below.tolist(), [False, False])

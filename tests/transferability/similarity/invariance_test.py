@@ -14,7 +14,7 @@ from transferability import similarity
 _NAMES = similarity.names('representations')
 _EVERY = similarity.names()
 # These fit on some images, by their place, and are scored on others.
-_SPLIT = ('decodability',)
+_SPLIT = ('decodability', 'decodability_dds')
 _SETTINGS = hypothesis.settings(
   max_examples=15, deadline=None, derandomize=True, database=None
 )

@@ -107,6 +107,17 @@ class ReferenceTest(parameterized.TestCase):
       self.assertAlmostEqual(actual, expected, delta=1e-5)
 
 
+class DecodabilityDdsTest(absltest.TestCase):
+  def test_it_is_the_mean_of_its_parts_in_either_direction(self):
+    x, y = _pair()
+    for pair in ((x, y), (y, x)):
+      parts = [similarity.score(n, *pair) for n in ('decodability', 'dds')]
+      self.assertNotAlmostEqual(*parts, places=2)
+      self.assertAlmostEqual(
+        similarity.score('decodability_dds', *pair), np.mean(parts)
+      )
+
+
 class EveryMeasureTest(parameterized.TestCase):
   @parameterized.parameters(*_NAMES)
   def test_a_network_is_most_similar_to_itself(self, name):
@@ -114,7 +125,9 @@ class EveryMeasureTest(parameterized.TestCase):
     self.assertAlmostEqual(similarity.score(name, x, x), 1)
     self.assertLess(similarity.score(name, x, y), 1)
 
-  @parameterized.parameters(*sorted({*_NAMES} - {'decodability'}))
+  @parameterized.parameters(
+    *sorted({*_NAMES} - {'decodability', 'decodability_dds'})
+  )
   def test_order_of_the_images_does_not_matter(self, name):
     x, y = _pair()
     order = np.random.default_rng(3).permutation(len(x))
