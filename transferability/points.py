@@ -182,6 +182,7 @@ class Point:
   ) -> np.memmap:
     path = self.folder / name
     try:
+      files.check_regular(path)
       array = np.load(path, mmap_mode='r')
     except (OSError, ValueError, EOFError) as error:
       raise ModelSpaceError(

@@ -119,6 +119,18 @@ class RepairTest(DamageTestCase):
       os.truncate(self.output / name, 90)
     self._mend(*lost)
 
+  def test_what_is_no_file_any_more_is_made_anew(self):
+    def replaced(name):
+      (self.output / name).unlink()
+      return self.output / name
+
+    replaced('affinity/rsa.csv').symlink_to('/dev/zero')
+    os.mkfifo(replaced('maps/gradient_times_input/alpha.npy'))
+    link = replaced('representations/gamma.npy')
+    link.symlink_to(link)
+    os.mkfifo(replaced(_ROWS))
+    self._mend('rsa.csv', 'alpha.npy', 'gamma.npy', _ROWS)
+
   def test_the_description_of_a_space_is_written_anew(self):
     path = self.output / 'model_space/gradient_times_input/space.json'
     path.write_text('{}')
