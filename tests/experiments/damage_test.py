@@ -117,7 +117,10 @@ class RepairTest(DamageTestCase):
       (self.output / name).unlink()
     for name in (*lost[2:], _ROWS):
       os.truncate(self.output / name, 90)
-    self._mend(*lost)
+    longer = _ROWS.replace('beta/rows', 'alpha/finished')
+    with open(self.output / longer, 'ab') as file:
+      file.write(b'more')
+    self._mend(*lost, longer)
 
   def test_what_is_no_file_any_more_is_made_anew(self):
     def replaced(name):
