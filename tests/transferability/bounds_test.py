@@ -12,8 +12,14 @@ from transferability import (
   agreement,
   clustering,
   label_free,
+  map_transforms,
   measures,
+  oracle,
+  permutations,
+  random_units,
+  resampling,
   similarity,
+  sketches,
   source_data,
 )
 
@@ -166,6 +172,82 @@ class OtherTest(absltest.TestCase):
         tree.clusters(number)
     with self.assertRaises(ValueError):
       clustering.task_similarity_tree(affinity[:1, :1], ['a'])
+
+  def test_maps_have_one_bit_to_23(self):
+    rows = np.array([[-0.5, 1.0, 0.25], [0.1, 0.2, 0.3]], np.float32)
+    np.testing.assert_array_equal(
+      map_transforms.quantise(rows, 1),
+      np.array([[-1, 1, 1], [0, 0.3, 0.3]], np.float32),
+    )
+    np.testing.assert_allclose(map_transforms.quantise(rows, 23), rows, 1e-6)
+    for bits in (0, 24):
+      with self.assertRaises(ValueError):
+        map_transforms.quantise(rows, bits)
+
+  def test_two_models_have_something_in_common_and_one_has_not(self):
+    cosines = np.array([[[1, 0.3], [0.3, 1]]])
+    np.testing.assert_allclose(
+      map_transforms.cosines_without_common_map(cosines), [[[1, -1], [-1, 1]]]
+    )
+    with self.assertRaises(ValueError):
+      map_transforms.cosines_without_common_map(cosines[:, :1, :1])
+
+  def test_one_image_can_be_drawn_and_all_can(self):
+    np.testing.assert_array_equal(resampling.weights(1, 1), [[1]])
+    np.testing.assert_array_equal(resampling.subsets(4, 4, 1), [[0.25] * 4])
+    self.assertCountEqual(resampling.subsets(3, 1, 1)[0], [0, 0, 1])
+    for count, size, draws in ((3, 0, 1), (3, 4, 1), (3, 3, 0)):
+      with self.assertRaises(ValueError):
+        resampling.subsets(count, size, draws)
+    for count, draws in ((0, 1), (1, 0)):
+      with self.assertRaises(ValueError):
+        resampling.weights(count, draws)
+
+  def test_intervals_leave_half_of_the_rest_at_each_end(self):
+    values = np.arange(101.0)
+    np.testing.assert_allclose(resampling.interval(values, 0.9), [5, 95])
+    for level in (0, 1):
+      with self.assertRaises(ValueError):
+        resampling.interval(values, level)
+
+  def test_sketches_have_eight_numbers_to_a_million(self):
+    self.assertEqual(sketches.size_of('sketch:8'), 8)
+    self.assertEqual(sketches.size_of(f'sketch:{2**20}'), 2**20)
+    for size in (7, 2**20 + 1):
+      with self.assertRaises(ValueError):
+        sketches.size_of(f'sketch:{size}')
+
+  def test_two_ranks_correlate_and_one_does_not(self):
+    ranks = np.array([[0, 1], [1, 0]])
+    np.testing.assert_allclose(oracle.rank_correlation(ranks), [1, -1])
+    self.assertTrue(np.isnan(oracle.rank_correlation(np.array([0]))))
+
+  def test_random_units_are_of_unit_variance_and_a_quarter(self):
+    # E max(0, w x + b)^2 = var(w x + b) / 2.
+    for x, expected in ((np.zeros([1, 7]), 0.125), (np.ones([1, 7]), 0.625)):
+      found = random_units.hidden(x, 200_000)
+      self.assertGreaterEqual(found.min(), 0)
+      self.assertAlmostEqual((found**2).mean(), expected, delta=0.01)
+
+  def test_labellings_are_counted_within_strata(self):
+    labels, strata = np.array([0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 1])
+    self.assertEqual(permutations.count_labellings(labels, strata), 3 * 2)
+    found = {
+      tuple(each) for each in permutations.all_labellings(labels, strata)
+    }
+    self.assertLen(found, 6)
+
+  def test_a_random_test_counts_the_labelling_that_was_observed(self):
+    labels = np.repeat([0, 1], 12)  # More labellings than are all tried.
+
+    def is_sorted(drawn):
+      return (np.diff(drawn, axis=1) >= 0).all(axis=1).astype(float)
+
+    found = permutations.test(is_sorted, labels, 0 * labels, 99, 0)
+    self.assertFalse(found.is_exact)
+    self.assertEqual((found.value, found.labellings), (1, 100))
+    self.assertAlmostEqual(found.p_value, 0.01)
+    self.assertAlmostEqual(found.expected, 0.01)
 
 
 if __name__ == '__main__':
