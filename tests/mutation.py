@@ -9,8 +9,9 @@ what no caller can see whatever it says: annotations, the words of errors,
 guards against the project's own slips (`strict` of zip, `check_finite`,
 `frozen`), how much is computed at once, and which seed is the default. A
 module's tests are those of the same name in the tree of tests, or all of its
-folder; with --wide a change that they do not find is shown to the other tests
-of the package that name the module.
+folder, or, of a module at the top of a package, those of the package that name
+it; with --wide a change that they do not find is shown to the other tests of
+the package that name the module.
 Each change runs in a copy of this process, into which TensorFlow is already
 loaded: other tools need its start, eight seconds, for each. Nothing on disk is
 changed. What survives is printed, and written to survivors.csv; a command that
@@ -199,21 +200,29 @@ def tests_of(path: str) -> list[str]:
   own = pathlib.Path('tests', path).with_suffix('')
   if (ROOT / f'{own}_test.py').exists():
     return [f'{own}_test.py']
-  return [str(own.parent)]
+  is_on_top = len(own.parts) == 3
+  return (is_on_top and _naming(path)) or [str(own.parent)]
 
 
 def tests_naming(path: str) -> list[str]:
   """Returns the other tests of the package that name a module."""
-  word = re.compile(rf'\b{pathlib.Path(path).stem}\b')
-  package = pathlib.Path(path).parts[0]
   own = tests_of(path)
-  found = []
-  for file in sorted((ROOT / 'tests' / package).rglob('*_test.py')):
-    name = str(file.relative_to(ROOT))
-    is_own = name in own or str(pathlib.Path(name).parent) in own
-    if not is_own and word.search(file.read_text(encoding='utf-8')):
-      found.append(name)
-  return found
+  return [
+    name
+    for name in _naming(path)
+    if name not in own and str(pathlib.Path(name).parent) not in own
+  ]
+
+
+def _naming(path: str) -> list[str]:
+  """Returns the tests of the package that name a module."""
+  word = re.compile(rf'\b{pathlib.Path(path).stem}\b')
+  folder = ROOT / 'tests' / pathlib.Path(path).parts[0]
+  return [
+    str(file.relative_to(ROOT))
+    for file in sorted(folder.rglob('*_test.py'))
+    if word.search(file.read_text(encoding='utf-8'))
+  ]
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

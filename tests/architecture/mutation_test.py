@@ -66,6 +66,10 @@ def f(a, seed=0, *, b):
       mutation.tests_of('transferability/measures/logme.py'),
       ['tests/transferability/measures'],
     )
+    self.assertIn(
+      'tests/transferability/grouping_test.py',
+      mutation.tests_of('transferability/permutations.py'),
+    )
 
   def test_other_tests_of_the_package_that_name_a_module_are_found(self):
     found = mutation.tests_naming(
