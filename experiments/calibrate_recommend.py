@@ -9,10 +9,12 @@ often the network that is recommended is within 5 % of the least loss that was
 measured, how often statements of a chance came true, and whether networks of
 random weights are told from trained ones. With --write the noise of each
 measure is estimated anew from one bank, and stored beside what the file holds
-of banks of the other kind: of one architecture, or of several.
+of banks of the other kind: of one architecture, or of several. The files of
+networks without measured transfers may be missing; with --situations=history
+and without --write, all may.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import pathlib
 
 import numpy as np
@@ -68,25 +70,15 @@ _WRITE = FLAGS.path(
 _OUTPUT = shared_flags.output(FLAGS, None, 'a folder for tables, if any')
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _WORKERS = shared_flags.workers(FLAGS)
+_USABLE = shared_flags.UsableBanks(FLAGS)
 
 
-def main() -> None:
+def main() -> int:
   if _WRITE.value and len(_BANKS.value) != 1:
     raise ValueError('--write needs exactly one --bank.')
-  opened = [banks.load(name) for name in _BANKS.value]
-  for bank in opened:
-    measured_lib.losses_of(bank)  # Before long work begins.
-  data = measured_lib.scenes(
-    _DATA_DIR.value,
-    _NUM_IMAGES.value,
-    _SCENES.value,
-    _WORKERS.value,
-    progress.track,
-  )
   found, rows, kept, others = {}, {}, [], []
-  for bank in opened:
-    how = Looking(tries_ranges=False, grid=looks.FINE_GRID)
-    seen = measured_lib.see(bank, data, how, _UNTRAINED.value, progress.track)
+  for seen in _seen():
+    bank = seen.bank
     cases = {
       name: _check(seen, situations.SITUATIONS[name], found, rows, kept)
       for name in _SITUATIONS.value
@@ -114,6 +106,32 @@ def main() -> None:
     print(f'{format_table(table)}\n')
     if _OUTPUT.value:
       files.write_csv(pathlib.Path(_OUTPUT.value) / f'{name}.csv', table)
+  return _USABLE.report()
+
+
+def _seen() -> Iterator[MeasuredBank]:
+  """Yields the banks with what is seen of their networks, where that counts."""
+  opened = [banks.load(name, needs_graphs=False) for name in _BANKS.value]
+  losses = list(map(measured_lib.losses_of, opened))
+  if _SITUATIONS.value == ['history'] and not (_RIVALS.value or _WRITE.value):
+    for bank, known in zip(opened, losses, strict=True):
+      yield MeasuredBank(bank, known, {}, {}, {})
+    return
+  for i, known in enumerate(losses):  # Before long work begins.
+    names = {*known, *(source for row in known.values() for source in row)}
+    opened[i] = _USABLE.open(
+      _BANKS.value[i], names.intersection(opened[i].names)
+    )
+  data = measured_lib.scenes(
+    _DATA_DIR.value,
+    _NUM_IMAGES.value,
+    _SCENES.value,
+    _WORKERS.value,
+    progress.track,
+  )
+  how = Looking(tries_ranges=False, grid=looks.FINE_GRID)
+  for bank in opened:
+    yield measured_lib.see(bank, data, how, _UNTRAINED.value, progress.track)
 
 
 # In this order: what labels of pixels have of their own counts.

@@ -18,10 +18,11 @@ FLAGS = cli.Flags()
 _BANK = FLAGS.path('bank', 'Folder of the trained bank.', 'work/mini_bank')
 FLAGS.claim(lambda: _BANK.value)
 _DATA_DIR = shared_flags.data_dir(FLAGS)
-_NUM_TRAIN = FLAGS.list(
+_NUM_TRAIN = FLAGS.integers(
   'num_train',
   'Numbers of training pictures; for each the transfers are measured.',
-  ['2000', '200'],
+  [2000, 200],
+  lower_bound=1,
 )
 _SEEDS = FLAGS.integer(
   'seeds', 'How often each readout is trained.', 3, lower_bound=1
@@ -31,7 +32,7 @@ _WORKERS = shared_flags.workers(FLAGS)
 
 def main() -> None:
   plan = transfers.TransferPlan(
-    num_images=tuple(int(number) for number in _NUM_TRAIN.value),
+    num_images=tuple(_NUM_TRAIN.value),
     seeds=tuple(range(_SEEDS.value)),
   )
   scenes = building.Scenes(_DATA_DIR.value, building.data_sizes(_BANK.value))

@@ -198,7 +198,7 @@ class RunRecord:
     return [
       name
       for name, digest in self._files().items()
-      if not (self.output / name).exists() or self._digest(name) != digest
+      if not (self.output / name).is_file() or self._digest(name) != digest
     ]
 
   def _discard_damaged(self) -> None:
@@ -242,7 +242,7 @@ class RunRecord:
     path = self.output / name
     try:
       return files.sha256(path) if path.stat().st_size < _SMALL else None
-    except OSError:
+    except (OSError, ValueError):  # Or is a pipe by now.
       return None
 
   @contextlib.contextmanager

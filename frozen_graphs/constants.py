@@ -35,6 +35,11 @@ _FIELDS = {
 }
 
 
+def elements(node: NodeDef) -> int:
+  """Returns how many elements a constant says that it has."""
+  return math.prod(d.size for d in node.attr['value'].tensor.tensor_shape.dim)
+
+
 def check(node: NodeDef) -> int:
   """Returns the bytes that a constant takes; its parts agree with each other.
 
@@ -54,22 +59,22 @@ def check(node: NodeDef) -> int:
   is_shape = not tensor.tensor_shape.unknown_rank and len(sides) <= _MAX_RANK
   if not is_shape or min(sides, default=0) < 0:
     raise GraphError(f'{what} has no shape, but {sides[:_MAX_RANK]}.')
-  elements, kind = math.prod(sides), tf.as_dtype(tensor.dtype)
+  total, kind = elements(node), tf.as_dtype(tensor.dtype)
   field, count = _FIELDS[tensor.dtype]
   stored, in_bytes = len(getattr(tensor, field)), len(tensor.tensor_content)
   if in_bytes:
     stored, count = in_bytes, kind.size
-  is_whole = stored == elements * count
+  is_whole = stored == total * count
   # One that repeats to the end is stored once, zeros not at all.
-  repeats = not in_bytes and stored < elements * count
+  repeats = not in_bytes and stored < total * count
   if kind == tf.string and in_bytes:
     is_whole = repeats = False
   if not is_whole and not (repeats and stored % count == 0):
     raise GraphError(
       f'{what} of shape {sides} and type {kind.name} needs '
-      f'{elements * count} numbers, but holds {stored}; the file is damaged.'
+      f'{total * count} numbers, but holds {stored}; the file is damaged.'
     )
-  return elements * kind.size if kind != tf.string else node.ByteSize()
+  return total * kind.size if kind != tf.string else node.ByteSize()
 
 
 def value(node: NodeDef) -> np.ndarray:

@@ -50,6 +50,7 @@ _FUNCTIONS: Mapping[str, Callable] = types.MappingProxyType(
 _MAX_STEPS = 64  # From a predicate back to constants.
 _MAX_ELEMENTS = 2**20  # Of what a predicate is computed from.
 _MAX_ROUNDS = 64  # Conditionals within conditionals.
+_MAX_LOOKS = 20_000  # At conditionals, in all rounds: about three seconds.
 
 
 def fold(
@@ -129,8 +130,16 @@ def _bypass_groups(nodes: Iterable[NodeDef]) -> None:
         node.input[position] = tensors.name_of(tensor)
 
 
-def constant(nodes: Nodes, tensor: Tensor) -> np.ndarray | None:
-  """Returns the value of a tensor if that is known before a graph is run."""
+def constant(
+  nodes: Nodes, tensor: Tensor, most: int = _MAX_ELEMENTS
+) -> np.ndarray | None:
+  """Returns the value of a tensor if that is known before a graph is run.
+
+  Args:
+    nodes: Of the graph, by name.
+    tensor: Whose value is wanted.
+    most: Elements that it, and what it is computed from, may have.
+  """
 
   @functools.cache  # The same tensor may be met many times on the way.
   def value(tensor: Tensor, steps: int) -> np.ndarray | None:
@@ -138,7 +147,8 @@ def constant(nodes: Nodes, tensor: Tensor) -> np.ndarray | None:
     if node is None or not steps:
       return None
     if node.op == 'Const':
-      return constant_nodes.value(node)
+      is_small = constant_nodes.elements(node) <= most
+      return constant_nodes.value(node) if is_small else None
     if node.op in _ALWAYS_TRUE:
       return np.array(True)
     inputs = list(tensors.data_inputs(node))
@@ -149,16 +159,18 @@ def constant(nodes: Nodes, tensor: Tensor) -> np.ndarray | None:
     values = [value(each, steps - 1) for each in inputs]
     if any(each is None for each in values):
       return None
-    return _computed(node, values)
+    return _computed(node, values, most)
 
   return value(tensor, _MAX_STEPS)
 
 
-def _computed(node: NodeDef, values: list[np.ndarray]) -> np.ndarray | None:
+def _computed(
+  node: NodeDef, values: list[np.ndarray], most: int
+) -> np.ndarray | None:
   """Returns what an operation on known values gives, if that is small."""
   with explaining(f'Node {node.name!r} ({node.op}) is damaged', Exception):
     shape = np.broadcast_shapes(*(each.shape for each in values))
-    if math.prod(shape) > _MAX_ELEMENTS:
+    if math.prod(shape) > most:
       return None
     if node.op == 'Cast':
       kind = op_definitions.dtype(node.attr['DstT'].type, node)
@@ -167,7 +179,7 @@ def _computed(node: NodeDef, values: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _known(nodes: Nodes, predicate: Tensor) -> bool | None:
-  value = constant(nodes, predicate)
+  value = constant(nodes, predicate, most=1)
   return bool(value.flat[0]) if value is not None and value.size == 1 else None
 
 
@@ -175,11 +187,20 @@ def _with_branches(nodes: Iterable[NodeDef], library) -> list[NodeDef]:
   """Returns nodes with one branch in place of each known conditional.
 
   In rounds, for a branch may hold conditionals, and decide others.
+
+  Raises:
+    GraphError: If there are too many, as where each holds two others.
   """
   named = {node.name: node for node in nodes}
   found, waiting = _apart(nodes)
-  calls = GraphDef(library=library)
+  calls, looks = GraphDef(library=library), 0
   for _ in range(_MAX_ROUNDS):
+    looks += len(waiting)
+    if looks > _MAX_LOOKS:
+      raise GraphError(
+        f'The graph has more conditionals than can be folded, {_MAX_LOOKS}; '
+        'the file is damaged or made to do harm.'
+      )
     del calls.node[:]
     left = []
     for node in waiting:

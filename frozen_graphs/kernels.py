@@ -5,13 +5,21 @@ convolution and pooling do not take; the gradient of a dilated convolution
 exists on a CPU only with oneDNN; and layer normalization is often written as a
 batch normalization in training mode of one long batch. They become plain
 operations, whatever the device, so that a graph gives the same everywhere.
+Boxes that are computed and then cut out of images end the process if they
+overflow: those become boxes without an extent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from frozen_graphs import constants, op_definitions, operations, tensors
+from frozen_graphs import (
+  constants,
+  node_checks,
+  op_definitions,
+  operations,
+  tensors,
+)
 from frozen_graphs.errors import explaining
 from frozen_graphs.tensors import NodeDef, Nodes
 
@@ -74,6 +82,9 @@ def _body(node: NodeDef, nodes: Nodes) -> Body | None:
     is_layer_norm = operations.is_training_norm(node) and is_first
     is_layer_norm = is_layer_norm and _is_batch_of_one(node, nodes)
     return _normalization(node) if is_layer_norm else None
+  if node.op == 'CropAndResize':
+    boxes = nodes[tensors.producers(node)[1]]
+    return _boxes_cut(node) if boxes.op != 'Const' else None
   rates = _pair(node, 'dilations')
   body = None
   # With two strides, TensorFlow 2.21 computes rows of zeros where a result is
@@ -85,6 +96,24 @@ def _body(node: NodeDef, nodes: Nodes) -> Body | None:
   elif is_first and node.op in _SPATIAL:
     body = _channels_last(node)
   return _transposed(node, body) if is_first and body else body
+
+
+def _boxes_cut(node: NodeDef) -> Body:
+  """Returns the same operation, of boxes that neither overflow nor are NaN."""
+
+  def compute(image, boxes, *others) -> tf.Tensor:
+    is_legal = tf.abs(boxes) <= node_checks.MAX_BOX
+    boxes = tf.where(is_legal, boxes, tf.zeros_like(boxes))
+    return tf.raw_ops.CropAndResize(
+      image=image,
+      boxes=boxes,
+      box_ind=others[0],
+      crop_size=others[1],
+      method=_value(node, 'method').s or b'bilinear',
+      extrapolation_value=_value(node, 'extrapolation_value').f,
+    )
+
+  return compute
 
 
 def _is_batch_of_one(node: NodeDef, nodes: Nodes) -> bool:

@@ -21,7 +21,7 @@ _MAX_RANK = 254  # Of a shape; TensorFlow's own bound.
 _OF_WINDOWS = frozenset({'ksize', 'ksizes', 'strides', 'dilations', 'rates'})
 _MAX_WINDOW = 2**15  # Pixels; pooling kernels overflow before they check.
 _MAX_BATCH_AXES = 4  # TensorFlow ends the process over more than there are.
-_MAX_BOX = 1e6  # Of a side of an image; the kernel takes NaN for a place.
+MAX_BOX = 1e6  # Of a side of an image; the kernel takes NaN for a place.
 _LEGAL = re.compile(r'[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*')
 _FIELDS = {
   'string': 's',
@@ -99,9 +99,9 @@ class NodeChecks:
     """Raises GraphError if parts of images are numbers that overflow."""
     boxes = self._constants.get(tensors.producers(node)[1])
     if boxes is None:
-      return  # They are computed.
+      return  # They are computed; see `kernels`.
     values = constants.value(boxes)
-    if not (np.abs(values) <= _MAX_BOX).all():
+    if not (np.abs(values) <= MAX_BOX).all():
       raise GraphError(
         f'Node {node.name!r} ({node.op}) cuts boxes out of images that are no '
         'such parts; the file is damaged.'

@@ -11,7 +11,9 @@ from frozen_graphs.errors import GraphError, explaining
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.graph_ends import Shape
 
-_MAX_TENSOR_BYTES = 2**32
+# Of one image: this, or so many times what the image itself takes. Attention
+# over an image of 1024 by 1024 pixels, in patches of 8, is 1000 times as large.
+_MAX_TENSOR_BYTES, _MAX_GROWTH = 2**29, 1024
 # Their kernels divide by the size of what they make: windows that are larger
 # than the image end the process, unless TensorFlow knows that beforehand.
 _POOLS = frozenset({'MaxPool', 'MaxPoolV2', 'MaxPool3D', 'MaxPoolWithArgmax'})
@@ -41,16 +43,27 @@ def check_sizes(graph: tf.Graph) -> None:
   A few bytes can ask to fill, tile or resize to any size, which TensorFlow
   tries for minutes before it gives up, or takes all memory.
   """
-  for operation in graph.get_operations():
+  operations = graph.get_operations()
+  given = [o.outputs[0] for o in operations if o.type == 'Placeholder']
+  image = max(map(_size_of_one, given), default=0)
+  limit = max(_MAX_TENSOR_BYTES, _MAX_GROWTH * image)
+  for operation in operations:
+    if operation.type == 'Const':  # As large as the file has it.
+      continue
     for tensor in operation.outputs:
-      sides = tensor.shape.dims or ()
-      size = math.prod(side.value or 1 for side in sides) * tensor.dtype.size
-      if size > _MAX_TENSOR_BYTES:
+      size = _size_of_one(tensor)
+      if size > limit:
         raise GraphError(
           f'The node {operation.name!r} ({operation.type}) makes a tensor of '
           f'shape {tensor.shape}, of {size} bytes for one image; at most '
-          f'{_MAX_TENSOR_BYTES} are allowed.'
+          f'{limit} are allowed.'
         )
+
+
+def _size_of_one(tensor: tf.Tensor) -> int:
+  """Returns the bytes of a tensor, open sides counting 1."""
+  sides = tensor.shape.dims or ()
+  return math.prod(side.value or 1 for side in sides) * tensor.dtype.size
 
 
 def has_open_pools(graph: tf.Graph) -> bool:

@@ -7,6 +7,7 @@ variables become constants, whose values are read from a checkpoint as data.
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 import glob
 import pathlib
 import re
@@ -125,6 +126,11 @@ def stored_variables(graph_def: GraphDef) -> dict[str, Stored]:
   """
   nodes = {node.name: node for node in graph_def.node}
   stored = {}
+
+  @functools.cache  # One list of names may be of all variables.
+  def value(tensor: Tensor) -> np.ndarray | None:
+    return control_flow.constant(nodes, tensor)
+
   for node in nodes.values():
     if node.op not in _ASSIGNMENTS:
       continue
@@ -132,10 +138,7 @@ def stored_variables(graph_def: GraphDef) -> dict[str, Stored]:
     variable = _handle(nodes, node)
     source, number = _follow(nodes, inputs[1]) if inputs[1:] else ('', 0)
     if variable and source in nodes and nodes[source].op == 'RestoreV2':
-      _, keys, parts = (
-        control_flow.constant(nodes, tensor)
-        for tensor in tensors.data_inputs(nodes[source])
-      )
+      _, keys, parts = map(value, tensors.data_inputs(nodes[source]))
       if keys is not None and number < keys.size:
         part = parts.flat[number].decode() if parts is not None else ''
         stored[variable] = Stored(keys.flat[number].decode(), part)

@@ -5,8 +5,6 @@ stopped is gone on with.
 """
 
 from collections.abc import Callable, Iterable
-import concurrent.futures
-import multiprocessing
 import os
 import pathlib
 import shutil
@@ -16,7 +14,7 @@ from absl import logging
 import numpy as np
 
 from probe_data import scene_labels, scenes
-from toolkit_basics import claims
+from toolkit_basics import claims, spawning
 
 _CHUNK = 100
 _PATIENCE = 1.0  # Seconds between looks at what another run renders.
@@ -75,21 +73,16 @@ def _render(
     for first in range(0, num_images, _CHUNK)
     if not _mark(partial, first).exists()
   ]
-  context = multiprocessing.get_context('spawn')
-  with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
-    jobs = [
-      pool.submit(
-        _render_chunk, partial, seeds[first : first + _CHUNK], size, first
-      )
-      for first in todo
-    ]
-    finished = concurrent.futures.as_completed(jobs)
+  chunks = [
+    (partial, seeds[first : first + _CHUNK], size, first) for first in todo
+  ]
+  with spawning.calls(_render_chunk, chunks, workers) as finished:
     if progress is not None:
       finished = progress(
-        finished, total=len(jobs), description=f'Rendering {split} scenes'
+        finished, total=len(chunks), description=f'Rendering {split} scenes'
       )
-    for job in finished:
-      job.result()
+    for _ in finished:
+      pass
   for mark in partial.glob('*.done'):
     mark.unlink()
   os.replace(partial, target)

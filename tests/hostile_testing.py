@@ -136,6 +136,20 @@ def _large_condition() -> GraphDef:
   return graph_def
 
 
+def _asked_again(switches: int, elements: int) -> GraphDef:
+  """Switches that all ask fifty steps of as many numbers."""
+  graph_def = new()
+  value = constant(graph_def, 'c0', True).attr['value'].tensor
+  value.CopyFrom(tf.make_tensor_proto(True, shape=[elements]))
+  for i in range(50):
+    add(graph_def, f'c{i + 1}', 'LogicalAnd', [f'c{i}', f'c{i}'])
+  source = 'input'
+  for i in range(switches):
+    add(graph_def, f's{i}', 'Switch', [source, 'c50'], T=_FLOAT)
+    source = f's{i}:1'
+  return _ended(graph_def, source)
+
+
 def _many(op: str, attribute: str, number: int) -> GraphDef:
   graph_def = new()
   inputs = ['input']
@@ -269,6 +283,9 @@ GRAPHS: Mapping[str, Callable[[], GraphDef | bytes]] = {
   ),
   'a condition of 2^60 steps': lambda: _condition(60),
   'a condition of 10^12 elements': lambda: _large_condition(),
+  'a condition of 2^20 elements at 500 switches': lambda: _asked_again(
+    500, 2**20
+  ),
   'a split in 10^9': lambda: _many('Split', 'num_split', 10**9),
   'an unpacking in 10^12': lambda: _many('Unpack', 'num', 10**12),
   'a negative number of results': lambda: _many('Unpack', 'num', -5),

@@ -95,10 +95,16 @@ def oldest(needed: list[str]) -> list[str]:
   ]
 
 
+def _runs(python: str) -> bool:
+  """Returns whether it does: what only stands for a version does not."""
+  tried = [python, '-c', '']
+  return not subprocess.run(tried, capture_output=True, check=False).returncode
+
+
 def conduct(row: Row, folder: pathlib.Path, tests: list[str]) -> list[str]:
   """Returns the cells of a row of the table."""
   python = shutil.which(f'python{row.python}')
-  if python is None:
+  if python is None or not _runs(python):
     return [row.name, f'no python{row.python} here']
   place, needed = folder / row.name, requirements()
   own = str(place / 'bin' / 'python')

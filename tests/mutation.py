@@ -4,10 +4,14 @@
   python -m tests.mutation --modules=transferability,attribution/methods.py \\
     --sample=30 --output=work/mutation
 
-A change is a comparison, a sign or a number that is another one. A module's
-tests are those of the same name in the tree of tests, or all of its folder;
-with --wide a change that they do not find is shown to the other tests of the
-package that name the module.
+A change is a comparison, a sign or a number that is another one. Left alone is
+what no caller can see whatever it says: annotations, the words of errors,
+guards against the project's own slips (`strict` of zip, `check_finite`,
+`frozen`), how much is computed at once, and which seed is the default. A
+module's tests are those of the same name in the tree of tests, or all of its
+folder, or, of a module at the top of a package, those of the package that name
+it; with --wide a change that they do not find is shown to the other tests of
+the package that name the module.
 Each change runs in a copy of this process, into which TensorFlow is already
 loaded: other tools need its start, eight seconds, for each. Nothing on disk is
 changed. What survives is printed, and written to survivors.csv; a command that
@@ -55,6 +59,10 @@ _PRELOADED = (
   *('sklearn.decomposition', 'sklearn.cross_decomposition', 'matplotlib'),
   'absl.testing.parameterized',
 )
+# Keywords that guard against slips of whoever calls, or say where to look.
+_GUARDS = frozenset({'strict', 'check_finite', 'frozen', 'repr', 'stacklevel'})
+# Module constants that say how much is computed, checked or read at once.
+_AMOUNTS = re.compile(r'_(BLOCK|BLOCK_BYTES|MEMORY_BYTES|THREADS)$')
 _LEAST_SECONDS = 60.0  # Of patience with tests of a change.
 _TIMES = 8.0  # As long as without it.
 _SWAPS = {
@@ -102,9 +110,9 @@ class Mutant:
 def mutants(path: str, source: str) -> Iterator[Mutant]:
   """Yields all changes of a module."""
   tree = ast.parse(source)
-  annotations = _annotations(tree)
+  unseen = _unseen(tree)
   for number, node in enumerate(ast.walk(tree)):
-    if _is_changeable(node) and number not in annotations:
+    if _is_changeable(node) and number not in unseen:
       twin = copy.deepcopy(tree)
       other = next(n for i, n in enumerate(ast.walk(twin)) if i == number)
       before = ast.unparse(node).splitlines()[0]
@@ -116,14 +124,34 @@ def mutants(path: str, source: str) -> Iterator[Mutant]:
       yield Mutant(path, node.lineno, text, ast.unparse(twin))
 
 
-def _annotations(tree: ast.AST) -> set[int]:
-  """Returns the numbers of nodes that only say what type something is of."""
+def _unseen(tree: ast.AST) -> set[int]:
+  """Returns the numbers of nodes that no caller can see a change of."""
   inside: set[int] = set()
   for node in ast.walk(tree):
-    for field in ('annotation', 'returns'):
-      if part := getattr(node, field, None):
-        inside.update(map(id, ast.walk(part)))
+    for part in _unseen_parts(node):
+      inside.update(map(id, ast.walk(part)))
   return {i for i, node in enumerate(ast.walk(tree)) if id(node) in inside}
+
+
+def _unseen_parts(node: ast.AST) -> Iterator[ast.AST]:
+  """Yields the parts of a node that only guard, describe or portion work."""
+  for field in ('annotation', 'returns'):
+    if part := getattr(node, field, None):
+      yield part
+  match node:
+    case ast.Raise(exc=ast.Call(args=words)):
+      yield from words
+    case ast.Call(keywords=keywords):
+      yield from (k.value for k in keywords if k.arg in _GUARDS)
+    case ast.Assign(targets=[ast.Name(id=name)], value=value):
+      if _AMOUNTS.match(name):
+        yield value
+    case ast.arguments(args=args, kwonlyargs=named):
+      defaults = [None] * (len(args) - len(node.defaults)) + node.defaults
+      pairs = zip([*args, *named], [*defaults, *node.kw_defaults], strict=True)
+      yield from (d for a, d in pairs if a.arg == 'seed' and d is not None)
+    case ast.AnnAssign(target=ast.Name(id='seed'), value=ast.AST() as value):
+      yield value
 
 
 def _is_changeable(node: ast.AST) -> bool:
@@ -172,21 +200,29 @@ def tests_of(path: str) -> list[str]:
   own = pathlib.Path('tests', path).with_suffix('')
   if (ROOT / f'{own}_test.py').exists():
     return [f'{own}_test.py']
-  return [str(own.parent)]
+  is_on_top = len(own.parts) == 3
+  return (is_on_top and _naming(path)) or [str(own.parent)]
 
 
 def tests_naming(path: str) -> list[str]:
   """Returns the other tests of the package that name a module."""
-  word = re.compile(rf'\b{pathlib.Path(path).stem}\b')
-  package = pathlib.Path(path).parts[0]
   own = tests_of(path)
-  found = []
-  for file in sorted((ROOT / 'tests' / package).rglob('*_test.py')):
-    name = str(file.relative_to(ROOT))
-    is_own = name in own or str(pathlib.Path(name).parent) in own
-    if not is_own and word.search(file.read_text(encoding='utf-8')):
-      found.append(name)
-  return found
+  return [
+    name
+    for name in _naming(path)
+    if name not in own and str(pathlib.Path(name).parent) not in own
+  ]
+
+
+def _naming(path: str) -> list[str]:
+  """Returns the tests of the package that name a module."""
+  word = re.compile(rf'\b{pathlib.Path(path).stem}\b')
+  folder = ROOT / 'tests' / pathlib.Path(path).parts[0]
+  return [
+    str(file.relative_to(ROOT))
+    for file in sorted(folder.rglob('*_test.py'))
+    if word.search(file.read_text(encoding='utf-8'))
+  ]
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import BrokenExecutor
 import contextlib
 import inspect
+import math
 import os
 import re
 import sys
@@ -34,6 +35,7 @@ from toolkit_basics import claims, texts
 Flag = absl_flags.FlagHolder
 _Names = Flag[list[str]]
 _OF_EVERY_COMMAND = 'debug'
+_MOST_SHOWN = 60  # Characters of an argument that is wrong.
 # A library's word for one of its arguments, with a value or without.
 _ARGUMENT = re.compile(r'`(\w+)(?:=([^`]*))?`')
 
@@ -78,6 +80,44 @@ class _SomeOf(absl_flags.ListParser):
     return names
 
 
+def _in_our_words(
+  parse: Callable[[Any], Any], argument: Any, fault: str
+) -> Any:
+  """Returns what an argument means; of a wrong one, says what is wrong."""
+  try:
+    return parse(argument)
+  except (ValueError, OverflowError):
+    shown = texts.one_line(str(argument), _MOST_SHOWN)
+    raise ValueError(f'{shown!r} {fault}') from None
+
+
+class _Integer(absl_flags.IntegerParser):
+  def convert(self, argument: Any) -> int:
+    return _in_our_words(super().convert, argument, 'is no whole number')
+
+
+class _Float(absl_flags.FloatParser):
+  def convert(self, argument: Any) -> float:
+    value = _in_our_words(super().convert, argument, 'is no number')
+    if not math.isfinite(value):
+      raise ValueError(f'{argument!r} is no finite number')
+    return value
+
+
+class _Bool(absl_flags.BooleanParser):
+  def parse(self, argument: Any) -> bool:
+    return _in_our_words(super().parse, argument, 'is neither true nor false')
+
+
+class _Integers(absl_flags.ListParser):
+  def __init__(self, **bounds: Any):
+    super().__init__()
+    self._parser = _Integer(**bounds)
+
+  def parse(self, argument: str | list) -> list:
+    return [self._parser.parse(each) for each in super().parse(argument)]
+
+
 class Flags:
   """The flags of one command.
 
@@ -97,13 +137,21 @@ class Flags:
     return absl_flags.DEFINE(parser, name, default, help, self._values)
 
   def bool(self, name: str, help: str, default: bool = False) -> Flag[bool]:
-    return absl_flags.DEFINE_bool(name, default, help, self._values)
+    flag = absl_flags.DEFINE_bool(name, default, help, self._values)
+    self._values[name].parser = _Bool()
+    return flag
 
   def integer(self, name, help, default=None, **bounds) -> Flag[int]:
-    return self._add(absl_flags.IntegerParser(**bounds), name, help, default)
+    return self._add(_Integer(**bounds), name, help, default)
 
-  def float(self, name, help, default=None, **bounds) -> Flag[float]:
-    return self._add(absl_flags.FloatParser(**bounds), name, help, default)
+  def integers(
+    self, name, help, default=None, **bounds
+  ) -> Flag[builtins.list[int]]:
+    """A flag that is a list of whole numbers."""
+    return self._add(_Integers(**bounds), name, help, default)
+
+  def float(self, name, help, default=None, **bounds) -> Flag[builtins.float]:
+    return self._add(_Float(**bounds), name, help, default)
 
   def string(self, name, help, default=None) -> Flag[str]:
     return self._add(absl_flags.ArgumentParser(), name, help, default)
@@ -200,7 +248,7 @@ class Flags:
       flag = self._values[name]
       default = flag.default
       if isinstance(default, list):
-        default = ','.join(default)
+        default = ','.join(map(str, default))
       notes = [
         flag.parser.syntactic_help,
         '' if default in (None, '') or flag.boolean else f'default: {default}',

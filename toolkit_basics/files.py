@@ -109,6 +109,11 @@ def open_regular(path: Path, error: type[ValueError] = ValueError) -> BinaryIO:
   return open(descriptor, 'rb')
 
 
+def check_regular(path: Path, error: type[ValueError] = ValueError) -> None:
+  """Raises as `open_regular` does, for what others will open by its name."""
+  open_regular(path, error).close()
+
+
 def read_bounded(
   path: Path, max_bytes: int, error: type[ValueError] = ValueError
 ) -> bytes:
@@ -133,7 +138,7 @@ def sha256(*contents: Path | bytes | memoryview) -> str:
     if not isinstance(content, str | os.PathLike):
       digest.update(content)
       continue
-    with open(content, 'rb') as file:
+    with open_regular(content) as file:
       while block := file.read(2**20):
         digest.update(block)
   return digest.hexdigest()

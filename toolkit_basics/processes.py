@@ -203,12 +203,21 @@ def _results_of(futures, pool, steps, advanced) -> Iterator[Any]:
 def _begin(parent: int, threads: int) -> None:
   # Ctrl-C reaches every process; the first one says that it was interrupted.
   signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
-  # A copy shall not outlive the process that it works for, however that ends.
-  ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_END, signal.SIGKILL)
-  if os.getppid() != parent:
-    os._exit(1)
+  end_with(parent)
   for variable in _THREADS:
     os.environ.setdefault(variable, str(threads))
+
+
+def end_with(parent: int) -> None:
+  """Makes this process end with the one that it works for, however that ends.
+
+  Args:
+    parent: Number of the process that has started this one.
+  """
+  if sys.platform == 'linux':  # Others have no such call.
+    ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_END, signal.SIGKILL)
+  if os.getppid() != parent:
+    os._exit(1)
 
 
 def _of_number(

@@ -182,7 +182,10 @@ class Point:
   ) -> np.memmap:
     path = self.folder / name
     try:
+      files.check_regular(path)
       array = np.load(path, mmap_mode='r')
+      if path.stat().st_size != array.offset + array.nbytes:
+        raise ValueError('it is longer than its array')
     except (OSError, ValueError, EOFError) as error:
       raise ModelSpaceError(
         f'{path}: not a whole .npy file ({error}). {_REPAIR}'

@@ -1,9 +1,7 @@
 """Builds the mini bank: trains its encoders and measures its transfers."""
 
 from collections.abc import Callable, Iterable, Sequence
-import concurrent.futures
 import dataclasses
-import multiprocessing
 import os
 from typing import Any
 
@@ -19,7 +17,7 @@ from taskonomy_models.mini import network as mini_network
 from taskonomy_models.mini import tasks as mini_tasks
 from taskonomy_models.mini import training as mini_training
 from taskonomy_models.mini.architectures import registry
-from toolkit_basics import files, memo
+from toolkit_basics import files, memo, spawning
 
 IMAGE_SIZE = 64
 RECIPE = 'recipe.json'  # In a bank's folder: how it was trained.
@@ -132,14 +130,9 @@ def parallel(
   """Calls a function in processes of one thread each."""
   if not arguments:
     return
-  context = multiprocessing.get_context('spawn')
-  with concurrent.futures.ProcessPoolExecutor(
-    workers, context, initializer=one_thread
-  ) as pool:
-    jobs = [pool.submit(function, *each) for each in arguments]
-    done = concurrent.futures.as_completed(jobs)
-    for job in progress(done, total=len(jobs), description=description):
-      job.result()
+  with spawning.calls(function, arguments, workers, one_thread) as done:
+    for _ in progress(done, total=len(arguments), description=description):
+      pass
 
 
 def train_bank(

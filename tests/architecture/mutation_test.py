@@ -37,6 +37,26 @@ class MutantsTest(absltest.TestCase):
     self.assertLen({original, *(m.source for m in found)}, len(found) + 1)
     self.assertEqual({m.line for m in found}, {2, 4, 5, 6})
 
+  def test_what_no_caller_can_see_is_left_alone(self):
+    source = """
+_BLOCK = 4
+@dataclass(frozen=True)
+class C:
+  seed: int = 0
+def f(a, seed=0, *, b):
+  if zip(a, b, strict=True, extra=5):
+    raise ValueError('one' * 2) from None
+  return solve(a, check_finite=False)
+"""
+    self.assertEqual(
+      [m.change for m in mutation.mutants('some.py', source)],
+      [
+        'if zip(a, b, strict=True, extra=5): -> '
+        'if not zip(a, b, strict=True, extra=5):',
+        '5 -> 6',
+      ],
+    )
+
   def test_tests_mirror_modules_or_are_those_of_the_folder(self):
     self.assertEqual(
       mutation.tests_of('transferability/hubs.py'),
@@ -45,6 +65,10 @@ class MutantsTest(absltest.TestCase):
     self.assertEqual(
       mutation.tests_of('transferability/measures/logme.py'),
       ['tests/transferability/measures'],
+    )
+    self.assertIn(
+      'tests/transferability/grouping_test.py',
+      mutation.tests_of('transferability/permutations.py'),
     )
 
   def test_other_tests_of_the_package_that_name_a_module_are_found(self):

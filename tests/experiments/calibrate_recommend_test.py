@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import shutil
 
 from absl.testing import absltest
 import numpy as np
@@ -61,6 +62,47 @@ class CalibrateCommandTest(absltest.TestCase):
     )
     self.assertEqual((code, out), (1, ''))
     self.assertIn('no measured losses', err)
+
+  def _part_of_mini(self, present):
+    """Writes a bank of five networks, of which some files are there."""
+    mini = banks.load('mini')
+    names = ['autoencoder', 'curvature', 'edge2d', 'extra', 'denoise']
+    folder = self.folder / 'bank'
+    folder.mkdir()
+    content = json.loads((pathlib.Path(mini.folder) / 'bank.json').read_text())
+    entries = {each['name']: each for each in content['encoders']}
+    entries['extra'] = {
+      **entries['edge2d'],
+      'name': 'extra',
+      'graph': 'extra.pb',
+    }
+    content['encoders'] = [entries[name] for name in names]
+    (folder / 'bank.json').write_text(json.dumps(content))
+    tables = [content[key] for key in content if key.startswith('oracle')]
+    for name in tables + [entries[name]['graph'] for name in present]:
+      shutil.copy(pathlib.Path(mini.folder) / name, folder)
+    return folder
+
+  def test_history_needs_no_file_of_a_network(self):
+    folder = self._part_of_mini([])
+    ((code, out, err),) = command_testing.run(
+      _NAME, [f'--bank={folder}', '--situations=history']
+    )
+    self.assertEqual(code, 0, err)
+    self.assertRegex(out, r'history +standing +18 ')
+
+  def test_networks_that_fail_can_be_left_out(self):
+    folder = self._part_of_mini(['autoencoder', 'edge2d', 'denoise'])
+    common = [*self._common(), f'--bank={folder}', '--situations=target']
+    refused, skipped = command_testing.run(
+      _NAME, common, [*common, '--untrained=0', '--on_bad_model=skip']
+    )
+    self.assertEqual(refused[0], 1)
+    self.assertIn('curvature: there is no file', refused[2])
+    self.assertEqual(skipped[0], 3, skipped[2])
+    self.assertRegex(skipped[1], r'target +\w+ +3 ')
+    self.assertRegex(skipped[1], r'Left out: curvature .*curvature')
+    self.assertNotIn('extra', skipped[1])
 
   def _common(self):
     common = ['--num_scenes=40', '--num_images=40', '--num_draws=2']

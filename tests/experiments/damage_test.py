@@ -117,7 +117,22 @@ class RepairTest(DamageTestCase):
       (self.output / name).unlink()
     for name in (*lost[2:], _ROWS):
       os.truncate(self.output / name, 90)
-    self._mend(*lost)
+    longer = _ROWS.replace('beta/rows', 'alpha/finished')
+    with open(self.output / longer, 'ab') as file:
+      file.write(b'more')
+    self._mend(*lost, longer)
+
+  def test_what_is_no_file_any_more_is_made_anew(self):
+    def replaced(name):
+      (self.output / name).unlink()
+      return self.output / name
+
+    replaced('affinity/rsa.csv').symlink_to('/dev/zero')
+    os.mkfifo(replaced('maps/gradient_times_input/alpha.npy'))
+    link = replaced('representations/gamma.npy')
+    link.symlink_to(link)
+    os.mkfifo(replaced(_ROWS))
+    self._mend('rsa.csv', 'alpha.npy', 'gamma.npy', _ROWS)
 
   def test_the_description_of_a_space_is_written_anew(self):
     path = self.output / 'model_space/gradient_times_input/space.json'

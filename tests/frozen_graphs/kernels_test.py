@@ -226,6 +226,22 @@ class ChannelsFirstTest(parameterized.TestCase):
     for method, maps in last.maps.items():
       np.testing.assert_allclose(first.maps[method], maps, 1e-3, 1e-7)
 
+  @parameterized.parameters(1.0, 1e7, 1e38, np.inf, np.nan)
+  def test_computed_boxes_are_cut_as_far_as_they_are_boxes(self, scale):
+    def cut(x):
+      boxes = tf.reduce_max(x, [1, 2, 3])[:, None] * [[0.1, 0.2, scale, 0.7]]
+      return tf.image.crop_and_resize(
+        x, boxes, tf.range(tf.shape(x)[0]), [3, 4]
+      )
+
+    images = _RNG.uniform(size=(2, 8, 8, 3)).astype(np.float32)
+    found, nodes = _run(testing.freeze(cut, 8), images)
+    largest = images.max((1, 2, 3))[:, None]
+    boxes = largest * [[0.1, 0.2, 1.0 if scale == 1 else 0.0, 0.7]]
+    expected = tf.image.crop_and_resize(images, boxes, [0, 1], [3, 4])
+    np.testing.assert_allclose(found, expected, 1e-5, 1e-6)
+    self.assertIn('SelectV2', {node.op for node in nodes.values()})
+
   def test_names_of_results_stay(self):
     graph_def = _freeze_first(
       lambda x: tf.nn.relu(

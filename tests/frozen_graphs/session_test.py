@@ -66,6 +66,25 @@ class SessionTest(parameterized.TestCase):
         session.import_graph(subgraph)
     self.assertNotIn('\n', str(caught.exception))
 
+  @parameterized.parameters(
+    # 512 MiB, or 1024 times the image.
+    (16, 6_000, None),
+    (16, 7_000, 588_000_000),
+    (512, 16_000, None),
+    (512, 17_000, 3_468_000_000),
+  )
+  def test_only_tensors_in_proportion_are_made(self, side, enlarged, size):
+    graph_def = testing.freeze(
+      lambda x: tf.image.resize(x, [enlarged, enlarged]), side
+    )
+    subgraph = graph.extract(graph_def, 'input', 'representation')
+    with tf.Graph().as_default():
+      if size is None:
+        session.import_graph(subgraph)
+        return
+      with self.assertRaisesRegex(GraphError, f'of {size} bytes for one image'):
+        session.import_graph(subgraph)
+
   def test_representation_of_integers_is_refused(self):
     graph_def = testing.freeze(lambda x: tf.argmax(x, axis=3))
     subgraph = graph.extract(graph_def, 'input', 'representation')

@@ -3,7 +3,8 @@
   python -m tests.fuzzing --inputs=100000 --processes=2
   python -m tests.fuzzing --number=4711 --keep=FOLDER
 
-Prints a table: inputs and faults of each format. A fault is a crash, more than
+Prints each fault when it is found, and a table at the end: inputs and faults of
+each format. A fault is a crash, more than
 10 seconds or 2 GiB, or an error of a library that is not this one. The same
 seed makes the same inputs; --number makes and tries one of them again.
 """
@@ -28,7 +29,18 @@ _KINDS = ('read', 'refused', 'foreign error', 'hang', 'memory', 'crash')
 
 def _part(seed: int, numbers: range) -> list[Outcome]:
   with tempfile.TemporaryDirectory() as folder:
-    return list(Arena(pathlib.Path(folder), seed).run(numbers))
+    outcomes = []
+    for outcome in Arena(pathlib.Path(folder), seed).run(numbers):
+      outcomes.append(outcome)
+      if outcome.is_fault:
+        _show(outcome)
+    return outcomes
+
+
+def _show(fault: Outcome) -> None:
+  print(
+    f'{fault.number} {fault.format} {fault.kind}: {fault.detail}', flush=True
+  )
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -64,12 +76,10 @@ def main() -> None:
       for i in range(count)
     ]
     outcomes = [outcome for part in parts for outcome in part.result()]
-  faults = [outcome for outcome in outcomes if outcome.is_fault]
-  for fault in faults:
-    print(f'{fault.number} {fault.format} {fault.kind}: {fault.detail}')
   print(table(outcomes))
+  faults = sum(outcome.is_fault for outcome in outcomes)
   if faults:
-    raise ValueError(f'{len(faults)} of {len(outcomes)} inputs broke something')
+    raise ValueError(f'{faults} of {len(outcomes)} inputs broke something')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Tests of the data sets of labelled scenes."""
 
 import concurrent.futures
+import contextlib
 import os
 import tempfile
 import threading
@@ -13,22 +14,11 @@ import numpy as np
 from probe_data import scene_dataset, scene_labels, scenes
 
 
-class _InOrder:
-  """Runs jobs at once, in this process."""
-
-  def __init__(self, *_):
-    pass
-
-  def __enter__(self):
-    return self
-
-  def __exit__(self, *_):
-    pass
-
-  def submit(self, job, *args):
-    done = concurrent.futures.Future()
-    done.set_result(job(*args))
-    return done
+@contextlib.contextmanager
+def _in_order(function, arguments, workers):
+  """Makes calls one after the other, in this process."""
+  del workers
+  yield (function(*each) for each in arguments)
 
 
 class _StoppedAt:
@@ -83,9 +73,7 @@ class SceneDatasetTest(absltest.TestCase):
   def test_one_that_was_stopped_is_gone_on_with(self):
     folder = self.create_tempdir().full_path
     render = scene_dataset._render_chunk
-    with mock.patch.object(
-      scene_dataset.concurrent.futures, 'ProcessPoolExecutor', _InOrder
-    ):
+    with mock.patch.object(scene_dataset.spawning, 'calls', _in_order):
       with mock.patch.object(
         scene_dataset, '_render_chunk', _StoppedAt(render, 100)
       ):
@@ -113,9 +101,7 @@ class SceneDatasetTest(absltest.TestCase):
 
     rest = _StoppedAt(slow, None)
     with (
-      mock.patch.object(
-        scene_dataset.concurrent.futures, 'ProcessPoolExecutor', _InOrder
-      ),
+      mock.patch.object(scene_dataset.spawning, 'calls', _in_order),
       mock.patch.object(scene_dataset, '_render_chunk', rest),
       mock.patch.object(scene_dataset, '_PATIENCE', 0.05),
       concurrent.futures.ThreadPoolExecutor() as pool,

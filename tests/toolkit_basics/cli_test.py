@@ -125,6 +125,31 @@ class RunTest(CliTestCase):
   def test_wrong_flag_is_one_line(self, flag, *parts):
     self.assert_one_line(self.run_one(flag), *parts, '--help')
 
+  @parameterized.parameters(
+    ('whole', 'x', "'x' is no whole number"),
+    ('whole', '1.5', "'1.5' is no whole number"),
+    ('whole', '', "'' is no whole number"),
+    ('whole', '9' * 5000, "9' is no whole number"),
+    ('part', 'x', "'x' is no number"),
+    ('part', '1,5', "'1,5' is no number"),
+    ('part', 'nan', "'nan' is no finite number"),
+    ('part', '1e999', "'1e999' is no finite number"),
+    ('several', '1,x', "'x' is no whole number"),
+    ('several', '3,0', '0 is not a positive integer'),
+    ('switch', 'maybe', "'maybe' is neither true nor false"),
+  )
+  def test_what_is_no_number_is_said_in_words(self, name, given, expected):
+    flags = cli.Flags()
+    flags.integer('whole', 'A.')
+    flags.float('part', 'B.')
+    flags.integers('several', 'C.', [7], lower_bound=1)
+    flags.bool('switch', 'D.')
+    with self.assertRaisesRegex(ValueError, f'{expected}$'):
+      flags.parse([f'--{name}={given}'])
+    flags.parse(['--whole=0x10', '--part=1e-3', '--several=3,4', '--switch'])
+    self.assertEqual(list(flags.values().values()), [16, 1e-3, [3, 4], True])
+    self.assertIn('default: 7', flags.help())
+
   def test_wrong_number_of_arguments_is_one_line(self):
     self.assert_one_line(self.run_one('b', 'c'), "Unexpected arguments: ['c']")
     module = sys.modules['a_command']

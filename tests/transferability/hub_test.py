@@ -117,6 +117,15 @@ class HubTest(absltest.TestCase):
     hub.add('n1', self.descriptors[1])
     self.assertEqual(hub.neighbours(self.descriptors[1], 1)[0][0], 'n1')
 
+  def test_removed_networks_take_no_place_of_a_candidate(self):
+    hub = self.filled(9)
+    for name in ('n5', 'n6', 'n7', 'n8'):
+      hub.remove(name)
+    with mock.patch.object(hub_lib, '_CANDIDATES', 1):
+      found = hub.neighbours(self.descriptors[2], 2)
+    self.assertEqual(found, hub.neighbours(self.descriptors[2], 2))
+    self.assertEqual(found[0], ('n2', 1.0))
+
   def test_an_empty_hub_has_no_neighbours(self):
     self.assertEqual(self.filled(0).neighbours(self.descriptors[0]), [])
 

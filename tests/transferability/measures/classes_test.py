@@ -5,6 +5,7 @@ from unittest import mock
 
 from absl.testing import absltest, parameterized
 import numpy as np
+from scipy import linalg
 
 from tests import measures_testing
 from transferability import measures
@@ -137,6 +138,25 @@ class PoolTest(parameterized.TestCase):
     scores = measures.score_pool('ncti', pool)
     self.assertEqual(scores.argmax(), 0)
     self.assertEqual(scores.argmin(), 2)
+
+  def test_seli_is_of_as_many_directions_as_classes_less_one(self):
+    inputs = measures_testing.task(size=6, num_classes=3)
+    x = 0.3 * inputs['features']
+    labels, d = inputs['labels'], 6
+    centred = x - x.mean(axis=0)
+    means = np.stack([centred[labels == c].mean(axis=0) for c in range(3)])
+    within = centred - means[labels]
+    a = np.exp(-np.cov(x.T).trace())
+    self.assertGreater(a, 0.01)
+    inside, total = (
+      (1 - a) * s + a * np.trace(s) / d * np.eye(d)
+      for s in (within.T @ within / 60, centred.T @ centred / 60)
+    )
+    directions = linalg.eigh(total - inside, inside)[1][:, -2:]
+    expected = np.linalg.svd(centred @ directions, compute_uv=False).sum()
+    self.assertAlmostEqual(
+      _score('ncti', _with_features(inputs, x), term='seli'), expected, places=9
+    )
 
   def test_other_measures_score_each_model_by_itself(self):
     pool = [measures_testing.task(seed=seed) for seed in range(3)]
