@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attribution.preprocessing import Preprocessing
-from frozen_graphs.errors import GraphError, at_the_door
+from frozen_graphs.errors import GraphError, about, at_the_door
 from frozen_graphs.formats.torch import files as torch_files
 from frozen_graphs.formats.torch import surgery
 from probe_data import photographs
@@ -60,13 +60,14 @@ def describe(
   elif request.is_random:
     surgery.randomise(module, _SEED)
   image = example(preprocessing)
-  options = {'example_input': image}
+  options = {'example_input': image, 'owned': True}
   wanted = request.representation or FEATURES
   if wanted not in CHOICES:
     return Description(module, preprocessing, wanted, options)
   if features is None:
     torch = surgery.require()
-    path = surgery.proposed(module, torch.as_tensor(image))
+    with about(request.name):
+      path = surgery.proposed(module, torch.as_tensor(image))
     features = surgery.until(module, path, stops=False)
   function = features
 
