@@ -126,7 +126,9 @@ def export_program(
       )
   except Exception as error:
     raise GraphError(
-      f'PyTorch cannot export it to ONNX: {_reason(error)}'
+      f'PyTorch cannot export it to ONNX: {_reason(error)} A program is '
+      'exported as a whole: make one that ends at the representation, or give '
+      'the module that it was made of, which is cut there (`representation`).'
     ) from error
   return 'torch.export'
 

@@ -237,6 +237,17 @@ class ModuleTest(absltest.TestCase):
       other.norm.weight.data.fill_(7)
       torch_networks.load_weights(other, path)
       self.assertTrue(self.torch.equal(other.norm.weight, own))
+      held = {f'net.module.{name}': value for name, value in weights.items()}
+      held['net.other'] = own
+      if path == paths[0]:
+        safetensors.save_file({n: v.clone() for n, v in held.items()}, path)
+      else:
+        self.torch.save({'epoch': 3, 'state_dict': held}, path)
+      other.norm.weight.data.fill_(7)
+      torch_networks.load_weights(other, path)
+      self.assertTrue(self.torch.equal(other.norm.weight, own))
+    with self.assertRaises(FileNotFoundError):
+      torch_networks.load_weights(self.module, folder / 'none.safetensors')
     with self.assertRaisesRegex(GraphError, 'not the weights of a Conv2d'):
       torch_networks.load_weights(self.torch.nn.Conv2d(3, 8, 3), paths[0])
 
