@@ -161,7 +161,8 @@ def take(subgraph: SubGraph, plan: BuildPlan) -> Built:
   config = session.config().SerializeToString()
   key = files.sha256(content), *ends, plan, config
   built = _idle.pop(key, None) or Built(subgraph, plan)
-  built.key = key if len(content) <= _MAX_BYTES else None
+  is_kept = len(content) <= _MAX_BYTES and not session.is_for_few_runs()
+  built.key = key if is_kept else None
   return built
 
 

@@ -4,7 +4,7 @@ Nothing here runs the graph or gives it to TensorFlow.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 import os
 
@@ -61,6 +61,12 @@ class SubGraph:
     graph_def = GraphDef(node=self.nodes.values())
     graph_def.versions.CopyFrom(self.versions)
     return graph_def
+
+  def serialized(self) -> Iterator[bytes]:
+    """Yields the bytes of `graph_def`, part by part."""
+    for node in self.nodes.values():
+      yield GraphDef(node=[node]).SerializeToString(deterministic=True)
+    yield GraphDef(versions=self.versions).SerializeToString(deterministic=True)
 
 
 def load_graph_def(
@@ -164,7 +170,7 @@ def extract(
   safety.refuse_unknown(kept.values())
   kept = kernels.rewrite(kept)
   safety.refuse_training_norms(kept.values())
-  precision.widen(kept.values())
+  kept = precision.widened(kept)
   return SubGraph(
     nodes=kept,
     input_tensor=f'{placeholder.name}:0',

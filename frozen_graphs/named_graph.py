@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import re
 
+import numpy as np
 import tensorflow as tf
 
 from frozen_graphs import tensors
@@ -21,6 +22,34 @@ from frozen_graphs.tensors import NodeDef
 
 _PORT = re.compile(r':\d+$')
 _NO_NAME = re.compile(r'[^A-Za-z0-9_./\\>-]')
+_FEWEST = 2**12  # Bytes of weights that are kept out of a graph in the making.
+
+
+class _Graph(tf.Graph):
+  """A graph in the making, without the numbers of its weights.
+
+  Attributes:
+    weights: Those, by the names of the nodes that stand for them.
+  """
+
+  def __init__(self):
+    super().__init__()
+    self.weights: dict[str, np.ndarray] = {}
+
+
+def constant(value: np.ndarray) -> tf.Tensor:
+  """Returns a constant of the graph in the making.
+
+  TensorFlow copies its constants several times on the way to a GraphDef. So a
+  large one is a placeholder until `NamedGraph.finish`.
+  """
+  graph = tf.compat.v1.get_default_graph()
+  is_large = value.nbytes >= _FEWEST and value.dtype.kind == 'f'
+  if not is_large or not isinstance(graph, _Graph):
+    return tf.constant(value)
+  tensor = tf.compat.v1.placeholder(value.dtype, value.shape, 'Const')
+  graph.weights[tensor.op.name] = value
+  return tensor
 
 
 def legal(name: str) -> str:
@@ -73,7 +102,7 @@ class NamedGraph:
   """A graph that is built operation by operation, named in the end."""
 
   def __init__(self):
-    self.graph = tf.Graph()
+    self.graph = _Graph()
     self._inputs: dict[str, tf.Tensor] = {}
     self._made: list[_Made] = []
     self._outputs: dict[str, tf.Tensor] = {}
@@ -120,8 +149,11 @@ class NamedGraph:
     names.name_below(self._made, graph_def.node)
     result = tf.compat.v1.GraphDef(versions=graph_def.versions)
     for node in [*graph_def.node, *names.extra]:
+      weights = self.graph.weights.pop(node.name, None)
       names.apply(node)
       result.node.append(node)
+      if weights is not None:
+        result.node[-1].CopyFrom(tensors.constant(node.name, weights))
     inputs = [names.new[tensor.op.name] for tensor in self._inputs.values()]
     ends = (tuple(f'{name}:0' for name in each) for each in (inputs, outputs))
     return result, *ends

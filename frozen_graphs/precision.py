@@ -4,12 +4,10 @@ The gradient of a mean over many units is too small for half precision, where
 numbers below 6e-8 are 0 and those below 6e-5 have lost digits.
 """
 
-from collections.abc import Iterable
-
 import tensorflow as tf
 
 from frozen_graphs import tensors
-from frozen_graphs.tensors import NodeDef
+from frozen_graphs.tensors import NodeDef, Nodes
 
 _HALF = frozenset({
   tf.float16.as_datatype_enum, tf.bfloat16.as_datatype_enum,
@@ -17,12 +15,12 @@ _HALF = frozenset({
 _SINGLE = tf.float32.as_datatype_enum
 
 
-def widen(nodes: Iterable[NodeDef]) -> None:
-  """Turns half-precision nodes into single precision, in place.
+def widened(by_name: Nodes) -> dict[str, NodeDef]:
+  """Returns nodes of single precision in place of those of half precision.
 
   Constants that are stored in half precision and widened at once stay so.
   """
-  nodes = list(nodes)
+  nodes = list(by_name.values())
   used_as_is = {
     source
     for node in nodes
@@ -34,10 +32,21 @@ def widen(nodes: Iterable[NodeDef]) -> None:
     for node in nodes
     if node.op == 'Const' and node.attr['dtype'].type in _HALF
   } - used_as_is
-  for node in nodes:
+  result = dict(by_name)
+  for name, node in by_name.items():
     widens = node.op == 'Cast' and kept.issuperset(tensors.producers(node))
-    if node.name not in kept and not widens:
-      _widen(node)
+    if name not in kept and not widens and _has_half(node):
+      result[name] = NodeDef()
+      result[name].CopyFrom(node)
+      _widen(result[name])
+  return result
+
+
+def _has_half(node: NodeDef) -> bool:
+  return any(
+    not _HALF.isdisjoint((each.type, each.tensor.dtype, *each.list.type))
+    for each in node.attr.values()
+  )
 
 
 def _widen(node: NodeDef) -> None:

@@ -135,6 +135,11 @@ def for_few_runs() -> Iterator[None]:
     _is_for_few_runs.reset(token)
 
 
+def is_for_few_runs() -> bool:
+  """Returns whether sessions are made for few runs."""
+  return _is_for_few_runs.get()
+
+
 def config() -> tf.compat.v1.ConfigProto:
   """Returns the options of sessions."""
   result = tf.compat.v1.ConfigProto(allow_soft_placement=True)

@@ -147,8 +147,12 @@ def cleaned(node: NodeDef, inputs: Sequence[Tensor]) -> NodeDef:
 
   Attributes with a leading underscore are hints and bindings, among them
   gradient functions (`_gradient_op_type`) and colocation with nodes that may
-  be cut off (`_class`).
+  be cut off (`_class`). A constant that has none is returned as it is: it is
+  large.
   """
+  is_bare = not node.input and not node.device
+  if node.op == 'Const' and is_bare and set(node.attr) == {'dtype', 'value'}:
+    return node
   copy = NodeDef(op=node.op, name=node.name)
   copy.input.extend(map(name_of, inputs))
   for name, value in node.attr.items():

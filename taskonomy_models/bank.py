@@ -17,10 +17,11 @@ label, group, sha256, image_size and the three tables of the oracle may be left
 out.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import os
 import pathlib
 import re
@@ -393,7 +394,7 @@ class Folder:
   def add(
     self,
     encoder: Encoder,
-    graph: tf.compat.v1.GraphDef | bytes,
+    graph: tf.compat.v1.GraphDef | bytes | Iterable[bytes],
     provenance: Mapping[str, Any] | None = None,
     *,
     overwrite: bool = True,
@@ -403,7 +404,7 @@ class Folder:
 
     Args:
       encoder: Its graph and sha256 are filled in.
-      graph: The GraphDef, or its bytes.
+      graph: The GraphDef, or its bytes, or these part by part.
       provenance: What it was made from, as JSON, for `has`.
       overwrite: Replace an encoder of the same name.
       **changes: Of the bank, see `describe`.
@@ -411,15 +412,21 @@ class Folder:
     Returns:
       The entry.
     """
-    if not isinstance(graph, bytes):
+    if isinstance(graph, tf.compat.v1.GraphDef):
       graph = graph.SerializeToString(deterministic=True)
+    if isinstance(graph, bytes):
+      graph = [graph]
     with self._locked():
       self.check_free(encoder.name, overwrite)
-      files.write_atomically(self.graph(encoder.name), graph)
+      digest = hashlib.sha256()
+      with files.replacing(self.graph(encoder.name)) as file:
+        for part in graph:
+          digest.update(part)
+          file.write(part)
       encoder = dataclasses.replace(
         encoder,
         graph=str(self.graph(encoder.name)),
-        sha256=files.sha256(graph),
+        sha256=digest.hexdigest(),
       )
       entries = {each.name: each for each in self.bank().encoders}
       entries[encoder.name] = encoder

@@ -11,6 +11,7 @@ import os
 import time
 
 import numpy as np
+import tensorflow as tf
 
 from attribution import overrides
 from attribution.explainer import Explainer
@@ -26,6 +27,7 @@ from taskonomy_models import pictures
 from taskonomy_models.bank import Folder, check_name
 from taskonomy_models.encoder import Encoder, check_shown
 from taskonomy_models.sources import registry as sources
+from toolkit_basics import memory
 
 # Operations whose gradient does not depend on the values.
 LINEAR = operations.KEEPS_GRADIENT - operations.WINNER_TAKES_ALL
@@ -137,9 +139,11 @@ def converted(
   )
   check_name(name)
   found = check(network, t, image_size)
-  encoder = _encoder(network, t, name, label, group)
+  memory.give_back()
+  path = str(folder.graph(name))
+  encoder = _encoder(network, path, t, name, label, group)
   changes = {'overwrite': overwrite, 'image_size': image_size}
-  return folder.add(encoder, encoder.graph, **changes), found
+  return folder.add(encoder, network.subgraph.serialized(), **changes), found
 
 
 def load(
@@ -196,11 +200,13 @@ def encoder_of(
   check_name(name)
   t = parsed(preprocessing)
   check(network, t, image_size)
-  return _encoder(network, t, name, label, group)
+  graph = network.subgraph.graph_def()
+  return _encoder(network, graph, t, name, label, group)
 
 
 def _encoder(
   network: frozen_graphs.Network,
+  graph: str | tf.compat.v1.GraphDef,
   t: Preprocessing,
   name: str,
   label: str | None,
@@ -208,7 +214,7 @@ def _encoder(
 ) -> Encoder:
   return Encoder(
     name=name,
-    graph=network.subgraph.graph_def(),
+    graph=graph,
     input_tensor=network.subgraph.input_tensor,
     representation_tensor=network.subgraph.representation_tensor,
     preprocessing=str(t),
@@ -296,6 +302,7 @@ def describe(encoder: Encoder, found: Tried | None = None) -> str:
     encoder: Of the bank.
     found: What became of a picture, if it was tried already.
   """
+  memory.give_back()
   network = encoder.load()
   try:
     _, ruled = overrides.marked(network)

@@ -42,7 +42,15 @@ _BEGINS, _ENDS = '<!-- conformance -->', '<!-- end -->'
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-  """One network: its name, its family, its images' side, and its options."""
+  """One network.
+
+  Attributes:
+    name: Of the network, and behind `@` of its representation, if that is not
+      the one that is proposed.
+    family: What the table calls it.
+    side: Of its images.
+    options: Of its framework, as JSON.
+  """
 
   name: str
   family: str
@@ -50,8 +58,12 @@ class Architecture:
   options: str = ''
 
 
-def _sized(name: str, family: str, side: int) -> Architecture:
-  return Architecture(name, family, side, f'{{"img_size": {side}}}')
+def _sized(
+  name: str, family: str, side: int, **options: object
+) -> Architecture:
+  return Architecture(
+    name, family, side, json.dumps({'img_size': side, **options})
+  )
 
 
 ARCHITECTURES = (
@@ -81,6 +93,7 @@ ARCHITECTURES = (
   Architecture('timm:nfnet_l0', 'NFNet'),
   Architecture('timm:hrnet_w18_small', 'HRNet'),
   _sized('timm:vit_tiny_patch16_224', 'ViT', 64),
+  _sized('timm:deit_tiny_patch16_224', 'DeiT', 64),
   _sized('timm:deit_tiny_distilled_patch16_224', 'DeiT, distilled', 64),
   _sized('timm:deit3_small_patch16_224', 'DeiT III', 64),
   _sized('timm:vit_small_patch14_dinov2', 'DINOv2', 70),
@@ -104,9 +117,15 @@ ARCHITECTURES = (
   _sized('timm:resmlp_12_224', 'ResMLP', 64),
   _sized('timm:xcit_nano_12_p16_224', 'XCiT', 64),
   _sized('timm:levit_128s', 'LeViT', 64),
-  _sized('timm:samvit_base_patch16', 'SAM', 64),
-  _sized('timm:vit_base_patch32_clip_224', 'CLIP', 64),
-  _sized('timm:vit_base_patch16_siglip_224', 'SigLIP', 64),
+  _sized('timm:samvit_base_patch16', 'SAM, 4 blocks', 64, depth=4),
+  _sized('timm:vit_base_patch32_clip_224', 'CLIP, 4 blocks', 64, depth=4),
+  _sized('timm:vit_base_patch16_siglip_224', 'SigLIP, 4 blocks', 64, depth=4),
+  _sized(
+    'timm:vit_base_patch16_siglip_224@attn_pool',
+    'SigLIP, 4 blocks, pooled',
+    64,
+    depth=4,
+  ),
   _sized('timm:cait_xxs24_224', 'CaiT', 64),
   _sized('timm:convit_tiny', 'ConViT', 64),
   Architecture('timm:davit_tiny', 'DaViT', 224),
@@ -163,7 +182,10 @@ def _measured(architecture: Architecture) -> dict[str, Any]:
   weights = sum(value.numel() for value in module.parameters())
   row: dict[str, Any] = {'weights_in_millions': round(weights / 1e6, 1)}
   network = load(
-    module, example_input=image, representation=described.representation
+    module,
+    example_input=image,
+    representation=described.representation,
+    owned=True,
   )
   found = _SAID.search(network.source)
   assert found, network.source
@@ -180,8 +202,11 @@ def _described(architecture: Architecture) -> tuple[Any, Any]:
   from taskonomy_models.sources import registry, torch_networks
   from taskonomy_models.sources import timm as timm_source
 
-  kind, _, name = architecture.name.partition(':')
-  request = registry.Asked(name, registry.RANDOM)
+  name, _, representation = architecture.name.partition('@')
+  kind, _, name = name.partition(':')
+  request = registry.Asked(
+    name, registry.RANDOM, representation=representation or None
+  )
   options = json.loads(architecture.options or '{}')
   t = torch_networks.normalised([architecture.side], [0.5] * 3, [0.25] * 3)
   if kind == 'timm':

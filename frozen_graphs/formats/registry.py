@@ -21,6 +21,7 @@ from toolkit_basics.registry import Registry
 _OF_EVERY_FORMAT = frozenset({
   'constants', 'image_size', 'input', 'partial', 'representation', 'trust',
 })  # fmt: skip
+_WEIGHTS = ('.safetensors', '.pth', '.pt', '.bin', '.ckpt')  # Ends of names.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +113,12 @@ def of(source: object, name: str | None = None) -> Format:
       return entry
   if not os.path.exists(source):
     raise FileNotFoundError(f'There is no file or folder {source}.')
+  if str(source).lower().endswith(_WEIGHTS):
+    raise GraphError(
+      f'{source} is by its name a file of weights without a network. Name the '
+      'network that they are of, and give the file as --checkpoint '
+      '(`checkpoint`): convert timm:resnet18 --checkpoint=FILE, say.'
+    )
   raise GraphError(
     f'{source} is of no format that is known by its name: '
     f'{", ".join(FORMATS)}. Say which it is (format).'

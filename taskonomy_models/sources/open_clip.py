@@ -19,7 +19,9 @@ def _network(request: Asked) -> Description:
   tags = open_clip.list_pretrained_tags_by_model(name)
   tag = None
   if not request.is_random:
-    tag = request.weights or next(iter(tags), None)
+    if not tags:
+      raise registry.untrained(name)
+    tag = request.weights or tags[0]
     if tag not in tags:
       raise GraphError(
         f'{name} has no weights {request.weights!r}, but {", ".join(tags)}.'

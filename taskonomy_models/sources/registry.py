@@ -156,6 +156,15 @@ def unknown(package: str, name: str, like: Sequence[str]) -> GraphError:
   )
 
 
+def untrained(name: str) -> GraphError:
+  """Returns the refusal of a network for which there are no trained weights."""
+  return GraphError(
+    f'{name} has no trained weights; give some of your own '
+    '(--checkpoint=FILE), or take random ones: --pretrained=false '
+    '(`pretrained=False`).'
+  )
+
+
 def unreachable(what: str, error: BaseException) -> OSError:
   """Returns the error that says that weights cannot be fetched."""
   reason = brief(error, 200).rstrip('. ')

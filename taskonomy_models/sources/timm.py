@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from frozen_graphs.errors import GraphError
 from taskonomy_models.sources import registry, torch_networks
 from taskonomy_models.sources.registry import Asked, Description, register
 
@@ -17,6 +18,12 @@ def _network(request: Asked) -> Description:
   if not timm.is_model(name):
     like = timm.list_models(f'*{name[:6]}*')
     raise registry.unknown('timm', name, like or timm.list_models())
+  base, _, tag = name.partition('.')
+  known = [n.partition('.')[2] for n in timm.list_pretrained(f'{base}.*')]
+  if tag and tag not in known and not request.is_random:
+    raise GraphError(
+      f'{base} has no weights {tag!r}, but {", ".join(known) or "none"}.'
+    )
   try:
     # Its head is not used, and weights may come without.
     module = torch_networks.made(

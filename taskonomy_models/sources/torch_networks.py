@@ -1,6 +1,13 @@
 """What the networks of all frameworks of PyTorch have in common."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import (
+  Callable,
+  Collection,
+  Iterator,
+  Mapping,
+  Sequence,
+)
 import math
 import os
 import pathlib
@@ -9,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from attribution.preprocessing import Preprocessing
-from frozen_graphs.errors import GraphError, at_the_door
+from frozen_graphs.errors import GraphError, about, at_the_door
 from frozen_graphs.formats.torch import files as torch_files
 from frozen_graphs.formats.torch import surgery
 from probe_data import photographs
@@ -60,13 +67,14 @@ def describe(
   elif request.is_random:
     surgery.randomise(module, _SEED)
   image = example(preprocessing)
-  options = {'example_input': image}
+  options = {'example_input': image, 'owned': True}
   wanted = request.representation or FEATURES
   if wanted not in CHOICES:
     return Description(module, preprocessing, wanted, options)
   if features is None:
     torch = surgery.require()
-    path = surgery.proposed(module, torch.as_tensor(image))
+    with about(request.name):
+      path = surgery.proposed(module, torch.as_tensor(image))
     features = surgery.until(module, path, stops=False)
   function = features
 
@@ -176,6 +184,8 @@ def load_weights(module: Any, path: str | os.PathLike) -> None:
     OSError: If the file cannot be read.
   """
   torch = surgery.require()
+  with open(path, 'rb'):
+    pass  # Whoever cannot be read is told of as others are.
   if pathlib.Path(path).suffix == '.safetensors':
     safetensors = registry.require('safetensors.torch', 'safetensors')
     with at_the_door(path, 'be read as a safetensors file'):
@@ -186,6 +196,7 @@ def load_weights(module: Any, path: str | os.PathLike) -> None:
       name: torch.from_numpy(np.array(array)) for name, array in arrays.items()
     }
   own = module.state_dict()
+  weights = _without_prefix(weights, own)
   missing = sorted(own.keys() - weights.keys())
   wrong = sorted(
     name
@@ -202,3 +213,34 @@ def load_weights(module: Any, path: str | os.PathLike) -> None:
     )
   fitting = {name: weights[name] for name in own if name not in heads}
   module.load_state_dict(fitting, strict=False)
+
+
+def _without_prefix(
+  weights: Mapping[str, Any], own: Collection[str]
+) -> Mapping[str, Any]:
+  """Returns weights by the names of a module, if another one held it.
+
+  Training scripts save it as `module.`, `model.` or `backbone.` of theirs. It
+  must be most of what is there: a single layer may be found in any network.
+  """
+  counts = Counter(
+    name.removesuffix(key)
+    for name in weights
+    for key in _endings(name)
+    if key in own
+  )
+  prefix, count = max(counts.items(), key=lambda i: i[1], default=('', 0))
+  if 2 * count < len(weights):
+    return weights
+  return {
+    name.removeprefix(prefix): value
+    for name, value in weights.items()
+    if name.startswith(prefix)
+  }
+
+
+def _endings(name: str) -> Iterator[str]:
+  """Yields a path, and what is left of it without its first parts."""
+  parts = name.split('.')
+  for start in range(len(parts)):
+    yield '.'.join(parts[start:])

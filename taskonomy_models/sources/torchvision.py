@@ -1,5 +1,6 @@
 """The networks of torchvision: 'torchvision:resnet50'."""
 
+import inspect
 from typing import Any
 
 from frozen_graphs.errors import GraphError
@@ -28,19 +29,31 @@ def _network(request: Asked) -> Description:
     chosen = known[request.weights]
   else:
     chosen = getattr(known, 'DEFAULT', None)
-  options = {}
-  if 'googlenet' in name or 'inception' in name:
-    options['init_weights'] = request.is_random
+  if chosen is None and not request.is_random:
+    raise registry.untrained(name)
+  options = _options(models.get_model_builder(name), request.is_random)
   try:
     weights = None if request.is_random else chosen
     module = torch_networks.made(
       lambda: models.get_model(name, weights=weights, **options)
     )
-  except OSError as error:  # urllib's are.
+  except Exception as error:  # Of what fetches them.
     raise registry.unreachable(f'The weights of {name}', error) from error
   return torch_networks.describe(
     request, module, preprocessing_of(chosen and chosen.transforms())
   )
+
+
+def _options(builder: Any, is_random: bool) -> dict[str, Any]:
+  """Returns options of a network that is to have no other trained weights."""
+  name = builder.__name__
+  options: dict[str, Any] = {}
+  if 'googlenet' in name or 'inception' in name:
+    options['init_weights'] = is_random
+  parts = inspect.signature(inspect.unwrap(builder)).parameters
+  if is_random and 'weights_backbone' in parts:
+    options['weights_backbone'] = None
+  return options
 
 
 def preprocessing_of(transforms: Any) -> str:

@@ -6,7 +6,7 @@ from absl.testing import absltest
 import numpy as np
 
 import frozen_graphs
-from frozen_graphs import built
+from frozen_graphs import built, session
 from tests import testing
 
 _IMAGES = testing.images(3).astype(np.float32) / 255
@@ -55,6 +55,13 @@ class SharedTest(absltest.TestCase):
     _run(0, 'tanh')
     _network(0).gradients(_IMAGES)
     self.assertEqual(self.made.call_count, 3)
+
+  def test_those_for_few_runs_are_not_kept(self):
+    with session.for_few_runs():
+      _run(0)
+    self.assertEmpty(built._idle)
+    _run(0)
+    self.assertLen(built._idle, 1)
 
   def test_few_and_small_ones_are_kept(self):
     with mock.patch.object(built, '_MOST', 1):

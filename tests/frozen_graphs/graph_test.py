@@ -74,6 +74,30 @@ class LoadTest(parameterized.TestCase):
       graph.load_graph_def(path)
 
 
+class SubGraphTest(absltest.TestCase):
+  def test_parts_are_those_of_the_graph(self):
+    cut = extract(testing.tiny_graph_def())
+    whole = cut.graph_def().SerializeToString(deterministic=True)
+    self.assertEqual(b''.join(cut.serialized()), whole)
+
+  def test_constants_are_shared_and_half_ones_are_not_changed(self):
+    with tf.Graph().as_default() as made:
+      images = tf.compat.v1.placeholder(tf.float16, [None, 4, 4, 3], 'input')
+      images *= tf.constant([1.5, 2, 3], tf.float16, name='factor')
+      tf.nn.relu(images, 'representation')
+    graph_def = made.as_graph_def()
+    before = graph_def.SerializeToString()
+    cut = extract(graph_def)
+    self.assertEqual(graph_def.SerializeToString(), before)
+    kind = cut.nodes['factor'].attr['dtype'].type
+    self.assertEqual(kind, tf.float32.as_datatype_enum)
+    again = extract(cut.graph_def())
+    source = cut.graph_def()
+    found = extract(source).nodes['factor']
+    self.assertIs(found, next(n for n in source.node if n.name == 'factor'))
+    self.assertEqual(again.nodes['factor'], found)
+
+
 class ExtractTest(parameterized.TestCase):
   def test_only_what_lies_between_is_kept(self):
     def encoder(x):

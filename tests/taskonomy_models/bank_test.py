@@ -14,6 +14,7 @@ from taskonomy_models import bank as banks
 from taskonomy_models import tasks
 from taskonomy_models.encoder import Networks
 from tests import bank_testing, testing
+from toolkit_basics import files
 from transferability.oracle import Oracle
 
 
@@ -244,6 +245,15 @@ class FolderTest(absltest.TestCase):
     self.assertEqual(encoder.sha256, encoder.load().digest)
     bank = banks.load(str(self.path))
     self.assertEqual(bank.encoders, (*self.bank.encoders, encoder))
+
+  def test_a_graph_may_come_as_bytes_and_in_parts(self):
+    graph = testing.tiny_graph_def()
+    content = graph.SerializeToString(deterministic=True)
+    added = [
+      self.folder.add(self._new(), given).sha256
+      for given in (graph, content, [content[:100], content[100:]])
+    ]
+    self.assertEqual(added, [files.sha256(content)] * 3)
 
   def test_network_is_replaced_in_its_place_if_that_is_asked_for(self):
     name = self.bank.names[0]

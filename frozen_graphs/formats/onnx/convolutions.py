@@ -18,6 +18,7 @@ from frozen_graphs.formats.onnx.values import (
   known,
 )
 from frozen_graphs.formats.onnx.windows import Window
+from frozen_graphs.named_graph import constant
 
 
 @register_op('Conv')
@@ -76,7 +77,7 @@ def _in_groups(
 def _with_bias(images: tf.Tensor, bias: Operand | None) -> tf.Tensor:
   if bias is None:
     return images
-  return tf.nn.bias_add(images, tf.constant(known(bias, 'the bias')))
+  return tf.nn.bias_add(images, constant(known(bias, 'the bias')))
 
 
 def _plain(images: tf.Tensor, kernel: np.ndarray, window: Window) -> tf.Tensor:
@@ -89,7 +90,7 @@ def _plain(images: tf.Tensor, kernel: np.ndarray, window: Window) -> tf.Tensor:
   drop = high != wide
   result = tf.nn.conv2d(
     images,
-    tf.constant(kernel.transpose(2, 3, 1, 0)),
+    constant(kernel.transpose(2, 3, 1, 0)),
     [1, 1] if drop else [high, wide],
     'VALID',
     dilations=window.dilations,
@@ -112,7 +113,7 @@ def _depthwise(
   channels = images.shape[3]
   result = tf.nn.depthwise_conv2d(
     images,
-    tf.constant(
+    constant(
       kernel.reshape(channels, -1, *kernel.shape[2:]).transpose(2, 3, 0, 1)
     ),
     [1, 1, 1, 1] if drop else [1, high, wide, 1],
@@ -189,7 +190,7 @@ def _transposed(
   ]  # fmt: skip
   return tf.nn.conv2d_transpose(
     images,
-    tf.constant(kernel.transpose(2, 3, 1, 0)),
+    constant(kernel.transpose(2, 3, 1, 0)),
     tf.stack([shape[0], *sides, kernel.shape[1]]),
     window.strides,
     'VALID',

@@ -286,20 +286,28 @@ class _OnnxReader:
     return self._onnx.helper.tensor_dtype_to_np_dtype(kind)
 
   def _array(self, tensor) -> np.ndarray:
-    if tensor.data_location == self._onnx.TensorProto.EXTERNAL:
-      self._load_external(tensor)
     what = f'the tensor {tensor.name!r} of shape {tuple(tensor.dims)}'
     filled = [field for field in _DATA if len(getattr(tensor, field))]
+    is_external = tensor.data_location == self._onnx.TensorProto.EXTERNAL
+    if is_external:
+      filled.append('external_data')
     if len(filled) > 1:
       raise GraphError(f'{what} has its numbers twice, in {filled}.')
+    if is_external:
+      content = self._external(tensor)
+      if tensor.data_type == self._onnx.TensorProto.FLOAT:
+        return content.view('<f4').reshape(tensor.dims)
+      tensor.ClearField('external_data')
+      tensor.data_location = self._onnx.TensorProto.DEFAULT
+      tensor.raw_data = content.tobytes()
     with explaining(
       f'{what} cannot be decoded', TypeError, ValueError, KeyError
     ):
       array = self._onnx.numpy_helper.to_array(tensor)
     return array.astype(_computed(array.dtype), copy=False)
 
-  def _load_external(self, tensor) -> None:
-    """Moves a tensor's bytes from the file beside the model into it."""
+  def _external(self, tensor) -> np.ndarray:
+    """Returns a tensor's bytes, uint8, from the file beside the model."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get('location', '')
     name = f'the weight {tensor.name!r} in the file {location!r}'
@@ -326,12 +334,10 @@ class _OnnxReader:
       raise GraphError(f'{name} has another checksum than the model states.')
     with files.open_regular(path, GraphError) as file:
       file.seek(offset)
-      content = file.read(length)
+      content = np.fromfile(file, np.uint8, length)
     if len(content) != length:
       raise GraphError(f'{name} is cut off.')
-    tensor.ClearField('external_data')
-    tensor.data_location = self._onnx.TensorProto.DEFAULT
-    tensor.raw_data = content
+    return content
 
   def _digest(self, path: str) -> str:
     """Returns the SHA-1 of a file with weights, which is read once."""

@@ -221,8 +221,8 @@ def _gemm(
   alpha, beta = node.get('alpha', 1.0), node.get('beta', 1.0)
   a_turned, b_turned = node.flag('transA'), node.flag('transB')
   if is_known(b):
-    b, b_turned = (b.T if b_turned else b) * np.float32(alpha), False
-    alpha = 1.0
+    b, b_turned = b.T if b_turned else b, False
+    b, alpha = b if alpha == 1 else b * np.float32(alpha), 1.0
   result = tf.matmul(
     as_value(a).in_onnx_order(),
     as_value(b).in_onnx_order(),

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from frozen_graphs.errors import open_size
+from frozen_graphs.named_graph import constant
 
 # Of what is computed at once; a file of a few bytes may ask for any size.
 MAX_ELEMENTS = 2**26
@@ -138,7 +139,7 @@ def as_value(operand: Operand) -> Value:
   if isinstance(operand, Value):
     return operand
   if operand.dtype != object:
-    return Value.plain(tf.constant(operand))
+    return Value.plain(constant(operand))
   if not operand.ndim:
     return Value.plain(tf.convert_to_tensor(operand.item(), tf.int64))
   flat = tf.stack([tf.cast(element, tf.int64) for element in operand.flat])
@@ -208,7 +209,7 @@ def _arranged(operand: Operand, order: Sequence[int]) -> tf.Tensor:
     if operand.size == 1:
       return tf.constant(operand.reshape(()))
     shape = (1,) * (rank - operand.ndim) + operand.shape
-    return tf.constant(operand.reshape(shape).transpose(order))
+    return constant(operand.reshape(shape).transpose(order))
   tensor, missing = operand.tensor, rank - operand.rank
   for _ in range(missing):
     tensor = tf.expand_dims(tensor, 0)

@@ -1,12 +1,14 @@
 """Compares a converted graph with the module of PyTorch that it was made of."""
 
+from collections.abc import Callable, Sequence
+import dataclasses
 import types
 from typing import Any
 
 import numpy as np
 
 from frozen_graphs import session
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, explaining
 from frozen_graphs.formats.torch import surgery
 from frozen_graphs.frozen import FrozenNetwork
 from frozen_graphs.network import Network
@@ -21,8 +23,25 @@ _CONSTANT = 1e-2
 _TRIES = 3
 
 
+@dataclasses.dataclass(frozen=True)
+class Reference:
+  """What PyTorch makes of images.
+
+  Attributes:
+    images: float32 [N, C, H, W].
+    representation: Of all.
+    gradients: Of their means over units, [N, H, W, C].
+    scale: For each image by what differences of gradients are divided.
+  """
+
+  images: Any
+  representation: np.ndarray
+  gradients: np.ndarray
+  scale: Sequence[float]
+
+
 def check(
-  torch: types.ModuleType, module: Any, frozen: FrozenNetwork, images: Any
+  frozen: FrozenNetwork, first: Reference, again: Callable[[Any], Reference]
 ) -> str:
   """Returns by how much a graph differs from its module, in words.
 
@@ -31,22 +50,24 @@ def check(
   all images, but on one of two; or on one of others that are like them.
 
   Args:
-    torch: The package.
-    module: Of images, in inference mode.
-    frozen: What was made of it.
-    images: float32 [2, C, H, W].
+    frozen: What was made of the module.
+    first: What PyTorch makes of two images.
+    again: What it makes of others.
 
   Raises:
     GraphError: If it differs by more than rounding.
   """
   network = Network(frozen, None, frozen.outputs[0], 'the graph')
-  generator = torch.Generator().manual_seed(0)
-  for _ in range(_TRIES):
-    forwards, backwards = differences(torch, module, network, images)
+  noise = np.random.default_rng(0)
+  expected = first
+  for number in range(_TRIES):
+    if number:
+      images = first.images.numpy()
+      added = 0.01 * images.std() * noise.normal(size=images.shape)
+      expected = again((images + added).astype(np.float32))
+    forwards, backwards = differences(network, expected)
     if not forwards <= TOLERANCE or min(backwards) <= GRADIENT_TOLERANCE:
       break
-    noise = torch.randn(images.shape, generator=generator)
-    images = images + 0.01 * images.std() * noise
   text = (
     f'differs from PyTorch by {forwards:.1e}, its gradient by '
     f'{min(backwards):.1e}'
@@ -61,15 +82,9 @@ def check(
 
 
 def differences(
-  torch: types.ModuleType, module: Any, network: Network, images: Any
+  network: Network, expected: Reference
 ) -> tuple[float, list[float]]:
   """Returns relative differences between a graph and a module.
-
-  Args:
-    torch: The package.
-    module: Of images, in inference mode.
-    network: The graph.
-    images: float32 [N, C, H, W].
 
   Returns:
     max |r - r'| / max |r| of the representations of all images; and for each
@@ -78,49 +93,62 @@ def differences(
   Raises:
     GraphError: If the representations have different shapes.
   """
-  expected, gradients, scale = _computed(torch, module, images)
-  fed = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
+  right = expected.representation
+  fed = np.ascontiguousarray(expected.images.numpy().transpose(0, 2, 3, 1))
   with session.for_few_runs():
-    found_gradients, found = network.gradients(fed, batch_size=len(fed))
-  if found.shape != expected.shape:
+    # One at a time, as activations take more memory than weights do.
+    gradients, found = network.gradients(fed, batch_size=1)
+  if found.shape != right.shape:
     raise GraphError(
       f'the graph gives a representation of shape {found.shape}, but PyTorch '
-      f'{expected.shape}.'
+      f'{right.shape}.'
     )
-  largest = max(float(np.abs(expected).max()), 1e-30)
-  forwards = float(np.abs(found - expected).max()) / largest
+  largest = max(float(np.abs(right).max()), 1e-30)
+  forwards = float(np.abs(found - right).max()) / largest
   backwards = [
     float(np.linalg.norm(difference)) / size
-    for difference, size in zip(found_gradients - gradients, scale, strict=True)
+    for difference, size in zip(
+      gradients - expected.gradients, expected.scale, strict=True
+    )
   ]
   return forwards, backwards
 
 
-def _computed(
-  torch: types.ModuleType, module: Any, images: Any
-) -> tuple[np.ndarray, np.ndarray, list[float]]:
-  """Returns what PyTorch makes of images.
+def reference(torch: types.ModuleType, module: Any, images: Any) -> Reference:
+  """Returns what PyTorch makes of images, one at a time.
 
-  Returns:
-    The representations; the gradients of their means over units, [N, H, W, C];
-    and for each image by what differences of gradients are divided.
+  Args:
+    torch: The package.
+    module: Of images, in inference mode.
+    images: float32 [N, C, H, W].
+
+  Raises:
+    GraphError: If the representation does not depend on them.
   """
-  images = images.clone().requires_grad_(True)
-  result = surgery.first_tensor(module(images))
+  images = torch.as_tensor(images)
+  found = [_computed(torch, module, image) for image in images.split(1)]
+  representations, gradients, scale = zip(*found, strict=True)
+  return Reference(
+    images, np.concatenate(representations), np.concatenate(gradients), scale
+  )
+
+
+def _computed(
+  torch: types.ModuleType, module: Any, image: Any
+) -> tuple[np.ndarray, np.ndarray, float]:
+  """Returns representation, gradient and scale of an image [1, C, H, W]."""
+  image = image.clone().requires_grad_(True)
+  result = surgery.first_tensor(module(image))
   if not result.is_floating_point() or not result.requires_grad:
     raise GraphError('its representation does not depend on the image.')
   signs = 2 * torch.randint(
     2, result.shape, generator=torch.Generator().manual_seed(0)
   )
-  gradient, mixed = (
-    len(images)
-    * torch.autograd.grad(value.mean(), images, retain_graph=True)[0]
-    for value in (result, result * (signs - 1))
-  )
-  norms = (each.flatten(1).norm(dim=1) for each in (gradient, mixed))
-  scale = [
-    max(float(own), _CONSTANT * float(other), 1e-30)
-    for own, other in zip(*norms, strict=True)
-  ]
+  with explaining('PyTorch cannot compute its gradient', RuntimeError):
+    gradient, mixed = (
+      torch.autograd.grad(value.mean(), image, retain_graph=is_first)[0]
+      for is_first, value in ((True, result), (False, result * (signs - 1)))
+    )
+  scale = max(float(gradient.norm()), _CONSTANT * float(mixed.norm()), 1e-30)
   gradient = gradient.numpy().transpose(0, 2, 3, 1)
   return result.detach().numpy(), gradient, scale

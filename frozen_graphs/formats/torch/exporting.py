@@ -5,11 +5,13 @@ import contextlib
 import dataclasses
 import io
 import logging
+import traceback
 import types
 from typing import Any
 import warnings
 
 from frozen_graphs.errors import GraphError, brief
+from frozen_graphs.formats.onnx import file
 
 _LOGGERS = ('torch', 'onnxscript', 'onnx_ir')
 _BATCH = 'batch'
@@ -64,8 +66,8 @@ def export(
 ) -> str:
   """Writes an ONNX file, and returns which exporter did.
 
-  The file takes `image`, [N, C, H, W] of any N, and gives `output`. Where no
-  exporter can leave N open, it takes one image.
+  The file takes `image`, [N, C, H, W] of any N, and gives `output`, or what is
+  called nearly so. Where no exporter can leave N open, it takes one image.
 
   Args:
     torch: The package.
@@ -92,7 +94,8 @@ def export(
           (images if has_open_batch else images[:1],),
           path,
           input_names=['image'],
-          output_names=[output],
+          # TorchScript wants no numbers for names.
+          output_names=[f'_{output}' if output.isdigit() else output],
           verbose=False,
           **options,
         )
@@ -123,16 +126,38 @@ def export_program(
       )
   except Exception as error:
     raise GraphError(
-      f'PyTorch cannot export it to ONNX: {_reason(error)}'
+      f'PyTorch cannot export it to ONNX: {_reason(error)} A program is '
+      'exported as a whole: make one that ends at the representation, or give '
+      'the module that it was made of, which is cut there (`representation`).'
     ) from error
   return 'torch.export'
 
 
 def _reason(error: BaseException) -> str:
-  """Returns the first cause of an error, in a sentence."""
-  while error.__cause__ is not None:
+  """Returns the first cause of an error, in a sentence, and where it lies."""
+  module = ''
+  while True:
+    module = _module_of(error) or module
+    if error.__cause__ is None:
+      break
     error = error.__cause__
-  return f'{type(error).__name__}: {brief(error, 300)}'
+  place = f' (in the module {module!r})' if module else ''
+  return f'{type(error).__name__}{place}: {brief(error, 300)}'
+
+
+def _module_of(error: BaseException) -> str:
+  """Returns the path of the module that could not be exported, if it is known.
+
+  What torch.export says does not name it, but the node that it was at does.
+  """
+  found = ''
+  for frame, _ in traceback.walk_tb(error.__traceback__):
+    meta = getattr(frame.f_locals.get('node'), 'meta', None)
+    stack = meta.get('nn_module_stack') if isinstance(meta, dict) else None
+    if stack:
+      path, _ = list(stack.values())[-1]
+      found = str(path).rpartition(file.ORIGINAL)[2]
+  return found
 
 
 @contextlib.contextmanager

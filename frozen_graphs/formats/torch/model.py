@@ -5,9 +5,10 @@ Before that is handed on, its representation and its gradient on an image are
 compared with PyTorch's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
+import functools
 import os
 import sys
 import tempfile
@@ -16,8 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from frozen_graphs import budget
-from frozen_graphs.errors import GraphError, OpenSizeError, about
+from frozen_graphs import budget, named_graph
+from frozen_graphs.errors import (
+  GraphError,
+  OpenSizeError,
+  about,
+  explaining,
+)
 from frozen_graphs.formats.onnx import model as onnx_model
 from frozen_graphs.formats.torch import (
   compare,
@@ -26,6 +32,7 @@ from frozen_graphs.formats.torch import (
   surgery,
 )
 from frozen_graphs.frozen import FrozenNetwork
+from toolkit_basics import memory
 
 _FILE = 'model.onnx'
 _AMPLE = 16  # Times the budget of a stranger's file.
@@ -50,6 +57,7 @@ def load(
   representation: str | None = None,
   image_size: int | tuple[int, int] | None = None,
   trust: str | None = None,
+  owned: bool = False,
 ) -> FrozenNetwork:
   """Loads a network of PyTorch.
 
@@ -63,6 +71,8 @@ def load(
       head. Of a file it is a tensor of the graph.
     image_size: (height, width), or one number, where no example is given.
     trust: Must be 'code' for a file, which runs what is in it.
+    owned: Whether nobody else has the module, so that its weights may be moved
+      out of memory.
 
   Returns:
     The network. Images are fed as [N, H, W, C]; the representation, whose name
@@ -79,19 +89,21 @@ def load(
     what = f'PyTorch {surgery.called(source)}'
     with about(what), _inference(source):
       _check_weights(torch, source)
-      return _of_module(torch, source, images, representation, what)
+      return _of_module(torch, source, images, representation, what, owned)
   what = f'PyTorch program {source}'
   module, program = programs.read(source, trust)
   torch = surgery.require()
   own = program and program.example_inputs and program.example_inputs[0]
   images = _images(torch, own[0] if own else example_input, image_size)
   with about(what), tempfile.TemporaryDirectory() as folder:
+    surgery.check_runs(module, images[:1])
     path = os.path.join(folder, _FILE)
     if program is None:
       by = exporting.export(torch, module, module, images, _WHOLE, path)
     else:
       by = exporting.export_program(torch, program, _WHOLE, path)
-    return _read(torch, path, module, images, f'{what} ({by}', partial=True)
+    computed = functools.partial(compare.reference, torch, module)
+    return _read(path, computed, images, f'{what} ({by}', partial=True)
 
 
 def _of_module(
@@ -100,6 +112,7 @@ def _of_module(
   images: Any,
   representation: str | None,
   what: str,
+  owned: bool,
 ) -> FrozenNetwork:
   if isinstance(module, torch.jit.ScriptModule):
     if representation:
@@ -112,18 +125,35 @@ def _of_module(
     path = representation or surgery.proposed(module, images)
     whole = _cut(module, path, stops=False)
     stopping = _cut(module, path, stops=True)
+  surgery.check_runs(stopping, images[:1])
   with tempfile.TemporaryDirectory() as folder:
     file = os.path.join(folder, _FILE)
     name = path or _WHOLE
+    leave = surgery.put_aside(module, folder) if owned else lambda: None
     by = exporting.export(torch, whole, stopping, images, name, file)
-    frozen = _read(torch, file, stopping, images, f'{what} ({by}')
-  return dataclasses.replace(frozen, representation=frozen.outputs[0])
+    leave()
+
+    def computed(images: Any) -> compare.Reference:
+      found = compare.reference(torch, stopping, images)
+      leave()
+      return found
+
+    frozen = _read(file, computed, images, f'{what} ({by}')
+  return _called(frozen, name)
+
+
+def _called(frozen: FrozenNetwork, name: str) -> FrozenNetwork:
+  """Returns a network whose only output is called as its module is."""
+  (output,) = frozen.outputs
+  end = next(n for n in frozen.graph_def.node if output == f'{n.name}:0')
+  end.name = named_graph.legal(name)
+  output = f'{end.name}:0'
+  return dataclasses.replace(frozen, outputs=(output,), representation=output)
 
 
 def _read(
-  torch: types.ModuleType,
   path: str,
-  module: Any,
+  computed: Callable[[Any], compare.Reference],
   images: Any,
   what: str,
   partial: bool = False,
@@ -131,11 +161,15 @@ def _read(
   """Returns the network of a file, compared with its module."""
   # The file is no stranger's: it may take its time, as PyTorch has.
   allowed = budget.Budget(_AMPLE * sum(map(os.path.getsize, _files(path))))
+  compared = 'its results are not compared, as they cannot be computed'
+  memory.give_back()
   with allowed.spent():
     frozen = onnx_model.load(path, layout='channels_first', partial=partial)
-  compared = 'its results are not compared, as they cannot be computed'
-  if not frozen.left_out:
-    compared = compare.check(torch, module, frozen, images)
+    if not frozen.left_out:
+      first = computed(images)
+      memory.give_back()
+      compared = compare.check(frozen, first, computed)
+  memory.give_back()
   return dataclasses.replace(frozen, source=f'{what}; {compared})')
 
 
@@ -163,7 +197,10 @@ def _images(
     sides = (size, size) if isinstance(size, int) else tuple(size)
     noise = np.random.default_rng(0).normal(size=(2, 3, *sides))
     given = noise.astype(np.float32)
-  images = torch.as_tensor(np.asarray(given), dtype=torch.float32)
+  with explaining('`example_input` is no images', Exception):
+    if not isinstance(given, torch.Tensor):
+      given = torch.as_tensor(np.asarray(given))
+    images = given.detach().cpu().float()
   if images.dim() != 4 or not images.numel():
     raise GraphError(
       f'`example_input` has the shape {tuple(images.shape)}, but images need '

@@ -4,13 +4,15 @@ PyTorch is imported where it is used: most users have no need of it.
 """
 
 from collections.abc import Callable, Mapping
+import mmap
+import os
 import re
 import sys
 import types
 from typing import Any
 
 from frozen_graphs import tensors
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, brief
 from frozen_graphs.formats import converter
 from frozen_graphs.formats.onnx import file
 
@@ -158,7 +160,6 @@ def proposed(module: Any, images: Any) -> str:
   Returns:
     The path; '' if there is none inside, so that it is the whole.
   """
-  torch = require()
   found: list[str] = []
 
   def hook(path: str, kind: str) -> Callable:
@@ -178,9 +179,8 @@ def proposed(module: Any, images: Any) -> str:
     if path and not is_of_head(path)
   ]
   try:
-    with torch.no_grad():
-      module(images)
-  except Exception:
+    check_runs(module, images)
+  except GraphError:
     # What is behind the features may not run on such images.
     if not found:
       raise
@@ -190,9 +190,64 @@ def proposed(module: Any, images: Any) -> str:
   return found[-1] if found else ''
 
 
+def check_runs(function: Callable[[Any], Any], images: Any) -> None:
+  """Raises GraphError if a function, or a module, cannot be run on images.
+
+  Args:
+    function: Whatever it may raise.
+    images: float32 [N, C, H, W].
+  """
+  torch = require()
+  try:
+    with torch.no_grad():
+      function(images)
+  except GraphError:
+    raise
+  except Exception as error:
+    reason = f'{type(error).__name__}: {brief(error, 200).rstrip(".")}'
+    raise GraphError(
+      f'it cannot be run on images of shape {list(images.shape)}: {reason}. '
+      'Give some that it takes (`example_input`, [N, channels, height, '
+      'width]), or the module inside that takes nothing but images.'
+    ) from error
+
+
 def is_of_head(path: str) -> bool:
   """Returns whether a module, or a weight, is of what answers, by its path."""
   return bool(_HEADS.fullmatch(path.partition('.')[0]))
+
+
+def put_aside(module: Any, folder: str | os.PathLike) -> Callable[[], None]:
+  """Moves the weights of a module to a file, from which they are read anew.
+
+  They stay as they are, but memory need not hold them. PyTorch's exporter keeps
+  what it has exported for good.
+
+  Args:
+    module: Whose parameters nobody else holds.
+    folder: Of the file, which may be deleted.
+
+  Returns:
+    What frees the memory that holds parts of the file, until they are used.
+  """
+  torch = require()
+  weights = [
+    each
+    for each in dict.fromkeys(module.parameters())
+    if each.dtype == torch.float32 and each.is_contiguous() and each.numel()
+  ]
+  if not weights:
+    return lambda: None
+  with open(os.path.join(folder, 'weights.bin'), 'w+b') as file:
+    for each in weights:
+      file.write(each.detach().numpy())
+    file.flush()
+    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+  rest = torch.frombuffer(mapped, dtype=torch.float32)
+  for each in weights:
+    number = each.numel()
+    each.data, rest = rest[:number].view(each.shape), rest[number:]
+  return lambda: mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def randomise(module: Any, seed: int) -> None:

@@ -46,6 +46,13 @@ class RegistryTest(parameterized.TestCase):
     self.assertEqual(registry.of(path).name, expected)
     self.assertEqual(registry.of(os.fspath(path)).name, expected)
 
+  @parameterized.parameters('a.safetensors', 'a.pth', 'a.bin', 'a.ckpt')
+  def test_weights_alone_are_told_what_they_need(self, name):
+    with self.assertRaisesRegex(
+      GraphError, r'weights without a network.*--checkpoint'
+    ):
+      registry.of(self._file(name, b'PK'))
+
   @parameterized.parameters(
     ('graph-model', 'tfjs_graph_model'), ('layers-model', 'tfjs_layers_model')
   )

@@ -134,6 +134,35 @@ class MessagesTest(absltest.TestCase):
       with self.assertRaisesRegex(GraphError, r"transfer\[torch\]'"):
         registry.require('timm')
 
+  def test_weights_that_timm_does_not_have_are_not_those_it_cannot_fetch(self):
+    package = mock.Mock(**{
+      'list_pretrained.return_value': ['a.one', 'a.two'],
+      'create_model.side_effect': ConnectionError('no route'),
+    })  # fmt: skip
+    with mock.patch.object(registry, 'require', lambda *_: package):
+      for source in ('timm:a:three', 'timm:a.three'):
+        with self.assertRaisesRegex(
+          GraphError, "a has no weights 'three', but one, two"
+        ):
+          registry.describe(source)
+      made = mock.patch.object(torch_networks, 'made', lambda make: make())
+      with made, self.assertRaisesRegex(OSError, 'a.two cannot be had'):
+        registry.describe('timm:a:two')
+
+  def test_networks_without_trained_weights_are_refused(self):
+    package = mock.Mock(**{
+      'list_models.return_value': ['a'],
+      'models.list_models.return_value': ['a'],
+      'models.get_model_weights.return_value': object(),
+      'list_pretrained_tags_by_model.return_value': [],
+    })  # fmt: skip
+    with mock.patch.object(registry, 'require', lambda *_: package):
+      for source in ('torchvision:a', 'open_clip:a'):
+        with self.assertRaisesRegex(
+          GraphError, 'a has no trained weights.*--pretrained=false'
+        ):
+          registry.describe(source)
+
 
 class PreprocessingTest(parameterized.TestCase):
   @parameterized.parameters(

@@ -631,6 +631,15 @@ class OnnxExternalWeightsTest(parameterized.TestCase):
     with self.assertRaisesRegex(GraphError, 'stated twice'):
       onnx_model.load(path)
 
+  def test_numbers_that_are_in_the_model_too_are_refused(self):
+    path = self._save()
+    self._write_weights(path)
+    model = onnx.load(path, load_external_data=False)
+    model.graph.initializer[0].float_data.append(1.0)
+    path.write_bytes(model.SerializeToString())
+    with self.assertRaisesRegex(GraphError, 'numbers twice.*external_data'):
+      onnx_model.load(path)
+
   def test_a_file_of_weights_cannot_be_multiplied(self):
     model = onnx_networks.plain()
     for number in range(5):

@@ -57,6 +57,33 @@ class ExportTest(absltest.TestCase):
     self.assertEqual(by, 'torch.export of one image')
     self.assertEqual(calls[2][:2], ('whole', 'a'))
 
+  def test_a_number_is_no_name_for_torchscript(self):
+    torch, calls = _torch(None)
+    exporting.export(torch, 'whole', 'cut', 'ab', '3', 'model.onnx')
+    self.assertEqual(calls[0][2]['output_names'], ['_3'])
+
+  def test_where_it_failed_is_the_module_of_the_node(self):
+    stack = {'a': ('', 'Holder'), 'b': ('features._original.blocks.6', 'Block')}
+    node = types.SimpleNamespace(meta={'nn_module_stack': stack})
+
+    def translate(node):
+      raise ValueError('no such function')
+
+    def export(*_, **__):
+      try:
+        translate(node)
+      except ValueError as error:
+        raise RuntimeError('it failed') from error
+
+    torch, _ = _torch()
+    torch.onnx.export = export
+    with self.assertRaisesRegex(
+      GraphError,
+      r"ValueError \(in the module 'blocks.6'\): no such function. A program "
+      'is exported as a whole.*representation',
+    ):
+      exporting.export_program(torch, 'program', 'r', 'model.onnx')
+
   def test_a_compiled_module_has_one_way(self):
     torch, calls = _torch(None)
     script = _Script()

@@ -1,6 +1,7 @@
 """Tests of modules and programs of PyTorch, run by PyTorch itself."""
 
 import pathlib
+import tempfile
 from unittest import mock
 
 from absl.testing import absltest
@@ -9,8 +10,9 @@ import pytest
 
 import attribution_transfer as at
 import frozen_graphs
+from frozen_graphs import budget
 from frozen_graphs.errors import GraphError
-from frozen_graphs.formats.torch import compare, surgery
+from frozen_graphs.formats.torch import compare, exporting, surgery
 from taskonomy_models.sources import torch_networks
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -87,6 +89,29 @@ class ModuleTest(absltest.TestCase):
     )
     self.assertEqual(network.outputs, ('norm:0',))
 
+  def test_what_is_behind_a_module_with_a_number_need_not_be_known(self):
+    class Inverse(self.torch.nn.Module):
+      def forward(self, x):
+        return self.torch.linalg.inv(x @ x.mT)
+
+    Inverse.torch = self.torch
+    parts = [self.torch.nn.Conv2d(3, 8, 3), Inverse()]
+    module = self.torch.nn.Sequential(*parts)
+    network = frozen_graphs.load(module, representation='0', image_size=16)
+    self.assertEqual(network.representation_shape, (None, 8, 14, 14))
+    self.assertEqual(network.outputs, ('0:0',))
+    self.assertIn('TorchScript', network.source)
+    with self.assertRaisesRegex(
+      GraphError, r"export: DispatchError \(in the module '1'\).*linalg_inv"
+    ):
+      frozen_graphs.load(module, representation='1', image_size=16)
+
+  def test_an_example_may_be_what_pytorch_differentiates(self):
+    images = self.torch.as_tensor(self.images).double().requires_grad_()
+    frozen_graphs.load(self.module, example_input=images)
+    with self.assertRaisesRegex(GraphError, '`example_input` is no images'):
+      frozen_graphs.load(self.module, example_input='cat')
+
   def test_another_function_than_pytorch_s_is_refused(self):
     with mock.patch.object(compare, 'differences', lambda *_: (1e-2, [0, 0])):
       with self.assertRaisesRegex(
@@ -100,6 +125,60 @@ class ModuleTest(absltest.TestCase):
     with mock.patch.object(compare, 'differences', lambda *_: (0, [1, 1])):
       with self.assertRaisesRegex(GraphError, 'gradient by 1.0e'):
         frozen_graphs.load(self.module, image_size=16)
+
+  def test_what_pytorch_cannot_run_on_images_is_said(self):
+    class TwoInputs(self.torch.nn.Module):
+      def forward(self, image, text):
+        return image + text
+
+    nn = self.torch.nn
+    for module in (TwoInputs(), nn.Sequential(nn.Conv2d(1, 8, 3))):
+      with self.assertRaisesRegex(
+        GraphError, r'cannot be run on images of shape .*3, 16, 16.*Error: '
+      ) as caught:
+        frozen_graphs.load(module, image_size=16)
+      self.assertIn('that takes nothing but images', str(caught.exception))
+      self.assertNotIn('damaged', str(caught.exception))
+
+  def test_what_pytorch_cannot_differentiate_is_said(self):
+    kinds = self.torch.nn.ReLU, self.torch.nn.Hardswish
+    body = [kind(inplace=True) for kind in kinds]
+    module = self.torch.nn.Sequential(self.torch.nn.Conv2d(3, 8, 3), *body)
+    with self.assertRaisesRegex(
+      GraphError, 'PyTorch cannot compute its gradient: .*inplace'
+    ):
+      frozen_graphs.load(module, image_size=16)
+
+  def test_weights_that_are_put_aside_are_what_they_were(self):
+    before = {n: v.clone() for n, v in self.module.state_dict().items()}
+    with tempfile.TemporaryDirectory() as folder:
+      leave = surgery.put_aside(self.module, folder)
+    places = [value.data_ptr() for value in self.module.parameters()]
+    for _ in range(2):
+      for name, value in self.module.state_dict().items():
+        self.assertTrue(self.torch.equal(value, before[name]), name)
+      leave()
+    self.assertEqual(places, [v.data_ptr() for v in self.module.parameters()])
+
+  def test_an_owned_module_gives_the_same_network(self):
+    graphs = [
+      frozen_graphs.load(self.module, image_size=16, owned=owned).graph_def
+      for owned in (False, True)
+    ]
+    self.assertEqual(*graphs)
+
+  def test_the_time_to_export_is_not_that_of_the_graph(self):
+    clock, export = mock.Mock(monotonic=lambda: 0.0), exporting.export
+
+    def slow(*arguments):
+      clock.monotonic = lambda: 1000.0
+      return export(*arguments)
+
+    with (
+      mock.patch.object(budget, 'time', clock),
+      mock.patch.object(exporting, 'export', slow),
+    ):
+      frozen_graphs.load(self.module, image_size=16)
 
   def test_random_weights_are_always_the_same(self):
     first, second = (
@@ -158,6 +237,17 @@ class ModuleTest(absltest.TestCase):
       other.norm.weight.data.fill_(7)
       torch_networks.load_weights(other, path)
       self.assertTrue(self.torch.equal(other.norm.weight, own))
+      held = {f'net.module.{name}': value for name, value in weights.items()}
+      held['net.other'] = own
+      if path == paths[0]:
+        safetensors.save_file({n: v.clone() for n, v in held.items()}, path)
+      else:
+        self.torch.save({'epoch': 3, 'state_dict': held}, path)
+      other.norm.weight.data.fill_(7)
+      torch_networks.load_weights(other, path)
+      self.assertTrue(self.torch.equal(other.norm.weight, own))
+    with self.assertRaises(FileNotFoundError):
+      torch_networks.load_weights(self.module, folder / 'none.safetensors')
     with self.assertRaisesRegex(GraphError, 'not the weights of a Conv2d'):
       torch_networks.load_weights(self.torch.nn.Conv2d(3, 8, 3), paths[0])
 
