@@ -553,6 +553,8 @@ def _reductions() -> None:
     _add(op, _x(*_IMAGE), until=12, axis=2, oracle=oracle(2))
     _add(op, _x(*_IMAGE), since=13)
     _add(op, _x(*_IMAGE), since=13, axis=1)
+    for axis in (-1, 2):
+      _add(op, _x(1, 2, 3, 1, 2, 4), since=13, axis=axis)
   for shape in (_IMAGE, (3, 4), (2, 4, 7)):
     _add('BatchNormalization', _x(*shape), _c(4), _c(4), _c(4),
          _c(4, low=0.2), epsilon=1e-3, oracle=_batch_norm)  # fmt: skip

@@ -26,6 +26,7 @@ _MOST = 8  # Processes, if nobody says how many.
 _THREADS = ('TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS')
 _MINE = 0.5  # Share of the free memory that may be taken without asking.
 _POLLING_SECONDS = 0.2
+_NAMES_THREADS_SINCE = (2, 21)  # TensorFlow, as far as was tried.
 _SIGNAL_AT_PARENTS_END = 1  # PR_SET_PDEATHSIG of prctl(2).
 _task: Callable[[int], Any] | None = None  # Of the copies, by its number.
 _told: Callable[[int], object] | None = None  # Of steps that are done.
@@ -81,8 +82,20 @@ def has_foreign_threads() -> bool:
     names = [(task / 'comm').read_text() for task in tasks.iterdir()]
   except OSError:
     return True
-  # What is left are those of libraries that provide for it, such as OpenBLAS.
-  return any(name.startswith(('tf_', 'grpc', 'ray')) for name in names)
+  if any(name.startswith(('tf_', 'grpc', 'ray')) for name in names):
+    return True
+  # What is left are those of libraries that provide for it, such as OpenBLAS,
+  # but for those of an old TensorFlow, which have no names of their own.
+  return len(names) > 1 and not _tensorflow_names_threads()
+
+
+def _tensorflow_names_threads() -> bool:
+  """Returns whether threads of TensorFlow would be known as such."""
+  tensorflow = sys.modules.get('tensorflow')
+  if tensorflow is None:
+    return True
+  version = getattr(tensorflow, '__version__', '0.0').split('.')
+  return tuple(map(int, version[:2])) >= _NAMES_THREADS_SINCE
 
 
 def advance() -> None:

@@ -131,6 +131,27 @@ class ProcessesTest(parameterized.TestCase):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
       self.assertFalse(pool.submit(processes.can_be_copied).result())
 
+  @parameterized.parameters(
+    ('2.18.1', True), ('2.21.0', False), ('2.22.0-dev1', False), ('', False)
+  )
+  def test_threads_without_names_may_be_of_an_old_tensorflow(
+    self, version, expected
+  ):
+    told = _in_new_process(f"""
+      import sys, threading, types
+      from toolkit_basics import processes
+
+      if version := {version!r}:
+        module = types.SimpleNamespace(__version__=version)
+        sys.modules['tensorflow'] = module
+      print(processes.has_foreign_threads())
+      end = threading.Event()
+      threading.Thread(target=end.wait).start()
+      print(processes.has_foreign_threads())
+      end.set()
+    """)
+    self.assertEqual(told, f'False\n{expected}\n')
+
   def test_a_bar_on_a_terminal_is_no_thread(self):
     told = _in_new_process("""
       import io, sys

@@ -18,6 +18,7 @@ from transferability import (
   permutations,
   random_units,
   resampling,
+  scoring,
   similarity,
   sketches,
   source_data,
@@ -228,6 +229,14 @@ class OtherTest(absltest.TestCase):
       found = random_units.hidden(x, 200_000)
       self.assertGreaterEqual(found.min(), 0)
       self.assertAlmostEqual((found**2).mean(), expected, delta=0.01)
+
+  def test_a_measure_that_fails_has_no_scores_and_says_why(self):
+    inputs = measures_testing.task()
+    features = {'a': inputs['features'], 'b': np.zeros((60, 2))}
+    found = scoring.score(['ncti', 'h_score'], features, inputs['labels'])
+    self.assertEqual(list(found.problems), ['ncti'])
+    self.assertEqual(list(found.values['ncti']), ['a', 'b'])
+    self.assertTrue(np.isnan(list(found.values['ncti'].values())).all())
 
   def test_labellings_are_counted_within_strata(self):
     labels, strata = np.array([0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 1])

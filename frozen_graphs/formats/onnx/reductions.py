@@ -19,6 +19,8 @@ from frozen_graphs.formats.onnx.values import (
   normal_axis,
 )
 
+_MOST_OF_SOFTMAX = 5  # Axes.
+
 
 def _l1(x, axes, keepdims):
   return tf.reduce_sum(tf.abs(x), axes, keepdims)
@@ -86,17 +88,30 @@ def _arg(node: Node, x: Operand) -> Value:
   return x.without_axes(result, [axis])
 
 
+def _along_axis(function, tensor: tf.Tensor, axis: int) -> tf.Tensor:
+  """Returns a softmax along an axis; oneDNN has none of more than 5 axes."""
+  rank = tensor.shape.rank
+  if rank <= _MOST_OF_SOFTMAX:
+    return function(tensor, axis)
+  order = [*(i for i in range(rank) if i != axis), axis]
+  last = tf.transpose(tensor, order)
+  size = tf.shape(last)[-1:]
+  flat = function(tf.reshape(last, tf.concat([[-1], size], 0)))
+  return tf.transpose(tf.reshape(flat, tf.shape(last)), np.argsort(order))
+
+
 @register_op('Softmax', 'LogSoftmax')
 def _softmax(node: Node, x: Operand) -> Value:
   function = tf.nn.softmax if node.op == 'Softmax' else tf.nn.log_softmax
   x = as_value(x)
   if node.opset >= 13:
-    return x.with_axes(function(x.tensor, x.axis(node.get('axis', -1))))
+    axis = x.axis(node.get('axis', -1))
+    return x.with_axes(_along_axis(function, x.tensor, axis))
   # Before, over all axes from this one on.
   axis = normal_axis(node.get('axis', 1), x.rank)
   rest = x.shape[axis:]
   if all(size == 1 for size in rest[1:]):
-    return x.with_axes(function(x.tensor, x.axis(axis)))
+    return x.with_axes(_along_axis(function, x.tensor, x.axis(axis)))
   if None in rest:
     raise open_size('it is over dimensions of the input')
   tensor = x.in_onnx_order()

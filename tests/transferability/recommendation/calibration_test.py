@@ -45,6 +45,23 @@ class CalibrationTest(absltest.TestCase):
     self.assertBetween(true, 0.8, 0.97)
     self.assertEqual(found.num_cases, 40)
 
+  def test_each_chance_is_counted_in_its_bin(self):
+    stated = np.array([0.0, 0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.85, 0.95, 1.0])
+    true = np.array([0, 1, 0, 1, 0, 1, 1, 0, 1, 0], float)
+    rows = calibration.reliability(
+      [(stated[:4], true[:4]), (stated[4:], true[4:])]
+    )
+    expected = (
+      (0.0, 0.1, 0.0, 0.0, 1),
+      (0.1, 0.3, 0.15, 0.5, 2),
+      (0.3, 0.5, 0.3, 1.0, 1),
+      (0.5, 0.7, 0.55, 0.5, 2),
+      (0.7, 0.85, 0.7, 1.0, 1),
+      (0.85, 0.95, 0.85, 0.0, 1),
+      (0.95, 1.0, 0.975, 0.5, 2),
+    )
+    np.testing.assert_allclose(rows, expected, rtol=1e-12)
+
   def test_excess_is_the_share_above_the_least_loss(self):
     case = MeasuredTarget(
       't', np.array([2.0, 1.0]), None, None, np.array([1.2, 1.0])
