@@ -14,7 +14,9 @@ from tests import command_testing
 from toolkit_basics import spawning
 
 _COMMAND = textwrap.dedent("""
-  import os, time
+  import os, signal, time
+  # Ignored by what a shell started behind its back (`&`), and so by its tests.
+  signal.signal(signal.SIGINT, signal.default_int_handler)
   import toolkit_basics.cli as cli
   from toolkit_basics import spawning
 
