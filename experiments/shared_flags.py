@@ -77,11 +77,12 @@ class UsableBanks:
 
   def report(self) -> int:
     """Prints which were left out, and returns the exit code."""
-    several = len(self._left_out) > 1
+    found, self._left_out = self._left_out, {}  # The next run has its own.
+    several = len(found) > 1
     return bad_models.report(
       {
         f'{network} of {bank}' if several else network: reason
-        for bank, reasons in self._left_out.items()
+        for bank, reasons in found.items()
         for network, reason in reasons.items()
       }
     )
