@@ -48,7 +48,7 @@ _IMAGES = FLAGS.integer(
 _ROUNDS = FLAGS.integer('rounds', 'Times each is timed.', 5, lower_bound=1)
 _JSON = FLAGS.path('json', 'Where the numbers are written.')
 
-_METHODS = ('saliency', 'gradient_times_input', 'elrp')
+METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _SIDE = 2048  # Of the matrices.
 _PASSES = 3  # One forward, and two backward to the input.
 
@@ -101,16 +101,20 @@ def _multiplication(kind: tf.DType) -> Callable[[], object]:
   return lambda: running.run(product)
 
 
-def _ours(
-  network: Network, names: tuple[str, ...], precision: str = narrowing.SINGLE
+def maps(
+  network: Network,
+  names: tuple[str, ...],
+  batch_size: int,
+  precision: str = narrowing.SINGLE,
 ) -> Callable[[np.ndarray], object]:
+  """Returns what computes the maps of methods, as a run does."""
   chosen = methods_lib.create_all(names)
   marked, _ = overrides.marked(network)
   passes = Passes(
     folding.fold(marked),
     rules=[method.rule for method in chosen],
     scope=overrides.active_rule,
-    batch_size=_BATCH.value,
+    batch_size=batch_size,
     precision=precision,
   )
   return lambda inputs: passes.run(inputs)
@@ -126,20 +130,23 @@ def _deep_explain(network: Network) -> Callable[[np.ndarray], object]:
       scope=overrides.active_rule,
       batch_size=_BATCH.value,
     )
-    for method in methods_lib.create_all(_METHODS)
+    for method in methods_lib.create_all(METHODS)
   ]
   return lambda inputs: [passes.run(inputs) for passes in each]
 
 
-def _span(network: Network) -> Callable[[np.ndarray], object]:
+def span(
+  network: Network, probes: int, batch_size: int
+) -> Callable[[np.ndarray], object]:
+  """Returns what computes the maps of directions of ones, as a run does."""
   passes = Passes(
     folding.fold(network.subgraph),
     probe_rules=[None],
-    batch_size=_BATCH.value,
+    batch_size=batch_size,
   )
 
   def probe(inputs: np.ndarray) -> np.ndarray:
-    shape = len(inputs), _PROBES.value, passes.count_units(inputs)
+    shape = len(inputs), probes, passes.count_units(inputs)
     return passes.probe(None, inputs, np.ones(shape, np.float32))
 
   return probe
@@ -147,10 +154,11 @@ def _span(network: Network) -> Callable[[np.ndarray], object]:
 
 def measure(network: Network, inputs: np.ndarray) -> dict[str, list[float]]:
   """Returns the seconds of each thing, by turns, the first time left out."""
-  tasks = {f'{n}_methods': _ours(network, _METHODS[:n]) for n in (1, 2, 3)}
-  tasks['3_methods_bfloat16'] = _ours(network, _METHODS, 'bfloat16')
+  size = _BATCH.value
+  tasks = {f'{n}_methods': maps(network, METHODS[:n], size) for n in (1, 2, 3)}
+  tasks['3_methods_bfloat16'] = maps(network, METHODS, size, 'bfloat16')
   tasks['deep_explain'] = _deep_explain(network)
-  tasks['span'] = _span(network)
+  tasks['span'] = span(network, _PROBES.value, size)
   multiply = _multiplication(tf.float32)
   multiply_half = _multiplication(tf.bfloat16)
   tasks['matrices'] = lambda inputs: multiply()
@@ -175,7 +183,7 @@ def bfloat16_affinities(number: int) -> dict[str, float]:
   bank = banks.load('mini')
   probe = pipeline.load_probe(bank, 'scenes', num_images=number)
   how = pipeline.Projection(
-    methods_lib.create_all(_METHODS), precision='bfloat16'
+    methods_lib.create_all(METHODS), precision='bfloat16'
   )
   with tempfile.TemporaryDirectory() as folder:
     spaces = pipeline.project(bank, probe, how, folder)

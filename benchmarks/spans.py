@@ -25,13 +25,10 @@ import numpy as np
 import tensorflow as tf
 
 import toolkit_basics.cli as cli
-from attribution import methods as methods_lib
-from attribution import overrides
 from benchmarks import floor, report
-from frozen_graphs import folding, passes
+from frozen_graphs import passes
 from frozen_graphs.built import Built
 from frozen_graphs.network import Network
-from frozen_graphs.passes import Passes
 from toolkit_basics import progress
 
 FLAGS = cli.Flags()
@@ -44,19 +41,7 @@ _TOGETHER = FLAGS.integer(
 _ROUNDS = FLAGS.integer('rounds', 'Times each is timed.', 3, lower_bound=1)
 _JSON = FLAGS.path('json', 'Where the numbers are written.')
 
-_METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _Task = Callable[[np.ndarray], object]
-
-
-def _maps(network: Network, names: tuple[str, ...]) -> _Task:
-  marked, _ = overrides.marked(network)
-  made = Passes(
-    folding.fold(marked),
-    rules=[method.rule for method in methods_lib.create_all(names)],
-    scope=overrides.active_rule,
-    batch_size=_BATCH.value,
-  )
-  return lambda inputs: made.run(inputs)
 
 
 def _vectorised(self: Built, units: tf.Tensor, rule: passes.Rule) -> tf.Tensor:
@@ -76,35 +61,23 @@ def _vectorised(self: Built, units: tf.Tensor, rule: passes.Rule) -> tf.Tensor:
   return tf.reshape(found, tf.concat([directions[:1], sides], axis=0))
 
 
-def _probed(network: Network) -> Passes:
-  return Passes(
-    folding.fold(network.subgraph),
-    probe_rules=[None],
-    batch_size=_BATCH.value,
-  )
-
-
-def _probe(made: Passes, inputs: np.ndarray) -> np.ndarray:
-  shape = len(inputs), _PROBES.value, made.count_units(inputs)
-  return made.probe(None, inputs, np.ones(shape, np.float32))
-
-
 def tasks(network: Network) -> dict[str, _Task]:
   """Returns what is timed, by name; each computes the maps of a batch."""
-  plain = _probed(network)
+  probes, size = _PROBES.value, _BATCH.value
+  plain = floor.span(network, probes, size)
   with mock.patch.object(Built, '_gradients_along', _vectorised):
-    together = _probed(network)
+    together = floor.span(network, probes, size)
 
   def at_once(inputs: np.ndarray) -> object:
     with mock.patch.object(passes, '_PROBE_BYTES', sys.maxsize):
-      return _probe(plain, inputs)
+      return plain(inputs)
 
   return {
-    'one_method': _maps(network, _METHODS[:1]),
-    'three_methods': _maps(network, _METHODS),
-    'span': lambda inputs: _probe(plain, inputs),
+    'one_method': floor.maps(network, floor.METHODS[:1], size),
+    'three_methods': floor.maps(network, floor.METHODS, size),
+    'span': plain,
     'span_of_whole_batch': at_once,
-    'span_several_in_a_pass': lambda inputs: _probe(together, inputs),
+    'span_several_in_a_pass': together,
   }
 
 
