@@ -34,8 +34,9 @@ def recommend(
   """Returns which network of a bank to transfer from, and how sure that is.
 
   With labels the networks are scored by them; with a network of the target, by
-  how alike they see the images; with a history, by their standing on other
-  targets; with nothing of these the answer is that it cannot be told.
+  how well they predict what it does, or how alike they see the images; with a
+  history, by their standing on other targets; with nothing of these the answer
+  is that it cannot be told.
 
   Longer than a screen, for it explains its arguments.
 
@@ -47,7 +48,9 @@ def recommend(
       has a folder for each class; the path of a CSV of file and class or
       number; a mapping of files to it; or an array, or list, of what belongs to
       each image.
-    target: The network of the target: its name in the bank, or itself.
+    target: The network of the target: its name in the bank, or itself. If its
+      graph has a head (`prediction` of `network`), candidates are ranked by how
+      well they predict what it does.
     history: Earlier results: the path of a CSV with columns target, network,
       score (more is better), or such tuples.
     train: From how many of the best a readout is really trained, on 70 % of the

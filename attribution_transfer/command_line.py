@@ -43,6 +43,7 @@ COMMANDS = {
   'keras-applications': 'taskonomy_models.keras_applications',
   'train-mini-bank': 'experiments.train_mini_bank',
   'measure-transfers': 'experiments.measure_transfers',
+  'add-heads': 'experiments.add_heads',
   'measure-higher-order': 'experiments.measure_higher_order',
   'compare-recipes': 'experiments.compare_recipes',
 }

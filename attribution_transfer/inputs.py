@@ -22,6 +22,7 @@ def network(
   source: object,
   *,
   representation: str | None = None,
+  prediction: str | None = None,
   preprocessing: str | None = None,
   name: str | None = None,
   label: str | None = None,
@@ -29,6 +30,8 @@ def network(
   **options,
 ) -> Encoder:
   """Returns a network to be compared, checked and tried on a picture.
+
+  Longer than a screen, for it explains its arguments.
 
   Args:
     source: A model of Keras or module of PyTorch; the path of a file or folder;
@@ -38,6 +41,9 @@ def network(
       model, or the path of a module inside one of PyTorch; the end of a name
       is enough if no other has it. Default: the last features before the head.
       Of a named network with tokens: 'features', 'class_token' or 'tokens'.
+    prediction: The tensor of what it predicts, behind the representation: a map
+      [n, h, w, c] or numbers [n, c]. As the network of a target it then tells
+      `recommend` far more. Default: the network ends with its representation.
     preprocessing: From an image to the network's input, for example
       'resize(224) | range(-1, 1)'. Default: what the framework says of it; it
       must be given if that says nothing: a wrong range fails silently.
@@ -76,7 +82,12 @@ def network(
     loaded = loaded.at(described.representation, described.input)
     preprocessing = described.preprocessing
   return conversion.encoder_of(
-    loaded, preprocessing, name=name, label=label, group=group
+    loaded,
+    preprocessing,
+    name=name,
+    label=label,
+    group=group,
+    predicts=prediction,
   )
 
 

@@ -7,8 +7,9 @@
 
 With labels of the target (a folder for each class; or a CSV of file and class
 or number) candidates are scored by LogME, and with labels of pixels by a probe;
-with a network for the target, by how alike they see the images; with a history
-of earlier results, by their standing on other targets. With nothing of these
+with a network for the target, by how well they predict what it does, or by how
+alike they see the images; with a history of earlier results, by their standing
+on other targets. With nothing of these
 the answer is that it cannot be told. See docs/recommend.md.
 """
 
@@ -48,6 +49,11 @@ _REPRESENTATION = FLAGS.strings(
   'representation',
   'The tensor of a candidate whose features are transferred, as NAME=TENSOR; '
   'it may be given several times.',
+)
+_PREDICTION = FLAGS.strings(
+  'prediction',
+  'The tensor of what the network of the target predicts, as NAME=TENSOR; a '
+  'bank says it itself.',
 )
 _IMAGES = FLAGS.path(
   'images', 'Images of the target: a folder, a list (.txt), an array (.npy).'
@@ -107,6 +113,10 @@ _OUTPUT = shared_flags.output(
 )
 
 
+# What is said of a network by its name, as `candidates.shelf` takes it.
+_SAID = (_PREPROCESSING, _REPRESENTATION, _PREDICTION)
+
+
 def main(*more: str) -> None:
   question = _question(more)
   way = Way(
@@ -147,7 +157,7 @@ def _question(more: Sequence[str]) -> Question:
     raise ValueError(f'Unexpected arguments: {list(more)} (see --help)')
   history = _HISTORY.value and labelled.read_history(_HISTORY.value)
   sources = [*(_CANDIDATES.value or ()), *more]
-  said, faults = (_by_name(_PREPROCESSING), _by_name(_REPRESENTATION)), {}
+  said, faults = tuple(map(_by_name, _SAID)), {}
   if sources:
     paths = [os.path.expanduser(source) for source in sources]
     names = {candidates_lib.name_of(path) for path in paths}
@@ -164,8 +174,8 @@ def _question(more: Sequence[str]) -> Question:
     bank = _bank(_BANK.value or 'mini')
     if any(said) and _TARGET.value in (None, *bank.names):
       raise ValueError(
-        '--preprocessing and --representation are of --candidates, or a file '
-        'as --target; a bank says them itself.'
+        '--preprocessing, --representation and --prediction are of '
+        '--candidates, or a file as --target; a bank says them itself.'
       )
   target = _target(bank)
   bank = _chosen(bank, target)
@@ -210,9 +220,7 @@ def _target(bank: banks.Bank) -> str | Encoder | None:
   if sources.is_named(wanted) or os.path.exists(wanted):
     name = candidates_lib.name_of(wanted)
     return candidates_lib.candidate(
-      wanted,
-      preprocessing=_by_name(_PREPROCESSING).get(name),
-      representation=_by_name(_REPRESENTATION).get(name),
+      wanted, **{flag.name: _by_name(flag).get(name) for flag in _SAID}
     )
   if _HISTORY.value and _IMAGES.value is None:
     return None  # A name that only the history knows.

@@ -7,14 +7,15 @@ own:
    "encoders": [{"name": "depth", "graph": "depth.pb", "input": "input:0",
                  "representation": "representation:0",
                  "preprocessing": "resize(64) | range(-1, 1)",
-                 "label": "Depth", "group": "3d", "sha256": "..."}],
+                 "label": "Depth", "group": "3d", "sha256": "...",
+                 "prediction": "prediction:0"}],
    "oracle": "oracle.csv",
    "oracle_affinity": "oracle_affinity.csv",
    "oracle_losses": "transfer_losses.csv",
    "image_size": 64}
 
-label, group, sha256, image_size and the three tables of the oracle may be left
-out.
+label, group, sha256, prediction (what the network predicts, if its graph has a
+head), image_size and the three tables of the oracle may be left out.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -47,8 +48,9 @@ _FIELDS = {  # Of an encoder, by how bank.json calls them.
   'representation': 'representation_tensor',
   'preprocessing': 'preprocessing',
   'sha256': 'sha256',
+  'prediction': 'prediction_tensor',
 }
-_OPTIONAL = ('label', 'group', 'sha256')
+_OPTIONAL = ('label', 'group', 'sha256', 'prediction')
 _REQUIRED = tuple(key for key in _FIELDS if key not in _OPTIONAL)
 # The measured transfers: ranking, affinities, losses.
 _TABLES = ('oracle', 'oracle_affinity', 'oracle_losses')

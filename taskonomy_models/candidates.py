@@ -18,6 +18,7 @@ from taskonomy_models import metadata
 from taskonomy_models import proposal as proposals
 from taskonomy_models.bank import Bank, check_name
 from taskonomy_models.encoder import Encoder
+from taskonomy_models.prediction import with_prediction
 from taskonomy_models.sources import registry as sources
 
 
@@ -51,6 +52,7 @@ def shelf(
   sources: Sequence[str],
   preprocessing: Mapping[str, str] | None = None,
   representation: Mapping[str, str] | None = None,
+  prediction: Mapping[str, str] | None = None,
 ) -> Shelf:
   """Returns the networks that are named; one that fails does not stop others.
 
@@ -58,6 +60,7 @@ def shelf(
     sources: Names and paths, see above.
     preprocessing: T of networks, by name, where it is not to be looked up.
     representation: Tensors of networks, by name.
+    prediction: Tensors of what networks predict, by name.
 
   Raises:
     ValueError: If two have one name, or something is said of a network that is
@@ -69,7 +72,11 @@ def shelf(
       f'Two candidates would be called {repeated[0]!r}; rename one of the '
       'files.'
     )
-  given = {'preprocessing': preprocessing, 'representation': representation}
+  given = {
+    'preprocessing': preprocessing,
+    'representation': representation,
+    'prediction': prediction,
+  }
   for what, by_name in given.items():
     if unknown := sorted(set(by_name or ()) - set(names)):
       raise ValueError(
@@ -94,6 +101,7 @@ def candidate(
   name: str | None = None,
   preprocessing: str | None = None,
   representation: str | None = None,
+  prediction: str | None = None,
 ) -> Encoder:
   """Returns a network, nothing of which is run.
 
@@ -102,6 +110,7 @@ def candidate(
     name: Of the encoder; default: what the source is called.
     preprocessing: T; default: what the framework says of it.
     representation: A tensor; default: the likeliest.
+    prediction: What it predicts, a tensor; default: the graph ends before that.
 
   Raises:
     ValueError: If nothing says what T is, or the network cannot be read.
@@ -120,7 +129,7 @@ def candidate(
     source, network, described.preprocessing, representation
   )
   cut = network.at(described.representation, described.input)
-  return Encoder(
+  encoder = Encoder(
     name=name,
     graph=cut.subgraph.graph_def(),
     input_tensor=cut.subgraph.input_tensor,
@@ -128,6 +137,7 @@ def candidate(
     preprocessing=described.preprocessing,
     label=name,
   )
+  return with_prediction(encoder, cut, prediction) if prediction else encoder
 
 
 def described_of(

@@ -23,7 +23,7 @@ from frozen_graphs.errors import (
   OpenSizeError,
   UnsupportedOpError,
 )
-from taskonomy_models import pictures
+from taskonomy_models import pictures, prediction
 from taskonomy_models.bank import Folder, check_name
 from taskonomy_models.encoder import Encoder, check_shown
 from taskonomy_models.sources import registry as sources
@@ -80,8 +80,9 @@ def convert(
       own, where its file leaves that open and T has no size.
     overwrite: Replace the bank's network of that name, if there is one.
     **options: Of `frozen_graphs.load`, such as `representation` and `input`;
-      of a named network `pretrained` and `checkpoint`, see
-      `sources.registry.describe`.
+      `prediction`, the tensor that it predicts, if the graph is to go on to
+      that (see `prediction.with_prediction`); of a named network `pretrained`
+      and `checkpoint`, see `sources.registry.describe`.
 
   Returns:
     The entry.
@@ -122,6 +123,7 @@ def converted(
   check_shown(name, label, group)
   if not sources.is_named(source):
     parsed(preprocessing)  # Before anything is loaded.
+  predicts = options.pop('prediction', None)
   described = sources.describe(
     source,
     preprocessing=preprocessing,
@@ -143,6 +145,9 @@ def converted(
   path = str(folder.graph(name))
   encoder = _encoder(network, path, t, name, label, group)
   changes = {'overwrite': overwrite, 'image_size': image_size}
+  if predicts:
+    encoder = prediction.with_prediction(encoder, network, predicts)
+    return folder.add(encoder, encoder.graph, **changes), found
   return folder.add(encoder, network.subgraph.serialized(), **changes), found
 
 
@@ -184,6 +189,7 @@ def encoder_of(
   label: str | None = None,
   group: str | None = None,
   image_size: int | None = None,
+  predicts: str | None = None,
 ) -> Encoder:
   """Returns a network as an encoder in memory, tried on pictures.
 
@@ -192,6 +198,7 @@ def encoder_of(
     preprocessing: T, from an image to the input.
     name: Of the encoder; `label` and `group` are as in `convert`.
     image_size: Side of the pictures.
+    predicts: The tensor that it predicts, if its graph is to go on to that.
 
   Raises:
     ValueError: If T is missing or does not fit, or the network cannot be
@@ -201,7 +208,10 @@ def encoder_of(
   t = parsed(preprocessing)
   check(network, t, image_size)
   graph = network.subgraph.graph_def()
-  return _encoder(network, graph, t, name, label, group)
+  encoder = _encoder(network, graph, t, name, label, group)
+  if predicts:
+    encoder = prediction.with_prediction(encoder, network, predicts)
+  return encoder
 
 
 def _encoder(

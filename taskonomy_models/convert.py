@@ -39,6 +39,11 @@ _REPRESENTATION = FLAGS.string(
   'features (the default, tokens as a map), class_token, tokens, or the path '
   'of a module, as blocks.6.',
 )
+_PREDICTION = FLAGS.string(
+  'prediction',
+  'Name of the tensor of what the network predicts, behind the representation. '
+  'The graph then goes on to it, and recommend --target asks for it.',
+)
 _PREPROCESSING = FLAGS.string(
   'preprocessing',
   "What is done to images first, as 'resize(224) | range(-1, 1)'. Nothing "
@@ -123,6 +128,7 @@ def main(source: str) -> None:
     output=_OUTPUT.value,
     name=name or candidates.name_of(source),
     representation=_REPRESENTATION.value,
+    prediction=_PREDICTION.value,
     preprocessing=_PREPROCESSING.value,
     input=_INPUT.value,
     label=_LABEL.value,

@@ -30,6 +30,8 @@ class Encoder:
     label: As shown in figures.
     group: Colour of its leaf in the similarity tree; None if unknown.
     sha256: Hex digest that the graph file must have; None if unknown.
+    prediction_tensor: What the network predicts, from its representation on: a
+      map of numbers, or numbers of an image; None if the graph has no head.
   """
 
   name: str
@@ -40,6 +42,7 @@ class Encoder:
   label: str
   group: str | None = None
   sha256: str | None = None
+  prediction_tensor: str | None = None
 
   def __post_init__(self):
     check_shown(self.name, self.label, self.group)
@@ -49,6 +52,15 @@ class Encoder:
     return (
       f'<Network {self.name}: {self.preprocessing} to '
       f'{self.representation_tensor}{group}>'
+    )
+
+  @property
+  def predictor(self) -> 'Encoder | None':
+    """The same network up to what it predicts; None if it has no head."""
+    if self.prediction_tensor is None:
+      return None
+    return dataclasses.replace(
+      self, representation_tensor=self.prediction_tensor
     )
 
   @property

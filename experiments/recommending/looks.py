@@ -12,14 +12,19 @@ from attribution.preprocessing import Preprocessing
 from experiments.selection.features import looked_at, pool
 from frozen_graphs import folding, narrowing, permuting
 from frozen_graphs import graph as graph_lib
+from frozen_graphs.errors import about
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.network import Network
 from frozen_graphs.passes import Passes
+from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import files
+from transferability.recommendation import labels
+from transferability.recommendation.labels import TargetLabels
 
 GRID = 8  # Cells a side that features are averaged over, at most.
 FINE_GRID = 16  # Where labels are of pixels.
+_PREDICTED_GRID = 32  # Of predictions.
 RANGES = ('range(0, 1)', 'range(-1, 1)', 'range(0, 255)')
 _RANGE = re.compile(r'range\([^)]*\)')
 
@@ -119,6 +124,35 @@ def look(
     network.subgraph.graph_def().ByteSize() / 2**20,
     _architecture(network.subgraph, features),
   )
+
+
+def predictions(
+  encoder: Encoder, bank: Bank, images: np.ndarray, how: Looking
+) -> TargetLabels:
+  """Returns what a network predicts of images, as labels of them.
+
+  Numbers of the cells of a grid, at most 32 a side, or of an image; classes are
+  told by their probabilities, or by what the network has instead.
+
+  Args:
+    encoder: A network with a head.
+    bank: Loads it.
+    images: uint8 [n, height, width, 3].
+    how: See `Looking`.
+
+  Raises:
+    ValueError: As `look`; or if its predictions are all the same.
+  """
+  plain = dataclasses.replace(
+    how, num_twins=0, tries_ranges=False, grid=_PREDICTED_GRID
+  )
+  predictor = encoder.predictor
+  network = bank.networks.get(predictor)
+  values = look(predictor, network, images, plain).features
+  if values.shape[1:3] == (1, 1):
+    values = values[:, 0, 0]
+  with about(f'what {encoder.name} predicts'):
+    return labels.of(values, 'numbers')
 
 
 def _architecture(subgraph: SubGraph, features: np.ndarray) -> str:

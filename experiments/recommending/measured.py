@@ -18,6 +18,7 @@ from transferability.recommendation import floor, scores, situations
 from transferability.recommendation import labels as labels_lib
 from transferability.recommendation.calibration import MeasuredTarget
 from transferability.recommendation.decision import CandidateEvidence
+from transferability.recommendation.labels import TargetLabels
 
 _SCENES = 'transfer'  # Scenes that no network of a mini bank was trained on.
 
@@ -32,6 +33,7 @@ class MeasuredBank:
     data: Images and labels by task, of the scenes.
     looks: By network, at the grid for labels of pixels.
     untrained: Looks at networks of random weights.
+    predictions: By network that has a head, what it predicts of the images.
   """
 
   bank: Bank
@@ -39,6 +41,9 @@ class MeasuredBank:
   data: Mapping[str, np.ndarray]
   looks: Mapping[str, LookedAt]
   untrained: Mapping[str, LookedAt]
+  predictions: Mapping[str, TargetLabels] = dataclasses.field(
+    default_factory=dict
+  )
 
   @functools.cached_property
   def coarsened(self) -> 'MeasuredBank':
@@ -89,16 +94,20 @@ def see(
   track: Callable[..., Iterable],
 ) -> MeasuredBank:
   """Looks at all networks of a bank, and at some of random weights."""
-  seen, untrained = {}, {}
+  seen, untrained, predictions = {}, {}, {}
   for i, encoder in enumerate(track(bank.encoders, description=bank.name)):
     network, images = bank.network(encoder.name), data['image']
     seen[encoder.name] = looks.look(encoder, network, images, how)
+    if encoder.predictor is not None:
+      predicted = looks.predictions(encoder, bank, images, how)
+      predictions[encoder.name] = predicted
     if i < num_untrained:
       name = f'untrained_{encoder.name}'
       subgraph = permuting.redrawn(network.subgraph, how.seed + i)
       drawn = networks.of_subgraph(subgraph, 'network', 'untrained')
       untrained[name] = looks.look(encoder, drawn, images, how)
-  return MeasuredBank(bank, losses_of(bank), data, seen, untrained)
+  losses = losses_of(bank)
+  return MeasuredBank(bank, losses, data, seen, untrained, predictions)
 
 
 def evidence_of(
@@ -113,7 +122,7 @@ def evidence_of(
   targets.
   """
   first = dataclasses.replace(situation, measures=situation.measures[:1])
-  if situation.name != 'pixel_labels':
+  if situation.name not in ('pixel_labels', 'prediction'):
     measured = measured.coarsened
   every = {**measured.looks, **measured.untrained}
   asked = _scorers(measured, situation)
@@ -142,6 +151,12 @@ def _scorers(
   measured: MeasuredBank, situation: situations.Situation
 ) -> dict[str, scores.Scorer]:
   """Returns what scores by each target of which there is something."""
+  if situation.name == 'prediction':
+    return {
+      target: scores.ByLabels(measured.predictions[target])
+      for target in measured.losses
+      if target in measured.predictions
+    }
   if situation.name in ('labels', 'pixel_labels'):
     known = {
       target: labels_lib.of(measured.data[target])

@@ -103,6 +103,7 @@ def recommend(question: Question, way: Way = Way()) -> Recommendation:
     question.labels is not None,
     target is not None and question.images is not None,
     question.history is not None,
+    target is not None and target.predictor is not None,
   )
   _check(question, way, target, candidates)
   names = tuple(encoder.name for encoder in candidates)
@@ -151,15 +152,12 @@ def _by_images(
   probe, labels = _mixed(*_read(question, way), way.seed)
   if labels is not None:
     situation = situations.of_labels(labels.are_dense)
-    if labels.are_dense:
-      looking = dataclasses.replace(way.looking, grid=looks.FINE_GRID)
-      way = dataclasses.replace(way, looking=looking)
-  extra = {}
-  if target is not None:
-    plain = dataclasses.replace(way.looking, num_twins=0, tries_ranges=False)
-    network = question.bank.networks.get(target)
-    seen = looks.look(target, network, probe.images, plain)
-    extra[target.name] = seen.features
+  elif situation.name == 'prediction':
+    labels = looks.predictions(target, question.bank, probe.images, way.looking)
+  if labels is not None and labels.are_dense:
+    looking = dataclasses.replace(way.looking, grid=looks.FINE_GRID)
+    way = dataclasses.replace(way, looking=looking)
+  extra = _features_of(target, question.bank, probe, way)
   classes, samples = sources.classes_of(labels), None
   if classes is not None and way.num_source:
     samples = _samples(question.bank, probe, way)
@@ -194,11 +192,25 @@ def _by_images(
     decision=decided,
     costs={n: Cost(s.milliseconds, s.megabytes) for n, s in looked.items()},
     calibration=known,
-    question=_asked(len(candidates), len(probe), labels, target),
+    question=_asked(
+      *(len(candidates), len(probe), labels, target),
+      are_predicted=situation.name == 'prediction',
+    ),
     warnings=_warnings(decided, found, probe),
     features={**{n: s.features for n, s in looked.items()}, **extra},
     **shared,
   )
+
+
+def _features_of(
+  target: Encoder | None, bank: Bank, probe: ProbeSet, way: Way
+) -> dict[str, np.ndarray]:
+  """Returns the features of the network of the target, if there is one."""
+  if target is None:
+    return {}
+  plain = dataclasses.replace(way.looking, num_twins=0, tries_ranges=False)
+  seen = looks.look(target, bank.networks.get(target), probe.images, plain)
+  return {target.name: seen.features}
 
 
 def _split(question: Question) -> tuple[Encoder | None, list[Encoder]]:
@@ -221,12 +233,15 @@ def _asked(
   num_images: int,
   labels: TargetLabels | None,
   target: Encoder | None,
+  are_predicted: bool,
 ) -> str:
   text = f'{number} candidates, {num_images} images'
-  if labels is not None:
+  if labels is not None and not are_predicted:
     text += f' with labels ({labels.described})'
   if target is not None:
     text += f', the network {target.name} of the target'
+  if labels is not None and are_predicted:
+    text += f', which predicts {labels.described}'
   return text
 
 

@@ -73,7 +73,7 @@ def initialise(encoder: tf.keras.Model, seed: int) -> None:
       layer.kernel.assign(rng.normal(0, 0.02, layer.kernel.shape))
 
 
-def _half_precision(graph_def: tf.compat.v1.GraphDef) -> None:
+def half_precision(graph_def: tf.compat.v1.GraphDef) -> None:
   """Stores large float32 constants as float16 followed by a cast, in place."""
   added = []
   half, single = tf.float16.as_datatype_enum, tf.float32.as_datatype_enum
@@ -115,5 +115,5 @@ def freeze(encoder: tf.keras.Model, size: int) -> tf.compat.v1.GraphDef:
     units, _ = encoder.stateless_call(*constants, images, training=False)
     tf.identity(units, name='representation')
   graph_def = graph.as_graph_def()
-  _half_precision(graph_def)
+  half_precision(graph_def)
   return graph_def

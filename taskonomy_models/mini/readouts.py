@@ -7,6 +7,7 @@ have first layers of another size; their hidden layers are as wide, and their
 batches are the same.
 """
 
+from collections.abc import Callable
 import dataclasses
 
 import numpy as np
@@ -168,6 +169,38 @@ class Readouts:
       return outputs
     mean, deviation = mini_training.standardisation(self._task, self._labels)
     return outputs * deviation + mean
+
+  def frozen(self, source: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns what builds a source's readout, its weights as constants.
+
+    From a representation [N, H, W, C] of any number of pictures come
+    probabilities of classes, or labels in their own unit: [N, ...].
+    """
+    layers = [
+      (kernel.numpy()[source], bias.numpy()[source, 0])
+      for kernel, bias in zip(self._kernels, self._biases, strict=True)
+    ]
+    task = self._task
+
+    def build(representation: tf.Tensor) -> tf.Tensor:
+      x = (representation - self._mean[source]) * self._scale[source]
+      if not task.dense:
+        x = tf.reshape(x, (-1, 1, 1, int(np.prod(x.shape[1:]))))
+      for number, (kernel, bias) in enumerate(layers):
+        x = x if number == 0 else tf.nn.relu(x)
+        side = 3 if task.dense and number == 0 else 1
+        kernel = kernel.reshape(side, side, -1, len(bias))
+        x = tf.nn.conv2d(x, kernel, 1, 'SAME') + bias
+      if task.dense:
+        x = tf.nn.depth_to_space(x, self._cell)
+      else:
+        x = tf.reshape(x, (-1, task.outputs))
+      if task.classes:
+        return tf.nn.softmax(x)
+      mean, deviation = mini_training.standardisation(task, self._labels)
+      return x * deviation + mean
+
+    return build
 
   def train(self, held_out: np.ndarray, held_out_labels: np.ndarray) -> None:
     """Trains, then goes back to each source's best checkpoint.

@@ -47,6 +47,15 @@ _TABLE = (
     'best of several architectures less often (docs/recommend.md)',
   ),
   Situation(
+    'prediction',
+    'how well a ridge probe predicts what the network of the target does, on '
+    'images that it has not seen',
+    ('ridge_probe', 'logme', 'parc'),
+    ('ridge_probe', 'logme'),
+    'what a network of the target predicts stands for labels, and tells more '
+    'than what it represents (docs/recommend.md)',
+  ),
+  Situation(
     'target',
     'how well they predict the features of the network of the target, and '
     'how alike they are (decodability and DDS)',
@@ -83,13 +92,22 @@ WAYS = (
 )
 
 
-def choose(labels: bool, target: bool, history: bool) -> Situation:
+def choose(
+  labels: bool, target: bool, history: bool, prediction: bool = False
+) -> Situation:
   """Returns the best situation that what is there allows.
 
   `of_labels` tells labels of images from those of pixels, once they are read.
+
+  Args:
+    labels: Of the target, with images.
+    target: A network of it, with images.
+    history: Results on other targets.
+    prediction: Whether it is known what the network of the target predicts.
   """
   for name, is_there in (
     ('labels', labels),
+    ('prediction', target and prediction),
     ('target', target),
     ('history', history),
   ):

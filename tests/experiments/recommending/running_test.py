@@ -53,6 +53,10 @@ def _random(name, seed):
   return _network(name, kernel.astype(np.float32))
 
 
+def _kernel_of_pattern():
+  return np.stack([_PATTERN, -_PATTERN] * 2, axis=-1).astype(np.float32)
+
+
 def _trained(name, noise=0.0, **changes):
   """Returns a network whose units find the pattern."""
   kernel = np.stack([_PATTERN, -_PATTERN] * 2, axis=-1)
@@ -110,6 +114,56 @@ class RecommendTest(absltest.TestCase):
     self.assertNotIn('target', [row.name for row in found.decision.rows])
     outside = self._ask(candidates, target=target)
     self.assertEqual(outside.best, 'like')
+
+  def test_what_the_network_of_the_target_predicts_stands_for_labels(self):
+    kernel = np.zeros((3, 3, 3, 4), np.float32)
+    kernel[1, 1, 0] = [1, -1, 0, 0]
+    kernel[1, 1, 1] = [0, 0, 1, -1]
+    pixels = _network('pixels', kernel)
+
+    def whole(x):
+      features = tf.nn.relu(
+        tf.nn.conv2d(x, tf.constant(_kernel_of_pattern()), 1, 'SAME')
+      )
+      features = tf.math.multiply(features, 1.5, name='features')
+      return tf.add(tf.reduce_mean(features), x[..., :1])
+
+    target = Encoder(
+      'target',
+      testing.freeze(whole),
+      'input:0',
+      'features:0',
+      'range(-1, 1)',
+      'target',
+      prediction_tensor='representation:0',
+    )
+    candidates = [_random('r0', 0), _trained('like', 0.1), pixels]
+    found = self._ask(candidates, target=target)
+    self.assertEqual(found.decision.situation.name, 'prediction')
+    self.assertEqual(found.best, 'pixels')
+    self.assertIn('which predicts a number a pixel', found.question)
+    self.assertIn('target', found.features)
+    plain = dataclasses.replace(target, prediction_tensor=None)
+    found = self._ask(candidates, target=plain)
+    self.assertEqual(found.best, 'like')
+    self.assertEqual(found.decision.situation.name, 'target')
+
+  def test_labels_count_for_more_than_predictions(self):
+    candidates = [_random('r0', 0), _trained('finder')]
+    target = dataclasses.replace(
+      _trained('target'), prediction_tensor='representation:0'
+    )
+    found = self._ask(candidates, target=target, labels=self.classes)
+    self.assertEqual(found.decision.situation.name, 'labels')
+    self.assertNotIn('which predicts', found.question)
+
+  def test_a_constant_prediction_is_refused_by_name(self):
+    target = dataclasses.replace(
+      _network('target', np.zeros((3, 3, 3, 4), np.float32)),
+      prediction_tensor='representation:0',
+    )
+    with self.assertRaisesRegex(ValueError, 'what target predicts: All labels'):
+      self._ask([_random('r0', 0), _random('r1', 1)], target=target)
 
   def test_chances_are_those_for_one_architecture_or_for_several(self):
     images, positive = _images()

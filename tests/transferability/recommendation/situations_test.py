@@ -18,6 +18,12 @@ class SituationsTest(parameterized.TestCase):
     found = situations.choose(labels, target, history)
     self.assertEqual(found.name, expected)
 
+  def test_what_a_network_predicts_tells_more_than_what_it_represents(self):
+    found = situations.choose(False, True, True, prediction=True)
+    self.assertEqual(found.name, 'prediction')
+    nobody = situations.choose(False, False, True, prediction=True)
+    self.assertEqual(nobody.name, 'history')
+
   def test_labels_are_of_images_or_of_pixels(self):
     self.assertEqual(situations.of_labels(are_dense=True).name, 'pixel_labels')
     self.assertEqual(situations.of_labels(are_dense=False).name, 'labels')
