@@ -17,6 +17,7 @@ import functools
 
 import toolkit_basics.cli as cli
 from experiments import selection_cli, shared_flags
+from experiments.selection import label_free
 from experiments.selection.features import Candidate
 from experiments.selection.study import Case
 from experiments.selection.targets import LabelledImages
@@ -31,7 +32,8 @@ _TARGET_BANK = FLAGS.path(
   'target_bank',
   'A bank, by name or folder, with networks that were trained for the targets. '
   'They do not compete; the candidates are also ranked, without labels, by how '
-  'alike their features are.',
+  'alike their features are, and where those have heads, by how well they '
+  'predict what those predict.',
 )
 _NUM_UNLABELLED = selection_cli.num_unlabelled(FLAGS)
 
@@ -68,7 +70,14 @@ def _networks_of_targets(
       f'The bank {others.name!r} has no network for {", ".join(data.targets)}.'
     )
   banks.merge(bank, dataclasses.replace(others, encoders=tuple(found)))
-  return [Candidate(encoder.name, encoder) for encoder in found]
+  return [
+    *(Candidate(encoder.name, encoder) for encoder in found),
+    *(
+      Candidate(label_free.prediction_of(encoder.name), encoder.predictor)
+      for encoder in found
+      if encoder.predictor is not None
+    ),
+  ]
 
 
 def main() -> int:

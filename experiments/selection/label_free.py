@@ -23,8 +23,12 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from toolkit_basics import files, memo
 from transferability import similarity
+from transferability.recommendation.labels import of as of_labels
+from transferability.recommendation.scores import ByLabels
 
 _FEATURES = similarity.names('representations')
+_PROBE = 'ridge_probe'
+_PREDICTION = 'prediction'  # As a measure.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +176,8 @@ def of_features(
 
   Args:
     targets: By case, the name of the target's features and the candidates.
-    features: By name, [M, h, w, c] of the same unlabelled images.
+    features: By name, [M, h, w, c] of the same unlabelled images; where all of
+      the targets' networks have heads, with what these predict, too.
   """
   scores, seconds = {}, dict.fromkeys(_FEATURES, 0.0)
   for case, (network, candidates) in targets.items():
@@ -186,11 +191,48 @@ def of_features(
         for candidate in candidates
       }
       seconds[name] += time.perf_counter() - started
+  measures = _FEATURES
+  predicted = {
+    case: (features[prediction_of(network)], candidates)
+    for case, (network, candidates) in targets.items()
+    if prediction_of(network) in features
+  }
+  if predicted.keys() == targets.keys():
+    measures, started = (*_FEATURES, _PREDICTION), time.perf_counter()
+    for case, (values, candidates) in predicted.items():
+      scores[case][_PREDICTION] = _predicting(values, candidates, features)
+    seconds[_PREDICTION] = time.perf_counter() - started
   shown = {
     name: ('all candidates of a target, features given', value / len(targets))
     for name, value in seconds.items()
   }
-  return Near(_FEATURES, scores, shown)
+  return Near(measures, scores, shown)
+
+
+def prediction_of(network: str) -> str:
+  """Returns what the predictions of a network are called among features."""
+  return f'{network}.prediction'
+
+
+def _predicting(
+  predictions: np.ndarray,
+  candidates: Sequence[str],
+  features: Mapping[str, np.ndarray],
+) -> dict[str, float]:
+  """Returns how well a ridge probe of each candidate predicts predictions.
+
+  Args:
+    predictions: Of the target's network, [M, h, w, t].
+    candidates: Their names.
+    features: By name, [M, h, w, c].
+  """
+  is_flat = predictions.shape[1:3] == (1, 1)
+  labels = of_labels(predictions[:, 0, 0] if is_flat else predictions)
+  scorer, rows = ByLabels(labels), np.arange(len(predictions))
+  return {
+    name: scorer.score(_PROBE, scorer.prepare(features[name]), rows)
+    for name in candidates
+  }
 
 
 class _Clock(pipeline.Observer):

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from unittest import mock
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 import numpy as np
 
 from experiments.selection import label_free, report, study, targets, truth
@@ -206,7 +206,7 @@ class StudyTest(absltest.TestCase):
     self.assertIn('logme', report.text(folder))
 
 
-class OfFeaturesTest(absltest.TestCase):
+class OfFeaturesTest(parameterized.TestCase):
   def test_layers_are_compared_with_the_targets_network(self):
     rng = np.random.default_rng(0)
     own = rng.normal(size=(30, 2, 2, 3))
@@ -223,6 +223,29 @@ class OfFeaturesTest(absltest.TestCase):
       self.assertAlmostEqual(
         scores['far'], similarity.score(name, own, features['far'])
       )
+
+  @parameterized.parameters(1, 2)
+  def test_what_the_targets_network_predicts_is_probed(self, grid):
+    rng = np.random.default_rng(0)
+    near, own, far = rng.normal(size=(3, 60, grid, grid, 3))
+    features = {
+      'own': own,
+      'near': near,
+      'far': far,
+      'own.prediction': near[..., :2] + 0.3 * near[..., 1:] + 5,
+    }
+    pairs = {'c': ('own', ('near', 'far'))}
+    found = label_free.of_features(pairs, features)
+    self.assertIn('prediction', found.measures)
+    self.assertIn('prediction', found.seconds)
+    scores = found.scores['c']['prediction']
+    self.assertGreater(scores['near'], 0.9)
+    self.assertLess(scores['far'], 0.3)
+    # Measures are of all targets, or of none.
+    both = {**pairs, 'd': ('near', ('own', 'far'))}
+    self.assertNotIn(
+      'prediction', label_free.of_features(both, features).measures
+    )
 
 
 if __name__ == '__main__':
