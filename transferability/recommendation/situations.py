@@ -48,8 +48,7 @@ _TABLE = (
   ),
   Situation(
     'prediction',
-    'how well a ridge probe predicts what the network of the target does, on '
-    'images that it has not seen',
+    'how well a ridge probe predicts what the network of the target predicts',
     ('ridge_probe', 'logme', 'parc'),
     ('ridge_probe', 'logme'),
     'what a network of the target predicts stands for labels, and tells more '
