@@ -152,6 +152,9 @@ def projection(
     else None,
     map_transforms=tuple(dict.fromkeys(transforms)),
     probes=probing.probes_of(probed.settings) if probed else None,
+    probe_point=probed.settings.get('point', sketches.FULL)
+    if probed
+    else sketches.FULL,
   )
 
 
@@ -304,7 +307,8 @@ def remove(
 def placement(space: ModelSpace, name: str) -> list[tuple]:
   """Returns where a model stands among the others, a header first.
 
-  In the space of probes by `attribution_span`, as a source for each of them.
+  In the space of probes by `attribution_span`, as a source for each of them; by
+  `attribution_kernel` if it has sketches.
 
   Returns:
     For each other model, the nearest first: its name, the affinity, and the
@@ -312,7 +316,8 @@ def placement(space: ModelSpace, name: str) -> list[tuple]:
   """
   names = space.models
   if space.folder.name == probing.SPACE:
-    measure = similarities.DEFAULT[0]
+    is_sketched = probing.is_sketched(space)
+    measure = probing.OF_SKETCHES if is_sketched else similarities.DEFAULT[0]
     found = probing.image_scores(space, names, [measure])
     matrix = found[measure].mean(axis=0)
   else:

@@ -67,7 +67,7 @@ class Projection:
     on_bad_map: `error`, or `drop_image`: an image on which any map of any
       model has no direction is left out for all models and methods.
     point: What a space keeps of maps: `full`, or `sketch:m`, that is m numbers
-      of each; see `transferability.sketches`. Probes are always kept in full.
+      of each; see `transferability.sketches`.
     dtype: Storage type of the model space, float16 or float32.
     save_maps: Whether to keep the maps themselves too.
     keep_representations: Whether to keep the representations, which come from
@@ -79,6 +79,8 @@ class Projection:
       `transferability.map_transforms`; each makes a space for each method.
     probes: How networks are probed along random directions, which makes the
       space `probes`; None if they are not.
+    probe_point: What the space `probes` keeps: `full`, or `sketch:m`, that is m
+      numbers of each probe, which tell `attribution_kernel` alone.
     workers: Processes that work at the same time, each on one model; 0 for as
       many as there are cores, and as fit into the free memory. What comes out
       does not depend on it.
@@ -105,6 +107,7 @@ class Projection:
   representation_side: int | None = None
   map_transforms: tuple[str, ...] = (map_transforms.NONE,)
   probes: Probes | None = None
+  probe_point: str = sketches.FULL
   workers: int = 1
   executor: str = 'local'
   num_gpus_per_task: float = 0
@@ -119,7 +122,8 @@ class Projection:
       if value not in known:
         raise ValueError(f'Unknown {name} {value!r}; choose from {known}.')
     narrowing.check(self.precision)
-    sketches.size_of(self.point)  # Checked.
+    for point in (self.point, self.probe_point):
+      sketches.size_of(point)  # Checked.
     names = [method.name for method in self.methods]
     if not names or len(set(names)) < len(names):
       raise ValueError(f'Methods must be one or more, each once, not {names}.')
@@ -710,6 +714,7 @@ def _new_spaces(
       projection.protocol,
       size,
       projection.dtype,
+      projection.probe_point,
     )
   return spaces
 

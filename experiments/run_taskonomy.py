@@ -62,7 +62,8 @@ _POINT = FLAGS.string(
   'point',
   'What the model space keeps of each map: full is all of it, sketch:256 a '
   'sketch of 256 numbers, which tells affinities over 1000 images within 0.002 '
-  'and shows no maps.',
+  'and shows no maps. Maps of random directions are sketched too if '
+  'attribution_kernel alone needs them.',
   'full',
 )
 FLAGS.enum(  # It is read off the run's record, in `visuals`.
@@ -96,6 +97,7 @@ def main() -> int:
     on_bad_map=_ON_BAD_MAP.value,
     dtype=_SPACE_DTYPE.value,
     point=_POINT.value,
+    probe_point=similarities.probe_point(_SIMILARITIES.value, _POINT.value),
     save_maps=_SAVE_MAPS.value,
     keep_representations=similarities.takes(
       _SIMILARITIES.value, 'representations'

@@ -9,7 +9,7 @@ from absl import logging
 import numpy as np
 
 from experiments import pipeline, probing
-from transferability import resampling, similarity
+from transferability import resampling, similarity, sketches
 from transferability.model_space import Spaces
 from transferability.resampling import Resampled
 from transferability.similarity import depara, spade
@@ -32,6 +32,23 @@ def takes(chosen: Iterable[str], what: str) -> bool:
   """Whether any needs the `representations`, or the `probes`."""
   every = {EDGES if name == DEPARA else name for name in chosen}
   return any(similarity.info(n).takes in (what, 'both') for n in every)
+
+
+def probe_point(chosen: Iterable[str], point: str) -> str:
+  """Returns what is kept of probes where `point` is of maps, and says why."""
+  measures = [name for name in names() if name in set(chosen)]
+  needing = [
+    name
+    for name in measures
+    if takes([name], 'probes') and name != probing.OF_SKETCHES
+  ]
+  if needing and point != sketches.FULL:
+    logging.info(
+      '%s needs maps of random directions in full: they are not sketched.',
+      needing[0],
+    )
+    return sketches.FULL
+  return point
 
 
 def check(chosen: Sequence[str], methods: Sequence[str]) -> None:

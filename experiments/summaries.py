@@ -13,6 +13,7 @@ import io
 import os
 import pathlib
 import shutil
+import struct
 
 import cv2
 from matplotlib.colors import to_rgb
@@ -110,12 +111,22 @@ def _writer(run: pathlib.Path) -> Iterator[None]:
     writer.close()
 
 
-def _picture(function: Callable[..., None], *content, **options) -> np.ndarray:
-  """Returns what one of `figures` draws, uint8 [1, height, width, 3]."""
+def _write_picture(
+  tag: str, step: int, function: Callable[..., None], *content, **options
+) -> None:
+  """Writes what one of `figures` draws, as `tf.summary.image` would.
+
+  That takes pixels, and would encode as PNG what was decoded for it.
+  """
   file = io.BytesIO()
   function(file, *content, **options)
-  data = np.frombuffer(file.getvalue(), np.uint8)
-  return cv2.imdecode(data, cv2.IMREAD_COLOR)[None, ..., ::-1]
+  data = file.getvalue()
+  width, height = struct.unpack('>II', data[16:24])  # Of the PNG's header.
+  parts = [str(width).encode(), str(height).encode(), data]
+  is_picture = tf.compat.v1.SummaryMetadata(
+    plugin_data={'plugin_name': 'images'}
+  )
+  tf.summary.write(tag, tf.constant(parts), step, is_picture)
 
 
 def _write_curve(shown: Shown, name: str) -> None:
@@ -132,7 +143,9 @@ def _write_method(shown: Shown, method: str) -> None:
   """Writes a page of maps for each image, the affinity and its tree."""
   maps, label = shown.maps[method], figures.method_label(method)
   for step in range(len(shown.images)):
-    page = _picture(
+    _write_picture(
+      'attribution_maps',
+      step,
       figures.map_grid,
       shown.images[step : step + 1],
       maps[:, step : step + 1],
@@ -141,17 +154,15 @@ def _write_method(shown: Shown, method: str) -> None:
       groups=shown.groups,
       columns=_COLUMNS,
     )
-    tf.summary.image('attribution_maps', page, step)
   matrix = shown.evaluation.affinities[method]
   tree = shown.evaluation.trees.get(method)
   tree = tree or task_similarity_tree(matrix, shown.evaluation.names)
   title, groups = f'Affinity: {label}', shown.groups
   content = matrix, shown.labels, tree.leaf_order, title, groups
-  heat_map = _picture(figures.affinity_heat_map, *content)
-  tf.summary.image('affinity', heat_map, 0)
+  _write_picture('affinity', 0, figures.affinity_heat_map, *content)
   title = f'Task similarity tree: {label}'
   content = tree, shown.labels, groups, title, shown.tree_axis
-  tf.summary.image('tree', _picture(figures.task_tree, *content), 0)
+  _write_picture('tree', 0, figures.task_tree, *content)
 
 
 def _write_summary(shown: Shown) -> None:
@@ -162,8 +173,7 @@ def _write_summary(shown: Shown) -> None:
   if scores:
     curves = {name: score.curve for name, score in scores.items()}
     for kind, tag in _CURVES.items():
-      content = figures.precision_recall_curves, curves, kind
-      tf.summary.image(tag, _picture(*content), 0)
+      _write_picture(tag, 0, figures.precision_recall_curves, curves, kind)
   rows = [(name, setting(value)) for name, value in shown.settings.items()]
   tf.summary.text('settings', markdown_table([('Setting', 'Value'), *rows]), 0)
 

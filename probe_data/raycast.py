@@ -8,6 +8,7 @@ y down, z forward.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -15,6 +16,7 @@ BOX, SPHERE, CYLINDER = 0, 1, 2
 
 _FAR = np.float32(1e6)
 _TINY = np.float32(1e-9)
+_TOGETHER = 4096  # Rays whose numbers fit into a core's cache.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,8 +96,7 @@ def _turned(vectors: np.ndarray, cos: np.ndarray, sin: np.ndarray):
 
 def _safe(divisor: np.ndarray) -> np.ndarray:
   """Keeps a divisor away from zero, on its side of it."""
-  tiny = np.copysign(_TINY, divisor)
-  return np.where(np.abs(divisor) < _TINY, tiny, divisor)
+  return np.copysign(np.maximum(np.abs(divisor), _TINY), divisor)
 
 
 def _box_entry(origin, direction, half):
@@ -103,8 +104,8 @@ def _box_entry(origin, direction, half):
   inverse = 1 / _safe(direction)
   middle = -origin * inverse
   reach = np.abs(half * inverse)
-  near = (middle - reach).max(axis=0)
-  far = (middle + reach).min(axis=0)
+  near = functools.reduce(np.maximum, middle - reach)
+  far = functools.reduce(np.minimum, middle + reach)
   return np.where((far > near) & (near > 1e-4), near, _FAR)
 
 
@@ -144,22 +145,39 @@ def entry_depths(
   Rays start at `origin`, [1 or P, 3], and go in `direction`, [P, 3].
   """
   depths = np.full((len(solids.shape), len(direction)), _FAR, np.float32)
+  origins = np.ascontiguousarray(origin.T)[:, None]
+  headings = np.ascontiguousarray(direction.T)[:, None]
   for shape in (BOX, SPHERE, CYLINDER):
     rows, chosen = solids.select(shape)
     if not rows.size:
       continue
-    offset = origin.T[:, None, :] - chosen.center.T[:, :, None]
-    heading = direction.T[:, None, :]
-    if shape == SPHERE:
-      depths[rows] = _sphere_entry(offset, heading, chosen.half[:, :1])
-    else:
-      turn = np.cos(chosen.yaw)[:, None], np.sin(chosen.yaw)[:, None]
-      depths[rows] = _ENTRY[shape](
-        _turned(offset, *turn),
-        _turned(heading, *turn),
-        chosen.half.T[:, :, None],
-      )
+    for start in range(0, len(direction), _TOGETHER):
+      part = slice(start, start + _TOGETHER)
+      starts = origins if len(origin) == 1 else origins[..., part]
+      depths[rows, part] = _entries(shape, chosen, starts, headings[..., part])
   return depths
+
+
+def _entries(shape, solids, origin, heading) -> np.ndarray:
+  """Returns `entry_depths` of solids of one shape; rays are [3, 1, P]."""
+  offset = origin - solids.center.T[:, :, None]
+  if shape == SPHERE:
+    return _sphere_entry(offset, heading, solids.half[:, :1])
+  turn = np.cos(solids.yaw)[:, None], np.sin(solids.yaw)[:, None]
+  half = solids.half.T[:, :, None]
+  return _ENTRY[shape](_turned(offset, *turn), _turned(heading, *turn), half)
+
+
+def _least(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the first row of the least in each column of [K, P], and it.
+
+  As `argmin` does, which takes three times as long down the columns.
+  """
+  rows, least = np.zeros(values.shape[1], int), values[0].copy()
+  for number, row in enumerate(values[1:], 1):
+    rows[row < least] = number
+    np.minimum(row, least, out=least)
+  return rows, least
 
 
 def room_exit(
@@ -171,9 +189,9 @@ def room_exit(
   """
   target = np.where(np.signbit(direction), 0, room)
   depths = (target - origin) / _safe(direction)
-  axis = depths.argmin(axis=1)
+  axis, depth = _least(np.ascontiguousarray(depths.T))
   rows = np.arange(len(direction))
-  return depths[rows, axis], 2 * axis + ~np.signbit(direction[rows, axis])
+  return depth, 2 * axis + ~np.signbit(direction[rows, axis])
 
 
 def _surface(local: np.ndarray, half: np.ndarray, shape: np.ndarray):
@@ -207,10 +225,9 @@ def cast(
   depth, face = room_exit(origin, direction, room)
   entries = entry_depths(origin, direction, solids)
   depths = np.concatenate([entries, depth[None].astype(np.float32)])
-  nearest = depths.argmin(axis=0)
+  nearest, depth = _least(depths)
   inside = nearest < len(entries)
   solid = np.where(inside, nearest, -1)
-  depth = depths[nearest, np.arange(len(direction))]
   point = origin + direction * depth[:, None]
 
   local = point.copy()

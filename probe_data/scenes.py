@@ -138,24 +138,15 @@ def _irradiance(
 
 def render(scene: rooms.Scene, size: int) -> Rendering:
   """Renders `size` x `size` samples, one at each pixel's centre."""
+  rays, directions, hits = _seen(scene, size)
   rotation = scene.camera.rotation()
-  rays = scene.camera.rays(size)
-  directions = (rays @ rotation.T).astype(np.float32)
   origin = np.array(scene.camera.position, np.float32)
-  hits = raycast.cast(origin, directions, scene.room, scene.solids)
   wall_depth, _ = raycast.room_exit(origin[None], directions, scene.room)
   surface = _surfaces(scene, hits)
-  color = _albedo(scene, hits, surface)
-  color *= _irradiance(scene, hits, size)[:, None]
-  lamps = _labels(scene)[surface] == rooms.CLASSES.index('lamp')
-  curved = hits.face < 0
-  glow = lamps & curved
-  color[glow] = np.maximum(color[glow], 0.85)
-  image = np.clip(color, 0, 1) ** (1 / 1.8)
   owners = np.append(scene.owners, -1)
   square = (size, size)
   return Rendering(
-    image=image.reshape(*square, 3).astype(np.float32),
+    image=_colors(scene, hits, surface, size),
     depth=hits.depth.reshape(square),
     normal=(hits.normal @ rotation).reshape(*square, 3).astype(np.float32),
     point=(rays * hits.depth[:, None]).reshape(*square, 3),
@@ -165,12 +156,46 @@ def render(scene: rooms.Scene, size: int) -> Rendering:
   )
 
 
+def _seen(
+  scene: rooms.Scene, size: int
+) -> tuple[np.ndarray, np.ndarray, raycast.Hits]:
+  """Returns rays of the camera, [P, 3], the same in the world, their hits."""
+  rays = scene.camera.rays(size)
+  directions = (rays @ scene.camera.rotation().T).astype(np.float32)
+  origin = np.array(scene.camera.position, np.float32)
+  hits = raycast.cast(origin, directions, scene.room, scene.solids)
+  return rays, directions, hits
+
+
+def _colors(
+  scene: rooms.Scene, hits: raycast.Hits, surface: np.ndarray, size: int
+) -> np.ndarray:
+  """Returns RGB in [0, 1], float32 [size, size, 3]."""
+  color = _albedo(scene, hits, surface)
+  color *= _irradiance(scene, hits, size)[:, None]
+  lamps = _labels(scene)[surface] == rooms.CLASSES.index('lamp')
+  curved = hits.face < 0
+  glow = lamps & curved
+  color[glow] = np.maximum(color[glow], 0.85)
+  image = np.clip(color, 0, 1) ** (1 / 1.8)
+  return image.reshape(size, size, 3).astype(np.float32)
+
+
 def picture(rendering: Rendering, size: int) -> np.ndarray:
   """Returns the picture, area-averaged to uint8 [size, size, 3]."""
-  image = cv2.resize(
-    rendering.image, (size, size), interpolation=cv2.INTER_AREA
-  )
+  return _averaged(rendering.image, size)
+
+
+def _averaged(image: np.ndarray, size: int) -> np.ndarray:
+  image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
   return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+
+
+def _picture_of(scene: rooms.Scene, size: int) -> np.ndarray:
+  """Returns `picture`, from 2 x 2 samples a pixel, without the labels."""
+  _, _, hits = _seen(scene, 2 * size)
+  colors = _colors(scene, hits, _surfaces(scene, hits), 2 * size)
+  return _averaged(colors, size)
 
 
 def with_textures(scene: rooms.Scene, density: float) -> rooms.Scene:
@@ -195,7 +220,7 @@ def images(seeds: Iterable[int], size: int, density: float = 1.0) -> np.ndarray:
 
   def rendered(part: Sequence[int]) -> list[np.ndarray]:
     scenes = (with_textures(rooms.sample(seed), density) for seed in part)
-    return [picture(render(scene, 2 * size), size) for scene in scenes]
+    return [_picture_of(scene, size) for scene in scenes]
 
   seeds = list(seeds)
   parts = [seeds[i : i + _TOGETHER] for i in range(0, len(seeds), _TOGETHER)]

@@ -34,16 +34,19 @@ def cosines(
   same = [p.model for p in rows] == [p.model for p in columns]
   left = [_reader(point) for point in rows]
   right = left if same else [_reader(point) for point in columns]
-  size = rows[0].shape[1]
+  size, is_half = rows[0].shape[1], rows[0].dtype == np.float16
   step = max(1, memory_bytes // (8 * size * (len(left) + len(right))))
   for start in range(0, len(images), step):
     block = images[start : start + step]
-    a = _whole_numbers(left, block, size)
-    b = a if same else _whole_numbers(right, block, size)
+    a = _whole_numbers(left, block, size, is_half)
+    b = a if same else _whole_numbers(right, block, size, is_half)
     for x, y in zip(a, b, strict=True):
-      norms = np.outer(_squared_norms(x), _squared_norms(y))
       with blas.one_thread():
         products = x @ y.T
+      if same:
+        norms = np.outer(products.diagonal(), products.diagonal())
+      else:
+        norms = np.outer(_squared_norms(x), _squared_norms(y))
       yield np.clip(products / np.sqrt(norms), -1, 1)
 
 
@@ -82,13 +85,22 @@ def _reader(point: points.Point) -> Callable[[int], np.ndarray]:
 
 
 def _whole_numbers(
-  readers: Sequence[Callable[[int], np.ndarray]], images: np.ndarray, size: int
+  readers: Sequence[Callable[[int], np.ndarray]],
+  images: np.ndarray,
+  size: int,
+  is_half: bool,
 ) -> np.ndarray:
-  """Returns float64 [images, models, row size]."""
+  """Returns float64 [images, models, row size], whole multiples of a unit.
+
+  Of 2^-24 if rows are float16, as these all are; else of 1.
+  """
   result = np.empty((len(images), len(readers), size))
   for j, read in enumerate(readers):
     for i, image in enumerate(images):
-      np.multiply(read(image), _ONE, out=result[i, j], dtype=np.float64)
+      result[i, j] = read(image)
+  if is_half:
+    return result
+  result *= _ONE
   return np.rint(result, out=result)
 
 

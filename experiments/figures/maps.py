@@ -114,7 +114,7 @@ def map_grid(
     height, across = (side * inch for side in mosaic.shape[:2])
     bottom = 0.75 + (len(bands) - number) * step
     axes = style.add_axes(figure, 0.2, bottom, across, height)
-    axes.imshow(mosaic, interpolation='antialiased')
+    axes.imshow(mosaic, interpolation=style.ENLARGED)
     axes.set_axis_off()
     shown = [('Image', style.INK), *((texts[i], inks[i]) for i in band)]
     _column_labels(axes, shown, image_width, is_upright)

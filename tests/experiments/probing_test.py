@@ -21,7 +21,7 @@ from taskonomy_models import bank as banks
 from taskonomy_models.encoder import Encoder
 from tests import bank_testing, testing
 from tests.tracking_testing import Killed, killed_after, silent
-from transferability import subspaces
+from transferability import descriptors, sketches, subspaces
 
 _PROBES = Probes(count=4, num_images=11)
 _MEASURES = ('attribution_kernel', 'attribution_span')
@@ -90,14 +90,14 @@ class ProbingTest(parameterized.TestCase):
     self.assertEqual(plain, probed)
     self.assertFalse((self.output / 'model_space' / 'probes').exists())
 
-  @parameterized.parameters(2, 5, 9, 17)
-  def test_killed_run_ends_in_the_same_bytes(self, number):
-    self.project()
+  @parameterized.product(number=(2, 5, 9, 17), point=('full', 'sketch:8'))
+  def test_killed_run_ends_in_the_same_bytes(self, number, point):
+    self.project(probe_point=point)
     expected = bank_testing.tree_bytes(self.output)
     self.output = self.folder / 'resumed'
     with self.assertRaises(Killed):
-      self.project(killed_after(number))
-    self.project()
+      self.project(killed_after(number), probe_point=point)
+    self.project(probe_point=point)
     self.assertEqual(bank_testing.tree_bytes(self.output), expected)
 
   def test_a_run_without_probes_gets_them(self):
@@ -130,6 +130,55 @@ class ProbingTest(parameterized.TestCase):
     names = list(bank.names)
     for target, value, *_ in rows:
       self.assertAlmostEqual(value, span[names.index(target), -1])
+    self.output = self.folder / 'run'
+    insertion.remove(self.output, 'new')
+    self.assertEqual(bank_testing.tree_bytes(self.output), before)
+
+  def test_sketches_tell_the_kernels_of_the_maps_within_the_bound(self):
+    names = self.bank.names
+    full = probing.image_scores(self.project()['probes'], names, _MEASURES)
+    self.output = self.folder / 'sketched'
+    space = self.project(probe_point='sketch:256')['probes']
+    self.assertEqual(space.map_shape, (4 * 256 + 1,))
+    (found,) = probing.image_scores(space, names, [_MEASURES[0]]).values()
+    rows = np.stack(list(space.stacks(names)))
+    lengths = np.linalg.norm(sketches.kernel_points(rows), axis=2)
+    bound = sketches.kernel_bound(4 * 256, 1, lengths.mean() ** 2)
+    errors = found - full['attribution_kernel']
+    others = errors[:, ~np.eye(len(names), dtype=bool)]
+    self.assertBetween(np.sqrt(np.mean(others**2)), 1e-4, bound)
+
+  def test_sketches_of_kernels_have_descriptors(self):
+    space = self.project(probe_point='sketch:256')['probes']
+    names = self.bank.names
+    (values,) = probing.image_scores(space, names, [_MEASURES[0]]).values()
+    a, b = (probing.descriptor(space, name) for name in names[:2])
+    self.assertEqual(a.code.nbytes + 8, 4096)
+    error = a.affinity(b) - values.mean(axis=0)[0, 1]
+    bound = 4 * a.norm * b.norm * descriptors.deviation(32704)
+    self.assertLess(abs(error), bound)
+    self.output = self.folder / 'full'
+    with self.assertRaisesRegex(ValueError, 'has maps of random directions'):
+      probing.descriptor(self.project()['probes'], names[0])
+
+  def test_sketches_do_not_tell_spans(self):
+    space = self.project(probe_point='sketch:8')['probes']
+    with self.assertRaisesRegex(ValueError, 'span needs maps .* in full'):
+      probing.image_scores(space, self.bank.names, _MEASURES)
+
+  def test_network_is_inserted_among_sketches_and_removed(self):
+    self.project(probe_point='sketch:8')
+    before = bank_testing.tree_bytes(self.output)
+    space = insertion.insert(self.output, self.new())['probes']
+    bank = banks.Bank('five', (*self.bank.encoders, self.new()))
+    (found,) = probing.image_scores(space, bank.names, [_MEASURES[0]]).values()
+    _, *rows = insertion.placement(space, 'new')
+    for target, value, *_ in rows:
+      row = list(bank.names).index(target)
+      self.assertAlmostEqual(value, found.mean(axis=0)[row, -1])
+    self.output = self.folder / 'together'
+    together = self.project(bank=bank, probe_point='sketch:8')['probes']
+    np.testing.assert_array_equal(together.rows('new'), space.rows('new'))
     self.output = self.folder / 'run'
     insertion.remove(self.output, 'new')
     self.assertEqual(bank_testing.tree_bytes(self.output), before)

@@ -330,7 +330,7 @@ class RunTest(RunTaskonomyTestCase):
         f'--bank={self.bank}',
         f'--probe={self.folder / "images.npy"}',
         '--methods=elrp',
-        '--similarities=',
+        '--similarities=attribution_kernel',
         '--point=sketch:64',
         '--precision=bfloat16',
         f'--output={self.output}',
@@ -339,6 +339,9 @@ class RunTest(RunTaskonomyTestCase):
     self.assertEqual(code, 0, err)
     rows = np.load(self.output / 'model_space/elrp/models/alpha/rows.npy')
     self.assertEqual(rows.shape, (9, 64))
+    rows = np.load(self.output / 'model_space/probes/models/alpha/rows.npy')
+    self.assertEqual(rows.shape, (9, 32 * 64 + 1))
+    self.assertTrue((self.output / 'affinity/attribution_kernel.csv').exists())
     self.assertFalse((self.output / 'figures/maps_elrp.png').exists())
     self.assertTrue((self.output / 'report.html').exists())
     record = json.loads((self.output / 'run.json').read_text())

@@ -171,6 +171,15 @@ class MatricesTest(SimilaritiesTestCase):
       ):
         similarities.matrices([name], self.kept, maps)
 
+  def test_probes_are_sketched_unless_a_measure_needs_them_in_full(self):
+    kept = similarities.probe_point(['attribution_kernel', 'cka'], 'sketch:64')
+    self.assertEqual(kept, 'sketch:64')
+    for name in ('attribution_span', 'spade'):
+      chosen = [name, 'attribution_kernel']
+      with self.assertLogs(level='INFO') as logs:
+        self.assertEqual(similarities.probe_point(chosen, 'sketch:64'), 'full')
+      self.assertIn(f'{name} needs maps', logs.output[0])
+
   def test_what_cannot_be_is_refused(self):
     for message, chosen, methods in (
       ("'ccka'", ['ccka'], _METHODS),

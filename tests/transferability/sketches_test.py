@@ -3,7 +3,7 @@
 from absl.testing import absltest, parameterized
 import numpy as np
 
-from transferability import sketches
+from transferability import sketches, subspaces
 
 _NUMBERS = 600
 _KNOWN = [-3, 0, 19, 0, 0, 4, 2, 0]  # Of 1 to 12, image 3.
@@ -17,6 +17,13 @@ def _maps(images, affinity, seed=0):
   other -= (first * other).sum(1, keepdims=True) * first
   other /= np.linalg.norm(other, axis=1, keepdims=True)
   return first, affinity * first + np.sqrt(1 - affinity**2) * other
+
+
+def _probes(networks):
+  """Returns rows of probes, float32 [networks, 6, 90], of unequal energy."""
+  rng = np.random.default_rng(0)
+  energy = rng.uniform(size=(networks, 1, 90))
+  return (rng.normal(size=(networks, 6, 90)) * energy).astype(np.float32)
 
 
 def _affinity(first, second, size, seed=0):
@@ -46,6 +53,60 @@ class SketchesTest(parameterized.TestCase):
     self.assertLess(abs(np.mean(found) - 0.4), 4 * np.sqrt(bound / 400))
     self.assertLess(np.var(found), 1.3 * bound)
     self.assertGreater(np.var(found), 0.7 * bound)
+
+  @parameterized.parameters(16, 64, 256)
+  def test_kernels_are_told_without_bias_and_within_the_bound(self, size):
+    rows = _probes(2)
+    expected = subspaces.kernel(subspaces.products(rows))[0, 1]
+    found, lengths = [], []
+    for seed in range(300):
+      a, b = (sketches.of_kernel(each, 0, size, seed)[:-1] for each in rows)
+      found.append(a @ b)
+      lengths.append(np.sqrt((a @ a) * (b @ b)))
+    bound = sketches.kernel_bound(size, 1, np.mean(lengths))
+    self.assertBetween(expected, 0.2, 0.8)
+    self.assertLess(abs(np.mean(found) - expected), 4 * bound / np.sqrt(300))
+    self.assertBetween(np.std(found), bound / 5, bound)
+
+  def test_errors_of_kernels_average_out_over_images(self):
+    rows = _probes(2)
+    expected = subspaces.kernel(subspaces.products(rows))[0, 1]
+    errors = []
+    for seed in range(30):
+      points = [
+        [sketches.of_kernel(r, image, 64, seed)[:-1] for image in range(16)]
+        for r in rows
+      ]
+      errors.append(np.einsum('am,am->', *points) / 16 - expected)
+    one = [sketches.of_kernel(r, 0, 4096) for r in rows]
+    length = np.prod([np.linalg.norm(p[:-1]) for p in one])
+    bound = sketches.kernel_bound(64, 16, length)
+    self.assertBetween(np.std(errors), bound / 5, bound)
+
+  def test_a_sketch_of_a_kernel_is_that_of_its_outer_products(self):
+    rows = _probes(1)[0]
+    parts = [
+      sketches.of_kernel(np.stack([r, r]), 3, 32)[:-1] * np.sum(r**2)
+      for r in rows.astype(np.float64)
+    ]
+    found = sketches.of_kernel(rows, 3, 32)[:-1]
+    total = np.sum(parts, axis=0)
+    np.testing.assert_allclose(
+      found / np.linalg.norm(found), total / np.linalg.norm(total), atol=1e-6
+    )
+
+  def test_kernels_do_not_depend_on_how_long_rows_are_stored(self):
+    rows = np.stack([sketches.of_kernel(r, 0, 4096) for r in _probes(3)])
+    expected = rows[:, :-1] @ rows[:, :-1].T
+    found = sketches.kernels(rows * [[0.1], [1], [3]])
+    np.testing.assert_array_equal(found.diagonal(), 1)
+    pairs = np.triu_indices(3, 1)
+    np.testing.assert_allclose(found[pairs], expected[pairs], atol=1e-12)
+
+  def test_probes_without_a_product_have_no_sketch(self):
+    np.testing.assert_array_equal(
+      sketches.of_kernel(np.zeros((4, 9)), 0, 8), np.zeros(9)
+    )
 
   @parameterized.product(size=(16, 64), affinity=(0.0, 0.5, 0.9))
   def test_errors_of_images_are_independent_and_within_the_bound(
