@@ -23,6 +23,7 @@ import inspect
 import math
 import os
 import re
+import signal
 import sys
 import textwrap
 from typing import Any, NoReturn
@@ -317,7 +318,7 @@ def run(
   _show_news()
   startup.give_interrupts_back()
   try:
-    with contextlib.ExitStack() as stack:
+    with startup.terminable(), contextlib.ExitStack() as stack:
       for folder in flags.claimed():
         stack.enter_context(claims.folder(folder))
       code = main(*others)
@@ -330,10 +331,11 @@ def run(
         f'some, or use fewer workers, and run the command again. ({error})'
       )
     _fail(flags.in_words_of_user(str(error)))
-  except KeyboardInterrupt:
+  except KeyboardInterrupt as interrupt:
     advice = '; pass --resume to go on' if 'resume' in flags else ''
-    print(f'Interrupted{advice}.', file=sys.stderr)
-    sys.exit(130)
+    was_told = isinstance(interrupt, startup.Terminated)
+    print(f'{"Ended" if was_told else "Interrupted"}{advice}.', file=sys.stderr)
+    sys.exit(128 + (signal.SIGTERM if was_told else signal.SIGINT))
   if code:
     sys.exit(code)
 
