@@ -290,8 +290,9 @@ def run(
 ) -> None:
   """Runs a command.
 
-  Wrong flags, ValueError and OSError are the user's to mend, and so is the
-  loss of a worker process: they end in one line on stderr and exit code 1.
+  Wrong flags, ValueError and OSError are the user's to mend, and so are a lack
+  of memory and the loss of a worker process: they end in one line on stderr and
+  exit code 1.
   --debug shows where an error came from.
 
   Args:
@@ -322,9 +323,11 @@ def run(
       for folder in flags.claimed():
         stack.enter_context(claims.folder(folder))
       code = main(*others)
-  except (ValueError, OSError, BrokenExecutor) as error:
+  except (ValueError, OSError, MemoryError, BrokenExecutor) as error:
     if flags.debug:
       raise
+    if isinstance(error, MemoryError):
+      _fail(f'There is not enough memory. {error}')
     if isinstance(error, BrokenExecutor):
       _fail(
         'A worker process was killed, most likely for lack of memory; free '

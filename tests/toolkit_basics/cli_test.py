@@ -104,6 +104,12 @@ class RunTest(CliTestCase):
     result = self.run_one('--raise=process.BrokenProcessPool("killed")')
     self.assert_one_line(result, 'lack of memory', 'killed')
 
+  def test_a_lack_of_memory_is_one_line(self):
+    result = self.run_one("--raise=MemoryError('Unable to allocate 9 TiB')")
+    self.assert_one_line(result, 'not enough memory. Unable to allocate 9 TiB')
+    with self.assertRaises(MemoryError):
+      self.run_one('--raise=MemoryError()', '--debug')
+
   def test_debug_shows_where_an_error_came_from(self):
     with self.assertRaisesRegex(ValueError, 'a wrong value'):
       self.run_one("--raise=ValueError('a wrong value')", '--debug')
