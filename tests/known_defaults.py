@@ -1,4 +1,4 @@
-"""Defaults of public functions, and what registries state, as they are known.
+"""Defaults, public numbers, and what registries state, as they are known.
 
   python -m tests.known_defaults
 
@@ -35,17 +35,28 @@ def modules(package: str) -> list[str]:
 
 
 def found(package: str) -> dict[str, str]:
-  """Returns defaults by module, function and argument, and what is stated."""
+  """Returns defaults, public numbers and what registries state, by place."""
   result = {}
   for name in modules(package):
-    module = importlib.import_module(name)
+    module, short = importlib.import_module(name), name.partition('.')[2]
     for place, function in _functions(module):
-      for default in _defaults(function):
-        result[f'{name.partition(".")[2]}.{place}({default[0]})'] = default[1]
+      for argument, default in _defaults(function):
+        result[f'{short}.{place}({argument})'] = default
+    for constant, value in sorted(vars(module).items()):
+      if constant.isupper() and constant[0] != '_' and _is_of_numbers(value):
+        result[f'{short}.{constant}'] = repr(value)
   if package == 'transferability':
     for name in _REGISTRIES:
       result |= _stated(name)
   return result
+
+
+def _is_of_numbers(value: Any) -> bool:
+  if isinstance(value, dict):
+    value = tuple(value.values())
+  if isinstance(value, tuple):
+    return bool(value) and all(map(_is_of_numbers, value))
+  return isinstance(value, int | float)
 
 
 def _functions(module: Any) -> Iterator[tuple[str, Any]]:

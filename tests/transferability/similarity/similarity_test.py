@@ -232,6 +232,9 @@ class EveryMeasureTest(parameterized.TestCase):
     pwcca = similarity.create('pwcca')
     found = pwcca.compare(pwcca.prepare(x), pwcca.prepare(y))
     self.assertEqual(found, 1.0)  # Not more, which would be cut to it.
+    less, other = _pair(6, 4, 4)  # A direction too few.
+    found = pwcca.compare(pwcca.prepare(less), pwcca.prepare(other))
+    self.assertLess(found, 0.999)
 
   def test_every_measure_says_where_it_is_from_and_what_it_costs(self):
     for name in _NAMES:
