@@ -26,7 +26,7 @@ from toolkit_basics import files
 from transferability import map_transforms
 from transferability.model_space import ModelSpace, Spaces
 
-_MEASURED = 'measured.json'
+MEASURED = 'measured.json'
 # Cells that a run of the zoo keeps of its networks' layers: some have 100,000
 # and more, and measures that are defined for all look at 8 a side.
 LAYER_SIDE = 16
@@ -44,7 +44,7 @@ class Measured(pipeline.Observer):
       output: Of the run.
       log: Is told of networks that cannot be projected.
     """
-    self._path, self._log = output / _MEASURED, log or pipeline.Observer()
+    self._path, self._log = output / MEASURED, log or pipeline.Observer()
     self.networks: dict[str, dict[str, float]] = {}
     if self._path.exists():
       self.networks = files.read_json(self._path)

@@ -254,7 +254,9 @@ class Selection:
       The exit code.
     """
     settings, known = self._settings(), self._earlier()
-    bank = self._bank.load(networks, batch_size=self._computing.batch_size)
+    least = min(2, len(networks or range(2)))
+    size = self._computing.batch_size
+    bank = self._bank.load(networks, batch_size=size, least=least)
     digests = bank.digests() | self._digests() | (digests or {})
     record = self._record.open(digests, self._computing.NOT_RECORDED)
     output = record.output

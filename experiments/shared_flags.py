@@ -6,6 +6,7 @@ those that are read together. What a flag means for one command alone, its
 """
 
 from collections.abc import Collection, Mapping, Sequence
+import os
 import pathlib
 import re
 from typing import Any
@@ -440,7 +441,12 @@ class Record:
     Args:
       digests: Of the files that the flags name.
       leave_out: Flags of the command that results do not depend on.
+
+    Raises:
+      ValueError: If what is to be deleted has what the command is to read.
     """
+    if self._overwrite.value:
+      self._check_outside()
     return run_record.RunRecord(
       self.folder,
       self._flags.values((*_NEVER_RECORDED, *leave_out)),
@@ -448,3 +454,16 @@ class Record:
       resume=self._resume.value,
       overwrite=self._overwrite.value,
     )
+
+  def _check_outside(self) -> None:
+    """Raises ValueError if files of other flags are in the folder."""
+    folder = pathlib.Path(self.folder).resolve()
+    for name, value in self._flags.values(('output',)).items():
+      for path in value if isinstance(value, list) else [value]:
+        if isinstance(path, str) and os.path.exists(path):
+          real = pathlib.Path(path).resolve()
+          if folder in (real, *real.parents):
+            raise ValueError(
+              f'`overwrite` would delete {real}, which `{name}` says to use; '
+              'choose another `output`.'
+            )

@@ -230,7 +230,7 @@ def _network_rows(
     'cosine_elrp_gradient_times_input'.split()
   ]
   for encoder in bank.encoders:
-    # Lost if the run was killed at the very end of the network.
+    # Lost, or of no images, if the run stopped at the very end of the network.
     of_it = measured.get(encoder.name, {})
     row = rows.get(encoder.name)
     table.append(
@@ -239,7 +239,7 @@ def _network_rows(
         encoder.group or '',
         *(getattr(row, field, '') for field in _KNOWN),
         of_it.get('ruled', ''),
-        of_it.get('seconds', math.nan) / of_it.get('images', 1),
+        of_it.get('seconds', math.nan) / (of_it.get('images') or math.nan),
         _mean_cosine(*pair, encoder.name) if all(pair) else math.nan,
       ]
     )

@@ -6,7 +6,8 @@ exists on a CPU only with oneDNN; and layer normalization is often written as a
 batch normalization in training mode of one long batch. They become plain
 operations, whatever the device, so that a graph gives the same everywhere.
 Boxes that are computed and then cut out of images end the process if they
-overflow: those become boxes without an extent.
+overflow: those become boxes without an extent. And oneDNN cannot convolve what
+a depthwise convolution has made of one channel: that becomes a plain one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +53,8 @@ def rewrite(nodes: Nodes) -> dict[str, NodeDef]:
     GraphError: If an operation cannot be rewritten; the message names it.
   """
   result = {}
-  for name, node in nodes.items():
+  for name, given in nodes.items():
+    node = _plain(given, nodes)
     with explaining(
       f'Node {name!r} ({node.op}) cannot be rewritten', LookupError, ValueError
     ):
@@ -62,6 +64,21 @@ def rewrite(nodes: Nodes) -> dict[str, NodeDef]:
     else:
       result |= {new.name: new for new in _spliced(node, body, nodes)}
   return result
+
+
+def _plain(node: NodeDef, nodes: Nodes) -> NodeDef:
+  """Returns a depthwise convolution of one channel as the plain one it is."""
+  if node.op != 'DepthwiseConv2dNative':
+    return node
+  filters = nodes[tensors.producers(node)[1]]
+  while filters.op == 'Identity':
+    filters = nodes[tensors.producers(filters)[0]]
+  if filters.op != 'Const' or constants.value(filters).shape[2:3] != (1,):
+    return node
+  plain = tf.compat.v1.NodeDef()
+  plain.CopyFrom(node)
+  plain.op = 'Conv2D'
+  return plain
 
 
 def _value(node: NodeDef, attribute: str) -> tf.compat.v1.AttrValue:

@@ -26,6 +26,7 @@ _PREAMBLE = re.compile(r'Graph execution error|Detected at|\s|File|Node: ')
 _UNKNOWN_SIDE = 64  # Pixels, where a graph with a fixed batch leaves it open.
 # How much results of a rule may differ: f(z) / z changes fast near z = 0.
 _RULED_TOLERANCE = 2e-2
+_SHORT = (tf.errors.ResourceExhaustedError, MemoryError)
 _PROBE_BYTES = 2**26  # Of rows computed at once.
 
 
@@ -352,8 +353,8 @@ class Passes(contextlib.AbstractContextManager):
     feed = {graph.input: inputs, **self._weights, **(feed or {})}
     try:
       return graph.session.run(fetches, feed)
-    except tf.errors.OpError as error:
-      is_short = isinstance(error, tf.errors.ResourceExhaustedError)
+    except (tf.errors.OpError, MemoryError, RuntimeError, ValueError) as error:
+      is_short = isinstance(error, _SHORT)
       kind = ShortMemoryError if is_short else GraphError
       raise kind(
         f'{self._name}: TensorFlow cannot run the graph on inputs of shape '
@@ -381,9 +382,9 @@ def _filled(values: np.ndarray, size: int) -> np.ndarray:
   return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
 
 
-def _reason(error: tf.errors.OpError) -> str:
+def _reason(error: Exception) -> str:
   """Returns the line of a message of TensorFlow that says what is wrong."""
-  for line in error.message.splitlines():
+  for line in str(getattr(error, 'message', error)).splitlines():
     if line.strip() and not _PREAMBLE.match(line):
       return line.strip()
   return type(error).__name__

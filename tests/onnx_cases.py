@@ -399,6 +399,16 @@ def _resizes() -> None:
   _add('Resize', rows, ('c', np.array([1, 1, 0.6, 0.6], np.float32)), since=10,
        until=10, oracle=lambda *_: np.array([[[[1.0, 3.0]]]], np.float32)
        )  # fmt: skip
+  # 2 * 7 / 4 and 1 * 7 / 2 are ties, though not in single precision.
+  square = 'x', np.arange(49, dtype=np.float32).reshape(1, 1, 7, 7)
+  for rounding, rows, columns in (
+    ('round_prefer_ceil', (0, 2, 4, 5), (0, 4)),
+    ('round_prefer_floor', (0, 2, 3, 5), (0, 3)),
+  ):
+    picked = square[1][:, :, rows][..., columns]
+    _add('Resize', square, _NOTHING, _NOTHING, _ints(1, 1, 4, 2), since=13,
+         coordinate_transformation_mode='asymmetric', nearest_mode=rounding,
+         oracle=lambda *_, picked=picked: picked)  # fmt: skip
   _add('Resize', _x(*_IMAGE), _NOTHING,
        ('c', np.array([1, 1, 1.7, 0.6], np.float32)), since=19, mode='linear',
        coordinate_transformation_mode='half_pixel_symmetric')  # fmt: skip

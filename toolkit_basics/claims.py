@@ -2,7 +2,8 @@
 
 The lock is the operating system's, on `.run.lock` in the folder: it ends with
 the process, however that ends, so a file that is left over bars nobody. What
-the file says is for people: whose it is.
+the file says is for people: whose it is. A folder includes what is in it: no
+other process may have one inside of it, nor one that it is inside of.
 """
 
 from collections.abc import Iterator
@@ -41,7 +42,8 @@ def folder(path: files.Path) -> Iterator[None]:
       done.
 
   Raises:
-    InUseError: If another run has it; the message says which.
+    InUseError: If another run has it, or a folder that it is in; or, where runs
+      have written to it, a folder in it. The message says which.
     OSError: If the folder cannot be made.
   """
   path = pathlib.Path(path)
@@ -52,6 +54,7 @@ def folder(path: files.Path) -> Iterator[None]:
   try:
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
+      _check_around(path)
       _sweep(path)
       yield
   finally:
@@ -106,6 +109,39 @@ def _descriptor(path: pathlib.Path) -> int | None:
 def _is_writable(path: pathlib.Path) -> bool:
   effective = os.access in os.supports_effective_ids
   return os.access(path, os.W_OK, effective_ids=effective)
+
+
+def _check_around(path: pathlib.Path) -> None:
+  """Raises InUseError if others have a folder around this one, or in it.
+
+  Whoever has locked a folder looks around only then, so that of two that are in
+  each other one is refused at least.
+  """
+  real = pathlib.Path(os.path.realpath(path))
+  around = list(real.parents)
+  if _is_of_runs(real):
+    around += [
+      pathlib.Path(p) for p, _, names in os.walk(real) if LOCK in names
+    ]
+  for other in around:
+    if other != real and str(other) not in _held:
+      _check_free(other)
+
+
+def _check_free(path: pathlib.Path) -> None:
+  """Raises InUseError if another process has a folder."""
+  try:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path / LOCK, flags)
+  except OSError:  # Nobody has left a lock here, or one that can be read.
+    return
+  try:
+    fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+  except OSError as error:
+    if error.errno in (errno.EACCES, errno.EAGAIN):
+      raise InUseError(_refusal(path, _owner(descriptor))) from error
+  finally:
+    os.close(descriptor)
 
 
 def _try_lock(descriptor: int, path: pathlib.Path) -> bool:
@@ -163,12 +199,14 @@ def _refusal(path: pathlib.Path, owner: str) -> str:
   )
 
 
-def _sweep(path: pathlib.Path) -> None:
-  """Deletes what killed processes have left half written.
-
-  Only where the toolkit alone has written.
-  """
+def _is_of_runs(path: pathlib.Path) -> bool:
+  """Returns whether the toolkit alone has written to a folder."""
   names = {name for name in os.listdir(path) if not files.is_left_over(name)}
-  if names & {'run.json', '.memo'} or names <= {LOCK}:
+  return bool(names & {'run.json', '.memo'}) or names <= {LOCK}
+
+
+def _sweep(path: pathlib.Path) -> None:
+  """Deletes what killed processes have left half written."""
+  if _is_of_runs(path):
     with contextlib.suppress(OSError):  # It cannot be deleted; it harms nobody.
       files.sweep(path)

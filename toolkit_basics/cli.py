@@ -23,6 +23,7 @@ import inspect
 import math
 import os
 import re
+import signal
 import sys
 import textwrap
 from typing import Any, NoReturn
@@ -289,8 +290,9 @@ def run(
 ) -> None:
   """Runs a command.
 
-  Wrong flags, ValueError and OSError are the user's to mend, and so is the
-  loss of a worker process: they end in one line on stderr and exit code 1.
+  Wrong flags, ValueError and OSError are the user's to mend, and so are a lack
+  of memory and the loss of a worker process: they end in one line on stderr and
+  exit code 1.
   --debug shows where an error came from.
 
   Args:
@@ -317,23 +319,26 @@ def run(
   _show_news()
   startup.give_interrupts_back()
   try:
-    with contextlib.ExitStack() as stack:
+    with startup.terminable(), contextlib.ExitStack() as stack:
       for folder in flags.claimed():
         stack.enter_context(claims.folder(folder))
       code = main(*others)
-  except (ValueError, OSError, BrokenExecutor) as error:
+  except (ValueError, OSError, MemoryError, BrokenExecutor) as error:
     if flags.debug:
       raise
+    if isinstance(error, MemoryError):
+      _fail(f'There is not enough memory. {error}')
     if isinstance(error, BrokenExecutor):
       _fail(
         'A worker process was killed, most likely for lack of memory; free '
         f'some, or use fewer workers, and run the command again. ({error})'
       )
     _fail(flags.in_words_of_user(str(error)))
-  except KeyboardInterrupt:
+  except KeyboardInterrupt as interrupt:
     advice = '; pass --resume to go on' if 'resume' in flags else ''
-    print(f'Interrupted{advice}.', file=sys.stderr)
-    sys.exit(130)
+    was_told = isinstance(interrupt, startup.Terminated)
+    print(f'{"Ended" if was_told else "Interrupted"}{advice}.', file=sys.stderr)
+    sys.exit(128 + (signal.SIGTERM if was_told else signal.SIGINT))
   if code:
     sys.exit(code)
 

@@ -5,7 +5,7 @@ threads of this process, though, so that none is made once TensorFlow has run
 something here; the work is then done here, with the same results.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 import concurrent.futures
 import contextlib
 import ctypes
@@ -131,6 +131,7 @@ def results(
       _told = advanced
       yield from map(task, items)
       return
+    others = set(multiprocessing.active_children())
     context = multiprocessing.get_context('fork')
     steps = context.Value('q', 0)
     _task = functools.partial(_of_number, task, items)
@@ -142,7 +143,7 @@ def results(
         workers, context, _begin, (os.getpid(), max(1, cores() // workers))
       )
       futures = [pool.submit(_run, number) for number in range(len(items))]
-    yield from _results_of(futures, pool, steps, advanced)
+    yield from _results_of(futures, pool, steps, advanced, others)
   finally:
     _task, _told = before
 
@@ -198,7 +199,7 @@ def _count(steps: Any, more: int) -> None:
     steps.value += more
 
 
-def _results_of(futures, pool, steps, advanced) -> Iterator[Any]:
+def _results_of(futures, pool, steps, advanced, others) -> Iterator[Any]:
   told = 0
   try:
     for future in futures:
@@ -208,14 +209,26 @@ def _results_of(futures, pool, steps, advanced) -> Iterator[Any]:
         advanced(done - told)
         told = done
       yield future.result()
+  except KeyboardInterrupt:  # Their work may take minutes.
+    kill_all_but(others)
+    raise
   finally:
     pool.shutdown(cancel_futures=True)
   advanced(steps.value - told)
 
 
+def kill_all_but(
+  others: Collection[multiprocessing.process.BaseProcess],
+) -> None:
+  """Kills the processes that this one has started, but for some."""
+  for process in set(multiprocessing.active_children()) - set(others):
+    process.kill()
+
+
 def _begin(parent: int, threads: int) -> None:
   # Ctrl-C reaches every process; the first one says that it was interrupted.
   signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
+  signal.signal(signal.SIGTERM, signal.SIG_DFL)
   end_with(parent)
   for variable in _THREADS:
     os.environ.setdefault(variable, str(threads))

@@ -45,8 +45,7 @@ def calls(
       jobs = [pool.submit(function, *each) for each in arguments]
     yield (job.result() for job in concurrent.futures.as_completed(jobs))
   except BaseException:
-    for process in set(multiprocessing.active_children()) - others:
-      process.kill()
+    processes.kill_all_but(others)
     raise
   finally:
     pool.shutdown(cancel_futures=True)

@@ -13,6 +13,7 @@ import importlib.machinery
 import os
 import signal
 import sys
+import threading
 import types
 from typing import NoReturn
 
@@ -66,6 +67,34 @@ def give_interrupts_back() -> None:
   """Makes Ctrl-C a KeyboardInterrupt again."""
   if signal.getsignal(signal.SIGINT) is _stop:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Terminated(KeyboardInterrupt):
+  """The system, or somebody, wants the process to end."""
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+  """Makes SIGTERM an exception in the block; a second one ends the process.
+
+  So that nothing is left behind: processes, temporary folders, semaphores.
+  """
+
+  def end(signum: int, frame: types.FrameType | None) -> NoReturn:
+    signal.signal(signum, signal.SIG_DFL)
+    raise Terminated
+
+  if (
+    threading.current_thread() is not threading.main_thread()
+    or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+  ):
+    yield  # Somebody else takes care of it.
+    return
+  signal.signal(signal.SIGTERM, end)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _stop(signum: int, frame: types.FrameType | None) -> NoReturn:

@@ -273,9 +273,8 @@ class RunTest(RunTaskonomyTestCase):
       self.assertIn(
         f'in use by a run that is going on (process {process.pid}', err
       )
-    # It ends the process as SIGKILL does, see points_test and claims_test.
     process.send_signal(signal.SIGTERM)
-    self.assertEqual(process.wait(), -signal.SIGTERM)
+    self.assertEqual(process.wait(), 128 + signal.SIGTERM)
     space = ModelSpace(self.output / 'model_space' / 'saliency')
     self.assertIn('alpha', space.models)
     self.assertIn('delta', space.unfinished)
@@ -554,6 +553,15 @@ class ErrorTest(RunTaskonomyTestCase):
     ((code, _, message),) = self.drive([*run, '--resume'])
     self.assertEqual(code, 1)
     self.assertIn('graphs.alpha', message)
+    self.assertEqual(bank_testing.tree_bytes(self.output), before)
+
+    inside = self.output / 'inside' / 'bank'
+    shutil.copytree(self.bank, inside)
+    before = bank_testing.tree_bytes(self.output)
+    overwriting = [*run, f'--bank={inside}', '--overwrite']
+    ((code, _, message),) = self.drive(overwriting)
+    self.assertEqual(code, 1)
+    self.assertRegex(message, f'--overwrite would delete {inside}, .*--bank')
     self.assertEqual(bank_testing.tree_bytes(self.output), before)
 
   def test_error_is_the_only_line_of_the_process(self):

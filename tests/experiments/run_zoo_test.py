@@ -9,10 +9,11 @@ from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
 
-from experiments import pipeline, zoo_evaluation
+from experiments import pipeline, results, zoo_evaluation
 from taskonomy_models.zoo import table as zoo_bank
 from taskonomy_models.zoo.table import Row
 from tests import bank_testing, command_testing, testing
+from toolkit_basics import files
 from transferability import affinity as affinity_lib
 from transferability import grouping, map_transforms
 from transferability.model_space import ModelSpace
@@ -264,6 +265,26 @@ class BadModelTest(RunZooTestCase):
     self.assertIn("Model 'beta', image 2", err)
     self.assertEqual(again, 3)
     self.assertIn('Left out: beta', out)
+
+  def test_a_run_that_lost_what_a_network_took_can_go_on(self):
+    some = '--methods=gradient_times_input', '--map_transform=none'
+    ((code, _, err),) = self.run_zoo(self.arguments(*some))
+    self.assertEqual(code, 0, err)
+    folder = self.folder / 'output'
+    record = json.loads((folder / 'run.json').read_text())
+    record['finished'] = False  # As if the disk had been full at the end.
+    (folder / 'run.json').write_text(json.dumps(record))
+    measured = json.loads((folder / results.MEASURED).read_text())
+    del measured['alpha']
+    measured['beta'] = {'images': 0, 'seconds': 0.0, 'ruled': 1}
+    (folder / results.MEASURED).write_text(json.dumps(measured))
+    ((code, _, err),) = self.run_zoo(self.arguments(*some, '--resume'))
+    self.assertEqual(code, 0, err)
+    header, *rows = files.read_csv(folder / 'networks.csv')
+    place = header.index('seconds_per_image')
+    seconds = {row[0]: float(row[place]) for row in rows}
+    self.assertTrue(np.isnan([seconds['alpha'], seconds['beta']]).all())
+    self.assertGreater(seconds['gamma'], 0)
 
 
 class ErrorsTest(RunZooTestCase):

@@ -24,12 +24,13 @@ class BatchSizeTest(absltest.TestCase):
     self.expected = self.network.gradients(_IMAGES)
     # A process that takes 100 MB, and 10 for each image that it computes.
     self.sizes, self.most, self.peak = [], 1000, 100
+    self.error = tf.errors.ResourceExhaustedError(None, None, 'OOM')
     run = tf.compat.v1.Session.run
 
     def counted(running, wanted, feed):
       (images,) = (v for t, v in feed.items() if 'input' in str(t))
       if len(images) > self.most:
-        raise tf.errors.ResourceExhaustedError(None, None, 'OOM')
+        raise self.error
       self.sizes.append(len(images))
       self.peak = max(self.peak, 100 + 10 * len(images))
       return run(running, wanted, feed)
@@ -71,6 +72,20 @@ class BatchSizeTest(absltest.TestCase):
     self.most = 3
     with mock.patch.object(session, 'is_gpu', return_value=True):
       self.check([2] * 20)
+
+  def test_memory_that_python_lacks_is_short_too(self):
+    self.most, self.error = 3, MemoryError('Unable to allocate')
+    with mock.patch.object(session, 'is_gpu', return_value=True):
+      self.check([2] * 20)
+
+  def test_whatever_is_raised_names_the_network(self):
+    self.most = 0
+    for error in (RuntimeError('no kernel'), ValueError('Cannot feed it')):
+      self.error = error
+      with self.assertRaisesRegex(
+        GraphError, f'^{self.network.name}: TensorFlow cannot run .*: {error}$'
+      ):
+        self.check([])
 
   def test_memory_for_not_even_one_image_is_an_error(self):
     self.most = 0

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from attribution.explainer import Explainer
-from frozen_graphs import graph, kernels
+from frozen_graphs import graph, kernels, passes
 from frozen_graphs.errors import GraphError
 from tests import module_graph, testing
 
@@ -132,6 +132,22 @@ class DilatedTest(parameterized.TestCase):
       np.testing.assert_allclose(
         actual[..., 2 * c : 2 * c + 2], expected, 1e-4, 1e-5
       )
+
+  def test_what_is_made_of_one_channel_alone_can_be_convolved(self):
+    x = _RNG.normal(size=(1, 5, 5, 1)).astype(np.float32)
+    own, then = _KERNEL[:1, :1, :1, :1], _KERNEL[:1, 1:, :1, :1]
+
+    def encoder(tensor):
+      kernel = tf.identity(tf.constant(own))
+      y = tf.nn.depthwise_conv2d(tensor, kernel, [1, 1, 1, 1], 'SAME')
+      y = tf.nn.conv2d(tf.nn.bias_add(y, np.ones(1)), then, 1, 'VALID')
+      return tf.nn.bias_add(y, np.ones(1))
+
+    subgraph = graph.extract(testing.freeze(encoder, 5, 1, batch=1), **TENSORS)
+    with passes.Passes(subgraph) as opened:
+      found = opened.run(x).representation
+    expected = (x * own + 1) * then + 1
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
   def test_undilated_convolution_is_left_alone(self):
     graph_def = testing.tiny_graph_def()

@@ -36,9 +36,9 @@ class ClaimsTest(absltest.TestCase):
     super().setUp()
     self.folder = pathlib.Path(self.create_tempdir().full_path) / 'a' / 'run'
 
-  def _process(self, script):
+  def _process(self, script, folder=None):
     process = subprocess.Popen(
-      [sys.executable, '-c', script, str(self.folder)],
+      [sys.executable, '-c', script, str(folder or self.folder)],
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       text=True,
@@ -74,6 +74,68 @@ class ClaimsTest(absltest.TestCase):
             self.fail('It is held twice.')
     with claims.folder(link):
       pass
+
+  def test_a_folder_in_that_of_a_run_belongs_to_the_run(self):
+    inside = self.folder / 'b' / 'deep'
+    process = self._process(_HOLD)
+    process.stdout.readline()
+    text = f'^{self.folder} is in use .*process {process.pid}'
+    with self.assertRaisesRegex(claims.InUseError, text):
+      with claims.folder(inside):
+        self.fail('It is held twice.')
+    self.assertEqual(os.listdir(self.folder), [claims.LOCK])
+    with claims.folder(self.folder.parent / 'beside'):
+      pass
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with claims.folder(inside):
+      pass
+
+  def test_a_run_is_refused_where_another_is_going_on_inside(self):
+    inside = self.folder / 'b' / 'deep'
+    process = self._process(_HOLD, inside)
+    process.stdout.readline()
+    half = inside / '.its.7.partial'
+    half.touch()
+    with claims.folder(self.folder):  # Not known to be of runs: left alone.
+      pass
+    for name in ('run.json', '.memo'):
+      (self.folder / name).touch()
+      text = f'^{inside} is in use .*process {process.pid}'
+      with self.assertRaisesRegex(claims.InUseError, text):
+        with claims.folder(self.folder):
+          self.fail('It is held twice.')
+      (self.folder / name).unlink()
+    self.assertTrue(half.exists())
+    (self.folder / 'run.json').touch()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with claims.folder(self.folder):
+      self.assertFalse(half.exists())
+
+  def test_a_process_may_have_folders_in_its_own(self):
+    with claims.folder(self.folder), claims.folder(self.folder / 'b'):
+      self.assertRaisesRegex(
+        AssertionError, 'other process', self._other_process, self.folder
+      )
+      self.assertRaisesRegex(
+        AssertionError, 'other process', self._other_process, self.folder / 'b'
+      )
+
+  def _other_process(self, folder):
+    """Raises AssertionError if another process cannot have a folder."""
+    process = self._process(_HOLD, folder)
+    if process.stdout.readline() != 'held\n':
+      raise AssertionError('other process')
+
+  def test_what_only_looks_like_a_lock_bars_nobody(self):
+    self.folder.mkdir(parents=True)
+    lock = self.folder / claims.LOCK
+    for make in (lock.mkdir, lambda: os.mkfifo(lock)):
+      make()
+      with claims.folder(self.folder / 'b'):
+        pass
+      lock.rmdir() if lock.is_dir() else lock.unlink()
 
   def test_the_lock_of_a_killed_run_bars_nobody(self):
     process = self._process(_HOLD)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from unittest import mock
 
 from absl.testing import absltest, parameterized
@@ -103,6 +104,12 @@ class RunTest(CliTestCase):
     result = self.run_one('--raise=process.BrokenProcessPool("killed")')
     self.assert_one_line(result, 'lack of memory', 'killed')
 
+  def test_a_lack_of_memory_is_one_line(self):
+    result = self.run_one("--raise=MemoryError('Unable to allocate 9 TiB')")
+    self.assert_one_line(result, 'not enough memory. Unable to allocate 9 TiB')
+    with self.assertRaises(MemoryError):
+      self.run_one('--raise=MemoryError()', '--debug')
+
   def test_debug_shows_where_an_error_came_from(self):
     with self.assertRaisesRegex(ValueError, 'a wrong value'):
       self.run_one("--raise=ValueError('a wrong value')", '--debug')
@@ -193,6 +200,39 @@ class RunTest(CliTestCase):
     sys.modules['a_command'].FLAGS.bool('resume', 'Go on.')
     _, _, err = self.run_one('--raise=KeyboardInterrupt()')
     self.assertEqual(err, 'Interrupted; pass --resume to go on.\n')
+
+  def test_a_signal_to_end_lets_a_command_tidy_up(self):
+    handler = signal.getsignal(signal.SIGTERM)
+    self.assertIs(handler, signal.SIG_DFL)
+    tidied = []
+    flags = cli.Flags()
+    flags.bool('resume', 'Go on.')
+
+    def main():
+      with contextlib.ExitStack() as stack:
+        stack.callback(tidied.append, True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    with contextlib.redirect_stderr(io.StringIO()) as err:
+      with self.assertRaises(SystemExit) as end:
+        cli.run(main, flags, [])
+    self.assertEqual(end.exception.code, 128 + signal.SIGTERM)
+    self.assertEqual(err.getvalue(), 'Ended; pass --resume to go on.\n')
+    self.assertEqual(tidied, [True])
+    self.assertIs(signal.getsignal(signal.SIGTERM), handler)
+
+  def test_who_takes_care_of_signals_goes_on_to(self):
+    def own(*_):
+      self.fail('It is called.')
+
+    before = signal.signal(signal.SIGTERM, own)
+    self.addCleanup(signal.signal, signal.SIGTERM, before)
+    seen = []
+    cli.run(
+      lambda: seen.append(signal.getsignal(signal.SIGTERM)), cli.Flags(), []
+    )
+    self.assertEqual(seen, [own])
 
   def test_news_are_shown_in_a_process_of_its_own(self):
     result = subprocess.run(

@@ -122,6 +122,46 @@ class ProcessesTest(parameterized.TestCase):
       # The pipe is closed once nobody is left who could write to it.
       self.assertEqual(process.stdout.read(), '')
 
+  @parameterized.parameters(signal.SIGINT, signal.SIGTERM)
+  def test_a_command_that_is_told_to_end_does_not_wait_for_copies(self, number):
+    code = """
+      import os, signal, time
+      signal.signal(signal.SIGINT, signal.default_int_handler)
+      import toolkit_basics.cli as cli
+      from toolkit_basics import processes
+
+      def task(number):
+        os.write(1, b'%d\\n' % os.getpid())
+        time.sleep(600)
+
+      cli.run(lambda: list(processes.results(task, [1, 2], 2)), cli.Flags())
+    """
+    with subprocess.Popen(
+      [sys.executable, '-c', textwrap.dedent(code)],
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    ) as process:
+      for _ in range(2):
+        self.assertGreater(int(process.stdout.readline()), 0)
+      process.send_signal(number)  # To it alone.
+      self.assertEqual(process.stdout.read(), '')
+      self.assertRegex(process.stderr.read(), r'^(Interrupted|Ended)\.\n$')
+    self.assertEqual(process.returncode, 128 + number)
+
+  def test_a_copy_ends_when_it_is_told_to(self):
+    told = _in_new_process("""
+      import os, signal
+      import toolkit_basics.cli as cli
+      from toolkit_basics import processes
+
+      def task(number):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+      cli.run(lambda: list(processes.results(task, [1, 2], 2)), cli.Flags())
+    """)
+    self.assertRegex(told, '^Error: A worker process was killed.*\n$')
+
   def test_where_nothing_can_be_copied_the_work_is_done_here(self):
     with mock.patch.object(processes, 'can_be_copied', return_value=False):
       found = list(processes.results(lambda _: os.getpid(), [1, 2], 2))

@@ -17,6 +17,17 @@ class RankingFilesTest(parameterized.TestCase):
     ranking_files.write(self.path, rankings)
     self.assertEqual(ranking_files.read(self.path), rankings)
 
+  def test_no_rankings_have_no_ranks(self):
+    ranking_files.write(self.path, {})
+    self.assertEqual(self.path.read_text(), 'target\n')
+
+  def test_the_target_itself_may_be_there_and_is_left_out(self):
+    self.path.write_text('target,rank_0,rank_1\na,a,b\nb,b,a\n')
+    self.assertEqual(ranking_files.read(self.path), {'a': ('b',), 'b': ('a',)})
+
+  def test_names_that_repeat_are_told_once_and_sorted(self):
+    self.assertEqual(ranking_files.duplicates('cabcbb'), ['b', 'c'])
+
   @parameterized.parameters(
     ('source,rank_1\na,b\n', 'header'),
     ('target,rank_2\na,b\n', 'header'),

@@ -15,6 +15,11 @@ class SettingsTest(parameterized.TestCase):
     ({'a': None}, {}, 'a is there, but not expected'),
     ({'a': True}, {'a': 1}, 'a is True, not 1'),
     ({'a': [1]}, {'a': 1}, r'a is \[1\], not 1'),
+    ({'a': 1}, {'a': [1]}, r'a is 1, not \[1\]'),
+    ({'a': {'b': 1}}, {'a': 1}, r"a is {'b': 1}, not 1"),
+    ({'a': None}, {'a': {'b': 1}}, r"a is None, not {'b': 1}"),
+    ({'a': [{'b': 1}]}, {'a': [{'b': 2}]}, r'a\[0\]\.b is 1, not 2'),
+    ({'a': [1, 2]}, {'a': [1]}, 'a has 2 entries, not 1'),
   )
   def test_the_first_difference_is_named(self, found, wanted, text):
     self.assertRegex(settings.difference(found, wanted), f'^{text}$')

@@ -110,6 +110,38 @@ class ChoiceTest(parameterized.TestCase):
     only = transfer_graph.restrict(transfers, 2, targets=('t',), sources='ab')
     self.assertLen(only, 3)
 
+  def test_losses_are_scaled_by_the_single_sources_of_their_target(self):
+    losses = {
+      ('t', ('t',)): 1e-3,  # Its own, and two at once: they do not scale.
+      ('t', ('a', 'b')): 1e-2,
+      ('t', ('a',)): np.exp(-1.0),
+      ('t', ('b',)): np.exp(-2.0),
+      ('t', ('c',)): np.exp(-6.0),
+      ('u', ('a',)): np.exp(5.0),
+      ('u', ('t',)): np.exp(3.0),
+      ('v', ('a',)): 0.5,
+      ('v', ('b',)): 0.5,
+    }
+    deviation = np.sqrt((4 + 1 + 9) / 3)
+    expected = {
+      ('t', ('t',)): (3 * np.log(10) - 3) / deviation,
+      ('t', ('a', 'b')): (2 * np.log(10) - 3) / deviation,
+      ('t', ('a',)): -2 / deviation,
+      ('t', ('b',)): -1 / deviation,
+      ('t', ('c',)): 3 / deviation,
+      ('u', ('a',)): -1,
+      ('u', ('t',)): 1,
+      ('v', ('a',)): 0,
+      ('v', ('b',)): 0,
+    }
+    found = {
+      (t.target, t.sources): t.performance
+      for t in transfer_graph.transfers_of_losses(losses)
+    }
+    self.assertCountEqual(found, expected)
+    for key, value in expected.items():
+      self.assertAlmostEqual(found[key], value, msg=str(key))
+
   def test_what_cannot_be_compared_is_refused(self):
     with self.assertRaisesRegex(ValueError, r'shape \(2, 2\)'):
       transfer_graph.transfers_of_affinity(np.ones((2, 2)), _TARGETS, _NAMES)

@@ -25,6 +25,8 @@ from frozen_graphs.formats.onnx.values import (
   normal_axis,
 )
 
+_TIE = 1e-6  # As near the middle of two, single precision says no more.
+
 
 class _ResizedSide(NamedTuple):
   """How one side is resized: from `given` to `wanted`, times `scale`."""
@@ -252,14 +254,15 @@ def _taps(
   """Returns the positions that are summed, and their weights [wanted]."""
   position = _positions(side, way.coordinates)
   if way.mode == 'nearest':
+    exact = position.astype(np.float64)
     nearest = {
       # Before opset 11: what shrinks is rounded up.
       'simple': np.ceil if side.scale < 1 else np.floor,
       'floor': np.floor,
       'ceil': np.ceil,
-      'round_prefer_floor': lambda p: np.ceil(p - 0.5),
-      'round_prefer_ceil': lambda p: np.floor(p + 0.5),
-    }[way.rounding](position)
+      'round_prefer_floor': lambda p: np.ceil(p - 0.5 - _TIE),
+      'round_prefer_ceil': lambda p: np.floor(p + 0.5 + _TIE),
+    }[way.rounding](exact)
     places, weights = [nearest], [np.ones_like(position)]
   else:
     base = np.floor(position)

@@ -148,6 +148,23 @@ class ScorerTest(parameterized.TestCase):
     self.assertAlmostEqual(found[0], whole)
     self.assertNotAlmostEqual(found[1], whole)
 
+  def test_all_places_of_a_grid_that_is_not_square_are_seen(self):
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(40, 2, 6, 3))
+    values = features @ rng.normal(size=(3, 1)) + rng.normal(size=(40, 2, 6, 1))
+    found = []
+    for turned in (False, True):
+      pair = features, values
+      if turned:
+        pair = [each.transpose(0, 2, 1, 3) for each in pair]
+      scorer = scores.ByLabels(labels.of(pair[1]))
+      prepared = scorer.prepare(pair[0])
+      np.testing.assert_array_equal(prepared.places(100), np.arange(12))
+      self.assertLen(prepared.places(5), 5)
+      self.assertEqual(prepared.sampled.shape[1], 12)
+      found.append(scorer.score('ridge_probe', prepared, _ROWS))
+    self.assertAlmostEqual(*found, delta=0.02)
+
   @parameterized.parameters('logme', 'parc')
   def test_draws_of_other_measures_are_scores(self, measure):
     scorer = scores.ByLabels(labels.of(np.arange(40) % 2))

@@ -4,7 +4,7 @@ import pathlib
 
 from absl.testing import absltest, parameterized
 import numpy as np
-from scipy import stats
+from scipy import spatial, stats
 
 from transferability import similarity
 from transferability.similarity import bases, depara, kernels
@@ -219,6 +219,23 @@ class EveryMeasureTest(parameterized.TestCase):
       with self.assertRaises(ValueError):
         similarity.score(name, x, y, **options)
 
+  def test_directions_are_those_that_words_and_scores_have(self):
+    for name in similarity.names():
+      measure = similarity.info(name)
+      with self.subTest(name):
+        says = 'Directed: the first network' in measure.__doc__
+        self.assertEqual(measure.directed, says)
+        self.assertFalse(measure.directed and measure.symmetric)
+
+  def test_what_spans_all_images_is_all_of_what_does(self):
+    x, y = _pair(5, 6, 9)
+    pwcca = similarity.create('pwcca')
+    found = pwcca.compare(pwcca.prepare(x), pwcca.prepare(y))
+    self.assertEqual(found, 1.0)  # Not more, which would be cut to it.
+    less, other = _pair(6, 4, 4)  # A direction too few.
+    found = pwcca.compare(pwcca.prepare(less), pwcca.prepare(other))
+    self.assertLess(found, 0.999)
+
   def test_every_measure_says_where_it_is_from_and_what_it_costs(self):
     for name in _NAMES:
       self.assertRegex(similarity.info(name).reference, r'arXiv|docs/\w+\.md')
@@ -416,6 +433,17 @@ class DeparaTest(absltest.TestCase):
 
 
 class KernelsTest(absltest.TestCase):
+  def test_dissimilarities_are_those_of_each_pair_alone(self):
+    x, _ = _pair(5)
+    x[1] = -3 * x[0]
+    for found, of_pair in (
+      (kernels.euclidean(x), spatial.distance.euclidean),
+      (kernels.cosine(x), spatial.distance.cosine),
+      (kernels.pearson(x), spatial.distance.correlation),
+    ):
+      expected = [[of_pair(a, b) for b in x] for a in x]
+      np.testing.assert_allclose(found, expected, atol=1e-12)
+
   def test_laplacian_is_the_mean_city_block_distance(self):
     x, _ = _pair(5)
     expected = np.exp(-np.abs(x[:, None] - x).mean(axis=-1))

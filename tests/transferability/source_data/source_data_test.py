@@ -325,6 +325,22 @@ class OtceTest(absltest.TestCase):
     for field in ('wasserstein', 'conditional_entropy', 'intercept'):
       self.assertAlmostEqual(getattr(found, field), getattr(wanted, field))
 
+  def test_both_terms_weigh_minus_a_half_of_what_they_deviate(self):
+    terms = np.array([[1.0, 30], [2, 30], [3, 60]])
+    first = np.array([-1, 0, 1]) / np.sqrt(2 / 3)
+    second = np.array([-10, -10, 20]) / np.sqrt(200)
+    np.testing.assert_allclose(otce.combine(terms), -(first + second) / 2)
+
+  def test_a_term_that_differs_by_rounding_has_no_part(self):
+    rng = np.random.default_rng(0)
+    for scale in (1e-8, 1, 1e8):
+      same = scale * np.array([0.1 + 0.2, 0.3, 0.3, 0.3])
+      self.assertGreater(np.ptp(same), 0)
+      others = rng.random(4)
+      found = otce.combine(np.column_stack([same, others]))
+      alone = otce.combine(np.column_stack([np.ones(4), others]))
+      np.testing.assert_allclose(found, alone, atol=1e-12)
+
   def test_too_few_tasks_are_refused(self):
     with self.assertRaisesRegex(ValueError, '2 tasks .*three'):
       otce.fit_coefficients(np.ones((2, 2)), [1, 2])
