@@ -234,6 +234,12 @@ class AhpTest(absltest.TestCase):
     order = np.argsort(-oracle_lib.ahp_affinity(oracle_lib.win_rates(losses)))
     self.assertEqual(order.tolist(), [2, 4, 1, 3, 0])
 
+  def test_one_source_has_all_and_what_is_not_square_is_refused(self):
+    np.testing.assert_array_equal(oracle_lib.ahp_affinity([[0.5]]), [1.0])
+    for shape in ((0, 0), (2, 3), (3, 2), (2,)):
+      with self.assertRaisesRegex(ValueError, 'must be square'):
+        oracle_lib.ahp_affinity(np.full(shape, 0.5))
+
   def test_rates_that_are_none_are_refused(self):
     with self.assertRaisesRegex(ValueError, 'Win rates'):
       oracle_lib.ahp_affinity(np.full((3, 3), 0.7))
