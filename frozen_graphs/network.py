@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 import contextlib
 import functools
+import hashlib
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +18,6 @@ from frozen_graphs.frozen import FrozenNetwork
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.graph_ends import Shape
 from frozen_graphs.passes import Passes, Result
-from toolkit_basics import files
 
 _LISTED = 12
 T = TypeVar('T')
@@ -73,13 +73,16 @@ class Network(contextlib.AbstractContextManager):
     """The sha256 of the file, or of the graph if it is none of its own."""
     if self.frozen.digest:
       return self.frozen.digest
-    content = self.graph_def.SerializeToString(deterministic=True)
-    return files.sha256(content)
+    found = hashlib.sha256()
+    for part in graph_lib.serialized(self.graph_def):
+      found.update(part)
+    return found.hexdigest()
 
   @functools.cached_property
   def size(self) -> int:
     """Bytes of the graph, or of its file if it is one of its own."""
-    return self.frozen.size or self.graph_def.ByteSize()
+    parts = graph_lib.serialized(self.graph_def)  # ByteSize takes the memory.
+    return self.frozen.size or sum(map(len, parts))
 
   @property
   def input_tensor(self) -> str:

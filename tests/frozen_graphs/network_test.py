@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import frozen_graphs
-from frozen_graphs import batching
+from frozen_graphs import batching, graph
 from frozen_graphs.errors import GraphError
 from tests import testing
 
@@ -40,6 +40,17 @@ class LoadTest(absltest.TestCase):
     )
     self.assertEqual(first, same)
     self.assertNotEqual(first, other)
+
+  def test_digest_of_a_graph_is_that_of_its_bytes_at_once(self):
+    graph_def = testing.tiny_graph_def()
+    graph_def.versions.producer, graph_def.version = 1395, 3
+    graph_def.library.function.add().signature.name = 'unused'
+    content = graph_def.SerializeToString(deterministic=True)
+    self.assertEqual(b''.join(graph.serialized(graph_def)), content)
+    self.assertEqual(
+      frozen_graphs.load(graph_def).digest, hashlib.sha256(content).hexdigest()
+    )
+    self.assertEqual(frozen_graphs.load(graph_def).size, len(content))
 
   def test_representation_may_be_chosen_later(self):
     network = frozen_graphs.load(self.path)
