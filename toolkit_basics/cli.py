@@ -16,13 +16,14 @@ from toolkit_basics import startup
 startup.begin()
 
 import builtins
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 import contextlib
 import inspect
 import math
 import os
 import re
+import select
 import signal
 import sys
 import textwrap
@@ -282,6 +283,34 @@ class Flags:
     return self.spell_commands(_ARGUMENT.sub(spelled, text))
 
 
+def _is_unread(error: Exception) -> bool:
+  """Whether an error says that nobody reads what is printed, as in `| head`."""
+  if not isinstance(error, BrokenPipeError):
+    return False
+  output = select.poll()
+  try:
+    output.register(sys.stdout.fileno(), 0)
+  except (OSError, ValueError):  # It is no pipe, but of this process.
+    return False
+  return any(event & select.POLLERR for _, event in output.poll(0))
+
+
+@contextlib.contextmanager
+def _for_a_reader() -> Iterator[None]:
+  """Ends without a word once nobody reads what is printed."""
+  try:
+    try:
+      yield
+    finally:
+      sys.stdout.flush()
+  except BrokenPipeError as error:
+    if not _is_unread(error):
+      raise
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + signal.SIGPIPE)
+
+
+@_for_a_reader()
 def run(
   main: Callable[..., int | None],
   flags: Flags,
@@ -324,7 +353,7 @@ def run(
         stack.enter_context(claims.folder(folder))
       code = main(*others)
   except (ValueError, OSError, MemoryError, BrokenExecutor) as error:
-    if flags.debug:
+    if flags.debug or _is_unread(error):
       raise
     if isinstance(error, MemoryError):
       _fail(f'There is not enough memory. {error}')

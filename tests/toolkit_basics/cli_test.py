@@ -245,6 +245,25 @@ class RunTest(CliTestCase):
     self.assertEqual(result.stdout, f'me {_DEFAULTS}')
     self.assertEqual(result.stderr, 'some news\n')
 
+  @parameterized.parameters(['--help'], ['me'])
+  def test_nobody_who_reads_is_no_error(self, *arguments):
+    process = subprocess.Popen(
+      [sys.executable, '-c', _COMMAND, *arguments],
+      cwd=command_testing.ROOT,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    process.stdout.close()  # As `| head -0`, before anything is printed.
+    err = process.stderr.read()
+    process.stderr.close()
+    self.assertEqual(process.wait(), 128 + signal.SIGPIPE, err)
+    self.assertNotIn('Broken pipe', err)
+
+  def test_a_broken_pipe_of_another_kind_is_told(self):
+    (found,) = self.run_all(['--raise=BrokenPipeError("to a worker")'])
+    self.assertEqual(found, (1, '', 'Error: to a worker\n'))
+
 
 class HelpTest(CliTestCase):
   @parameterized.parameters('--help', '-h', '--helpfull', '--helpshort')
