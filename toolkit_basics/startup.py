@@ -80,8 +80,12 @@ def terminable() -> Iterator[None]:
   So that nothing is left behind: processes, temporary folders, semaphores.
   """
 
+  owner = os.getpid()
+
   def end(signum: int, frame: types.FrameType | None) -> NoReturn:
     signal.signal(signum, signal.SIG_DFL)
+    if os.getpid() != owner:  # A copy that has not begun its work yet.
+      os.kill(os.getpid(), signum)
     raise Terminated
 
   if (
