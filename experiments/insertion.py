@@ -152,9 +152,7 @@ def projection(
     else None,
     map_transforms=tuple(dict.fromkeys(transforms)),
     probes=probing.probes_of(probed.settings) if probed else None,
-    probe_point=probed.settings.get('point', sketches.FULL)
-    if probed
-    else sketches.FULL,
+    probe_point=sketches.point_of(probed.settings if probed else {}),
   )
 
 

@@ -155,7 +155,7 @@ def of_maps(spaces: Spaces) -> dict[str, ModelSpace]:
 
 def is_sketched(space: ModelSpace) -> bool:
   """Whether a space of probes has sketches of kernels, and no maps."""
-  return space.settings.get('point', sketches.FULL) != sketches.FULL
+  return sketches.point_of(space.settings) != sketches.FULL
 
 
 def descriptor(

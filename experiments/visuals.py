@@ -190,7 +190,7 @@ def _shown(
     maps={
       method: example_maps(space, evaluation.names, images)
       for method, space in spaces.items()
-      if space.settings.get('point', sketches.FULL) == sketches.FULL
+      if sketches.point_of(space.settings) == sketches.FULL
     },
     settings=settings,
     tree_axis=_TREE_AXIS[evaluation.protocol],

@@ -15,6 +15,8 @@ import pkgutil
 import re
 from typing import Any
 
+from absl.testing import absltest
+
 import toolkit_basics.cli as cli
 from toolkit_basics import files
 
@@ -96,6 +98,18 @@ def _stated(registry: str) -> dict[str, str]:
       if not is_word and isinstance(value, _PLAIN):
         result[f'{registry} {name}: {field}'] = repr(value)
   return result
+
+
+class KnownDefaultsCase(absltest.TestCase):
+  """Defaults of a package are what they were; tests say of which."""
+
+  def check_modules(self, package: str, names: str) -> None:
+    """The modules are those that the tests look at, so that none is lost."""
+    expected = [f'{package}.{name}' for name in names.split()]
+    self.assertEqual(modules(package), expected)
+
+  def check(self, package: str) -> None:
+    self.assertEqual(found(package), files.read_json(PATH)[package])
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import json
 import pathlib
 from typing import Any
 
+from absl.testing import absltest
 import numpy as np
 
 import toolkit_basics.cli as cli
@@ -176,6 +177,16 @@ _FAMILIES: Mapping[str, tuple[Any, Callable[..., float]]] = {
   'similarity': (similarity, _similarity),
   'source_data': (source_data, _source_data),
 }
+
+
+class KnownScoresCase(absltest.TestCase):
+  """Scores of a registry are what they were; tests say of which."""
+
+  def check(self, family: str) -> None:
+    expected, scores = files.read_json(PATH)[family], found(family)
+    self.assertCountEqual(scores, expected)
+    for name, value in expected.items():
+      np.testing.assert_allclose(scores[name], value, 1e-4, err_msg=name)
 
 
 def main() -> None:

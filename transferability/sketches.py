@@ -16,7 +16,9 @@ For example, 256 numbers an image instead of 12,288 tell affinities over 1,000
 images within 0.002 (one deviation), in a forty-eighth of the room.
 """
 
+from collections.abc import Mapping
 import re
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +73,11 @@ def sketched_rows(
 ) -> np.ndarray:
   """Returns sketches, float64 [k, m], of rows [k, d] about one image."""
   return _summed(rows, size, [seed, image])
+
+
+def point_of(settings: Mapping[str, Any]) -> str:
+  """Returns what a space with these settings keeps of each map."""
+  return settings.get('point', FULL)
 
 
 def of_kernel(

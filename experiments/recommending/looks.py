@@ -149,10 +149,8 @@ def predictions(
   predictor = encoder.predictor
   network = bank.networks.get(predictor)
   values = look(predictor, network, images, plain).features
-  if values.shape[1:3] == (1, 1):
-    values = values[:, 0, 0]
   with about(f'what {encoder.name} predicts'):
-    return labels.of(values, 'numbers')
+    return labels.of_predictions(values)
 
 
 def _architecture(subgraph: SubGraph, features: np.ndarray) -> str:

@@ -23,7 +23,7 @@ from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from toolkit_basics import files, memo
 from transferability import similarity
-from transferability.recommendation.labels import of as of_labels
+from transferability.recommendation.labels import of_predictions
 from transferability.recommendation.scores import ByLabels
 
 _FEATURES = similarity.names('representations')
@@ -226,9 +226,8 @@ def _predicting(
     candidates: Their names.
     features: By name, [M, h, w, c].
   """
-  is_flat = predictions.shape[1:3] == (1, 1)
-  labels = of_labels(predictions[:, 0, 0] if is_flat else predictions)
-  scorer, rows = ByLabels(labels), np.arange(len(predictions))
+  scorer = ByLabels(of_predictions(predictions))
+  rows = np.arange(len(predictions))
   return {
     name: scorer.score(_PROBE, scorer.prepare(features[name]), rows)
     for name in candidates

@@ -127,13 +127,9 @@ def _represent(
   graph_def: GraphDef, t: Preprocessing, images: np.ndarray
 ) -> np.ndarray:
   """Returns the representations of pictures, float32 [n, h, w, c]."""
-  forward = tf.compat.v1.wrap_function(
-    lambda: tf.compat.v1.import_graph_def(graph_def, name=''), []
-  ).prune('input:0', ['representation:0'])
+  forward = mini_network.forward(graph_def)
   parts = range(0, len(images), _BATCH)
-  return np.concatenate(
-    [forward(tf.constant(t(images[i : i + _BATCH])))[0] for i in parts]
-  )
+  return np.concatenate([forward(t(images[i : i + _BATCH])) for i in parts])
 
 
 def with_head(graph_def: GraphDef, head: readouts.Readouts) -> GraphDef:

@@ -3,7 +3,7 @@
 What an encoder is built of is in `taskonomy_models.mini.architectures`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import math
 
 import numpy as np
@@ -94,6 +94,16 @@ def half_precision(graph_def: tf.compat.v1.GraphDef) -> None:
     node.attr.clear()
     node.attr['SrcT'].type, node.attr['DstT'].type = half, single
   graph_def.node.extend(added)
+
+
+def forward(
+  graph_def: tf.compat.v1.GraphDef,
+) -> Callable[[np.ndarray], np.ndarray]:
+  """Returns the function from inputs to representations of a frozen encoder."""
+  function = tf.compat.v1.wrap_function(
+    lambda: tf.compat.v1.import_graph_def(graph_def, name=''), []
+  ).prune('input:0', ['representation:0'])
+  return lambda inputs: function(tf.constant(inputs))[0]
 
 
 def freeze(encoder: tf.keras.Model, size: int) -> tf.compat.v1.GraphDef:

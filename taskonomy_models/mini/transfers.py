@@ -14,12 +14,12 @@ import os
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from attribution import preprocessing
 from frozen_graphs import graph
 from taskonomy_models import tasks
 from taskonomy_models.mini import building, readouts
+from taskonomy_models.mini import network as mini_network
 from taskonomy_models.mini.building import Scenes
 from taskonomy_models.mini.tasks import MINI_TASKS, PLAIN, MiniTask
 from toolkit_basics import files, memo
@@ -98,9 +98,7 @@ def represent(source: str, bank: str, scenes: Scenes) -> None:
   """Writes a source's representations of every split, clean and noisy."""
   task = MINI_TASKS[source]
   graph_def = graph.load_graph_def(os.path.join(bank, f'{source}.pb'))
-  forward = tf.compat.v1.wrap_function(
-    lambda: tf.compat.v1.import_graph_def(graph_def, name=''), []
-  ).prune('input:0', ['representation:0'])
+  forward = mini_network.forward(graph_def)
 
   def compute(number, split, noise):
     images = scenes.split(split)['image']
@@ -108,7 +106,7 @@ def represent(source: str, bank: str, scenes: Scenes) -> None:
       _inputs(task, images[i : i + _BATCH], noise, [number, i])
       for i in range(0, len(images), _BATCH)
     )
-    return np.concatenate([forward(tf.constant(b))[0] for b in batches])
+    return np.concatenate([forward(b) for b in batches])
 
   for name, part in _parts(source).items():
     key = _key(bank, source, scenes)

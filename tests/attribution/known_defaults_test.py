@@ -3,7 +3,6 @@
 from absl.testing import absltest
 
 from tests import known_defaults
-from toolkit_basics import files
 
 _MODULES = """
   composites
@@ -25,14 +24,12 @@ _MODULES = """
 """
 
 
-class KnownDefaultsTest(absltest.TestCase):
+class KnownDefaultsTest(known_defaults.KnownDefaultsCase):
   def test_modules_are_those_that_are_looked_at(self):
-    found = [f'attribution.{name}' for name in _MODULES.split()]
-    self.assertEqual(known_defaults.modules('attribution'), found)
+    self.check_modules('attribution', _MODULES)
 
   def test_defaults_are_the_known_ones(self):
-    expected = files.read_json(known_defaults.PATH)['attribution']
-    self.assertEqual(known_defaults.found('attribution'), expected)
+    self.check('attribution')
 
 
 if __name__ == '__main__':

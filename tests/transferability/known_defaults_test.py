@@ -3,7 +3,6 @@
 from absl.testing import absltest
 
 from tests import known_defaults
-from toolkit_basics import files
 
 _MODULES = """
   affinity
@@ -97,14 +96,12 @@ _MODULES = """
 """
 
 
-class KnownDefaultsTest(absltest.TestCase):
+class KnownDefaultsTest(known_defaults.KnownDefaultsCase):
   def test_modules_are_those_that_are_looked_at(self):
-    found = [f'transferability.{name}' for name in _MODULES.split()]
-    self.assertEqual(known_defaults.modules('transferability'), found)
+    self.check_modules('transferability', _MODULES)
 
   def test_defaults_are_the_known_ones(self):
-    expected = files.read_json(known_defaults.PATH)['transferability']
-    self.assertEqual(known_defaults.found('transferability'), expected)
+    self.check('transferability')
 
 
 if __name__ == '__main__':

@@ -104,6 +104,19 @@ def of(values: ArrayLike, kind: str | None = None) -> TargetLabels:
   return TargetLabels(classes, tuple(map(str, names)))
 
 
+def of_predictions(values: np.ndarray) -> TargetLabels:
+  """Returns what a network predicts as labels: numbers, of pixels or of images.
+
+  Args:
+    values: Of the cells of a grid, [n, h, w, t]; of an image if it has one.
+
+  Raises:
+    ValueError: If they are all the same, or not finite.
+  """
+  is_of_images = values.shape[1:3] == (1, 1)
+  return of(values[:, 0, 0] if is_of_images else values, 'numbers')
+
+
 def _looks_like_classes(values: np.ndarray, numeric: bool) -> bool:
   if not numeric:
     return True
