@@ -1,5 +1,6 @@
 """A ridge probe: how well a readout in closed form predicts unseen labels."""
 
+from collections.abc import Callable
 import dataclasses
 import functools
 
@@ -13,6 +14,7 @@ from transferability.measures import samples
 from transferability.measures.registry import register
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+_FIRST = 2  # Of the penalties, to try.
 _CONSTANT = 1e-9  # Of the largest column's deviation.
 
 
@@ -108,12 +110,12 @@ class RidgeProbe:
     Raises:
       ValueError: If the targets are the same for all samples.
     """
-    solved = [fold.solve(self._columns, targets) for fold in self._folds]
-    by_penalty = sum(one.errors() for one in solved)
-    penalty = PENALTIES[int(np.argmin(by_penalty))]
+    parts = [fold.of(self._columns, targets) for fold in self._folds]
+    left = _least(lambda penalty: [part.left_by(penalty) for part in parts])
     errors, squares = np.zeros((2, len(targets)))
-    for fold, one in zip(self._folds, solved, strict=True):
-      errors[fold.rows], squares[fold.rows] = one.by_sample(penalty)
+    for fold, part, residuals in zip(self._folds, parts, left, strict=True):
+      errors[fold.rows] = _squares(residuals)
+      squares[fold.rows] = _squares(part.left)
     if not squares.any():
       raise ValueError('The labels are the same for all samples.')
     return (
@@ -146,99 +148,110 @@ def _numbered(groups: ArrayLike | None, num_samples: int) -> np.ndarray:
   return numbers
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Solved:
-  """What a ridge regression on the other folds predicts of a fold.
+def _squares(rows: np.ndarray) -> np.ndarray:
+  return np.einsum('ij,ij->i', rows, rows)
 
-  Attributes:
-    fold: The fold.
-    left: Of its targets, what the mean of the others leaves, [m, t].
-    turned: Products with the targets in the fold's directions, [r, t].
+
+def _least(
+  left_by: Callable[[float], list[np.ndarray]],
+) -> list[np.ndarray]:
+  """Returns what the best penalty leaves of each fold.
+
+  Errors fall towards the best penalty from either side; it is walked to.
   """
 
-  fold: '_Fold'
-  left: np.ndarray
-  turned: np.ndarray
+  @functools.cache
+  def tried(at: int) -> tuple[float, list[np.ndarray]]:
+    left = left_by(PENALTIES[at])
+    return sum(np.vdot(part, part) for part in left), left
 
-  def errors(self) -> np.ndarray:
-    """Returns sums of squared errors by penalty, from sums of products."""
-    products = self.fold.tried.T @ self.left
-    total = np.square(self.left).sum()
-    found = []
-    for penalty in PENALTIES:
-      weights = self._weights(penalty)
-      explained = 2 * products - self.fold.gram @ weights
-      found.append(total - np.vdot(weights, explained))
-    return np.array(found)
-
-  def _weights(self, penalty: float) -> np.ndarray:
-    return self.turned / (self.fold.values + penalty)[:, None]
-
-  def by_sample(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns squared errors of each sample: by a penalty, and of the mean."""
-    errors = self.left - self.fold.tried @ self._weights(penalty)
-    return (
-      np.einsum('ij,ij->i', errors, errors),
-      np.einsum('ij,ij->i', self.left, self.left),
-    )
+  at = _FIRST
+  while True:
+    near = [i for i in (at, at - 1, at + 1) if 0 <= i < len(PENALTIES)]
+    best = min(near, key=lambda i: tried(i)[0])
+    if best == at:
+      return tried(at)[1]
+    at = best
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Fold:
-  """Some samples, and the spectrum of the others' columns.
+  """Some samples, and products of the others' columns.
 
   Attributes:
     rows: Which samples, [m].
     others: The others, [k].
-    values: Eigenvalues, [r].
-    vectors: Of the columns, [f, r], or of the other samples, [k, r].
-    tried: The columns of the samples in these directions, [m, r].
-    of_samples: Which of both.
+    mean: Of the others' columns, [f].
+    products: Means of products of the others' columns, [f, f]; of the other
+      samples, [k, k], if these are fewer.
+    tried: Products of the samples with the others, [m, k], if so.
   """
 
   rows: np.ndarray
   others: np.ndarray
-  values: np.ndarray
-  vectors: np.ndarray
-  tried: np.ndarray
-  of_samples: bool
+  mean: np.ndarray
+  products: np.ndarray
+  tried: np.ndarray | None
 
-  @functools.cached_property
-  def gram(self) -> np.ndarray:
-    """Products of `tried`, the same for all targets, [r, r]."""
-    return self.tried.T @ self.tried
-
-  def solve(self, columns: np.ndarray, targets: np.ndarray) -> _Solved:
+  def of(self, columns: np.ndarray, targets: np.ndarray) -> '_Regression':
+    """Returns the regression of targets [n, t] of all samples."""
     level = targets[self.others].mean(axis=0)
-    known = targets[self.others] - level
-    if not self.of_samples:  # Means have no part: `known` adds up to zero.
-      known = columns[self.others].T @ known / len(self.others)
-    left = targets[self.rows] - level
-    return _Solved(self, left, self.vectors.T @ known)
+    known, left = targets[self.others] - level, targets[self.rows] - level
+    if self.tried is not None:
+      return _Regression(self.products, known, self.tried, left)
+    # Means have no part in it: `known` adds up to zero.
+    known = columns[self.others].T @ known / len(self.others)
+    return _Regression(
+      self.products, known, columns[self.rows] - self.mean, left
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Regression:
+  """A ridge regression, and samples to predict.
+
+  Attributes:
+    products: As of the fold, [r, r].
+    known: Means of products with the targets that are fitted, [r, t].
+    tried: The samples, [m, r].
+    left: Their targets less the mean of those that are fitted, [m, t].
+  """
+
+  products: np.ndarray
+  known: np.ndarray
+  tried: np.ndarray
+  left: np.ndarray
+
+  def left_by(self, penalty: float) -> np.ndarray:
+    """Returns targets less what is predicted of them, [m, t]."""
+    shifted = self.products.copy()
+    shifted[np.diag_indices_from(shifted)] += penalty
+    weights = linalg.solve(
+      shifted, self.known, assume_a='pos', overwrite_a=True, check_finite=False
+    )
+    return self.left - self.tried @ weights
 
 
 def _folds(columns: np.ndarray, numbers: np.ndarray) -> list[_Fold]:
   """Returns the folds of columns [n, f]; numbers [n] tell which is whose."""
   of_samples = len(columns) <= 2 * columns.shape[1]
-  whole = None if of_samples else columns.T @ columns
+  members = [np.flatnonzero(numbers == i) for i in np.unique(numbers)]
+  own = [] if of_samples else [_products(columns[rows]) for rows in members]
+  whole = sum(own)
   found = []
-  for number in np.unique(numbers):
-    rows, others = (
-      np.flatnonzero(numbers == number),
-      np.flatnonzero(numbers != number),
-    )
+  for i, rows in enumerate(members):
+    others = np.setdiff1d(np.arange(len(columns)), rows, assume_unique=True)
     mean, count = columns[others].mean(axis=0), len(others)
-    tried = columns[rows] - mean
+    tried = None
     if of_samples:
       fitted = columns[others] - mean
-      gram = fitted @ fitted.T / count
-      tried = tried @ fitted.T / count
+      products = fitted @ fitted.T / count
+      tried = (columns[rows] - mean) @ fitted.T / count
     else:
-      own = columns[rows]
-      gram = (whole - own.T @ own) / count - np.outer(mean, mean)
-    values, vectors = linalg.eigh(gram, check_finite=False)
-    values = np.maximum(values, 0)
-    found.append(
-      _Fold(rows, others, values, vectors, tried @ vectors, of_samples)
-    )
+      products = (whole - own[i]) / count - np.outer(mean, mean)
+    found.append(_Fold(rows, others, mean, products, tried))
   return found
+
+
+def _products(columns: np.ndarray) -> np.ndarray:
+  return columns.T @ columns
