@@ -110,7 +110,7 @@ class RidgeProbe:
     Raises:
       ValueError: If the targets are the same for all samples.
     """
-    parts = [fold.of(self._columns, targets) for fold in self._folds]
+    parts = self._regressions(targets)
     left = _least(lambda penalty: [part.left_by(penalty) for part in parts])
     errors, squares = np.zeros((2, len(targets)))
     for fold, part, residuals in zip(self._folds, parts, left, strict=True):
@@ -122,6 +122,17 @@ class RidgeProbe:
       np.bincount(self._groups, errors),
       np.bincount(self._groups, squares),
     )
+
+  def _regressions(self, targets: np.ndarray) -> list['_Regression']:
+    """Returns the regression of targets [n, t] on each fold's others."""
+    products = [
+      fold.with_targets(self._columns, targets) for fold in self._folds
+    ]
+    whole = sum(products)
+    return [
+      fold.regression(self._columns, targets, whole - own)
+      for fold, own in zip(self._folds, products, strict=True)
+    ]
 
 
 def _standardised(columns: np.ndarray) -> np.ndarray:
@@ -193,14 +204,24 @@ class _Fold:
   products: np.ndarray
   tried: np.ndarray | None
 
-  def of(self, columns: np.ndarray, targets: np.ndarray) -> '_Regression':
-    """Returns the regression of targets [n, t] of all samples."""
-    level = targets[self.others].mean(axis=0)
-    known, left = targets[self.others] - level, targets[self.rows] - level
+  def with_targets(
+    self, columns: np.ndarray, targets: np.ndarray
+  ) -> np.ndarray:
+    """Returns sums of products of the samples' columns with targets, [f, t]."""
     if self.tried is not None:
+      return np.zeros(())
+    return columns[self.rows].T @ targets[self.rows]
+
+  def regression(
+    self, columns: np.ndarray, targets: np.ndarray, products: np.ndarray
+  ) -> '_Regression':
+    """Returns that of targets [n, t] on the others; `products` are theirs."""
+    level = targets[self.others].mean(axis=0)
+    left = targets[self.rows] - level
+    if self.tried is not None:
+      known = targets[self.others] - level
       return _Regression(self.products, known, self.tried, left)
-    # Means have no part in it: `known` adds up to zero.
-    known = columns[self.others].T @ known / len(self.others)
+    known = products / len(self.others) - np.outer(self.mean, level)
     return _Regression(
       self.products, known, columns[self.rows] - self.mean, left
     )
