@@ -28,6 +28,7 @@ _MOST_ROWS = 600  # Places that classes of pixels are scored on.
 _PROBE = 'ridge_probe'
 _PROBED = 32  # Channels that a probe of places sees, at most.
 _PROBED_PLACES = 64
+_PROBED_UNITS = 512  # Random ones, of a probe of places.
 
 
 def coarser(features: np.ndarray, most: int) -> np.ndarray:
@@ -251,6 +252,7 @@ class _Prepared:
       x = self._at_places(found, _PROBED_PLACES)[rows]
       self.probes[key] = ridge_probe.RidgeProbe(
         x.reshape(-1, x.shape[-1]),
+        hidden=_PROBED_UNITS,
         groups=np.repeat(np.arange(len(x)), x.shape[1]),
       )
     return self.probes[key]
