@@ -262,7 +262,8 @@ def _folds(columns: np.ndarray, numbers: np.ndarray) -> list[_Fold]:
   found = []
   for i, rows in enumerate(members):
     others = np.setdiff1d(np.arange(len(columns)), rows, assume_unique=True)
-    mean, count = columns[others].mean(axis=0), len(others)
+    count = len(others)
+    mean = -columns[rows].sum(axis=0) / count  # All add up to zero.
     tried = None
     if of_samples:
       fitted = columns[others] - mean
