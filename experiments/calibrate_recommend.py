@@ -79,16 +79,8 @@ def main() -> int:
   found, rows, kept, others = {}, {}, [], []
   for seen in _seen():
     bank = seen.bank
-    cases = {
-      name: _check(seen, situations.SITUATIONS[name], found, rows, kept)
-      for name in _SITUATIONS.value
-    }
-    if set(_OF_LABELS) <= set(cases):
-      picked = {
-        case.target: case for name in _OF_LABELS for case in cases[name]
-      }
-      row = _picked(bank.name, 'labels of either', '-', list(picked.values()))
-      kept.append((*row, *[float('nan')] * 3))
+    for name in _SITUATIONS.value:
+      _check(seen, situations.SITUATIONS[name], found, rows, kept)
     if _RIVALS.value:  # Preparing features for them takes time.
       others += _compare(seen)
   if _WRITE.value:
@@ -134,8 +126,6 @@ def _seen() -> Iterator[MeasuredBank]:
     yield measured_lib.see(bank, data, how, _UNTRAINED.value, progress.track)
 
 
-# In this order: what labels of pixels have of their own counts.
-_OF_LABELS = ('labels', 'pixel_labels')
 _PICKED = (
   'bank',
   'situation',
@@ -156,11 +146,11 @@ def _check(
   found: dict[str, calibration.Calibration],
   rows: dict,
   kept: list,
-) -> list[calibration.MeasuredTarget]:
-  """Adds what a bank says of a situation to the tables; returns its cases."""
+) -> None:
+  """Adds what a bank says of a situation to the tables."""
   cases, trials = _cases(seen, situation)
   if len(cases) < 3:
-    return cases
+    return
   name = seen.bank.name
   are_mixed = looks.are_mixed(seen.looks)
   if _WRITE.value:
@@ -186,7 +176,6 @@ def _check(
       shares[2] / (7 * total) if total else float('nan'),
     )
   )
-  return cases
 
 
 def _picked(

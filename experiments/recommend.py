@@ -6,11 +6,11 @@
     --candidates a.onnx b.keras keras:MobileNetV2
 
 With labels of the target (a folder for each class; or a CSV of file and class
-or number) candidates are scored by LogME, and with labels of pixels by a probe;
-with a network for the target, by how well they predict what it does, or by how
-alike they see the images; with a history of earlier results, by their standing
-on other targets. With nothing of these
-the answer is that it cannot be told. See docs/recommend.md.
+or number) candidates are scored by how well a probe of their features predicts
+labels that it has not seen; with a network for the target, by how well they
+predict what it does, or by how alike they see the images; with a history of
+earlier results, by their standing on other targets. With nothing of these the
+answer is that it cannot be told. See docs/recommend.md.
 """
 
 from collections.abc import Sequence

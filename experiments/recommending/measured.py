@@ -122,7 +122,7 @@ def evidence_of(
   targets.
   """
   first = dataclasses.replace(situation, measures=situation.measures[:1])
-  if situation.name not in ('pixel_labels', 'prediction'):
+  if situation.name not in ('labels', 'prediction'):
     measured = measured.coarsened
   every = {**measured.looks, **measured.untrained}
   asked = _scorers(measured, situation)
@@ -157,16 +157,11 @@ def _scorers(
       for target in measured.losses
       if target in measured.predictions
     }
-  if situation.name in ('labels', 'pixel_labels'):
-    known = {
-      target: labels_lib.of(measured.data[target])
+  if situation.name == 'labels':
+    return {
+      target: scores.ByLabels(labels_lib.of(measured.data[target]))
       for target in measured.losses
       if target in measured.data
-    }
-    return {
-      target: scores.ByLabels(labels)
-      for target, labels in known.items()
-      if labels.are_dense or situation.name == 'labels'
     }
   return {
     target: scores.BySimilarity(measured.looks[target].features)

@@ -150,9 +150,7 @@ def _by_images(
 ) -> Recommendation:
   """Returns the answer that looking at the candidates gives."""
   probe, labels = _mixed(*_read(question, way), way.seed)
-  if labels is not None:
-    situation = situations.of_labels(labels.are_dense)
-  elif situation.name == 'prediction':
+  if situation.name == 'prediction':
     labels = looks.predictions(target, question.bank, probe.images, way.looking)
   if labels is not None and labels.are_dense:
     looking = dataclasses.replace(way.looking, grid=looks.FINE_GRID)

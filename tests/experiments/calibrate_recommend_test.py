@@ -135,23 +135,11 @@ class CalibrateCommandTest(absltest.TestCase):
     )
     self.assertEqual((written[0], checked[0]), (0, 0), written[2] + checked[2])
     content = json.loads(path.read_text())
-    self.assertSetEqual(
-      set(content), {'labels', 'pixel_labels', 'target', 'history'}
-    )
-    for name, number, least in (
-      ('labels', 18, 9),
-      ('pixel_labels', 14, 10),
-      ('target', 18, 12),
-    ):
-      self.assertEqual(content[name]['num_cases'], number)
-      self.assertGreaterEqual(content[name]['right'], least)
+    self.assertSetEqual(set(content), {'labels', 'target', 'history'})
+    for name in ('labels', 'target'):
+      self.assertEqual(content[name]['num_cases'], 18)
+      self.assertGreaterEqual(content[name]['right'], 12)
     self.assertIn('untrained flagged', checked[1])
-    either = re.findall(
-      r'^mini +labels of either +- +18 +(\d+) ', checked[1], re.M
-    )
-    pixels = re.findall(r'ridge_probe +14 +(\d+) ', checked[1])
-    self.assertLen(either, 1)
-    self.assertBetween(int(either[0]) - int(pixels[0]), 0, 4)
 
 
 if __name__ == '__main__':

@@ -32,19 +32,12 @@ class Situation:
 _TABLE = (
   Situation(
     'labels',
-    'labels of the target (LogME)',
-    ('logme', 'h_score_shrinkage', 'parc'),
-    ('logme',),
-    'LogME agrees with trained readouts at a weighted tau of 0.85 '
-    '(docs/choosing_a_measure.md)',
-  ),
-  Situation(
-    'pixel_labels',
-    'how well a ridge probe predicts labels of pixels that it has not seen',
+    'how well a ridge probe predicts labels that it has not seen',
     ('ridge_probe', 'logme', 'parc'),
     ('ridge_probe', 'logme'),
-    'LogME sees no more of a label than its mean over a cell, and names the '
-    'best of several architectures less often (docs/recommend.md)',
+    'a ridge probe agrees with trained readouts at a weighted tau of 0.86, '
+    'LogME of 0.85 (docs/choosing_a_measure.md), which errs between '
+    'architectures (docs/recommend.md)',
   ),
   Situation(
     'prediction',
@@ -83,7 +76,7 @@ SITUATIONS: Mapping[str, Situation] = types.MappingProxyType(
 # The cheapest ways out of a situation in which nothing can be told.
 WAYS = (
   'label a few hundred images of the target and pass them with `labels`: '
-  'LogME then ranks the candidates in seconds',
+  'a ridge probe then ranks the candidates in seconds',
   'pass a network that was trained for the target, even a small or poor one, '
   'as `target`: representations are then compared with it, without labels',
   'pass a table of earlier results (target, network, score) as `history`: '
@@ -95,8 +88,6 @@ def choose(
   labels: bool, target: bool, history: bool, prediction: bool = False
 ) -> Situation:
   """Returns the best situation that what is there allows.
-
-  `of_labels` tells labels of images from those of pixels, once they are read.
 
   Args:
     labels: Of the target, with images.
@@ -113,8 +104,3 @@ def choose(
     if is_there:
       return SITUATIONS[name]
   return SITUATIONS['nothing']
-
-
-def of_labels(are_dense: bool) -> Situation:
-  """Returns the situation of labels of images, or of pixels."""
-  return SITUATIONS['pixel_labels' if are_dense else 'labels']

@@ -91,8 +91,8 @@ class RecommendTest(absltest.TestCase):
     candidates = [_random('r0', 0), _network('pixels', kernel)]
     found = self._ask(candidates, labels=self.images[..., 0] / 255)
     self.assertEqual(found.decision.rows[0].name, 'pixels')
-    self.assertEqual(found.decision.situation.name, 'pixel_labels')
-    self.assertIn('a ridge probe predicts labels of pixels', repr(found))
+    self.assertEqual(found.decision.situation.name, 'labels')
+    self.assertIn('a ridge probe predicts labels', repr(found))
     score, other = (row.score for row in found.decision.rows)
     self.assertGreater(score, 0.99)  # Means of 2 x 2 pixels would not tell.
     self.assertLess(other, score)

@@ -43,7 +43,7 @@ class SourcesTest(absltest.TestCase):
     for row in entries:
       self.assertLess(row[sources.MEASURE], 0)  # A conditional entropy.
     self.assertIn(sources.MEASURE, found.legend())
-    self.assertEqual(found.decision.situation.measures[0], 'logme')
+    self.assertEqual(found.decision.situation.measures[0], 'ridge_probe')
 
 
 if __name__ == '__main__':

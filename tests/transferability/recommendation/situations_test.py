@@ -24,10 +24,6 @@ class SituationsTest(parameterized.TestCase):
     nobody = situations.choose(False, False, True, prediction=True)
     self.assertEqual(nobody.name, 'history')
 
-  def test_labels_are_of_images_or_of_pixels(self):
-    self.assertEqual(situations.of_labels(are_dense=True).name, 'pixel_labels')
-    self.assertEqual(situations.of_labels(are_dense=False).name, 'labels')
-
 
 if __name__ == '__main__':
   absltest.main()
