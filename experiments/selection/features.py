@@ -171,7 +171,8 @@ def _extract(
 ) -> dict[str, Features]:
   """Returns the features of layers of one network."""
   values_of, seconds_of = memo.Memo(folder, memo.ARRAY), memo.Memo(folder)
-  network = candidates[0].encoder.load()
+  with network_errors.computing(candidates[0].encoder.name):
+    network = candidates[0].encoder.load()
   shared = {
     'images': memo.digest(images),
     'grid': grid,
