@@ -41,7 +41,8 @@ class MapFile:
     self._path.parent.mkdir(parents=True, exist_ok=True)
     temporary = self._path.with_name(f'.{self._path.name}.{os.getpid()}.new')
     # Zeros, which take no space until they are written over.
-    np.lib.format.open_memmap(temporary, 'w+', '<f4', shape)
+    with files.room_for(self._path):
+      np.lib.format.open_memmap(temporary, 'w+', '<f4', shape)
     try:
       os.link(temporary, self._partial)  # Fails if it is there.
     except FileExistsError:

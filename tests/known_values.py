@@ -67,6 +67,9 @@ class KnownValuesCase(absltest.TestCase):
 
   def check(self, cases: Mapping[str, Callable[[], Any]]) -> None:
     known = files.read_json(PATH)
+    self.assertContainsSubset(
+      cases, known, 'See `python -m tests.known_values`.'
+    )
     for name, case in cases.items():
       np.testing.assert_allclose(
         summary(case()), known[name], 1e-5, 1e-6, err_msg=name

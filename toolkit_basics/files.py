@@ -57,7 +57,7 @@ def sweep(folder: Path, recursive: bool = True) -> None:
 
 
 @contextlib.contextmanager
-def _room_for(path: Path) -> Iterator[None]:
+def room_for(path: Path) -> Iterator[None]:
   """Lets errors for want of room say for which file."""
   try:
     yield
@@ -79,7 +79,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = temporary_name(path)
   try:
-    with _room_for(path), open(temporary, 'wb') as file:
+    with room_for(path), open(temporary, 'wb') as file:
       yield file
       file.flush()
       os.fsync(file.fileno())
@@ -110,7 +110,7 @@ def write_rows(path: Path, start: int, rows: np.ndarray) -> None:
   Plainly, not through a memory map: a full disk is an OSError, not a signal.
   """
   array = np.load(path, mmap_mode='r')
-  with _room_for(path), open(path, 'r+b') as file:
+  with room_for(path), open(path, 'r+b') as file:
     file.seek(array.offset + start * array[:1].nbytes)
     file.write(np.ascontiguousarray(rows, array.dtype).tobytes())
 

@@ -165,7 +165,7 @@ class RefusalTest(DamageTestCase):
       with _no_file_larger_than(size):
         code, _, err = self.run_it('--resume')
       self.assertEqual(code, 1)
-      self.assertRegex(err, '^Error: .*[Ff]ile too large.*\n$')
+      self.assertRegex(err, '^Error: .*[Ff]ile too large: .*output.*\n$')
     code, _, err = self.run_it('--resume')
     self.assertEqual(code, 0, err)
     self._check_same(self.output, whole)
@@ -196,7 +196,7 @@ class RefusalTest(DamageTestCase):
     output = disk / 'output'
     code, _, err = self.run_it(output=output)
     self.assertEqual(code, 1)
-    self.assertRegex(err, '^Error: .*No space left on device.*\n$')
+    self.assertRegex(err, '^Error: .*No space left on device: .*output.*\n$')
     make_larger()
     code, _, err = self.run_it('--resume', output=output)
     self.assertEqual(code, 0, err)

@@ -233,6 +233,17 @@ class OtherTest(absltest.TestCase):
     with self.assertRaises(ValueError):
       transfer_graph.transfers_of_losses(dict([*losses.items()][1:]))
 
+  def test_sources_that_are_all_alike_are_no_span_to_divide_by(self):
+    ways = [(('b',), 1.0), (('c',), 1.0), (('b', 'c'), 4.0)]
+    judge = transfer_graph.Judge(
+      [
+        source_selection.Transfer(sources, 'a', value)
+        for sources, value in ways
+      ]
+    )
+    self.assertEqual(judge.quality_of('a', 'b'), 0)
+    self.assertEqual(judge.quality_of('a', 'cb'), 3)
+
   def test_a_budget_may_be_nothing_where_labels_are_free(self):
     way = source_selection.Transfer(('b',), 'a', 1.0)
     free = source_selection.select_sources([way], 0, {'b': 0})
