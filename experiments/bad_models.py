@@ -14,7 +14,7 @@ import numpy as np
 from attribution.explainer import Explainer
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
-from experiments import pipeline
+from experiments import network_errors, pipeline
 from taskonomy_models import bank as banks
 from taskonomy_models.bank import Bank
 from taskonomy_models.encoder import Encoder
@@ -101,7 +101,7 @@ def load(
   bank, reasons = banks.load(name_or_folder, False, names), {}
   for encoder in bank.encoders:
     try:
-      with pipeline.computing(encoder.name, reads=True):
+      with network_errors.computing(encoder.name):
         bank.network(encoder.name)
         Preprocessing.parse(encoder.preprocessing)
     except ValueError as error:
@@ -151,7 +151,7 @@ def tried(
   reasons = {}
   for encoder in bank.encoders:
     try:
-      with pipeline.computing(encoder.name, reads=True):
+      with network_errors.computing(encoder.name):
         _explain_noise(bank, encoder, methods, batch_size)
     except ValueError as error:
       reasons[encoder.name] = str(error)

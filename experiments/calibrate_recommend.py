@@ -73,7 +73,7 @@ _WORKERS = shared_flags.workers(FLAGS)
 _USABLE = shared_flags.UsableBanks(FLAGS)
 
 
-def main() -> int:
+def _work() -> int:
   if _WRITE.value and len(_BANKS.value) != 1:
     raise ValueError('--write needs exactly one --bank.')
   found, rows, kept, others = {}, {}, [], []
@@ -225,6 +225,10 @@ def _cases(
         measured_lib.flagged(evidence, sources, _TRIALS.value, number)
       )
   return cases, trials
+
+
+def main() -> int:
+  return _USABLE.carry_out(_work)
 
 
 if __name__ == '__main__':

@@ -19,7 +19,7 @@ from attribution import conservation, finite_differences
 from attribution import methods as methods_lib
 from attribution.conservation import Account
 from attribution.preprocessing import Preprocessing
-from experiments import evaluation, pipeline, shared_flags
+from experiments import evaluation, network_errors, pipeline, shared_flags
 from taskonomy_models import bank as banks
 from taskonomy_models import candidates
 from taskonomy_models.bank import Bank
@@ -101,12 +101,13 @@ def main(model: str) -> None:
   (encoder,) = pipeline.resized(bank, size).encoders
   images = _PROBE.load(size).images
   (method,) = methods_lib.create_all([_METHOD.value], epsilon=_EPSILON.value)
-  with pipeline.computing(encoder.name):
+  print(f'{encoder.name}: {encoder.preprocessing}, {len(images)} images')
+  with network_errors.computing(encoder.name):
     inputs = Preprocessing.parse(encoder.preprocessing)(images)
     network.assume_input_shape((None, *inputs.shape[1:]))
-    print(f'{encoder.name}: {encoder.preprocessing}, {len(images)} images')
     found = conservation.account(network, inputs, method)
-    print('\n'.join(_relevance(found, _STAGES.value)))
+  print('\n'.join(_relevance(found, _STAGES.value)))
+  with network_errors.computing(encoder.name):
     errors = finite_differences.disagreement(network, inputs)
   median, largest = np.nanmedian(errors), np.nanmax(errors)
   said = 'agree' if median < _AGREES else 'DO NOT agree'

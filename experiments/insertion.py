@@ -17,6 +17,7 @@ import numpy as np
 from attribution import methods
 from experiments import (
   evaluation,
+  network_errors,
   pipeline,
   probing,
   results,
@@ -241,7 +242,7 @@ def insert(
   spaces = open_spaces(folder)
   record = _record(spaces)
   how = projection(spaces, batch_size, device, on_bad_map)
-  with pipeline.computing(encoder.name, reads=True):
+  with network_errors.computing(encoder.name):
     bank = _fitted(encoder, how, spaces)
   output, observer = pathlib.Path(), None  # Nothing is kept without a run.
   if record is not None:

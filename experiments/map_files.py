@@ -6,13 +6,14 @@ import pathlib
 
 import numpy as np
 
+from toolkit_basics import files
+
 
 class MapFile:
   """A `.npy` file, float32 [images, ...], that is filled batch by batch.
 
   Until it is finished it has another name, under which a later process goes
-  on with it. Plain writes, not a memory map: a full disk is an OSError, not a
-  signal.
+  on with it.
   """
 
   def __init__(self, path: pathlib.Path, num_images: int):
@@ -33,17 +34,15 @@ class MapFile:
         os.replace(self._path, self._partial)
     if not self._partial.exists():
       self._make((self._num_images, *maps.shape[1:]))
-    offset = np.load(self._partial, mmap_mode='r').offset
-    with open(self._partial, 'r+b') as file:
-      file.seek(offset + start * maps[0].nbytes)
-      file.write(maps.tobytes())
+    files.write_rows(self._partial, start, maps)
 
   def _make(self, shape: tuple[int, ...]) -> None:
     """Makes the file, unless another process was faster."""
     self._path.parent.mkdir(parents=True, exist_ok=True)
     temporary = self._path.with_name(f'.{self._path.name}.{os.getpid()}.new')
     # Zeros, which take no space until they are written over.
-    np.lib.format.open_memmap(temporary, 'w+', '<f4', shape)
+    with files.room_for(self._path):
+      np.lib.format.open_memmap(temporary, 'w+', '<f4', shape)
     try:
       os.link(temporary, self._partial)  # Fails if it is there.
     except FileExistsError:

@@ -6,7 +6,6 @@ that a resumed run computes the very batches an uninterrupted one does.
 
 import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-import contextlib
 import dataclasses
 import itertools
 import math
@@ -25,11 +24,11 @@ from attribution.explainer import Explainer
 from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from attribution.probes import Probes
-from experiments import probing, ray_executor
+from experiments import network_errors, probing, ray_executor
 from experiments.map_files import MapFile
 from experiments.selection.features import pool
 from frozen_graphs import batch_sizes, narrowing, session
-from frozen_graphs.errors import about, brief
+from frozen_graphs.errors import about
 from frozen_graphs.network import Network
 from probe_data import probe_sets
 from probe_data.probe_sets import ProbeSet
@@ -171,31 +170,6 @@ def space_name(method: str, transform: str = map_transforms.NONE) -> str:
   return method if transform == map_transforms.NONE else f'{method}@{transform}'
 
 
-@contextlib.contextmanager
-def computing(name: str, reads: bool = False) -> Iterator[None]:
-  """Turns every error over a network into a ValueError that names it.
-
-  Args:
-    name: Of the network.
-    reads: Whether its files are read in the block; else an OSError is about
-      files of results, as of a full disk, and stays as it is.
-  """
-  try:
-    yield
-  except ValueError:
-    raise
-  except MemoryError as error:
-    raise ValueError(
-      f'{name}: there is not enough memory for it; pass a smaller `batch_size`.'
-    ) from error
-  except Exception as error:
-    if isinstance(error, OSError) and not reads:
-      raise
-    raise ValueError(
-      f'{name}: {type(error).__name__}: {brief(error, 300)}'
-    ) from error
-
-
 class Observer:
   """Is told how each model of a projection ended."""
 
@@ -216,7 +190,7 @@ class Observer:
 
     The default is to stop.
     """
-    raise error
+    raise network_errors.NetworkError(str(error), encoder.name) from error
 
 
 def representation_path(output: str | os.PathLike, model: str) -> pathlib.Path:
@@ -357,7 +331,7 @@ def refusals(
   for _ in track(bank.encoders, description='Checking models'):
     encoder, size = next(found)
     try:
-      with computing(encoder.name, reads=True):
+      with network_errors.computing(encoder.name):
         if isinstance(size, Exception):
           raise size
     except ValueError as error:
@@ -505,20 +479,19 @@ class _Model:
   ) -> '_Outcome':
     """Explains batches and probes images, as `missing` returns them."""
     projection, name = self._projection, self.encoder.name
-    with computing(name, reads=True):
+    with network_errors.computing(name):
       opened = self._explainer(device)
     self._networks.drop(self.encoder)  # The explainer has the weights.
     with opened as explainer:
       seconds, number = 0.0, 0
       for start in work:
         if isinstance(start, np.ndarray):
-          with computing(name):
-            self._probe(explainer, images, start)
+          self._probe(explainer, images, start)
           processes.advance()
           continue
         batch = images[start : start + projection.batch_size]
         started = time.monotonic()
-        with computing(name):
+        with network_errors.computing(name):
           # What is not finite is up to `on_bad_map`.
           found = explainer.explain(
             batch, inverse=projection.inverse, may_be_infinite=True

@@ -16,6 +16,7 @@ import numpy as np
 from attribution import methods
 from attribution.explainer import Explainer
 from attribution.probes import Probes, pooled
+from experiments import network_errors
 from probe_data.probe_sets import ProbeSet
 from transferability import sketches, subspaces
 from transferability.descriptors import Descriptor, Sketcher
@@ -118,13 +119,14 @@ def project(
     ValueError: If all maps of an image are zero, or one is not finite.
   """
   batch = images[probes.chosen(len(images))[indices]]
-  directions = probes.directions(
-    explainer.digest,
-    [space.image_digests[i] for i in indices],
-    explainer.count_units(batch),
-  )
   inverse = space.settings['protocol'] == 'paper'
-  maps = explainer.probe(probes.method.name, batch, directions, inverse)
+  with network_errors.computing(explainer.name):
+    directions = probes.directions(
+      explainer.digest,
+      [space.image_digests[i] for i in indices],
+      explainer.count_units(batch),
+    )
+    maps = explainer.probe(probes.method.name, batch, directions, inverse)
   if not inverse:
     maps = maps.mean(axis=-1, keepdims=True)
   maps = pooled(maps, probes.side)

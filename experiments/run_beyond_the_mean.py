@@ -19,7 +19,13 @@ import numpy as np
 import toolkit_basics.cli as cli
 from attribution.explainer import Explainer
 from attribution.probes import Probes
-from experiments import evaluation, figures, pipeline, shared_flags
+from experiments import (
+  evaluation,
+  figures,
+  network_errors,
+  pipeline,
+  shared_flags,
+)
 from experiments.beyond import (
   alone,
   breaking,
@@ -180,13 +186,16 @@ def _draw_spans(bank: Bank, output: pathlib.Path) -> None:
   for name in (each for each in _SHOWN if each in bank.names):
     (encoder,) = (e for e in bank.encoders if e.name == name)
     network = bank.network(name)
-    with Explainer(
-      network,
-      preprocessing=encoder.preprocessing,
-      methods=['gradient'],
-      probe_methods=['gradient'],
-      batch_size=len(images),
-    ) as explainer:
+    with (
+      network_errors.computing(encoder.name),
+      Explainer(
+        network,
+        preprocessing=encoder.preprocessing,
+        methods=['gradient'],
+        probe_methods=['gradient'],
+        batch_size=len(images),
+      ) as explainer,
+    ):
       size = explainer.count_units(images)
       mean = explainer.explain(images).maps['gradient'].sum(axis=-1)
       digests = [str(i) for i in range(len(images))]
@@ -204,7 +213,7 @@ def _draw_spans(bank: Bank, output: pathlib.Path) -> None:
     pictures.spans(output / f'spans_{name}.png', list(images), panels)
 
 
-def main() -> int:
+def _work() -> int:
   output = pathlib.Path(_OUTPUT.value)
   # Banks of one recipe are called alike; here they are what was asked for.
   loaded = [
@@ -259,6 +268,10 @@ def main() -> int:
   _draw_spans(first, output)
   print(f'Results: {output}')
   return _USABLE.report()
+
+
+def main() -> int:
+  return _USABLE.carry_out(_work)
 
 
 if __name__ == '__main__':

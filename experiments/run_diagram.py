@@ -37,7 +37,7 @@ _METHOD = FLAGS.enum(
 _BATCH_SIZE = 50
 
 
-def main() -> int:
+def _work() -> int:
   order, methods = _NETWORKS.value, [_METHOD.value]
   bank = _BANK.load(order, methods=methods, batch_size=_BATCH_SIZE, least=3)
   encoders = sorted(bank.encoders, key=lambda e: order.index(e.name))
@@ -61,6 +61,10 @@ def main() -> int:
   )
   print(f'Written: {_OUTPUT.value}')
   return _BANK.report()
+
+
+def main() -> int:
+  return _BANK.carry_out(_work)
 
 
 if __name__ == '__main__':

@@ -57,7 +57,7 @@ def _sizes() -> list[tuple[str, int]]:
   ]
 
 
-def main() -> int:
+def _work() -> int:
   bank = _BANK.load(_NETWORKS.value, batch_size=_COMPUTING.batch_size, least=1)
   targets.check_names(_TARGETS.value)
   record = _RECORD.open(bank.digests(), _COMPUTING.NOT_RECORDED)
@@ -65,7 +65,7 @@ def main() -> int:
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print(evaluation.table_text(output / 'summary.csv'))
-    return _BANK.report()
+    return _BANK.report(record)
   record.start()
   with record.stage('images'):
     splits = [
@@ -97,10 +97,15 @@ def main() -> int:
   files.write_csv(output / 'scores.csv', report.score_rows(outcomes))
   summary = report.summarise(compared, families)
   files.write_csv(output / 'summary.csv', summary)
+  record.note('left_out', _BANK.left_out)
   record.finish()
   print(evaluation.format_table(summary))
   print(f'Results: {output}')
-  return _BANK.report()
+  return _BANK.report(record)
+
+
+def main() -> int:
+  return _BANK.carry_out(_work, _RECORD)
 
 
 if __name__ == '__main__':

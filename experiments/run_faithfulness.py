@@ -21,6 +21,7 @@ from attribution import methods as methods_lib
 from attribution import perturbation
 from experiments import (
   evaluation,
+  network_errors,
   pipeline,
   report,
   shared_flags,
@@ -116,22 +117,23 @@ def _look(
     'images': images,
   }
 
+  @network_errors.computing(encoder.name)
   def changed() -> dict[str, np.ndarray]:
     maps, refused = looking.maps_of(network, encoder, images, how)
     found = perturbing.curves(network, encoder, images, maps, replacing, how)
     return looking.packed(found, refused)
 
+  @network_errors.computing(encoder.name)
   def alike() -> dict[str, np.ndarray]:
     return randomising.likenesses(network, encoder, few, mixing, how)
 
-  with pipeline.computing(encoder.name):
-    curves = kept.recall(f'{encoder.name}.curves', [key, replacing], changed)
-    found, refused = looking.unpacked(curves)
-    likes = {}
-    if len(few):
-      key = {**key, 'images': few}
-      likes = kept.recall(f'{encoder.name}.randomised', [key, mixing], alike)
-    kind = looking.kind_of(network)
+  curves = kept.recall(f'{encoder.name}.curves', [key, replacing], changed)
+  found, refused = looking.unpacked(curves)
+  likes = {}
+  if len(few):
+    key = {**key, 'images': few}
+    likes = kept.recall(f'{encoder.name}.randomised', [key, mixing], alike)
+  kind = looking.kind_of(network)
   name, by = encoder.name, replacing.baselines
   return tables.Seen(name, kind, by, replacing.shares, found, likes, refused)
 
@@ -164,14 +166,14 @@ def _write(output: pathlib.Path, seen: list[tables.Seen]) -> None:
   print('\n'.join(said))
 
 
-def main() -> int:
+def _work() -> int:
   bank = _BANK.load(_NETWORKS.value, batch_size=_BATCH_SIZE.value, least=1)
   record = _RECORD.open(bank.digests(), ('batch_size', 'device'))
   output = record.output
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print((output / 'answer.md').read_text(encoding='utf-8'))
-    return _BANK.report()
+    return _BANK.report(record)
   size = pipeline.probe_size(bank)
   bank = pipeline.resized(bank, size)
   images = _PROBE.load(size).images
@@ -192,9 +194,14 @@ def main() -> int:
     ]
   with record.stage('report'):
     _write(output, seen)
+  record.note('left_out', _BANK.left_out)
   record.finish()
   print(f'Results: {output}')
-  return _BANK.report()
+  return _BANK.report(record)
+
+
+def main() -> int:
+  return _BANK.carry_out(_work, _RECORD)
 
 
 if __name__ == '__main__':

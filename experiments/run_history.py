@@ -155,14 +155,13 @@ def _conclude(
   print(f'Results: {output}')
 
 
-def _open(digests: Mapping) -> run_record.RunRecord | None:
-  """Returns the run's record; None if it is finished, which is then said."""
-  record = _RECORD.open(digests, _COMPUTING.NOT_RECORDED)
+def _is_finished(record: run_record.RunRecord) -> bool:
+  """Whether there is nothing to do, which is then said."""
   if not record.is_finished:
-    return record
+    return False
   print(f'{record.output} is finished; nothing was computed again.')
   print(evaluation.table_text(record.output / 'summary.csv'))
-  return None
+  return True
 
 
 def _of_selection(folder: str) -> int:
@@ -172,14 +171,14 @@ def _of_selection(folder: str) -> int:
   found = history_study.of_selection(folder, names)
   files_read = sorted(pathlib.Path(folder).glob('*.csv'))
   digests = {path.name: files.sha256(path) for path in files_read}
-  record = _open(digests)
-  if record is not None:
+  record = _RECORD.open(digests, _COMPUTING.NOT_RECORDED)
+  if not _is_finished(record):
     record.start()
     _conclude(record, *found, report.LABELS)
   return 0
 
 
-def main() -> int:
+def _work() -> int:
   if _SELECTION.value is not None:
     return _of_selection(_SELECTION.value)
   bank = _BANK.load(batch_size=_COMPUTING.batch_size)
@@ -188,9 +187,9 @@ def main() -> int:
   digests = dict(bank.digests())
   if _HISTORY.value is not None:
     digests['history'] = files.sha256(_HISTORY.value)
-  record = _open(digests)
-  if record is None:
-    return _BANK.report()
+  record = _RECORD.open(digests, _COMPUTING.NOT_RECORDED)
+  if _is_finished(record):
+    return _BANK.report(record)
   output = record.output
   record.start()
   options = _COMPUTING.options()
@@ -203,8 +202,13 @@ def main() -> int:
   if _DOMAIN_SIMILARITY in names:
     with record.stage('domains'):
       alike[_DOMAIN_SIMILARITY] = _between_domains(bank, known, output, options)
+  record.note('left_out', _BANK.left_out)
   _conclude(record, known, measures, alike, 'no labels')
-  return _BANK.report()
+  return _BANK.report(record)
+
+
+def main() -> int:
+  return _BANK.carry_out(_work, _RECORD)
 
 
 if __name__ == '__main__':

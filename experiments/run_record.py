@@ -37,6 +37,7 @@ def versions() -> dict[str, str]:
 
 
 _FILE = 'run.json'
+_SPACE = 'space.json'  # Of a model space.
 # A space knows which of their rows are right.
 _MENDED_BY_ROW = ('rows.npy', 'finished.npy')
 _SMALL = 2**24  # Bytes; what is larger is maps, or of a space.
@@ -83,7 +84,8 @@ class RunRecord:
 
     Raises:
       ValueError: If the folder is in use and neither `resume` nor `overwrite`
-        is set; or if `resume` is, and the flags or digests differ.
+        is set; if `resume` is, and the flags or digests differ; or if
+        `overwrite` is, and another run is in a folder inside of it.
     """
     if resume and overwrite:
       raise ValueError('Pass `resume` or `overwrite`, not both.')
@@ -173,6 +175,12 @@ class RunRecord:
 
   def _delete(self) -> None:
     """Empties the folder; the record, which says whose it was, goes last."""
+    for place, _, names in os.walk(self.output):
+      if _FILE in names and pathlib.Path(place) != self.output:
+        raise ValueError(
+          f'`overwrite` would delete {place}, another run; move it away, or '
+          'choose another `output`.'
+        )
     for path in self._strangers():
       if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -212,9 +220,9 @@ class RunRecord:
     for name in faults:
       if pathlib.Path(name).name not in _MENDED_BY_ROW:
         (self.output / name).unlink(missing_ok=True)
-    for path in sorted(self.output.rglob('space.json')):
-      where = path.parent.relative_to(self.output)
-      found = ModelSpace(path.parent).discard_damaged()
+    for place in [place for place, names in self._walk() if _SPACE in names]:
+      where = place.relative_to(self.output)
+      found = ModelSpace(place).discard_damaged()
       faults |= {f'{where}: {name}': fault for name, fault in found.items()}
       self.lost_models |= found.keys()
     for name, fault in faults.items():
@@ -228,14 +236,25 @@ class RunRecord:
       return {name: self._digest(name) for name in known}
     return known
 
-  def _names(self) -> list[str]:
-    """Returns the files of the run, without hidden ones, which have no part."""
-    found = []
+  def _walk(self) -> Iterator[tuple[pathlib.Path, list[str]]]:
+    """Yields the run's folders, each with its files.
+
+    Without what is hidden, and other runs inside of it, which have no part.
+    """
     for place, folders, names in os.walk(self.output):
-      folders[:] = [name for name in folders if not name.startswith('.')]
-      path = pathlib.Path(place).relative_to(self.output)
-      found += [str(path / n) for n in names if not n.startswith('.')]
-    return sorted({*found} - {_FILE})
+      path = pathlib.Path(place)
+      folders[:] = sorted(
+        name
+        for name in folders
+        if not (name.startswith('.') or (path / name / _FILE).exists())
+      )
+      yield path, [name for name in names if not name.startswith('.')]
+
+  def _names(self) -> list[str]:
+    """Returns the files of the run, but for the record."""
+    found = [place / name for place, names in self._walk() for name in names]
+    names = {str(path.relative_to(self.output)) for path in found}
+    return sorted(names - {_FILE})
 
   def _digest(self, name: str) -> str | None:
     """Returns a file's digest; None of one that is large, or not there."""

@@ -44,6 +44,12 @@ def conduct(
   names: Sequence[str],
 ) -> tuple[study.Study, dict[str, study.Finding]]:
   """Conducts studies as the flags say, and prints what each found."""
+  return _BANK.carry_out(lambda: _conducted(names))
+
+
+def _conducted(
+  names: Sequence[str],
+) -> tuple[study.Study, dict[str, study.Finding]]:
   settings = study.Settings(
     bank=_BANK.value,
     second_bank=_SECOND_BANK.value,

@@ -128,7 +128,7 @@ def _how_networks_run() -> dict:
   }
 
 
-def main() -> int:
+def _work() -> int:
   chosen, is_published = _AFFINITY.value, _BANK.value == _TASKONOMY
   transfer_affinities.check(chosen, not is_published)
   needed = [n for n in chosen if transfer_affinities.needs_networks(n)]
@@ -154,7 +154,7 @@ def main() -> int:
   if record.is_finished:
     print(f'{output} is finished; nothing was computed again.')
     print(transfer_choices.text(output))
-    return _BANK.report()
+    return _BANK.report(record)
   record.start()
   represented = {}
   if needed:
@@ -176,10 +176,15 @@ def main() -> int:
   if measured and similar:
     with record.stage('pairs'):
       _write_pairs(measured, represented, similar, output)
+  record.note('left_out', _BANK.left_out)
   record.finish()
   print(transfer_choices.text(output))
   print(f'Results: {output}')
-  return _BANK.report()
+  return _BANK.report(record)
+
+
+def main() -> int:
+  return _BANK.carry_out(_work, _RECORD)
 
 
 if __name__ == '__main__':

@@ -253,17 +253,31 @@ class Selection:
     Returns:
       The exit code.
     """
+    return self._bank.carry_out(
+      lambda: self._conducted(make_plan, best_first, networks, digests or {}),
+      self._record,
+    )
+
+  def _conducted(
+    self,
+    make_plan: Callable[[Bank, LabelledImages], Plan],
+    best_first: bool,
+    networks: Collection[str] | None,
+    digests: Mapping[str, Any],
+  ) -> int:
     settings, known = self._settings(), self._earlier()
     least = min(2, len(networks or range(2)))
     size = self._computing.batch_size
     bank = self._bank.load(networks, batch_size=size, least=least)
-    digests = bank.digests() | self._digests() | (digests or {})
-    record = self._record.open(digests, self._computing.NOT_RECORDED)
+    record = self._record.open(
+      {**bank.digests(), **self._digests(), **digests},
+      self._computing.NOT_RECORDED,
+    )
     output = record.output
     if record.is_finished:
       _print_results(record, best_first)
       print(f'{output} is finished; nothing was computed again.')
-      return self._bank.report()
+      return self._bank.report(record)
     with record.stage('images'):
       data = self._load_data(bank)
     plan = make_plan(bank, data)
@@ -289,10 +303,11 @@ class Selection:
     for what in ('problems', 'diverged'):
       lost = {o.case.name: dict(getattr(o, what)) for o in outcomes}
       record.note(what, {case: each for case, each in lost.items() if each})
+    record.note('left_out', self._bank.left_out)
     record.finish()
     _print_results(record, best_first)
     print(f'Results: {output}')
-    return self._bank.report()
+    return self._bank.report(record)
 
   def _write_page(self, output: pathlib.Path, best_first: bool) -> None:
     if best_first:  # Only then is the run about which network to take.

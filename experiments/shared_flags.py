@@ -5,16 +5,18 @@ those that are read together. What a flag means for one command alone, its
 `more`, is said behind what it means for all.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import contextlib
 import os
 import pathlib
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from toolkit_basics.cli import Flag, Flags
 from attribution import methods as methods_lib
 from attribution import probes as probes_lib
 from experiments import bad_models, pipeline, run_record
+from experiments.network_errors import NetworkError
 from frozen_graphs import narrowing
 from probe_data import probe_sets
 from taskonomy_models import bank as banks
@@ -26,6 +28,7 @@ _SETS = (
 )
 # They decide where, when and how fast, not what comes out; which networks were
 # left out is recorded with the digests of the others.
+T = TypeVar('T')
 _NEVER_RECORDED = ('output', 'resume', 'overwrite', 'on_bad_model')
 
 
@@ -51,6 +54,32 @@ class UsableBanks:
   def __init__(self, flags: Flags):
     self._on_bad_model = on_bad_model(flags)
     self._left_out: dict[str, dict[str, str]] = {}
+    self._failed: dict[str, str] = {}  # After they were tried.
+
+  def carry_out(
+    self, work: Callable[[], T], record: 'Record | None' = None
+  ) -> T:
+    """Does a command's work; again without each network that fails on the way.
+
+    Args:
+      work: Opens the banks, and goes on with what was found before.
+      record: Of the run, if the command has one.
+
+    Returns:
+      What `work` does.
+    """
+    self._failed = {}
+    while True:
+      try:
+        with contextlib.ExitStack() as stack:
+          if record is not None and self._failed:
+            stack.enter_context(record.going_on())
+          return work()
+      except NetworkError as error:
+        skips = self._on_bad_model.value == bad_models.SKIP
+        if not skips or error.network in {'', *self._failed}:
+          raise
+        self._failed[error.network] = str(error)
 
   def open(
     self,
@@ -72,21 +101,33 @@ class UsableBanks:
     log = bad_models.Log(self._on_bad_model.value)
     loaded = bad_models.load(name, log, names, least)
     if log.skips:
+      failed = self._failed.keys() & {*loaded.names}
+      log.add({network: self._failed[network] for network in failed})
+      loaded = log.without(loaded, least)
       loaded = bad_models.tried(loaded, log, methods, batch_size, least)
     self._left_out[name] = log.reasons
     return loaded
 
-  def report(self) -> int:
-    """Prints which were left out, and returns the exit code."""
-    found, self._left_out = self._left_out, {}  # The next run has its own.
-    several = len(found) > 1
-    return bad_models.report(
-      {
-        f'{network} of {bank}' if several else network: reason
-        for bank, reasons in found.items()
-        for network, reason in reasons.items()
-      }
-    )
+  @property
+  def left_out(self) -> dict[str, str]:
+    """Which were left out of the banks that were opened, and why."""
+    several = len(self._left_out) > 1
+    return {
+      f'{network} of {bank}' if several else network: reason
+      for bank, reasons in self._left_out.items()
+      for network, reason in reasons.items()
+    }
+
+  def report(self, record: run_record.RunRecord | None = None) -> int:
+    """Prints which were left out, and returns the exit code.
+
+    Args:
+      record: Of the run, which may have been finished before.
+    """
+    noted = record.noted('left_out') if record is not None else None
+    reasons = {**(noted or {}), **self.left_out}
+    self._left_out = {}  # The next run has its own.
+    return bad_models.report(reasons)
 
 
 class UsableBank(UsableBanks):
@@ -426,6 +467,16 @@ class Record:
     self._overwrite = flags.bool(
       'overwrite', 'Delete the run that the folder holds, and begin anew.'
     )
+    self._goes_on = False
+
+  @contextlib.contextmanager
+  def going_on(self) -> Iterator[None]:
+    """In the block, the run that this command has begun goes on, if asked."""
+    self._goes_on = True
+    try:
+      yield
+    finally:
+      self._goes_on = False
 
   @property
   def folder(self) -> str:
@@ -445,6 +496,10 @@ class Record:
     Raises:
       ValueError: If what is to be deleted has what the command is to read.
     """
+    if self._goes_on:
+      begun = run_record.RunRecord.of(self.folder)
+      if begun is not None:
+        return begun
     if self._overwrite.value:
       self._check_outside()
     return run_record.RunRecord(

@@ -23,6 +23,7 @@ import tensorflow as tf
 from experiments import figures
 from experiments.report import Shown, setting
 from experiments.report_answer import markdown_table
+from toolkit_basics import files
 from transferability.clustering import task_similarity_tree
 
 _CURVES = {'precision': 'P@K', 'recall': 'R@K'}
@@ -194,7 +195,8 @@ def _write_points(run: pathlib.Path, shown: Shown, method: str) -> None:
   _write_tsv(run / 'metadata.tsv', [('label', 'group'), *named])
   colors = figures.group_colors(shown.groups)
   inks = [to_rgb(colors[group]) for group in shown.groups]
-  cv2.imwrite(str(run / 'groups.png'), _discs(inks)[..., ::-1])
+  _, png = cv2.imencode('.png', _discs(inks)[..., ::-1])
+  files.write_atomically(run / 'groups.png', png.tobytes())
   (run / 'projector_config.pbtxt').write_text(_PROJECTOR_CONFIG)
 
 

@@ -14,7 +14,7 @@ from absl import logging
 import numpy as np
 
 from probe_data import scene_labels, scenes
-from toolkit_basics import claims, spawning
+from toolkit_basics import claims, files, spawning
 
 _CHUNK = 100
 _PATIENCE = 1.0  # Seconds between looks at what another run renders.
@@ -33,9 +33,9 @@ def _render_chunk(
   """Renders some scenes into the open arrays of a data set."""
   pictures, labels = scene_labels.labelled_images(seeds, size)
   for name, values in {'image': pictures, **labels}.items():
-    array = np.load(folder / f'{name}.npy', mmap_mode='r+')
-    array[first : first + len(values)] = values
-    array.flush()
+    path = folder / f'{name}.npy'
+    files.write_rows(path, first, values)
+    files.sync(path)
   _mark(folder, first).touch()
   return len(seeds)
 

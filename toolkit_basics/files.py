@@ -14,9 +14,12 @@ import shutil
 import stat
 from typing import Any, BinaryIO
 
+import numpy as np
+
 Path = str | os.PathLike[str]
 
 _MAX_JSON_BYTES = 2**28
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 _LEFT_OVER = re.compile(r'\..+\.[0-9]+\.partial')
@@ -54,6 +57,17 @@ def sweep(folder: Path, recursive: bool = True) -> None:
 
 
 @contextlib.contextmanager
+def room_for(path: Path) -> Iterator[None]:
+  """Lets errors for want of room say for which file."""
+  try:
+    yield
+  except OSError as error:
+    if error.errno in _NO_ROOM and error.filename is None:
+      error.filename = str(path)
+    raise
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
   """Opens a file that takes the place of `path` when the block ends.
 
@@ -65,7 +79,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = temporary_name(path)
   try:
-    with open(temporary, 'wb') as file:
+    with room_for(path), open(temporary, 'wb') as file:
       yield file
       file.flush()
       os.fsync(file.fileno())
@@ -88,6 +102,17 @@ def sync(path: Path) -> None:
     os.fsync(descriptor)
   finally:
     os.close(descriptor)
+
+
+def write_rows(path: Path, start: int, rows: np.ndarray) -> None:
+  """Writes rows of the array in a `.npy` file, which must be as wide.
+
+  Plainly, not through a memory map: a full disk is an OSError, not a signal.
+  """
+  array = np.load(path, mmap_mode='r')
+  with room_for(path), open(path, 'r+b') as file:
+    file.seek(array.offset + start * array[:1].nbytes)
+    file.write(np.ascontiguousarray(rows, array.dtype).tobytes())
 
 
 def open_regular(path: Path, error: type[ValueError] = ValueError) -> BinaryIO:

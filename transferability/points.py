@@ -302,7 +302,8 @@ def _create_array(
   path: pathlib.Path, shape: tuple[int, ...], dtype: np.dtype
 ) -> None:
   """Makes a .npy file of zeros, which takes no space until it is written."""
-  np.lib.format.open_memmap(path, mode='w+', dtype=dtype, shape=shape)
+  with files.room_for(path):
+    np.lib.format.open_memmap(path, mode='w+', dtype=dtype, shape=shape)
   files.sync(path)
 
 
@@ -313,7 +314,7 @@ def _overwrite(
 
   Plain writes, not a memory map: a full disk is an OSError, not a signal.
   """
-  with open(path, 'r+b') as file:
+  with files.room_for(path), open(path, 'r+b') as file:
     for index, row in zip(indices, rows, strict=True):
       file.seek(offset + int(index) * row.nbytes)
       file.write(row.tobytes())

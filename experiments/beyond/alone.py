@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from attribution.preprocessing import Preprocessing
+from experiments import network_errors
 from experiments.beyond import observing
 from frozen_graphs.permuted import permuted
 from probe_data.probe_sets import ProbeSet
@@ -47,13 +48,14 @@ def scores(
   ]
   found: dict[str, list[float]] = {name: [] for name in chosen}
   for encoder in track(bank.encoders, description='Scores of one network'):
-    network = bank.network(encoder.name)
-    inputs = Preprocessing.parse(encoder.preprocessing)(probe.images)
-    features = _flat(network.run(inputs, 50))
-    twins = []
-    for seed in range(_TWINS):
-      with permuted(network, seed) as twin:
-        twins.append(_flat(twin.run(inputs, 50)))
+    with network_errors.computing(encoder.name):
+      network = bank.network(encoder.name)
+      inputs = Preprocessing.parse(encoder.preprocessing)(probe.images)
+      features = _flat(network.run(inputs, 50))
+      twins = []
+      for seed in range(_TWINS):
+        with permuted(network, seed) as twin:
+          twins.append(_flat(twin.run(inputs, 50)))
     for name in tuple(found):
       score = label_free.info(name)
       try:

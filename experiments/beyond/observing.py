@@ -14,7 +14,7 @@ import numpy as np
 
 from attribution.preprocessing import Preprocessing
 from attribution.probes import Probes
-from experiments import pipeline, similarities
+from experiments import network_errors, pipeline, similarities
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
 from toolkit_basics import memo
@@ -198,6 +198,7 @@ def represent(
   """Returns each network's representations, float32 [images, ...]."""
   found = {}
   for encoder in track(bank.encoders, description='Representing images'):
-    t = Preprocessing.parse(encoder.preprocessing)
-    found[encoder.name] = bank.network(encoder.name).run(t(probe.images), 50)
+    with network_errors.computing(encoder.name):
+      t = Preprocessing.parse(encoder.preprocessing)
+      found[encoder.name] = bank.network(encoder.name).run(t(probe.images), 50)
   return found

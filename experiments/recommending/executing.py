@@ -9,7 +9,7 @@ import tempfile
 
 import numpy as np
 
-from experiments import pipeline, ray_executor
+from experiments import network_errors, pipeline, ray_executor
 from experiments.recommending import looks
 from experiments.recommending.looks import LookedAt, Looking
 from frozen_graphs import batch_sizes
@@ -69,7 +69,7 @@ class Sought:
     """Returns what is seen of a candidate, or why it cannot be used."""
     plain = dataclasses.replace(self.how, num_twins=0, tries_ranges=False)
     try:
-      with pipeline.computing(encoder.name, reads=True):
+      with network_errors.computing(encoder.name):
         network = networks.get(encoder)
         seen = looks.look(encoder, network, self.images, self.how)
         trained = None

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from experiments import network_errors
 from experiments.recommending import evidence, labelled, looks
 from experiments.recommending.looks import LookedAt, Looking
 from frozen_graphs import network as networks
@@ -96,16 +97,18 @@ def see(
   """Looks at all networks of a bank, and at some of random weights."""
   seen, untrained, predictions = {}, {}, {}
   for i, encoder in enumerate(track(bank.encoders, description=bank.name)):
-    network, images = bank.network(encoder.name), data['image']
-    seen[encoder.name] = looks.look(encoder, network, images, how)
-    if encoder.predictor is not None:
-      predicted = looks.predictions(encoder, bank, images, how)
-      predictions[encoder.name] = predicted
-    if i < num_untrained:
-      name = f'untrained_{encoder.name}'
-      subgraph = permuting.redrawn(network.subgraph, how.seed + i)
-      drawn = networks.of_subgraph(subgraph, 'network', 'untrained')
-      untrained[name] = looks.look(encoder, drawn, images, how)
+    images = data['image']
+    with network_errors.computing(encoder.name):
+      network = bank.network(encoder.name)
+      seen[encoder.name] = looks.look(encoder, network, images, how)
+      if encoder.predictor is not None:
+        predicted = looks.predictions(encoder, bank, images, how)
+        predictions[encoder.name] = predicted
+      if i < num_untrained:
+        name = f'untrained_{encoder.name}'
+        subgraph = permuting.redrawn(network.subgraph, how.seed + i)
+        drawn = networks.of_subgraph(subgraph, 'network', 'untrained')
+        untrained[name] = looks.look(encoder, drawn, images, how)
   losses = losses_of(bank)
   return MeasuredBank(bank, losses, data, seen, untrained, predictions)
 

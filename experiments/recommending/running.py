@@ -9,7 +9,7 @@ from typing import Any
 from absl import logging
 import numpy as np
 
-from experiments import pipeline
+from experiments import network_errors, pipeline
 from experiments.recommending import evidence as evidence_lib
 from experiments.recommending import (
   executing,
@@ -207,7 +207,8 @@ def _features_of(
   if target is None:
     return {}
   plain = dataclasses.replace(way.looking, num_twins=0, tries_ranges=False)
-  seen = looks.look(target, bank.networks.get(target), probe.images, plain)
+  with network_errors.computing(target.name):
+    seen = looks.look(target, bank.networks.get(target), probe.images, plain)
   return {target.name: seen.features}
 
 

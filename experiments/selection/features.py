@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from attribution.preprocessing import Preprocessing
+from experiments import network_errors
 from frozen_graphs import narrowing, tensors
 from frozen_graphs.network import Network
 from frozen_graphs.passes import Passes
@@ -170,7 +171,8 @@ def _extract(
 ) -> dict[str, Features]:
   """Returns the features of layers of one network."""
   values_of, seconds_of = memo.Memo(folder, memo.ARRAY), memo.Memo(folder)
-  network = candidates[0].encoder.load()
+  with network_errors.computing(candidates[0].encoder.name):
+    network = candidates[0].encoder.load()
   shared = {
     'images': memo.digest(images),
     'grid': grid,
@@ -192,8 +194,6 @@ def _extract(
   ]
   how = {'batch_size': batch_size, 'device': device, 'precision': precision}
   for name, (values, seconds) in _computed(missing, network, images, grid, how):
-    if not np.isfinite(values).all():
-      raise ValueError(f'{name}: features are not finite.')
     seconds_of.keep(name, keys[name], seconds)
     values_of.keep(name, keys[name], values)
   return {
@@ -233,13 +233,21 @@ def _computed(
     encoder = inside[0].encoder
     t = Preprocessing.parse(encoder.preprocessing)
     names = [tensor_of[c.name] for c in inside]
-    with deepest.passes(names, **how) as passes:
+    with (
+      network_errors.computing(encoder.name),
+      deepest.passes(names, **how) as passes,
+    ):
       looked_at(passes, encoder, t, images[:1], grid)  # Prepares the graph.
       started = time.perf_counter()
       found = looked_at(passes, encoder, t, images, grid)
       seconds = (time.perf_counter() - started) / len(inside)
     for candidate in inside:
-      yield candidate.name, (found[tensor_of[candidate.name]], seconds)
+      values = found[tensor_of[candidate.name]]
+      if not np.isfinite(values).all():
+        raise network_errors.NetworkError(
+          f'{candidate.name}: features are not finite.', encoder.name
+        )
+      yield candidate.name, (values, seconds)
 
 
 def described(encoder: Encoder, network: Network) -> list[str]:

@@ -1,6 +1,7 @@
 """Label-free scores of one network each: the strength of a representation."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 import math
 import os
@@ -10,6 +11,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from experiments.network_errors import NetworkError
 from experiments.selection import features, fine_tuning
 from experiments.selection.features import Candidate
 from experiments.selection.label_free import Near
@@ -84,9 +86,10 @@ def compute(
   """
   twins = _twins(candidates if num_twins > 2 else (), num_twins)
   folder = pathlib.Path(output) / 'twins'
-  extracted = features.extract_all(
-    *(twins, images, grid, folder, track), **options
-  )
+  with _twins_stand_for_networks():
+    extracted = features.extract_all(
+      *(twins, images, grid, folder, track), **options
+    )
   found, seconds = {}, {}
   for name in label_free.names():
     needs = label_free.info(name).needs
@@ -111,6 +114,16 @@ def compute(
     for case, names in cases.items()
   }
   return Near(tuple(found), by_case, seconds, FAMILY)
+
+
+@contextlib.contextmanager
+def _twins_stand_for_networks() -> Iterator[None]:
+  """Says of a network what is wrong with its twin."""
+  try:
+    yield
+  except NetworkError as error:
+    network = error.network.rpartition('.twin')[0]
+    raise NetworkError(str(error), network) from error
 
 
 def _score(

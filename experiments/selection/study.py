@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 
+from experiments import network_errors
 from experiments.selection import fine_tuning as fine_tuning_lib
 from experiments.selection import static_lists, truth
 from experiments.selection.features import Features
@@ -194,21 +195,17 @@ def _fine_tune(
   encoders: Mapping[str, Encoder],
   settings: CaseSettings,
 ) -> truth.Truth:
-  started = time.perf_counter()
-  found = {
-    name: [
-      fine_tuning_lib.fine_tune(
-        encoder,
-        target,
-        data.images,
-        data.num_train,
-        settings.fine_tuning,
-        seed,
-      )
-      for seed in settings.seeds
-    ]
-    for name, encoder in encoders.items()
-  }
+  started, found = time.perf_counter(), {}
+  for name, encoder in encoders.items():
+    with network_errors.computing(encoder.name):
+      found[name] = [
+        fine_tuning_lib.fine_tune(
+          *(encoder, target, data.images, data.num_train),
+          settings.fine_tuning,
+          seed,
+        )
+        for seed in settings.seeds
+      ]
   return truth.settle(target, found, time.perf_counter() - started)
 
 

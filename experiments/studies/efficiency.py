@@ -8,7 +8,7 @@ import numpy as np
 
 from attribution.explainer import Explainer
 from attribution.preprocessing import Preprocessing
-from experiments import figures, pipeline
+from experiments import figures, network_errors, pipeline
 from experiments.study import Finding, Results, Study
 from probe_data import scene_dataset
 from taskonomy_models.mini import readouts
@@ -83,14 +83,17 @@ def _attribution_seconds(study: Study) -> float:
   images = study.run().probe.images[:_IMAGES]
   seconds = []
   for encoder in study.bank.encoders[:_NETWORKS]:
-    with Explainer(
-      study.bank.network(encoder.name),
-      preprocessing=encoder.preprocessing,
-      methods=pipeline.method_objects(settings.methods, settings.epsilon),
-      batch_size=settings.batch_size,
-      device=study.device,
-      precision=settings.precision,
-    ) as explainer:
+    with (
+      network_errors.computing(encoder.name),
+      Explainer(
+        study.bank.network(encoder.name),
+        preprocessing=encoder.preprocessing,
+        methods=pipeline.method_objects(settings.methods, settings.epsilon),
+        batch_size=settings.batch_size,
+        device=study.device,
+        precision=settings.precision,
+      ) as explainer,
+    ):
       explainer.explain(images[:1])  # The first run prepares the graph.
       started = time.perf_counter()
       explainer.explain(images)

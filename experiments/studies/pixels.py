@@ -14,7 +14,7 @@ import numpy as np
 
 from attribution.explainer import Explainer
 from attribution.probes import Probes
-from experiments import figures, pipeline
+from experiments import figures, network_errors, pipeline
 from experiments.studies.layers import stages
 from experiments.study import Finding, Results, Study
 from frozen_graphs.permuted import permuted
@@ -151,17 +151,20 @@ def _scored(
   twin = permuted(network, study.settings.seed)
   for weights, source in ((_TRAINED, network), (_TWIN, twin)):
     for stage, tensor in enumerate(tensors, start=1):
-      with Explainer(
-        source.at(tensor),
-        preprocessing=encoder.preprocessing,
-        methods=pipeline.method_objects(
-          study.settings.methods, study.settings.epsilon
-        ),
-        probe_methods=(_PROBES.method,),
-        batch_size=study.settings.batch_size,
-        device=study.device,
-        precision=study.settings.precision,
-      ) as explainer:
+      with (
+        network_errors.computing(encoder.name),
+        Explainer(
+          source.at(tensor),
+          preprocessing=encoder.preprocessing,
+          methods=pipeline.method_objects(
+            study.settings.methods, study.settings.epsilon
+          ),
+          probe_methods=(_PROBES.method,),
+          batch_size=study.settings.batch_size,
+          device=study.device,
+          precision=study.settings.precision,
+        ) as explainer,
+      ):
         maps = explainer.explain(pictures).maps
         seen = {m: (cells(values), everything) for m, values in maps.items()}
         energy = _energy(explainer, pictures[probed], names[probed])

@@ -90,6 +90,16 @@ class CompositesTest(absltest.TestCase):
     self.assertEqual(found.name, 'logistic')
     self.assertEqual(types, [['AddV2', 'Exp', 'Neg', 'RealDiv']])
 
+  def test_a_single_activation_is_none_and_one_may_end_in_another(self):
+    named = {
+      'tanh': lambda z: np.tanh(z),
+      'positive_part': lambda z: np.maximum(z, 0),
+    }
+    self.assertEmpty(find(tf.tanh, named)[0])
+    (found,), types = find(lambda x: tf.nn.relu(tf.nn.relu(x)), named)
+    self.assertEqual(found.name, 'positive_part')
+    self.assertEqual(types, [['Relu', 'Relu']])
+
   def test_function_of_other_constants_is_not_found(self):
     named = {'hard_sigmoid': lambda z: np.clip(z / 6 + 0.5, 0, 1)}
     self.assertLen(find(lambda x: tf.nn.relu6(x + 3) / 6, named)[0], 1)

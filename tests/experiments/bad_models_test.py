@@ -7,12 +7,13 @@ import json
 import pathlib
 from unittest import mock
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 import numpy as np
 
 from attribution.explainer import Explainer
 import attribution_transfer as at
 from experiments import bad_models, shared_flags
+from frozen_graphs.passes import Passes
 from taskonomy_models import bank as banks
 from tests import bank_testing, command_testing, testing
 from toolkit_basics import cli
@@ -82,7 +83,7 @@ class RunTest(BadModelsTestCase):
         MemoryError(),
         'beta: there is not enough memory for it; pass a smaller ',
       ),
-      (KeyError('w'), 'beta: KeyError'),
+      (OSError(5, 'broken'), 'beta: OSError: [Errno 5] broken'),
     ):
       with _failing('beta', error):
         code, _, err = self.run_it('--overwrite')
@@ -210,6 +211,71 @@ class OtherCommandsTest(BadModelsTestCase):
     self.assertEqual([*found.left_out], ['beta'])
     with self.assertRaisesRegex(ValueError, 'on_bad_model.*error.*skip'):
       at.compare(bank, images, on_bad_model='ignore')
+
+
+class AfterTheTrialTest(BadModelsTestCase, parameterized.TestCase):
+  """Networks that fail on images, but not on the noise they are tried on."""
+
+  def setUp(self):
+    super().setUp()
+    self.enter_context(mock.patch.object(bad_models, '_explain_noise'))
+    for seed, name in enumerate(('cats', 'dogs')):
+      images = self.folder / 'data' / name
+      bank_testing.write_images(images, 12, size=16, seed=seed)
+    run = Passes.run
+
+    def run_or_fail(passes, inputs):
+      if passes._name == 'beta':
+        raise self.error
+      return run(passes, inputs)
+
+    self.enter_context(mock.patch.object(Passes, 'run', run_or_fail))
+
+  def run_command(self, name, *arguments):
+    (result,) = command_testing.run(
+      f'experiments.run_{name}',
+      [f'--bank={self.bank}', f'--output={self.output}', *arguments],
+    )
+    return result
+
+  def check_named(self, error, name, *arguments):
+    self.error = error
+    code, _, err = self.run_command(name, *arguments)
+    self.assertEqual((code, err.count('\n')), (1, 1), err)
+    self.assertStartsWith(err, 'Error: beta: ')
+
+  def check_left_out(self, name, *arguments):
+    code, out, err = self.run_command(name, *arguments, '--on_bad_model=skip')
+    self.assertEqual(code, bad_models.EXIT_CODE, err)
+    self.assertIn('Left out: beta (', out)
+    return out
+
+  @parameterized.parameters(
+    (
+      MemoryError(),
+      *('faithfulness', '--probe={0}/images.npy', '--methods=saliency'),
+      *('--stages=1', '--num_randomised_images=2'),
+    ),
+    (
+      KeyError('w'),
+      *('model_selection', '--train_dir={0}/data', '--measures=logme'),
+      *('--steps=20', '--num_draws=20'),
+    ),
+  )
+  def test_a_run_goes_on_without_them_and_says_so(self, error, name, *options):
+    command = name, *(option.format(self.folder) for option in options)
+    self.check_named(error, *command)
+    self.check_left_out(*command, '--overwrite')
+    self.assertCountEqual(self.left_out(), ['beta'])
+    out = self.check_left_out(*command, '--resume')
+    self.assertIn('nothing was computed again', out)
+
+  def test_commands_without_a_folder_go_on_without_them(self):
+    self.output = self.folder / 'figure.png'
+    command = 'diagram', f'--probe={self.folder / "images.npy"}'
+    command = *command, '--networks=alpha,beta,gamma,delta'
+    self.check_named(OSError(5, 'broken'), *command)
+    self.check_left_out(*command)
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from absl.testing import absltest
 import numpy as np
 
 from experiments import visuals
+from probe_data import scene_dataset
 from tests import bank_testing, command_testing, testing
 
 _ROWS = 'model_space/gradient_times_input/models/beta/rows.npy'
@@ -164,24 +165,39 @@ class RefusalTest(DamageTestCase):
       with _no_file_larger_than(size):
         code, _, err = self.run_it('--resume')
       self.assertEqual(code, 1)
-      self.assertRegex(err, '^Error: .*[Ff]ile too large.*\n$')
+      self.assertRegex(err, '^Error: .*[Ff]ile too large: .*output.*\n$')
     code, _, err = self.run_it('--resume')
     self.assertEqual(code, 0, err)
     self._check_same(self.output, whole)
 
-  def test_a_run_goes_on_after_a_full_disk_was_emptied(self):
+  def mounted(self, size):
+    """Returns a disk, and what makes it larger."""
     disk = self.folder / 'disk'
     disk.mkdir()
-    mount = ['mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', str(disk)]
+    mount = ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'none', str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
       self.skipTest('This user may not mount a file system.')
     self.addCleanup(subprocess.run, ['umount', str(disk)], check=True)
+    larger = ['mount', '-o', 'remount,size=9m', str(disk)]
+    return disk, lambda: subprocess.run(larger, check=True)
+
+  def test_scenes_go_on_after_a_full_disk_was_emptied(self):
+    disk, make_larger = self.mounted('300k')
+    data = str(disk / 'data'), 'train', 64, 32
+    with self.assertRaisesRegex(OSError, 'No space left on device.*data'):
+      scene_dataset.build(*data)
+    make_larger()
+    found = scene_dataset.build(*data)
+    self.assertGreater(found['image'].std(axis=(1, 2, 3)).min(), 0)
+    self.assertLen(os.listdir(disk / 'data'), 1)
+
+  def test_a_run_goes_on_after_a_full_disk_was_emptied(self):
+    disk, make_larger = self.mounted('64k')
     output = disk / 'output'
     code, _, err = self.run_it(output=output)
     self.assertEqual(code, 1)
-    self.assertRegex(err, '^Error: .*No space left on device.*\n$')
-    larger = ['mount', '-o', 'remount,size=9m', str(disk)]
-    subprocess.run(larger, check=True)
+    self.assertRegex(err, '^Error: .*No space left on device: .*output.*\n$')
+    make_larger()
     code, _, err = self.run_it('--resume', output=output)
     self.assertEqual(code, 0, err)
     self.assertEqual(self.run_it()[0], 0)

@@ -186,6 +186,32 @@ class RunRecordTest(parameterized.TestCase):
     self.assertEmpty(list(self.output.iterdir()))
     self.assertFalse(record.is_finished)
 
+  def test_overwrite_of_a_folder_with_another_run_inside_is_refused(self):
+    outer = self.output
+    self._run()
+    self.output = outer / 'deep' / 'inner'
+    self._run()
+    self.output = outer
+    before = bank_testing.tree_bytes(outer)
+    with self.assertRaisesRegex(ValueError, '`overwrite`.*inner, another run'):
+      self._record(overwrite=True)
+    self.assertEqual(bank_testing.tree_bytes(outer), before)
+
+  def test_another_run_inside_is_no_part_of_a_run(self):
+    outer = self.output
+    self._run(finish=False)
+    self.output = outer / 'inner'
+    self._run()
+    self.output = outer
+    self._record(resume=True).finish()
+    self.assertEqual([*self._content()['files']], ['folder/result.csv'])
+    (outer / 'inner' / 'space.json').write_text('damaged')
+    result = outer / 'inner' / 'folder' / 'result.csv'
+    result.write_text('as the inner run has it now')
+    (outer / 'folder' / 'result.csv').write_text('damaged')
+    self.assertFalse(self._record(resume=True).is_finished)
+    self.assertTrue(result.exists())
+
   def test_overwrite_does_not_follow_links_out_of_the_folder(self):
     self._run()
     outside = self.create_tempdir()

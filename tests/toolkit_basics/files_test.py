@@ -3,9 +3,11 @@
 import hashlib
 import os
 import pathlib
+import resource
 from unittest import mock
 
 from absl.testing import absltest, parameterized
+import numpy as np
 
 from toolkit_basics import files
 
@@ -22,6 +24,28 @@ class FilesTest(parameterized.TestCase):
         files.write_atomically(self.path, b'new')
     self.assertEqual(self.path.read_bytes(), b'old')
     self.assertEqual(os.listdir(self.path.parent), ['a.csv'])
+
+  def test_a_file_that_there_is_no_room_for_is_named(self):
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    np.save(self.path.with_suffix('.npy'), np.zeros((3, 2)))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, old[1]))
+    try:
+      with self.assertRaisesRegex(OSError, 'too large.*a.csv'):
+        files.write_atomically(self.path, b'too much')
+        files.write_atomically(self.path, b'too much now')
+      with self.assertRaisesRegex(OSError, 'too large.*a.npy'):
+        files.write_rows(self.path.with_suffix('.npy'), 1, np.ones((1, 2)))
+    finally:
+      resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    self.assertEqual(self.path.read_bytes(), b'too much')
+
+  def test_rows_are_written_in_their_place(self):
+    path = self.path.with_suffix('.npy')
+    np.save(path, np.zeros((4, 2), np.float32))
+    files.write_rows(path, 1, np.arange(4).reshape(2, 2))
+    np.testing.assert_array_equal(
+      np.load(path), [[0, 0], [0, 1], [2, 3], [0, 0]]
+    )
 
   def test_missing_folders_are_made(self):
     files.write_atomically(self.path.parent / 'b' / 'c', b'x')

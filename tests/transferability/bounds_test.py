@@ -10,7 +10,9 @@ import numpy as np
 from tests import measures_testing
 from transferability import (
   agreement,
+  baselines,
   clustering,
+  grouping,
   label_free,
   map_transforms,
   measures,
@@ -22,7 +24,11 @@ from transferability import (
   similarity,
   sketches,
   source_data,
+  source_selection,
+  transfer_graph,
 )
+from transferability.measures import samples
+from transferability.recommendation import calibration
 
 
 def _of_label_free():
@@ -82,6 +88,42 @@ class MeasuresTest(parameterized.TestCase):
       measures_testing.score('gbc', inputs),
       places=10,
     )
+
+
+class SamplesTest(absltest.TestCase):
+  def test_labels_fill_their_classes(self):
+    np.testing.assert_array_equal(samples.check_labels([1, 0], 2), [1, 0])
+    for labels, said in (
+      ([2, 0], 'cannot fill'),
+      ([-1, 0], 'A label is -1'),
+      ([1, 1], 'Class 0 has no sample'),
+    ):
+      with self.assertRaisesRegex(ValueError, said):
+        samples.check_labels(labels, 2)
+
+  def test_numbers_have_squares(self):
+    for largest in (1e100, 1e-100, 0):
+      samples.check_features([[0.0], [largest]])
+    for largest in (1.1e100, 0.9e-100):
+      with self.assertRaisesRegex(ValueError, 'out of the range'):
+        samples.check_features([[0.0], [largest]])
+    with self.assertRaisesRegex(ValueError, 'give 2 or more'):
+      samples.check_features([[1.0]])
+
+  def test_probabilities_add_up_to_a_thousandth(self):
+    for rest in (0.5009, 0.4991):
+      samples.check_source_probs([[0.5, rest], [1, 0]])
+    for rest in (0.5011, 0.4989):
+      with self.assertRaisesRegex(ValueError, 'Row 0 .* sums to'):
+        samples.check_source_probs([[0.5, rest], [1, 0]])
+    with self.assertRaisesRegex(ValueError, 'is negative'):
+      samples.check_source_probs([[1, 0], [1.0001, -1e-4]])
+
+  def test_classes_without_variance_have_a_least_one(self):
+    x, y = [[0], [0], [0.01], [0.01]], [0, 0, 1, 1]
+    # The variance of both is 1e-4: D = 1e-4 / (8 * 1e-4).
+    found = measures.score('gbc', features=x, labels=y)
+    self.assertAlmostEqual(found, -2 * np.exp(-0.125))
 
 
 class LabelFreeTest(parameterized.TestCase):
@@ -162,6 +204,79 @@ class OtherTest(absltest.TestCase):
     agreement.compare(np.arange(3.0), np.arange(3.0), num_draws=2)
     with self.assertRaises(ValueError):
       agreement.compare(np.arange(2.0), np.arange(2.0), num_draws=2)
+
+  def test_symmetric_optima_are_of_one_source_to_all_others(self):
+    known = oracle.Oracle.from_affinity(np.eye(3)[:, ::-1], 'abc', 'abc')
+    self.assertEqual(baselines.best_symmetric(known, 2, 2)[0], 6)
+    baselines.best_symmetric(known, 1)
+    for k in (0, 3):
+      with self.assertRaises(ValueError):
+        baselines.best_symmetric(known, k)
+    with self.assertRaises(ValueError):
+      baselines.best_symmetric(known, 1, num_relevant=0)
+
+  def test_two_models_can_stand_together(self):
+    pair = np.array([[1, 0.3], [0.3, 1]])
+    found = grouping.permutation_test(pair, 'aa')
+    self.assertEqual((found.value, found.p_value), (1, 1))
+    with self.assertRaises(ValueError):
+      grouping.permutation_test(pair[:1, :1], 'a')
+
+  def test_two_other_sources_give_a_scale(self):
+    found = transfer_graph.transfers_of_affinity([[1, 3, 7]], 'a', 'bca')
+    self.assertEqual([t.performance for t in found][:2], [-1, 1])
+    losses = {('a', ('b',)): 1.0, ('a', ('c',)): np.exp(2), ('a', ('a',)): 1.0}
+    found = transfer_graph.transfers_of_losses(losses)
+    np.testing.assert_allclose([t.performance for t in found], [1, -1, 1])
+    with self.assertRaises(ValueError):
+      transfer_graph.transfers_of_affinity([[1, 3]], 'a', 'ba')
+    with self.assertRaises(ValueError):
+      transfer_graph.transfers_of_losses(dict([*losses.items()][1:]))
+
+  def test_sources_that_are_all_alike_are_no_span_to_divide_by(self):
+    ways = [(('b',), 1.0), (('c',), 1.0), (('b', 'c'), 4.0)]
+    judge = transfer_graph.Judge(
+      [
+        source_selection.Transfer(sources, 'a', value)
+        for sources, value in ways
+      ]
+    )
+    self.assertEqual(judge.quality_of('a', 'b'), 0)
+    self.assertEqual(judge.quality_of('a', 'cb'), 3)
+
+  def test_a_budget_may_be_nothing_where_labels_are_free(self):
+    way = source_selection.Transfer(('b',), 'a', 1.0)
+    free = source_selection.select_sources([way], 0, {'b': 0})
+    self.assertEqual((free.sources, free.value, free.cost), (('b',), 1, 0))
+    for budget, costs in ((-1e-9, {'b': 0}), (0, {'b': -1e-9}), (0, {'b': 1})):
+      with self.assertRaises(ValueError):
+        source_selection.select_sources([way], budget, costs)
+
+  def test_oracles_have_a_target_two_sources_and_images(self):
+    oracle.Oracle.from_affinity([[1, 2]], 'a', 'ab')
+    for targets, sources in (('', 'ab'), ('a', 'a')):
+      with self.assertRaises(ValueError):
+        shape = len(targets), len(sources)
+        oracle.Oracle.from_affinity(np.ones(shape), targets, sources)
+    np.testing.assert_array_equal(oracle.win_rates([[3.0]]), [[0.5]])
+    np.testing.assert_allclose(oracle.ahp_affinity([[0.5]]), [1])
+    known = oracle.Oracle.from_affinity(np.eye(3), 'abc', 'abc')
+    self.assertEqual(oracle.stability([known, known], 1), (1, 1))
+    with self.assertRaises(ValueError):
+      oracle.stability([known])
+
+  def test_three_targets_make_a_calibration(self):
+    scores = np.arange(4.0)
+    case = calibration.MeasuredTarget('a', scores, None, None, 4 - scores)
+    found = calibration.measure('logme', [case] * 3, 'bank')
+    self.assertEqual((found.num_cases, found.right), (3, 3))
+    with self.assertRaises(ValueError):
+      calibration.measure('logme', [case] * 2, 'bank')
+    for loss, right in ((1.049, 3), (1.051, 2)):  # Of the pick.
+      losses = np.array([1.0, 2, 2, loss])
+      near = calibration.MeasuredTarget('a', scores, None, None, losses)
+      found = calibration.measure('logme', [case, case, near], 'bank')
+      self.assertEqual(found.right, right)
 
   def test_a_tree_may_have_two_leaves_and_be_cut_into_both(self):
     affinity = np.array([[1, 0.3], [0.3, 1]])

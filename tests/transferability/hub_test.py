@@ -53,6 +53,15 @@ class HubTest(absltest.TestCase):
     self.assertEqual([name for name, _ in found], [f'n{i}' for i in order])
     self.assertEqual(found[0], ('n7', 1.0))
 
+  def test_several_that_come_together_stand_behind_the_others(self):
+    hub = self.filled(3)
+    added = self.descriptors[3:6]
+    codes = np.stack([each.code for each in added])
+    hub.add_all(self.names[3:6], [each.norm for each in added], codes)
+    for name, each in zip(self.names[:6], self.descriptors, strict=False):
+      np.testing.assert_array_equal(hub.descriptor(name).code, each.code)
+      self.assertEqual(hub.descriptor(name).norm, each.norm)
+
   def test_exact_affinities_decide_where_they_are_known(self):
     hub = self.filled()
     query = self.vectors[7]

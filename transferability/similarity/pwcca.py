@@ -67,10 +67,6 @@ def _weights(along: np.ndarray) -> np.ndarray:
 
   `along` has the inner products of directions and features, [directions, d].
   """
-  if len(along) > 1:
-    _, values, right = linalg.svd(
-      along, full_matrices=False, check_finite=False
-    )
-    weights = np.abs(values[:, None] * right).sum(axis=1)
-    return np.pad(weights, (0, len(along) - len(weights)))
-  return np.abs(along).sum(axis=1)
+  _, values, right = linalg.svd(along, full_matrices=False, check_finite=False)
+  weights = np.abs(values[:, None] * right).sum(axis=1)
+  return np.pad(weights, (0, len(along) - len(weights)))

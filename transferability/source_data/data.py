@@ -28,7 +28,7 @@ class Domain:
     """Returns some of the samples, with the classes that they have."""
     given = self.classes[self.labels[rows]]
     classes, labels = np.unique(given, return_inverse=True)
-    return Domain(self.features[rows], labels.reshape(-1), classes)
+    return Domain(self.features[rows], labels, classes)
 
 
 def check(
@@ -71,7 +71,7 @@ def domain(features: ArrayLike, labels: ArrayLike, name: str) -> Domain:
       f'{len(features)} samples.'
     )
   classes, positions = np.unique(labels, return_inverse=True)
-  return Domain(features, positions.reshape(-1), classes.astype(np.int64))
+  return Domain(features, positions, classes.astype(np.int64))
 
 
 def share_classes(*domains: Domain) -> list[Domain]:

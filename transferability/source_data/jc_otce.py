@@ -104,6 +104,5 @@ def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Returns the mean of samples, and a root X of their covariance X^T X."""
   mean = x.mean(axis=0)
   root = (x - mean) / np.sqrt(len(x))
-  if len(x) > x.shape[1]:
-    root = linalg.qr(root, mode='r', check_finite=False)[0][: x.shape[1]]
-  return mean, root
+  root = linalg.qr(root, mode='r', check_finite=False)[0]
+  return mean, root[: x.shape[1]]

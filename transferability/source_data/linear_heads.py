@@ -127,9 +127,7 @@ def minimise_in_ball(
     direction = _project(before[0] - length * before[1], centre, radius)
     direction -= before[0]
     worst = np.max([past[active] for past in history[-_HISTORY:]], axis=0)
-    moved, found, slopes = _search(
-      objective, *before, direction, values[active], worst
-    )
+    moved, found, slopes = _search(objective, *before, direction, worst)
     x[active], gradients[active] = moved, slopes
     values = values.copy()
     values[active] = found
@@ -144,7 +142,7 @@ def minimise_in_ball(
   return points, best
 
 
-def _search(objective, x, gradient, direction, values, worst):
+def _search(objective, x, gradient, direction, worst):
   """Returns points, values and gradients after a step that is short enough."""
   slope = (gradient * direction).sum(axis=1)
   share = np.ones(len(x))
@@ -155,10 +153,7 @@ def _search(objective, x, gradient, direction, values, worst):
     if not long.any():
       break
     rows = np.flatnonzero(long)
-    drop = found[rows] - values[rows] - share[rows] * slope[rows]
-    guess = -0.5 * share[rows] ** 2 * slope[rows] / np.where(drop, drop, 1)
-    usable = (guess >= 0.1 * share[rows]) & (guess <= 0.9 * share[rows])
-    share[rows] = np.where(usable, guess, share[rows] / 2)
+    share[rows] /= 2
     moved[rows] = x[rows] + share[rows, None] * direction[rows]
     found[rows], slopes[rows] = objective(moved[rows])
   return moved, found, slopes
