@@ -61,7 +61,7 @@ def describe(
       are left beside a square of patches.
     grid: (rows, columns) of the patches; default: a square.
   """
-  module.eval()
+  module.eval().float()  # Frameworks give weights the type of their file.
   if request.checkpoint:
     load_weights(module, request.checkpoint)
   elif request.is_random:

@@ -15,6 +15,12 @@ from frozen_graphs.formats.onnx import file
 
 _LOGGERS = ('torch', 'onnxscript', 'onnx_ir')
 _BATCH = 'batch'
+# What torch.export says of a module that does one thing or another.
+_CHOICE = 'data-dependent'
+_ONE_WAY = (
+  ', as it goes for the example; IT CHOOSES BY THE IMAGE, and others may go '
+  'another way'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +105,9 @@ def export(
           verbose=False,
           **options,
         )
-      return exporter.name
+      # Tracing follows the way that one image takes.
+      is_one_way = exporter.traces and any(_CHOICE in each for each in reasons)
+      return exporter.name + (_ONE_WAY if is_one_way else '')
     except Exception as error:  # They raise anything.
       reasons.append(f'{exporter.name}: {_reason(error)}')
   raise GraphError(
@@ -171,6 +179,7 @@ def _quietly() -> Iterator[None]:
     with (
       warnings.catch_warnings(),
       contextlib.redirect_stdout(io.StringIO()),
+      contextlib.redirect_stderr(io.StringIO()),
     ):
       warnings.simplefilter('ignore')
       yield

@@ -200,7 +200,7 @@ def check_runs(function: Callable[[Any], Any], images: Any) -> None:
   torch = require()
   try:
     with torch.no_grad():
-      function(images)
+      function(images.clone())  # Some write into them.
   except GraphError:
     raise
   except Exception as error:

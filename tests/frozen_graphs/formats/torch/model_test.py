@@ -3,6 +3,7 @@
 import pathlib
 import tempfile
 from unittest import mock
+import warnings
 
 from absl.testing import absltest
 import numpy as np
@@ -13,7 +14,7 @@ import frozen_graphs
 from frozen_graphs import budget
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.torch import compare, exporting, surgery
-from taskonomy_models.sources import torch_networks
+from taskonomy_models.sources import registry, torch_networks
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
@@ -148,6 +149,37 @@ class ModuleTest(absltest.TestCase):
       GraphError, 'PyTorch cannot compute its gradient: .*inplace'
     ):
       frozen_graphs.load(module, image_size=16)
+
+  def test_a_module_may_write_into_its_images(self):
+    class Scaled(self.torch.nn.Module):
+      def forward(self, x):
+        return x.sub_(0.5).div_(0.25)
+
+    images = self.images.copy()
+    module = self.torch.nn.Sequential(Scaled(), self.module.stem)
+    frozen_graphs.load(module, example_input=images, representation='1')
+    np.testing.assert_array_equal(images, self.images)
+
+  def test_a_gradient_that_pytorch_does_not_follow_is_said(self):
+    stem = self.module.stem
+    stem.forward = self.torch.no_grad()(stem.forward)
+    with self.assertRaisesRegex(GraphError, 'within `torch.no_grad`'):
+      frozen_graphs.load(stem, image_size=16)
+
+  def test_a_quantised_module_is_refused_before_it_is_exported(self):
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')
+      dynamic = self.torch.ao.quantization.quantize_dynamic(self.module)
+    with self.assertRaisesRegex(
+      GraphError, "module 'head' .Linear. computes with whole numbers.*before"
+    ):
+      frozen_graphs.load(dynamic, image_size=16)
+
+  def test_a_named_network_of_half_precision_is_widened(self):
+    asked = registry.Asked('half', registry.RANDOM)
+    found = torch_networks.describe(asked, self.module.half(), 'resize(16)')
+    kinds = {value.dtype for value in found.network.parameters()}
+    self.assertEqual(kinds, {self.torch.float32})
 
   def test_weights_that_are_put_aside_are_what_they_were(self):
     before = {n: v.clone() for n, v in self.module.state_dict().items()}
