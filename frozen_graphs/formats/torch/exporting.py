@@ -94,7 +94,7 @@ def export(
     options = dict(exporter.options(torch))
     has_open_batch = len(options) > 1
     try:
-      with _quietly():
+      with quietly():
         torch.onnx.export(
           stopping if exporter.traces else module,
           (images if has_open_batch else images[:1],),
@@ -122,7 +122,7 @@ def export_program(
 ) -> str:
   """Writes the ONNX file of an exported program; see `export`."""
   try:
-    with _quietly():
+    with quietly():
       torch.onnx.export(
         program,
         (),
@@ -169,8 +169,8 @@ def _module_of(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-  """Keeps what exporters say of their steps from the user."""
+def quietly() -> Iterator[None]:
+  """Keeps what PyTorch says of its steps from the user."""
   loggers = [logging.getLogger(name) for name in _LOGGERS]
   levels = [logger.level for logger in loggers]
   try:

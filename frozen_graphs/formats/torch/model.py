@@ -87,7 +87,7 @@ def load(
     OSError: If a file cannot be read.
   """
   if not isinstance(source, str | os.PathLike):
-    torch = surgery.require()
+    torch, source = surgery.require(), surgery.unwrapped(source)
     images = _images(torch, example_input, image_size)
     what = f'PyTorch {surgery.called(source)}'
     with about(what), _inference(source):
@@ -96,16 +96,18 @@ def load(
   what = f'PyTorch program {source}'
   module, program = programs.read(source, trust)
   torch = surgery.require()
-  own = program and program.example_inputs and program.example_inputs[0]
-  images = _images(torch, own[0] if own else example_input, image_size)
+  own, name = programs.example(program)
+  images = _images(torch, example_input if own is None else own, image_size)
   with about(what), tempfile.TemporaryDirectory() as folder:
-    surgery.check_runs(module, images[:1])
+    _check_weights(torch, module)
+    run = (lambda image: module(**{name: image})) if name else module
+    surgery.check_runs(run, images[:1])
     path = os.path.join(folder, _FILE)
     if program is None:
       by = exporting.export(torch, module, module, images, _WHOLE, path)
     else:
       by = exporting.export_program(torch, program, _WHOLE, path)
-    computed = functools.partial(compare.reference, torch, module)
+    computed = functools.partial(compare.reference, torch, run)
     return _read(path, computed, images, f'{what} ({by}', partial=True)
 
 
@@ -230,6 +232,11 @@ def _check_weights(torch: types.ModuleType, module: Any) -> None:
       raise GraphError(
         f'the weight {name!r} is of type {value.dtype}; give the module in '
         '32 bits (`module.float()`).'
+      )
+    if value.device.type == 'meta':
+      raise GraphError(
+        f'the weight {name!r} has no numbers yet; give the module with its '
+        'weights loaded (`module.load_state_dict(..., assign=True)`).'
       )
     if value.device.type != 'cpu':
       raise GraphError(

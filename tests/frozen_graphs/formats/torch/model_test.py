@@ -1,5 +1,7 @@
 """Tests of modules and programs of PyTorch, run by PyTorch itself."""
 
+import contextlib
+import io
 import pathlib
 import tempfile
 from unittest import mock
@@ -150,6 +152,15 @@ class ModuleTest(absltest.TestCase):
     ):
       frozen_graphs.load(module, image_size=16)
 
+  def test_what_wraps_a_module_is_taken_off(self):
+    parallel = self.torch.nn.DataParallel(self.module)
+    for wrapped in (parallel, self.torch.compile(parallel)):
+      self.assertIs(surgery.unwrapped(wrapped), self.module)
+    network = frozen_graphs.load(
+      self.torch.compile(self.module), image_size=16, representation='stem'
+    )
+    self.assertEqual(network.outputs, ('stem:0',))
+
   def test_a_module_may_write_into_its_images(self):
     class Scaled(self.torch.nn.Module):
       def forward(self, x):
@@ -232,6 +243,8 @@ class ModuleTest(absltest.TestCase):
       frozen_graphs.load(self.module)
     with self.assertRaisesRegex(GraphError, 'module.float()'):
       frozen_graphs.load(self.module.half(), image_size=16)
+    with self.assertRaisesRegex(GraphError, 'has no numbers yet'):
+      frozen_graphs.load(_module(self.torch).to('meta'), image_size=16)
 
   def test_network_of_the_public_face(self):
     network = at.network(
@@ -255,6 +268,51 @@ class ModuleTest(absltest.TestCase):
         self._run(network, network.outputs[0]), self._expected(*parts),
         rtol=1e-4, atol=1e-5,
       )  # fmt: skip
+
+  def test_a_program_may_want_its_images_by_name(self):
+    torch, path = self.torch, self.create_tempdir().full_path + '/a.pt2'
+
+    class Named(torch.nn.Module):
+      def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+      def forward(self, *, pixel_values):
+        return self.inner(pixel_values)
+
+    images = torch.as_tensor(self.images[:1])
+    named = {'pixel_values': images}
+    program = torch.export.export(Named(self.module).eval(), (), named)
+    torch.export.save(program, path)
+    network = frozen_graphs.load(path, trust='code')
+    self.assertIn('differs from PyTorch by', network.source)
+
+  def test_why_a_traced_program_does_not_run_is_said(self):
+    path = self.create_tempdir().full_path + '/a.pt'
+    images = self.torch.as_tensor(self.images)
+    flat = self.torch.nn.Sequential(
+      self.torch.nn.Flatten(), self.torch.nn.Linear(3 * 16 * 16, 2)
+    )
+    self.torch.jit.save(self.torch.jit.trace(flat, images), path)
+    with self.assertRaisesRegex(
+      GraphError, 'mat1 and mat2 shapes .* made for .`image_size`'
+    ):
+      frozen_graphs.load(path, trust='code', image_size=8)
+
+  def test_programs_of_half_precision_and_damaged_ones_are_refused(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    script = self.torch.jit.script(self.module.stem.half())
+    script.save(folder / 'half.pt')
+    with self.assertRaisesRegex(GraphError, "weight 'weight' is of type"):
+      frozen_graphs.load(folder / 'half.pt', trust='code', image_size=16)
+    (folder / 'cut.pt2').write_bytes(b'PK')
+    said = io.StringIO()
+    with (
+      contextlib.redirect_stderr(said),
+      self.assertRaisesRegex(GraphError, r'be loaded by PyTorch \d'),
+    ):
+      frozen_graphs.load(folder / 'cut.pt2', trust='code')
+    self.assertEqual(said.getvalue(), '')
 
   def test_weights_of_a_file(self):
     safetensors = pytest.importorskip('safetensors.torch')
