@@ -20,6 +20,7 @@ TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-2
 # a sum with random signs, is a constant up to rounding.
 _CONSTANT = 1e-2
 _TRIES = 3
+_ANOTHER = 'Another representation (`representation`) may do.'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,10 @@ def check(
       images = first.images.numpy()
       added = 0.01 * images.std() * noise.normal(size=images.shape)
       expected = again((images + added).astype(np.float32))
-    forwards, backwards = differences(network, expected)
+    try:
+      forwards, backwards = differences(network, expected)
+    except GraphError as error:
+      raise GraphError(f'{error} {_ANOTHER}') from error
     if not forwards <= TOLERANCE or min(backwards) <= GRADIENT_TOLERANCE:
       break
   text = (
@@ -73,8 +77,7 @@ def check(
   if not (forwards <= TOLERANCE and min(backwards) <= GRADIENT_TOLERANCE):
     raise GraphError(
       f'the graph {text}; allowed are {TOLERANCE} of the largest value and '
-      f'{GRADIENT_TOLERANCE}. Nothing is written. Another representation '
-      '(`representation`) may do.'
+      f'{GRADIENT_TOLERANCE}. Nothing is written. {_ANOTHER}'
     )
   return text
 

@@ -122,6 +122,12 @@ class ModuleTest(absltest.TestCase):
       ):
         frozen_graphs.load(self.module, image_size=16)
 
+  def test_a_graph_that_cannot_be_run_says_a_way_on(self):
+    failing = mock.Mock(side_effect=GraphError('It fails.'))
+    with mock.patch.object(compare, 'differences', failing):
+      with self.assertRaisesRegex(GraphError, 'It fails. Another representa'):
+        frozen_graphs.load(self.module, image_size=16)
+
   def test_gradients_may_differ_at_a_kink_of_one_image(self):
     with mock.patch.object(compare, 'differences', lambda *_: (0, [1, 1e-6])):
       frozen_graphs.load(self.module, image_size=16)
