@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 import contextlib
+import dataclasses
 import functools
 import hashlib
+import tempfile
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,8 +20,10 @@ from frozen_graphs.frozen import FrozenNetwork
 from frozen_graphs.graph import SubGraph
 from frozen_graphs.graph_ends import Shape
 from frozen_graphs.passes import Passes, Result
+from toolkit_basics import memory
 
 _LISTED = 12
+_LARGE = 2**24  # Bytes of a graph that is worth a file.
 T = TypeVar('T')
 
 
@@ -241,12 +245,46 @@ class Network(contextlib.AbstractContextManager):
     Returns:
       [n, height, width, channels] and [n, ...].
     """
-    with self.passes(rules=(None,), batch_size=batch_size) as passes:
+    passes = self.passes(rules=(None,), batch_size=batch_size)
+    with self.aside(), passes:
       found = list(_batch_by_batch(passes, inputs))
     return (
       np.concatenate([each.gradients[None] for each in found]),
       np.concatenate([each.representation for each in found]),
     )
+
+  @contextlib.contextmanager
+  def aside(self) -> Iterator[None]:
+    """Within it a large graph lies in a file, and only passes can be run.
+
+    Passes have weights of their own. So memory need not hold two copies of
+    them, if nobody but this network has the graph. Afterwards it is the same.
+    """
+    if self.size < _LARGE:
+      yield
+      return
+    shape = self.subgraph.input_shape
+    with tempfile.TemporaryFile() as file:
+      sizes = [file.write(p) for p in graph_lib.serialized(self.graph_def)]
+      self._derived.clear()
+      del self.subgraph
+      self._hold(graph_lib.GraphDef())
+      memory.give_back()
+      try:
+        yield
+      finally:
+        memory.give_back()  # What the passes have taken.
+        file.seek(0)
+        graph_def = graph_lib.GraphDef()
+        for size in sizes:
+          graph_def.MergeFromString(file.read(size))
+        self._hold(graph_def)
+        if shape is not None:
+          self.assume_input_shape(shape)
+
+  def _hold(self, graph_def: tf.compat.v1.GraphDef) -> None:
+    self.frozen = dataclasses.replace(self.frozen, graph_def=graph_def)
+    self.graph_def = graph_def
 
   def close(self) -> None:
     """Frees what TensorFlow holds; the network can be run again."""

@@ -6,6 +6,7 @@ inputs that fit, and the gradient on a picture must be finite and not zero.
 """
 
 from collections.abc import Mapping, Sequence
+import contextlib
 import dataclasses
 import os
 import time
@@ -259,9 +260,9 @@ def check(
       f'{made} of a picture of {side} pixels.'
     )
   try:
-    found = tried(network, t, ('saliency', 'elrp'), image_size)
+    found = tried(network, t, ('saliency', 'elrp'), image_size, owned=True)
   except UnsupportedOpError:  # An operation has no rule.
-    found = tried(network, t, ('saliency',), image_size)
+    found = tried(network, t, ('saliency',), image_size, owned=True)
   if found.faults['saliency']:
     raise GraphError(
       f'{network.name}: the gradient of {network.representation_tensor!r} with '
@@ -283,15 +284,26 @@ def tried(
   t: str | Preprocessing,
   methods: Sequence[str],
   image_size: int | None = None,
+  owned: bool = False,
 ) -> Tried:
-  """Explains a picture; the methods share the graph and its forward pass."""
-  with (
-    session.for_few_runs(),
-    Explainer(
+  """Explains a picture; the methods share the graph and its forward pass.
+
+  Args:
+    network: With its representation.
+    t: The preprocessing.
+    methods: Names.
+    image_size: Side of the picture.
+    owned: Whether nobody else has the graph, so that memory need not hold it
+      meanwhile.
+  """
+  picture = pictures.noise(1, _side(network, image_size))
+  with session.for_few_runs(), contextlib.ExitStack() as stack:
+    explainer = Explainer(
       network, preprocessing=t, methods=methods, batch_size=1
-    ) as explainer,
-  ):
-    picture = pictures.noise(1, _side(network, image_size))
+    )
+    if owned:
+      stack.enter_context(network.aside())
+    stack.enter_context(explainer)
     started = time.monotonic()
     explanation = explainer.explain(picture, may_be_infinite=True)
     seconds = time.monotonic() - started

@@ -61,7 +61,7 @@ def describe(
       are left beside a square of patches.
     grid: (rows, columns) of the patches; default: a square.
   """
-  module.eval()
+  module.eval().float()  # Frameworks give weights the type of their file.
   if request.checkpoint:
     load_weights(module, request.checkpoint)
   elif request.is_random:
@@ -209,7 +209,8 @@ def load_weights(module: Any, path: str | os.PathLike) -> None:
     raise GraphError(
       f'{path} has not the weights of a {type(module).__name__}: of its '
       f'{len(own)} tensors {len(faults)} are missing or of another shape, as '
-      f'{", ".join(faults[:3])}. It has {", ".join(sorted(weights)[:3])}.'
+      f'{", ".join(faults[:3])}. It has {", ".join(sorted(weights)[:3])}. '
+      'Name the network that they are of.'
     )
   fitting = {name: weights[name] for name in own if name not in heads}
   module.load_state_dict(fitting, strict=False)

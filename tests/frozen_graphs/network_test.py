@@ -2,6 +2,8 @@
 
 import hashlib
 import pathlib
+from unittest import mock
+import weakref
 
 from absl.testing import absltest, parameterized
 import numpy as np
@@ -9,6 +11,7 @@ import tensorflow as tf
 
 import frozen_graphs
 from frozen_graphs import batching, graph
+from frozen_graphs import network as network_lib
 from frozen_graphs.errors import GraphError
 from tests import testing
 
@@ -107,6 +110,37 @@ class NetworkTest(parameterized.TestCase):
     np.testing.assert_allclose(representation, np.tanh(2 * x), 1e-5)
     expected = 2 * (1 - np.tanh(2 * x) ** 2) / x[0].size
     np.testing.assert_allclose(gradient, expected, 1e-4, 1e-9)
+
+  def test_a_large_graph_is_in_a_file_while_passes_run(self):
+    network = self._network(lambda x: tf.tanh(2 * x))
+    x = np.random.default_rng(0).random((2, 16, 16, 3), np.float32)
+    before = network.gradients(x)
+    content = network.graph_def.SerializeToString(deterministic=True)
+    gone = weakref.ref(network.subgraph)
+    with mock.patch.object(network_lib, '_LARGE', 0):
+      with self.assertRaises(RuntimeError), network.aside():
+        self.assertIsNone(gone())
+        self.assertFalse(network.graph_def.node)
+        raise RuntimeError
+      after = network.gradients(x)
+    self.assertEqual(
+      network.graph_def.SerializeToString(deterministic=True), content
+    )
+    self.assertIs(network.frozen.graph_def, network.graph_def)
+    for found, expected in zip(after, before, strict=True):
+      np.testing.assert_array_equal(found, expected)
+
+  def test_the_shape_that_was_assumed_stays_when_a_graph_comes_back(self):
+    with tf.Graph().as_default() as built:
+      x = tf.compat.v1.placeholder(tf.float32, name='input')
+      tf.tanh(x, name='representation')
+    network = frozen_graphs.load(
+      built.as_graph_def(), representation='representation'
+    )
+    network.assume_input_shape((1, 16, 16, 3))
+    with mock.patch.object(network_lib, '_LARGE', 0), network.aside():
+      pass
+    self.assertEqual(network.subgraph.input_shape, (1, 16, 16, 3))
 
   @parameterized.parameters(
     (lambda x: tf.tanh(x), 2, 'rebatched', 4),

@@ -1,5 +1,6 @@
 """Tests of bringing networks into a bank."""
 
+import gc
 import json
 import pathlib
 from unittest import mock
@@ -9,7 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from attribution.explainer import Explainer
+from frozen_graphs import network as network_lib
 from frozen_graphs.errors import GraphError
+from frozen_graphs.network import Network
 from taskonomy_models import bank as banks
 from taskonomy_models import conversion
 from tests import format_testing, testing
@@ -92,6 +95,26 @@ class ConversionTest(parameterized.TestCase):
     np.testing.assert_allclose(
       maps['gradient_times_input'], gradient * x, 1e-4, 1e-6
     )
+
+  def test_memory_need_not_hold_the_graph_while_a_picture_is_explained(self):
+    graph_def = testing.tiny_graph_def()
+    ends = {'representation': 'representation'}
+    small = self._convert(graph_def, **ends)
+    seen, explain = [], Explainer.explain
+
+    def look(explainer, *arguments, **options):
+      gc.collect()
+      large = [o for o in gc.get_objects() if isinstance(o, Network)]
+      seen.append(sum(len(network.graph_def.node) for network in large))
+      return explain(explainer, *arguments, **options)
+
+    with (
+      mock.patch.object(network_lib, '_LARGE', 0),
+      mock.patch.object(Explainer, 'explain', look),
+    ):
+      large = self._convert(graph_def, name='second', **ends)
+    self.assertEqual(seen, [0])
+    self.assertEqual(large.sha256, small.sha256)
 
   def test_second_network_leaves_the_first_as_it_was(self):
     first = self._convert()

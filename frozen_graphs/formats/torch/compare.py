@@ -10,7 +10,6 @@ import numpy as np
 from frozen_graphs import session
 from frozen_graphs.errors import GraphError, explaining
 from frozen_graphs.formats.torch import surgery
-from frozen_graphs.frozen import FrozenNetwork
 from frozen_graphs.network import Network
 
 # By how much a graph may differ: its representation, of the largest value, and
@@ -21,6 +20,7 @@ TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-2
 # a sum with random signs, is a constant up to rounding.
 _CONSTANT = 1e-2
 _TRIES = 3
+_ANOTHER = 'Another representation (`representation`) may do.'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Reference:
 
 
 def check(
-  frozen: FrozenNetwork, first: Reference, again: Callable[[Any], Reference]
+  network: Network, first: Reference, again: Callable[[Any], Reference]
 ) -> str:
   """Returns by how much a graph differs from its module, in words.
 
@@ -50,14 +50,13 @@ def check(
   all images, but on one of two; or on one of others that are like them.
 
   Args:
-    frozen: What was made of the module.
+    network: What was made of the module; nobody else has it.
     first: What PyTorch makes of two images.
     again: What it makes of others.
 
   Raises:
     GraphError: If it differs by more than rounding.
   """
-  network = Network(frozen, None, frozen.outputs[0], 'the graph')
   noise = np.random.default_rng(0)
   expected = first
   for number in range(_TRIES):
@@ -65,7 +64,10 @@ def check(
       images = first.images.numpy()
       added = 0.01 * images.std() * noise.normal(size=images.shape)
       expected = again((images + added).astype(np.float32))
-    forwards, backwards = differences(network, expected)
+    try:
+      forwards, backwards = differences(network, expected)
+    except GraphError as error:
+      raise GraphError(f'{error} {_ANOTHER}') from error
     if not forwards <= TOLERANCE or min(backwards) <= GRADIENT_TOLERANCE:
       break
   text = (
@@ -75,8 +77,7 @@ def check(
   if not (forwards <= TOLERANCE and min(backwards) <= GRADIENT_TOLERANCE):
     raise GraphError(
       f'the graph {text}; allowed are {TOLERANCE} of the largest value and '
-      f'{GRADIENT_TOLERANCE}. Nothing is written. Another representation '
-      '(`representation`) may do.'
+      f'{GRADIENT_TOLERANCE}. Nothing is written. {_ANOTHER}'
     )
   return text
 
@@ -138,9 +139,15 @@ def _computed(
 ) -> tuple[np.ndarray, np.ndarray, float]:
   """Returns representation, gradient and scale of an image [1, C, H, W]."""
   image = image.clone().requires_grad_(True)
-  result = surgery.first_tensor(module(image))
+  with explaining('PyTorch cannot compute its gradient', RuntimeError):
+    # Of another tensor, as some modules write into theirs.
+    result = surgery.first_tensor(module(image.clone()))
   if not result.is_floating_point() or not result.requires_grad:
-    raise GraphError('its representation does not depend on the image.')
+    raise GraphError(
+      'its representation does not depend on the image, as far as PyTorch can '
+      'tell: within `torch.no_grad`, and behind `detach` or whole numbers, it '
+      'does not look.'
+    )
   signs = 2 * torch.randint(
     2, result.shape, generator=torch.Generator().manual_seed(0)
   )

@@ -15,6 +15,12 @@ from frozen_graphs.formats.onnx import file
 
 _LOGGERS = ('torch', 'onnxscript', 'onnx_ir')
 _BATCH = 'batch'
+# What torch.export says of a module that does one thing or another.
+_CHOICE = 'data-dependent'
+_ONE_WAY = (
+  ', as it goes for the example; IT CHOOSES BY THE IMAGE, and others may go '
+  'another way'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +94,7 @@ def export(
     options = dict(exporter.options(torch))
     has_open_batch = len(options) > 1
     try:
-      with _quietly():
+      with quietly():
         torch.onnx.export(
           stopping if exporter.traces else module,
           (images if has_open_batch else images[:1],),
@@ -99,7 +105,9 @@ def export(
           verbose=False,
           **options,
         )
-      return exporter.name
+      # Tracing follows the way that one image takes.
+      is_one_way = exporter.traces and any(_CHOICE in each for each in reasons)
+      return exporter.name + (_ONE_WAY if is_one_way else '')
     except Exception as error:  # They raise anything.
       reasons.append(f'{exporter.name}: {_reason(error)}')
   raise GraphError(
@@ -114,7 +122,7 @@ def export_program(
 ) -> str:
   """Writes the ONNX file of an exported program; see `export`."""
   try:
-    with _quietly():
+    with quietly():
       torch.onnx.export(
         program,
         (),
@@ -161,8 +169,8 @@ def _module_of(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-  """Keeps what exporters say of their steps from the user."""
+def quietly() -> Iterator[None]:
+  """Keeps what PyTorch says of its steps from the user."""
   loggers = [logging.getLogger(name) for name in _LOGGERS]
   levels = [logger.level for logger in loggers]
   try:
@@ -171,6 +179,7 @@ def _quietly() -> Iterator[None]:
     with (
       warnings.catch_warnings(),
       contextlib.redirect_stdout(io.StringIO()),
+      contextlib.redirect_stderr(io.StringIO()),
     ):
       warnings.simplefilter('ignore')
       yield

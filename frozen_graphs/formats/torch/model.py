@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import re
 import sys
 import tempfile
 import types
@@ -32,10 +33,12 @@ from frozen_graphs.formats.torch import (
   surgery,
 )
 from frozen_graphs.frozen import FrozenNetwork
+from frozen_graphs.network import Network
 from toolkit_basics import memory
 
 _FILE = 'model.onnx'
 _AMPLE = 16  # Times the budget of a stranger's file.
+_QUANTISED = re.compile(r'\.quantized\b')  # In the name of what defines it.
 _WHOLE = 'features'  # What the result of a whole module is called.
 
 
@@ -84,7 +87,7 @@ def load(
     OSError: If a file cannot be read.
   """
   if not isinstance(source, str | os.PathLike):
-    torch = surgery.require()
+    torch, source = surgery.require(), surgery.unwrapped(source)
     images = _images(torch, example_input, image_size)
     what = f'PyTorch {surgery.called(source)}'
     with about(what), _inference(source):
@@ -93,16 +96,18 @@ def load(
   what = f'PyTorch program {source}'
   module, program = programs.read(source, trust)
   torch = surgery.require()
-  own = program and program.example_inputs and program.example_inputs[0]
-  images = _images(torch, own[0] if own else example_input, image_size)
+  own, name = programs.example(program)
+  images = _images(torch, example_input if own is None else own, image_size)
   with about(what), tempfile.TemporaryDirectory() as folder:
-    surgery.check_runs(module, images[:1])
+    _check_weights(torch, module)
+    run = (lambda image: module(**{name: image})) if name else module
+    surgery.check_runs(run, images[:1])
     path = os.path.join(folder, _FILE)
     if program is None:
       by = exporting.export(torch, module, module, images, _WHOLE, path)
     else:
       by = exporting.export_program(torch, program, _WHOLE, path)
-    computed = functools.partial(compare.reference, torch, module)
+    computed = functools.partial(compare.reference, torch, run)
     return _read(path, computed, images, f'{what} ({by}', partial=True)
 
 
@@ -164,13 +169,16 @@ def _read(
   compared = 'its results are not compared, as they cannot be computed'
   memory.give_back()
   with allowed.spent():
-    frozen = onnx_model.load(path, layout='channels_first', partial=partial)
-    if not frozen.left_out:
+    made = onnx_model.load(path, layout='channels_first', partial=partial)
+    wanted = None if made.left_out else made.outputs[0]
+    network = Network(made, None, wanted, 'the graph')
+    del made  # The comparison lets go of the graph meanwhile.
+    if wanted:
       first = computed(images)
       memory.give_back()
-      compared = compare.check(frozen, first, computed)
+      compared = compare.check(network, first, computed)
   memory.give_back()
-  return dataclasses.replace(frozen, source=f'{what}; {compared})')
+  return dataclasses.replace(network.frozen, source=f'{what}; {compared})')
 
 
 def _files(path: str) -> list[str]:
@@ -200,7 +208,7 @@ def _images(
   with explaining('`example_input` is no images', Exception):
     if not isinstance(given, torch.Tensor):
       given = torch.as_tensor(np.asarray(given))
-    images = given.detach().cpu().float()
+    images = given.detach().cpu().float().clone()
   if images.dim() != 4 or not images.numel():
     raise GraphError(
       f'`example_input` has the shape {tuple(images.shape)}, but images need '
@@ -212,11 +220,23 @@ def _images(
 
 
 def _check_weights(torch: types.ModuleType, module: Any) -> None:
+  for path, each in module.named_modules():
+    if _QUANTISED.search(type(each).__module__):
+      raise GraphError(
+        f'the module {path!r} ({type(each).__name__}) computes with whole '
+        'numbers, through which no gradient flows; give the network as it was '
+        'before it was quantised.'
+      )
   for name, value in module.named_parameters():
     if value.is_floating_point() and value.dtype != torch.float32:
       raise GraphError(
         f'the weight {name!r} is of type {value.dtype}; give the module in '
         '32 bits (`module.float()`).'
+      )
+    if value.device.type == 'meta':
+      raise GraphError(
+        f'the weight {name!r} has no numbers yet; give the module with its '
+        'weights loaded (`module.load_state_dict(..., assign=True)`).'
       )
     if value.device.type != 'cpu':
       raise GraphError(

@@ -10,7 +10,7 @@ from typing import Any
 import zipfile
 
 from frozen_graphs.errors import GraphError, at_the_door
-from frozen_graphs.formats.torch import surgery
+from frozen_graphs.formats.torch import exporting, surgery
 
 TRUSTED = 'code'
 _SCRIPTS = ('.pt', '.pth', '.ts', '.torchscript', '.jit')
@@ -53,8 +53,24 @@ def read(path: str | os.PathLike, trust: str | None) -> tuple[Any, Any]:
       '.onnx file, which is read as data.'
     )
   torch = surgery.require()
-  with at_the_door(path, 'be loaded by PyTorch'):
+  with (
+    at_the_door(path, f'be loaded by PyTorch {torch.__version__}'),
+    exporting.quietly(),
+  ):
     if kind_of(path) == 'script':
       return torch.jit.load(os.fspath(path), map_location='cpu').eval(), None
     program = torch.export.load(os.fspath(path))
     return program.module(), program
+
+
+def example(program: Any) -> tuple[Any, str | None]:
+  """Returns the images that a program was exported with, or None.
+
+  And how it wants them to be called, None if it takes them by their place. Most
+  networks of transformers are called with `pixel_values=images`.
+  """
+  given, named = (program and program.example_inputs) or ((), {})
+  if given or len(named) != 1:
+    return (given[0] if given else None), None
+  ((name, images),) = named.items()
+  return images, name

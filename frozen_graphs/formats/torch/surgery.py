@@ -20,6 +20,13 @@ from frozen_graphs.formats.onnx import file
 _HEADS = re.compile(
   r'(aux|aux_\w+|\w*classifier\w*|fc\w*|heads?|\w+_head|logits)\d*'
 )
+# By class, where the original is.
+_WRAPPERS = {
+  'OptimizedModule': '_orig_mod',
+  'DataParallel': 'module',
+  'DistributedDataParallel': 'module',
+}
+_IN_SCRIPT = 'TorchScript interpreter'  # An error of a compiled module.
 _NO_FEATURES = re.compile('Pool|Dropout|Flatten|Identity|Softmax')
 
 
@@ -65,6 +72,16 @@ def named(name: str, function: Callable[[Any], Any], module: Any) -> Any:
   holder = Holder()
   holder.add_module(name, Computed())
   return holder.eval()
+
+
+def unwrapped(module: Any) -> Any:
+  """Returns what `torch.compile` or `DataParallel` was made of.
+
+  To export needs the original, and would compile for minutes.
+  """
+  while (kind := type(module).__name__) in _WRAPPERS:
+    module = getattr(module, _WRAPPERS[kind])
+  return module
 
 
 def called(module: Any) -> str:
@@ -200,15 +217,20 @@ def check_runs(function: Callable[[Any], Any], images: Any) -> None:
   torch = require()
   try:
     with torch.no_grad():
-      function(images)
+      function(images.clone())  # Some write into them.
   except GraphError:
     raise
   except Exception as error:
-    reason = f'{type(error).__name__}: {brief(error, 200).rstrip(".")}'
+    reason = f'{type(error).__name__}: {brief(error, 200)}'
+    if _IN_SCRIPT in str(error):  # It ends with what is wrong.
+      reason = brief(Exception(str(error).strip().splitlines()[-1]), 200)
     raise GraphError(
-      f'it cannot be run on images of shape {list(images.shape)}: {reason}. '
+      f'it cannot be run on images of shape {list(images.shape)}: '
+      f'{reason.rstrip(".")}. '
       'Give some that it takes (`example_input`, [N, channels, height, '
-      'width]), or the module inside that takes nothing but images.'
+      'width]), or of the size that it was made for (`image_size`, or '
+      '`resize` in the preprocessing), or the module inside that takes '
+      'nothing but images.'
     ) from error
 
 

@@ -1,5 +1,8 @@
 """Tests of which exporter of PyTorch is used, with one that plays torch."""
 
+import contextlib
+import io
+import sys
 import types
 
 from absl.testing import absltest
@@ -24,6 +27,7 @@ def _torch(*outcomes):
     calls.append((module, args[0], options))
     if (outcome := left.pop(0)) is not None:
       print('a step of the exporter')
+      print('and a graph', file=sys.stderr)
       raise outcome
 
   torch = types.SimpleNamespace(
@@ -50,6 +54,21 @@ class ExportTest(absltest.TestCase):
     self.assertEqual(by, 'TorchScript')
     self.assertEqual(calls[1][:2], ('cut', 'ab'))
     self.assertFalse(calls[1][2]['dynamo'])
+
+  def test_a_choice_by_the_image_that_tracing_makes_for_good_is_said(self):
+    torch, _ = _torch(ValueError('guard on data-dependent expression'), None)
+    by = exporting.export(torch, 'whole', 'cut', 'ab', 'r', 'model.onnx')
+    self.assertRegex(by, 'TorchScript, .*IT CHOOSES BY THE IMAGE')
+
+  def test_what_exporters_say_is_kept_from_the_user(self):
+    torch, _ = _torch(ValueError('x'), None)
+    streams = io.StringIO(), io.StringIO()
+    with (
+      contextlib.redirect_stdout(streams[0]),
+      contextlib.redirect_stderr(streams[1]),
+    ):
+      exporting.export(torch, 'whole', 'cut', 'ab', 'r', 'model.onnx')
+    self.assertEqual([stream.getvalue() for stream in streams], ['', ''])
 
   def test_the_last_one_takes_one_image(self):
     torch, calls = _torch(ValueError('x'), ValueError('y'), None)

@@ -1,8 +1,11 @@
 """Tests of modules and programs of PyTorch, run by PyTorch itself."""
 
+import contextlib
+import io
 import pathlib
 import tempfile
 from unittest import mock
+import warnings
 
 from absl.testing import absltest
 import numpy as np
@@ -13,7 +16,7 @@ import frozen_graphs
 from frozen_graphs import budget
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats.torch import compare, exporting, surgery
-from taskonomy_models.sources import torch_networks
+from taskonomy_models.sources import registry, torch_networks
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
@@ -119,6 +122,12 @@ class ModuleTest(absltest.TestCase):
       ):
         frozen_graphs.load(self.module, image_size=16)
 
+  def test_a_graph_that_cannot_be_run_says_a_way_on(self):
+    failing = mock.Mock(side_effect=GraphError('It fails.'))
+    with mock.patch.object(compare, 'differences', failing):
+      with self.assertRaisesRegex(GraphError, 'It fails. Another representa'):
+        frozen_graphs.load(self.module, image_size=16)
+
   def test_gradients_may_differ_at_a_kink_of_one_image(self):
     with mock.patch.object(compare, 'differences', lambda *_: (0, [1, 1e-6])):
       frozen_graphs.load(self.module, image_size=16)
@@ -148,6 +157,46 @@ class ModuleTest(absltest.TestCase):
       GraphError, 'PyTorch cannot compute its gradient: .*inplace'
     ):
       frozen_graphs.load(module, image_size=16)
+
+  def test_what_wraps_a_module_is_taken_off(self):
+    parallel = self.torch.nn.DataParallel(self.module)
+    for wrapped in (parallel, self.torch.compile(parallel)):
+      self.assertIs(surgery.unwrapped(wrapped), self.module)
+    network = frozen_graphs.load(
+      self.torch.compile(self.module), image_size=16, representation='stem'
+    )
+    self.assertEqual(network.outputs, ('stem:0',))
+
+  def test_a_module_may_write_into_its_images(self):
+    class Scaled(self.torch.nn.Module):
+      def forward(self, x):
+        return x.sub_(0.5).div_(0.25)
+
+    images = self.images.copy()
+    module = self.torch.nn.Sequential(Scaled(), self.module.stem)
+    frozen_graphs.load(module, example_input=images, representation='1')
+    np.testing.assert_array_equal(images, self.images)
+
+  def test_a_gradient_that_pytorch_does_not_follow_is_said(self):
+    stem = self.module.stem
+    stem.forward = self.torch.no_grad()(stem.forward)
+    with self.assertRaisesRegex(GraphError, 'within `torch.no_grad`'):
+      frozen_graphs.load(stem, image_size=16)
+
+  def test_a_quantised_module_is_refused_before_it_is_exported(self):
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')
+      dynamic = self.torch.ao.quantization.quantize_dynamic(self.module)
+    with self.assertRaisesRegex(
+      GraphError, "module 'head' .Linear. computes with whole numbers.*before"
+    ):
+      frozen_graphs.load(dynamic, image_size=16)
+
+  def test_a_named_network_of_half_precision_is_widened(self):
+    asked = registry.Asked('half', registry.RANDOM)
+    found = torch_networks.describe(asked, self.module.half(), 'resize(16)')
+    kinds = {value.dtype for value in found.network.parameters()}
+    self.assertEqual(kinds, {self.torch.float32})
 
   def test_weights_that_are_put_aside_are_what_they_were(self):
     before = {n: v.clone() for n, v in self.module.state_dict().items()}
@@ -200,6 +249,8 @@ class ModuleTest(absltest.TestCase):
       frozen_graphs.load(self.module)
     with self.assertRaisesRegex(GraphError, 'module.float()'):
       frozen_graphs.load(self.module.half(), image_size=16)
+    with self.assertRaisesRegex(GraphError, 'has no numbers yet'):
+      frozen_graphs.load(_module(self.torch).to('meta'), image_size=16)
 
   def test_network_of_the_public_face(self):
     network = at.network(
@@ -223,6 +274,51 @@ class ModuleTest(absltest.TestCase):
         self._run(network, network.outputs[0]), self._expected(*parts),
         rtol=1e-4, atol=1e-5,
       )  # fmt: skip
+
+  def test_a_program_may_want_its_images_by_name(self):
+    torch, path = self.torch, self.create_tempdir().full_path + '/a.pt2'
+
+    class Named(torch.nn.Module):
+      def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+      def forward(self, *, pixel_values):
+        return self.inner(pixel_values)
+
+    images = torch.as_tensor(self.images[:1])
+    named = {'pixel_values': images}
+    program = torch.export.export(Named(self.module).eval(), (), named)
+    torch.export.save(program, path)
+    network = frozen_graphs.load(path, trust='code')
+    self.assertIn('differs from PyTorch by', network.source)
+
+  def test_why_a_traced_program_does_not_run_is_said(self):
+    path = self.create_tempdir().full_path + '/a.pt'
+    images = self.torch.as_tensor(self.images)
+    flat = self.torch.nn.Sequential(
+      self.torch.nn.Flatten(), self.torch.nn.Linear(3 * 16 * 16, 2)
+    )
+    self.torch.jit.save(self.torch.jit.trace(flat, images), path)
+    with self.assertRaisesRegex(
+      GraphError, 'mat1 and mat2 shapes .* made for .`image_size`'
+    ):
+      frozen_graphs.load(path, trust='code', image_size=8)
+
+  def test_programs_of_half_precision_and_damaged_ones_are_refused(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    script = self.torch.jit.script(self.module.stem.half())
+    script.save(folder / 'half.pt')
+    with self.assertRaisesRegex(GraphError, "weight 'weight' is of type"):
+      frozen_graphs.load(folder / 'half.pt', trust='code', image_size=16)
+    (folder / 'cut.pt2').write_bytes(b'PK')
+    said = io.StringIO()
+    with (
+      contextlib.redirect_stderr(said),
+      self.assertRaisesRegex(GraphError, r'be loaded by PyTorch \d'),
+    ):
+      frozen_graphs.load(folder / 'cut.pt2', trust='code')
+    self.assertEqual(said.getvalue(), '')
 
   def test_weights_of_a_file(self):
     safetensors = pytest.importorskip('safetensors.torch')
