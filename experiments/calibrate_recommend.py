@@ -78,7 +78,6 @@ def _work() -> int:
     raise ValueError('--write needs exactly one --bank.')
   found, rows, kept, others = {}, {}, [], []
   for seen in _seen():
-    bank = seen.bank
     for name in _SITUATIONS.value:
       _check(seen, situations.SITUATIONS[name], found, rows, kept)
     if _RIVALS.value:  # Preparing features for them takes time.
