@@ -107,7 +107,7 @@ def ask(
     measure: [one.of_others(features, measure) for features in look.twins]
     for measure in situation.floor
   }
-  notes = one.notes(name, twins[situation.measures[0]])
+  notes = one.notes(name, situation.of_ranges, twins[situation.of_ranges])
   return Testimony(scores, draws, own, twins, notes)
 
 
@@ -173,12 +173,9 @@ class _Candidate:
     rows = self._all if rows is None else rows
     return self._scorer.score(measure or self._measure, self._prepared, rows)
 
-  def draws(
-    self, drawn: Sequence[np.ndarray], rows: np.ndarray | None = None
-  ) -> list[float]:
-    """Returns the scores of draws of some images; of all, if None."""
-    rows = self._all if rows is None else rows
-    return self._scorer.draws(self._measure, self._prepared, rows, drawn)
+  def draws(self, drawn: Sequence[np.ndarray]) -> list[float]:
+    """Returns the scores of draws of all images."""
+    return self._scorer.draws(self._measure, self._prepared, self._all, drawn)
 
   def of_others(
     self, features: np.ndarray | None, measure: str | None = None
@@ -192,35 +189,36 @@ class _Candidate:
     except ValueError:  # A twin whose features are dead.
       return math.nan
 
-  def notes(self, name: str, twins: Sequence[float]) -> list[str]:
+  def notes(self, name: str, measure: str, twins: Sequence[float]) -> list[str]:
     """Returns what is to be said of it, in sentences."""
     found = described(name, self._look)
     found += [
       f'{name} scores higher by {other}, not by the range of its own '
       'preprocessing; is that right?'
-      for other in self.better_ranges(twins)
+      for other in self.better_ranges(measure, twins)
     ]
     return found
 
-  def better_ranges(self, twins: Sequence[float]) -> list[str]:
+  def better_ranges(self, measure: str, twins: Sequence[float]) -> list[str]:
     """Returns which ranges of values suit it clearly better than its own."""
     found: list[str] = []
     known = np.array(twins)[np.isfinite(twins)]
     if len(known) < 2:
       return found
-    own = self.score(rows=self.few)
+    own = self.score(measure, self.few)
     floor = known.mean()
     # Above its floor, and by more than twins differ among themselves.
     least = max(_CLEARLY * (own - floor), _DEVIATIONS * known.std(ddof=1))
     for name, features in self._look.ranges.items():
-      other = self.of_others(features)
+      other = self.of_others(features, measure)
       if not other - floor > least:
         continue
       halves = chances.halves(len(self.few), _HALVES_OF_RANGES)
-      theirs = self._scorer.draws(
-        *(self._measure, self._scorer.prepare(features), self.few, halves)
-      )
-      gains = np.subtract(theirs, self.draws(halves, self.few))
+      of_both = [
+        self._scorer.draws(measure, prepared, self.few, halves)
+        for prepared in (self._scorer.prepare(features), self._prepared)
+      ]
+      gains = np.subtract(*of_both)
       if gains.mean() > _DEVIATIONS * gains.std():
         found.append(name)
     return found

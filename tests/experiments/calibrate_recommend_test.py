@@ -35,7 +35,17 @@ class MeasuredTest(absltest.TestCase):
     own = np.array([5.0] * 7 + [0.02, -0.03, 9.0])
     evidence = CandidateEvidence(
       situations.SITUATIONS['labels'],
-      *(names, {'logme': own}, None, own[None], twins[None], {}, {}, {}, 100),
+      *(
+        names,
+        {'ridge_probe': own},
+        None,
+        own[None],
+        twins[None],
+        {},
+        {},
+        {},
+        100,
+      ),
     )
     found = measured.flagged(evidence, names[:7], 5, 0)
     self.assertEqual(found, (0, 5, 0))

@@ -28,6 +28,14 @@ class Situation:
   floor: tuple[str, ...]
   evidence: str
 
+  @property
+  def of_ranges(self) -> str:
+    """Of the floor's, what tells whether another range of values is better.
+
+    LogME has no upper bound, so that there is always room above the floor.
+    """
+    return 'logme' if 'logme' in self.floor else self.floor[0]
+
 
 _TABLE = (
   Situation(

@@ -145,7 +145,7 @@ def _computed(
   if not result.is_floating_point() or not result.requires_grad:
     raise GraphError(
       'its representation does not depend on the image, as far as PyTorch can '
-      'tell: within `torch.no_grad`, and behind `detach` or whole numbers, it '
+      'tell: within torch.no_grad, and behind detach or whole numbers, it '
       'does not look.'
     )
   signs = 2 * torch.randint(

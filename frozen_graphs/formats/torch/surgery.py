@@ -229,7 +229,7 @@ def check_runs(function: Callable[[Any], Any], images: Any) -> None:
       f'{reason.rstrip(".")}. '
       'Give some that it takes (`example_input`, [N, channels, height, '
       'width]), or of the size that it was made for (`image_size`, or '
-      '`resize` in the preprocessing), or the module inside that takes '
+      'resize(...) in the preprocessing), or the module inside that takes '
       'nothing but images.'
     ) from error
 

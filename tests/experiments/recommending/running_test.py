@@ -80,7 +80,7 @@ class RecommendTest(absltest.TestCase):
     self.assertEqual(found.best, 'finder')
     row = found.decision.rows[0]
     self.assertLess(row.low, row.score)
-    self.assertSetEqual(set(row.others), {'h_score_shrinkage', 'parc'})
+    self.assertSetEqual(set(row.others), {'logme', 'parc'})
     self.assertIn('Transfer from finder', repr(found))
     self.assertGreater(found.costs['finder'].megabytes, 0)
 

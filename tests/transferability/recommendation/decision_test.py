@@ -21,7 +21,7 @@ def _evidence(scores, twins=None, draws=None, **changes):
   fields = {
     'situation': _LABELS,
     'names': names,
-    'scores': {'logme': scores, 'parc': -scores},
+    'scores': {'ridge_probe': scores, 'parc': -scores},
     'draws': draws,
     'own': scores[None],
     'twins': np.array([twins]),
