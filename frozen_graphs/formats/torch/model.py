@@ -174,6 +174,7 @@ def _read(
     network = Network(made, None, wanted, 'the graph')
     del made  # The comparison lets go of the graph meanwhile.
     if wanted:
+      memory.give_back()  # What was only for the reader.
       first = computed(images)
       memory.give_back()
       compared = compare.check(network, first, computed)
