@@ -95,7 +95,7 @@ def export(
     has_open_batch = len(options) > 1
     try:
       with quietly():
-        torch.onnx.export(
+        made = torch.onnx.export(
           stopping if exporter.traces else module,
           (images if has_open_batch else images[:1],),
           path,
@@ -105,6 +105,7 @@ def export(
           verbose=False,
           **options,
         )
+      _forget_weights(made)
       # Tracing follows the way that one image takes.
       is_one_way = exporter.traces and any(_CHOICE in each for each in reasons)
       return exporter.name + (_ONE_WAY if is_one_way else '')
@@ -123,7 +124,7 @@ def export_program(
   """Writes the ONNX file of an exported program; see `export`."""
   try:
     with quietly():
-      torch.onnx.export(
+      made = torch.onnx.export(
         program,
         (),
         path,
@@ -132,6 +133,7 @@ def export_program(
         verbose=False,
         dynamo=True,
       )
+    _forget_weights(made)
   except Exception as error:
     raise GraphError(
       f'PyTorch cannot export it to ONNX: {_reason(error)} A program is '
@@ -139,6 +141,21 @@ def export_program(
       'the module that it was made of, which is cut there (`representation`).'
     ) from error
   return 'torch.export'
+
+
+def _forget_weights(made: Any) -> None:
+  """Takes the weights out of what an exporter returned, once it is written.
+
+  Rules of onnxscript's optimiser keep the node that they looked at last, and so
+  its graph, for good. There may be weights in it that were computed from a
+  module's, as those of a convolution and the normalisation behind it.
+
+  Args:
+    made: Of `torch.onnx.export`; None is what its older exporter returns.
+  """
+  if made is not None:
+    for value in made.model.graph.initializers.values():
+      value.const_value = None
 
 
 def _reason(error: BaseException) -> str:

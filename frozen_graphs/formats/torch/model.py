@@ -172,10 +172,10 @@ def _read(
     made = onnx_model.load(path, layout='channels_first', partial=partial)
     wanted = None if made.left_out else made.outputs[0]
     network = Network(made, None, wanted, 'the graph')
-    del made  # The comparison lets go of the graph meanwhile.
+    del made  # So that memory need not hold the graph while others compute.
     if wanted:
-      first = computed(images)
-      memory.give_back()
+      with network.aside():
+        first = computed(images)
       compared = compare.check(network, first, computed)
   memory.give_back()
   return dataclasses.replace(network.frozen, source=f'{what}; {compared})')

@@ -1,6 +1,7 @@
 """Tests of modules and programs of PyTorch, run by PyTorch itself."""
 
 import contextlib
+import gc
 import io
 import pathlib
 import tempfile
@@ -215,6 +216,15 @@ class ModuleTest(absltest.TestCase):
       for owned in (False, True)
     ]
     self.assertEqual(*graphs)
+
+  def test_weights_that_the_exporter_computed_are_not_kept(self):
+    onnx_ir = pytest.importorskip('onnx_ir')
+    frozen_graphs.load(
+      self.module, representation='norm', example_input=self.images
+    )
+    gc.collect()
+    kept = [o.shape for o in gc.get_objects() if type(o) is onnx_ir.Tensor]
+    self.assertNotIn(self.module.stem.weight.shape, map(tuple, kept))
 
   def test_the_time_to_export_is_not_that_of_the_graph(self):
     clock, export = mock.Mock(monotonic=lambda: 0.0), exporting.export
