@@ -146,9 +146,9 @@ def export_program(
 def _forget_weights(made: Any) -> None:
   """Takes the weights out of what an exporter returned, once it is written.
 
-  Rules of onnxscript's optimiser keep the node that they looked at last, and so
-  its graph, for good. There may be weights in it that were computed from a
-  module's, as those of a convolution and the normalisation behind it.
+  Rules of onnxscript's optimiser keep the graph that they looked at last. There
+  may be weights in it that were computed from a module's, as those of a
+  convolution and the normalisation behind it.
 
   Args:
     made: Of `torch.onnx.export`; None is what its older exporter returns.
