@@ -142,7 +142,7 @@ def _evidence():
   own = _normal(2, 6, seed=2)
   own[0] = [3, 2.5, np.nan, 0.1, 2.4, -2]
   return decision.CandidateEvidence(
-    situations.SITUATIONS['pixel_labels'],
+    situations.SITUATIONS['labels'],
     _NAMES,
     {'ridge_probe': own[0], 'logme': own[1]},
     own[0] + 0.3 * _normal(20, 6, seed=4),
