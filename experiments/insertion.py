@@ -144,6 +144,7 @@ def projection(
     precision=settings[0].get('precision', narrowing.SINGLE),
     point=settings[0].get('point', sketches.FULL),
     on_bad_map=on_bad_map,
+    way_on='`on_bad_map=drop_image` goes on without the image.',
     save_maps=flags.get('save_maps', False),
     keep_representations=similarities.takes(
       flags.get('similarities', ()), 'representations'

@@ -65,6 +65,7 @@ class Projection:
     precision: Of the products in networks, see `narrowing.narrow`.
     on_bad_map: `error`, or `drop_image`: an image on which any map of any
       model has no direction is left out for all models and methods.
+    way_on: What the caller can do about such a map, for messages.
     point: What a space keeps of maps: `full`, or `sketch:m`, that is m numbers
       of each; see `transferability.sketches`.
     dtype: Storage type of the model space, float16 or float32.
@@ -99,6 +100,7 @@ class Projection:
   device: str | None = None
   precision: str = narrowing.SINGLE
   on_bad_map: str = 'error'
+  way_on: str = ''
   point: str = sketches.FULL
   dtype: str = 'float16'
   save_maps: bool = False
@@ -536,6 +538,7 @@ class _Model:
       self._spaces[probing.SPACE],
       self._probed,
       self._projection.on_bad_map,
+      self._projection.way_on,
     )
 
   def _write_maps(self, start: int, maps: Mapping[str, np.ndarray]) -> None:
@@ -561,8 +564,7 @@ class _Model:
     except BadMapError as error:
       if self._projection.on_bad_map == 'error':
         raise ValueError(
-          f'{error} (Method {name}; `resume` with `on_bad_map=drop_image` goes '
-          'on without the image.)'
+          f'{error} (Method {name}.) {self._projection.way_on}'.rstrip()
         ) from error
       for each in self._writers:
         self._spaces[each].drop_images(error.images)

@@ -103,6 +103,7 @@ def project(
   space: ModelSpace,
   writer: Writer,
   on_bad_map: str,
+  way_on: str = '',
 ) -> None:
   """Probes a network on some images of the space, and stores the maps.
 
@@ -113,7 +114,7 @@ def project(
     probes: How.
     space: Of probes.
     writer: Of the network in it.
-    on_bad_map: See `pipeline.Projection`.
+    on_bad_map: See `pipeline.Projection`, as for `way_on`.
 
   Raises:
     ValueError: If all maps of an image are zero, or one is not finite.
@@ -142,10 +143,8 @@ def project(
     writer.write(int(indices[0]), maps)
   except BadMapError as error:
     if on_bad_map == 'error':
-      raise ValueError(
-        f'{error} (Maps of directions; `resume` with `on_bad_map=drop_image` '
-        'goes on without the image.)'
-      ) from error
+      message = f'{error} (Maps of directions.) {way_on}'
+      raise ValueError(message.rstrip()) from error
     space.drop_images(error.images)
     writer.write(int(indices[0]), maps)
 

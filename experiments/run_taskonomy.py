@@ -95,6 +95,7 @@ def main() -> int:
     device=_DEVICE.value,
     precision=_PRECISION.value,
     on_bad_map=_ON_BAD_MAP.value,
+    way_on='`resume` with `on_bad_map=drop_image` goes on without the image.',
     dtype=_SPACE_DTYPE.value,
     point=_POINT.value,
     probe_point=similarities.probe_point(_SIMILARITIES.value, _POINT.value),

@@ -542,10 +542,12 @@ class BadMapTest(PipelineTestCase):
   def test_error_names_model_image_method_and_the_way_out(self):
     with self.assertRaisesRegex(
       ValueError,
-      r'beta.*image 4 \(images.npy\[4\]\).*all zero.*gradient_times_input.*'
-      '`on_bad_map=drop_image`',
+      r'beta.*image 4 \(images.npy\[4\]\).*all zero.*'
+      r'gradient_times_input\.\)$',
     ):
       self.project()
+    with self.assertRaisesRegex(ValueError, r'\.\) Do this\.$'):
+      self.project(self.projection(way_on='Do this.'))
 
   def test_dropped_image_counts_for_no_model_and_no_method(self):
     spaces = self.project(self.projection(on_bad_map='drop_image'))

@@ -199,8 +199,8 @@ class ProbingTest(parameterized.TestCase):
       'dead', str(path), 'input:0', 'representation:0', 'range(-1, 1)', 'Dead'
     )
     bank = banks.Bank('two', (self.bank.encoders[0], encoder))
-    with self.assertRaisesRegex(ValueError, 'on_bad_map=drop_image'):
-      self.project(bank=bank)
+    with self.assertRaisesRegex(ValueError, r'\.\) Do this\.$'):
+      self.project(bank=bank, way_on='Do this.')
     spaces = self.project(bank=bank, on_bad_map='drop_image')
     chosen = _PROBES.chosen(13).tolist()
     dropped = [chosen.index(i) for i in (0, 2) if i in chosen]
