@@ -17,12 +17,10 @@ import pathlib
 import numpy as np
 
 import toolkit_basics.cli as cli
-from attribution.explainer import Explainer
 from attribution.probes import Probes
 from experiments import (
   evaluation,
   figures,
-  network_errors,
   pipeline,
   shared_flags,
 )
@@ -186,16 +184,9 @@ def _draw_spans(bank: Bank, output: pathlib.Path) -> None:
   for name in (each for each in _SHOWN if each in bank.names):
     (encoder,) = (e for e in bank.encoders if e.name == name)
     network = bank.network(name)
-    with (
-      network_errors.computing(encoder.name),
-      Explainer(
-        network,
-        preprocessing=encoder.preprocessing,
-        methods=['gradient'],
-        probe_methods=['gradient'],
-        batch_size=len(images),
-      ) as explainer,
-    ):
+    with observing.probing(
+      encoder, network, 'gradient', len(images)
+    ) as explainer:
       size = explainer.count_units(images)
       mean = explainer.explain(images).maps['gradient'].sum(axis=-1)
       digests = [str(i) for i in range(len(images))]

@@ -26,9 +26,9 @@ _SETS = (
   f'one of {", ".join(probe_sets.names())}, or a folder of images, a list of '
   'files (.txt) or an array (.npy)'
 )
+T = TypeVar('T')
 # They decide where, when and how fast, not what comes out; which networks were
 # left out is recorded with the digests of the others.
-T = TypeVar('T')
 _NEVER_RECORDED = ('output', 'resume', 'overwrite', 'on_bad_model')
 
 

@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from attribution.explainer import Explainer
 from attribution.probes import Probes
-from experiments import network_errors
 from experiments.beyond import choosing, observing
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
@@ -53,16 +51,9 @@ def _maps(
     track(bank.encoders, description=f'Changing representations ({seed})')
   ):
     network = bank.network(encoder.name)
-    with (
-      network_errors.computing(encoder.name),
-      Explainer(
-        network,
-        preprocessing=encoder.preprocessing,
-        methods=['gradient'],
-        probe_methods=['gradient'],
-        batch_size=len(chosen),
-      ) as explainer,
-    ):
+    with observing.probing(
+      encoder, network, 'gradient', len(chosen)
+    ) as explainer:
       size = explainer.count_units(images)
       drawn = probes.directions(
         network.digest, [probe.digests[i] for i in chosen], size

@@ -18,9 +18,7 @@ import os
 import numpy as np
 
 from attribution import methods as methods_lib
-from attribution.explainer import Explainer
 from attribution.probes import Probes
-from experiments import network_errors
 from experiments.beyond import observing
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
@@ -94,16 +92,9 @@ def _products(bank, probe, probes, track) -> np.ndarray:
     bank.encoders, description=f'Probing {probes.method.name}'
   ):
     network = bank.network(encoder.name)
-    with (
-      network_errors.computing(encoder.name),
-      Explainer(
-        network,
-        preprocessing=encoder.preprocessing,
-        methods=['gradient'],
-        probe_methods=[probes.method],
-        batch_size=len(chosen),
-      ) as explainer,
-    ):
+    with observing.probing(
+      encoder, network, probes.method, len(chosen)
+    ) as explainer:
       images = probe.images[chosen]
       directions = probes.directions(
         network.digest,

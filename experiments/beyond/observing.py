@@ -5,18 +5,23 @@ representations is no mean over images, and images that come twice would be
 pairs of equal ones in it. They spread as far as the bootstrap of a mean.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 import os
 import time
 
 import numpy as np
 
+from attribution.explainer import Explainer
+from attribution.methods import AttributionMethod
 from attribution.preprocessing import Preprocessing
 from attribution.probes import Probes
 from experiments import network_errors, pipeline, similarities
+from frozen_graphs.network import Network
 from probe_data.probe_sets import ProbeSet
 from taskonomy_models.bank import Bank
+from taskonomy_models.encoder import Encoder
 from toolkit_basics import memo
 from transferability import resampling
 from transferability.oracle import Oracle, rank_correlation
@@ -202,3 +207,28 @@ def represent(
       t = Preprocessing.parse(encoder.preprocessing)
       found[encoder.name] = bank.network(encoder.name).run(t(probe.images), 50)
   return found
+
+
+@contextlib.contextmanager
+def probing(
+  encoder: Encoder,
+  network: Network,
+  method: str | AttributionMethod,
+  batch_size: int,
+) -> Iterator[Explainer]:
+  """Opens a network for gradients and for maps of directions by a method.
+
+  Raises:
+    NetworkError: For whatever goes wrong in the block.
+  """
+  with (
+    network_errors.computing(encoder.name),
+    Explainer(
+      network,
+      preprocessing=encoder.preprocessing,
+      methods=['gradient'],
+      probe_methods=[method],
+      batch_size=batch_size,
+    ) as explainer,
+  ):
+    yield explainer
