@@ -30,12 +30,13 @@ from taskonomy_models.sources.registry import Asked, Description
 FEATURES, CLASS_TOKEN, TOKENS = 'features', 'class_token', 'tokens'
 CHOICES = (FEATURES, CLASS_TOKEN, TOKENS)
 _SEED = 0
+_LEAST_BYTES = 2  # Of a weight.
 
 
 def made(make: Callable[[], Any]) -> Any:
   """Returns what a function makes, whose random weights are always the same."""
   torch = surgery.require()
-  with torch.random.fork_rng(devices=[]):
+  with surgery.gradients(), torch.random.fork_rng(devices=[]):
     torch.manual_seed(_SEED)
     return make()
 
@@ -197,6 +198,7 @@ def load_weights(module: Any, path: str | os.PathLike) -> None:
     }
   own = module.state_dict()
   weights = _without_prefix(weights, own)
+  _check_types(path, weights, own)
   missing = sorted(own.keys() - weights.keys())
   wrong = sorted(
     name
@@ -214,6 +216,22 @@ def load_weights(module: Any, path: str | os.PathLike) -> None:
     )
   fitting = {name: weights[name] for name in own if name not in heads}
   module.load_state_dict(fitting, strict=False)
+
+
+def _check_types(
+  path: str | os.PathLike, weights: Mapping[str, Any], own: Mapping[str, Any]
+) -> None:
+  """Raises GraphError for weights that are numbers of another scale."""
+  for name in sorted(own.keys() & weights.keys()):
+    kind = weights[name].dtype
+    if own[name].is_floating_point() and (
+      not kind.is_floating_point or kind.itemsize < _LEAST_BYTES
+    ):
+      raise GraphError(
+        f'{path} has quantised weights: {name!r} is of type {kind}, whose '
+        'scale lies elsewhere. Take the file with floating-point weights of '
+        '16 or 32 bits.'
+      )
 
 
 def _without_prefix(

@@ -31,10 +31,24 @@ _OPERATIONS: Registry[tuple[Function, frozenset[str]]] = Registry(
 )
 ops = _OPERATIONS.names
 
-_QUANTISED = frozenset({
-  'QuantizeLinear', 'DynamicQuantizeLinear',
-  'QLinearConv', 'QLinearMatMul', 'ConvInteger', 'MatMulInteger',
-})  # fmt: skip
+# Why, and what will do instead.
+_REFUSED = {
+  (
+    'belongs to a quantised network, through which no gradient flows; take the '
+    'file with floating-point weights.'
+  ): {
+    'QuantizeLinear', 'DynamicQuantizeLinear',
+    'QLinearConv', 'QLinearMatMul', 'ConvInteger', 'MatMulInteger',
+  },
+  (
+    'draws at random, so that the network gives another result each time; '
+    'export it for inference, or let the encoder end before '
+    '(`representation`).'
+  ): {
+    'Bernoulli', 'Multinomial', 'RandomNormal', 'RandomNormalLike',
+    'RandomUniform', 'RandomUniformLike',
+  },
+}  # fmt: skip
 
 
 def register_op(
@@ -61,11 +75,9 @@ def convert(
   Raises:
     GraphError: If its type is not known, or it cannot be converted.
   """
-  if node.op in _QUANTISED:
-    raise GraphError(
-      f'{node} belongs to a quantised network, through which no gradient '
-      'flows; take the file with floating-point weights.'
-    )
+  for reason, refused in _REFUSED.items():
+    if node.op in refused:
+      raise GraphError(f'{node} {reason}')
   if node.op not in _OPERATIONS:
     raise GraphError(
       f'{node} is of a type that is not known. If the encoder ends before it, '

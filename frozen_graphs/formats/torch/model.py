@@ -7,8 +7,10 @@ compared with PyTorch's.
 
 from collections.abc import Callable, Iterator
 import contextlib
+import copy
 import dataclasses
 import functools
+import itertools
 import os
 import re
 import sys
@@ -86,29 +88,45 @@ def load(
       than PyTorch does.
     OSError: If a file cannot be read.
   """
-  if not isinstance(source, str | os.PathLike):
-    torch, source = surgery.require(), surgery.unwrapped(source)
+  if isinstance(source, str | os.PathLike):
+    return _of_file(source, example_input, image_size, trust)
+  torch, source = surgery.require(), surgery.unwrapped(source)
+  what = f'PyTorch {surgery.called(source)}'
+  with surgery.gradients():
     images = _images(torch, example_input, image_size)
-    what = f'PyTorch {surgery.called(source)}'
     with about(what), _inference(source):
       _check_weights(torch, source)
+      weights = itertools.chain(source.parameters(), source.buffers())
+      if any(each.is_inference() for each in weights):
+        with explaining('it was made within torch.inference_mode', Exception):
+          source, owned = copy.deepcopy(source), True
       return _of_module(torch, source, images, representation, what, owned)
-  what = f'PyTorch program {source}'
-  module, program = programs.read(source, trust)
+
+
+def _of_file(
+  path: str | os.PathLike,
+  example_input: Any,
+  image_size: int | tuple[int, int] | None,
+  trust: str | None,
+) -> FrozenNetwork:
+  module, program = programs.read(path, trust)
   torch = surgery.require()
-  own, name = programs.example(program)
-  images = _images(torch, example_input if own is None else own, image_size)
-  with about(what), tempfile.TemporaryDirectory() as folder:
-    _check_weights(torch, module)
-    run = (lambda image: module(**{name: image})) if name else module
-    surgery.check_runs(run, images[:1])
-    path = os.path.join(folder, _FILE)
-    if program is None:
-      by = exporting.export(torch, module, module, images, _WHOLE, path)
-    else:
-      by = exporting.export_program(torch, program, _WHOLE, path)
-    computed = functools.partial(compare.reference, torch, run)
-    return _read(path, computed, images, f'{what} ({by}', partial=True)
+  what = f'PyTorch program {path}'
+  with surgery.gradients():
+    own, name = programs.example(program)
+    images = _images(torch, example_input if own is None else own, image_size)
+    with about(what), tempfile.TemporaryDirectory() as folder:
+      _check_weights(torch, module)
+      run = (lambda image: module(**{name: image})) if name else module
+      surgery.check_runs(run, images[:1])
+      surgery.check_repeats(run, images[:1])
+      file = os.path.join(folder, _FILE)
+      if program is None:
+        by = exporting.export(torch, module, module, images, _WHOLE, file)
+      else:
+        by = exporting.export_program(torch, program, _WHOLE, file)
+      computed = functools.partial(compare.reference, torch, run)
+      return _read(file, computed, images, f'{what} ({by}', partial=True)
 
 
 def _of_module(
@@ -131,6 +149,7 @@ def _of_module(
     whole = _cut(module, path, stops=False)
     stopping = _cut(module, path, stops=True)
   surgery.check_runs(stopping, images[:1])
+  surgery.check_repeats(stopping, images[:1])
   with tempfile.TemporaryDirectory() as folder:
     file = os.path.join(folder, _FILE)
     name = path or _WHOLE

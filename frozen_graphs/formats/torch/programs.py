@@ -56,6 +56,7 @@ def read(path: str | os.PathLike, trust: str | None) -> tuple[Any, Any]:
   with (
     at_the_door(path, f'be loaded by PyTorch {torch.__version__}'),
     exporting.quietly(),
+    surgery.gradients(),
   ):
     if kind_of(path) == 'script':
       return torch.jit.load(os.fspath(path), map_location='cpu').eval(), None

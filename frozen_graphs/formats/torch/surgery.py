@@ -3,7 +3,8 @@
 PyTorch is imported where it is used: most users have no need of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import mmap
 import os
 import re
@@ -27,6 +28,7 @@ _WRAPPERS = {
   'DistributedDataParallel': 'module',
 }
 _IN_SCRIPT = 'TorchScript interpreter'  # An error of a compiled module.
+_ROUNDING = 1e-5  # Of the largest value, of sums in another order.
 _NO_FEATURES = re.compile('Pool|Dropout|Flatten|Identity|Softmax')
 
 
@@ -45,6 +47,14 @@ def keep_triton_out() -> None:
   where it is loaded after TensorFlow. To export needs no compiler.
   """
   sys.modules.setdefault('triton', None)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def gradients() -> Iterator[None]:
+  """Within it PyTorch computes gradients, wherever the caller has them off."""
+  torch = require()
+  with torch.inference_mode(False), torch.enable_grad():
+    yield
 
 
 def named(name: str, function: Callable[[Any], Any], module: Any) -> Any:
@@ -234,6 +244,29 @@ def check_runs(function: Callable[[Any], Any], images: Any) -> None:
     ) from error
 
 
+def check_repeats(function: Callable[[Any], Any], images: Any) -> None:
+  """Raises GraphError if a function gives another result each time.
+
+  Args:
+    function: That can be run, see `check_runs`.
+    images: float32 [N, C, H, W].
+  """
+  torch = require()
+  with torch.no_grad():
+    first, second = (
+      first_tensor(function(images.clone())).double() for _ in range(2)
+    )
+  largest = float(first.nan_to_num().abs().max()) if first.numel() else 0.0
+  if not torch.allclose(
+    first, second, rtol=0, atol=_ROUNDING * largest, equal_nan=True
+  ):
+    raise GraphError(
+      'it gives another result each time, as it draws at random; a dropout '
+      'does whose `training` is always True. Take that out, or choose a '
+      'representation in front of it (`representation`, the path of a module).'
+    )
+
+
 def is_of_head(path: str) -> bool:
   """Returns whether a module, or a weight, is of what answers, by its path."""
   return bool(_HEADS.fullmatch(path.partition('.')[0]))
@@ -242,8 +275,7 @@ def is_of_head(path: str) -> bool:
 def put_aside(module: Any, folder: str | os.PathLike) -> Callable[[], None]:
   """Moves the weights of a module to a file, from which they are read anew.
 
-  They stay as they are, but memory need not hold them. PyTorch's exporter keeps
-  what it has exported for good.
+  They stay as they are, but memory need not hold them.
 
   Args:
     module: Whose parameters nobody else holds.

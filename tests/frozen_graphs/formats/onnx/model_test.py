@@ -473,6 +473,11 @@ class OnnxErrorsTest(parameterized.TestCase):
     node = helper.make_node('QuantizeLinear', ['image', 'scale'], ['y'])
     self._refused('quantised network', node, scale=np.float32(0.1))
 
+  def test_networks_that_draw_at_random_are_refused_as_such(self):
+    for op in ('RandomNormalLike', 'RandomUniformLike', 'Bernoulli'):
+      node = helper.make_node(op, ['image'], ['y'])
+      self._refused(f'{op}.* draws at random', node)
+
   def test_unknown_attributes_are_refused(self):
     node = helper.make_node('Relu', ['image'], ['y'], slope=0.1)
     self._refused(r"unknown attributes \['slope'\]", node)

@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import os
 import sys
+import tempfile
 import types
 
 from absl.testing import absltest
@@ -69,6 +71,21 @@ class ExportTest(absltest.TestCase):
     ):
       exporting.export(torch, 'whole', 'cut', 'ab', 'r', 'model.onnx')
     self.assertEqual([stream.getvalue() for stream in streams], ['', ''])
+
+  def test_what_libraries_print_beside_python_is_kept_from_the_user(self):
+    torch, _ = _torch(ValueError('x'), None)
+    torch.onnx.export = lambda *_, **__: os.write(1, b'graph') and None
+    with tempfile.TemporaryFile() as stdout:
+      kept = os.dup(1)
+      try:
+        os.dup2(stdout.fileno(), 1)
+        exporting.export(torch, 'whole', 'cut', 'ab', 'r', 'model.onnx')
+        os.write(1, b'after')
+      finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+      stdout.seek(0)
+      self.assertEqual(stdout.read(), b'after')
 
   def test_the_last_one_takes_one_image(self):
     torch, calls = _torch(ValueError('x'), ValueError('y'), None)

@@ -184,6 +184,27 @@ class ModuleTest(absltest.TestCase):
     with self.assertRaisesRegex(GraphError, 'within torch.no_grad'):
       frozen_graphs.load(stem, image_size=16)
 
+  def test_the_caller_may_have_gradients_off(self):
+    with self.torch.inference_mode():
+      made, images = _module(self.torch), self.torch.as_tensor(self.images)
+      with self.torch.no_grad():
+        network = frozen_graphs.load(made, example_input=images)
+      named = torch_networks.made(lambda: _module(self.torch))
+    self.assertFalse(named.stem.weight.is_inference())
+    self.assertTrue(made.stem.weight.is_inference())
+    np.testing.assert_allclose(
+      self._run(network, 'body'),
+      self._expected('stem', 'norm', 'body'),
+      atol=1e-5,
+    )
+
+  def test_what_draws_at_random_is_refused_before_it_is_exported(self):
+    dropout = self.torch.nn.functional.dropout
+    self.module.body.forward = lambda x: dropout(x, 0.5, training=True)
+    with self.assertRaisesRegex(GraphError, 'another result each time'):
+      frozen_graphs.load(self.module, image_size=16)
+    frozen_graphs.load(self.module, image_size=16, representation='norm')
+
   def test_a_quantised_module_is_refused_before_it_is_exported(self):
     with warnings.catch_warnings():
       warnings.simplefilter('ignore')
@@ -329,6 +350,16 @@ class ModuleTest(absltest.TestCase):
     ):
       frozen_graphs.load(folder / 'cut.pt2', trust='code')
     self.assertEqual(said.getvalue(), '')
+
+  def test_quantised_weights_of_a_file_are_refused(self):
+    safetensors = pytest.importorskip('safetensors.torch')
+    path = pathlib.Path(self.create_tempdir().full_path) / 'w.safetensors'
+    weights = self.module.state_dict()
+    for kind in (self.torch.float8_e4m3fn, self.torch.int8):
+      weights['head.weight'] = self.module.head.weight.detach().to(kind)
+      safetensors.save_file(weights, path)
+      with self.assertRaisesRegex(GraphError, "'head.weight' is of type torch"):
+        torch_networks.load_weights(self.module, path)
 
   def test_weights_of_a_file(self):
     safetensors = pytest.importorskip('safetensors.torch')
