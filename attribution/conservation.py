@@ -23,6 +23,7 @@ from frozen_graphs import (
   folding,
   op_definitions,
   operations,
+  passes,
   session,
   tensors,
 )
@@ -122,7 +123,17 @@ def account(
     flow = _Flow(subgraph, method.rule, source, representation)
     fetched = flow.fetches()
     with tf.compat.v1.Session(graph=graph, config=session.config()) as run:
-      found = run.run(fetched, {source: inputs})
+      # Of what was made for a fixed number of images, as many at a time.
+      size = source.shape[0] or len(inputs)
+      parts = [
+        run.run(
+          fetched, {source: passes.filled_up(inputs[start:][:size], size)}
+        )
+        for start in range(0, len(inputs), size)
+      ]
+  found = tf.nest.map_structure(
+    lambda *sums: np.concatenate(sums)[: len(inputs)], *parts
+  )
   signals = overrides.carriers(subgraph)
   steps = [
     Step(name, _rule_of(subgraph, name, names, signals), *sums)

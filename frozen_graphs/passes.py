@@ -267,7 +267,7 @@ class Passes(contextlib.AbstractContextManager):
       if self.batching in ('open', 'rebatched'):
         size = min(size, self._sizes.size)
       part = inputs[start : start + size]
-      filled = _filled(part, size)
+      filled = filled_up(part, size)
       self._sizes.begins()
       try:
         found = self._fetch(wanted, filled, feed)
@@ -330,8 +330,8 @@ class Passes(contextlib.AbstractContextManager):
     found = []
     for start in range(0, len(inputs), size):
       chosen = slice(start, start + size)
-      batch = _filled(inputs[chosen], size)
-      along = np.moveaxis(_filled(directions[chosen], size), 1, 0)
+      batch = filled_up(inputs[chosen], size)
+      along = np.moveaxis(filled_up(directions[chosen], size), 1, 0)
       feed = {self._open.directions: along}
       values = self._fetch(self._open.probes[rule], batch, feed)
       found.append(np.moveaxis(values, 0, 1)[: len(inputs) - start])
@@ -376,7 +376,7 @@ def _is_open(subgraph: SubGraph) -> bool:
   return subgraph.input_shape is None or subgraph.input_shape[0] is None
 
 
-def _filled(values: np.ndarray, size: int) -> np.ndarray:
+def filled_up(values: np.ndarray, size: int) -> np.ndarray:
   """Returns values [n, ...] with the last one repeated up to [size, ...]."""
   missing = size - len(values)
   return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])

@@ -16,9 +16,9 @@ _MIX = _RNG.normal(size=(3, 3)).astype(np.float32)
 _BIAS = np.array([0.5, -0.25, 1.0], np.float32)
 
 
-def _network(function) -> frozen_graphs.Network:
+def _network(function, batch: int | None = None) -> frozen_graphs.Network:
   return frozen_graphs.load(
-    testing.freeze(function, 6),
+    testing.freeze(function, 6, batch=batch),
     input='input:0',
     representation='representation:0',
   )
@@ -44,6 +44,24 @@ def _attention(x):
 
 
 class ConservationTest(parameterized.TestCase):
+  @parameterized.parameters(1, 2)
+  def test_a_network_made_for_few_images_gives_what_an_open_one_does(self, few):
+    accounts = [
+      conservation.account(
+        _network(_residual, batch), _X, methods.create('elrp')
+      )
+      for batch in (None, few)
+    ]
+    found, expected = (
+      tf.nest.flatten([
+        each.total, each.arrived, *each.stages.values(),
+        *(step.lost for step in each.steps),
+      ])
+      for each in accounts
+    )  # fmt: skip
+    for values, others in zip(found, expected, strict=True):
+      np.testing.assert_allclose(values, others, atol=1e-6)
+
   @parameterized.product(
     function=[_residual, _attention],
     method=['elrp', 'gamma_lrp', 'lrp_by_kind'],
