@@ -7,7 +7,7 @@ what `preprocess_input` of each architecture computes, with a resize to the size
 it was trained on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import types
 
@@ -98,11 +98,11 @@ def build(name: str, weights: str, seed: int = 0) -> tf.keras.Model:
   """
   if name not in NETWORKS:
     raise ValueError(f'No network {name!r}; there are {", ".join(NETWORKS)}.')
-  return build_network(NETWORKS[name], weights, seed)
+  return build_network(NETWORKS[name], weights, stream(seed, name))
 
 
 def build_network(
-  network: KerasNetwork, weights: str, seed: int = 0
+  network: KerasNetwork, weights: str, seed: int | Sequence[int] = 0
 ) -> tf.keras.Model:
   """Returns a network without its head; arguments and errors as of `build`."""
   if weights not in WEIGHTS:
@@ -130,7 +130,12 @@ def build_network(
   return model
 
 
-def randomise(model: tf.keras.Model, seed: int) -> None:
+def stream(seed: int, name: str) -> list[int]:
+  """Returns the seed of a network: networks that share layers differ there."""
+  return [seed, *name.encode()]
+
+
+def randomise(model: tf.keras.Model, seed: int | Sequence[int]) -> None:
   """Draws all weights of a model anew (He et al., 2015), from one stream.
 
   Biases, and the statistics and factors of normalizations, are drawn near the

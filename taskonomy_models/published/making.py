@@ -52,7 +52,7 @@ def build(
   model = network.build()
   colour = registry.IMAGENET_AVERAGE
   if which == RANDOM:
-    keras_networks.randomise(model, seed)
+    keras_networks.randomise(model, keras_networks.stream(seed, name))
   else:
     found = weights.read(_fetched(network, source / name))
     weights.assign(model, found, network.style, network.prefix)

@@ -62,6 +62,15 @@ class SecondGroupTest(absltest.TestCase):
     self.assertFalse((self.folder / 'NYU_FCRN.ckpt.index').exists())
 
   @pytest.mark.slow
+  def test_random_networks_of_one_architecture_differ(self):
+    kernels = [
+      making.build(name, self.folder, making.RANDOM)[0].weights[0].numpy()
+      for name in ('inpainting_celeba', 'inpainting_celebahq')
+    ]
+    correlation = np.corrcoef(*(kernel.ravel() for kernel in kernels))[0, 1]
+    self.assertLess(abs(correlation), 0.1)
+
+  @pytest.mark.slow
   def test_random_networks_become_a_bank(self):
     bank = self.folder / 'bank'
     code, out, err = self.run_it(
