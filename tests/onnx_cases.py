@@ -596,9 +596,23 @@ def _reductions() -> None:
        equation='nchw, ncwk -> nhk')  # fmt: skip
 
 
+def _blocks() -> None:
+  image, block = np.array([7, 6]), np.array([3, 2])
+  for options in (
+    {'strides': [2, 2]},
+    {'pads': [1, 0, 1, 2], 'strides': [2, 1]},
+    {'dilations': [2, 1], 'pads': [1, 1, 1, 1]},
+  ):
+    pads, strides = options.get('pads', [0] * 4), options.get('strides', [1, 1])
+    extent = (block - 1) * options.get('dilations', [1, 1]) + 1
+    counts = (image + pads[:2] + pads[2:] - extent) // strides + 1
+    _add('Col2Im', _x(2, 3 * 6, int(np.prod(counts))), _ints(*image),
+         _ints(*block), since=18, **options)  # fmt: skip
+
+
 for _function in (
   _elementwise, _activations, _convolutions, _pools, _resizes, _shapes,
-  _quantised, _reductions,
+  _quantised, _reductions, _blocks,
 ):  # fmt: skip
   _function()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,7 @@ from frozen_graphs.formats.onnx.values import (
   Operand,
   Value,
   as_value,
+  integers,
   known,
 )
 from frozen_graphs.formats.onnx.windows import Window
@@ -195,3 +197,59 @@ def _transposed(
     window.strides,
     'VALID',
   )
+
+
+@register_op('Col2Im')
+def _blocks_to_images(
+  node: Node, x: Operand, image_shape: Operand, block_shape: Operand
+) -> Value:
+  """Adds up blocks where they overlap, by a transposed convolution.
+
+  Each of its kernels is 1 at the place of one element of a block.
+  """
+  x = as_value(x)
+  sides = onnx_windows.numbers(integers(image_shape, 'image_shape'), 2)
+  size = onnx_windows.numbers(integers(block_shape, 'block_shape'), 2)
+  elements, rows = math.prod(size), x.shape[1] if x.rank == 3 else None
+  if rows is None or not elements or rows % elements:
+    raise ValueError(
+      f'blocks of {list(size)} elements in an input of shape {list(x.shape)}, '
+      'which should be [N, channels * elements, blocks]'
+    )
+  pads = onnx_windows.numbers(node.get('pads') or [0] * 4, 4)
+  window = Window(
+    size,
+    onnx_windows.numbers(node.get('strides') or [1, 1], 2),
+    onnx_windows.numbers(node.get('dilations') or [1, 1], 2),
+    ((pads[0], pads[2]), (pads[1], pads[3])),
+  )
+  if not all(window.strides + window.dilations):
+    raise ValueError('strides and dilations of 0')
+  counts = [
+    (side + sum(around) - extent) // stride + 1
+    for side, around, extent, stride in zip(
+      sides, window.pads, window.extent, window.strides, strict=True
+    )
+  ]
+  if min(counts) < 1 or x.shape[2] not in (None, math.prod(counts)):
+    raise ValueError(
+      f'{x.shape[2]} blocks, but {counts} fit into {list(sides)}'
+    )
+  blocks = tf.reshape(
+    x.in_onnx_order(), [-1, rows // elements, elements, *counts]
+  )
+  blocks = tf.transpose(blocks, [0, 1, 3, 4, 2])
+  kernel = np.eye(elements, dtype=np.float32).reshape(elements, 1, *size)
+  whole = _transposed(
+    tf.reshape(blocks, [-1, *counts, elements]),
+    _dilated(kernel, window),
+    window,
+  )
+  crop = [
+    (-before, side + before - made)
+    for (before, _), side, made in zip(
+      window.pads, sides, whole.shape[1:3], strict=True
+    )
+  ]
+  images = onnx_windows.pad(whole, tuple(crop))
+  return Value.plain(tf.reshape(images, [-1, rows // elements, *sides]))

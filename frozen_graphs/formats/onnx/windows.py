@@ -66,9 +66,9 @@ def read_window(
     )
   strides = node.get('strides') or [1] * count
   dilations = node.get('dilations') or [1] * count
-  pads = _numbers(node.get('pads') or [0] * (2 * count), 2 * count)
+  pads = numbers(node.get('pads') or [0] * (2 * count), 2 * count)
   window = Window(
-    *(_numbers(n, count) for n in (size, strides, dilations)),
+    *(numbers(n, count) for n in (size, strides, dilations)),
     tuple(zip(pads[:count], pads[count:], strict=True)),
   )
   auto = auto or node.get('auto_pad', 'NOTSET')
@@ -84,7 +84,8 @@ def read_window(
   return dataclasses.replace(window, pads=found)
 
 
-def _numbers(values: Sequence[int], count: int) -> tuple[int, ...]:
+def numbers(values: Sequence[int], count: int) -> tuple[int, ...]:
+  """Returns as many numbers from 0 on; raises ValueError if they are others."""
   values = tuple(int(value) for value in values)
   if len(values) != count or min(values) < 0:
     raise ValueError(f'{list(values)} should be {count} numbers from 0 on')

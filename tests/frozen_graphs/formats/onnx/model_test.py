@@ -478,6 +478,17 @@ class OnnxErrorsTest(parameterized.TestCase):
       node = helper.make_node(op, ['image'], ['y'])
       self._refused(f'{op}.* draws at random', node)
 
+  def test_blocks_that_do_not_fit_into_an_image_are_refused(self):
+    node = helper.make_node('Col2Im', ['image', 'sides', 'block'], ['y'])
+    for reason, shape, block in (
+      ('should be .N, channels', (1, 3, 8, 8), [2, 2]),
+      ('should be .N, channels', (1, 6, 9), [2, 2]),
+      ('8 blocks, but .3, 3. fit', (1, 8, 8), [2, 2]),
+      ('8 blocks, but .0, 3. fit', (1, 10, 8), [5, 2]),
+    ):
+      constants = {'sides': np.array([4, 4]), 'block': np.array(block)}
+      self._refused(reason, node, shape=shape, opset=18, **constants)
+
   def test_unknown_attributes_are_refused(self):
     node = helper.make_node('Relu', ['image'], ['y'], slope=0.1)
     self._refused(r"unknown attributes \['slope'\]", node)
