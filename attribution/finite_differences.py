@@ -4,7 +4,11 @@ import numpy as np
 
 from frozen_graphs.network import Network
 
-_STEPS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
+# The first suits most: large ones bend, small ones are lost in the rounding of
+# float32.
+_STEPS = (1e-3, 1e-4, 1e-5, 1e-2)
+_POINTS = 8  # Of a segment.
+_ENOUGH = 0.01  # No other step is tried.
 
 
 def disagreement(
@@ -13,15 +17,17 @@ def disagreement(
   num_directions: int = 3,
   seed: int = 0,
 ) -> np.ndarray:
-  """Returns how far the gradient is from differences of the mean unit m.
+  """Returns how far gradients are from differences of the mean unit m.
 
-  For directions v, that of the gradient g itself and random ones of the same
-  norm as the input,
+  Along segments in directions v, that of the gradient g itself and random ones
+  of the same norm as the input,
 
-    |(m(x + h v) - m(x - h v)) / 2h - g . v| / max(|g . v|, |g| |v| / sqrt(n)),
+    |(m(x + h v) - m(x - h v)) / 2h - G| / max(|G|, |g| |v| / sqrt(n)),
 
-  n the size of x, at the best of some steps h: large ones bend, and small ones
-  are lost in the rounding of float32.
+  where G is the mean of g . v at points of the segment and n the size of x, at
+  the best of some steps h. A mean over the segment follows kinks, of which deep
+  networks pass hundreds in the smallest step that rounding allows: the gradient
+  at x alone was off by up to 0.9 in networks of the zoo where G is by 0.05.
 
   Args:
     network: The network.
@@ -38,29 +44,41 @@ def disagreement(
   gradients, _ = network.gradients(inputs)
   axes = tuple(range(1, inputs.ndim))
   rng = np.random.default_rng(seed)
-  columns = []
   size = np.sqrt(np.sum(inputs.astype(np.float64) ** 2, axes, keepdims=True))
-  slope = np.sqrt(np.sum(gradients.astype(np.float64) ** 2, axes))
+  columns = []
   for number in range(num_directions + 1):
     v = rng.normal(size=inputs.shape) if number else gradients
     v = v.astype(np.float64)
     with np.errstate(invalid='ignore', divide='ignore'):
       v *= np.maximum(size, 1e-3) / np.sqrt(np.sum(v**2, axes, keepdims=True))
-      expected = np.sum(gradients * v, axes)
-      length = np.sqrt(np.sum(v**2, axes) / v[0].size)
-      scale = np.maximum(np.abs(expected), slope * length)
-      errors = [
-        np.abs(_difference(network, inputs, v, h) - expected) / scale
-        for h in _STEPS
-      ]
-    columns.append(np.min(errors, axis=0))
+    v = np.nan_to_num(v)
+    best = np.full(len(inputs), np.nan)
+    for h in _STEPS:
+      best = np.fmin(best, _along(network, inputs, v, h))
+      if not np.any(best > _ENOUGH):
+        break
+    columns.append(best)
   return np.stack(columns, axis=1)
 
 
-def _difference(network: Network, inputs, v: np.ndarray, h: float):
+def _along(
+  network: Network, inputs: np.ndarray, v: np.ndarray, h: float
+) -> np.ndarray:
+  """Returns the error of each input [N] on the segment from -h v to h v."""
+  axes = tuple(range(1, inputs.ndim))
   ends = []
   for sign in (1, -1):
-    moved = (inputs + sign * h * np.nan_to_num(v)).astype(inputs.dtype)
-    found = network.run(moved).astype(np.float64)
-    ends.append(found.reshape(len(inputs), -1).mean(axis=1))
-  return (ends[0] - ends[1]) / (2 * h)
+    found = network.run((inputs + sign * h * v).astype(inputs.dtype))
+    means = found.astype(np.float64).reshape(len(inputs), -1).mean(axis=1)
+    ends.append(means)
+  expected, slope = np.zeros(len(inputs)), np.zeros(len(inputs))
+  for t in (2 * np.arange(_POINTS) + 1) / _POINTS - 1:
+    moved = (inputs + t * h * v).astype(inputs.dtype)
+    g = network.gradients(moved)[0].astype(np.float64)
+    expected += np.sum(g * v, axes) / _POINTS
+    slope += np.sqrt(np.sum(g**2, axes)) / _POINTS
+  length = np.sqrt(np.sum(v**2, axes) / v[0].size)
+  with np.errstate(invalid='ignore', divide='ignore'):
+    return np.abs((ends[0] - ends[1]) / (2 * h) - expected) / np.maximum(
+      np.abs(expected), slope * length
+    )
