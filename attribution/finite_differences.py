@@ -4,11 +4,10 @@ import numpy as np
 
 from frozen_graphs.network import Network
 
-# The first suits most: large ones bend, small ones are lost in the rounding of
-# float32.
-_STEPS = (1e-3, 1e-4, 1e-5, 1e-2)
+# Large ones bend, and small ones are lost in the rounding of float32.
+_STEPS = (1e-4, 1e-3, 1e-5, 1e-2)
 _POINTS = 8  # Of a segment.
-_ENOUGH = 0.01  # No other step is tried.
+_ENOUGH = 0.02  # No other step is tried.
 
 
 def disagreement(
@@ -45,19 +44,21 @@ def disagreement(
   axes = tuple(range(1, inputs.ndim))
   rng = np.random.default_rng(seed)
   size = np.sqrt(np.sum(inputs.astype(np.float64) ** 2, axes, keepdims=True))
-  columns = []
+  columns, steps = [], list(_STEPS)
   for number in range(num_directions + 1):
     v = rng.normal(size=inputs.shape) if number else gradients
     v = v.astype(np.float64)
     with np.errstate(invalid='ignore', divide='ignore'):
       v *= np.maximum(size, 1e-3) / np.sqrt(np.sum(v**2, axes, keepdims=True))
     v = np.nan_to_num(v)
-    best = np.full(len(inputs), np.nan)
-    for h in _STEPS:
-      best = np.fmin(best, _along(network, inputs, v, h))
-      if not np.any(best > _ENOUGH):
+    found = []
+    for h in steps:
+      found.append(_along(network, inputs, v, h))
+      if not np.any(np.fmin.reduce(found) > _ENOUGH):
         break
-    columns.append(best)
+    columns.append(np.fmin.reduce(found))
+    # What did best is tried first in the next direction.
+    steps.insert(0, steps.pop(int(np.argmin(np.nansum(found, axis=1)))))
   return np.stack(columns, axis=1)
 
 
