@@ -16,6 +16,7 @@ from frozen_graphs.formats.onnx.values import (
   Operand,
   Value,
   as_value,
+  check_size,
   integers,
   known,
 )
@@ -216,6 +217,7 @@ def _blocks_to_images(
       f'blocks of {list(size)} elements in an input of shape {list(x.shape)}, '
       'which should be [N, channels * elements, blocks]'
     )
+  check_size([rows // elements, *sides])
   pads = onnx_windows.numbers(node.get('pads') or [0] * 4, 4)
   window = Window(
     size,

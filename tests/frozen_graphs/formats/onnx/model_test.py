@@ -488,6 +488,9 @@ class OnnxErrorsTest(parameterized.TestCase):
     ):
       constants = {'sides': np.array([4, 4]), 'block': np.array(block)}
       self._refused(reason, node, shape=shape, opset=18, **constants)
+    constants = {'sides': np.array([10**6, 10**6]), 'block': np.array([1, 1])}
+    wide = helper.make_node('Col2Im', [*node.input], ['y'], strides=[10**6] * 2)
+    self._refused('at most', wide, shape=(1, 8, 1), opset=18, **constants)
 
   def test_unknown_attributes_are_refused(self):
     node = helper.make_node('Relu', ['image'], ['y'], slope=0.1)
