@@ -1,6 +1,7 @@
 """The one door: any file, folder, handle or object becomes a `Network`."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 import dataclasses
 import os
 
@@ -61,7 +62,7 @@ def load(
   if sandbox.trust_of(trust) == 'sandbox' and is_file:
     sandbox.check(source, load, {**asked, 'format': format})
   with (
-    at_the_door(_called(source), f'be read as {entry.name}'),
+    _door(source, entry.name),
     budget.Budget(_size(source)).spent(),
   ):
     frozen = entry.load(source, **taken)
@@ -72,6 +73,13 @@ def load(
   if 'input' in taken:  # The format has cut the graph there.
     input = None
   return Network(frozen, input, representation, name or frozen.source)
+
+
+def _door(source: object, format_name: str) -> AbstractContextManager[None]:
+  """Returns what turns every error over a source into one of our own."""
+  if isinstance(source, str | os.PathLike):
+    return at_the_door(_called(source), f'be read as {format_name}')
+  return at_the_door(_called(source), 'be converted', damaged=False)
 
 
 def _called(source: object) -> str:

@@ -119,7 +119,7 @@ def _of_file(
       _check_weights(torch, module)
       run = (lambda image: module(**{name: image})) if name else module
       surgery.check_runs(run, images[:1])
-      surgery.check_repeats(run, images[:1])
+      surgery.check_results(run, images)
       file = os.path.join(folder, _FILE)
       if program is None:
         by = exporting.export(torch, module, module, images, _WHOLE, file)
@@ -146,10 +146,11 @@ def _of_module(
     path, whole, stopping = '', module, module
   else:
     path = representation or surgery.proposed(module, images)
-    whole = _cut(module, path, stops=False)
-    stopping = _cut(module, path, stops=True)
+    runs = surgery.runs_of(module, path, images[:1]) if path else 1
+    whole = _cut(module, path, False, runs)
+    stopping = _cut(module, path, True, runs)
   surgery.check_runs(stopping, images[:1])
-  surgery.check_repeats(stopping, images[:1])
+  surgery.check_results(stopping, images)
   with tempfile.TemporaryDirectory() as folder:
     file = os.path.join(folder, _FILE)
     name = path or _WHOLE
@@ -188,7 +189,8 @@ def _read(
   compared = 'its results are not compared, as they cannot be computed'
   memory.give_back()
   with allowed.spent():
-    made = onnx_model.load(path, layout='channels_first', partial=partial)
+    with _read_as_ours(path):
+      made = onnx_model.load(path, layout='channels_first', partial=partial)
     wanted = None if made.left_out else made.outputs[0]
     network = Network(made, None, wanted, 'the graph')
     del made  # So that memory need not hold the graph while others compute.
@@ -200,14 +202,26 @@ def _read(
   return dataclasses.replace(network.frozen, source=f'{what}; {compared})')
 
 
+@contextlib.contextmanager
+def _read_as_ours(path: str) -> Iterator[None]:
+  """Takes a file that users do not know out of errors, and adds a way on."""
+  try:
+    yield
+  except GraphError as error:
+    text = str(error).removeprefix(f'{path}: ')
+    way_on = '' if '`representation`' in text else f' {compare.ANOTHER}'
+    raise type(error)(text + way_on) from error
+
+
 def _files(path: str) -> list[str]:
   """Returns a model's file, and those of its weights."""
   folder = os.path.dirname(path)
   return [os.path.join(folder, name) for name in os.listdir(folder)]
 
 
-def _cut(module: Any, path: str, stops: bool) -> Any:
-  return surgery.named(_WHOLE, surgery.until(module, path, stops), module)
+def _cut(module: Any, path: str, stops: bool, runs: int) -> Any:
+  function = surgery.until(module, path, stops, runs)
+  return surgery.named(_WHOLE, function, module)
 
 
 def _images(
@@ -267,7 +281,8 @@ def _check_weights(torch: types.ModuleType, module: Any) -> None:
 @contextlib.contextmanager
 def _inference(module: Any) -> Iterator[None]:
   """Within it, a module is in inference mode; afterwards as it was."""
-  modes = {each: each.training for each in module.modules()}
+  # Frozen TorchScript has no mode.
+  modes = {m: m.training for m in module.modules() if hasattr(m, 'training')}
   try:
     for each in modes:
       each.training = False
