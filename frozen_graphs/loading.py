@@ -72,6 +72,8 @@ def load(
         frozen = dataclasses.replace(frozen, graph_def=folded)
   if 'input' in taken:  # The format has cut the graph there.
     input = None
+  # What was cut there has its own name for it.
+  representation = frozen.representation or representation
   return Network(frozen, input, representation, name or frozen.source)
 
 

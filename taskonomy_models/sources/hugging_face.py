@@ -11,7 +11,7 @@ from taskonomy_models import metadata
 from taskonomy_models.sources import registry, torch_networks
 from taskonomy_models.sources.registry import Asked, Description, register
 
-_SEEING = ('vision_model', 'vision_tower')
+_SEEING = ('vision_model', 'vision_tower', 'vision_encoder')
 _T = 'resize({}) | mean_std((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))'
 
 
@@ -68,7 +68,9 @@ def _explained(name: str) -> Iterator[None]:
     reason = f'{type(error).__name__}: {brief(error, 200)}'.rstrip('. ')
     raise GraphError(
       f'The network in the folder {name} cannot be loaded ({reason}). It takes '
-      'config.json and the weights, as `save_pretrained` writes them.'
+      'config.json and the weights, as `save_pretrained` writes them, of a '
+      'network that `AutoModel` of transformers knows; others can be loaded in '
+      'Python, and given as a module (`attribution_transfer.network`).'
     ) from error
 
 
@@ -97,8 +99,12 @@ def check_all_there(name: str, missing: Collection[str], part: str) -> None:
 
 
 def _features(module: Any) -> Callable[[Any], Any]:
+  # Tokens of objects are behind those of patches, as in YOLOS.
+  behind = getattr(module.config, 'num_detection_tokens', 0)
+
   def function(images: Any) -> Any:
-    return module(pixel_values=images).last_hidden_state
+    found = module(pixel_values=images).last_hidden_state
+    return found[:, : found.shape[1] - behind] if behind else found
 
   return function
 

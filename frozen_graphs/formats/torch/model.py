@@ -27,6 +27,7 @@ from frozen_graphs.errors import (
   about,
   explaining,
 )
+from frozen_graphs.formats.onnx import file as onnx_file
 from frozen_graphs.formats.onnx import model as onnx_model
 from frozen_graphs.formats.torch import (
   compare,
@@ -41,6 +42,7 @@ from toolkit_basics import memory
 _FILE = 'model.onnx'
 _AMPLE = 16  # Times the budget of a stranger's file.
 _QUANTISED = re.compile(r'\.quantized\b')  # In the name of what defines it.
+_NOT_YET = 'FloatFunctional'  # It will be quantised.
 _WHOLE = 'features'  # What the result of a whole module is called.
 
 
@@ -145,7 +147,7 @@ def _of_module(
       )
     path, whole, stopping = '', module, module
   else:
-    path = representation or surgery.proposed(module, images)
+    path = representation or _proposed(module, images)
     runs = surgery.runs_of(module, path, images[:1]) if path else 1
     whole = _cut(module, path, False, runs)
     stopping = _cut(module, path, True, runs)
@@ -165,6 +167,13 @@ def _of_module(
 
     frozen = _read(file, computed, images, f'{what} ({by}')
   return _called(frozen, name)
+
+
+def _proposed(module: Any, images: Any) -> str:
+  try:
+    return surgery.proposed(module, images)
+  except GraphError:  # It may take one image only.
+    return surgery.proposed(module, images[:1])
 
 
 def _called(frozen: FrozenNetwork, name: str) -> FrozenNetwork:
@@ -254,13 +263,21 @@ def _images(
 
 def _check_weights(torch: types.ModuleType, module: Any) -> None:
   for path, each in module.named_modules():
-    if _QUANTISED.search(type(each).__module__):
+    kind = type(each).__name__
+    if _QUANTISED.search(type(each).__module__) and kind != _NOT_YET:
+      path = path.rpartition(onnx_file.ORIGINAL)[2]
       raise GraphError(
-        f'the module {path!r} ({type(each).__name__}) computes with whole '
+        f'the module {path!r} ({kind}) computes with whole '
         'numbers, through which no gradient flows; give the network as it was '
         'before it was quantised.'
       )
-  for name, value in module.named_parameters():
+  for path, value in module.named_parameters():
+    name = path.rpartition(onnx_file.ORIGINAL)[2]
+    if torch.nn.parameter.is_lazy(value):
+      raise GraphError(
+        f'the weight {name!r} has no shape yet; give the module as it is once '
+        'images have been run through it (`module(images)`).'
+      )
     if value.is_floating_point() and value.dtype != torch.float32:
       raise GraphError(
         f'the weight {name!r} is of type {value.dtype}; give the module in '

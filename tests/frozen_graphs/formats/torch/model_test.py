@@ -292,6 +292,27 @@ class ModuleTest(absltest.TestCase):
     ):
       frozen_graphs.load(module, image_size=16)
 
+  def test_a_path_need_not_be_a_name_of_tensorflow(self):
+    module = self.torch.nn.Sequential()
+    for path in ('a/b c', 'é', '_:x'):
+      module.add_module(path, self.torch.nn.Conv2d(3, 3, 3))
+      network = frozen_graphs.load(module, image_size=16, representation=path)
+      self.assertEqual(network.representation_tensor, network.outputs[0])
+
+  def test_a_module_may_take_one_image_only(self):
+    class One(self.torch.nn.Module):
+      def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+      def forward(self, x):
+        if len(x) != 1:
+          raise ValueError('One image only.')
+        return self.inner(x)
+
+    network = frozen_graphs.load(One(self.module), image_size=16)
+    self.assertEqual(network.representation_tensor, 'inner.body:0')
+
   def test_an_operation_that_is_not_known_names_no_temporary_file(self):
     lstm = self.torch.nn.LSTM(16, 4, batch_first=True)
     module = self.torch.nn.Sequential(self.torch.nn.Flatten(1, 2), lstm)
@@ -315,6 +336,12 @@ class ModuleTest(absltest.TestCase):
       GraphError, "module 'head' .Linear. computes with whole numbers.*before"
     ):
       frozen_graphs.load(dynamic, image_size=16)
+
+  def test_a_module_that_may_be_quantised_later_computes_with_numbers(self):
+    stub = self.torch.ao.nn.quantized.FloatFunctional()
+    self.module.body.add_module('stub', stub)
+    self.module.body.forward = lambda x: stub.add_relu(x, x)
+    frozen_graphs.load(self.module, image_size=16)
 
   def test_a_named_network_of_half_precision_is_widened(self):
     asked = registry.Asked('half', registry.RANDOM)
@@ -384,6 +411,8 @@ class ModuleTest(absltest.TestCase):
       frozen_graphs.load(self.module.half(), image_size=16)
     with self.assertRaisesRegex(GraphError, 'has no numbers yet'):
       frozen_graphs.load(_module(self.torch).to('meta'), image_size=16)
+    with self.assertRaisesRegex(GraphError, 'has no shape yet'):
+      frozen_graphs.load(self.torch.nn.LazyConv2d(3, 3), image_size=16)
 
   def test_network_of_the_public_face(self):
     network = at.network(
