@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 import dataclasses
 import os
+from typing import TypeGuard
 
 import tensorflow as tf
 
@@ -58,8 +59,7 @@ def load(
     **options,
   }
   taken = entry.options(asked)
-  is_file = isinstance(source, str | os.PathLike)
-  if sandbox.trust_of(trust) == 'sandbox' and is_file:
+  if sandbox.trust_of(trust) == 'sandbox' and _is_path(source):
     sandbox.check(source, load, {**asked, 'format': format})
   with (
     _door(source, entry.name),
@@ -72,21 +72,24 @@ def load(
         frozen = dataclasses.replace(frozen, graph_def=folded)
   if 'input' in taken:  # The format has cut the graph there.
     input = None
-  # What was cut there has its own name for it.
-  representation = frozen.representation or representation
+  representation = frozen.representation or representation  # Cut there.
   return Network(frozen, input, representation, name or frozen.source)
 
 
 def _door(source: object, format_name: str) -> AbstractContextManager[None]:
   """Returns what turns every error over a source into one of our own."""
-  if isinstance(source, str | os.PathLike):
+  if _is_path(source):
     return at_the_door(_called(source), f'be read as {format_name}')
   return at_the_door(_called(source), 'be converted', damaged=False)
 
 
+def _is_path(source: object) -> TypeGuard[str | os.PathLike]:
+  return isinstance(source, str | os.PathLike)
+
+
 def _called(source: object) -> str:
   """Returns what a source is called in messages."""
-  if isinstance(source, str | os.PathLike):
+  if _is_path(source):
     return os.fspath(source)
   return f'the {type(source).__qualname__}'
 
