@@ -122,8 +122,8 @@ def of(source: object, name: str | None = None) -> Format:
     )
   if os.path.isfile(os.path.join(source, _CONFIG)):
     raise GraphError(
-      f'{source} is a folder as transformers of Hugging Face writes it; name it '
-      f"so: 'hf:{source}'."
+      f'{source} is a folder as transformers of Hugging Face writes it; name '
+      f"it so: 'hf:{source}'."
     )
   raise GraphError(
     f'{source} is of no format that is known by its name: '

@@ -277,6 +277,19 @@ class PreprocessingTest(parameterized.TestCase):
       with self.assertRaisesRegex(OSError, 'network connection'):
         registry.describe('hf:a')
 
+  @parameterized.parameters(({}, 7), ({'num_detection_tokens': 2}, 5))
+  def test_tokens_of_objects_are_no_patches(self, config, count):
+    class Detector:
+      def __init__(self):
+        self.config = types.SimpleNamespace(**config)
+
+      def __call__(self, pixel_values):
+        return types.SimpleNamespace(last_hidden_state=pixel_values)
+
+    tokens = np.arange(14).reshape(1, 7, 2)
+    found = hugging_face._features(Detector())(tokens)
+    np.testing.assert_array_equal(found, tokens[:, :count])
+
   def test_weights_that_would_be_drawn_at_random_are_refused(self):
     missing = {'vision_model.layers.2.bias', 'text_model.layers.2.bias'}
     with self.assertRaisesRegex(GraphError, 'a lacks 1 of .* layers.2.bias;'):

@@ -349,6 +349,14 @@ class ModuleTest(absltest.TestCase):
     kinds = {value.dtype for value in found.network.parameters()}
     self.assertEqual(kinds, {self.torch.float32})
 
+  def test_a_named_network_is_fed_what_the_user_says(self):
+    asked = registry.Asked(
+      'a', registry.RANDOM, preprocessing='resize(8, 12) | range(0, 1)'
+    )
+    found = torch_networks.describe(asked, self.module, 'resize(16)')
+    self.assertEqual(found.options['example_input'].shape, (1, 3, 8, 12))
+    self.assertEqual(found.preprocessing, asked.preprocessing)
+
   def test_weights_that_are_put_aside_are_what_they_were(self):
     before = {n: v.clone() for n, v in self.module.state_dict().items()}
     with tempfile.TemporaryDirectory() as folder:
