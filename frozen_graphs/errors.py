@@ -81,7 +81,9 @@ def explaining(message: str, *kinds: type[Exception]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def at_the_door(what: object, doing: str) -> Iterator[None]:
+def at_the_door(
+  what: object, doing: str, damaged: bool = True
+) -> Iterator[None]:
   """Turns every error over something of others into one of our own.
 
   Libraries that read or run what a stranger wrote raise anything. The original
@@ -90,6 +92,7 @@ def at_the_door(what: object, doing: str) -> Iterator[None]:
   Args:
     what: What it is about, as the name of a file.
     doing: What cannot be done with it, as 'be read as an ONNX model'.
+    damaged: Whether it may be a file that is damaged.
 
   Raises:
     GraphError: In place of any error but those a user can mend by another path
@@ -109,9 +112,8 @@ def at_the_door(what: object, doing: str) -> Iterator[None]:
     if isinstance(error, OSError) and error.errno is not None:
       raise
     reason = f'{type(error).__name__}: {brief(error, 300)}'
-    raise GraphError(
-      f'{what}: it cannot {doing}; is it damaged? ({reason})'
-    ) from error
+    doubt = '; is it damaged?' if damaged else ''
+    raise GraphError(f'{what}: it cannot {doing}{doubt} ({reason})') from error
 
 
 def brief(error: BaseException, most: int = 120) -> str:

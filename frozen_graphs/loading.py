@@ -1,8 +1,10 @@
 """The one door: any file, folder, handle or object becomes a `Network`."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 import dataclasses
 import os
+from typing import TypeGuard
 
 import tensorflow as tf
 
@@ -57,11 +59,10 @@ def load(
     **options,
   }
   taken = entry.options(asked)
-  is_file = isinstance(source, str | os.PathLike)
-  if sandbox.trust_of(trust) == 'sandbox' and is_file:
+  if sandbox.trust_of(trust) == 'sandbox' and _is_path(source):
     sandbox.check(source, load, {**asked, 'format': format})
   with (
-    at_the_door(_called(source), f'be read as {entry.name}'),
+    _door(source, entry.name),
     budget.Budget(_size(source)).spent(),
   ):
     frozen = entry.load(source, **taken)
@@ -71,12 +72,24 @@ def load(
         frozen = dataclasses.replace(frozen, graph_def=folded)
   if 'input' in taken:  # The format has cut the graph there.
     input = None
+  representation = frozen.representation or representation  # Cut there.
   return Network(frozen, input, representation, name or frozen.source)
+
+
+def _door(source: object, format_name: str) -> AbstractContextManager[None]:
+  """Returns what turns every error over a source into one of our own."""
+  if _is_path(source):
+    return at_the_door(_called(source), f'be read as {format_name}')
+  return at_the_door(_called(source), 'be converted', damaged=False)
+
+
+def _is_path(source: object) -> TypeGuard[str | os.PathLike]:
+  return isinstance(source, str | os.PathLike)
 
 
 def _called(source: object) -> str:
   """Returns what a source is called in messages."""
-  if isinstance(source, str | os.PathLike):
+  if _is_path(source):
     return os.fspath(source)
   return f'the {type(source).__qualname__}'
 

@@ -268,7 +268,8 @@ def check(
       f'{network.name}: the gradient of {network.representation_tensor!r} with '
       f'respect to {network.input_tensor!r} is zero or not finite on a '
       'picture. Is the preprocessing right, and is the representation '
-      'computed from the image?'
+      'computed from the image? Right behind a normalisation that was not '
+      'trained, the mean over units is a constant.'
     )
   return found
 

@@ -115,28 +115,47 @@ def _of_file(path: pathlib.Path) -> str | None:
   return None
 
 
-def of_json(content: Mapping[str, Any]) -> str | None:
-  """Returns T of a description by Hugging Face or timm, None if of neither."""
+def of_json(content: Mapping[str, Any], side: int | None = None) -> str | None:
+  """Returns T of a description by Hugging Face or timm, None if of neither.
+
+  Args:
+    content: As it is stored.
+    side: Of images, where the description leaves it open.
+  """
   content = content.get('pretrained_cfg') or content
   mean = content.get('image_mean', content.get('mean'))
   std = content.get('image_std', content.get('std'))
-  if content.get('do_normalize') is False:
+  if 'do_normalize' in content and not content['do_normalize']:
     mean = std = None
-  size = _size(content)
+  size = _size(content) or (side and str(side))
   if size is None or (mean is None) != (std is None):
     return None
   steps = [f'resize({size})']
-  if mean is not None:
-    mean, std = (
-      ', '.join(f'{float(number):g}' for number in numbers)
-      for numbers in (mean, std)
-    )
-    steps.append(f'mean_std(({mean}), ({std}))')
-  elif content.get('do_rescale', True):
-    steps.append('range(0, 1)')
+  if content.get('do_flip_channel_order'):
+    steps.append('bgr')
+  low, high = _range(content)
+  if mean is None:
+    steps.append(f'range({low:g}, {high:g})')
   else:
-    steps.append('range(0, 255)')
+    # T normalises values of 0 to 1, an image processor those it has rescaled.
+    mean = [(float(number) - low) / (high - low) for number in mean]
+    # Those of EfficientNet are divided by it twice.
+    power = 2 if content.get('include_top') else 1
+    std = [float(number) ** power / (high - low) for number in std]
+    steps.append(f'mean_std({_numbers(mean)}, {_numbers(std)})')
   return ' | '.join(steps)
+
+
+def _range(content: Mapping[str, Any]) -> tuple[float, float]:
+  """Returns what black and white become before they are normalised."""
+  if not content.get('do_rescale', True):
+    return 0.0, 255.0
+  low = -1.0 if content.get('rescale_offset') else 0.0
+  return low, low + 255 * float(content.get('rescale_factor') or 1 / 255)
+
+
+def _numbers(values: Sequence[float]) -> str:
+  return '({})'.format(', '.join(f'{value:g}' for value in values))
 
 
 def _size(content: Mapping[str, Any]) -> str | None:

@@ -225,8 +225,13 @@ def _elementwise() -> None:
     since = 8
     _add(op, _x(*_IMAGE), _x(*_IMAGE), _c(1, 4, 1, 1), since=since)
   for op in ('Abs', 'Neg', 'Exp', 'Floor', 'Ceil', 'Relu', 'Sigmoid', 'Tanh',
-             'Softplus', 'Softsign', 'Sin', 'Cos', 'Identity'):  # fmt: skip
+             'Softplus', 'Softsign', 'Sin', 'Cos', 'Atan',
+             'Identity'):  # fmt: skip
     _add(op, _x(*_IMAGE))
+  for op in ('Tan', 'Asin', 'Acos'):
+    _add(op, _x(*_IMAGE, low=-0.9, high=0.9))
+  for op in ('Sinh', 'Cosh', 'Asinh'):
+    _add(op, _x(*_IMAGE), since=9)
   for op in ('Sqrt', 'Log', 'Reciprocal'):
     _add(op, _x(*_IMAGE, low=0.3))
   for op in ('Erf', 'Sign'):
@@ -275,6 +280,8 @@ def _activations() -> None:
          _scalar(high, np.float32), since=11)  # fmt: skip
   _add('Clip', _x(*_IMAGE), _NOTHING, _scalar(0.5, np.float32), since=11)
   _add('Clip', _x(*_IMAGE), _scalar(0, np.float32), since=11)
+  _add('Clip', _x(*_IMAGE), ('x', np.array(-0.5, np.float32)),
+       ('x', np.array(0.7, np.float32)), since=11)  # fmt: skip
   _add('PRelu', _x(2, 4), _c(4), since=9)
   _add('PRelu', _x(*_IMAGE), _c(4, 6, 5), since=9)
   _add('Dropout', _x(*_IMAGE), until=11, ratio=0.4)
@@ -462,6 +469,10 @@ def _shapes() -> None:
   for upper in (0, 1):
     _add('Trilu', _x(2, 3, 4), ('c', np.array(1)), upper=upper)
   _add('Trilu', _x(4, 3))
+  for axis in (1, -1):
+    _add('TopK', _x(*_IMAGE), until=9, results=2, axis=axis, k=2)
+    _add('TopK', _x(*_IMAGE), _ints(2), since=10, results=2, axis=axis)
+  _add('TopK', _x(*_IMAGE), _ints(3), since=11, results=2, largest=0)
   _add('CumSum', _x(*_IMAGE), ('c', np.array(2)))
   _add('CumSum', _x(3, 4), ('c', np.array(-1)), exclusive=1, reverse=1)
   _add(
@@ -479,6 +490,10 @@ def _shapes() -> None:
   )
   _add('EyeLike', _c(3, 4), k=1)
   _add('IsNaN', ('x', np.array([1, np.nan, 3], np.float32)))
+  for signs in ({}, {'detect_negative': 0}, {'detect_positive': 0},
+                {'detect_negative': 0, 'detect_positive': 0}):  # fmt: skip
+    _add('IsInf', ('x', np.array([1, -np.inf, np.nan, np.inf], np.float32)),
+         since=10, **signs)  # fmt: skip
   _add('Reshape', _x(*_IMAGE), _ints(0, -1, 15))
   _add('Reshape', _x(1, 4, 6, 5), _ints(1, 2, 2, 30))
   _add('Flatten', _x(*_IMAGE))
@@ -518,6 +533,7 @@ def _shapes() -> None:
   _add('Pad', _x(*_IMAGE), _ints(*pads), _scalar(1.5, np.float32), since=11)
   _add('Pad', _x(*_IMAGE), _ints(1, 2, 0, 1), _NOTHING, _ints(3, 1), since=18)
   _add('Pad', _x(*_IMAGE), _ints(0, 0, 4, 7, 0, 0, 9, 0), since=11, mode='edge')
+  _add('Pad', _x(*_IMAGE), _ints(0, 0, 4, 7, 0, 0, 9, 0), since=19, mode='wrap')
   _add('Pad', _x(2, 3), _ints(1, 1, 0, 2), _scalar(-1, np.float32), since=11)
   _add('Pad', _x(*_IMAGE), _ints(0, 0, -1, 1, 0, 0, 2, -2), since=11,
        oracle=_cropped_and_padded)  # fmt: skip

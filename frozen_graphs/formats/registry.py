@@ -21,6 +21,7 @@ from toolkit_basics.registry import Registry
 _OF_EVERY_FORMAT = frozenset({
   'constants', 'image_size', 'input', 'partial', 'representation', 'trust',
 })  # fmt: skip
+_CONFIG = 'config.json'  # Of a folder by `save_pretrained`.
 _WEIGHTS = ('.safetensors', '.pth', '.pt', '.bin', '.ckpt')  # Ends of names.
 
 
@@ -116,10 +117,15 @@ def of(source: object, name: str | None = None) -> Format:
   if str(source).lower().endswith(_WEIGHTS):
     raise GraphError(
       f'{source} is by its name a file of weights without a network. Name the '
-      'network that they are of, and give the file as --checkpoint '
-      '(`checkpoint`): convert timm:resnet18 --checkpoint=FILE, say.'
+      "network that they are of, as 'timm:resnet18', and give the file "
+      'beside it (`checkpoint=FILE`).'
+    )
+  if os.path.isfile(os.path.join(source, _CONFIG)):
+    raise GraphError(
+      f'{source} is a folder as transformers of Hugging Face writes it; name '
+      f"it so: 'hf:{source}'."
     )
   raise GraphError(
     f'{source} is of no format that is known by its name: '
-    f'{", ".join(FORMATS)}. Say which it is (format).'
+    f'{", ".join(FORMATS)}. Say which it is (`format`).'
   )

@@ -31,12 +31,14 @@ class Asked:
       'random' for none that were trained.
     checkpoint: Path of a file of weights, None if they are the framework's.
     representation: What the user wants of it, None if that is to be proposed.
+    preprocessing: T as the user says, None if that is to be looked up.
   """
 
   name: str
   weights: str = ''
   checkpoint: str | None = None
   representation: str | None = None
+  preprocessing: str | None = None
 
   @property
   def is_random(self) -> bool:
@@ -112,7 +114,7 @@ def describe(
   name, _, weights = rest.partition(':')
   if pretrained is False:
     weights = RANDOM
-  request = Asked(name, weights, checkpoint, representation)
+  request = Asked(name, weights, checkpoint, representation, preprocessing)
   found = _SOURCES.get(kind)(request)
   return dataclasses.replace(
     found,
@@ -160,8 +162,7 @@ def untrained(name: str) -> GraphError:
   """Returns the refusal of a network for which there are no trained weights."""
   return GraphError(
     f'{name} has no trained weights; give some of your own '
-    '(--checkpoint=FILE), or take random ones: --pretrained=false '
-    '(`pretrained=False`).'
+    '(`checkpoint=FILE`), or take random ones (`pretrained=False`).'
   )
 
 
@@ -171,6 +172,5 @@ def unreachable(what: str, error: BaseException) -> OSError:
   return OSError(
     f'{what} cannot be had ({type(error).__name__}: {reason}). Without a '
     'network connection only what its framework has in its cache can be used, '
-    'or --checkpoint=FILE, or random weights: --pretrained=false '
-    '(`pretrained=False`).'
+    'or a file (`checkpoint=FILE`), or random weights (`pretrained=False`).'
   )

@@ -55,7 +55,7 @@ def describe(
   Args:
     request: What is asked for.
     module: With its trained weights, if those are asked for.
-    preprocessing: T.
+    preprocessing: T, if the user says none.
     features: Of images, what is handed to the head; default: what
       `surgery.proposed` finds.
     prefix: Number of tokens before those of the patches; default: as many as
@@ -67,6 +67,7 @@ def describe(
     load_weights(module, request.checkpoint)
   elif request.is_random:
     surgery.randomise(module, _SEED)
+  preprocessing = request.preprocessing or preprocessing
   image = example(preprocessing)
   options = {'example_input': image, 'owned': True}
   wanted = request.representation or FEATURES

@@ -39,6 +39,15 @@ class ErrorsTest(absltest.TestCase):
       ):
         raise error
 
+  def test_an_object_in_memory_is_not_damaged(self):
+    with (
+      self.assertRaisesRegex(
+        GraphError, '^the Net: it cannot be converted .Ke'
+      ),
+      errors.at_the_door('the Net', 'be converted', damaged=False),
+    ):
+      raise KeyError('x')
+
   def test_what_a_user_can_mend_passes_the_door(self):
     for error in (FileNotFoundError(2, 'No such file'), GraphError('mine')):
       with (

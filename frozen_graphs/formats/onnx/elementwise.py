@@ -65,6 +65,13 @@ _FUNCTIONS = {
   'Reciprocal': (np.reciprocal, tf.math.reciprocal),
   'Sin': (np.sin, tf.sin),
   'Cos': (np.cos, tf.cos),
+  'Tan': (np.tan, tf.tan),
+  'Asin': (np.arcsin, tf.asin),
+  'Acos': (np.arccos, tf.acos),
+  'Atan': (np.arctan, tf.atan),
+  'Sinh': (np.sinh, tf.sinh),
+  'Cosh': (np.cosh, tf.cosh),
+  'Asinh': (np.arcsinh, tf.asinh),
   'IsNaN': (np.isnan, tf.math.is_nan),
 }
 # Also of sizes that are not known yet.
@@ -104,6 +111,23 @@ def _compute(node: Node, of_arrays, of_tensors, *operands: Operand) -> Operand:
     with np.errstate(all='ignore'):
       return boxed(of_arrays(*operands))
   return elementwise(of_tensors, *operands)
+
+
+@register_op('IsInf')
+def _is_infinite(node: Node, x: Operand) -> Operand:
+  signs = [
+    sign
+    for sign, name in ((-1, 'detect_negative'), (1, 'detect_positive'))
+    if node.flag(name, default=True)
+  ]
+  if len(signs) == 2:
+    return _compute(node, np.isinf, tf.math.is_inf, x)
+  wanted = np.float32(math.inf * sum(signs))  # Not a number: it is none.
+  if not signs:
+    wanted = np.float32(math.nan)
+  return _compute(
+    node, lambda a: np.equal(a, wanted), lambda t: tf.equal(t, wanted), x
+  )
 
 
 @register_op('Pow')
@@ -297,9 +321,13 @@ def _clip(
     if low is not None or high is not None:
       raise ValueError('its limits are no operands before opset 11')
     low, high = node.get('min', -math.inf), node.get('max', math.inf)
+  elif not all(limit is None or is_known(limit) for limit in (low, high)):
+    for limit, function in ((low, tf.maximum), (high, tf.minimum)):
+      x = x if limit is None else elementwise(function, x, limit)
+    return x
   else:
-    low = -math.inf if low is None else known(low, 'min').item()
-    high = math.inf if high is None else known(high, 'max').item()
+    low = -math.inf if low is None else low.item()
+    high = math.inf if high is None else high.item()
   if is_known(x):
     return np.clip(x, low, high).astype(x.dtype)
   return elementwise(lambda tensor: _limited(tensor, low, high), x)

@@ -48,11 +48,11 @@ def _gather_elements(node: Node, x: Operand, indices: Operand) -> Value:
   places = _from_the_front(indices, [x.shape[axis]])
   tensor = x.in_onnx_order()
   # Of the other axes, as many places as there are indices.
+  open_sizes = tf.shape(places)
   sizes = [
-    size if i != axis else x.shape[axis] for i, size in enumerate(indices.shape)
+    None if i == axis else open_sizes[i] if size is None else size
+    for i, size in enumerate(indices.shape)
   ]
-  if None in sizes:
-    raise ValueError('its indices have open dimensions')
   tensor = tensor[tuple(slice(size) for size in sizes)]
   last = [i for i in range(x.rank) if i != axis] + [axis]
   found = tf.gather(
@@ -86,14 +86,34 @@ def _triangle(node: Node, x: Operand, k: Operand | None = None) -> Value:
   """Keeps what is above (or below) a diagonal of the last two axes."""
   offset = 0 if k is None else integers(k, 'k')[0]
   x, is_upper = as_value(x), node.flag('upper', default=True)
-  rows, columns = x.shape[-2:]
-  if rows is None or columns is None:
-    raise ValueError('its matrices have open dimensions')
-  above = np.arange(columns) - np.arange(rows)[:, None] >= offset
-  below = np.arange(columns) - np.arange(rows)[:, None] <= offset
   tensor = x.in_onnx_order()
-  kept = tf.constant(above if is_upper else below)
+  rows, columns = (tf.range(tf.shape(tensor)[axis]) for axis in (-2, -1))
+  distance = columns - rows[:, None]
+  kept = distance >= offset if is_upper else distance <= offset
   return Value.plain(tf.where(kept, tensor, tf.zeros_like(tensor)))
+
+
+@register_op('TopK', irrelevant=('sorted',))
+def _largest(
+  node: Node, x: Operand, k: Operand | None = None
+) -> tuple[Value, Value]:
+  """Returns the largest elements along an axis, and their places."""
+  if node.opset < 10:
+    if k is not None:
+      raise ValueError('k is no operand before opset 10')
+    count = node.get('k')
+  else:
+    (count,) = integers(k, 'k')
+  x = as_value(x)
+  axis = normal_axis(node.get('axis', -1), x.rank)
+  last = (*(i for i in range(x.rank) if i != axis), axis)
+  is_largest = node.flag('largest', default=True)
+  if not is_largest and not x.tensor.dtype.is_floating:
+    raise ValueError('the smallest of whole numbers are not supported')
+  tensor = x.arranged(last)
+  found, places = tf.math.top_k(tensor if is_largest else -tensor, count)
+  values = Value(found if is_largest else -found, last)
+  return values, Value(tf.cast(places, tf.int64), last)
 
 
 @register_op('CumSum')

@@ -314,12 +314,15 @@ def _padded(
     return tf.pad(tensor, pads, constant_values=tf.cast(fill, tensor.dtype))
   if mode == 'reflect':
     return tf.pad(tensor, pads, 'REFLECT')
-  if mode != 'edge':
+  if mode not in ('edge', 'wrap'):
     raise ValueError(f'mode={mode!r} is not supported')
   for axis, (before, behind) in enumerate(pads):
     if before or behind:
       size = tensor.shape[axis] or tf.shape(tensor)[axis]
       places = tf.range(-before, size + behind)
-      places = tf.clip_by_value(places, 0, size - 1)
+      if mode == 'edge':
+        places = tf.clip_by_value(places, 0, size - 1)
+      else:
+        places = tf.math.floormod(places, size)
       tensor = tf.gather(tensor, places, axis=axis)
   return tensor

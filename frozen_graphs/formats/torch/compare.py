@@ -20,7 +20,11 @@ TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-2
 # a sum with random signs, is a constant up to rounding.
 _CONSTANT = 1e-2
 _TRIES = 3
-_ANOTHER = 'Another representation (`representation`) may do.'
+_OF_ITS_OWN = (
+  'Only the gradient differs: the module may have one of its own '
+  '(`torch.autograd.Function`), or look away from a part (`detach`). '
+)
+ANOTHER = 'Another representation (`representation`) may do.'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +71,7 @@ def check(
     try:
       forwards, backwards = differences(network, expected)
     except GraphError as error:
-      raise GraphError(f'{error} {_ANOTHER}') from error
+      raise GraphError(f'{error} {ANOTHER}') from error
     if not forwards <= TOLERANCE or min(backwards) <= GRADIENT_TOLERANCE:
       break
   text = (
@@ -75,9 +79,10 @@ def check(
     f'{min(backwards):.1e}'
   )
   if not (forwards <= TOLERANCE and min(backwards) <= GRADIENT_TOLERANCE):
+    why = _OF_ITS_OWN if forwards <= TOLERANCE else ''
     raise GraphError(
       f'the graph {text}; allowed are {TOLERANCE} of the largest value and '
-      f'{GRADIENT_TOLERANCE}. Nothing is written. {_ANOTHER}'
+      f'{GRADIENT_TOLERANCE}. {why}Nothing is written. {ANOTHER}'
     )
   return text
 

@@ -27,6 +27,7 @@ from frozen_graphs.errors import (
   about,
   explaining,
 )
+from frozen_graphs.formats.onnx import file as onnx_file
 from frozen_graphs.formats.onnx import model as onnx_model
 from frozen_graphs.formats.torch import (
   compare,
@@ -41,6 +42,7 @@ from toolkit_basics import memory
 _FILE = 'model.onnx'
 _AMPLE = 16  # Times the budget of a stranger's file.
 _QUANTISED = re.compile(r'\.quantized\b')  # In the name of what defines it.
+_NOT_YET = 'FloatFunctional'  # It will be quantised.
 _WHOLE = 'features'  # What the result of a whole module is called.
 
 
@@ -119,7 +121,7 @@ def _of_file(
       _check_weights(torch, module)
       run = (lambda image: module(**{name: image})) if name else module
       surgery.check_runs(run, images[:1])
-      surgery.check_repeats(run, images[:1])
+      surgery.check_results(run, images)
       file = os.path.join(folder, _FILE)
       if program is None:
         by = exporting.export(torch, module, module, images, _WHOLE, file)
@@ -145,11 +147,12 @@ def _of_module(
       )
     path, whole, stopping = '', module, module
   else:
-    path = representation or surgery.proposed(module, images)
-    whole = _cut(module, path, stops=False)
-    stopping = _cut(module, path, stops=True)
+    path = representation or _proposed(module, images)
+    runs = surgery.runs_of(module, path, images[:1]) if path else 1
+    whole = _cut(module, path, False, runs)
+    stopping = _cut(module, path, True, runs)
   surgery.check_runs(stopping, images[:1])
-  surgery.check_repeats(stopping, images[:1])
+  surgery.check_results(stopping, images)
   with tempfile.TemporaryDirectory() as folder:
     file = os.path.join(folder, _FILE)
     name = path or _WHOLE
@@ -164,6 +167,13 @@ def _of_module(
 
     frozen = _read(file, computed, images, f'{what} ({by}')
   return _called(frozen, name)
+
+
+def _proposed(module: Any, images: Any) -> str:
+  try:
+    return surgery.proposed(module, images)
+  except GraphError:  # It may take one image only.
+    return surgery.proposed(module, images[:1])
 
 
 def _called(frozen: FrozenNetwork, name: str) -> FrozenNetwork:
@@ -188,7 +198,8 @@ def _read(
   compared = 'its results are not compared, as they cannot be computed'
   memory.give_back()
   with allowed.spent():
-    made = onnx_model.load(path, layout='channels_first', partial=partial)
+    with _read_as_ours(path):
+      made = onnx_model.load(path, layout='channels_first', partial=partial)
     wanted = None if made.left_out else made.outputs[0]
     network = Network(made, None, wanted, 'the graph')
     del made  # So that memory need not hold the graph while others compute.
@@ -200,14 +211,26 @@ def _read(
   return dataclasses.replace(network.frozen, source=f'{what}; {compared})')
 
 
+@contextlib.contextmanager
+def _read_as_ours(path: str) -> Iterator[None]:
+  """Takes a file that users do not know out of errors, and adds a way on."""
+  try:
+    yield
+  except GraphError as error:
+    text = str(error).removeprefix(f'{path}: ')
+    way_on = '' if '`representation`' in text else f' {compare.ANOTHER}'
+    raise type(error)(text + way_on) from error
+
+
 def _files(path: str) -> list[str]:
   """Returns a model's file, and those of its weights."""
   folder = os.path.dirname(path)
   return [os.path.join(folder, name) for name in os.listdir(folder)]
 
 
-def _cut(module: Any, path: str, stops: bool) -> Any:
-  return surgery.named(_WHOLE, surgery.until(module, path, stops), module)
+def _cut(module: Any, path: str, stops: bool, runs: int) -> Any:
+  function = surgery.until(module, path, stops, runs)
+  return surgery.named(_WHOLE, function, module)
 
 
 def _images(
@@ -240,13 +263,21 @@ def _images(
 
 def _check_weights(torch: types.ModuleType, module: Any) -> None:
   for path, each in module.named_modules():
-    if _QUANTISED.search(type(each).__module__):
+    kind = type(each).__name__
+    if _QUANTISED.search(type(each).__module__) and kind != _NOT_YET:
+      path = path.rpartition(onnx_file.ORIGINAL)[2]
       raise GraphError(
-        f'the module {path!r} ({type(each).__name__}) computes with whole '
+        f'the module {path!r} ({kind}) computes with whole '
         'numbers, through which no gradient flows; give the network as it was '
         'before it was quantised.'
       )
-  for name, value in module.named_parameters():
+  for path, value in module.named_parameters():
+    name = path.rpartition(onnx_file.ORIGINAL)[2]
+    if torch.nn.parameter.is_lazy(value):
+      raise GraphError(
+        f'the weight {name!r} has no shape yet; give the module as it is once '
+        'images have been run through it (`module(images)`).'
+      )
     if value.is_floating_point() and value.dtype != torch.float32:
       raise GraphError(
         f'the weight {name!r} is of type {value.dtype}; give the module in '
@@ -267,7 +298,8 @@ def _check_weights(torch: types.ModuleType, module: Any) -> None:
 @contextlib.contextmanager
 def _inference(module: Any) -> Iterator[None]:
   """Within it, a module is in inference mode; afterwards as it was."""
-  modes = {each: each.training for each in module.modules()}
+  # Frozen TorchScript has no mode.
+  modes = {m: m.training for m in module.modules() if hasattr(m, 'training')}
   try:
     for each in modes:
       each.training = False

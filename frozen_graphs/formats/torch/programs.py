@@ -49,7 +49,7 @@ def read(path: str | os.PathLike, trust: str | None) -> tuple[Any, Any]:
     raise GraphError(
       f'{os.fspath(path)} is a program of PyTorch: to read it is to run code '
       'that is in it. If it is your own, or you trust its author as you trust '
-      f"a program: --trust={TRUSTED} (`trust='{TRUSTED}'`). Else ask for an "
+      f"a program: `trust='{TRUSTED}'`. Else ask for an "
       '.onnx file, which is read as data.'
     )
   torch = surgery.require()

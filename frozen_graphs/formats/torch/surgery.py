@@ -3,8 +3,9 @@
 PyTorch is imported where it is used: most users have no need of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import contextlib
+import dataclasses
 import mmap
 import os
 import re
@@ -28,7 +29,12 @@ _WRAPPERS = {
   'DistributedDataParallel': 'module',
 }
 _IN_SCRIPT = 'TorchScript interpreter'  # An error of a compiled module.
-_ROUNDING = 1e-5  # Of the largest value, of sums in another order.
+# Of the largest value: of sums in another order, of other images in a batch.
+_ROUNDING, _OF_OTHERS = 1e-5, 1e-2
+_IN_FRONT = (
+  'or choose a representation in front of it (`representation`, the path of a '
+  'module)'
+)
 _NO_FEATURES = re.compile('Pool|Dropout|Flatten|Identity|Softmax')
 
 
@@ -51,10 +57,23 @@ def keep_triton_out() -> None:
 
 @contextlib.contextmanager
 def gradients() -> Iterator[None]:
-  """Within it PyTorch computes gradients, wherever the caller has them off."""
+  """Within it PyTorch computes gradients, in single precision, by its modules.
+
+  Whatever the caller has around it: no_grad, inference_mode, autocast. Without
+  gradients transformers would take a short cut past the modules inside.
+  """
   torch = require()
-  with torch.inference_mode(False), torch.enable_grad():
-    yield
+  takes_short_cuts = torch.backends.mha.get_fastpath_enabled()
+  torch.backends.mha.set_fastpath_enabled(False)
+  try:
+    with (
+      torch.inference_mode(False),
+      torch.enable_grad(),
+      torch.autocast('cpu', enabled=False),
+    ):
+      yield
+  finally:
+    torch.backends.mha.set_fastpath_enabled(takes_short_cuts)
 
 
 def named(name: str, function: Callable[[Any], Any], module: Any) -> Any:
@@ -63,7 +82,7 @@ def named(name: str, function: Callable[[Any], Any], module: Any) -> Any:
   Args:
     name: Of the child, by which the result can be asked for.
     function: Of images; it may run `module`.
-    module: With the weights.
+    module: With the weights, in inference mode.
   """
   torch = require()
 
@@ -79,9 +98,10 @@ def named(name: str, function: Callable[[Any], Any], module: Any) -> Any:
     def forward(self, image):
       return getattr(self, name)(image)
 
-  holder = Holder()
-  holder.add_module(name, Computed())
-  return holder.eval()
+  holder, computed = Holder(), Computed()
+  holder.add_module(name, computed)
+  holder.training = computed.training = False  # Some cannot be told by `eval`.
+  return holder
 
 
 def unwrapped(module: Any) -> Any:
@@ -102,7 +122,9 @@ def called(module: Any) -> str:
   return type(inner).__qualname__
 
 
-def until(module: Any, path: str, stops: bool = True) -> Callable[[Any], Any]:
+def until(
+  module: Any, path: str, stops: bool = True, runs: int = 1
+) -> Callable[[Any], Any]:
   """Returns the function of images that ends at a module inside another.
 
   Args:
@@ -110,6 +132,8 @@ def until(module: Any, path: str, stops: bool = True) -> Callable[[Any], Any]:
     path: Of the module inside, as 'layer4' or 'blocks.6'; '' is the whole.
     stops: Whether nothing behind that module is run. torch.export loses its
       place where a module does not come to its end.
+    runs: How often that module is run, see `runs_of`; it counts as it is run
+      last.
 
   Raises:
     GraphError: If there is none of that path.
@@ -126,7 +150,7 @@ def until(module: Any, path: str, stops: bool = True) -> Callable[[Any], Any]:
 
     def note(_module, _inputs, output):
       outputs.append(output)
-      if stops:
+      if stops and len(outputs) == runs:
         raise Reached
 
     handle = inside.register_forward_hook(note)
@@ -138,9 +162,41 @@ def until(module: Any, path: str, stops: bool = True) -> Callable[[Any], Any]:
       handle.remove()
     if not outputs:
       raise GraphError(f'the module {path!r} is not run on an image.')
-    return first_tensor(outputs[0])
+    return first_tensor(outputs[-1])
 
   return function
+
+
+def runs_of(module: Any, path: str, images: Any) -> int:
+  """Returns how often a module inside another is run on images.
+
+  As an activation that several layers share, or weights that are used again.
+
+  Args:
+    module: The whole, in inference mode.
+    path: Of the module inside.
+    images: float32 [N, C, H, W].
+
+  Raises:
+    GraphError: If there is none of that path, or it is not run.
+  """
+  runs = [0]
+
+  def count(*_):
+    runs[0] += 1
+
+  handle = submodule(module, path).register_forward_hook(count)
+  try:
+    check_runs(module, images)
+  except GraphError:
+    # What is behind it may not run on such images.
+    if not runs[0]:
+      raise
+  finally:
+    handle.remove()
+  if not runs[0]:
+    raise GraphError(f'the module {path!r} is not run on an image.')
+  return runs[0]
 
 
 def submodule(module: Any, path: str) -> Any:
@@ -152,7 +208,18 @@ def submodule(module: Any, path: str) -> Any:
       f'it has no module {path!r}.{tensors.closest(like)} '
       f'Its parts are {", ".join(name for name, _ in module.named_children())}.'
     )
+  if _is_compiled(known[path]):
+    raise GraphError(
+      f'the module {path!r} is compiled (TorchScript), and nothing inside can '
+      'be chosen, nor itself; give the module that it was made of, or another '
+      'representation (`representation`).'
+    )
   return known[path]
+
+
+def _is_compiled(module: Any) -> bool:
+  """Returns whether a module is TorchScript, which nothing can be hooked to."""
+  return isinstance(module, require().jit.ScriptModule)
 
 
 def first_tensor(output: Any) -> Any:
@@ -161,17 +228,27 @@ def first_tensor(output: Any) -> Any:
   Raises:
     GraphError: If there is none.
   """
-  if hasattr(output, 'shape'):
-    return output
-  parts = output.values() if isinstance(output, Mapping) else output
-  if isinstance(parts, str | bytes) or not hasattr(parts, '__iter__'):
+  found = next(_tensors(output), None)
+  if found is None:
     raise GraphError(
-      f'it returns a {type(output).__qualname__}, and no tensor; choose a '
+      f'it returns a {type(output).__qualname__} without a tensor; choose a '
       'module inside (`representation`).'
     )
-  for part in parts:
-    return first_tensor(part)
-  raise GraphError('it returns nothing.')
+  return found
+
+
+def _tensors(output: Any) -> Iterator[Any]:
+  """Yields the tensors of a result, at any depth, in their order."""
+  if hasattr(output, 'shape'):
+    yield output
+    return
+  if dataclasses.is_dataclass(output):
+    output = vars(output)
+  if isinstance(output, Mapping):
+    output = output.values()
+  if isinstance(output, Iterable) and not isinstance(output, str | bytes):
+    for part in output:
+      yield from _tensors(part)
 
 
 def proposed(module: Any, images: Any) -> str:
@@ -203,7 +280,7 @@ def proposed(module: Any, images: Any) -> str:
   handles = [
     inside.register_forward_hook(hook(path, type(inside).__name__))
     for path, inside in module.named_modules()
-    if path and not is_of_head(path)
+    if path and not is_of_head(path) and not _is_compiled(inside)
   ]
   try:
     check_runs(module, images)
@@ -244,27 +321,68 @@ def check_runs(function: Callable[[Any], Any], images: Any) -> None:
     ) from error
 
 
-def check_repeats(function: Callable[[Any], Any], images: Any) -> None:
-  """Raises GraphError if a function gives another result each time.
+def check_results(function: Callable[[Any], Any], images: Any) -> None:
+  """Raises GraphError unless a function gives numbers of each image alone.
 
   Args:
     function: That can be run, see `check_runs`.
-    images: float32 [N, C, H, W].
+    images: float32 [2, C, H, W].
   """
+  first, second = (_result(function, images[:1]) for _ in range(2))
+  if not _agree(first, second, _ROUNDING):
+    raise GraphError(
+      'it gives another result each time, as it draws at random, or keeps '
+      'something of earlier images; a dropout does whose `training` is always '
+      f'True. Take that out, {_IN_FRONT}.'
+    )
+  try:
+    both = _result(function, images)
+  except Exception:  # It may take one image only.
+    return
+  if len(both) == 2 and not _agree(first, both[:1], _OF_OTHERS):
+    raise GraphError(
+      'what it gives of an image depends on the others beside it, as does a '
+      'normalisation without running statistics, or a mean over images. Take '
+      f'that out, {_IN_FRONT}.'
+    )
+
+
+def _result(function: Callable[[Any], Any], images: Any) -> Any:
+  """Returns numbers of images, as float64; see `check_results`."""
   torch = require()
   with torch.no_grad():
-    first, second = (
-      first_tensor(function(images.clone())).double() for _ in range(2)
-    )
-  largest = float(first.nan_to_num().abs().max()) if first.numel() else 0.0
-  if not torch.allclose(
-    first, second, rtol=0, atol=_ROUNDING * largest, equal_nan=True
-  ):
+    found = first_tensor(function(images.clone()))
+  what = f'its result is of type {found.dtype}'
+  if found.dtype in (torch.bfloat16, torch.float16):
     raise GraphError(
-      'it gives another result each time, as it draws at random; a dropout '
-      'does whose `training` is always True. Take that out, or choose a '
-      'representation in front of it (`representation`, the path of a module).'
+      f'{what}, which is too coarse to be compared; take out what narrows it, '
+      f'as `torch.autocast` or `.half()` inside of the module, {_IN_FRONT}.'
     )
+  if not found.is_floating_point() or found.layout != torch.strided:
+    kind = what if found.layout == torch.strided else 'its result is sparse'
+    raise GraphError(
+      f'{kind}, through which no gradient flows; choose a representation in '
+      'front of it (`representation`, the path of a module).'
+    )
+  if not found.dim() or len(found) != len(images):
+    raise GraphError(
+      f'its result has the shape {list(found.shape)} for {len(images)} '
+      'image(s); its first dimension must be that of the images. Choose '
+      'another one (`representation`, the path of a module).'
+    )
+  if not found.isfinite().all():
+    raise GraphError(
+      'its result has numbers that are not finite on the example; are its '
+      'weights those that were trained, and its images of the right range '
+      '(`example_input`)?'
+    )
+  return found.double()
+
+
+def _agree(first: Any, second: Any, most: float) -> bool:
+  """Returns whether results differ by a part of the largest value at most."""
+  largest = float(first.abs().max()) if first.numel() else 0.0
+  return bool((first - second).abs().max() <= most * largest)
 
 
 def is_of_head(path: str) -> bool:

@@ -49,7 +49,7 @@ class RegistryTest(parameterized.TestCase):
   @parameterized.parameters('a.safetensors', 'a.pth', 'a.bin', 'a.ckpt')
   def test_weights_alone_are_told_what_they_need(self, name):
     with self.assertRaisesRegex(
-      GraphError, r'weights without a network.*--checkpoint'
+      GraphError, r'weights without a network.*`checkpoint=FILE`'
     ):
       registry.of(self._file(name, b'PK'))
 
@@ -93,6 +93,11 @@ class RegistryTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, "format 'x'; there are: "):
       registry.of('a.pb', 'x')
     self.assertEqual(registry.of('a.xyz', 'onnx_model').name, 'onnx_model')
+
+  def test_a_folder_of_hugging_face_is_named_as_such(self):
+    self._file('vit/config.json')
+    with self.assertRaisesRegex(GraphError, "name it so: 'hf:.*vit'"):
+      registry.of(self.folder / 'vit')
 
   def test_a_path_is_of_one_format(self):
     for name in ('a.keras', 'a.onnx', 'a.tflite', 'a.pb', 's/saved_model.pb'):

@@ -13,8 +13,9 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 import numpy as np
 
+from attribution.preprocessing import Preprocessing
 from frozen_graphs.errors import GraphError
-from taskonomy_models import candidates
+from taskonomy_models import candidates, metadata
 from taskonomy_models.sources import (
   hugging_face,
   registry,
@@ -68,11 +69,13 @@ class DescribeTest(parameterized.TestCase):
     ('made_up:a', {'pretrained': True}, Asked('a')),
     ('made_up:a', {'checkpoint': 'w.pth'}, Asked('a', '', 'w.pth')),
     ('made_up:a', {'representation': 'b.6'}, Asked('a', '', None, 'b.6')),
+    ('made_up:a', {'preprocessing': 'bgr'}, Asked('a', preprocessing='bgr')),
   )  # fmt: skip
   def test_what_is_asked_for_reaches_the_framework(self, source, said, asked):
     found = registry.describe(source, **said)
     self.assertEqual(self.requests, [asked])
-    self.assertEqual(found.preprocessing, 'range(0, 1)')
+    expected = said.get('preprocessing', 'range(0, 1)')
+    self.assertEqual(found.preprocessing, expected)
 
   def test_weights_of_ones_own_are_not_fetched(self):
     self.assertTrue(Asked('a', checkpoint='w.pth').is_random)
@@ -114,8 +117,8 @@ class MessagesTest(absltest.TestCase):
       str(error),
       'The weights of x cannot be had (ConnectionError: no route to host). '
       'Without a network connection only what its framework has in its cache '
-      'can be used, or --checkpoint=FILE, or random weights: '
-      '--pretrained=false (`pretrained=False`).',
+      'can be used, or a file (`checkpoint=FILE`), or random weights '
+      '(`pretrained=False`).',
     )
 
   def test_missing_package_is_named_with_the_command(self):
@@ -159,7 +162,7 @@ class MessagesTest(absltest.TestCase):
     with mock.patch.object(registry, 'require', lambda *_: package):
       for source in ('torchvision:a', 'open_clip:a'):
         with self.assertRaisesRegex(
-          GraphError, 'a has no trained weights.*--pretrained=false'
+          GraphError, 'a has no trained weights.*`pretrained=False`'
         ):
           registry.describe(source)
 
@@ -198,7 +201,9 @@ class PreprocessingTest(parameterized.TestCase):
     self.assertEqual(torchvision.preprocessing_of(transforms), expected)
 
   @parameterized.parameters(
-    ({}, f'resize(98) | {_IMAGENET}'),
+    ({'image_mean': [0] * 3}, None),
+    ({'image_mean': [0] * 3, 'image_std': [1] * 3},
+     'resize(98) | mean_std((0, 0, 0), (1, 1, 1))'),
     (
       {'crop_size': {'height': 8, 'width': 8}, 'image_mean': [0.5] * 3,
        'image_std': [0.5] * 3, 'do_normalize': True},
@@ -206,13 +211,98 @@ class PreprocessingTest(parameterized.TestCase):
     ),
     ({'size': {'height': 8, 'width': 8}, 'do_normalize': False},
      'resize(8) | range(0, 1)'),
+    # SAM and detectors say the longest side only.
+    ({'size': {'longest_edge': 1333}, 'do_normalize': False},
+     'resize(98) | range(0, 1)'),
+    ({'size': 8, 'do_normalize': None, 'image_mean': [0.5], 'image_std': [0.5],
+      'do_flip_channel_order': True}, 'resize(8) | bgr | range(0, 1)'),
+    ({'size': 8, 'do_normalize': False, 'do_rescale': False},
+     'resize(8) | range(0, 255)'),
+    ({'size': 8, 'do_normalize': False, 'rescale_factor': 1 / 127.5,
+      'rescale_offset': True}, 'resize(8) | range(-1, 1)'),
+    ({'size': 8, 'rescale_factor': 1 / 127.5, 'image_mean': [0.5] * 3,
+      'image_std': [0.5] * 3},
+     'resize(8) | mean_std((0.25, 0.25, 0.25), (0.25, 0.25, 0.25))'),
+    ({'size': 8, 'include_top': True, 'image_mean': [0.5] * 3,
+      'image_std': [0.5] * 3},
+     'resize(8) | mean_std((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))'),
   )  # fmt: skip
   def test_of_hugging_face(self, processor, expected):
-    self.assertEqual(hugging_face.preprocessing_of(processor, 98), expected)
+    if expected is None:
+      self.assertIsNone(metadata.of_json(processor, 98))
+      return
+    t = metadata.of_json(processor, 98)
+    self.assertEqual(t, expected)
+    # The values are those of an image processor, written out.
+    image = np.full((1, 8, 8, 3), 51, np.uint8)
+    values = np.float64(51)
+    if processor.get('do_rescale', True):
+      values = values * processor.get('rescale_factor', 1 / 255)
+    values -= bool(processor.get('rescale_offset'))
+    if processor.get('do_normalize', True):
+      mean, std = processor['image_mean'][0], processor['image_std'][0]
+      values = (
+        (values - mean) / std / (std if 'include_top' in processor else 1)
+      )
+    found = Preprocessing.parse(t)(image)
+    np.testing.assert_allclose(found, np.full(found.shape, values), atol=1e-6)
+
+  def test_values_of_trained_weights_are_never_guessed(self):
+    package = mock.Mock(**{
+      'AutoConfig.from_pretrained.return_value': types.SimpleNamespace(),
+      'AutoImageProcessor.from_pretrained.side_effect': OSError('no such file'),
+    })  # fmt: skip
+    with mock.patch.object(registry, 'require', lambda *_: package):
+      for said in ({}, {'checkpoint': 'w.pth'}):
+        with self.assertRaisesRegex(
+          GraphError, r'a has no image processor.*no such file.*`preprocessing`'
+        ):
+          registry.describe('hf:a', **said)
+    package.AutoModel.from_pretrained.assert_not_called()
+    for asked in (
+      Asked('a', 'random'),
+      Asked('a', preprocessing='range(0, 1)'),
+    ):
+      t = hugging_face._preprocessing(package, asked, 98)
+      self.assertEqual(t, asked.preprocessing or f'resize(98) | {_IMAGENET}')
+
+  def test_a_folder_that_cannot_be_loaded_needs_no_connection(self):
+    folder = self.create_tempdir().full_path
+    package = mock.Mock(**{
+      'AutoConfig.from_pretrained.side_effect': OSError('no config.json'),
+    })  # fmt: skip
+    with mock.patch.object(registry, 'require', lambda *_: package):
+      with self.assertRaisesRegex(GraphError, 'folder .*no config.json.*takes'):
+        registry.describe(f'hf:{folder}')
+      with self.assertRaisesRegex(OSError, 'network connection'):
+        registry.describe('hf:a')
+
+  @parameterized.parameters(({}, 7), ({'num_detection_tokens': 2}, 5))
+  def test_tokens_of_objects_are_no_patches(self, config, count):
+    class Detector:
+      def __init__(self):
+        self.config = types.SimpleNamespace(**config)
+
+      def __call__(self, pixel_values):
+        return types.SimpleNamespace(last_hidden_state=pixel_values)
+
+    tokens = np.arange(14).reshape(1, 7, 2)
+    found = hugging_face._features(Detector())(tokens)
+    np.testing.assert_array_equal(found, tokens[:, :count])
+
+  def test_weights_that_would_be_drawn_at_random_are_refused(self):
+    missing = {'vision_model.layers.2.bias', 'text_model.layers.2.bias'}
+    with self.assertRaisesRegex(GraphError, 'a lacks 1 of .* layers.2.bias;'):
+      hugging_face.check_all_there('a', missing, 'vision_model')
+    with self.assertRaisesRegex(GraphError, 'a lacks 2'):
+      hugging_face.check_all_there('a', missing, '')
+    unused = {'pooler.dense.weight', 'classifier.weight'}
+    hugging_face.check_all_there('a', unused, '')
+    hugging_face.check_all_there('a', {'text_model.a'}, 'vision_model')
 
   @parameterized.parameters(
-    ({'image_size': 224, 'patch_size': 14}, 224, (16, 16)),
-    ({'image_size': [98, 98], 'patch_size': 14}, 98, (7, 7)),
+    ({'image_size': 224, 'patch_size': 14}, 224, (16, 24)),
+    ({'image_size': [98, 98], 'patch_size': 14}, 98, (16, 24)),
     ({'image_size': 224}, 224, None),
     ({}, 224, None),
     ({'image_size': 64, 'patch_size': [4, 4]}, 64, None),
@@ -220,7 +310,9 @@ class PreprocessingTest(parameterized.TestCase):
   def test_sizes_of_hugging_face(self, config, size, grid):
     config = types.SimpleNamespace(**config)
     self.assertEqual(hugging_face.size_of(config), size)
-    self.assertEqual(hugging_face.grid_of(config), grid)
+    # Images may have another size than the configuration says.
+    t = 'resize(224, 336) | range(0, 1)'
+    self.assertEqual(hugging_face.grid_of(config, t), grid)
 
 
 class TokensTest(parameterized.TestCase):

@@ -1,6 +1,7 @@
 """Tests of modules and programs of PyTorch, run by PyTorch itself."""
 
 import contextlib
+import dataclasses
 import gc
 import io
 import pathlib
@@ -96,7 +97,7 @@ class ModuleTest(absltest.TestCase):
   def test_what_is_behind_a_module_with_a_number_need_not_be_known(self):
     class Inverse(self.torch.nn.Module):
       def forward(self, x):
-        return self.torch.linalg.inv(x @ x.mT)
+        return self.torch.linalg.inv(x @ x.mT + self.torch.eye(14))
 
     Inverse.torch = self.torch
     parts = [self.torch.nn.Conv2d(3, 8, 3), Inverse()]
@@ -198,6 +199,128 @@ class ModuleTest(absltest.TestCase):
       atol=1e-5,
     )
 
+  def test_the_short_cut_of_transformers_is_not_taken(self):
+    nn, torch = self.torch.nn, self.torch
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    module = nn.Sequential(
+      nn.Conv2d(3, 8, 4, 4), nn.Flatten(2), nn.Unflatten(2, (8, 2)),
+      nn.Flatten(2), nn.Linear(16, 8), nn.TransformerEncoder(layer, 1),
+    ).requires_grad_(False)  # fmt: skip
+    path = '5.layers.0.linear1'
+    network = frozen_graphs.load(module, image_size=16, representation=path)
+    self.assertEqual(network.representation_shape, (None, 8, 16))
+    self.assertTrue(torch.backends.mha.get_fastpath_enabled())
+
+  def test_the_caller_may_have_lower_precision_on(self):
+    with self.torch.autocast('cpu', self.torch.bfloat16):
+      network = frozen_graphs.load(self.module, image_size=16)
+    self.assertIn('differs from PyTorch by', network.source)
+
+  def test_a_module_that_is_run_again_counts_as_it_is_run_last(self):
+    torch = self.torch
+
+    class Again(torch.nn.Module):
+      def __init__(self):
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 8, 3)
+        self.act = torch.nn.ReLU()
+        self.head = torch.nn.Linear(8, 2)
+
+      def forward(self, x):
+        x = self.act(self.act(self.stem(x)) - 0.1)
+        return self.head(x.mean((2, 3)))
+
+    module = Again().eval()
+    network = frozen_graphs.load(
+      module, example_input=self.images, representation='act'
+    )
+    with torch.no_grad():
+      x = module.act(module.stem(torch.as_tensor(self.images)))
+      expected = module.act(x - 0.1).numpy()
+    np.testing.assert_allclose(self._run(network, 'act'), expected, atol=1e-5)
+
+  def test_the_first_tensor_of_a_result_is_taken(self):
+    @dataclasses.dataclass
+    class Result:
+      loss: object
+      features: object
+
+    x = self.torch.zeros(1)
+    for result in (x, [None, x], {'a': 0.5, 'b': [(), x]}, Result(None, (x,))):
+      self.assertIs(surgery.first_tensor(result), x)
+    for result in (None, [], 'features', {'a': 1}):
+      with self.assertRaisesRegex(GraphError, 'without a tensor'):
+        surgery.first_tensor(result)
+
+  def test_results_that_are_none_are_refused_before_they_are_exported(self):
+    torch, stem = self.torch, self.module.stem
+    for function, reason in (
+      (lambda x: x.bfloat16(), 'bfloat16, which is too coarse'),
+      (lambda x: x > 0, 'bool, through which no gradient'),
+      (torch.fft.fft2, 'complex64, through which no gradient'),
+      (lambda x: x.mean(), 'for 1 image.s.; its first dimension'),
+      (lambda x: x.squeeze(), 'for 1 image.s.; its first dimension'),
+      (lambda x: torch.log(-x.abs()), 'not finite on the example'),
+      (lambda x: x - x.mean(0), 'depends on the others beside it'),
+    ):
+      odd = torch.nn.Identity()
+      odd.forward = function
+      with (
+        mock.patch.object(exporting, 'export', side_effect=AssertionError),
+        self.assertRaisesRegex(GraphError, reason),
+      ):
+        frozen_graphs.load(
+          torch.nn.Sequential(stem, odd), image_size=16, representation='1'
+        )
+
+  def test_a_part_that_is_compiled_cannot_be_chosen(self):
+    script = self.torch.jit.script(self.torch.nn.Conv2d(8, 8, 1))
+    module = self.torch.nn.Sequential(self.module.stem, script)
+    network = frozen_graphs.load(module, image_size=16)
+    self.assertEqual(network.outputs, ('0:0',))
+    with self.assertRaisesRegex(GraphError, "'1' is compiled"):
+      frozen_graphs.load(module, image_size=16, representation='1')
+
+  def test_modules_without_a_mode(self):
+    torch, stem = self.torch, self.module.stem.eval()
+    images = (torch.as_tensor(self.images[:2]),)
+    dims = ({0: torch.export.Dim('n')},)
+    program = torch.export.export(stem, images, dynamic_shapes=dims)
+    for module in (
+      torch.jit.freeze(torch.jit.script(stem)),
+      program.module(),
+    ):
+      frozen_graphs.load(module, image_size=16)
+
+  def test_a_path_need_not_be_a_name_of_tensorflow(self):
+    module = self.torch.nn.Sequential()
+    for path in ('a/b c', 'é', '_:x'):
+      module.add_module(path, self.torch.nn.Conv2d(3, 3, 3))
+      network = frozen_graphs.load(module, image_size=16, representation=path)
+      self.assertEqual(network.representation_tensor, network.outputs[0])
+
+  def test_a_module_may_take_one_image_only(self):
+    class One(self.torch.nn.Module):
+      def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+      def forward(self, x):
+        if len(x) != 1:
+          raise ValueError('One image only.')
+        return self.inner(x)
+
+    network = frozen_graphs.load(One(self.module), image_size=16)
+    self.assertEqual(network.representation_tensor, 'inner.body:0')
+
+  def test_an_operation_that_is_not_known_names_no_temporary_file(self):
+    lstm = self.torch.nn.LSTM(16, 4, batch_first=True)
+    module = self.torch.nn.Sequential(self.torch.nn.Flatten(1, 2), lstm)
+    with self.assertRaisesRegex(
+      GraphError, "^PyTorch Sequential: node .*in the module '1'.*`representati"
+    ):
+      frozen_graphs.load(module, image_size=16, representation='1')
+
   def test_what_draws_at_random_is_refused_before_it_is_exported(self):
     dropout = self.torch.nn.functional.dropout
     self.module.body.forward = lambda x: dropout(x, 0.5, training=True)
@@ -214,11 +337,25 @@ class ModuleTest(absltest.TestCase):
     ):
       frozen_graphs.load(dynamic, image_size=16)
 
+  def test_a_module_that_may_be_quantised_later_computes_with_numbers(self):
+    stub = self.torch.ao.nn.quantized.FloatFunctional()
+    self.module.body.add_module('stub', stub)
+    self.module.body.forward = lambda x: stub.add_relu(x, x)
+    frozen_graphs.load(self.module, image_size=16)
+
   def test_a_named_network_of_half_precision_is_widened(self):
     asked = registry.Asked('half', registry.RANDOM)
     found = torch_networks.describe(asked, self.module.half(), 'resize(16)')
     kinds = {value.dtype for value in found.network.parameters()}
     self.assertEqual(kinds, {self.torch.float32})
+
+  def test_a_named_network_is_fed_what_the_user_says(self):
+    asked = registry.Asked(
+      'a', registry.RANDOM, preprocessing='resize(8, 12) | range(0, 1)'
+    )
+    found = torch_networks.describe(asked, self.module, 'resize(16)')
+    self.assertEqual(found.options['example_input'].shape, (1, 3, 8, 12))
+    self.assertEqual(found.preprocessing, asked.preprocessing)
 
   def test_weights_that_are_put_aside_are_what_they_were(self):
     before = {n: v.clone() for n, v in self.module.state_dict().items()}
@@ -282,6 +419,8 @@ class ModuleTest(absltest.TestCase):
       frozen_graphs.load(self.module.half(), image_size=16)
     with self.assertRaisesRegex(GraphError, 'has no numbers yet'):
       frozen_graphs.load(_module(self.torch).to('meta'), image_size=16)
+    with self.assertRaisesRegex(GraphError, 'has no shape yet'):
+      frozen_graphs.load(self.torch.nn.LazyConv2d(3, 3), image_size=16)
 
   def test_network_of_the_public_face(self):
     network = at.network(

@@ -42,7 +42,7 @@ class ProgramsTest(parameterized.TestCase):
   def test_a_program_is_not_run_unless_that_is_said(self, trust):
     path = self._archive('a.pt2', 'a/data.pkl')
     with self.assertRaisesRegex(
-      GraphError, r'a\.pt2 is a program of PyTorch: .*--trust=code'
+      GraphError, r'a\.pt2 is a program of PyTorch: .*`trust=.code.`'
     ):
       frozen_graphs.load(path, trust=trust)
 
