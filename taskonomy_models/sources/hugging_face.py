@@ -68,7 +68,7 @@ def _explained(name: str) -> Iterator[None]:
     reason = f'{type(error).__name__}: {brief(error, 200)}'.rstrip('. ')
     raise GraphError(
       f'The network in the folder {name} cannot be loaded ({reason}). It takes '
-      'config.json and the weights, as `save_pretrained` writes them, of a '
+      'config.json and the weights, as save_pretrained writes them, of a '
       'network that `AutoModel` of transformers knows; others can be loaded in '
       'Python, and given as a module (`attribution_transfer.network`).'
     ) from error

@@ -22,7 +22,7 @@ _CONSTANT = 1e-2
 _TRIES = 3
 _OF_ITS_OWN = (
   'Only the gradient differs: the module may have one of its own '
-  '(`torch.autograd.Function`), or look away from a part (`detach`). '
+  '(`torch.autograd.Function`), or look away from a part, by detach. '
 )
 ANOTHER = 'Another representation (`representation`) may do.'
 
