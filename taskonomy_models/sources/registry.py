@@ -124,8 +124,14 @@ def describe(
 
 
 def name_of(source: str) -> str:
-  """Returns what a network is called, without its framework."""
-  return source.partition(':')[2].replace(':', '_')
+  """Returns what a network is called, without its framework.
+
+  A folder is called what it is itself, wherever it lies.
+  """
+  name, _, weights = source.partition(':')[2].partition(':')
+  if os.path.isdir(name):
+    name = os.path.basename(os.path.abspath(name))
+  return '_'.join(filter(None, (name, *weights.split(':'))))
 
 
 def require(package: str, install: str | None = None) -> types.ModuleType:

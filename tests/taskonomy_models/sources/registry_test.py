@@ -18,6 +18,7 @@ from frozen_graphs.errors import GraphError
 from taskonomy_models import candidates, metadata
 from taskonomy_models.sources import (
   hugging_face,
+  open_clip,
   registry,
   timm,
   torch_networks,
@@ -46,6 +47,11 @@ class NamesTest(parameterized.TestCase):
   )
   def test_name_in_a_bank_is_that_of_the_framework(self, source, expected):
     self.assertEqual(candidates.name_of(source), expected)
+
+  def test_a_folder_is_called_what_it_is_itself(self):
+    folder = self.create_tempdir().mkdir('vit-1.5').full_path
+    self.assertEqual(candidates.name_of(f'hf:{folder}/'), 'vit-1.5')
+    self.assertEqual(candidates.name_of(f'hf:{folder}:random'), 'vit-1.5_random')
 
 
 class DescribeTest(parameterized.TestCase):
@@ -316,6 +322,20 @@ class PreprocessingTest(parameterized.TestCase):
 
 
 class TokensTest(parameterized.TestCase):
+  @parameterized.parameters(
+    (None, False, 'ln_post'), (None, True, 'transformer'),
+    (object(), False, 'transformer'),
+  )  # fmt: skip
+  def test_tokens_of_open_clip_are_those_in_front_of_the_pooling(
+    self, pool, is_pooled_first, expected
+  ):
+    module = types.SimpleNamespace(
+      class_embedding=None, attn_pool=pool, final_ln_after_pool=is_pooled_first
+    )
+    with mock.patch.object(open_clip.surgery, 'until') as until:
+      open_clip._features(module)
+    until.assert_called_once_with(module, expected, stops=False)
+
   @parameterized.parameters(
     (197, None, None, (14, 14, 1)),
     (201, 5, (14, 14), (14, 14, 5)),
