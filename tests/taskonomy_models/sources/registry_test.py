@@ -50,8 +50,8 @@ class NamesTest(parameterized.TestCase):
 
   def test_a_folder_is_called_what_it_is_itself(self):
     folder = self.create_tempdir().mkdir('vit-1.5').full_path
-    self.assertEqual(candidates.name_of(f'hf:{folder}/'), 'vit-1.5')
-    self.assertEqual(candidates.name_of(f'hf:{folder}:random'), 'vit-1.5_random')
+    for end, expected in (('/', 'vit-1.5'), (':random', 'vit-1.5_random')):
+      self.assertEqual(candidates.name_of(f'hf:{folder}{end}'), expected)
 
 
 class DescribeTest(parameterized.TestCase):
