@@ -27,13 +27,11 @@ def _network(request: Asked) -> Description:
       raise GraphError(
         f'{name} has no weights {request.weights!r}, but {", ".join(tags)}.'
       )
-  try:
-    module = torch_networks.made(
-      lambda: open_clip.create_model(name, pretrained=tag)
-    ).visual
-  except Exception as error:  # Of the package that fetches them.
-    what = f'The weights {tag} of {name}'
-    raise registry.unreachable(what, error) from error
+  module = torch_networks.fetched(
+    request,
+    f'The weights {tag} of {name}',
+    lambda: open_clip.create_model(name, pretrained=tag).visual,
+  )
   size = module.image_size
   config = module.preprocess_cfg
   seeing = getattr(module, 'trunk', module)  # Of timm, if it has one.

@@ -172,6 +172,16 @@ def untrained(name: str) -> GraphError:
   )
 
 
+def unmade(name: str, error: BaseException) -> GraphError:
+  """Returns the refusal of a network that its framework cannot make."""
+  reason = brief(error, 200).rstrip('. ')
+  return GraphError(
+    f'{name} cannot be made by its framework ({type(error).__name__}: '
+    f'{reason}). If it can be made with other arguments, do so in Python, and '
+    'give the module (`attribution_transfer.network`).'
+  )
+
+
 def unreachable(what: str, error: BaseException) -> OSError:
   """Returns the error that says that weights cannot be fetched."""
   reason = brief(error, 200).rstrip('. ')

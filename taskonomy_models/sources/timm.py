@@ -24,13 +24,12 @@ def _network(request: Asked) -> Description:
     raise GraphError(
       f'{base} has no weights {tag!r}, but {", ".join(known) or "none"}.'
     )
-  try:
-    # Its head is not used, and weights may come without.
-    module = torch_networks.made(
-      lambda: timm.create_model(name, pretrained=not request.is_random)
-    )
-  except Exception as error:  # Of the package that fetches them.
-    raise registry.unreachable(f'The weights of {name}', error) from error
+  # Its head is not used, and weights may come without.
+  module = torch_networks.fetched(
+    request,
+    f'The weights of {name}',
+    lambda: timm.create_model(name, pretrained=not request.is_random),
+  )
   return of_module(request, module)
 
 

@@ -41,6 +41,26 @@ def made(make: Callable[[], Any]) -> Any:
     return make()
 
 
+def fetched(request: Asked, what: str, make: Callable[[], Any]) -> Any:
+  """Returns what a function of a framework makes, which may fetch weights.
+
+  Args:
+    request: What is asked for.
+    what: May be fetched.
+    make: Of the framework.
+
+  Raises:
+    GraphError: If the framework cannot make the network.
+    OSError: If the weights cannot be had.
+  """
+  try:
+    return made(make)
+  except Exception as error:  # Of packages that may raise anything.
+    if request.is_random:
+      raise registry.unmade(request.name, error) from error
+    raise registry.unreachable(what, error) from error
+
+
 def describe(
   request: Asked,
   module: Any,

@@ -249,7 +249,7 @@ def _images(
     given = noise.astype(np.float32)
   with explaining('`example_input` is no images', Exception):
     if not isinstance(given, torch.Tensor):
-      given = torch.as_tensor(np.asarray(given))
+      given = torch.as_tensor(np.ascontiguousarray(given))
     images = given.detach().cpu().float().clone()
   if images.dim() != 4 or not images.numel():
     raise GraphError(

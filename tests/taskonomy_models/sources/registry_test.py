@@ -158,6 +158,16 @@ class MessagesTest(absltest.TestCase):
       with made, self.assertRaisesRegex(OSError, 'a.two cannot be had'):
         registry.describe('timm:a:two')
 
+  def test_network_that_cannot_be_made_is_not_one_that_cannot_be_fetched(self):
+    package = mock.Mock(**{
+      'list_pretrained.return_value': [],
+      'create_model.side_effect': TypeError('no such argument'),
+    })  # fmt: skip
+    made = mock.patch.object(torch_networks, 'made', lambda make: make())
+    with mock.patch.object(registry, 'require', lambda *_: package), made:
+      with self.assertRaisesRegex(GraphError, 'a cannot be made.*no such arg'):
+        registry.describe('timm:a:random')
+
   def test_networks_without_trained_weights_are_refused(self):
     package = mock.Mock(**{
       'list_models.return_value': ['a'],
