@@ -359,6 +359,23 @@ class TokensTest(parameterized.TestCase):
   def test_layout(self, tokens, prefix, grid, expected):
     self.assertEqual(torch_networks.layout(tokens, prefix, grid), expected)
 
+  @parameterized.parameters(
+    (24, 0, (6, 4, 0)), (25, None, (6, 4, 1)), (19, 1, (0, 0, 1)),
+  )  # fmt: skip
+  def test_layout_of_an_image_that_is_no_square(self, tokens, prefix, expected):
+    found = torch_networks.layout(tokens, prefix, sides=(96, 64))
+    self.assertEqual(found, expected)
+
+  @parameterized.parameters(
+    ((7, 7, 96), (2, 2), True), ((96, 7, 7), (2, 2), False),
+    ((7, 7, 7), (2, 2), False), ((6, 4, 96), (3, 2), True),
+    ((96, 6, 4), (3, 2), False), ((512, 7, 8), (1, 1), False),
+  )  # fmt: skip
+  def test_channels_are_what_is_not_shaped_like_the_image(
+    self, shape, sides, expected
+  ):
+    self.assertEqual(torch_networks.is_channels_last(shape, sides), expected)
+
   def test_example_is_what_a_network_takes(self):
     t = torch_networks.normalised((12, 16), [0.5] * 3, [0.25] * 3)
     image = torch_networks.example(t)
