@@ -89,8 +89,8 @@ def describe(
     load_weights(module, request.checkpoint)
   elif request.is_random:
     surgery.randomise(module, _SEED)
-  sides = _sides(request.preprocessing or preprocessing)
-  if sides != _sides(preprocessing):
+  shape = sides(request.preprocessing or preprocessing)
+  if shape != sides(preprocessing):
     grid = None  # It is that of other images.
   preprocessing = request.preprocessing or preprocessing
   image = example(preprocessing)
@@ -107,13 +107,13 @@ def describe(
 
   def represented(images: Any) -> Any:
     found = surgery.first_tensor(function(images))
-    return _chosen(found, wanted, sides, prefix, grid)
+    return _chosen(found, wanted, shape, prefix, grid)
 
   network = surgery.named(wanted, represented, module)
   return Description(network, preprocessing, wanted, options)
 
 
-def _sides(preprocessing: str) -> Sequence[int]:
+def sides(preprocessing: str) -> Sequence[int]:
   """Returns (height, width) of the images that T makes."""
   return Preprocessing.parse(preprocessing).output_shape(_PHOTOGRAPH)[:2]
 

@@ -158,6 +158,25 @@ class MessagesTest(absltest.TestCase):
       with made, self.assertRaisesRegex(OSError, 'a.two cannot be had'):
         registry.describe('timm:a:two')
 
+  def test_timm_makes_a_network_for_images_of_the_size_that_is_asked_for(self):
+    def create(name, pretrained, **options):
+      calls.append(options)
+      if options and name == 'a':
+        raise TypeError('unexpected keyword argument')
+      return name
+
+    text, sized = 'resize(112, 98) | range(0, 1)', {'img_size': (112, 98)}
+    for name, preprocessing, checkpoint, expected in (
+      ('a', text, None, [sized, {}]),
+      ('b', text, None, [sized]),
+      ('b', None, None, [{}]),
+      ('b', text, 'weights.pth', [{}]),
+    ):
+      calls = []
+      asked = registry.Asked(name, '', checkpoint, None, preprocessing)
+      self.assertEqual(timm._made(asked, create, name), name)
+      self.assertEqual(calls, expected)
+
   def test_network_that_cannot_be_made_is_not_one_that_cannot_be_fetched(self):
     package = mock.Mock(**{
       'list_pretrained.return_value': [],
