@@ -26,6 +26,7 @@ import hashlib
 import os
 import pathlib
 import re
+import tempfile
 from typing import Any
 
 import pooch
@@ -379,8 +380,13 @@ class Folder:
     return path.is_file() and files.sha256(path) == found.get('graph_sha256')
 
   def check_free(self, name: str, overwrite: bool = False) -> None:
-    """Raises BankError if the bank cannot take an encoder of a name."""
+    """Raises BankError if the bank cannot take an encoder of a name.
+
+    Raises:
+      OSError: If nothing can be written into the folder, or it cannot be made.
+    """
     check_name(name)
+    self._check_writable()
     for other in self.bank().names:
       if other == name and not overwrite:
         raise BankError(
@@ -392,6 +398,15 @@ class Folder:
           f'{self.path} has a network {other!r}; {name!r} differs in case '
           'only, which some file systems do not tell apart.'
         )
+
+  def _check_writable(self) -> None:
+    places = (self.path, *self.path.absolute().parents)
+    try:
+      with tempfile.TemporaryFile(dir=next(p for p in places if p.exists())):
+        pass
+    except OSError as error:
+      error.filename = str(self.path)
+      raise
 
   def add(
     self,
@@ -420,23 +435,28 @@ class Folder:
       graph = [graph]
     with self._locked():
       self.check_free(encoder.name, overwrite)
-      digest = hashlib.sha256()
-      with files.replacing(self.graph(encoder.name)) as file:
+      with (
+        files.replacing(self.path / _FILE) as description,
+        files.replacing(self.graph(encoder.name)) as file,
+      ):
+        digest = hashlib.sha256()
         for part in graph:
           digest.update(part)
           file.write(part)
-      encoder = dataclasses.replace(
-        encoder,
-        graph=str(self.graph(encoder.name)),
-        sha256=digest.hexdigest(),
-      )
-      entries = {each.name: each for each in self.bank().encoders}
-      entries[encoder.name] = encoder
-      if provenance is not None:
-        known = self.provenance()
-        known[encoder.name] = {**provenance, 'graph_sha256': encoder.sha256}
-        files.write_json(self.path / _SOURCES, known)
-      self._write(tuple(entries.values()), changes)
+        encoder = dataclasses.replace(
+          encoder,
+          graph=str(self.graph(encoder.name)),
+          sha256=digest.hexdigest(),
+        )
+        entries = {each.name: each for each in self.bank().encoders}
+        entries[encoder.name] = encoder
+        if provenance is not None:
+          known = self.provenance()
+          known[encoder.name] = {**provenance, 'graph_sha256': encoder.sha256}
+          files.write_json(self.path / _SOURCES, known)
+        # Where there is no room for it, the graph is not replaced either.
+        description.write(self._content(tuple(entries.values()), changes))
+        description.flush()
     return encoder
 
   def describe(self, order: Sequence[str] = (), **changes: Any) -> Bank:
@@ -450,13 +470,15 @@ class Folder:
       entries = {each.name: each for each in self.bank().encoders}
       names = [name for name in order if name in entries]
       names = dict.fromkeys([*names, *entries])
-      self._write(tuple(entries[name] for name in names), changes)
+      content = self._content(tuple(entries[name] for name in names), changes)
+      files.write_atomically(self.path / _FILE, content)
     return self.bank()
 
-  def _write(self, encoders: Sequence[Encoder], changes: Mapping) -> None:
+  def _content(self, encoders: Sequence[Encoder], changes: Mapping) -> bytes:
+    """Returns the content of `bank.json`, with changes of the bank."""
     known = {key: value for key, value in changes.items() if value is not None}
     bank = dataclasses.replace(self.bank(), encoders=encoders, **known)
-    files.write_json(self.path / _FILE, _described(bank, self.path))
+    return files.as_json(_described(bank, self.path))
 
   @contextlib.contextmanager
   def _locked(self) -> Iterator[None]:

@@ -33,6 +33,10 @@ from toolkit_basics import memory
 # Operations whose gradient does not depend on the values.
 LINEAR = operations.KEEPS_GRADIENT - operations.WINNER_TAKES_ALL
 LINEAR |= {'Const', 'Placeholder'}
+_CHANNELS = {  # What makes so many, where T makes another number.
+  1: ' For one channel T begins with `grayscale` or `lightness`.',
+  4: ' For a fourth channel T has `append_channel(VALUE)`.',
+}
 _SIDE = 224  # Of the picture that a network is tried on, if nothing says.
 
 
@@ -254,10 +258,11 @@ def check(
   made = t.output_shape((side, side, 3))
   expected = network.input_shape
   if any(e not in (None, n) for e, n in zip(expected, made, strict=True)):
+    hint = '' if made[2] == expected[2] else _CHANNELS.get(expected[2], '')
     raise GraphError(
       f'The input {network.subgraph.input_tensor!r} has the shape '
       f'{network.subgraph.input_shape}, but the preprocessing "{t}" makes '
-      f'{made} of a picture of {side} pixels.'
+      f'{made} of a picture of {side} pixels.{hint}'
     )
   try:
     found = tried(network, t, ('saliency', 'elrp'), image_size, owned=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.reference
 
 from tests import onnx_testing
 
@@ -626,9 +627,30 @@ def _blocks() -> None:
          _ints(*block), since=18, **options)  # fmt: skip
 
 
+def _sampled(x, places, **attributes):
+  """Returns what the reference evaluator does, which lacks older names."""
+  node = onnx.helper.make_node('GridSample', ['x', 'g'], ['y'], **attributes)
+  evaluator = onnx.reference.ReferenceEvaluator(node)
+  return evaluator.run(None, {'x': x, 'g': places})[0]
+
+
+def _samples() -> None:
+  places = _RNG.uniform(-1.4, 1.4, (2, 3, 4, 2)).astype(np.float32)
+  operands = _x(2, 3, 5, 6), ('x', places)
+  for mode, padding, corners in itertools.product(
+    ('linear', 'nearest'), ('zeros', 'border'), (0, 1)
+  ):
+    options = {'padding_mode': padding, 'align_corners': corners}
+    _add('GridSample', *operands, since=20, mode=mode, **options)
+    oracle = functools.partial(_sampled, mode=mode, **options)
+    name = {'linear': 'bilinear'}.get(mode, mode)
+    _add('GridSample', *operands, since=16, until=19, oracle=oracle,
+         mode=name, **options)  # fmt: skip
+
+
 for _function in (
   _elementwise, _activations, _convolutions, _pools, _resizes, _shapes,
-  _quantised, _reductions, _blocks,
+  _quantised, _reductions, _blocks, _samples,
 ):  # fmt: skip
   _function()
 

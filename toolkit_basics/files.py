@@ -169,8 +169,13 @@ def sha256(*contents: Path | bytes | memoryview) -> str:
   return digest.hexdigest()
 
 
+def as_json(content: Any) -> bytes:
+  """Returns a content as `write_json` writes it."""
+  return (json.dumps(content, indent=2) + '\n').encode()
+
+
 def write_json(path: Path, content: Any) -> None:
-  write_atomically(path, (json.dumps(content, indent=2) + '\n').encode())
+  write_atomically(path, as_json(content))
 
 
 def read_json(path: Path) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from frozen_graphs.errors import GraphError
+from frozen_graphs.formats.torch import surgery
 from taskonomy_models.sources import registry, torch_networks
 from taskonomy_models.sources.registry import Asked, Description, register
 
@@ -26,15 +27,15 @@ def _network(request: Asked) -> Description:
       raise GraphError(
         f'{name} has no weights {request.weights!r}, but {", ".join(tags)}.'
       )
-  try:
-    module = torch_networks.made(
-      lambda: open_clip.create_model(name, pretrained=tag)
-    ).visual
-  except Exception as error:  # Of the package that fetches them.
-    what = f'The weights {tag} of {name}'
-    raise registry.unreachable(what, error) from error
+  module = torch_networks.fetched(
+    request,
+    f'The weights {tag} of {name}',
+    lambda: open_clip.create_model(name, pretrained=tag).visual,
+  )
   size = module.image_size
   config = module.preprocess_cfg
+  seeing = getattr(module, 'trunk', module)  # Of timm, if it has one.
+  patches = getattr(seeing, 'patch_embed', seeing)
   return torch_networks.describe(
     request,
     module,
@@ -44,15 +45,21 @@ def _network(request: Asked) -> Description:
       config['std'],
     ),
     features=_features(module),
-    grid=getattr(module, 'grid_size', None),
+    prefix=getattr(seeing, 'num_prefix_tokens', None),
+    grid=getattr(patches, 'grid_size', None),
   )
 
 
 def _features(module: Any) -> Callable[[Any], Any] | None:
-  """Returns what gives the tokens, None if it has no own way to them."""
+  """Returns what gives all tokens, None if it has no own way to them.
+
+  What the module itself calls tokens is without the first; behind a pooling by
+  attention, as in CoCa, it is that of its questions, which have no place.
+  """
   if hasattr(module, 'trunk'):  # Of timm.
     return module.trunk.forward_features
-  if not hasattr(module, 'output_tokens'):
+  if not hasattr(module, 'class_embedding'):
     return None
-  module.output_tokens = True
-  return lambda images: module(images)[1]
+  is_normalised = module.attn_pool is None and not module.final_ln_after_pool
+  path = 'ln_post' if is_normalised else 'transformer'
+  return surgery.until(module, path, stops=False)

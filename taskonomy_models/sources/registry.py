@@ -124,8 +124,14 @@ def describe(
 
 
 def name_of(source: str) -> str:
-  """Returns what a network is called, without its framework."""
-  return source.partition(':')[2].replace(':', '_')
+  """Returns what a network is called, without its framework.
+
+  A folder is called what it is itself, wherever it lies.
+  """
+  name, _, weights = source.partition(':')[2].partition(':')
+  if os.path.isdir(name):
+    name = os.path.basename(os.path.abspath(name))
+  return '_'.join(filter(None, (name, *weights.split(':'))))
 
 
 def require(package: str, install: str | None = None) -> types.ModuleType:
@@ -163,6 +169,16 @@ def untrained(name: str) -> GraphError:
   return GraphError(
     f'{name} has no trained weights; give some of your own '
     '(`checkpoint=FILE`), or take random ones (`pretrained=False`).'
+  )
+
+
+def unmade(name: str, error: BaseException) -> GraphError:
+  """Returns the refusal of a network that its framework cannot make."""
+  reason = brief(error, 200).rstrip('. ')
+  return GraphError(
+    f'{name} cannot be made by its framework ({type(error).__name__}: '
+    f'{reason}). If it can be made with other arguments, do so in Python, and '
+    'give the module (`attribution_transfer.network`).'
   )
 
 

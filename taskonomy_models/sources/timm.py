@@ -1,6 +1,7 @@
 """The networks of timm: 'timm:vit_small_patch14_dinov2'."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+import contextlib
 from typing import Any
 
 from frozen_graphs.errors import GraphError
@@ -24,14 +25,27 @@ def _network(request: Asked) -> Description:
     raise GraphError(
       f'{base} has no weights {tag!r}, but {", ".join(known) or "none"}.'
     )
-  try:
-    # Its head is not used, and weights may come without.
-    module = torch_networks.made(
-      lambda: timm.create_model(name, pretrained=not request.is_random)
-    )
-  except Exception as error:  # Of the package that fetches them.
-    raise registry.unreachable(f'The weights of {name}', error) from error
+  # Its head is not used, and weights may come without.
+  module = torch_networks.fetched(
+    request,
+    f'The weights of {name}',
+    lambda: _made(request, timm.create_model, name),
+  )
   return of_module(request, module)
+
+
+def _made(request: Asked, create: Callable[..., Any], name: str) -> Any:
+  """Returns a network for images of the size that is asked for, if it can be.
+
+  Its weights are then fitted by timm, such as those of the places of patches.
+  """
+  options = {'pretrained': not request.is_random}
+  if request.preprocessing and not request.checkpoint:
+    sides = tuple(torch_networks.sides(request.preprocessing))
+    # Convolutional ones have no such argument, and some take no such size.
+    with contextlib.suppress(TypeError, ValueError, AssertionError):
+      return create(name, img_size=sides, **options)
+  return create(name, **options)
 
 
 def of_module(request: Asked, module: Any) -> Description:

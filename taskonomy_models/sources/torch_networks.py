@@ -31,6 +31,7 @@ FEATURES, CLASS_TOKEN, TOKENS = 'features', 'class_token', 'tokens'
 CHOICES = (FEATURES, CLASS_TOKEN, TOKENS)
 _SEED = 0
 _LEAST_BYTES = 2  # Of a weight.
+_PHOTOGRAPH = 448, 448, 3  # Shape of the one that a network is tried on.
 
 
 def made(make: Callable[[], Any]) -> Any:
@@ -39,6 +40,26 @@ def made(make: Callable[[], Any]) -> Any:
   with surgery.gradients(), torch.random.fork_rng(devices=[]):
     torch.manual_seed(_SEED)
     return make()
+
+
+def fetched(request: Asked, what: str, make: Callable[[], Any]) -> Any:
+  """Returns what a function of a framework makes, which may fetch weights.
+
+  Args:
+    request: What is asked for.
+    what: May be fetched.
+    make: Of the framework.
+
+  Raises:
+    GraphError: If the framework cannot make the network.
+    OSError: If the weights cannot be had.
+  """
+  try:
+    return made(make)
+  except Exception as error:  # Of packages that may raise anything.
+    if request.is_random:
+      raise registry.unmade(request.name, error) from error
+    raise registry.unreachable(what, error) from error
 
 
 def describe(
@@ -59,14 +80,18 @@ def describe(
     features: Of images, what is handed to the head; default: what
       `surgery.proposed` finds.
     prefix: Number of tokens before those of the patches; default: as many as
-      are left beside a square of patches.
-    grid: (rows, columns) of the patches; default: a square.
+      are left beside a rectangle of patches, shaped like the image.
+    grid: (rows, columns) of the patches of images that `preprocessing` makes;
+      default: that rectangle.
   """
   module.eval().float()  # Frameworks give weights the type of their file.
   if request.checkpoint:
     load_weights(module, request.checkpoint)
   elif request.is_random:
     surgery.randomise(module, _SEED)
+  shape = sides(request.preprocessing or preprocessing)
+  if shape != sides(preprocessing):
+    grid = None  # It is that of other images.
   preprocessing = request.preprocessing or preprocessing
   image = example(preprocessing)
   options = {'example_input': image, 'owned': True}
@@ -82,18 +107,28 @@ def describe(
 
   def represented(images: Any) -> Any:
     found = surgery.first_tensor(function(images))
-    return _chosen(found, wanted, prefix, grid)
+    return _chosen(found, wanted, shape, prefix, grid)
 
   network = surgery.named(wanted, represented, module)
   return Description(network, preprocessing, wanted, options)
 
 
+def sides(preprocessing: str) -> Sequence[int]:
+  """Returns (height, width) of the images that T makes."""
+  return Preprocessing.parse(preprocessing).output_shape(_PHOTOGRAPH)[:2]
+
+
 def _chosen(
-  found: Any, wanted: str, prefix: int | None, grid: Sequence[int] | None
+  found: Any,
+  wanted: str,
+  sides: Sequence[int],
+  prefix: int | None,
+  grid: Sequence[int] | None,
 ) -> Any:
   """Returns features [N, h, w, C], or tokens [N, T, C] or [N, C]."""
   if found.dim() == 4 and wanted == FEATURES:
-    return found if _is_channels_last(found) else found.permute(0, 2, 3, 1)
+    is_last = is_channels_last(found.shape[1:], sides)
+    return found if is_last else found.permute(0, 2, 3, 1)
   if wanted == FEATURES and found.dim() != 3:
     return found
   if found.dim() != 3:
@@ -103,7 +138,7 @@ def _chosen(
     )
   if wanted == TOKENS:
     return found
-  rows, columns, before = layout(found.shape[1], prefix, grid)
+  rows, columns, before = layout(found.shape[1], prefix, grid, sides)
   if wanted == CLASS_TOKEN:
     if not before:
       raise GraphError(
@@ -115,21 +150,34 @@ def _chosen(
   return found[:, before:].reshape(-1, rows, columns, found.shape[2])
 
 
-def _is_channels_last(found: Any) -> bool:
-  """Returns whether a map [N, a, b, c] of a square image has channels last."""
-  _, first, second, third = found.shape
-  return first == second != third
+def is_channels_last(shape: Sequence[int], sides: Sequence[int]) -> bool:
+  """Returns whether a map has channels last: what is shaped like the image.
+
+  Args:
+    shape: Of the map, its three axes.
+    sides: (height, width) of the image.
+  """
+  first, second = (
+    abs(math.log(rows / columns * sides[1] / sides[0]))
+    for rows, columns in (shape[:2], shape[1:])
+  )
+  return first < second
 
 
 def layout(
-  tokens: int, prefix: int | None = None, grid: Sequence[int] | None = None
+  tokens: int,
+  prefix: int | None = None,
+  grid: Sequence[int] | None = None,
+  sides: Sequence[int] = (1, 1),
 ) -> tuple[int, int, int]:
   """Returns how tokens lie: rows, columns, and how many are before them.
 
   Args:
     tokens: Number of all.
-    prefix: Number of those before the patches, if it is known.
+    prefix: Number of those before the patches, if it is known; default: as few
+      as leave a rectangle that is shaped like the image.
     grid: (rows, columns), if they are known.
+    sides: (height, width) of the image, else; patches are squares.
 
   Returns:
     0 rows and columns if the patches are no rectangle.
@@ -140,13 +188,15 @@ def layout(
       prefix is None or tokens - rows * columns == prefix
     ):
       return rows, columns, tokens - rows * columns
-  before = prefix
-  if before is None:
-    before = tokens - math.isqrt(tokens) ** 2
-  side = math.isqrt(tokens - before)
-  if side * side != tokens - before:
-    return 0, 0, before
-  return side, side, before
+  ratio = sides[0] / sides[1]
+  for before in range(tokens) if prefix is None else [prefix]:
+    patches = max(0, tokens - before)
+    rows, columns = (
+      round(math.sqrt(patches * each)) for each in (ratio, 1 / ratio)
+    )
+    if rows * columns == patches:
+      return rows, columns, before
+  return 0, 0, prefix or 0
 
 
 def example(preprocessing: str) -> np.ndarray:
@@ -155,7 +205,7 @@ def example(preprocessing: str) -> np.ndarray:
   Where no photograph is installed it is noise with their spectrum.
   """
   t = Preprocessing.parse(preprocessing)
-  size = 448, 448
+  size = _PHOTOGRAPH[:2]
   try:
     images, _ = photographs.crops(1, size, seed=0)
   except ProbeSetError:

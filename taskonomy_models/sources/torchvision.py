@@ -32,13 +32,12 @@ def _network(request: Asked) -> Description:
   if chosen is None and not request.is_random:
     raise registry.untrained(name)
   options = _options(models.get_model_builder(name), request.is_random)
-  try:
-    weights = None if request.is_random else chosen
-    module = torch_networks.made(
-      lambda: models.get_model(name, weights=weights, **options)
-    )
-  except Exception as error:  # Of what fetches them.
-    raise registry.unreachable(f'The weights of {name}', error) from error
+  weights = None if request.is_random else chosen
+  module = torch_networks.fetched(
+    request,
+    f'The weights of {name}',
+    lambda: models.get_model(name, weights=weights, **options),
+  )
   return torch_networks.describe(
     request, module, preprocessing_of(chosen and chosen.transforms())
   )

@@ -2,6 +2,7 @@
 
 from concurrent import futures
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -288,6 +289,24 @@ class FolderTest(absltest.TestCase):
     before = sorted(os.listdir(self.path))
     self.folder.describe()
     self.assertEqual(sorted(os.listdir(self.path)), before)
+
+  def test_graph_without_a_description_does_not_replace_another(self):
+    before = {p: p.read_bytes() for p in self.path.iterdir()}
+    graph = testing.tiny_graph_def(seed=5)
+    full = mock.patch.object(
+      self.folder, '_content', side_effect=OSError(errno.ENOSPC, 'full')
+    )
+    for name in (self.bank.names[0], 'new'):
+      with full, self.assertRaisesRegex(OSError, 'full'):
+        self.folder.add(self._new(name), graph)
+    after = {p: p.read_bytes() for p in self.path.iterdir()}
+    self.assertEqual(after, before)
+
+  def test_folder_that_cannot_be_made_is_refused_before_all_else(self):
+    path = os.path.join(self.create_tempfile().full_path, 'inside')
+    with self.assertRaises(NotADirectoryError) as caught:
+      banks.Folder(path).check_free('new')
+    self.assertEqual(caught.exception.filename, path)
 
   def test_networks_may_be_added_at_the_same_time(self):
     names = [f'n{i}' for i in range(8)]

@@ -21,9 +21,9 @@ L = tf.keras.layers
 _T = 'resize(16) | range(-1, 1)'
 
 
-def _model(*more, side: int | None = 16) -> tf.keras.Model:
+def _model(*more, side: int | None = 16, channels: int = 3) -> tf.keras.Model:
   model = tf.keras.Sequential([
-    tf.keras.Input((side, side, 3), name='image'),
+    tf.keras.Input((side, side, channels), name='image'),
     L.Conv2D(4, 3, strides=2, name='conv', activation='relu'),
     L.Conv2D(5, 3, name='top', activation='tanh'),
     *more,
@@ -181,6 +181,10 @@ class ConversionTest(parameterized.TestCase):
       preprocessing='resize(20) | range(-1, 1)',
     )
     self._refused('wibble', error=ValueError, preprocessing='wibble(3)')
+
+  def test_what_makes_other_channels_is_named(self):
+    for channels, operation in ((1, 'grayscale'), (4, 'append_channel')):
+      self._refused(f'pixels.*`{operation}', _model(channels=channels))
 
   def test_open_sizes_take_any_picture(self):
     model = _model(side=None)

@@ -42,6 +42,7 @@ class _Way(NamedTuple):
   rounding: str = 'floor'
   cubic: float = -0.75
   excludes_outside: bool = False
+  antialiases: bool = False
 
 
 @register_op('Upsample')
@@ -67,9 +68,8 @@ def _resize(node: Node, x: Operand, *operands: Operand | None) -> Value:
     node.get('nearest_mode', 'round_prefer_floor'),
     node.get('cubic_coeff_a', -0.75),
     node.flag('exclude_outside'),
+    node.flag('antialias'),
   )
-  if node.flag('antialias'):
-    raise ValueError('antialias is not supported')
   if node.get('keep_aspect_ratio_policy', 'stretch') != 'stretch':
     raise ValueError('only the policy "stretch" is supported')
   x = as_value(x)
@@ -116,6 +116,8 @@ def _resized(
   sides = [_side(x.shape[a], scales, sizes, a) for a in order[1:3]]
   if all(side.scale == 1 for side in sides):
     return x
+  if way.antialiases:
+    raise ValueError('antialias is not supported')
   images = x.arranged(order)
   sizes = sizes and [sizes[axis] for axis in order]
   result = _native(images, sides, sizes, way)

@@ -249,16 +249,23 @@ def _images(
     given = noise.astype(np.float32)
   with explaining('`example_input` is no images', Exception):
     if not isinstance(given, torch.Tensor):
-      given = torch.as_tensor(np.asarray(given))
+      given = np.asarray(given)
+    if given.ndim != 4 or 0 in given.shape:
+      raise GraphError(
+        f'`example_input` has the shape {tuple(given.shape)}, but images need '
+        '[N, channels, height, width].'
+      )
+    if getattr(given, 'layout', torch.strided) != torch.strided:
+      raise GraphError('`example_input` is sparse; give `images.to_dense()`.')
+    given = given[:2]  # No more are needed, of how many there are.
+    if isinstance(given, np.ndarray):
+      given = torch.as_tensor(np.array(given, order='C'))
+    if given.is_complex():
+      raise GraphError('`example_input` has complex numbers; give real ones.')
     images = given.detach().cpu().float().clone()
-  if images.dim() != 4 or not images.numel():
-    raise GraphError(
-      f'`example_input` has the shape {tuple(images.shape)}, but images need '
-      '[N, channels, height, width].'
-    )
   if len(images) == 1:
     images = torch.cat([images, images.flip(3)])
-  return images[:2]
+  return images
 
 
 def _check_weights(torch: types.ModuleType, module: Any) -> None:

@@ -18,6 +18,7 @@ from frozen_graphs.errors import GraphError
 from taskonomy_models import candidates, metadata
 from taskonomy_models.sources import (
   hugging_face,
+  open_clip,
   registry,
   timm,
   torch_networks,
@@ -46,6 +47,11 @@ class NamesTest(parameterized.TestCase):
   )
   def test_name_in_a_bank_is_that_of_the_framework(self, source, expected):
     self.assertEqual(candidates.name_of(source), expected)
+
+  def test_a_folder_is_called_what_it_is_itself(self):
+    folder = self.create_tempdir().mkdir('vit-1.5').full_path
+    for end, expected in (('/', 'vit-1.5'), (':random', 'vit-1.5_random')):
+      self.assertEqual(candidates.name_of(f'hf:{folder}{end}'), expected)
 
 
 class DescribeTest(parameterized.TestCase):
@@ -151,6 +157,35 @@ class MessagesTest(absltest.TestCase):
       made = mock.patch.object(torch_networks, 'made', lambda make: make())
       with made, self.assertRaisesRegex(OSError, 'a.two cannot be had'):
         registry.describe('timm:a:two')
+
+  def test_timm_makes_a_network_for_images_of_the_size_that_is_asked_for(self):
+    def create(name, pretrained, **options):
+      calls.append(options)
+      if options and name == 'a':
+        raise TypeError('unexpected keyword argument')
+      return name
+
+    text, sized = 'resize(112, 98) | range(0, 1)', {'img_size': (112, 98)}
+    for name, preprocessing, checkpoint, expected in (
+      ('a', text, None, [sized, {}]),
+      ('b', text, None, [sized]),
+      ('b', None, None, [{}]),
+      ('b', text, 'weights.pth', [{}]),
+    ):
+      calls = []
+      asked = registry.Asked(name, '', checkpoint, None, preprocessing)
+      self.assertEqual(timm._made(asked, create, name), name)
+      self.assertEqual(calls, expected)
+
+  def test_network_that_cannot_be_made_is_not_one_that_cannot_be_fetched(self):
+    package = mock.Mock(**{
+      'list_pretrained.return_value': [],
+      'create_model.side_effect': TypeError('no such argument'),
+    })  # fmt: skip
+    made = mock.patch.object(torch_networks, 'made', lambda make: make())
+    with mock.patch.object(registry, 'require', lambda *_: package), made:
+      with self.assertRaisesRegex(GraphError, 'a cannot be made.*no such arg'):
+        registry.describe('timm:a:random')
 
   def test_networks_without_trained_weights_are_refused(self):
     package = mock.Mock(**{
@@ -317,6 +352,20 @@ class PreprocessingTest(parameterized.TestCase):
 
 class TokensTest(parameterized.TestCase):
   @parameterized.parameters(
+    (None, False, 'ln_post'), (None, True, 'transformer'),
+    (object(), False, 'transformer'),
+  )  # fmt: skip
+  def test_tokens_of_open_clip_are_those_in_front_of_the_pooling(
+    self, pool, is_pooled_first, expected
+  ):
+    module = types.SimpleNamespace(
+      class_embedding=None, attn_pool=pool, final_ln_after_pool=is_pooled_first
+    )
+    with mock.patch.object(open_clip.surgery, 'until') as until:
+      open_clip._features(module)
+    until.assert_called_once_with(module, expected, stops=False)
+
+  @parameterized.parameters(
     (197, None, None, (14, 14, 1)),
     (201, 5, (14, 14), (14, 14, 5)),
     (201, None, (14, 14), (14, 14, 5)),
@@ -328,6 +377,23 @@ class TokensTest(parameterized.TestCase):
   )
   def test_layout(self, tokens, prefix, grid, expected):
     self.assertEqual(torch_networks.layout(tokens, prefix, grid), expected)
+
+  @parameterized.parameters(
+    (24, 0, (6, 4, 0)), (25, None, (6, 4, 1)), (19, 1, (0, 0, 1)),
+  )  # fmt: skip
+  def test_layout_of_an_image_that_is_no_square(self, tokens, prefix, expected):
+    found = torch_networks.layout(tokens, prefix, sides=(96, 64))
+    self.assertEqual(found, expected)
+
+  @parameterized.parameters(
+    ((7, 7, 96), (2, 2), True), ((96, 7, 7), (2, 2), False),
+    ((7, 7, 7), (2, 2), False), ((6, 4, 96), (3, 2), True),
+    ((96, 6, 4), (3, 2), False), ((512, 7, 8), (1, 1), False),
+  )  # fmt: skip
+  def test_channels_are_what_is_not_shaped_like_the_image(
+    self, shape, sides, expected
+  ):
+    self.assertEqual(torch_networks.is_channels_last(shape, sides), expected)
 
   def test_example_is_what_a_network_takes(self):
     t = torch_networks.normalised((12, 16), [0.5] * 3, [0.25] * 3)

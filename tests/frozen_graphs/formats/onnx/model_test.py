@@ -492,6 +492,24 @@ class OnnxErrorsTest(parameterized.TestCase):
     wide = helper.make_node('Col2Im', [*node.input], ['y'], strides=[10**6] * 2)
     self._refused('at most', wide, shape=(1, 8, 1), opset=18, **constants)
 
+  def test_antialiasing_is_nothing_where_the_size_stays(self):
+    node = helper.make_node(
+      'Resize', ['image', '', '', 'sizes'], ['y'], mode='cubic', antialias=1
+    )
+    shape = (1, 3, 8, 8)
+    constants = {'sizes': np.array(shape)}
+    model = onnx_testing.model([node], {'image': shape}, ['y'], constants, 18)
+    images = np.random.default_rng(0).normal(size=(1, 8, 8, 3))
+    network = frozen_graphs.load(
+      self._save(model), representation='y', layout='channels_first'
+    )
+    found = network.run(images.astype(np.float32))
+    np.testing.assert_array_equal(
+      found, images.astype(np.float32).transpose(0, 3, 1, 2)
+    )
+    smaller = np.array([1, 3, 4, 4])
+    self._refused('antialias', node, opset=18, sizes=smaller)
+
   def test_unknown_attributes_are_refused(self):
     node = helper.make_node('Relu', ['image'], ['y'], slope=0.1)
     self._refused(r"unknown attributes \['slope'\]", node)

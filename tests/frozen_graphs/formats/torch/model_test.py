@@ -114,8 +114,18 @@ class ModuleTest(absltest.TestCase):
   def test_an_example_may_be_what_pytorch_differentiates(self):
     images = self.torch.as_tensor(self.images).double().requires_grad_()
     frozen_graphs.load(self.module, example_input=images)
-    with self.assertRaisesRegex(GraphError, '`example_input` is no images'):
-      frozen_graphs.load(self.module, example_input='cat')
+
+  def test_an_example_is_real_numbers_of_any_layout_in_memory(self):
+    frozen_graphs.load(self.module, example_input=self.images[..., ::-1])
+    images = self.torch.as_tensor(self.images)
+    for wrong, reason in (
+      ('cat', 'has the shape'),
+      (self.images.astype(object), 'is no images'),
+      (images.to_sparse(), 'is sparse'),
+      (images * 1j, 'has complex numbers'),
+    ):
+      with self.assertRaisesRegex(GraphError, f'`example_input` {reason}'):
+        frozen_graphs.load(self.module, example_input=wrong)
 
   def test_another_function_than_pytorch_s_is_refused(self):
     with mock.patch.object(compare, 'differences', lambda *_: (1e-2, [0, 0])):
