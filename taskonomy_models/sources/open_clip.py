@@ -15,8 +15,7 @@ def _network(request: Asked) -> Description:
   open_clip = registry.require('open_clip', 'open_clip_torch')
   name = request.name
   if name not in open_clip.list_models():
-    like = [n for n in open_clip.list_models() if n.startswith(name[:4])]
-    raise registry.unknown('open_clip', name, like or open_clip.list_models())
+    raise registry.unknown('open_clip', name, open_clip.list_models())
   tags = open_clip.list_pretrained_tags_by_model(name)
   tag = None
   if not request.is_random:

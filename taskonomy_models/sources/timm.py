@@ -16,8 +16,7 @@ def _network(request: Asked) -> Description:
   if request.weights and not request.is_random:
     name = f'{name}.{request.weights}'
   if not timm.is_model(name):
-    like = timm.list_models(f'*{name[:6]}*')
-    raise registry.unknown('timm', name, like or timm.list_models())
+    raise registry.unknown('timm', name, timm.list_models())
   base, _, tag = name.partition('.')
   known = [n.partition('.')[2] for n in timm.list_pretrained(f'{base}.*')]
   if tag and tag not in known and not request.is_random:

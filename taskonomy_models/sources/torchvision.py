@@ -16,8 +16,7 @@ def _network(request: Asked) -> Description:
   models = registry.require('torchvision').models
   name = request.name
   if name not in models.list_models():
-    like = [n for n in models.list_models() if n.startswith(name[:4])]
-    raise registry.unknown('torchvision', name, like or models.list_models())
+    raise registry.unknown('torchvision', name, models.list_models())
   known = models.get_model_weights(name)
   chosen = None
   if request.weights and not request.is_random:

@@ -33,8 +33,8 @@ class NamesTest(parameterized.TestCase):
   @parameterized.parameters(
     ('timm:vit_tiny', True), ('hf:facebook/dinov2-small', True),
     ('open_clip:ViT-B-32:openai', True), ('keras:VGG16', True),
-    ('torchvision:resnet50', True), ('timm:', False), ('model.onnx', False),
-    ('https://tfhub.dev/x', False), (3, False),
+    ('torchvision:resnet50', True), ('TIMM:a', True), ('timm:', False),
+    ('model.onnx', False), ('https://tfhub.dev/x', False), (3, False),
   )  # fmt: skip
   def test_named_is_what_begins_with_a_framework(self, source, expected):
     self.assertEqual(registry.is_named(source), expected)
@@ -126,6 +126,13 @@ class MessagesTest(absltest.TestCase):
       'can be used, or a file (`checkpoint=FILE`), or random weights '
       '(`pretrained=False`).',
     )
+
+  def test_names_that_are_alike_come_first(self):
+    known = ['convit_small', 'vit_small_patch16_224', 'vit_small_patch32_224']
+    error = registry.unknown('timm', 'vit_small_patch16_225', known)
+    self.assertRegex(str(error), 'others, vit_small_patch16_224, vit_small')
+    error = registry.unknown('timm', '?', known)
+    self.assertIn('others, convit_small,', str(error))
 
   def test_missing_package_is_named_with_the_command(self):
     with mock.patch.object(registry.surgery, 'require'):
