@@ -46,6 +46,11 @@ class Asked:
     """Whether the framework is to draw weights, not to fetch trained ones."""
     return self.weights == RANDOM or self.checkpoint is not None
 
+  @property
+  def tag(self) -> str:
+    """Which weights T is of: those named, also where a file has them."""
+    return '' if self.weights == RANDOM else self.weights
+
 
 @dataclasses.dataclass(frozen=True)
 class Description:

@@ -165,6 +165,22 @@ class MessagesTest(absltest.TestCase):
       with made, self.assertRaisesRegex(OSError, 'a.two cannot be had'):
         registry.describe('timm:a:two')
 
+  def test_weights_of_a_file_get_the_values_of_those_that_are_named(self):
+    package = mock.Mock(**{'list_pretrained.return_value': ['a.one', 'a.two']})
+    made = mock.patch.object(torch_networks, 'made', lambda make: make())
+    found = mock.patch.object(timm, 'of_module', return_value=Description(None))
+    with mock.patch.object(registry, 'require', lambda *_: package):
+      with made, found:
+        registry.describe('timm:a:two', checkpoint='weights.pth')
+    package.create_model.assert_called_once_with('a.two', pretrained=False)
+
+  def test_values_of_open_clip_are_those_of_its_weights(self):
+    package = mock.Mock(**{
+      'get_pretrained_cfg.return_value': {'url': '', 'mean': 0.5, 'std': None},
+    })  # fmt: skip
+    self.assertEqual(open_clip._config(package, 'a', 'one'), {'mean': 0.5})
+    self.assertEqual(open_clip._config(package, 'a', None), {})
+
   def test_network_that_cannot_be_made_is_not_one_that_cannot_be_fetched(self):
     package = mock.Mock(**{
       'list_pretrained.return_value': [],
