@@ -64,7 +64,8 @@ def _explained(name: str) -> Iterator[None]:
   except Exception as error:
     if not os.path.isdir(name):
       what = f'The network {name}, with its configuration,'
-      raise registry.unreachable(what, error) from error
+      folder = 'a folder that `save_pretrained` has written (`hf:FOLDER`)'
+      raise registry.unreachable(what, error, folder) from error
     reason = f'{type(error).__name__}: {brief(error, 200)}'.rstrip('. ')
     raise GraphError(
       f'The network in the folder {name} cannot be loaded ({reason}). It takes '

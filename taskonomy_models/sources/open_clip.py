@@ -15,25 +15,21 @@ def _network(request: Asked) -> Description:
   open_clip = registry.require('open_clip', 'open_clip_torch')
   name = request.name
   if name not in open_clip.list_models():
-    like = [n for n in open_clip.list_models() if n.startswith(name[:4])]
-    raise registry.unknown('open_clip', name, like or open_clip.list_models())
+    raise registry.unknown('open_clip', name, open_clip.list_models())
   tags = open_clip.list_pretrained_tags_by_model(name)
-  tag = None
-  if not request.is_random:
-    if not tags:
-      raise registry.untrained(name)
-    tag = request.weights or tags[0]
-    if tag not in tags:
-      raise GraphError(
-        f'{name} has no weights {request.weights!r}, but {", ".join(tags)}.'
-      )
+  if not tags and not request.is_random:
+    raise registry.untrained(name)
+  tag = request.tag or (tags[0] if tags else None)
+  if request.tag and tag not in tags:
+    raise GraphError(f'{name} has no weights {tag!r}, but {", ".join(tags)}.')
+  pretrained = None if request.is_random else tag
   module = torch_networks.fetched(
     request,
     f'The weights {tag} of {name}',
-    lambda: open_clip.create_model(name, pretrained=tag).visual,
+    lambda: open_clip.create_model(name, pretrained=pretrained).visual,
   )
   size = module.image_size
-  config = module.preprocess_cfg
+  config = {**module.preprocess_cfg, **_config(open_clip, name, tag)}
   seeing = getattr(module, 'trunk', module)  # Of timm, if it has one.
   patches = getattr(seeing, 'patch_embed', seeing)
   return torch_networks.describe(
@@ -48,6 +44,12 @@ def _network(request: Asked) -> Description:
     prefix=getattr(seeing, 'num_prefix_tokens', None),
     grid=getattr(patches, 'grid_size', None),
   )
+
+
+def _config(package: Any, name: str, tag: str | None) -> dict[str, Any]:
+  """Returns what is said of weights; a network without them says another T."""
+  found = package.get_pretrained_cfg(name, tag) if tag else {}
+  return {key: found[key] for key in ('mean', 'std') if found.get(key)}
 
 
 def _features(module: Any) -> Callable[[Any], Any] | None:

@@ -13,6 +13,7 @@ import sys
 import types
 from typing import Any
 
+from frozen_graphs import tensors
 from frozen_graphs.errors import GraphError, brief
 from frozen_graphs.formats.torch import surgery
 from taskonomy_models import metadata
@@ -45,6 +46,11 @@ class Asked:
     """Whether the framework is to draw weights, not to fetch trained ones."""
     return self.weights == RANDOM or self.checkpoint is not None
 
+  @property
+  def tag(self) -> str:
+    """Which weights T is of: those named, also where a file has them."""
+    return '' if self.weights == RANDOM else self.weights
+
 
 @dataclasses.dataclass(frozen=True)
 class Description:
@@ -75,7 +81,7 @@ def is_named(source: object) -> bool:
   if not isinstance(source, str):
     return False
   kind, colon, name = source.partition(':')
-  return bool(colon and name) and kind in _SOURCES
+  return bool(colon and name) and kind.lower() in _SOURCES
 
 
 def describe(
@@ -115,7 +121,7 @@ def describe(
   if pretrained is False:
     weights = RANDOM
   request = Asked(name, weights, checkpoint, representation, preprocessing)
-  found = _SOURCES.get(kind)(request)
+  found = _SOURCES.get(kind.lower())(request)
   return dataclasses.replace(
     found,
     preprocessing=preprocessing or found.preprocessing,
@@ -150,17 +156,18 @@ def require(package: str, install: str | None = None) -> types.ModuleType:
     ) from error
 
 
-def unknown(package: str, name: str, like: Sequence[str]) -> GraphError:
+def unknown(package: str, name: str, known: Sequence[str]) -> GraphError:
   """Returns the refusal of a name that a package does not have.
 
   Args:
     package: Whose names they are.
     name: What was asked for.
-    like: Some that it has, the likeliest first.
+    known: All that it has.
   """
+  like = tensors.alike(name, known) or known[:5]
   return GraphError(
     f'{package} has no network {name!r}; there are, among others, '
-    f'{", ".join(like[:5])}.'
+    f'{", ".join(like)}.'
   )
 
 
@@ -182,11 +189,24 @@ def unmade(name: str, error: BaseException) -> GraphError:
   )
 
 
-def unreachable(what: str, error: BaseException) -> OSError:
-  """Returns the error that says that weights cannot be fetched."""
+_OTHER_WEIGHTS = (
+  'a file (`checkpoint=FILE`), or random weights (`pretrained=False`)'
+)
+
+
+def unreachable(
+  what: str, error: BaseException, otherwise: str = _OTHER_WEIGHTS
+) -> OSError:
+  """Returns the error that says that something cannot be fetched.
+
+  Args:
+    what: As 'The weights of resnet18'.
+    error: Of who fetches it.
+    otherwise: What can be used in its place.
+  """
   reason = brief(error, 200).rstrip('. ')
   return OSError(
     f'{what} cannot be had ({type(error).__name__}: {reason}). Without a '
     'network connection only what its framework has in its cache can be used, '
-    'or a file (`checkpoint=FILE`), or random weights (`pretrained=False`).'
+    f'or {otherwise}.'
   )

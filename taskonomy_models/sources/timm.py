@@ -14,14 +14,13 @@ def _network(request: Asked) -> Description:
   """Returns a network; WEIGHTS are the tag of timm, as 'lvd142m'."""
   timm = registry.require('timm')
   name = request.name
-  if request.weights and not request.is_random:
-    name = f'{name}.{request.weights}'
+  if request.tag:
+    name = f'{name}.{request.tag}'
   if not timm.is_model(name):
-    like = timm.list_models(f'*{name[:6]}*')
-    raise registry.unknown('timm', name, like or timm.list_models())
+    raise registry.unknown('timm', name, timm.list_models())
   base, _, tag = name.partition('.')
   known = [n.partition('.')[2] for n in timm.list_pretrained(f'{base}.*')]
-  if tag and tag not in known and not request.is_random:
+  if tag and tag not in known:
     raise GraphError(
       f'{base} has no weights {tag!r}, but {", ".join(known) or "none"}.'
     )

@@ -16,17 +16,16 @@ def _network(request: Asked) -> Description:
   models = registry.require('torchvision').models
   name = request.name
   if name not in models.list_models():
-    like = [n for n in models.list_models() if n.startswith(name[:4])]
-    raise registry.unknown('torchvision', name, like or models.list_models())
+    raise registry.unknown('torchvision', name, models.list_models())
   known = models.get_model_weights(name)
   chosen = None
-  if request.weights and not request.is_random:
-    if request.weights not in known.__members__:
+  if request.tag:
+    if request.tag not in known.__members__:
       raise GraphError(
-        f'{name} has no weights {request.weights!r}, but '
+        f'{name} has no weights {request.tag!r}, but '
         f'{", ".join(known.__members__)}.'
       )
-    chosen = known[request.weights]
+    chosen = known[request.tag]
   else:
     chosen = getattr(known, 'DEFAULT', None)
   if chosen is None and not request.is_random:

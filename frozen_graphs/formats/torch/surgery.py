@@ -311,6 +311,11 @@ def check_runs(function: Callable[[Any], Any], images: Any) -> None:
     reason = f'{type(error).__name__}: {brief(error, 200)}'
     if _IN_SCRIPT in str(error):  # It ends with what is wrong.
       reason = brief(Exception(str(error).strip().splitlines()[-1]), 200)
+    if path := _of_videos(function):
+      raise GraphError(
+        f'its module {path!r} takes volumes or videos, [N, channels, depth, '
+        'height, width]; only networks of images can be converted.'
+      ) from error
     raise GraphError(
       f'it cannot be run on images of shape {list(images.shape)}: '
       f'{reason.rstrip(".")}. '
@@ -319,6 +324,15 @@ def check_runs(function: Callable[[Any], Any], images: Any) -> None:
       'resize(...) in the preprocessing), or the module inside that takes '
       'nothing but images.'
     ) from error
+
+
+def _of_videos(function: Callable[[Any], Any]) -> str | None:
+  """Returns the path of a convolution with three sides, None if none is."""
+  nn = require().nn
+  parts = function.named_modules() if isinstance(function, nn.Module) else ()
+  paths = (path for path, each in parts if isinstance(each, nn.Conv3d))
+  found = next(paths, None)
+  return found and found.rpartition(file.ORIGINAL)[2]
 
 
 def check_results(function: Callable[[Any], Any], images: Any) -> None:

@@ -33,8 +33,8 @@ class NamesTest(parameterized.TestCase):
   @parameterized.parameters(
     ('timm:vit_tiny', True), ('hf:facebook/dinov2-small', True),
     ('open_clip:ViT-B-32:openai', True), ('keras:VGG16', True),
-    ('torchvision:resnet50', True), ('timm:', False), ('model.onnx', False),
-    ('https://tfhub.dev/x', False), (3, False),
+    ('torchvision:resnet50', True), ('TIMM:a', True), ('timm:', False),
+    ('model.onnx', False), ('https://tfhub.dev/x', False), (3, False),
   )  # fmt: skip
   def test_named_is_what_begins_with_a_framework(self, source, expected):
     self.assertEqual(registry.is_named(source), expected)
@@ -127,6 +127,13 @@ class MessagesTest(absltest.TestCase):
       '(`pretrained=False`).',
     )
 
+  def test_names_that_are_alike_come_first(self):
+    known = ['convit_small', 'vit_small_patch16_224', 'vit_small_patch32_224']
+    error = registry.unknown('timm', 'vit_small_patch16_225', known)
+    self.assertRegex(str(error), 'others, vit_small_patch16_224, vit_small')
+    error = registry.unknown('timm', '?', known)
+    self.assertIn('others, convit_small,', str(error))
+
   def test_missing_package_is_named_with_the_command(self):
     with mock.patch.object(registry.surgery, 'require'):
       with self.assertRaisesRegex(
@@ -176,6 +183,22 @@ class MessagesTest(absltest.TestCase):
       asked = registry.Asked(name, '', checkpoint, None, preprocessing)
       self.assertEqual(timm._made(asked, create, name), name)
       self.assertEqual(calls, expected)
+
+  def test_weights_of_a_file_get_the_values_of_those_that_are_named(self):
+    package = mock.Mock(**{'list_pretrained.return_value': ['a.one', 'a.two']})
+    made = mock.patch.object(torch_networks, 'made', lambda make: make())
+    found = mock.patch.object(timm, 'of_module', return_value=Description(None))
+    with mock.patch.object(registry, 'require', lambda *_: package):
+      with made, found:
+        registry.describe('timm:a:two', checkpoint='weights.pth')
+    package.create_model.assert_called_once_with('a.two', pretrained=False)
+
+  def test_values_of_open_clip_are_those_of_its_weights(self):
+    package = mock.Mock(**{
+      'get_pretrained_cfg.return_value': {'url': '', 'mean': 0.5, 'std': None},
+    })  # fmt: skip
+    self.assertEqual(open_clip._config(package, 'a', 'one'), {'mean': 0.5})
+    self.assertEqual(open_clip._config(package, 'a', None), {})
 
   def test_network_that_cannot_be_made_is_not_one_that_cannot_be_fetched(self):
     package = mock.Mock(**{

@@ -115,6 +115,12 @@ class ModuleTest(absltest.TestCase):
     images = self.torch.as_tensor(self.images).double().requires_grad_()
     frozen_graphs.load(self.module, example_input=images)
 
+  def test_networks_of_videos_are_refused_as_such(self):
+    module = self.torch.nn.Sequential(self.torch.nn.Conv3d(3, 8, 3))
+    for options in ({}, {'representation': '0'}):
+      with self.assertRaisesRegex(GraphError, "module '0' takes volumes or"):
+        frozen_graphs.load(module, image_size=16, **options)
+
   def test_an_example_is_real_numbers_of_any_layout_in_memory(self):
     frozen_graphs.load(self.module, example_input=self.images[..., ::-1])
     images = self.torch.as_tensor(self.images)
