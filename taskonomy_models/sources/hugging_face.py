@@ -64,7 +64,7 @@ def _explained(name: str) -> Iterator[None]:
   except Exception as error:
     if not os.path.isdir(name):
       what = f'The network {name}, with its configuration,'
-      folder = 'a folder that `save_pretrained` has written (`hf:FOLDER`)'
+      folder = 'a folder that save_pretrained has written (hf:FOLDER)'
       raise registry.unreachable(what, error, folder) from error
     reason = f'{type(error).__name__}: {brief(error, 200)}'.rstrip('. ')
     raise GraphError(
