@@ -35,7 +35,7 @@ LINEAR = operations.KEEPS_GRADIENT - operations.WINNER_TAKES_ALL
 LINEAR |= {'Const', 'Placeholder'}
 _CHANNELS = {  # What makes so many, where T makes another number.
   1: " For one channel T begins with 'grayscale' or 'lightness'.",
-  4: ' For a fourth channel T has `append_channel(VALUE)`.',
+  4: " For a fourth channel T has 'append_channel(VALUE)'.",
 }
 _SIDE = 224  # Of the picture that a network is tried on, if nothing says.
 

@@ -184,7 +184,7 @@ class ConversionTest(parameterized.TestCase):
 
   def test_what_makes_other_channels_is_named(self):
     for channels, operation in ((1, 'grayscale'), (4, 'append_channel')):
-      self._refused(f'pixels.*`{operation}', _model(channels=channels))
+      self._refused(f"pixels.*'{operation}", _model(channels=channels))
 
   def test_open_sizes_take_any_picture(self):
     model = _model(side=None)
@@ -255,10 +255,11 @@ class ConversionTest(parameterized.TestCase):
 
   def test_failed_write_leaves_the_bank_as_it_was(self):
     self._convert()
-    with mock.patch.object(banks.Folder, '_write', side_effect=OSError('x')):
+    with mock.patch.object(banks.Folder, '_content', side_effect=OSError('x')):
       with self.assertRaisesRegex(OSError, 'x'):
         self._convert(name='second')
     self.assertLen(banks.load(str(self.folder)).encoders, 1)
+    self.assertFalse((self.folder / 'second.pb').exists())
     self._convert(name='second')
     self.assertLen(banks.load(str(self.folder)).encoders, 2)
 
