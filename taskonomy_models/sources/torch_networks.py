@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from attribution.preprocessing import Preprocessing
-from frozen_graphs.errors import GraphError, about, at_the_door
+from frozen_graphs.errors import GraphError, about, at_the_door, explaining
 from frozen_graphs.formats.torch import files as torch_files
 from frozen_graphs.formats.torch import surgery
 from probe_data import photographs
@@ -92,6 +92,8 @@ def describe(
   sides = _sides(request.preprocessing or preprocessing)
   if sides != _sides(preprocessing):
     grid = None  # It is that of other images.
+    with about(request.name):
+      _make_for(module, sides)
   preprocessing = request.preprocessing or preprocessing
   image = example(preprocessing)
   options = {'example_input': image, 'owned': True}
@@ -111,6 +113,20 @@ def describe(
 
   network = surgery.named(wanted, represented, module)
   return Description(network, preprocessing, wanted, options)
+
+
+def _make_for(module: Any, sides: Sequence[int]) -> None:
+  """Makes a network for images of another size, if it can be, as many of timm.
+
+  Else it might resample its positions as it runs, which exporters do by other
+  coefficients.
+  """
+  if hasattr(module, 'set_input_size'):
+    height, width = sides
+    with explaining(
+      f'it has no images of {height} x {width} pixels', Exception
+    ):
+      module.set_input_size(img_size=(height, width))
 
 
 def _sides(preprocessing: str) -> Sequence[int]:

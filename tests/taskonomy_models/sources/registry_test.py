@@ -399,6 +399,15 @@ class TokensTest(parameterized.TestCase):
   ):
     self.assertEqual(torch_networks.is_channels_last(shape, sides), expected)
 
+  def test_network_is_made_for_images_of_another_size(self):
+    module = mock.Mock()
+    torch_networks._make_for(module, (96, 64))
+    module.set_input_size.assert_called_once_with(img_size=(96, 64))
+    module.set_input_size.side_effect = AssertionError('no multiple of 16')
+    with self.assertRaisesRegex(GraphError, '97 x 97 pixels: no multiple of'):
+      torch_networks._make_for(module, (97, 97))
+    torch_networks._make_for(object(), (97, 97))
+
   def test_example_is_what_a_network_takes(self):
     t = torch_networks.normalised((12, 16), [0.5] * 3, [0.25] * 3)
     image = torch_networks.example(t)
