@@ -1,7 +1,6 @@
 """The networks of timm: 'timm:vit_small_patch14_dinov2'."""
 
-from collections.abc import Callable, Mapping, Sequence
-import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from frozen_graphs.errors import GraphError
@@ -28,23 +27,9 @@ def _network(request: Asked) -> Description:
   module = torch_networks.fetched(
     request,
     f'The weights of {name}',
-    lambda: _made(request, timm.create_model, name),
+    lambda: timm.create_model(name, pretrained=not request.is_random),
   )
   return of_module(request, module)
-
-
-def _made(request: Asked, create: Callable[..., Any], name: str) -> Any:
-  """Returns a network for images of the size that is asked for, if it can be.
-
-  Its weights are then fitted by timm, such as those of the places of patches.
-  """
-  options = {'pretrained': not request.is_random}
-  if request.preprocessing and not request.checkpoint:
-    sides = tuple(torch_networks.sides(request.preprocessing))
-    # Convolutional ones have no such argument, and some take no such size.
-    with contextlib.suppress(TypeError, ValueError, AssertionError):
-      return create(name, img_size=sides, **options)
-  return create(name, **options)
 
 
 def of_module(request: Asked, module: Any) -> Description:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from attribution.preprocessing import Preprocessing
-from frozen_graphs.errors import GraphError, about, at_the_door
+from frozen_graphs.errors import GraphError, about, at_the_door, explaining
 from frozen_graphs.formats.torch import files as torch_files
 from frozen_graphs.formats.torch import surgery
 from probe_data import photographs
@@ -89,9 +89,11 @@ def describe(
     load_weights(module, request.checkpoint)
   elif request.is_random:
     surgery.randomise(module, _SEED)
-  shape = sides(request.preprocessing or preprocessing)
-  if shape != sides(preprocessing):
+  shape = _sides(request.preprocessing or preprocessing)
+  if shape != _sides(preprocessing):
     grid = None  # It is that of other images.
+    with about(request.name):
+      _make_for(module, shape)
   preprocessing = request.preprocessing or preprocessing
   image = example(preprocessing)
   options = {'example_input': image, 'owned': True}
@@ -113,7 +115,21 @@ def describe(
   return Description(network, preprocessing, wanted, options)
 
 
-def sides(preprocessing: str) -> Sequence[int]:
+def _make_for(module: Any, sides: Sequence[int]) -> None:
+  """Makes a network for images of another size, if it can be, as many of timm.
+
+  Else it might resample its positions as it runs, which exporters do by other
+  coefficients.
+  """
+  if hasattr(module, 'set_input_size'):
+    height, width = sides
+    with explaining(
+      f'it has no images of {height} x {width} pixels', Exception
+    ):
+      module.set_input_size(img_size=(height, width))
+
+
+def _sides(preprocessing: str) -> Sequence[int]:
   """Returns (height, width) of the images that T makes."""
   return Preprocessing.parse(preprocessing).output_shape(_PHOTOGRAPH)[:2]
 

@@ -165,25 +165,6 @@ class MessagesTest(absltest.TestCase):
       with made, self.assertRaisesRegex(OSError, 'a.two cannot be had'):
         registry.describe('timm:a:two')
 
-  def test_timm_makes_a_network_for_images_of_the_size_that_is_asked_for(self):
-    def create(name, pretrained, **options):
-      calls.append(options)
-      if options and name == 'a':
-        raise TypeError('unexpected keyword argument')
-      return name
-
-    text, sized = 'resize(112, 98) | range(0, 1)', {'img_size': (112, 98)}
-    for name, preprocessing, checkpoint, expected in (
-      ('a', text, None, [sized, {}]),
-      ('b', text, None, [sized]),
-      ('b', None, None, [{}]),
-      ('b', text, 'weights.pth', [{}]),
-    ):
-      calls = []
-      asked = registry.Asked(name, '', checkpoint, None, preprocessing)
-      self.assertEqual(timm._made(asked, create, name), name)
-      self.assertEqual(calls, expected)
-
   def test_weights_of_a_file_get_the_values_of_those_that_are_named(self):
     package = mock.Mock(**{'list_pretrained.return_value': ['a.one', 'a.two']})
     made = mock.patch.object(torch_networks, 'made', lambda make: make())
@@ -417,6 +398,15 @@ class TokensTest(parameterized.TestCase):
     self, shape, sides, expected
   ):
     self.assertEqual(torch_networks.is_channels_last(shape, sides), expected)
+
+  def test_network_is_made_for_images_of_another_size(self):
+    module = mock.Mock()
+    torch_networks._make_for(module, (96, 64))
+    module.set_input_size.assert_called_once_with(img_size=(96, 64))
+    module.set_input_size.side_effect = AssertionError('no multiple of 16')
+    with self.assertRaisesRegex(GraphError, '97 x 97 pixels: no multiple of'):
+      torch_networks._make_for(module, (97, 97))
+    torch_networks._make_for(object(), (97, 97))
 
   def test_example_is_what_a_network_takes(self):
     t = torch_networks.normalised((12, 16), [0.5] * 3, [0.25] * 3)
