@@ -150,5 +150,5 @@ def grid_of(config: Any, preprocessing: str) -> tuple[int, int] | None:
   patch = getattr(config, 'patch_size', None)
   if not isinstance(patch, int):
     return None
-  height, width = torch_networks.example(preprocessing).shape[2:]
+  height, width = torch_networks.sides_of(preprocessing)
   return height // patch, width // patch

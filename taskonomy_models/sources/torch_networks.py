@@ -89,8 +89,8 @@ def describe(
     load_weights(module, request.checkpoint)
   elif request.is_random:
     surgery.randomise(module, _SEED)
-  shape = _sides(request.preprocessing or preprocessing)
-  if shape != _sides(preprocessing):
+  shape = sides_of(request.preprocessing or preprocessing)
+  if shape != sides_of(preprocessing):
     grid = None  # It is that of other images.
     with about(request.name):
       _make_for(module, shape)
@@ -129,7 +129,7 @@ def _make_for(module: Any, sides: Sequence[int]) -> None:
       module.set_input_size(img_size=(height, width))
 
 
-def _sides(preprocessing: str) -> Sequence[int]:
+def sides_of(preprocessing: str) -> Sequence[int]:
   """Returns (height, width) of the images that T makes."""
   return Preprocessing.parse(preprocessing).output_shape(_PHOTOGRAPH)[:2]
 
