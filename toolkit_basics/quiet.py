@@ -1,4 +1,4 @@
-"""Keeps what TensorFlow writes at its start out of the user's sight.
+"""Keeps what libraries write out of the user's sight, as TensorFlow's start.
 
 TF_CPP_MIN_LOG_LEVEL does not reach it: TensorFlow 2.21 writes several lines to
 the process's stderr before it reads that variable. They would hide the one
@@ -58,6 +58,27 @@ def silent_stderr() -> Iterator[None]:
       os.dup2(kept, 2)
       _descriptors.remove(kept)
       os.close(kept)
+
+
+@contextlib.contextmanager
+def silent_stdout() -> Iterator[None]:
+  """Discards what libraries write to the process's stdout, beside Python."""
+  if sys.__stdout__ is not None:
+    sys.__stdout__.flush()
+  try:
+    kept = os.dup(1)
+  except OSError:
+    kept = None  # The process has no stdout.
+  if kept is None:
+    yield
+    return
+  try:
+    with open(os.devnull, 'wb') as nowhere:
+      os.dup2(nowhere.fileno(), 1)
+    yield
+  finally:
+    os.dup2(kept, 1)
+    os.close(kept)
 
 
 def keep_stderr() -> None:

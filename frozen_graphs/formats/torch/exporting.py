@@ -5,8 +5,6 @@ import contextlib
 import dataclasses
 import io
 import logging
-import os
-import sys
 import traceback
 import types
 from typing import Any
@@ -14,6 +12,7 @@ import warnings
 
 from frozen_graphs.errors import GraphError, brief
 from frozen_graphs.formats.onnx import file
+from toolkit_basics import quiet
 
 _LOGGERS = ('torch', 'onnxscript', 'onnx_ir')
 _BATCH = 'batch'
@@ -199,35 +198,12 @@ def quietly() -> Iterator[None]:
       warnings.catch_warnings(),
       contextlib.redirect_stdout(io.StringIO()),
       contextlib.redirect_stderr(io.StringIO()),
-      _nothing_printed(),
+      # The TorchScript exporter prints the whole graph where it fails, beside
+      # Python, and has no option not to.
+      quiet.silent_stdout(),
     ):
       warnings.simplefilter('ignore')
       yield
   finally:
     for logger, level in zip(loggers, levels, strict=True):
       logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _nothing_printed() -> Iterator[None]:
-  """Keeps from the user what libraries print, beside Python, to stdout.
-
-  The TorchScript exporter writes the whole graph there where it fails, and has
-  no option not to.
-  """
-  if sys.__stdout__ is not None:
-    sys.__stdout__.flush()
-  try:
-    kept = os.dup(1)
-  except OSError:
-    kept = None  # The process has no stdout.
-  if kept is None:
-    yield
-    return
-  try:
-    with open(os.devnull, 'wb') as nowhere:
-      os.dup2(nowhere.fileno(), 1)
-    yield
-  finally:
-    os.dup2(kept, 1)
-    os.close(kept)
