@@ -16,6 +16,7 @@ EVERY = 'all'
 # method is not proposed: most of its map is there without what was learned.
 KEPT = 0.5
 _LEVELS = (2.5, 97.5)
+_DIGITS = 3  # Of gains in words; what differs behind them is equal.
 Row = list[object]
 
 
@@ -99,7 +100,10 @@ class Interval:
     return cls(float(means.mean()), float(low), float(high))
 
   def __str__(self) -> str:
-    return f'{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]'
+    mean, low, high = (
+      f'{value:.{_DIGITS}f}' for value in (self.mean, self.low, self.high)
+    )
+    return f'{mean} [{low}, {high}]'
 
 
 def by_kind(networks: Sequence[Seen]) -> dict[str, list[Seen]]:
@@ -251,7 +255,7 @@ def sentences(
     equal = [
       figures.method_label(m)
       for m in order[1:]
-      if Interval.of(gains[best] - gains[m], num_draws).low <= 0
+      if round(Interval.of(gains[best] - gains[m], num_draws).low, _DIGITS) <= 0
     ]
     if equal:
       text += f' {_listed(equal)} cannot be told apart from it.'

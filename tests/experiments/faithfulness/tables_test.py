@@ -80,6 +80,11 @@ class TablesTest(absltest.TestCase):
     self.assertIn('prefer ε-LRP', said)
     self.assertIn('Saliency cannot be told apart from it', said)
 
+  def test_methods_that_differ_behind_the_digits_are_equal(self):
+    networks = [_seen('a', 'relu', {'elrp': 0.3001, 'saliency': 0.3})]
+    said, *_ = tables.sentences(networks, ('elrp', 'saliency'), 50)
+    self.assertIn('Saliency cannot be told apart from it', said)
+
   def test_nothing_is_proposed_where_nothing_beats_random_order(self):
     networks = [_seen('a', 'relu', {'elrp': -0.1})]
     said, *_ = tables.sentences(networks, ('elrp',), 20)
