@@ -120,7 +120,6 @@ def _of_file(
     with about(what), tempfile.TemporaryDirectory() as folder:
       _check_weights(torch, module)
       run = (lambda image: module(**{name: image})) if name else module
-      surgery.check_runs(run, images[:1])
       surgery.check_results(run, images)
       file = os.path.join(folder, _FILE)
       if program is None:
@@ -151,7 +150,6 @@ def _of_module(
     runs = surgery.runs_of(module, path, images[:1]) if path else 1
     whole = _cut(module, path, False, runs)
     stopping = _cut(module, path, True, runs)
-  surgery.check_runs(stopping, images[:1])
   surgery.check_results(stopping, images)
   with tempfile.TemporaryDirectory() as folder:
     file = os.path.join(folder, _FILE)

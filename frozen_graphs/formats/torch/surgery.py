@@ -187,7 +187,7 @@ def runs_of(module: Any, path: str, images: Any) -> int:
 
   handle = submodule(module, path).register_forward_hook(count)
   try:
-    check_runs(module, images)
+    run(module, images)
   except GraphError:
     # What is behind it may not run on such images.
     if not runs[0]:
@@ -283,7 +283,7 @@ def proposed(module: Any, images: Any) -> str:
     if path and not is_of_head(path) and not _is_compiled(inside)
   ]
   try:
-    check_runs(module, images)
+    run(module, images)
   except GraphError:
     # What is behind the features may not run on such images.
     if not found:
@@ -294,17 +294,20 @@ def proposed(module: Any, images: Any) -> str:
   return found[-1] if found else ''
 
 
-def check_runs(function: Callable[[Any], Any], images: Any) -> None:
-  """Raises GraphError if a function, or a module, cannot be run on images.
+def run(function: Callable[[Any], Any], images: Any) -> Any:
+  """Returns what a function, or a module, gives of images, without gradients.
 
   Args:
     function: Whatever it may raise.
     images: float32 [N, C, H, W].
+
+  Raises:
+    GraphError: If it cannot be run on them.
   """
   torch = require()
   try:
     with torch.no_grad():
-      function(images.clone())  # Some write into them.
+      return function(images.clone())  # Some write into them.
   except GraphError:
     raise
   except Exception as error:
@@ -339,7 +342,7 @@ def check_results(function: Callable[[Any], Any], images: Any) -> None:
   """Raises GraphError unless a function gives numbers of each image alone.
 
   Args:
-    function: That can be run, see `check_runs`.
+    function: Of images; see `run`.
     images: float32 [2, C, H, W].
   """
   first, second = (_result(function, images[:1]) for _ in range(2))
@@ -351,7 +354,7 @@ def check_results(function: Callable[[Any], Any], images: Any) -> None:
     )
   try:
     both = _result(function, images)
-  except Exception:  # It may take one image only.
+  except GraphError:  # It may take one image only.
     return
   if len(both) == 2 and not _agree(first, both[:1], _OF_OTHERS):
     raise GraphError(
@@ -364,8 +367,7 @@ def check_results(function: Callable[[Any], Any], images: Any) -> None:
 def _result(function: Callable[[Any], Any], images: Any) -> Any:
   """Returns numbers of images, as float64; see `check_results`."""
   torch = require()
-  with torch.no_grad():
-    found = first_tensor(function(images.clone()))
+  found = first_tensor(run(function, images))
   what = f'its result is of type {found.dtype}'
   if found.dtype in (torch.bfloat16, torch.float16):
     raise GraphError(
