@@ -12,7 +12,7 @@ from experiments import evaluation, figures
 from experiments.transfer_affinities import ORACLE, label
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
-from transferability import similarity, transfer_graph
+from transferability import deviations, similarity, transfer_graph
 from transferability.oracle import Oracle
 from transferability.ranking_files import duplicates
 from transferability.source_selection import SourceChoice, Transfer
@@ -267,8 +267,8 @@ def _guessed(
     score = similarity.score(
       name, represented[target], together(represented, transfer.sources)
     )
-    performance = (score - row.mean()) / (row.std() or 1.0)
-    found.append(dataclasses.replace(transfer, performance=float(performance)))
+    performance = float((score - row.mean()) / deviations.unit(row, None)[0])
+    found.append(dataclasses.replace(transfer, performance=performance))
   return found, question.order
 
 

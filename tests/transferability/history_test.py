@@ -60,6 +60,19 @@ class HistoryTest(absltest.TestCase):
     np.testing.assert_allclose(found[1], -found[0])
     np.testing.assert_array_equal(found[2], [-1, _NAN, 1])
 
+  def test_a_target_that_all_serve_alike_says_nothing_of_them(self):
+    for score in (0.5, 0.1):  # The mean of three times 0.1 is not 0.1.
+      known = History(
+        ('a', 'b'),
+        ('n1', 'n2', 'n3', 'n4'),
+        np.array([[score] * 3 + [_NAN], [1.0, _NAN, _NAN, 2.0]]),
+      )
+      found = history.predict(known, 'c', known.networks)
+      np.testing.assert_allclose(found, [-0.5, 0, 0, 1], atol=1e-12)
+      np.testing.assert_allclose(
+        history.standardised(np.full(3, score)), 0, atol=1e-12
+      )
+
   def test_a_prediction_never_looks_at_its_own_target(self):
     known = _history()
     found = history.predict(known, 'a', known.networks)

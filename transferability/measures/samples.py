@@ -74,7 +74,7 @@ def check_targets(
   targets = np.asarray(labels)
   if targets.ndim == 1:
     targets = targets[:, None]
-  targets = check_features(targets)
+  targets = check_features(targets, 'labels')
   if len(targets) != num_samples:
     raise ValueError(
       f'There are targets of {len(targets)} of {num_samples} samples.'

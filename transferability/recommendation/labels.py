@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from toolkit_basics import grids
+from transferability import deviations
 
 KINDS = ('classes', 'numbers')
 _CLASSES_OF_NUMBERS = 10
@@ -216,5 +217,4 @@ def _principal(flat: np.ndarray, most: int) -> np.ndarray:
 
 def standardised(values: np.ndarray) -> np.ndarray:
   """Returns numbers [n, t] of mean 0 and, where they differ, deviation 1."""
-  deviation = values.std(axis=0)
-  return (values - values.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+  return (values - values.mean(axis=0)) / deviations.unit(values, axis=0)

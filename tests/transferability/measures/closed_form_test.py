@@ -174,9 +174,37 @@ class PairwiseTest(parameterized.TestCase):
         for j in range(30)
         if j != i
       )
-      votes = np.bincount([labels[j] for _, j in order[:count]])
-      correct += int(votes.argmax() == labels[i])
-    self.assertEqual(_score('knn', inputs, num_neighbours=count), correct / 30)
+      votes = np.bincount([labels[j] for _, j in order[:count]], minlength=4)
+      winners = votes == votes.max()
+      correct += winners[labels[i]] / winners.sum()
+    self.assertAlmostEqual(
+      _score('knn', inputs, num_neighbours=count), correct / 30
+    )
+
+  def test_knn_of_equal_distances_lets_all_of_them_vote(self):
+    dead = {'features': np.full((6, 3), 0.1)}
+    for labels, expected in (
+      ([0, 1, 0, 0, 1, 0], 4 / 6),
+      ([0, 0, 0, 1, 1, 2], 3 / 6 / 2),  # Of three, two others against two.
+    ):
+      dead['labels'] = np.array(labels)
+      self.assertAlmostEqual(_score('knn', dead), expected)
+
+  @parameterized.parameters(1, 3)
+  def test_knn_of_equal_distances_knows_no_order(self, count):
+    rng = np.random.default_rng(0)
+    inputs = measures_testing.task(40)
+    inputs['features'] = (inputs['features'] > 0.8).astype(float)
+    found = _score('knn', inputs, num_neighbours=count)
+    for _ in range(5):
+      order, columns = rng.permutation(40), rng.permutation(9)
+      changed = {
+        'features': inputs['features'][order][:, columns],
+        'labels': rng.permutation(4)[inputs['labels'][order]],
+      }
+      self.assertAlmostEqual(
+        _score('knn', changed, num_neighbours=count), found
+      )
 
   def test_knn_does_not_depend_on_the_block(self):
     inputs = measures_testing.task(30)
