@@ -69,15 +69,15 @@ class History:
         target, network, text = row
         score = float(text)
       except ValueError:
-        score = np.nan
-      if not np.isfinite(score):
+        target, network, score = '', '', np.nan
+      if not (target and network and np.isfinite(score)):
         raise ValueError(
-          f'{path}, line {number}: {row} is no target, network and finite '
+          f'{path}, row {number}: {row} is no target, network and finite '
           'number.'
         )
       if (target, network) in known:
         raise ValueError(
-          f'{path}, line {number}: {network!r} was transferred to {target!r} '
+          f'{path}, row {number}: {network!r} was transferred to {target!r} '
           'before.'
         )
       known[target, network] = score

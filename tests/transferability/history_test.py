@@ -32,15 +32,17 @@ class HistoryTest(absltest.TestCase):
     self.assertEqual(found.networks, _history().networks)
     np.testing.assert_array_equal(found.scores, _history().scores)
 
-  def test_files_that_say_no_history_are_refused_by_line(self):
+  def test_files_that_say_no_history_are_refused_by_row(self):
     for text, message in (
       ('network,score\n', 'the columns must be target, network, score'),
       ('', 'empty'),
       ('target,network,score\n', 'found 0 rows'),
-      ('target,network,score\na,n,high\n', 'line 2: .* finite number'),
-      ('target,network,score\na,n,inf\n', 'line 2'),
-      ('target,network,score\na,n\n', 'line 2'),
-      ('target,network,score\na,n,1\na,n,2\n', "line 3: 'n' was trans"),
+      ('target,network,score\na,n,high\n', 'row 2: .* finite number'),
+      ('target,network,score\na,n,inf\n', 'row 2'),
+      ('target,network,score\na,n\n', 'row 2'),
+      ('target,network,score\n,n,1\n', 'row 2'),
+      ('target,network,score\na,,1\n', 'row 2'),
+      ('target,network,score\na,n,1\na,n,2\n', "row 3: 'n' was trans"),
     ):
       self.path.write_text(text)
       with self.assertRaisesRegex(ValueError, message):

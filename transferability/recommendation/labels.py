@@ -71,11 +71,11 @@ def of(values: ArrayLike, kind: str | None = None) -> TargetLabels:
     kind: 'classes' or 'numbers', if the type should not decide.
 
   Raises:
-    ValueError: If they are neither, all the same, or not finite.
+    ValueError: If they are neither, all the same, missing, or not finite.
   """
   if kind not in (None, *KINDS):
     raise ValueError(f'label_kind must be one of {KINDS}, not {kind!r}.')
-  values = np.asarray(values)
+  values = _as_array(values)
   if values.ndim not in (1, 2, 3, 4) or not values.size:
     raise ValueError(
       f'Labels of the shape {values.shape}; give [n], [n, numbers], or of '
@@ -87,8 +87,9 @@ def of(values: ArrayLike, kind: str | None = None) -> TargetLabels:
       f'Labels of the type {values.dtype}; give texts, whole numbers or '
       'numbers.'
     )
+  _check_known(values, numeric)
   if kind is None:
-    kind = 'classes' if _looks_like_classes(values, numeric) else 'numbers'
+    kind = 'classes' if look_like_classes(values) else 'numbers'
   if kind == 'numbers':
     return _numbers(values, numeric)
   names, classes = np.unique(values, return_inverse=True)
@@ -118,8 +119,34 @@ def of_predictions(values: np.ndarray) -> TargetLabels:
   return of(values[:, 0, 0] if is_of_images else values, 'numbers')
 
 
-def _looks_like_classes(values: np.ndarray, numeric: bool) -> bool:
-  if not numeric:
+def _as_array(values: ArrayLike) -> np.ndarray:
+  """Returns labels as an array; of texts in an array of objects, as texts.
+
+  A list in which NaN stands among texts keeps its objects, so that it is
+  refused: NumPy would make a class of it.
+  """
+  array = np.asarray(values)
+  if array.dtype.kind == 'U' and isinstance(values, list | tuple):
+    objects = np.asarray(values, object)
+    if any(isinstance(v, float) and v != v for v in objects.flat):
+      return objects
+  if array.dtype == object and all(isinstance(v, str) for v in array.flat):
+    return array.astype(str)
+  return array
+
+
+def _check_known(values: np.ndarray, numeric: bool) -> None:
+  """Raises ValueError if a label is missing."""
+  if numeric and not np.isfinite(values).all():
+    raise ValueError('Labels are not finite.')
+  if not numeric and (values == values.dtype.type()).any():
+    first = int(np.argmax((values == values.dtype.type()).ravel()))
+    raise ValueError(f'The label at position {first} is empty.')
+
+
+def look_like_classes(values: np.ndarray) -> bool:
+  """Returns whether labels are texts, or whole numbers of few values."""
+  if values.dtype.kind in 'US':
     return True
   whole = values.dtype.kind in 'iub'
   return whole and len(np.unique(values)) <= _MOST_CLASSES
@@ -132,8 +159,6 @@ def _numbers(values: np.ndarray, numeric: bool) -> TargetLabels:
       "label_kind is 'numbers'."
     )
   values = values.astype(np.float64)
-  if not np.isfinite(values).all():
-    raise ValueError('Labels are not finite.')
   if np.ptp(values) == 0:
     raise ValueError(
       f'All labels are {values.flat[0]:g}; nothing is to be told apart.'

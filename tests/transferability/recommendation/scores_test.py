@@ -16,6 +16,7 @@ def _features(seed=0, shape=(40, 8, 8, 3)):
 class LabelsTest(parameterized.TestCase):
   @parameterized.parameters(
     (['x', 'y', 'x'], True, '2 classes'),
+    (np.array(['x', 'y', 'x'], object), True, '2 classes'),
     ([3, 5, 3], True, '2 classes'),
     (list(range(21)), False, 'a number'),
     ([0.5, 1.0, 2.0], False, 'a number'),
@@ -41,6 +42,9 @@ class LabelsTest(parameterized.TestCase):
     (['a', 'b'], 'wibble', 'label_kind must be one of'),
     ([], None, 'shape'),
     ([object(), object()], None, 'type object'),
+    (['a', 'b', np.nan], None, 'type object'),  # No class called nan.
+    (['a', 'b', ''], None, 'position 2 is empty'),
+    ([1.5, 2.5, np.nan], 'classes', 'not finite'),
     ([[1, 2], [3, 4]], 'classes', r'Classes of the shape'),
   )
   def test_what_is_no_label_is_refused(self, values, kind, message):
