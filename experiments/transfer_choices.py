@@ -168,12 +168,12 @@ def read_losses(path: files.Path) -> dict[tuple[str, tuple[str, ...]], float]:
       loss = np.nan
     if not 0 < loss < np.inf:
       raise ValueError(
-        f'{path}, line {number}: {row} is no target, sources (a+b) and loss '
+        f'{path}, row {number}: {row} is no target, sources (a+b) and loss '
         'above 0.'
       )
     transfer = target, tuple(sources.split(_BETWEEN))
     if transfer in found:
-      raise ValueError(f'{path}, line {number}: {row} is there twice.')
+      raise ValueError(f'{path}, row {number}: {row} is there twice.')
     found[transfer] = loss
   return found
 

@@ -237,7 +237,7 @@ def _in_order(
   images: Images, labels: ArrayLike, reading: Reading
 ) -> tuple[ProbeSet, TargetLabels]:
   """Returns images whose labels stand in their order."""
-  values = np.asarray(labels)
+  values = labels_lib.as_array(labels)
   if isinstance(images, ProbeSet):
     probe, number = images, len(images)
   elif isinstance(images, np.ndarray):

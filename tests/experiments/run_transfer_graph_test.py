@@ -163,11 +163,11 @@ class RunTransferGraphTest(absltest.TestCase):
   def test_a_wrong_table_of_losses_is_told_by_its_line(self):
     path = self.folder / 'losses.csv'
     for row, message in (
-      ('alpha,beta', 'line 2: .* no target, sources'),
-      ('alpha,beta,many', 'line 2: .* loss above 0'),
-      ('alpha,beta,0', 'line 2: .* loss above 0'),
-      ('alpha,beta,nan', 'line 2: .* loss above 0'),
-      ('alpha,beta,1\nalpha,beta,2', 'line 3: .* there twice'),
+      ('alpha,beta', 'row 2: .* no target, sources'),
+      ('alpha,beta,many', 'row 2: .* loss above 0'),
+      ('alpha,beta,0', 'row 2: .* loss above 0'),
+      ('alpha,beta,nan', 'row 2: .* loss above 0'),
+      ('alpha,beta,1\nalpha,beta,2', 'row 3: .* there twice'),
     ):
       path.write_text(f'target,sources,loss\n{row}\n')
       with self.assertRaisesRegex(ValueError, message):

@@ -75,7 +75,7 @@ def of(values: ArrayLike, kind: str | None = None) -> TargetLabels:
   """
   if kind not in (None, *KINDS):
     raise ValueError(f'label_kind must be one of {KINDS}, not {kind!r}.')
-  values = _as_array(values)
+  values = as_array(values)
   if values.ndim not in (1, 2, 3, 4) or not values.size:
     raise ValueError(
       f'Labels of the shape {values.shape}; give [n], [n, numbers], or of '
@@ -119,7 +119,7 @@ def of_predictions(values: np.ndarray) -> TargetLabels:
   return of(values[:, 0, 0] if is_of_images else values, 'numbers')
 
 
-def _as_array(values: ArrayLike) -> np.ndarray:
+def as_array(values: ArrayLike) -> np.ndarray:
   """Returns labels as an array; of texts in an array of objects, as texts.
 
   A list in which NaN stands among texts keeps its objects, so that it is

@@ -111,6 +111,7 @@ class ReadTest(parameterized.TestCase):
     for pictures, labels, message in (
       (images, [1, 2], '2 labels for 4 images'),
       (images, 'folders', 'needs a folder'),
+      (images, ['a', 'b', 'a', np.nan], 'type object'),
       (images, 'no.csv', "no file 'no.csv' with `labels`"),
       (self.photos, [1, 2], 'give a CSV'),
       (images, {'a.png': 1}, 'need a folder, or a list'),
