@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from probe_data import furniture, image_files, images, scene_dataset
 from toolkit_basics import memo
+from transferability.recommendation.labels import class_limits
 
 _MIN_TRAIN = 8  # Images of a class; those of rarer ones are left out.
 _MIN_TEST = 2
@@ -80,8 +81,8 @@ def quantise(values: ArrayLike, num_classes: int, num_train: int) -> np.ndarray:
   """
   values = np.asarray(values, np.float64)
   known = values[:num_train]
-  limits = np.quantile(known, np.arange(1, num_classes) / num_classes)
-  labels = np.searchsorted(np.unique(limits), values, side='right')
+  limits = class_limits(known, num_classes)
+  labels = np.searchsorted(limits, values, side='right')
   used = np.unique(labels[:num_train])
   # A test value outside of all classes joins the nearest one below.
   return np.maximum(np.searchsorted(used, labels, side='right') - 1, 0)

@@ -174,11 +174,28 @@ def quantised(values: ArrayLike) -> np.ndarray:
   Huang et al. (ICML 2022) score regression targets by such labels.
   """
   values = np.asarray(values, np.float64)
-  shares = np.arange(1, _CLASSES_OF_NUMBERS) / _CLASSES_OF_NUMBERS
-  limits = np.unique(np.quantile(values, shares))
+  limits = class_limits(values, _CLASSES_OF_NUMBERS)
   return np.unique(
     np.searchsorted(limits, values, side='right'), return_inverse=True
   )[1]
+
+
+def class_limits(values: np.ndarray, num_classes: int) -> np.ndarray:
+  """Returns the least values of all classes of equal size but the first.
+
+  The least of all values is none of them: numbers that are mostly 0 have a
+  class for 0, and others.
+
+  Args:
+    values: [n].
+    num_classes: At most; equal values fall into one class.
+
+  Returns:
+    float64, ascending.
+  """
+  limits = np.quantile(values, np.arange(1, num_classes) / num_classes)
+  above = values[values > values.min()]
+  return np.unique(np.maximum(limits, above.min()) if len(above) else limits)
 
 
 def of_cells(labels: TargetLabels, height: int, width: int) -> np.ndarray:

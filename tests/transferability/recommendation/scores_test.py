@@ -80,6 +80,15 @@ class LabelsTest(parameterized.TestCase):
     found = labels.quantised(np.random.default_rng(0).normal(size=100))
     self.assertEqual(np.bincount(found).tolist(), [10] * 10)
 
+  def test_numbers_that_are_mostly_the_least_one_have_a_class_for_it(self):
+    few = np.r_[np.zeros(95), np.arange(1.0, 6.0)]
+    self.assertEqual(np.bincount(labels.quantised(few)).tolist(), [95, 5])
+    more = np.r_[np.zeros(65), np.linspace(1, 2, 35)]
+    sizes = [65, 5, 10, 10, 10]
+    self.assertEqual(np.bincount(labels.quantised(more)).tolist(), sizes)
+    self.assertEqual(np.bincount(labels.quantised(-more)).tolist(), sizes[::-1])
+    self.assertEqual(labels.quantised(np.full(5, 0.1)).tolist(), [0] * 5)
+
 
 class ScorerTest(parameterized.TestCase):
   def test_classes_are_scored_by_pooled_features(self):
