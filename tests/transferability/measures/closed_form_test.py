@@ -131,6 +131,18 @@ class PairwiseTest(parameterized.TestCase):
     expected /= np.linalg.norm(similar) * np.linalg.norm(same)
     self.assertAlmostEqual(_score('lfc', far), expected, places=9)
 
+  @parameterized.parameters(1e-90, 1e90)
+  def test_lfc_of_a_constant_feature_and_any_scale_is_that_without(self, scale):
+    inputs = measures_testing.task()
+    wide = np.column_stack([inputs['features'], np.full(60, 1e9 + 0.1)])
+    found = _score('lfc', inputs)
+    self.assertAlmostEqual(_score('lfc', _with_features(inputs, wide)), found)
+    scaled = _with_features(inputs, scale * inputs['features'])
+    self.assertAlmostEqual(_score('lfc', scaled), found, places=12)
+    flat = _with_features(inputs, np.full((60, 3), 0.1))
+    with self.assertRaisesRegex(ValueError, 'inner products .* equal'):
+      _score('lfc', flat)
+
   @parameterized.product(
     num_classes=(2, 3, 5, 8), label_distances=('exact', 'released')
   )
