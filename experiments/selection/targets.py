@@ -277,19 +277,20 @@ def class_folders(
       or classes that were not trained on.
   """
   drawing = image_files.Drawing(num_images, image_size, seed, 'skip', progress)
-  names, pictures, classes = [], [], []
+  known, pictures, classes = [], [], []
   for folder in (train_dir, test_dir):
     if folder is None:
       continue
     if not os.path.isdir(folder):
       raise ValueError(f'There is no folder {os.fspath(folder)!r}.')
-    found = image_files.sample(
-      image_files.find(folder), drawing, os.fspath(folder)
-    )
+    paths = image_files.find(folder)
+    # Of all images: those that are drawn may lack a class.
+    known.append({_class_of(name, folder) for name in paths})
+    found = image_files.sample(paths, drawing, os.fspath(folder))
     pictures.append(found.pictures)
     classes.append([_class_of(name, folder) for name in found.names])
-  names = sorted(set(classes[0]))
-  if unknown := sorted(set().union(*classes[1:]) - set(names)):
+  names = sorted(known[0])
+  if unknown := sorted(set().union(*known[1:]) - known[0]):
     raise ValueError(
       f'{test_dir} has classes that {train_dir} lacks: {unknown[:5]}.'
     )
