@@ -90,8 +90,10 @@ class Choice:
       transfers = transfer_graph.transfers_of_losses(measured)
     else:
       affinity = oracle.affinity
-      if (affinity > 0).all():  # Taskonomy's are ratios.
-        affinity = np.log(affinity)
+      own = np.equal.outer(np.array(oracle.targets), np.array(oracle.sources))
+      # Taskonomy's are ratios; that of a target's own network may be missing.
+      if (affinity > 0)[~own].all():
+        affinity = np.log(np.where(affinity > 0, affinity, np.nan))
       transfers = transfer_graph.transfers_of_affinity(
         affinity, oracle.targets, oracle.sources, own_is_measured=True
       )
