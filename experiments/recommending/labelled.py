@@ -15,6 +15,7 @@ from probe_data import images as image_lib
 from probe_data.probe_sets import ProbeSet
 from toolkit_basics import files
 from transferability.history import History
+from transferability.ranking_files import duplicates
 from transferability.recommendation import labels as labels_lib
 from transferability.recommendation.labels import TargetLabels
 
@@ -195,6 +196,9 @@ def _of_mapping(
       'Labels by file need a folder, or a list, of files as the images, not '
       f'{images!r:.80}.'
     )
+  if not labels:
+    raise ValueError('There are no `labels`: the mapping of files is empty.')
+  labels = {os.fspath(name): value for name, value in labels.items()}
   both = {name: path for name, path in known.items() if name in labels}
   if not both:
     raise ValueError(
@@ -244,7 +248,9 @@ def _in_order(
     probe, number = None, len(images)
   elif isinstance(images, Sequence) and not isinstance(images, str):
     names = [os.fspath(path) for path in images]
-    if len(names) == len(values) and len(set(names)) == len(names):
+    if repeated := duplicates(names):
+      raise ValueError(f'`images` has {repeated[0]!r} more than once.')
+    if values.ndim and 0 < len(names) == len(values):
       return _of_mapping(names, dict(zip(names, values, strict=True)), reading)
     probe, number = None, len(names)
   elif os.fspath(images).endswith('.npy'):
@@ -255,7 +261,7 @@ def _in_order(
       'Labels in an array belong to images in an array or a list; for a folder '
       f"give a CSV of file and label, or '{FOLDERS}'."
     )
-  if values.ndim < 1 or len(values) != number:
+  if values.ndim < 1 or not number or len(values) != number:
     raise ValueError(
       f'{len(values) if values.ndim else 1} labels for {number} images; one is '
       'needed for each.'

@@ -71,8 +71,13 @@ class ReadTest(parameterized.TestCase):
     self.assertEqual(labels.values.tolist(), [0, 1] * 3)
     paths = [self.photos / 'dog' / '001.png', self.photos / 'cat' / '000.png']
     probe, labels = labelled.read(paths, [5.0, 6.0], _READING)
+    expected = {str(paths[0]): 5.0, str(paths[1]): 6.0}
     by_name = dict(zip(probe.ids, labels.values[:, 0], strict=True))
-    self.assertEqual(by_name, {str(paths[0]): 5.0, str(paths[1]): 6.0})
+    self.assertEqual(by_name, expected)
+    of_paths = dict(zip(paths, (5.0, 6.0), strict=True))
+    probe, labels = labelled.read(paths, of_paths, _READING)
+    by_name = dict(zip(probe.ids, labels.values[:, 0], strict=True))
+    self.assertEqual(by_name, expected)
 
   def test_drawn_images_take_their_labels_along(self):
     images = np.repeat(np.arange(20, dtype=np.uint8), 8 * 8 * 3)
@@ -115,6 +120,10 @@ class ReadTest(parameterized.TestCase):
       (images, 'no.csv', "no file 'no.csv' with `labels`"),
       (self.photos, [1, 2], 'give a CSV'),
       (images, {'a.png': 1}, 'need a folder, or a list'),
+      (images, 5, '1 labels for 4 images'),
+      (self.photos, {}, 'mapping of files is empty'),
+      ([], [], '0 labels for 0 images'),
+      (['a.png', 'a.png'], [1, 2], "'a.png' more than once"),
     ):
       with self.assertRaisesRegex(ValueError, message):
         labelled.read(pictures, labels, _READING)
