@@ -28,7 +28,8 @@ def sfda(features: ArrayLike, labels: ArrayLike) -> float:
   s_i x_i + (1 - s_i) (mean of the other classes' means), and a second analysis
   of the same a is scored. As in the released code, no logarithm is taken, and
   the eigenvalue is what three rounds of power iteration from S 1 find; where
-  that is nothing, as of features that add up to 1, it is the eigenvalue itself.
+  that is nothing, as of features of one sum for all samples (after a softmax or
+  a plain layer normalisation), it is the eigenvalue itself.
 
   Args:
     features: [n, d].
