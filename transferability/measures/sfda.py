@@ -40,12 +40,16 @@ def sfda(features: ArrayLike, labels: ArrayLike) -> float:
   """
   features, labels = samples.check(features, labels, min_classes=2)
   features = samples.centre(features)  # No digits are lost far from the origin.
+  means = samples.class_means(features, labels)
+  if samples.are_collapsed(features, features - means[labels]):
+    raise ValueError(
+      'The samples of each class are equal; there is no scatter to shrink.'
+    )
   within = _within(features, labels)
   shrinkage = _shrinkage(within)
   posteriors = _posteriors(features, labels, within, shrinkage)
   rows = np.arange(len(labels))
   sure = special.softmax(posteriors, axis=1)[rows, labels][:, None]
-  means = samples.class_means(features, labels)
   others = (means.sum(axis=0) - means) / (len(means) - 1)
   mixed = sure * features + (1 - sure) * others[labels]
   within = _within(mixed, labels)
@@ -60,10 +64,6 @@ def _within(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _shrinkage(within: np.ndarray) -> float:
-  if not within.any():
-    raise ValueError(
-      'The samples of each class are equal; there is no scatter to shrink.'
-    )
   right = within.sum(axis=0)
   if np.linalg.norm(right) <= _NOTHING * np.trace(within):
     last = len(within) - 1
