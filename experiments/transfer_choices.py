@@ -12,7 +12,7 @@ from experiments import evaluation, figures
 from experiments.transfer_affinities import ORACLE, label
 from taskonomy_models.bank import Bank
 from toolkit_basics import files
-from transferability import similarity, transfer_graph
+from transferability import deviations, similarity, transfer_graph
 from transferability.oracle import Oracle
 from transferability.ranking_files import duplicates
 from transferability.source_selection import SourceChoice, Transfer
@@ -90,8 +90,10 @@ class Choice:
       transfers = transfer_graph.transfers_of_losses(measured)
     else:
       affinity = oracle.affinity
-      if (affinity > 0).all():  # Taskonomy's are ratios.
-        affinity = np.log(affinity)
+      own = np.equal.outer(np.array(oracle.targets), np.array(oracle.sources))
+      # Taskonomy's are ratios; that of a target's own network may be missing.
+      if (affinity > 0)[~own].all():
+        affinity = np.log(np.where(affinity > 0, affinity, np.nan))
       transfers = transfer_graph.transfers_of_affinity(
         affinity, oracle.targets, oracle.sources, own_is_measured=True
       )
@@ -168,12 +170,12 @@ def read_losses(path: files.Path) -> dict[tuple[str, tuple[str, ...]], float]:
       loss = np.nan
     if not 0 < loss < np.inf:
       raise ValueError(
-        f'{path}, line {number}: {row} is no target, sources (a+b) and loss '
+        f'{path}, row {number}: {row} is no target, sources (a+b) and loss '
         'above 0.'
       )
     transfer = target, tuple(sources.split(_BETWEEN))
     if transfer in found:
-      raise ValueError(f'{path}, line {number}: {row} is there twice.')
+      raise ValueError(f'{path}, row {number}: {row} is there twice.')
     found[transfer] = loss
   return found
 
@@ -267,8 +269,8 @@ def _guessed(
     score = similarity.score(
       name, represented[target], together(represented, transfer.sources)
     )
-    performance = (score - row.mean()) / (row.std() or 1.0)
-    found.append(dataclasses.replace(transfer, performance=float(performance)))
+    performance = float((score - row.mean()) / deviations.unit(row, None)[0])
+    found.append(dataclasses.replace(transfer, performance=performance))
   return found, question.order
 
 

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transferability import resampling
+from transferability import deviations, resampling
 
 _MAX_EXACT = 5040  # Orders of 7 candidates; of more, this many are drawn.
 _MIN_VALID = 0.5  # Share of draws that must have two different values.
@@ -43,8 +43,9 @@ class Agreement:
 
 def pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
   """Returns the correlation of rows of [draws, n], NaN if one is constant."""
-  x = x - x.mean(axis=1, keepdims=True)
-  y = y - y.mean(axis=1, keepdims=True)
+  vary = (deviations.of(x, axis=1) > 0) & (deviations.of(y, axis=1) > 0)
+  x = np.where(vary, x - x.mean(axis=1, keepdims=True), 0)
+  y = np.where(vary, y - y.mean(axis=1, keepdims=True), 0)
   return _ratio((x * y).sum(axis=1), (x * x).sum(axis=1), (y * y).sum(axis=1))
 
 

@@ -12,6 +12,7 @@ import dataclasses
 import numpy as np
 
 from toolkit_basics import files
+from transferability import deviations
 from transferability.oracle import Oracle
 from transferability.ranking_files import duplicates
 
@@ -68,15 +69,15 @@ class History:
         target, network, text = row
         score = float(text)
       except ValueError:
-        score = np.nan
-      if not np.isfinite(score):
+        target, network, score = '', '', np.nan
+      if not (target and network and np.isfinite(score)):
         raise ValueError(
-          f'{path}, line {number}: {row} is no target, network and finite '
+          f'{path}, row {number}: {row} is no target, network and finite '
           'number.'
         )
       if (target, network) in known:
         raise ValueError(
-          f'{path}, line {number}: {network!r} was transferred to {target!r} '
+          f'{path}, row {number}: {network!r} was transferred to {target!r} '
           'before.'
         )
       known[target, network] = score
@@ -133,8 +134,7 @@ class History:
     that all networks serve alike.
     """
     centred = self.scores - np.nanmean(self.scores, axis=1, keepdims=True)
-    deviation = np.nanstd(self.scores, axis=1, keepdims=True)
-    return centred / np.where(deviation > 0, deviation, 1)
+    return centred / deviations.unit(self.scores, axis=1)
 
 
 def predict(
@@ -206,5 +206,4 @@ def standardised(values: np.ndarray) -> np.ndarray:
   values = np.asarray(values, np.float64)
   if not np.isfinite(values).any():
     return values
-  deviation = np.nanstd(values)
-  return (values - np.nanmean(values)) / (deviation if deviation > 0 else 1.0)
+  return (values - np.nanmean(values)) / deviations.unit(values, None)

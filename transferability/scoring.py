@@ -1,6 +1,7 @@
 """Scores of candidates by the label-based measures, and what they cost."""
 
 from collections.abc import Mapping, Sequence
+import contextlib
 import dataclasses
 import functools
 import math
@@ -40,7 +41,7 @@ def names() -> tuple[str, ...]:
 
 
 def check(chosen: Sequence[str]) -> None:
-  """Raises ValueError if a measure is not known, or there twice."""
+  """Raises ValueError if a measure, or a form, is not known, or there twice."""
   if not chosen or len(set(chosen)) < len(chosen):
     raise ValueError(f'Measures must be one or more, each once: {chosen}.')
   for name in chosen:
@@ -54,6 +55,18 @@ def check(chosen: Sequence[str]) -> None:
     options = measures.info(plain).options
     if form and 'form' not in options:
       raise ValueError(f'{plain} has no forms, so {name!r} has no meaning.')
+    if form:
+      _check_form(plain, form)
+
+
+def _check_form(measure: str, form: str) -> None:
+  """Raises ValueError if a measure lacks a form of features and labels."""
+  labels = np.arange(8) % 2
+  features = np.random.default_rng(0).normal(size=(8, 3))
+  try:
+    measures.score(measure, features=features, labels=labels, form=form)
+  except ValueError as error:
+    raise ValueError(f'{measure}:{form}: {error}') from error
 
 
 def score(
@@ -88,15 +101,19 @@ def score(
 def transrate_sweep(
   features: Mapping[str, np.ndarray], labels: np.ndarray
 ) -> dict[str, dict[float, dict[str, float]]]:
-  """Returns TransRate by form, epsilon and candidate."""
+  """Returns TransRate by form, epsilon and candidate.
+
+  A form that is not defined for all candidates is left out.
+  """
   transrate = functools.partial(measures.score, 'transrate', labels=labels)
-  return {
-    form: {
-      epsilon: {
-        name: transrate(features=values, form=form, epsilon=epsilon)
-        for name, values in features.items()
+  found = {}
+  for form in ('paper', 'experiments'):
+    with contextlib.suppress(ValueError):
+      found[form] = {
+        epsilon: {
+          name: transrate(features=values, form=form, epsilon=epsilon)
+          for name, values in features.items()
+        }
+        for epsilon in EPSILONS
       }
-      for epsilon in EPSILONS
-    }
-    for form in ('paper', 'experiments')
-  }
+  return found

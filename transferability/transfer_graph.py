@@ -13,6 +13,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import ArrayLike
 
+from transferability import deviations
 from transferability.source_selection import (
   SourceChoice,
   Transfer,
@@ -69,8 +70,10 @@ def transfers_of_affinity(
         f'The affinities of target {target!r} to other networks must be two or '
         f'more finite numbers, not {row[others]}.'
       )
+    row -= row[others].max()  # Then equal ones are 0, and so is their mean.
+    scale = deviations.unit(row[others], None)
     row -= row[others].mean()
-    row /= row[others].std() or 1.0
+    row /= scale
   if not own_is_measured:
     _set_own(values, np.equal.outer(np.array(targets), np.array(sources)))
   return [
@@ -120,7 +123,7 @@ def transfers_of_losses(
         f'{len(single)} losses of single sources for the target {target!r}; '
         'two or more are needed to scale them.'
       )
-    scales[target] = np.mean(single), np.std(single) or 1.0
+    scales[target] = np.mean(single), float(deviations.unit(single, None)[0])
   return [
     Transfer(
       sources,

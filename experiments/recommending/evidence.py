@@ -1,6 +1,7 @@
 """What was looked at becomes evidence: scores, draws, floors, and warnings."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
 import dataclasses
 import math
 
@@ -95,14 +96,19 @@ def ask(
   drawn: np.ndarray,
 ) -> Testimony:
   """Returns what is found of one candidate."""
-  one = _Candidate(situation.measures[0], scorer, look)
+  first, *beside = situation.measures
+  one = _Candidate(first, scorer, look)
   try:
-    scores = {measure: one.score(measure) for measure in situation.measures}
+    scores = {first: one.score(first)}
     draws = one.draws(drawn)
     own = {measure: one.score(measure, one.few) for measure in situation.floor}
   except ValueError as error:
     reason = ' '.join(str(error).split())
     return Testimony({}, [], {}, {}, (), f'{name}: {reason}')
+  for measure in beside:
+    # What only stands beside need not be defined, as PARC of one feature.
+    with contextlib.suppress(ValueError):
+      scores[measure] = one.score(measure)
   twins = {
     measure: [one.of_others(features, measure) for features in look.twins]
     for measure in situation.floor

@@ -1,17 +1,21 @@
 """Images of the target domain, with labels or without."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
 import dataclasses
 import os
 import pathlib
 
+from absl import logging
 import numpy as np
 from numpy.typing import ArrayLike
 
 from probe_data import image_files, probe_sets
+from probe_data import images as image_lib
 from probe_data.probe_sets import ProbeSet
 from toolkit_basics import files
 from transferability.history import History
+from transferability.ranking_files import duplicates
 from transferability.recommendation import labels as labels_lib
 from transferability.recommendation.labels import TargetLabels
 
@@ -62,10 +66,11 @@ def read(
     return _unlabelled(images, reading), None
   if isinstance(labels, str) and labels == FOLDERS:
     return _of_folders(images, reading)
+  are_texts = isinstance(labels, str | os.PathLike)
   if isinstance(labels, str | os.PathLike):
     labels = _of_file(labels)
   if isinstance(labels, Mapping):
-    return _of_mapping(images, labels, reading)
+    return _of_mapping(images, labels, reading, are_texts)
   return _in_order(images, labels, reading)
 
 
@@ -102,8 +107,8 @@ def _of_folders(
   return _drawn(found, classes, dataclasses.replace(reading, kind='classes'))
 
 
-def _of_file(path: Path) -> Mapping[str, object] | np.ndarray:
-  """Returns labels of a .npy array, or of a CSV by file."""
+def _of_file(path: Path) -> Mapping[str, str] | np.ndarray:
+  """Returns labels of a .npy array, or of a CSV by file, as texts."""
   path = pathlib.Path(os.path.expanduser(path))
   if not path.is_file():
     raise ValueError(
@@ -119,32 +124,68 @@ def _of_file(path: Path) -> Mapping[str, object] | np.ndarray:
   if any(len(row) != 2 for row in rows):
     bad = next(i for i, row in enumerate(rows, 1) if len(row) != 2)
     raise ValueError(
-      f'{path}, line {bad} has {len(rows[bad - 1])} columns; a file and its '
-      'class or number are expected.'
+      f'{path}, row {bad}: {rows[bad - 1]} are {len(rows[bad - 1])} columns; a '
+      'file and its class or number are expected, with a comma between.'
     )
-  if os.path.splitext(rows[0][0])[1] == '':  # A header.
-    rows = rows[1:]
-  if not rows:
+  first = int(_has_header(rows))
+  if len(rows) == first:
     raise ValueError(f'{path} has a header, but no labels.')
-  found: dict[str, object] = {}
-  for number, (name, value) in enumerate(rows, 1):
+  found: dict[str, str] = {}
+  for number, (name, value) in enumerate(rows[first:], first + 1):
+    if not (name and value):
+      raise ValueError(f'{path}, row {number}: no label, or no file: {name!r}.')
     if name in found:
       raise ValueError(f'{path} has {name!r} twice (row {number}).')
     found[name] = value
-  return _numbers_if_all(found)
-
-
-def _numbers_if_all(found: Mapping[str, object]) -> Mapping[str, object]:
-  for kind in (int, float):
-    try:
-      return {name: kind(str(value)) for name, value in found.items()}
-    except ValueError:
-      continue
   return found
 
 
+def _has_header(rows: Sequence[Sequence[str]]) -> bool:
+  """Returns whether the first of rows of file and label names no image."""
+  first, *others = (os.path.splitext(row[0])[1].lower() for row in rows)
+  return first not in image_lib.EXTENSIONS and first not in others
+
+
+def _typed(
+  texts: Mapping[str, str], kind: str | None
+) -> Mapping[str, str | float]:
+  """Returns labels of files as numbers, if they are some.
+
+  Raises:
+    ValueError: If some are numbers, but no classes, and some are not.
+  """
+  numbers = {name: _number(text) for name, text in texts.items()}
+  others = [name for name, value in numbers.items() if value is None]
+  known = [value for value in numbers.values() if value is not None]
+  if not others:
+    return dict(zip(numbers, known, strict=True))
+  if known and (
+    kind == 'numbers'
+    or (kind is None and not labels_lib.look_like_classes(np.array(known)))
+  ):
+    raise ValueError(
+      f'The label of {others[0]!r} is {texts[others[0]]!r}, where other labels '
+      f'are numbers, such as {known[0]}; leave it out, or pass '
+      "`label_kind='classes'` if all are names."
+    )
+  return texts
+
+
+def _number(text: str) -> float | None:
+  """Returns a whole number, or a number, None if a text is none."""
+  if '_' in text:  # Python reads 1_0 as 10.
+    return None
+  for kind in (int, float):
+    with contextlib.suppress(ValueError):
+      return kind(text)
+  return None
+
+
 def _of_mapping(
-  images: Images, labels: Mapping[str, object], reading: Reading
+  images: Images,
+  labels: Mapping[str, object],
+  reading: Reading,
+  are_texts: bool = False,
 ) -> tuple[ProbeSet, TargetLabels]:
   if isinstance(images, str | os.PathLike) and os.path.isdir(images):
     known = image_files.find(images)
@@ -155,6 +196,9 @@ def _of_mapping(
       'Labels by file need a folder, or a list, of files as the images, not '
       f'{images!r:.80}.'
     )
+  if not labels:
+    raise ValueError('There are no `labels`: the mapping of files is empty.')
+  labels = {os.fspath(name): value for name, value in labels.items()}
   both = {name: path for name, path in known.items() if name in labels}
   if not both:
     raise ValueError(
@@ -162,7 +206,16 @@ def _of_mapping(
       f'is among the {len(known)} images, such as {next(iter(known))!r}; names '
       'must be relative to the folder of the images.'
     )
-  return _drawn(both, {name: labels[name] for name in both}, reading)
+  missing = sorted(labels.keys() - both.keys())
+  if missing:
+    logging.warning(
+      '%d of the %d labelled files, such as %r, are not among the images.',
+      *(len(missing), len(labels), missing[0]),
+    )
+  values = {name: labels[name] for name in both}
+  if are_texts:
+    values = _typed(values, reading.kind)
+  return _drawn(both, values, reading)
 
 
 def _drawn(
@@ -180,7 +233,7 @@ def _drawn(
   probe = ProbeSet(
     'labelled images', found.pictures, found.names, digests, found.skipped
   )
-  chosen = np.array([values[name] for name in found.names])
+  chosen = [values[name] for name in found.names]
   return probe, labels_lib.of(chosen, reading.kind)
 
 
@@ -188,14 +241,16 @@ def _in_order(
   images: Images, labels: ArrayLike, reading: Reading
 ) -> tuple[ProbeSet, TargetLabels]:
   """Returns images whose labels stand in their order."""
-  values = np.asarray(labels)
+  values = labels_lib.as_array(labels)
   if isinstance(images, ProbeSet):
     probe, number = images, len(images)
   elif isinstance(images, np.ndarray):
     probe, number = None, len(images)
   elif isinstance(images, Sequence) and not isinstance(images, str):
     names = [os.fspath(path) for path in images]
-    if len(names) == len(values) and len(set(names)) == len(names):
+    if repeated := duplicates(names):
+      raise ValueError(f'`images` has {repeated[0]!r} more than once.')
+    if values.ndim and 0 < len(names) == len(values):
       return _of_mapping(names, dict(zip(names, values, strict=True)), reading)
     probe, number = None, len(names)
   elif os.fspath(images).endswith('.npy'):
@@ -206,7 +261,7 @@ def _in_order(
       'Labels in an array belong to images in an array or a list; for a folder '
       f"give a CSV of file and label, or '{FOLDERS}'."
     )
-  if values.ndim < 1 or len(values) != number:
+  if values.ndim < 1 or not number or len(values) != number:
     raise ValueError(
       f'{len(values) if values.ndim else 1} labels for {number} images; one is '
       'needed for each.'

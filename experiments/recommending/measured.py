@@ -13,8 +13,7 @@ from frozen_graphs import network as networks
 from frozen_graphs import permuting
 from probe_data import scene_dataset
 from taskonomy_models.bank import Bank
-from toolkit_basics import files
-from transferability import history
+from transferability import affinity, history
 from transferability.recommendation import floor, scores, situations
 from transferability.recommendation import labels as labels_lib
 from transferability.recommendation.calibration import MeasuredTarget
@@ -60,21 +59,29 @@ def losses_of(bank: Bank) -> dict[str, dict[str, float]]:
   """Returns losses by target and source, without a target's own network.
 
   Raises:
-    ValueError: If the bank has none.
+    ValueError: If the bank has none, or they are no table of numbers above 0.
   """
   if bank.oracle_losses is None:
     raise ValueError(
       f'The bank {bank.name!r} has no measured losses (oracle_losses).'
     )
-  header, *rows = files.read_csv(bank.oracle_losses)
-  return {
+  losses, targets, sources = affinity.load_table(bank.oracle_losses)
+  found = {
     target: {
       source: float(loss)
-      for source, loss in zip(header[1:], row, strict=True)
+      for source, loss in zip(sources, row, strict=True)
       if source != target and source in bank.names
     }
-    for target, *row in rows
+    for target, row in zip(targets, losses, strict=True)
   }
+  for target, row in found.items():
+    for source, loss in row.items():
+      if not 0 < loss < np.inf:
+        raise ValueError(
+          f'{bank.oracle_losses}: the loss of {source!r} for {target!r} is '
+          f'{loss}, not above 0.'
+        )
+  return found
 
 
 def scenes(

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.selection.features import Features
 from experiments.selection.targets import LabelledImages
 from transferability import affinity as affinity_lib
-from transferability import history, source_data
+from transferability import agreement, source_data
 
 DOMAIN_SIMILARITY = 'domain_similarity'
 _FILE = 'between_targets.csv'
@@ -46,9 +46,9 @@ def by_scores(scores: np.ndarray) -> np.ndarray:
   for i, first in enumerate(scores):
     for j, second in enumerate(scores):
       both = np.isfinite(first) & np.isfinite(second)
-      sides = [history.standardised(row[both]) for row in (first, second)]
-      if both.sum() > 2 and all(side.any() for side in sides):
-        found[i, j] = np.mean(sides[0] * sides[1])
+      if both.sum() > 2:
+        sides = first[None, both], second[None, both]
+        found[i, j] = agreement.pearson(*sides)[0]
   return found
 
 

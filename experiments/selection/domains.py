@@ -19,7 +19,7 @@ from experiments.selection.study import Case, Outcome
 from probe_data import rooms
 from taskonomy_models.encoder import Encoder
 from toolkit_basics import memo
-from transferability import source_data
+from transferability import deviations, source_data
 from transferability.source_data import linear_heads
 
 # Trained heads on the target's few labelled samples: the direct way.
@@ -175,8 +175,7 @@ class _Head:
   """A linear classifier of one domain, of features that it standardises."""
 
   def __init__(self, x: np.ndarray, y: np.ndarray):
-    self._mean, self._scale = x.mean(axis=0), x.std(axis=0)
-    self._scale[self._scale == 0] = 1
+    self._mean, self._scale = x.mean(axis=0), deviations.unit(x, axis=0)
     self._classes, labels = np.unique(y, return_inverse=True)
     loss = linear_heads.CrossEntropy(
       self._inputs(x), labels, len(self._classes)

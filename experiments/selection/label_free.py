@@ -5,7 +5,8 @@ a source is its affinity, or its similarity, to that network on unlabelled
 images.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 import math
 import os
@@ -13,6 +14,7 @@ import pathlib
 import time
 from typing import Any
 
+from absl import logging
 import numpy as np
 
 from attribution.probes import Probes
@@ -61,6 +63,8 @@ def compute(
   track: Callable[..., Iterable],
 ) -> Near:
   """Returns attribution affinities and similarities to the targets' networks.
+
+  Measures that are not defined for them are left out, with a warning.
 
   What the folder holds of the same images is not computed again. The seconds
   are: of a similarity those of all pairs, of an attribution method its share of
@@ -162,8 +166,9 @@ def _computed(
   represented = similarities.load(output, bank.names, spaces)
   for name in track(chosen, description='Similarities'):
     started = time.perf_counter()
-    values.update(similarities.matrices([name], represented, spaces))
-    seconds[name] = time.perf_counter() - started
+    with _left_out(name):
+      values.update(similarities.matrices([name], represented, spaces))
+      seconds[name] = time.perf_counter() - started
   values = {name: matrix.tolist() for name, matrix in values.items()}
   return {'values': values, 'seconds': seconds}
 
@@ -173,6 +178,8 @@ def of_features(
   features: Mapping[str, np.ndarray],
 ) -> Near:
   """Returns similarities of features to those of the targets' networks.
+
+  Those that are not defined for a case are left out of it, with a warning.
 
   Args:
     targets: By case, the name of the target's features and the candidates.
@@ -184,12 +191,13 @@ def of_features(
     scores[case] = {}
     for name in _FEATURES:
       started = time.perf_counter()
-      scores[case][name] = {
-        candidate: similarity.score(
-          name, features[network], features[candidate]
-        )
-        for candidate in candidates
-      }
+      with _left_out(f'{name} for {case}'):
+        scores[case][name] = {
+          candidate: similarity.score(
+            name, features[network], features[candidate]
+          )
+          for candidate in candidates
+        }
       seconds[name] += time.perf_counter() - started
   measures = _FEATURES
   predicted = {
@@ -200,13 +208,26 @@ def of_features(
   if predicted.keys() == targets.keys():
     measures, started = (*_FEATURES, _PREDICTION), time.perf_counter()
     for case, (values, candidates) in predicted.items():
-      scores[case][_PREDICTION] = _predicting(values, candidates, features)
+      with _left_out(f'{_PREDICTION} for {case}'):
+        scores[case][_PREDICTION] = _predicting(values, candidates, features)
     seconds[_PREDICTION] = time.perf_counter() - started
   shown = {
     name: ('all candidates of a target, features given', value / len(targets))
     for name, value in seconds.items()
   }
   return Near(measures, scores, shown)
+
+
+@contextlib.contextmanager
+def _left_out(what: str) -> Iterator[None]:
+  """Goes on without what is not defined, and says so.
+
+  As RSA of a network of one feature: the other measures are not lost for it.
+  """
+  try:
+    yield
+  except ValueError as error:
+    logging.warning('%s is left out: %s', what, error)
 
 
 def prediction_of(network: str) -> str:

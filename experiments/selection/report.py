@@ -234,10 +234,14 @@ def _draw(
   cases = [outcome.case.name for outcome in outcomes]
   values = {tuple(row[:3]): row[5] for row in cells}
   for form in dict.fromkeys(row[1] for row in cells):
-    by_case = {c: [values[c, form, e] for e in EPSILONS] for c in cases}
+    by_case = {
+      case: [values[case, form, e] for e in EPSILONS]
+      for case in cases
+      if (case, form, EPSILONS[0]) in values  # Not defined for all, perhaps.
+    }
     mean = np.nanmean(list(by_case.values()), axis=0).tolist()
     shown = {'mean': mean}
-    if 1 < len(cases) <= _MAX_LINES:
+    if 1 < len(by_case) <= _MAX_LINES:
       shown |= by_case
     figures.lines(
       folder / f'epsilon_{form}.png',

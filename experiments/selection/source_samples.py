@@ -28,7 +28,7 @@ from taskonomy_models.bank import Bank
 from taskonomy_models.mini import building
 from taskonomy_models.mini.tasks import MINI_TASKS
 from toolkit_basics import memo
-from transferability import source_data
+from transferability import deviations, source_data
 from transferability.source_data import registry
 
 FAMILY = 'source data'
@@ -179,9 +179,7 @@ def classes_of(task: str, labels: np.ndarray) -> np.ndarray:
     values = values.reshape(*values.shape[:3], -1)
     values = features.pool(values, _CELLS)
   values = values.reshape(len(values), -1).astype(np.float64)
-  values = values - values.mean(axis=0)
-  deviation = values.std(axis=0)
-  values /= np.where(deviation > 0, deviation, 1)
+  values = (values - values.mean(axis=0)) / deviations.unit(values, axis=0)
   # The sign of a component is that of its largest entry: the same everywhere.
   _, _, rows = np.linalg.svd(values, full_matrices=False)
   first = rows[0] * np.sign(rows[0][np.argmax(np.abs(rows[0]))])

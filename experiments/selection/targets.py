@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from probe_data import furniture, image_files, images, scene_dataset
 from toolkit_basics import memo
+from transferability.recommendation.labels import class_limits
 
 _MIN_TRAIN = 8  # Images of a class; those of rarer ones are left out.
 _MIN_TEST = 2
@@ -80,8 +81,8 @@ def quantise(values: ArrayLike, num_classes: int, num_train: int) -> np.ndarray:
   """
   values = np.asarray(values, np.float64)
   known = values[:num_train]
-  limits = np.quantile(known, np.arange(1, num_classes) / num_classes)
-  labels = np.searchsorted(np.unique(limits), values, side='right')
+  limits = class_limits(known, num_classes)
+  labels = np.searchsorted(limits, values, side='right')
   used = np.unique(labels[:num_train])
   # A test value outside of all classes joins the nearest one below.
   return np.maximum(np.searchsorted(used, labels, side='right') - 1, 0)
@@ -276,19 +277,20 @@ def class_folders(
       or classes that were not trained on.
   """
   drawing = image_files.Drawing(num_images, image_size, seed, 'skip', progress)
-  names, pictures, classes = [], [], []
+  known, pictures, classes = [], [], []
   for folder in (train_dir, test_dir):
     if folder is None:
       continue
     if not os.path.isdir(folder):
       raise ValueError(f'There is no folder {os.fspath(folder)!r}.')
-    found = image_files.sample(
-      image_files.find(folder), drawing, os.fspath(folder)
-    )
+    paths = image_files.find(folder)
+    # Of all images: those that are drawn may lack a class.
+    known.append({_class_of(name, folder) for name in paths})
+    found = image_files.sample(paths, drawing, os.fspath(folder))
     pictures.append(found.pictures)
     classes.append([_class_of(name, folder) for name in found.names])
-  names = sorted(set(classes[0]))
-  if unknown := sorted(set().union(*classes[1:]) - set(names)):
+  names = sorted(known[0])
+  if unknown := sorted(set().union(*known[1:]) - known[0]):
     raise ValueError(
       f'{test_dir} has classes that {train_dir} lacks: {unknown[:5]}.'
     )

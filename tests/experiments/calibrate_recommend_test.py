@@ -1,5 +1,6 @@
 """Tests of the command that checks answers where the truth is known."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -28,6 +29,20 @@ class MeasuredTest(absltest.TestCase):
     cases = measured.history_cases(losses)
     self.assertEqual([case.target for case in cases], list(losses))
     self.assertTrue(all(np.isfinite(case.scores).all() for case in cases))
+
+  def test_tables_of_losses_that_cannot_be_read_are_named(self):
+    path = pathlib.Path(self.create_tempdir(), 'losses.csv')
+    bank = dataclasses.replace(banks.load('mini'), oracle_losses=str(path))
+    for row, said in (
+      ('edge2d,1', 'has 2 cells, the header 3'),
+      ('edge2d,1,x', "'x' in row 'edge2d'"),
+      ('edge2d,1,nan', "'edge3d' for 'edge2d' is nan"),
+      ('edge2d,1,0', "'edge3d' for 'edge2d' is 0"),
+      ('edge2d,1,2\nedge2d,1,2', 'more than once'),
+    ):
+      path.write_text(f'target,edge2d,edge3d\n{row}\n')
+      with self.assertRaisesRegex(ValueError, f'losses.csv: .*{said}'):
+        measured.losses_of(bank)
 
   def test_three_untrained_networks_among_seven_are_counted(self):
     names = (*(f'real{i}' for i in range(7)), 'u0', 'u1', 'u2')

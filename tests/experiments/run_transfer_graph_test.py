@@ -18,6 +18,25 @@ def _rows(path):
   return [dict(zip(header, row, strict=True)) for row in rows]
 
 
+class ChoiceTest(absltest.TestCase):
+  def test_ratios_are_known_though_that_of_the_own_network_is_missing(self):
+    values = np.exp(np.random.default_rng(0).normal(size=(3, 4)))
+    names = ('a', 'b', 'c', 'd')
+    found = []
+    for own in (1e-3, np.nan, 0.0):
+      np.fill_diagonal(values, own)
+      choice = transfer_choices.Choice.of(
+        Oracle.from_affinity(values, names[:3], names),
+        {},
+        order=1,
+        budget=2,
+        targets=None,
+        sources=None,
+      )
+      found.append([choice.truth.quality_of('a', (s,)) for s in names[1:]])
+    np.testing.assert_allclose(found[1:], [found[0]] * 2)
+
+
 class RunTransferGraphTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
@@ -160,14 +179,14 @@ class RunTransferGraphTest(absltest.TestCase):
       self.assertIn(message, result[2])
       self.assertLen(result[2].strip().splitlines(), 1)
 
-  def test_a_wrong_table_of_losses_is_told_by_its_line(self):
+  def test_a_wrong_table_of_losses_is_told_by_its_row(self):
     path = self.folder / 'losses.csv'
     for row, message in (
-      ('alpha,beta', 'line 2: .* no target, sources'),
-      ('alpha,beta,many', 'line 2: .* loss above 0'),
-      ('alpha,beta,0', 'line 2: .* loss above 0'),
-      ('alpha,beta,nan', 'line 2: .* loss above 0'),
-      ('alpha,beta,1\nalpha,beta,2', 'line 3: .* there twice'),
+      ('alpha,beta', 'row 2: .* no target, sources'),
+      ('alpha,beta,many', 'row 2: .* loss above 0'),
+      ('alpha,beta,0', 'row 2: .* loss above 0'),
+      ('alpha,beta,nan', 'row 2: .* loss above 0'),
+      ('alpha,beta,1\nalpha,beta,2', 'row 3: .* there twice'),
     ):
       path.write_text(f'target,sources,loss\n{row}\n')
       with self.assertRaisesRegex(ValueError, message):

@@ -99,9 +99,10 @@ class CompareTest(absltest.TestCase):
       self.assertAlmostEqual(found, expected)
 
   def test_constant_scores_have_no_agreement_but_do_not_fail(self):
-    found = agreement.compare([1.0, 1.0, 1.0, 1.0], [0.1, 0.2, 0.3, 0.4])
-    self.assertTrue(np.isnan(list(found.values.values())).all())
-    self.assertTrue(np.isnan(found.p_value))
+    for score in (1.0, 0.1):  # The mean of three times 0.1 is not 0.1.
+      found = agreement.compare([score] * 3, [0.1, 0.2, 0.4])
+      self.assertTrue(np.isnan(list(found.values.values())).all())
+      self.assertTrue(np.isnan(found.p_value))
 
   def test_what_cannot_be_compared_is_refused(self):
     for x, y, message in (

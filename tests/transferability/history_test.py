@@ -32,15 +32,17 @@ class HistoryTest(absltest.TestCase):
     self.assertEqual(found.networks, _history().networks)
     np.testing.assert_array_equal(found.scores, _history().scores)
 
-  def test_files_that_say_no_history_are_refused_by_line(self):
+  def test_files_that_say_no_history_are_refused_by_row(self):
     for text, message in (
       ('network,score\n', 'the columns must be target, network, score'),
       ('', 'empty'),
       ('target,network,score\n', 'found 0 rows'),
-      ('target,network,score\na,n,high\n', 'line 2: .* finite number'),
-      ('target,network,score\na,n,inf\n', 'line 2'),
-      ('target,network,score\na,n\n', 'line 2'),
-      ('target,network,score\na,n,1\na,n,2\n', "line 3: 'n' was trans"),
+      ('target,network,score\na,n,high\n', 'row 2: .* finite number'),
+      ('target,network,score\na,n,inf\n', 'row 2'),
+      ('target,network,score\na,n\n', 'row 2'),
+      ('target,network,score\n,n,1\n', 'row 2'),
+      ('target,network,score\na,,1\n', 'row 2'),
+      ('target,network,score\na,n,1\na,n,2\n', "row 3: 'n' was trans"),
     ):
       self.path.write_text(text)
       with self.assertRaisesRegex(ValueError, message):
@@ -59,6 +61,19 @@ class HistoryTest(absltest.TestCase):
     np.testing.assert_allclose(found[0], [-np.sqrt(1.5), 0, np.sqrt(1.5)])
     np.testing.assert_allclose(found[1], -found[0])
     np.testing.assert_array_equal(found[2], [-1, _NAN, 1])
+
+  def test_a_target_that_all_serve_alike_says_nothing_of_them(self):
+    for score in (0.5, 0.1):  # The mean of three times 0.1 is not 0.1.
+      known = History(
+        ('a', 'b'),
+        ('n1', 'n2', 'n3', 'n4'),
+        np.array([[score] * 3 + [_NAN], [1.0, _NAN, _NAN, 2.0]]),
+      )
+      found = history.predict(known, 'c', known.networks)
+      np.testing.assert_allclose(found, [-0.5, 0, 0, 1], atol=1e-12)
+      np.testing.assert_allclose(
+        history.standardised(np.full(3, score)), 0, atol=1e-12
+      )
 
   def test_a_prediction_never_looks_at_its_own_target(self):
     known = _history()

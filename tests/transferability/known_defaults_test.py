@@ -10,6 +10,7 @@ _MODULES = """
   baselines
   clustering
   descriptors
+  deviations
   functions
   gram
   grouping

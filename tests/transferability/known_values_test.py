@@ -814,7 +814,7 @@ def _of_source_data(name):
 EDGES = {
   f'{name} at edges': functools.partial(of, name)
   for of, names in (
-    (_of_measure, {*measures.names()} - {'knn'}),  # Rounding decides ties.
+    (_of_measure, measures.names()),
     (_of_label_free, label_free.names()),
     (_of_similarity, similarity.names()),
     (_of_source_data, source_data.names()),

@@ -55,6 +55,8 @@ class ScoringTest(absltest.TestCase):
       (['logme', 'logme'], 'each once'),
       (['leep'], "'leep'; choose from"),
       (['knn:paper'], 'knn has no forms'),
+      (['logme:paper'], "logme:paper: form='paper' is none of"),
+      (['pactran:gamma'], 'pactran:gamma: .* source_probs, which'),
     ):
       with self.assertRaisesRegex(ValueError, said):
         scoring.check(wrong)
@@ -73,6 +75,11 @@ class ScoringTest(absltest.TestCase):
           epsilon=epsilon,
         )
         self.assertAlmostEqual(values['tidy'], expected)
+
+  def test_the_sweep_leaves_out_a_form_that_is_not_defined(self):
+    self.features['blurred'][3] = 0  # Has no direction.
+    found = scoring.transrate_sweep(self.features, self.labels)
+    self.assertEqual([*found], ['paper'])
 
 
 if __name__ == '__main__':

@@ -153,13 +153,22 @@ class ChoiceTest(parameterized.TestCase):
       transfer_graph.transfers_of_losses({('t', ('a',)): 0.5})
 
   def test_constant_affinities_choose_without_dividing_by_zero(self):
-    transfers = transfer_graph.transfers_of_affinity(
-      np.ones((4, 5)), _TARGETS, _NAMES
-    )
-    choice = transfer_graph.choose(transfers, 2)
-    self.assertIsInstance(choice.transfers['a'], Transfer)
-    truth = transfer_graph.Judge(transfers)
-    self.assertTrue(np.isfinite(truth.judge(choice).chosen))
+    for value in (1.0, 0.1):  # The mean of three times 0.1 is not 0.1.
+      affinity = np.full((4, 5), value)[:, :4]
+      transfers = transfer_graph.transfers_of_affinity(
+        affinity, _TARGETS, _NAMES[:4]
+      )
+      others = [t for t in transfers if t.sources != (t.target,)]
+      self.assertEqual({t.performance for t in others}, {0.0})
+      choice = transfer_graph.choose(transfers, 2)
+      self.assertIsInstance(choice.transfers['a'], Transfer)
+      truth = transfer_graph.Judge(transfers)
+      self.assertTrue(np.isfinite(truth.judge(choice).chosen))
+
+  def test_equal_losses_have_the_performance_zero(self):
+    losses = {('t', (name,)): 0.2 for name in 'abcdefg'}
+    found = transfer_graph.transfers_of_losses(losses)
+    np.testing.assert_allclose([t.performance for t in found], 0, atol=1e-12)
 
 
 if __name__ == '__main__':

@@ -60,6 +60,7 @@ def etran(
   features, labels = samples.check(features, labels)
   if term == 'energy':
     return _energy(features, percent, highest)
+  features = samples.centre(features)  # No digits are lost far from the origin.
   means = samples.class_means(features, labels)
   posteriors = class_posteriors(features, labels, means, means.T)
   return float(posteriors[np.arange(len(labels)), labels].mean())

@@ -34,8 +34,12 @@ def lfc(
   samples.check_option('norm', norm, NORMS)
   features, labels = samples.check(features, labels, min_classes=2)
   size = len(labels)
+  # The scale cancels; without it fourth powers might overflow, or vanish.
+  features = np.ldexp(features, -np.frexp(np.abs(features).max())[1])
   mean = features.mean(axis=0)
   centred = samples.centre(features)
+  if not centred.any():
+    raise ValueError('All inner products of features are equal.')
   # With F = X + 1 m^T and a = X m, T less its mean is X X^T + a 1^T + 1 a^T:
   # small differences of large numbers, if m is large, are never taken.
   sums = samples.class_sums(centred, labels)
@@ -49,8 +53,6 @@ def lfc(
     norm_t = _spectral(centred, centred @ mean)
     members = np.eye(len(counts))[labels] - counts / size
     norm_k = 2 * _spectral(members, members @ (counts / size))
-  if not norm_t > 1e-14 * (features**2).sum():
-    raise ValueError('All inner products of features are equal.')
   return float(product / (norm_t * norm_k))
 
 

@@ -18,9 +18,10 @@ def rounding(values: np.ndarray) -> float:
 def gram_eigenvalues(values: np.ndarray) -> np.ndarray:
   """Returns the squared singular values of a matrix, ascending.
 
-  Values below about 1e-16 of the largest are noise, as of any Gram matrix.
+  Squared values up to the share of rounding of the largest are zeros.
   """
-  return np.maximum(linalg.eigvalsh(gram(values), check_finite=False), 0)
+  squares = linalg.eigvalsh(gram(values), check_finite=False)
+  return np.where(squares > rounding(values) * squares[-1], squares, 0)
 
 
 def gram_svd(

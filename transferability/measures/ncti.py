@@ -79,7 +79,7 @@ def _discriminant_analysis(
   counts = np.bincount(labels)
   means = samples.class_means(scores, labels)
   within = scores - means[labels]
-  if not within.any():
+  if samples.are_collapsed(scores, within):
     raise ValueError(
       'The samples of each class are equal; there is no variance inside them.'
     )

@@ -54,10 +54,11 @@ def ped(
       moved in the first step, or after six.
   """
   samples.check_option('measure', measure, MEASURES)
+  _check_numbers(reach=reach, time_step=time_step, exit_ratio=exit_ratio)
   features, labels = samples.check(features, labels, min_classes=2)
   general = features
   if general_features is not None:
-    general = samples.check_features(general_features)
+    general = samples.check_features(general_features, 'general_features')
     if general.shape[1] != features.shape[1]:
       raise ValueError(
         f'general_features have {general.shape[1]} columns, and features '
@@ -78,6 +79,12 @@ def ped(
   if measure == 'sfda':
     return sfda(moved, labels)
   return logme(moved, labels, form=logme_form)
+
+
+def _check_numbers(**numbers: float) -> None:
+  for name, value in numbers.items():
+    if not 0 <= value < np.inf:
+      raise ValueError(f'{name}={value} is not a number of 0 or more.')
 
 
 def _shifts(

@@ -110,6 +110,7 @@ class RidgeProbe:
     Raises:
       ValueError: If the targets are the same for all samples.
     """
+    targets = samples.centre(targets)  # Exactly 0 where they are the same.
     parts = self._regressions(targets)
     left = _least(lambda penalty: [part.left_by(penalty) for part in parts])
     errors, squares = np.zeros((2, len(targets)))

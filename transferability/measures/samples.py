@@ -8,6 +8,7 @@ from scipy import sparse
 
 _BLOCK = 2**18  # Numbers that are checked at once.
 _LARGEST = 1e100
+_COLLAPSED = 1e-24  # Of all variance.
 
 
 def check_features(features: ArrayLike, name: str = 'features') -> np.ndarray:
@@ -74,7 +75,7 @@ def check_targets(
   targets = np.asarray(labels)
   if targets.ndim == 1:
     targets = targets[:, None]
-  targets = check_features(targets)
+  targets = check_features(targets, 'labels')
   if len(targets) != num_samples:
     raise ValueError(
       f'There are targets of {len(targets)} of {num_samples} samples.'
@@ -195,6 +196,16 @@ def class_sums(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def class_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
   """Returns the mean feature vector of each class, float64 [C, d]."""
   return class_sums(features, labels) / np.bincount(labels)[:, None]
+
+
+def are_collapsed(centred: np.ndarray, within: np.ndarray) -> bool:
+  """Returns whether the samples of each class are equal, but for rounding.
+
+  Args:
+    centred: Features less their means, [n, d].
+    within: Features less the means of their classes, [n, d].
+  """
+  return bool((within**2).sum() <= _COLLAPSED * (centred**2).sum())
 
 
 def by_class(features: np.ndarray, labels: np.ndarray) -> Iterator[np.ndarray]:

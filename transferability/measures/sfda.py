@@ -7,6 +7,8 @@ from scipy import linalg, special
 from transferability.measures import samples
 from transferability.measures.registry import register
 
+_NOTHING = 1e-6  # A share of all variance: the rounding of float32 features.
+
 
 @register(
   'sfda',
@@ -24,7 +26,10 @@ def sfda(features: ArrayLike, labels: ArrayLike) -> float:
   a = exp(-5 largest eigenvalue of S). A first analysis tells how sure each
   sample's class is: s_i = softmax_c(P_ic) at y_i. Each x_i then moves to
   s_i x_i + (1 - s_i) (mean of the other classes' means), and a second analysis
-  of the same a is scored. No logarithm is taken, as in the released code.
+  of the same a is scored. As in the released code, no logarithm is taken, and
+  the eigenvalue is what three rounds of power iteration from S 1 find; where
+  that is nothing, as of features of one sum for all samples (after a softmax or
+  a plain layer normalisation), it is the eigenvalue itself.
 
   Args:
     features: [n, d].
@@ -34,12 +39,17 @@ def sfda(features: ArrayLike, labels: ArrayLike) -> float:
     ValueError: Also if the samples of each class are all equal.
   """
   features, labels = samples.check(features, labels, min_classes=2)
+  features = samples.centre(features)  # No digits are lost far from the origin.
+  means = samples.class_means(features, labels)
+  if samples.are_collapsed(features, features - means[labels]):
+    raise ValueError(
+      'The samples of each class are equal; there is no scatter to shrink.'
+    )
   within = _within(features, labels)
   shrinkage = _shrinkage(within)
   posteriors = _posteriors(features, labels, within, shrinkage)
   rows = np.arange(len(labels))
   sure = special.softmax(posteriors, axis=1)[rows, labels][:, None]
-  means = samples.class_means(features, labels)
   others = (means.sum(axis=0) - means) / (len(means) - 1)
   mixed = sure * features + (1 - sure) * others[labels]
   within = _within(mixed, labels)
@@ -54,15 +64,18 @@ def _within(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _shrinkage(within: np.ndarray) -> float:
-  if not within.any():
-    raise ValueError(
-      'The samples of each class are equal; there is no scatter to shrink.'
-    )
   right = within.sum(axis=0)
+  if np.linalg.norm(right) <= _NOTHING * np.trace(within):
+    last = len(within) - 1
+    (largest,) = linalg.eigvalsh(within, subset_by_index=(last, last))
+    return _share(largest)
   for _ in range(3):
     left = _normalised(within @ right)
     right = _normalised(within @ left)
-  largest = right @ within @ left
+  return _share(right @ within @ left)
+
+
+def _share(largest: float) -> float:
   return float(max(np.exp(-5 * largest), 1e-10))
 
 

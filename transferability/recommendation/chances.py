@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 NUM_SIMULATED = 4000
+_ROUNDING = 1e-12  # A share of the largest score.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +84,9 @@ def spread(scores: ArrayLike, level: ArrayLike | None = None) -> float:
     level = np.asarray(level, np.float64)
     above = np.where(np.isfinite(level), scores - level, above)
   above = above[np.isfinite(above)]
-  return float(np.sqrt(np.mean(above**2))) or 1.0
+  found = float(np.sqrt(np.mean(above**2)))
+  # Scores that are equal to their mean, or level, but for rounding: no unit.
+  return found if found > _ROUNDING * np.abs(scores[known]).max() else 1.0
 
 
 def simulate(

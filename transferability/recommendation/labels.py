@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from toolkit_basics import grids
+from transferability import deviations
 
 KINDS = ('classes', 'numbers')
 _CLASSES_OF_NUMBERS = 10
@@ -70,11 +71,11 @@ def of(values: ArrayLike, kind: str | None = None) -> TargetLabels:
     kind: 'classes' or 'numbers', if the type should not decide.
 
   Raises:
-    ValueError: If they are neither, all the same, or not finite.
+    ValueError: If they are neither, all the same, missing, or not finite.
   """
   if kind not in (None, *KINDS):
     raise ValueError(f'label_kind must be one of {KINDS}, not {kind!r}.')
-  values = np.asarray(values)
+  values = as_array(values)
   if values.ndim not in (1, 2, 3, 4) or not values.size:
     raise ValueError(
       f'Labels of the shape {values.shape}; give [n], [n, numbers], or of '
@@ -86,8 +87,9 @@ def of(values: ArrayLike, kind: str | None = None) -> TargetLabels:
       f'Labels of the type {values.dtype}; give texts, whole numbers or '
       'numbers.'
     )
+  _check_known(values, numeric)
   if kind is None:
-    kind = 'classes' if _looks_like_classes(values, numeric) else 'numbers'
+    kind = 'classes' if look_like_classes(values) else 'numbers'
   if kind == 'numbers':
     return _numbers(values, numeric)
   names, classes = np.unique(values, return_inverse=True)
@@ -117,8 +119,34 @@ def of_predictions(values: np.ndarray) -> TargetLabels:
   return of(values[:, 0, 0] if is_of_images else values, 'numbers')
 
 
-def _looks_like_classes(values: np.ndarray, numeric: bool) -> bool:
-  if not numeric:
+def as_array(values: ArrayLike) -> np.ndarray:
+  """Returns labels as an array; of texts in an array of objects, as texts.
+
+  A list in which NaN stands among texts keeps its objects, so that it is
+  refused: NumPy would make a class of it.
+  """
+  array = np.asarray(values)
+  if array.dtype.kind == 'U' and isinstance(values, list | tuple):
+    objects = np.asarray(values, object)
+    if any(isinstance(v, float) and v != v for v in objects.flat):
+      return objects
+  if array.dtype == object and all(isinstance(v, str) for v in array.flat):
+    return array.astype(str)
+  return array
+
+
+def _check_known(values: np.ndarray, numeric: bool) -> None:
+  """Raises ValueError if a label is missing."""
+  if numeric and not np.isfinite(values).all():
+    raise ValueError('Labels are not finite.')
+  if not numeric and (values == values.dtype.type()).any():
+    first = int(np.argmax((values == values.dtype.type()).ravel()))
+    raise ValueError(f'The label at position {first} is empty.')
+
+
+def look_like_classes(values: np.ndarray) -> bool:
+  """Returns whether labels are texts, or whole numbers of few values."""
+  if values.dtype.kind in 'US':
     return True
   whole = values.dtype.kind in 'iub'
   return whole and len(np.unique(values)) <= _MOST_CLASSES
@@ -131,8 +159,6 @@ def _numbers(values: np.ndarray, numeric: bool) -> TargetLabels:
       "label_kind is 'numbers'."
     )
   values = values.astype(np.float64)
-  if not np.isfinite(values).all():
-    raise ValueError('Labels are not finite.')
   if np.ptp(values) == 0:
     raise ValueError(
       f'All labels are {values.flat[0]:g}; nothing is to be told apart.'
@@ -148,11 +174,28 @@ def quantised(values: ArrayLike) -> np.ndarray:
   Huang et al. (ICML 2022) score regression targets by such labels.
   """
   values = np.asarray(values, np.float64)
-  shares = np.arange(1, _CLASSES_OF_NUMBERS) / _CLASSES_OF_NUMBERS
-  limits = np.unique(np.quantile(values, shares))
+  limits = class_limits(values, _CLASSES_OF_NUMBERS)
   return np.unique(
     np.searchsorted(limits, values, side='right'), return_inverse=True
   )[1]
+
+
+def class_limits(values: np.ndarray, num_classes: int) -> np.ndarray:
+  """Returns the least values of all classes of equal size but the first.
+
+  The least of all values is none of them: numbers that are mostly 0 have a
+  class for 0, and others.
+
+  Args:
+    values: [n].
+    num_classes: At most; equal values fall into one class.
+
+  Returns:
+    float64, ascending.
+  """
+  limits = np.quantile(values, np.arange(1, num_classes) / num_classes)
+  above = values[values > values.min()]
+  return np.unique(np.maximum(limits, above.min()) if len(above) else limits)
 
 
 def of_cells(labels: TargetLabels, height: int, width: int) -> np.ndarray:
@@ -216,5 +259,4 @@ def _principal(flat: np.ndarray, most: int) -> np.ndarray:
 
 def standardised(values: np.ndarray) -> np.ndarray:
   """Returns numbers [n, t] of mean 0 and, where they differ, deviation 1."""
-  deviation = values.std(axis=0)
-  return (values - values.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+  return (values - values.mean(axis=0)) / deviations.unit(values, axis=0)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import linalg
 
 from toolkit_basics import grids
-from transferability import measures, similarity
+from transferability import deviations, measures, similarity
 from transferability.measures import ridge_probe, samples
 from transferability.recommendation import labels as labels_lib
 from transferability.recommendation.labels import TargetLabels
@@ -49,9 +49,7 @@ def leading(features: np.ndarray, most: int) -> np.ndarray:
   if features.shape[-1] <= most:
     return features
   flat = features.reshape(-1, features.shape[-1])
-  centred = flat - flat.mean(axis=0)
-  deviation = centred.std(axis=0)
-  centred /= np.where(deviation > 0, deviation, 1)
+  centred = (flat - flat.mean(axis=0)) / deviations.unit(flat, axis=0)
   _, vectors = linalg.eigh(
     centred.T @ centred,
     subset_by_index=(centred.shape[1] - most, centred.shape[1] - 1),

@@ -26,11 +26,13 @@ def basis(
   centred = centre(x)
   if not centred.any():
     raise ValueError('The features are the same for all samples.')
+  # Numbers that vary far from the origin are rounded there.
+  far = np.abs(x[:, centred.any(axis=0)]).max() * np.sqrt(len(x))
   if x.shape[1] > len(x):  # The left vectors are those of the square factor.
     (centred,) = linalg.qr(centred.T, mode='r', check_finite=False)
     centred = centred[: len(x)].T
   left, values, _ = linalg.svd(centred, full_matrices=False, check_finite=False)
-  rank = int(np.sum(values > max(x.shape) * 2.3e-16 * values[0]))
+  rank = int(np.sum(values > max(x.shape) * 2.3e-16 * max(values[0], far)))
   weights = values**2 if keep == 'variance' else values
   shares = np.cumsum(weights) / weights.sum()
   # The smallest number whose share is reached, up to rounding.

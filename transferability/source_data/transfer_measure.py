@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
+from transferability import deviations
 from transferability.measures import samples
 from transferability.source_data import data, linear_heads
 from transferability.source_data.registry import register
@@ -92,7 +93,8 @@ def transfer_measure(
       `realizable`, sup |e_T(h) - e_S(h)|.
     head: [C, d + 1], weights and then the bias of each of the classes 0..C-1,
       for features as they are. By default softmax regression on the source's
-      features, standardised by its moments (this library's choice).
+      features, standardised by its moments, and by the target's deviation where
+      the source has none (this library's choice).
     delta: Radius of the ball, in the unit of heads; the released code's 2.
     l2: Above 0; l2 / 2 |head|^2 is added to the loss of the default head.
     excess: `constrained`: e* are the least losses in the ball; `paper`: 0 for
@@ -219,8 +221,10 @@ def _prepared(
   if head is None:
     source, target = data.share_classes(source, target)
     centre = source.features.mean(axis=0)
-    scale = source.features.std(axis=0)
-    scale[~(scale > 1e-12 * np.abs(source.features).max(axis=0))] = 1
+    scale = deviations.of(source.features, axis=0)
+    # What the source never shows has the target's unit.
+    others = deviations.unit(target.features, axis=0)
+    scale = np.where(scale > 0, scale, others)
     features = [(each.features - centre) / scale for each in (source, target)]
     labels, number = [source.labels, target.labels], len(source.classes)
     heads = None

@@ -40,6 +40,30 @@ class ReadTest(parameterized.TestCase):
     _, labels = labelled.read(self.photos, path, _READING)
     self.assertEqual(labels.names, ('a', 'b'))
 
+  @parameterized.parameters('file', 'image.path', 'file name (v1.0)')
+  def test_a_header_is_what_names_no_image(self, header):
+    rows = [f'{header},score', 'cat/000.png,7.5', 'dog/001.png,-1']
+    _, labels = labelled.read(self.photos, self._csv(*rows), _READING)
+    self.assertEqual(labels.values[:, 0].tolist(), [7.5, -1])
+
+  def test_files_that_are_not_there_do_not_make_classes_of_numbers(self):
+    rows = ['cat/000.png,7.5', 'dog/001.png,-1', 'gone.png,unknown']
+    with self.assertLogs(level='WARNING') as said:
+      _, labels = labelled.read(self.photos, self._csv(*rows), _READING)
+    self.assertEqual(labels.values[:, 0].tolist(), [7.5, -1])
+    self.assertIn("1 of the 3 labelled files, such as 'gone.png'", *said.output)
+
+  def test_names_that_python_takes_for_numbers_are_names(self):
+    rows = ['cat/000.png,1_0', 'dog/001.png,10']
+    _, labels = labelled.read(self.photos, self._csv(*rows), _READING)
+    self.assertEqual(labels.names, ('10', '1_0'))
+
+  def test_names_may_look_like_numbers_if_that_is_said(self):
+    reading = Reading(100, (16, 16), kind='classes')
+    rows = ['cat/000.png,1.5', 'dog/001.png,NA']
+    _, labels = labelled.read(self.photos, self._csv(*rows), reading)
+    self.assertEqual(labels.names, ('1.5', 'NA'))
+
   def test_arrays_and_lists_keep_their_order(self):
     images = testing.images(6, 16)
     probe, labels = labelled.read(images, list('ababab'), _READING)
@@ -47,8 +71,13 @@ class ReadTest(parameterized.TestCase):
     self.assertEqual(labels.values.tolist(), [0, 1] * 3)
     paths = [self.photos / 'dog' / '001.png', self.photos / 'cat' / '000.png']
     probe, labels = labelled.read(paths, [5.0, 6.0], _READING)
+    expected = {str(paths[0]): 5.0, str(paths[1]): 6.0}
     by_name = dict(zip(probe.ids, labels.values[:, 0], strict=True))
-    self.assertEqual(by_name, {str(paths[0]): 5.0, str(paths[1]): 6.0})
+    self.assertEqual(by_name, expected)
+    of_paths = dict(zip(paths, (5.0, 6.0), strict=True))
+    probe, labels = labelled.read(paths, of_paths, _READING)
+    by_name = dict(zip(probe.ids, labels.values[:, 0], strict=True))
+    self.assertEqual(by_name, expected)
 
   def test_drawn_images_take_their_labels_along(self):
     images = np.repeat(np.arange(20, dtype=np.uint8), 8 * 8 * 3)
@@ -68,7 +97,14 @@ class ReadTest(parameterized.TestCase):
   @parameterized.parameters(
     (['cat/9.png,a', 'cat/8.png,b'], "None of 2 labelled files.*'cat/9.png'"),
     (['file,class'], 'a header, but no labels'),
-    (['cat/000.png,a,b'], 'line 1 has 3 columns'),
+    (['cat/000.png,a,b'], 'row 1: .* 3 columns'),
+    (['cat/000.png;a'], '1 columns.*comma'),
+    (['cat/000.png,1.5', 'cat/001.png,'], "row 2: no label.*'cat/001.png'"),
+    (['cat/000.png,a', ',b'], 'row 2: .* no file'),
+    (
+      ['cat/000.png,1.5', 'cat/001.png,NA', 'dog/000.png,2'],
+      "label of 'cat/001.png' is 'NA', where other",
+    ),
     (['cat/000.png,a', 'cat/000.png,b'], 'twice'),
   )
   def test_wrong_tables_are_refused(self, lines, message):
@@ -80,9 +116,14 @@ class ReadTest(parameterized.TestCase):
     for pictures, labels, message in (
       (images, [1, 2], '2 labels for 4 images'),
       (images, 'folders', 'needs a folder'),
+      (images, ['a', 'b', 'a', np.nan], 'type object'),
       (images, 'no.csv', "no file 'no.csv' with `labels`"),
       (self.photos, [1, 2], 'give a CSV'),
       (images, {'a.png': 1}, 'need a folder, or a list'),
+      (images, 5, '1 labels for 4 images'),
+      (self.photos, {}, 'mapping of files is empty'),
+      ([], [], '0 labels for 0 images'),
+      (['a.png', 'a.png'], [1, 2], "'a.png' more than once"),
     ):
       with self.assertRaisesRegex(ValueError, message):
         labelled.read(pictures, labels, _READING)

@@ -6,8 +6,10 @@ from absl.testing import absltest
 import cv2
 import numpy as np
 
-from experiments.selection import report
+from experiments.selection import report, study
+from experiments.selection.features import Features
 from toolkit_basics import files
+from transferability.scoring import EPSILONS
 
 
 class PageTest(absltest.TestCase):
@@ -29,6 +31,30 @@ class PageTest(absltest.TestCase):
     self.assertIn('Without training, parc, logme order', text)
     self.assertLess(text.index('"b", "0.700"'), text.index('"a", "0.200"'))
     self.assertEqual(text.count('data:image/webp'), 2)
+
+  def test_a_form_of_transrate_may_be_defined_for_some_cases_only(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    names, outcomes = ('a', 'b', 'c'), []
+    for case, forms in (('x', ('paper',)), ('y', ('paper', 'experiments'))):
+      values = dict(zip(names, (1.0, 2.0, 4.0), strict=True))
+      outcomes.append(
+        study.Outcome(
+          study.Case(case, case, names),
+          {'transrate': values},
+          {name: [value] for name, value in values.items()},
+          {form: dict.fromkeys(EPSILONS, values) for form in forms},
+          {'transrate': 0.1, 'training': 1.0},
+          {},
+        )
+      )
+    seen = {name: Features(np.zeros((2, 1, 1, 1)), 0.1) for name in names}
+    report.write(outcomes, seen, folder, 10)
+    _, *rows = files.read_csv(folder / 'epsilon.csv')
+    self.assertEqual(
+      {(row[0], row[1]) for row in rows},
+      {('x', 'paper'), ('y', 'paper'), ('y', 'experiments')},
+    )
+    self.assertTrue((folder / 'figures' / 'epsilon_experiments.png').exists())
 
 
 if __name__ == '__main__':

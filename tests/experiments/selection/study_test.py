@@ -224,6 +224,15 @@ class OfFeaturesTest(parameterized.TestCase):
         scores['far'], similarity.score(name, own, features['far'])
       )
 
+  def test_a_network_of_one_feature_costs_no_more_than_rsa(self):
+    values = np.random.default_rng(0).normal(size=(3, 30, 1, 1, 4))
+    features = dict(zip(('own', 'near', 'far'), values, strict=True))
+    features['far'] = features['far'][..., :1]
+    with self.assertLogs(level='WARNING') as said:
+      near = label_free.of_features({'c': ('own', ('near', 'far'))}, features)
+    self.assertIn('rsa for c is left out', *said.output)
+    self.assertEqual({*near.measures} - {*near.scores['c']}, {'rsa'})
+
   @parameterized.parameters(1, 2)
   def test_what_the_targets_network_predicts_is_probed(self, grid):
     rng = np.random.default_rng(0)

@@ -91,6 +91,19 @@ class ClassFoldersTest(absltest.TestCase):
     self.assertEqual(data.num_train, 24)
     self.assertLen(data.images, 29)
 
+  def test_a_class_of_which_no_training_image_is_drawn_is_a_rare_one(self):
+    for part, number in (('data', 1), ('test', 2)):
+      bank_testing.write_images(self.folder / part / 'rare', number)
+    for name in ('cats', 'dogs'):
+      bank_testing.write_images(self.folder / 'test' / name, 2)
+    for seed in range(10):
+      data = targets.class_folders(
+        *(self.folder / 'data', self.folder / 'test', 22, (16, 16)), seed=seed
+      )
+      target = data.targets['data']
+      self.assertEqual(target.num_classes, 2)
+      self.assertEqual(np.sum(target.rows >= data.num_train), 4)
+
   def test_what_is_no_folder_of_classes_is_refused(self):
     data = self.folder / 'data'
     with self.assertRaisesRegex(ValueError, 'no folder'):

@@ -49,11 +49,15 @@ class ClassOverlapTest(parameterized.TestCase):
     )
     self.assertAlmostEqual(near_one, 1, places=6)
 
-  def test_sfda_of_collapsed_classes_is_refused(self):
-    labels = np.arange(12) % 3
-    inputs = {'features': np.eye(3)[labels], 'labels': labels}
-    with self.assertRaisesRegex(ValueError, 'scatter'):
-      _score('sfda', inputs)
+  @parameterized.parameters('sfda', 'ped', 'ncti')
+  def test_collapsed_classes_are_refused(self, name):
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.arange(21) % 3)
+    # The mean of seven equal numbers may be off by rounding.
+    for corners in (np.eye(3), *rng.normal(size=(5, 3, 4))):
+      inputs = {'features': corners[labels], 'labels': labels}
+      with self.assertRaisesRegex(ValueError, 'samples of each class are eq'):
+        _score(name, inputs)
 
   def test_ped_of_classes_that_do_not_overlap_moves_nothing(self):
     inputs = measures_testing.task(200, num_classes=3)

@@ -131,6 +131,18 @@ class PairwiseTest(parameterized.TestCase):
     expected /= np.linalg.norm(similar) * np.linalg.norm(same)
     self.assertAlmostEqual(_score('lfc', far), expected, places=9)
 
+  @parameterized.parameters(1e-90, 1e90)
+  def test_lfc_of_a_constant_feature_and_any_scale_is_that_without(self, scale):
+    inputs = measures_testing.task()
+    wide = np.column_stack([inputs['features'], np.full(60, 1e9 + 0.1)])
+    found = _score('lfc', inputs)
+    self.assertAlmostEqual(_score('lfc', _with_features(inputs, wide)), found)
+    scaled = _with_features(inputs, scale * inputs['features'])
+    self.assertAlmostEqual(_score('lfc', scaled), found, places=12)
+    flat = _with_features(inputs, np.full((60, 3), 0.1))
+    with self.assertRaisesRegex(ValueError, 'inner products .* equal'):
+      _score('lfc', flat)
+
   @parameterized.product(
     num_classes=(2, 3, 5, 8), label_distances=('exact', 'released')
   )
@@ -174,9 +186,37 @@ class PairwiseTest(parameterized.TestCase):
         for j in range(30)
         if j != i
       )
-      votes = np.bincount([labels[j] for _, j in order[:count]])
-      correct += int(votes.argmax() == labels[i])
-    self.assertEqual(_score('knn', inputs, num_neighbours=count), correct / 30)
+      votes = np.bincount([labels[j] for _, j in order[:count]], minlength=4)
+      winners = votes == votes.max()
+      correct += winners[labels[i]] / winners.sum()
+    self.assertAlmostEqual(
+      _score('knn', inputs, num_neighbours=count), correct / 30
+    )
+
+  def test_knn_of_equal_distances_lets_all_of_them_vote(self):
+    dead = {'features': np.full((6, 3), 0.1)}
+    for labels, expected in (
+      ([0, 1, 0, 0, 1, 0], 4 / 6),
+      ([0, 0, 0, 1, 1, 2], 3 / 6 / 2),  # Of three, two others against two.
+    ):
+      dead['labels'] = np.array(labels)
+      self.assertAlmostEqual(_score('knn', dead), expected)
+
+  @parameterized.parameters(1, 3)
+  def test_knn_of_equal_distances_knows_no_order(self, count):
+    rng = np.random.default_rng(0)
+    inputs = measures_testing.task(40)
+    inputs['features'] = (inputs['features'] > 0.8).astype(float)
+    found = _score('knn', inputs, num_neighbours=count)
+    for _ in range(5):
+      order, columns = rng.permutation(40), rng.permutation(9)
+      changed = {
+        'features': inputs['features'][order][:, columns],
+        'labels': rng.permutation(4)[inputs['labels'][order]],
+      }
+      self.assertAlmostEqual(
+        _score('knn', changed, num_neighbours=count), found
+      )
 
   def test_knn_does_not_depend_on_the_block(self):
     inputs = measures_testing.task(30)

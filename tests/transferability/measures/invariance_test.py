@@ -85,6 +85,28 @@ class InvarianceTest(parameterized.TestCase):
     scaled = inputs['features'] * scale
     self._same(name, inputs, {**inputs, 'features': scaled})
 
+  @parameterized.product(
+    name=sorted(set(_claiming('shift')) - {'ridge_probe'}), size=(5, 40)
+  )
+  def test_digits_are_kept_far_from_the_origin(self, name, size):
+    inputs = _task((30, size, 3), 0)
+    near = np.round(inputs['features'] * 2**10) / 2**10
+    found = measures.score(name, **{**inputs, 'features': near})
+    far = measures.score(name, **{**inputs, 'features': near + 2.0**20})
+    np.testing.assert_allclose(far, found, _ITERATIVE.get(name, 1e-6))
+
+  @parameterized.parameters('sfda', 'ped')
+  def test_the_order_of_samples_of_features_that_sum_to_one(self, name):
+    inputs = _task((40, 30, 3), 0)
+    exponents = np.exp(inputs['features'])
+    shares = exponents / exponents.sum(axis=1, keepdims=True)
+    order = np.random.default_rng(0).permutation(40)
+    self._same(
+      name,
+      {**inputs, 'features': shares},
+      {'features': shares[order], 'labels': inputs['labels'][order]},
+    )
+
   @parameterized.parameters(*_claiming('shift'))
   @_SETTINGS
   @hypothesis.given(shape=_shapes, seed=_seeds)

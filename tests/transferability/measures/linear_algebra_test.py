@@ -29,6 +29,17 @@ class GramSvdTest(parameterized.TestCase):
     self.assertEqual((squares.shape, vectors.shape), ((0,), (3, 0)))
 
 
+class GramEigenvaluesTest(parameterized.TestCase):
+  @parameterized.parameters(1.0, 1e-9, 1e9)
+  def test_what_is_rounding_is_zero_whatever_the_scale(self, scale):
+    rng = np.random.default_rng(0)
+    values = scale * rng.normal(size=(9, 2)) @ rng.normal(size=(2, 5))
+    found = linear_algebra.gram_eigenvalues(values)
+    np.testing.assert_array_equal(found[:3], 0)
+    expected = np.linalg.svd(values)[1][:2] ** 2
+    np.testing.assert_allclose(found[:2:-1], expected)
+
+
 class PrincipalComponentsTest(parameterized.TestCase):
   @parameterized.parameters((9, 4), (4, 9))
   def test_they_are_those_of_the_covariance(self, *shape):

@@ -308,6 +308,10 @@ class InputTest(parameterized.TestCase):
     ('parc', 'label_distances', 'x'),
     ('ped', 'measure', 'x'),
     ('ped', 'general_features', np.ones((5, 3))),
+    ('ped', 'general_features', np.full((5, 9), np.nan)),
+    ('ped', 'reach', -1),
+    ('ped', 'time_step', np.nan),
+    ('ped', 'exit_ratio', np.nan),
     ('ridge_probe', 'hidden', -1),
     ('ridge_probe', 'num_folds', 1),
     ('ridge_probe', 'groups', np.zeros(59)),
@@ -323,7 +327,12 @@ class InputTest(parameterized.TestCase):
   def test_real_targets_must_fit_the_samples(self):
     for name in ('logme', 'ridge_probe'):
       self._refused(name, '59', labels=np.ones((59, 2)), regression=True)
-      self._refused(name, 'nan', labels=[np.nan] * 60, regression=True)
+      self._refused(
+        name, 'labels.* is nan', labels=[np.nan] * 60, regression=True
+      )
+      self._refused(
+        name, 'labels have dtype', labels=['a'] * 60, regression=True
+      )
 
 
 class WithoutScikitLearnTest(absltest.TestCase):

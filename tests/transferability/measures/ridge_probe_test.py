@@ -108,6 +108,11 @@ class RidgeProbeTest(parameterized.TestCase):
       ridge_probe.ridge_probe(np.ones((60, 3)), inputs['labels'])
     with self.assertRaisesRegex(ValueError, 'labels are the same'):
       ridge_probe.ridge_probe(inputs['features'], np.zeros(60, int))
+    for value in (0.3, 1e6 + 0.1):  # Their mean is off by rounding.
+      with self.assertRaisesRegex(ValueError, 'labels are the same'):
+        ridge_probe.ridge_probe(
+          inputs['features'], np.full(60, value), regression=True
+        )
 
 
 if __name__ == '__main__':

@@ -56,6 +56,13 @@ class DrawsTest(absltest.TestCase):
       counts = np.bincount(classes[rows], minlength=3)
       self.assertEqual(counts.tolist(), [15, 4, 1])
 
+  def test_chances_are_equal_though_the_mean_of_scores_is_off(self):
+    scores = [0.1, 0.1, 0.1]  # Their mean is not 0.1.
+    unit = chances.spread(scores)
+    self.assertEqual(chances.spread(scores, [np.mean(scores)] * 3), 1.0)
+    found = chances.simulate(scores, None, unit, chances.Noise(0.3), 1)
+    np.testing.assert_allclose(found.best, 1 / 3, atol=0.05)
+
   def test_unit_is_the_height_above_the_floor(self):
     self.assertAlmostEqual(chances.spread([3.0, 4.0], [0.0, 0.0]), 12.5**0.5)
     self.assertAlmostEqual(chances.spread([1.0, 3.0, np.nan]), 1.0)

@@ -16,6 +16,7 @@ def _features(seed=0, shape=(40, 8, 8, 3)):
 class LabelsTest(parameterized.TestCase):
   @parameterized.parameters(
     (['x', 'y', 'x'], True, '2 classes'),
+    (np.array(['x', 'y', 'x'], object), True, '2 classes'),
     ([3, 5, 3], True, '2 classes'),
     (list(range(21)), False, 'a number'),
     ([0.5, 1.0, 2.0], False, 'a number'),
@@ -41,6 +42,9 @@ class LabelsTest(parameterized.TestCase):
     (['a', 'b'], 'wibble', 'label_kind must be one of'),
     ([], None, 'shape'),
     ([object(), object()], None, 'type object'),
+    (['a', 'b', np.nan], None, 'type object'),  # No class called nan.
+    (['a', 'b', ''], None, 'position 2 is empty'),
+    ([1.5, 2.5, np.nan], 'classes', 'not finite'),
     ([[1, 2], [3, 4]], 'classes', r'Classes of the shape'),
   )
   def test_what_is_no_label_is_refused(self, values, kind, message):
@@ -75,6 +79,15 @@ class LabelsTest(parameterized.TestCase):
   def test_quantised_numbers_are_classes_of_equal_size(self):
     found = labels.quantised(np.random.default_rng(0).normal(size=100))
     self.assertEqual(np.bincount(found).tolist(), [10] * 10)
+
+  def test_numbers_that_are_mostly_the_least_one_have_a_class_for_it(self):
+    few = np.r_[np.zeros(95), np.arange(1.0, 6.0)]
+    self.assertEqual(np.bincount(labels.quantised(few)).tolist(), [95, 5])
+    more = np.r_[np.zeros(65), np.linspace(1, 2, 35)]
+    sizes = [65, 5, 10, 10, 10]
+    self.assertEqual(np.bincount(labels.quantised(more)).tolist(), sizes)
+    self.assertEqual(np.bincount(labels.quantised(-more)).tolist(), sizes[::-1])
+    self.assertEqual(labels.quantised(np.full(5, 0.1)).tolist(), [0] * 5)
 
 
 class ScorerTest(parameterized.TestCase):

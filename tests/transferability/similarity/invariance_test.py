@@ -214,6 +214,16 @@ class EdgeCaseTest(parameterized.TestCase):
       similarity.score(name, x, y, **options),
     )
 
+  @parameterized.parameters(('pwcca', {}), ('svcca', {'kept': 1}))
+  def test_rounding_far_from_zero_is_no_direction(self, name, options):
+    x, y = _pair((40, 6, 9), 0)
+    x = x[:, :2] @ np.random.default_rng(0).normal(size=(2, 6))
+    np.testing.assert_allclose(
+      similarity.score(name, x + 1e6, y, **options),
+      similarity.score(name, x, y, **options),
+      1e-6,
+    )
+
   @parameterized.parameters(*_NAMES)
   def test_numbers_whose_squares_overflow_are_refused(self, name):
     x, y = _pair((40, 6, 9), 0)

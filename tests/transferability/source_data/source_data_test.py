@@ -513,6 +513,18 @@ class TransferMeasureTest(parameterized.TestCase):
       found.sup_target_minus_source, -found.sup_source_minus_target
     )
 
+  @parameterized.parameters(1e-6, 1e6)
+  def test_scale_does_not_matter_to_what_the_source_never_shows(self, scale):
+    (source, labels), target = _pair()
+    source[:, 0] = 0.1
+    pair = (source, labels), target
+    scaled = [(features * scale, labels) for features, labels in pair]
+    self.assertAlmostEqual(
+      source_data.score('transfer_measure', *scaled, num_starts=2),
+      source_data.score('transfer_measure', *pair, num_starts=2),
+      places=4,
+    )
+
   def test_equal_domains_have_no_gap(self):
     source, _ = _pair()
     for delta in (0.5, 2):
