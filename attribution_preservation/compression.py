@@ -140,10 +140,11 @@ def with_logits(model: tf.keras.Model) -> tuple[tf.keras.Model, bool]:
   """Returns a model without the softmax at its end, and whether it had one."""
   softmax = tf.keras.activations.softmax
   last = model.layers[-1]
+  nothing_else = tf.keras.layers.Activation, tf.keras.layers.Softmax
   if getattr(last, 'activation', None) is softmax or isinstance(
     last, tf.keras.layers.Softmax
   ):
-    if isinstance(last, tf.keras.layers.Dense):
+    if not isinstance(last, nothing_else):  # A layer that ends in it.
 
       def clone(layer):
         config = layer.get_config()
@@ -174,7 +175,13 @@ def scored(model: tf.keras.Model) -> tf.keras.Model:
 
 
 def size(model: tf.keras.Model) -> tuple[int, int]:
-  """Returns how many weights a model has, and how many differ from zero."""
-  values = [variable.numpy() for variable in model.trainable_variables]
+  """Returns how many weights a model has, and how many differ from zero.
+
+  Those that are learned, whether or not they were frozen; not the statistics of
+  norms.
+  """
+  values = [
+    variable.numpy() for variable in surgery.copied(model).trainable_variables
+  ]
   total = sum(value.size for value in values)
   return total, int(sum(np.count_nonzero(value) for value in values))
