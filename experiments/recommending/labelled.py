@@ -1,5 +1,6 @@
 """Images of the target domain, with labels or without."""
 
+import collections
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import os
@@ -189,30 +190,28 @@ def _in_order(
 ) -> tuple[ProbeSet, TargetLabels]:
   """Returns images whose labels stand in their order."""
   values = np.asarray(labels)
-  if isinstance(images, ProbeSet):
-    probe, number = images, len(images)
-  elif isinstance(images, np.ndarray):
-    probe, number = None, len(images)
-  elif isinstance(images, Sequence) and not isinstance(images, str):
-    names = [os.fspath(path) for path in images]
-    if len(names) == len(values) and len(set(names)) == len(names):
-      return _of_mapping(names, dict(zip(names, values, strict=True)), reading)
-    probe, number = None, len(names)
-  elif os.fspath(images).endswith('.npy'):
+  is_path = isinstance(images, str | os.PathLike)
+  if is_path and os.fspath(images).endswith('.npy'):
     images = np.load(images, mmap_mode='r')
-    probe, number = None, len(images)
-  else:
+  elif is_path:
     raise ValueError(
       'Labels in an array belong to images in an array or a list; for a folder '
       f"give a CSV of file and label, or '{FOLDERS}'."
     )
+  number = len(images)
   if values.ndim < 1 or len(values) != number:
     raise ValueError(
       f'{len(values) if values.ndim else 1} labels for {number} images; one is '
       'needed for each.'
     )
-  if probe is not None:
-    return probe, labels_lib.of(values, reading.kind)
+  if isinstance(images, ProbeSet):
+    return images, labels_lib.of(values, reading.kind)
+  if not isinstance(images, np.ndarray):
+    names = [os.fspath(path) for path in images]
+    if len(set(names)) < number:
+      ((twice, _),) = collections.Counter(names).most_common(1)
+      raise ValueError(f'The list of images has {twice!r} twice.')
+    return _of_mapping(names, dict(zip(names, values, strict=True)), reading)
   rng = np.random.default_rng(reading.seed)
   chosen = np.sort(rng.permutation(number)[: reading.num_images])
   probe = probe_sets.load(

@@ -79,6 +79,8 @@ class ReadTest(parameterized.TestCase):
     images = testing.images(4, 16)
     for pictures, labels, message in (
       (images, [1, 2], '2 labels for 4 images'),
+      (['a.png', 'b.png', 'a.png'], [0, 1, 1], "has 'a.png' twice"),
+      (['a.png', 'b.png'], 5, '1 labels for 2 images'),
       (images, 'folders', 'needs a folder'),
       (images, 'no.csv', "no file 'no.csv' with `labels`"),
       (self.photos, [1, 2], 'give a CSV'),
