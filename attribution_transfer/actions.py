@@ -204,25 +204,36 @@ def rank(
 
 
 def insert(
-  run: str | os.PathLike, network: Encoder, *, batch_size: int | None = None
+  run: str | os.PathLike,
+  network: Encoder,
+  images: inputs.Images | None = None,
+  *,
+  batch_size: int | None = None,
 ) -> Placement:
   """Places one more network among those of a run; the others stay.
 
   Args:
     run: The folder of a run, or of `compare`'s output.
     network: What `attribution_transfer.network` returns.
+    images: Those of the run, where they were an array or a list, of which it
+      keeps no copy; default: what the run says of them.
     batch_size: Images computed at once, at most; default: as for the others.
 
   Raises:
-    ValueError: If the network does not fit the run's model spaces.
+    ValueError: If the network does not fit the run's model spaces, or the
+      images are others or are not known.
     FileNotFoundError: If there is no model space.
   """
   folder = inputs.folder(run, 'run')
   if batch_size is not None:
     inputs.check_numbers({'batch_size': batch_size}, batch_size=1)
+  probe = None
+  if images is not None:
+    inputs.check_images(images)
+    probe = {'probe': images}
   with claims.folder(run_record.folder_of(folder) or folder):
     spaces = insertion.insert(
-      folder, inputs.checked(network), batch_size=batch_size
+      folder, inputs.checked(network), probe, batch_size
     )
   placements = {
     name: insertion.placement(space, network.name)

@@ -23,6 +23,7 @@ from toolkit_basics.registry import Registry
 
 # The folder that holds a folder for each named set, where no --probe_dir is.
 ENVIRONMENT_VARIABLE = 'ATTRIBUTION_TRANSFER_PROBE_DIR'
+OF_PYTHON = 'images'  # Name of a set that was given as an array or a list.
 ON_BAD_IMAGE = ('skip', 'error')
 
 
@@ -127,7 +128,7 @@ def load(
   """
   is_path = isinstance(probe, str | os.PathLike)
   request = Request(
-    name=os.fspath(probe) if is_path else 'images',
+    name=os.fspath(probe) if is_path else OF_PYTHON,
     probe_dir=None if probe_dir is None else os.fspath(probe_dir),
     num_images=_positive(num_images, 'num_images'),
     image_size=checked_size(image_size, 'image_size'),

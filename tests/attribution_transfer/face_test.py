@@ -140,6 +140,25 @@ class FaceTest(absltest.TestCase):
     self.assertLen(placement.to_dict(), len(shelf.encoders))
     self.assertIn('new among the others', repr(placement))
 
+  def test_network_is_inserted_where_images_were_an_array(self):
+    run = self.folder / 'run'
+    at.compare(self._shelf(), self.pictures, output=run)
+    network = at.network(_model('new'), representation='last', preprocessing=_T)
+    with self.assertRaisesRegex(ValueError, r'pass them \(`images`\)'):
+      at.insert(run, network)
+    with self.assertRaisesRegex(ValueError, 'made with other images'):
+      at.insert(run, network, self.pictures[::-1])
+    for name, images in (
+      ('new', self.pictures), ('newer', at.images(self.pictures))
+    ):  # fmt: skip
+      network = at.network(
+        _model(name), representation='last', preprocessing=_T
+      )
+      self.assertIn(name, repr(at.insert(run, network, images)))
+    network = at.network(_model('ONE'), representation='last', preprocessing=_T)
+    with self.assertRaisesRegex(ValueError, 'differs in case'):
+      at.insert(run, network, self.pictures)
+
   def test_images_come_from_arrays_lists_and_folders(self):
     from PIL import Image
 
