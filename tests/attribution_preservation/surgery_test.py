@@ -150,6 +150,28 @@ class NarrowedTest(absltest.TestCase):
     self.assertGreater(np.abs(copy(images) - model(images)).max(), 0.01)
 
 
+class OrderTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ({'epochs': 0}, '`epochs` is 0'),
+    ({'batch_size': 0}, '`batch_size` is 0'),
+    ({'setting': 'unstructured', 'rounds': 0}, '`rounds` is 0'),
+    ({'learning_rate': -1.0}, '`learning_rate` is -1'),
+    ({'learning_rate': np.nan}, '`learning_rate` is nan'),
+  )
+  def test_what_would_teach_nothing_is_refused(self, options, message):
+    with self.assertRaisesRegex(ValueError, message):
+      compression.Order(**options)
+
+  def test_images_are_needed_and_labels_are_not_there(self):
+    teacher = networks.build((3, 4, 4, 4, 4, 5), 3)
+    for number, method, message in (
+      (0, 'naive', 'no images'), (1, 'swa_present', 'needs labels'),
+    ):  # fmt: skip
+      images = np.zeros((number, 32, 32, 3), np.float32)
+      with self.assertRaisesRegex(ValueError, message):
+        compression.compress(teacher, images, compression.Order(), method)
+
+
 class SplitTest(absltest.TestCase):
   def test_parts_make_the_whole_and_the_last_map_is_found(self):
     model = _residual()
