@@ -106,7 +106,7 @@ def account(
     method: One that has a rule.
 
   Raises:
-    ValueError: If the method has no rule.
+    ValueError: If the method has no rule, or there are no inputs.
     GraphError: If an operation has none, or the graph cannot be run.
   """
   if method.rule is None:
@@ -114,6 +114,8 @@ def account(
       f'{method.name} has no rule for relevance; use a method that has, such '
       'as elrp.'
     )
+  if not len(inputs):
+    raise ValueError(f'{network.name}: there are no inputs to follow.')
   subgraph, _ = overrides.marked(network, methods.product_rule([method]))
   names = overrides.activation_names(network.subgraph)
   if method.by_layer:

@@ -1,6 +1,6 @@
 """Explains images through a frozen encoder: NumPy in, NumPy out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import os
 from typing import Any
@@ -132,22 +132,28 @@ class Explainer:
       'precision': precision,
     }
     self._passes = self._built(network, computing)
-    self._features = self._cut(network, computing)
+    self._cut(network, computing)
 
   def _cut(
     self, network: frozen_graphs.Network, computing: Mapping[str, Any]
-  ) -> dict[str, CutNetwork]:
-    """Returns the networks of the methods that look at feature maps."""
-    return {
-      method.name: CutNetwork(
-        network,
-        getattr(method, 'layer', None),
-        is_directed=self._is_directed,
-        **computing,
-      )
-      for method in self.methods
-      if method.at_features
-    }
+  ) -> None:
+    """Makes the networks of the methods that look at feature maps.
+
+    Nothing is left open if one cannot be made.
+    """
+    self._features: dict[str, CutNetwork] = {}
+    try:
+      for method in self.methods:
+        if method.at_features:
+          self._features[method.name] = CutNetwork(
+            network,
+            getattr(method, 'layer', None),
+            is_directed=self._is_directed,
+            **computing,
+          )
+    except BaseException:
+      self.close()
+      raise
 
   def _built(
     self, network: frozen_graphs.Network, computing: Mapping[str, Any]
@@ -229,7 +235,7 @@ class Explainer:
       ValueError: If directions are missing, not wanted, or do not fit.
     """
     images = np.atleast_1d(images)
-    self._check_directions(images, directions)
+    directions = self._check_directions(images, directions)
     maps, representations = {m.name: [] for m in self.methods}, []
     if len(images):
       self._passes.prove(self._preprocess(images[:1]))
@@ -298,16 +304,18 @@ class Explainer:
     Raises:
       PreprocessingError: If the images do not fit T or the encoder.
       GraphError: If TensorFlow cannot run the graph on them.
-      ValueError: If the method is none of `probe_methods`, or the directions do
-        not fit the images or the representation.
+      ValueError: If the method is none of `probe_methods`, or the directions
+        are not finite, or do not fit the images or the representation.
     """
     known = {each.name: each for each in self.probe_methods}
     if method not in known:
       raise ValueError(f'{method!r} is none of the probe_methods, {[*known]}.')
-    if directions.ndim != 3 or len(directions) != len(images):
+    images, directions = np.asarray(images), _as_directions(directions)
+    shape = directions.shape
+    if len(shape) != 3 or shape[0] != len(images) or not shape[1]:
       raise ValueError(
-        f'directions have the shape {directions.shape}; give [{len(images)} '
-        'images, K, units].'
+        f'directions have the shape {shape}; give [{len(images)} images, K, '
+        'units], K at least 1.'
       )
     inputs = self._preprocess(images)
     self._passes.prove(inputs[:1])
@@ -344,20 +352,22 @@ class Explainer:
 
   def _check_directions(
     self, images: np.ndarray, directions: np.ndarray | None
-  ) -> None:
+  ) -> np.ndarray | None:
     if (directions is not None) != self._is_directed:
       raise ValueError(
         'An explainer that `is_directed` needs `directions`; another takes '
         'none.'
       )
     if directions is None:
-      return
+      return None
+    directions = _as_directions(directions)
     wanted = len(images), self.count_units(images)
     if directions.shape != wanted:
       raise ValueError(
         f'directions have the shape {directions.shape}, but must have '
         f'{wanted}, the images and the units of their representation.'
       )
+    return directions
 
   def _explain_batch(
     self, inputs: np.ndarray, directions: np.ndarray | None
@@ -451,15 +461,31 @@ def _as_network(
 def _as_methods(
   methods: Sequence[str | AttributionMethod], per_unit: bool
 ) -> tuple[AttributionMethod, ...]:
-  if isinstance(methods, str) or not methods:
+  if isinstance(methods, str) or not isinstance(methods, Iterable):
     raise ValueError(f'methods must be a list of methods, not {methods!r}.')
   created = [
     methods_lib.create(m) if isinstance(m, str) else m for m in methods
   ]
+  if not created:
+    raise ValueError('methods is an empty list; give one or more.')
+  for method in created:
+    if not isinstance(method, AttributionMethod):
+      raise ValueError(
+        f'{method!r:.60} is no method; give names, or what '
+        'attribution.methods.create returns.'
+      )
   names = [method.name for method in created]
   if len(set(names)) != len(names):
     raise ValueError(f'A method is asked for twice: {", ".join(names)}.')
   return tuple(m.for_each_unit() if per_unit else m for m in created)
+
+
+def _as_directions(directions: np.ndarray) -> np.ndarray:
+  """Returns directions as an array; raises ValueError if they are none."""
+  directions = np.asarray(directions)
+  if directions.dtype.kind not in 'iufb' or not np.isfinite(directions).all():
+    raise ValueError('directions must be real and finite numbers.')
+  return directions
 
 
 def _as_probe_methods(
@@ -469,9 +495,5 @@ def _as_probe_methods(
     return ()
   created = _as_methods(methods, False)
   for method in created:
-    if not method.is_linear:
-      raise ValueError(
-        f'{method.name} is not linear in one gradient, so that it has no maps '
-        'of directions; use gradient, gradient_times_input or elrp.'
-      )
+    methods_lib.check_directed(method)
   return created

@@ -61,8 +61,12 @@ class CutNetwork(contextlib.AbstractContextManager):
         self._head = None
         return
       rules = {'probe_rules' if is_directed else 'rules': (None,)}
-      behind = network.at(network.representation_tensor, self.layer)
-      self._head = behind.passes(**rules, **options)
+      try:
+        behind = network.at(network.representation_tensor, self.layer)
+        self._head = behind.passes(**rules, **options)
+      except BaseException:
+        self._body.close()
+        raise
 
   def _is_representation(self, network: frozen_graphs.Network) -> bool:
     """Whether the feature map is the representation, by whatever name."""

@@ -15,6 +15,7 @@ from attribution.preprocessing_operations import (
 )
 
 _MAX_SIDE = 2**14
+_MOST_CHANNELS = 4  # That OpenCV resizes in every way.
 
 
 def _require_side(side: Number) -> None:
@@ -178,11 +179,13 @@ def _resize(
   if images.shape[1:3] == (height, width):
     return images
   resized = np.empty((len(images), height, width, images.shape[3]), np.float32)
-  for image, result in zip(images, resized, strict=True):
-    # OpenCV drops a last axis of one channel.
-    result[...] = cv2.resize(
-      image, (width, height), interpolation=interpolation
-    ).reshape(result.shape)
+  for first in range(0, images.shape[3], _MOST_CHANNELS):
+    part = np.s_[..., first : first + _MOST_CHANNELS]
+    for image, result in zip(images[part], resized[part], strict=True):
+      # OpenCV drops a last axis of one channel.
+      result[...] = cv2.resize(
+        image, (width, height), interpolation=interpolation
+      ).reshape(result.shape)
   return resized
 
 

@@ -8,6 +8,7 @@ there.
 
 from collections.abc import Iterator, Sequence
 import dataclasses
+import numbers
 import types
 
 import numpy as np
@@ -92,6 +93,16 @@ def create_all(
     own = _options(_METHODS.get(name)) & options.keys()
     created.append(create(name, **{key: options[key] for key in own}))
   return tuple(created)
+
+
+def check_directed(method: AttributionMethod) -> None:
+  """Raises ValueError if a method has no maps of directions."""
+  at_input = type(method).points is AttributionMethod.points
+  if not (method.is_linear and at_input):
+    raise ValueError(
+      f'{method.name} is not linear in one gradient, so that it has no maps '
+      'of directions; use gradient, gradient_times_input or elrp.'
+    )
 
 
 def product_rule(methods: Sequence[AttributionMethod]) -> str:
@@ -238,8 +249,13 @@ class EpsilonLRP(AttributionMethod):
       raise ValueError(
         f'products is {self.products!r}, but must be one of {products.RULES}.'
       )
-    if not 0 < self.epsilon < np.inf:
-      raise ValueError(f'epsilon must be positive, but is {self.epsilon}.')
+    with np.errstate(over='ignore', under='ignore'):
+      is_positive = 0 < np.float32(self.epsilon) < np.inf
+    if not is_positive:
+      raise ValueError(
+        f'epsilon must be positive and finite in float32, but is '
+        f'{self.epsilon}.'
+      )
 
   @property
   def rule(self) -> Rule:
@@ -266,20 +282,33 @@ class IntegratedGradients(AttributionMethod):
   baseline: float | np.ndarray = 0.0
 
   def __post_init__(self):
-    if self.steps < 1:
-      raise ValueError(f'steps must be at least 1, but is {self.steps}.')
+    if not isinstance(self.steps, numbers.Integral) or self.steps < 1:
+      raise ValueError(
+        f'steps must be a whole number of at least 1, but is {self.steps!r}.'
+      )
     if not np.all(np.isfinite(self.baseline)):
       raise ValueError(f'baseline must be finite, but is {self.baseline}.')
 
   def points(self, inputs: np.ndarray) -> Iterator[np.ndarray]:
-    baseline = np.asarray(self.baseline, inputs.dtype)
+    baseline = self._baseline_of(inputs)
     for step in range(1, self.steps):
       alpha = inputs.dtype.type(step / self.steps)
       yield baseline + alpha * (inputs - baseline)
     yield inputs  # a = 1, where the gradient is known already.
 
   def attribute(self, inputs: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    return (inputs - np.asarray(self.baseline, inputs.dtype)) * gradients
+    return (inputs - self._baseline_of(inputs)) * gradients
+
+  def _baseline_of(self, inputs: np.ndarray) -> np.ndarray:
+    """Returns the baseline, the same for all inputs, in their type."""
+    baseline = np.asarray(self.baseline, inputs.dtype)
+    try:
+      return np.broadcast_to(baseline, (1, *inputs.shape[1:]))
+    except ValueError as error:
+      raise ValueError(
+        f'baseline has the shape {baseline.shape}, which does not broadcast to '
+        f'that of an input, {inputs.shape[1:]}.'
+      ) from error
 
 
 @register_method('grad_cam')

@@ -104,10 +104,19 @@ def perturbed(
   Args:
     image: Of any type.
     order: Of the cells, row by row.
-    share: How many of the cells.
-    fill: [C], such as the mean colour of the data, or [H, W, C].
+    share: How many of the cells, in [0, 1].
+    fill: [C], such as the mean colour of the data, or [H, W, C]; rounded to
+      values that an image of integers can have.
     side: Of a cell, in pixels.
+
+  Raises:
+    ValueError: If the share is none.
   """
+  if not 0 <= share <= 1:
+    raise ValueError(f'share is {share}, but must be in [0, 1].')
+  if np.issubdtype(image.dtype, np.integer):
+    limits = np.iinfo(image.dtype)
+    fill = np.clip(np.rint(fill), limits.min, limits.max)
   height, width = image.shape[:2]
   rows, columns = (np.arange(size) // side for size in (height, width))
   gone = np.zeros(len(order), bool)

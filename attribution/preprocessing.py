@@ -13,7 +13,6 @@ values leaves the map as it is.
 import ast
 from collections.abc import Sequence
 import dataclasses
-import math
 import re
 
 import numpy as np
@@ -27,6 +26,7 @@ from attribution.preprocessing_operations import (
   require,
 )
 
+_LARGEST = float(np.finfo(np.float32).max)
 _STEP = re.compile(r'([a-z_][a-z0-9_]*)\s*(?:\((.*)\))?', re.DOTALL)
 
 
@@ -124,7 +124,7 @@ def _parse_step(step: str) -> Operation:
   )
   try:
     values = ast.literal_eval(f'({arguments},)') if arguments else ()
-    _check_numbers(values)
+    _check_numbers(values, known[name].takes_tuples)
     return known[name](*values)
   except (SyntaxError, TypeError, ValueError, MemoryError) as error:
     reason = error if isinstance(error, PreprocessingError) else 'bad arguments'
@@ -134,12 +134,14 @@ def _parse_step(step: str) -> Operation:
     ) from error
 
 
-def _check_numbers(values: Sequence) -> None:
+def _check_numbers(values: Sequence, takes_tuples: bool) -> None:
   for value in values:
-    if isinstance(value, tuple):
-      _check_numbers(value)
-    elif type(value) not in (int, float) or not math.isfinite(value):
-      raise PreprocessingError(f'{value!r} is not a finite number')
+    if takes_tuples and isinstance(value, tuple):
+      _check_numbers(value, False)
+    elif type(value) not in (int, float) or not abs(value) <= _LARGEST:
+      raise PreprocessingError(
+        f'{value!r:.40} is not a finite number of float32'
+      )
 
 
 def as_unit_floats(images: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ class Operation:
 
   name = ''  # Set when the operation is registered.
   must_be_last = False  # Whether no operation may follow.
+  takes_tuples = False  # Whether an argument may be a number for each channel.
 
   def output_shape(self, shape: Shape) -> Shape:
     """Returns the shape of what becomes of an image of `shape`."""
@@ -103,11 +104,14 @@ class Range(_Interval):
 class MeanStd(Operation):
   """(value - mean) / std; each a number or one number for each channel."""
 
+  takes_tuples = True
   mean: Number | tuple[Number, ...]
   std: Number | tuple[Number, ...]
 
   def __post_init__(self):
-    require(np.all(np.asarray(self.std) > 0), 'std must be positive')
+    with np.errstate(under='ignore'):
+      std = np.asarray(self.std, np.float32)
+    require(np.all(std > 0), 'std must be positive in float32')
 
   def output_shape(self, shape: Shape) -> Shape:
     for values in (self.mean, self.std):

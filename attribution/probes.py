@@ -43,11 +43,7 @@ class Probes:
     for name, least in (('count', 2), ('num_images', 1), ('side', 1)):
       if (value := getattr(self, name)) < least:
         raise ValueError(f'{name} is {value}, but must be at least {least}.')
-    if not self.method.is_linear:
-      raise ValueError(
-        f'{self.method.name} is not linear in one gradient, so that it has no '
-        'maps of directions; use gradient, gradient_times_input or elrp.'
-      )
+    methods_lib.check_directed(self.method)
 
   def chosen(self, number: int) -> np.ndarray:
     """Returns which of so many images are probed, sorted int64."""

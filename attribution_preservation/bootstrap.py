@@ -38,18 +38,20 @@ def weighted_map(labels: np.ndarray, scores: np.ndarray) -> Statistic:
 
   Args:
     labels: 0 or 1, [images, classes].
-    scores: Of that shape.
+    scores: Of that shape; equal scores share a threshold.
   """
   orders = np.argsort(-scores, axis=0, kind='stable')
+  ordered = -np.take_along_axis(scores, orders, axis=0).T
+  ends = [np.searchsorted(each, each, 'right') - 1 for each in ordered]
 
   def statistic(counts: np.ndarray) -> np.ndarray:
     found = []
-    for label, order in zip(labels.T > 0.5, orders.T, strict=True):
+    for label, order, end in zip(labels.T > 0.5, orders.T, ends, strict=True):
       weights = counts[:, order].astype(np.float64)
       hits = weights * label[order]
       with np.errstate(invalid='ignore', divide='ignore'):
         precision = np.cumsum(hits, axis=1) / np.cumsum(weights, axis=1)
-        precision = np.nan_to_num(precision)
+        precision = np.nan_to_num(precision[:, end])
         found.append((hits * precision).sum(1) / hits.sum(1))
     return np.nanmean(found, axis=0)  # Classes without a positive are left out.
 

@@ -52,6 +52,15 @@ class Order:
         f'`setting` is {self.setting!r}, but must be one of {SETTINGS}.'
       )
     pruning.check_rate(self.ratio)
+    for name in ('epochs', 'batch_size', 'rounds'):
+      if getattr(self, name) < 1:
+        raise ValueError(
+          f'`{name}` is {getattr(self, name)}, but must be at least 1.'
+        )
+    if not 0 < self.learning_rate < np.inf:
+      raise ValueError(
+        f'`learning_rate` is {self.learning_rate}, but must be positive.'
+      )
 
 
 def methods() -> tuple[str, ...]:
@@ -98,11 +107,16 @@ def compress(
     beta: The factor of the matching; default: its own.
 
   Raises:
-    ValueError: If the network cannot be compressed so.
+    ValueError: If the network cannot be compressed so, there are no images, or
+      the method needs labels.
     FloatingPointError: If the loss is no longer finite.
   """
-  student = started(teacher, order)
   way = matching.create(method)
+  if way.needs_labels:
+    raise ValueError(f'`method` is {method!r}, which needs labels.')
+  if not len(images):
+    raise ValueError('There are no images to learn from.')
+  student = started(teacher, order)
   data = LabelledData(images, np.zeros((len(images), 1), np.float32))
   known = training.known_of(teacher, data, way)
   schedule = Schedule(
@@ -140,10 +154,11 @@ def with_logits(model: tf.keras.Model) -> tuple[tf.keras.Model, bool]:
   """Returns a model without the softmax at its end, and whether it had one."""
   softmax = tf.keras.activations.softmax
   last = model.layers[-1]
+  nothing_else = tf.keras.layers.Activation, tf.keras.layers.Softmax
   if getattr(last, 'activation', None) is softmax or isinstance(
     last, tf.keras.layers.Softmax
   ):
-    if isinstance(last, tf.keras.layers.Dense):
+    if not isinstance(last, nothing_else):  # A layer that ends in it.
 
       def clone(layer):
         config = layer.get_config()
@@ -174,7 +189,13 @@ def scored(model: tf.keras.Model) -> tf.keras.Model:
 
 
 def size(model: tf.keras.Model) -> tuple[int, int]:
-  """Returns how many weights a model has, and how many differ from zero."""
-  values = [variable.numpy() for variable in model.trainable_variables]
+  """Returns how many weights a model has, and how many differ from zero.
+
+  Those that are learned, whether or not they were frozen; not the statistics of
+  norms.
+  """
+  values = [
+    variable.numpy() for variable in surgery.copied(model).trainable_variables
+  ]
   total = sum(value.size for value in values)
   return total, int(sum(np.count_nonzero(value) for value in values))

@@ -162,8 +162,9 @@ def kernel_mismatch(teacher: tf.Tensor, student: tf.Tensor) -> tf.Tensor:
     teacher: T, [B, m, ...], any number of pixels.
     student: S, [B, n, ...], as many pixels.
   """
+  # At unit norm: fourth powers of very small or large values are 0 or infinite.
   teacher, student = (
-    tf.reshape(rows, (tf.shape(rows)[0], rows.shape[1], -1))
+    tf.reshape(normalised(rows), (tf.shape(rows)[0], rows.shape[1], -1))
     for rows in (teacher, student)
   )
 

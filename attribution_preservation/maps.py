@@ -104,31 +104,40 @@ class ClassMaps:
       explained = self._explainer(names).explain(images, directions=directions)
       found = dict(explained.maps)
     if OCCLUSION in chosen:
-      found[OCCLUSION] = self.occlusion(images, classes)
+      found[OCCLUSION] = self.occlusion(images, classes, is_centred)
     return found
 
-  def occlusion(self, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Returns how much a class logit falls without each patch, [n, H, W, 1].
+  def occlusion(
+    self, images: np.ndarray, classes: np.ndarray, is_centred: bool = False
+  ) -> np.ndarray:
+    """Returns how much a class logit falls without each patch, [n, H, W, C].
 
-    Zeiler and Fergus (2014), with patches side by side.
+    Zeiler and Fergus (2014), with patches side by side, after T. Each channel
+    gets an equal part.
 
     Args:
       images: uint8 [n, H, W, C].
       classes: int [n].
+      is_centred: As for `maps`.
     """
     inputs, patch = self._preprocessing(images), self._patch
-    rows = np.arange(len(images))
-    whole = self.network.run(inputs, _BATCH)[rows, classes]
-    height, width = inputs.shape[1:3]
-    found = np.zeros((*inputs.shape[:3], 1), np.float32)
+
+    def explained(inputs: np.ndarray) -> np.ndarray:
+      logits = self.network.run(inputs, _BATCH)
+      own = logits[np.arange(len(images)), classes]
+      return own - logits.mean(axis=1) if is_centred else own
+
+    whole = explained(inputs)
+    height, width, channels = inputs.shape[1:]
+    found = np.zeros(inputs.shape, np.float32)
     for top in range(0, height, patch):
       for left in range(0, width, patch):
         area = np.s_[:, top : top + patch, left : left + patch]
         without = inputs.copy()
         without[area] = self._fill
-        logits = self.network.run(without, _BATCH)[rows, classes]
-        found[area] = (whole - logits)[:, None, None, None]
-    return found
+        lost = (whole - explained(without)) / channels
+        found[area] = lost[:, None, None, None]
+    return self._preprocessing.inverse(found, images.shape[1:])
 
   def close(self) -> None:
     """Frees the sessions."""

@@ -147,7 +147,9 @@ class StochasticallyWeighted(SensitivityWeighted):
   def _teacher(self, known, seed):
     features = known['features']
     mask = losses.channel_mask(features.shape[-1], self.rate, seed)
-    return losses.sensitivity_weighted(features * mask, known['weights'])
+    return losses.sensitivity_weighted(
+      features * mask, known['weights'], self.rectified
+    )
 
 
 @_register('swa_identity', label='SWA, V = identity')
@@ -185,7 +187,9 @@ class EveryPresentClass(Matching):
     gaps = losses.normalised(flat[0]) - losses.normalised(flat[1])
     each = tf.reduce_mean(tf.square(gaps), axis=1)
     weights = tf.reshape(labels, (-1,))
-    return outputs, tf.reduce_sum(weights * each) / tf.reduce_sum(weights)
+    # 0 of a batch in which no image has a label.
+    sums = tf.reduce_sum(weights * each), tf.reduce_sum(weights)
+    return outputs, tf.math.divide_no_nan(*sums)
 
 
 @_register('input_gradient', label='Input gradient', needs_labels=True)

@@ -31,6 +31,12 @@ _CHANNELWISE = (
   _layers.UpSampling2D,
   _layers.ZeroPadding2D,
 )
+# Activations of a channel that depend on the others.
+_MIXING = (
+  tf.keras.activations.log_softmax,
+  tf.keras.activations.softmax,
+  tf.keras.activations.sparsemax,
+)
 _JOINING = (
   _layers.Add,
   _layers.Average,
@@ -104,10 +110,10 @@ class Channels:
       return _Channels([layer.name])
     if isinstance(layer, _layers.Dense) and inputs[0].ndim == 2:
       return _Channels(fixed=True)
+    if not _keeps_channels(layer, inputs[0]):
+      return _barrier(entering)
     if isinstance(layer, _CHANNELWISE):
-      softmax = tf.keras.activations.softmax
-      if getattr(layer, 'activation', None) is not softmax:
-        return entering[0]
+      return entering[0]
     if isinstance(layer, _layers.DepthwiseConv2D):
       if layer.depth_multiplier == 1:
         return entering[0]
@@ -150,6 +156,17 @@ class Channels:
   def _kept(self, channels: _Channels | None, kept):
     makers = channels.root().makers if channels is not None else []
     return kept.get(makers[0]) if len(makers) == 1 else None
+
+
+def _keeps_channels(layer: tf.keras.Layer, before) -> bool:
+  """Whether a layer that could do otherwise treats each channel alone."""
+  if getattr(layer, 'data_format', None) == 'channels_first':
+    return False
+  if isinstance(layer, _layers.BatchNormalization):
+    return layer.axis in (-1, before.ndim - 1)
+  if isinstance(layer, _layers.Activation):
+    return layer.activation not in _MIXING
+  return True
 
 
 def _barrier(groups: Sequence[_Channels]) -> _Channels:
@@ -264,6 +281,8 @@ def _with_filters(
     return type(layer).from_config(config)
 
   found = tf.keras.models.clone_model(model, clone_function=clone)
+  for layer in found._flatten_layers():  # The setter of a model stays outside.
+    layer.trainable = True  # Also what was frozen: it learns without a part.
   return tf.keras.Model(found.inputs[0], found.outputs[0], name=model.name)
 
 
@@ -285,7 +304,8 @@ def _cut(
     return value
   if isinstance(layer, _layers.DepthwiseConv2D) and value.ndim == 4:
     return value[:, :, entering]
-  return value[entering]
+  # Of a flattened map each channel has a value at each position.
+  return value.reshape(-1, before)[:, entering].reshape(-1)
 
 
 def kernels(model: tf.keras.Model) -> list[tf.Variable]:

@@ -1,6 +1,6 @@
 """What is done with networks and images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import contextlib
 import os
 import tempfile
@@ -27,8 +27,29 @@ from transferability import resampling
 _METHODS = ('elrp',)
 
 
-def _listed(methods: str | Sequence[str]) -> list[str]:
-  return [methods] if isinstance(methods, str) else list(methods)
+def _listed(methods: str | Iterable) -> list:
+  """Returns methods as a list, one or more."""
+  if isinstance(methods, str):
+    return [methods]
+  found = list(methods) if isinstance(methods, Iterable) else []
+  if not found:
+    raise ValueError(
+      f'methods must be the name of a method or a list of names, not '
+      f'{methods!r:.60}.'
+    )
+  return found
+
+
+def _named(methods: str | Iterable[str]) -> list[str]:
+  """Returns the names of methods, which must be names."""
+  found = _listed(methods)
+  for method in found:
+    if not isinstance(method, str):
+      raise ValueError(
+        f'{method!r:.60} is no name of a method; give one or more, such as '
+        "'elrp'."
+      )
+  return found
 
 
 def explain(
@@ -36,6 +57,7 @@ def explain(
   images: inputs.Images,
   methods: str | Sequence[str] = _METHODS,
   *,
+  num_images: int | None = None,
   batch_size: int = 32,
 ) -> Maps:
   """Returns the attribution maps of a network.
@@ -44,21 +66,31 @@ def explain(
     network: What `attribution_transfer.network` returns.
     images: See `attribution_transfer.images`.
     methods: Of 'saliency', 'gradient_times_input', 'elrp' and others that are
-      registered; all share one forward pass.
-    batch_size: Images computed at once.
+      registered, or methods themselves; all share one forward pass.
+    num_images: How many images to draw from a source that has more; default:
+      all of an array or a list, 200 of a folder or a probe set.
+    batch_size: Images computed at once, at most.
 
   Returns:
     Maps, float32 [n, height, width, 3] in the coordinates of the images.
 
   Raises:
-    ValueError: If the network cannot be explained.
+    ValueError: If the network cannot be explained, or an argument is wrong.
   """
-  probe = inputs.images(images, bank=inputs.bank([network]))
+  chosen = _listed(methods)
+  inputs.check_numbers({'batch_size': batch_size}, batch_size=1)
+  bank = inputs.bank([network])
+  if num_images is None:
+    inputs.check_images(images)
+    num_images = 200
+    if not isinstance(images, str | os.PathLike):
+      num_images = max(1, len(images))
+  probe = inputs.images(images, num_images=num_images, bank=bank)
   with Explainer(
     network.load(),
     preprocessing=network.preprocessing,
-    methods=_listed(methods),
-    batch_size=batch_size,
+    methods=chosen,
+    batch_size=min(batch_size, len(probe)),  # A batch is always full.
   ) as explainer:
     found = explainer.explain(probe.images)
   return Maps(network.name, probe.ids, probe.images, dict(found.maps))
@@ -112,34 +144,35 @@ def compare(
       as `attribution_span`, `decodability` or `svcca`; a matrix for each. Those
       with a direction have targets as rows and sources as columns.
     num_images: How many images to draw from a source that has more.
-    batch_size: Images computed at once.
+    batch_size: Images computed at once, at most.
     output: A folder that keeps the model spaces: what is there already is not
       computed again. Default: nothing is kept.
     on_bad_model: What to do if a network cannot be explained: `error`, or
       `skip`, which leaves it out; the result's `left_out` says why.
 
   Raises:
-    ValueError: If a network cannot be explained; the message names it.
+    ValueError: If a network cannot be explained, in a message that names it, or
+      an argument is wrong.
   """
+  chosen = _named(methods)
+  inputs.check_numbers({'batch_size': batch_size}, batch_size=1)
   log = bad_models.Log(on_bad_model)
-  if not isinstance(bank, Bank):
-    bank = inputs.bank(bank)
+  bank = inputs.bank(bank)
   probe = inputs.images(images, num_images=num_images, bank=bank)
-  chosen = _listed(methods)
   others = [name for name in chosen if name in similarities.names()]
   maps = [name for name in chosen if name not in others]
   similarities.check(others, maps)
   projection = pipeline.Projection(
     # Without a method, the gradient stands for the images that are in use.
     pipeline.method_objects(maps or ['gradient']),
-    batch_size=batch_size,
+    batch_size=min(batch_size, len(probe)),  # A batch is always full.
     keep_representations=similarities.takes(others, 'representations'),
     probes=Probes() if similarities.takes(others, 'probes') else None,
   )
   with contextlib.ExitStack() as stack:
     if output is None:
       output = stack.enter_context(tempfile.TemporaryDirectory())
-    folder = os.path.expanduser(output)
+    folder = inputs.folder(output, 'output')
     stack.enter_context(claims.folder(folder))
     found = _evaluated(bank, probe, projection, (maps, others), folder, log)
   return Comparison(log.without(bank), found, log.reasons)
@@ -164,27 +197,43 @@ def rank(
   Raises:
     ValueError: If there is no such network, or one cannot be explained.
   """
+  bank = inputs.bank(bank)
+  if target not in bank.names:  # An error now, not behind the work.
+    raise ValueError(f'No network {target!r}; there are {list(bank.names)}.')
   return compare(bank, images, [method], **options).rank(target, method)
 
 
 def insert(
-  run: str | os.PathLike, network: Encoder, *, batch_size: int | None = None
+  run: str | os.PathLike,
+  network: Encoder,
+  images: inputs.Images | None = None,
+  *,
+  batch_size: int | None = None,
 ) -> Placement:
   """Places one more network among those of a run; the others stay.
 
   Args:
     run: The folder of a run, or of `compare`'s output.
     network: What `attribution_transfer.network` returns.
-    batch_size: Images computed at once; default: as for the others.
+    images: Those of the run, where they were an array or a list, of which it
+      keeps no copy; default: what the run says of them.
+    batch_size: Images computed at once, at most; default: as for the others.
 
   Raises:
-    ValueError: If the network does not fit the run's model spaces.
+    ValueError: If the network does not fit the run's model spaces, or the
+      images are others or are not known.
     FileNotFoundError: If there is no model space.
   """
-  folder = os.path.expanduser(run)
+  folder = inputs.folder(run, 'run')
+  if batch_size is not None:
+    inputs.check_numbers({'batch_size': batch_size}, batch_size=1)
+  probe = None
+  if images is not None:
+    inputs.check_images(images)
+    probe = {'probe': images}
   with claims.folder(run_record.folder_of(folder) or folder):
     spaces = insertion.insert(
-      folder, inputs.checked(network), batch_size=batch_size
+      folder, inputs.checked(network), probe, batch_size
     )
   placements = {
     name: insertion.placement(space, network.name)

@@ -1,8 +1,7 @@
 """Which network to transfer from."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 import os
-from typing import Any
 
 from attribution_transfer import inputs
 from experiments.recommending import labelled, page, running
@@ -91,7 +90,7 @@ def recommend(
     None if history is None else labelled.read_history(history),
     target if isinstance(target, str) else None,
   )
-  settings: Mapping[str, Any] = {
+  settings = {
     'train': train,
     'num_images': num_images,
     'num_draws': num_draws,
@@ -99,7 +98,14 @@ def recommend(
     'num_source': num_source,
     'seed': seed,
   }
-  _check_numbers(settings)
+  inputs.check_numbers(
+    {**settings, 'batch_size': batch_size},
+    num_images=3,
+    num_draws=2,
+    batch_size=1,
+  )
+  if output is not None:
+    output = inputs.folder(output, 'output')
   way = running.Way(
     num_images=num_images,
     label_kind=label_kind,
@@ -113,13 +119,3 @@ def recommend(
   if output is None or found.decision is None:
     return found
   return page.write(found, output, settings)
-
-
-def _check_numbers(settings: Mapping[str, Any]) -> None:
-  least = {'num_images': 3, 'num_draws': 2}
-  for name, value in settings.items():
-    if type(value) is not int or value < least.get(name, 0):
-      raise ValueError(
-        f'{name} is {value!r}, but must be a whole number of at least '
-        f'{least.get(name, 0)}.'
-      )

@@ -1,7 +1,9 @@
 """What a comparison is made of: networks, a bank of them, and images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+import numbers
 import os
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +61,17 @@ def network(
     OSError: If a file cannot be read.
   """
   _check_source(source)
+  _check_texts(
+    {
+      'representation': representation,
+      'prediction': prediction,
+      'preprocessing': preprocessing,
+      'name': name,
+      'label': label,
+      'group': group,
+      'input': options.get('input'),
+    }
+  )
   name = name or candidates.name_of(source)
   found = sources.describe(
     source,
@@ -101,17 +114,44 @@ def _check_source(source: object) -> None:
     )
 
 
-def bank(networks: Path | Sequence[Encoder], name: str = 'bank') -> Bank:
+def _check_texts(given: Mapping[str, object]) -> None:
+  for name, value in given.items():
+    if not isinstance(value, str | None):
+      raise ValueError(f'{name} must be a text, not {value!r:.60}.')
+
+
+def check_numbers(given: Mapping[str, Any], **least: int) -> None:
+  """Raises ValueError for what is no whole number, or is below its least."""
+  for name, value in given.items():
+    is_whole = isinstance(value, numbers.Integral)
+    if not is_whole or type(value) is bool or value < least.get(name, 0):
+      raise ValueError(
+        f'{name} is {value!r}, but must be a whole number of at least '
+        f'{least.get(name, 0)}.'
+      )
+
+
+def folder(path: Path, argument: str) -> str:
+  """Returns a folder that an argument names; raises ValueError for none."""
+  if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+    raise ValueError(
+      f'{argument} must be the path of a folder, not {path!r:.60}; the current '
+      "one is '.'."
+    )
+  return os.path.expanduser(os.fspath(path))
+
+
+def bank(networks: Bank | Path | Sequence[Encoder], name: str = 'bank') -> Bank:
   """Returns the networks to choose from.
 
   Args:
     networks: What `network` returns, for a bank in memory; the folder of a
-      bank; or 'mini', the embedded one.
+      bank; or 'mini', the embedded one. A bank stays as it is.
     name: Of a bank in memory.
 
   Raises:
-    ValueError: If two networks have the same name, one was not made by
-      `network`, or a folder is no bank.
+    ValueError: If there are no networks, two have the same name, one was not
+      made by `network`, or a folder is no bank.
     FileNotFoundError: If there is no such folder.
   """
   if isinstance(networks, str | os.PathLike):
@@ -125,7 +165,10 @@ def bank(networks: Path | Sequence[Encoder], name: str = 'bank') -> Bank:
       f'{networks!r:.60} is no bank; give a list of what '
       "attribution_transfer.network returns, the folder of a bank, or 'mini'."
     )
-  return Bank(name, tuple(map(checked, networks)))
+  encoders = tuple(map(checked, networks))
+  if not encoders:
+    raise ValueError('There are no networks in the bank; give one or more.')
+  return Bank(name, encoders)
 
 
 def checked(network: Encoder) -> Encoder:
@@ -149,9 +192,13 @@ def images(
 ) -> ProbeSet:
   """Returns the images that networks are compared on.
 
+  Files come in the order of their paths, each once; `ids` of what is returned
+  says which is which.
+
   Args:
     source: A folder, a list of files, an array of uint8 [n, height, width, 3]
-      (RGB), or the name of a probe set such as 'scenes' and 'photos'.
+      (RGB), or the name of a probe set such as 'scenes' and 'photos'. What this
+      function returned stays as it is, whatever the other arguments are.
     num_images: How many to draw from a source that has more.
     size: (height, width) that images are cropped and resized to; default: what
       suits `bank`, else that of an array, else (256, 256).
@@ -164,15 +211,20 @@ def images(
   if isinstance(source, ProbeSet):
     return source
   check_images(source)
-  if size is None and bank is not None:
-    size = pipeline.probe_size(bank)
   if size is None:
-    size = (256, 256)
-    if isinstance(source, np.ndarray) and source.ndim == 4:
-      size = source.shape[1:3]
+    size = _size_for(source, bank)
+  size = probe_sets.checked_size(size, 'size')
   return probe_sets.load(
     source, num_images=num_images, image_size=size, seed=seed
   )
+
+
+def _size_for(source: Images, networks: Bank | None) -> tuple[int, int]:
+  if networks is not None:
+    return pipeline.probe_size(bank(networks))
+  if isinstance(source, np.ndarray) and source.ndim == 4 and source.size:
+    return source.shape[1:3]
+  return 256, 256
 
 
 def check_images(source: object) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from attribution_transfer import inputs
 from experiments import figures
 from experiments.evaluation import Evaluation, format_table
 from taskonomy_models import tasks
@@ -53,9 +54,10 @@ class Ranking(_Table):
 
   Attributes:
     target: Name of a network.
-    method: Attribution method.
+    method: Attribution method, or another measure.
     sources: Names, the best first.
-    affinities: Mean cosine of the maps of target and source, in [-1, 1].
+    affinities: Mean cosine of the maps of target and source, in [-1, 1]; or
+      what the measure says of the source.
   """
 
   target: str
@@ -100,7 +102,7 @@ class Placement(_Table):
     return f'{self.name} among the others, the nearest first:'
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Comparison:
   """The affinities of a bank's networks, and what follows from them.
 
@@ -124,8 +126,13 @@ class Comparison:
     return tuple(self.evaluation.affinities)
 
   def affinity(self, method: str | None = None) -> np.ndarray:
-    """Returns the mean cosines, float64 [n, n] in [-1, 1], symmetric."""
-    return self.evaluation.affinities[self._method(method)]
+    """Returns the affinities, float64 [n, n], a row for each target.
+
+    Of an attribution method the mean cosines, in [-1, 1] and symmetric; of
+    another measure what it says, which may have a direction: columns are
+    sources.
+    """
+    return self.evaluation.affinities[self._method(method)].copy()
 
   def rank(self, target: str, method: str | None = None) -> Ranking:
     """Returns the other networks as sources for one of them."""
@@ -191,7 +198,7 @@ class Comparison:
     return '\n'.join(lines)
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Maps:
   """The attribution maps of one network.
 
@@ -208,6 +215,8 @@ class Maps:
   maps: Mapping[str, np.ndarray]
 
   def __getitem__(self, method: str) -> np.ndarray:
+    if method not in self.maps:
+      raise KeyError(f'No method {method!r}; there are {list(self.maps)}.')
     return self.maps[method]
 
   def to_dict(self) -> dict[str, np.ndarray]:
@@ -225,7 +234,16 @@ class Maps:
     files.write_csv(path, [header, *rows])
 
   def plot(self, path: Path, number: int = 8) -> None:
-    """Draws images and maps, a column for each method, as PNG and PDF."""
+    """Draws images and maps, a column for each method, as PNG and PDF.
+
+    Args:
+      path: Of the PNG.
+      number: How many of the images, the first ones; 1 or more.
+
+    Raises:
+      ValueError: If the number is no such number.
+    """
+    inputs.check_numbers({'number': number}, number=1)
     shown = {m: values[:number] for m, values in self.maps.items()}
     figures.map_grid(
       path,

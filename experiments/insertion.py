@@ -94,12 +94,17 @@ def load_probe(
   flags = {} if record is None else {**record.flags, 'probe': known['probe']}
   values = {n: flags.get(n, v) for n, v in known.items()} | dict(given or {})
   height, width, _ = space.settings['image_shape']
-  loaded = probe_sets.load(
-    values.pop('probe'),
-    image_size=(height, width),
-    progress=progress.track,
-    **values,
-  )
+  is_known = known['probe'] != probe_sets.OF_PYTHON or 'probe' in (given or {})
+  if not is_known:
+    raise ValueError(
+      f'{space.folder} was made with images that were given in Python, as an '
+      'array or a list; pass them (`images`), or a file of them (`probe`).'
+    )
+  loaded = values.pop('probe')
+  if not isinstance(loaded, ProbeSet):
+    loaded = probe_sets.load(
+      loaded, image_size=(height, width), progress=progress.track, **values
+    )
   if loaded.digests != space.image_digests:
     raise ValueError(
       f'{space.folder} was made with other images than {loaded.name!r}, '
@@ -198,6 +203,16 @@ def _has(space: ModelSpace, name: str) -> bool:
   return name in (*space.models, *space.unfinished)
 
 
+def _check_name(name: str, spaces: Spaces) -> None:
+  for space in spaces.values():
+    for other in (*space.models, *space.unfinished):
+      if other != name and other.lower() == name.lower():
+        raise ValueError(
+          f'{space.folder} has a network {other!r}; {name!r} differs in case '
+          'only, which some file systems do not tell apart.'
+        )
+
+
 @contextlib.contextmanager
 def _all_or_nothing(
   spaces: Spaces, name: str, record: RunRecord | None
@@ -241,6 +256,7 @@ def insert(
       stay as they were.
   """
   spaces = open_spaces(folder)
+  _check_name(encoder.name, spaces)
   record = _record(spaces)
   how = projection(spaces, batch_size, device, on_bad_map)
   with network_errors.computing(encoder.name):

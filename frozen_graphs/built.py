@@ -171,6 +171,10 @@ def give_back(built: Built) -> None:
   if built.key is None:
     built.session.close()
     return
+  # Of two of a kind that were open at once, one is left.
+  replaced = _idle.pop(built.key, None)
+  if replaced is not None:
+    replaced.session.close()
   _idle[built.key] = built
   while len(_idle) > _MOST:
     _idle.pop(next(iter(_idle))).session.close()

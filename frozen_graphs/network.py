@@ -312,6 +312,8 @@ def of_subgraph(subgraph: SubGraph, name: str, source: str) -> Network:
 
 
 def _batch_by_batch(passes: Passes, inputs: np.ndarray) -> Iterator[Result]:
+  if not len(inputs):
+    raise GraphError(f'There are no inputs: their shape is {inputs.shape}.')
   passes.prove(inputs[:1])
   for start in range(0, len(inputs), passes.batch_size):
     yield passes.run(inputs[start : start + passes.batch_size])

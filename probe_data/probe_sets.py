@@ -23,6 +23,7 @@ from toolkit_basics.registry import Registry
 
 # The folder that holds a folder for each named set, where no --probe_dir is.
 ENVIRONMENT_VARIABLE = 'ATTRIBUTION_TRANSFER_PROBE_DIR'
+OF_PYTHON = 'images'  # Name of a set that was given as an array or a list.
 ON_BAD_IMAGE = ('skip', 'error')
 
 
@@ -127,10 +128,10 @@ def load(
   """
   is_path = isinstance(probe, str | os.PathLike)
   request = Request(
-    name=os.fspath(probe) if is_path else 'images',
+    name=os.fspath(probe) if is_path else OF_PYTHON,
     probe_dir=None if probe_dir is None else os.fspath(probe_dir),
     num_images=_positive(num_images, 'num_images'),
-    image_size=_checked_size(image_size),
+    image_size=checked_size(image_size, 'image_size'),
     seed=_positive(seed, 'seed', minimum=0),
     on_bad_image=on_bad_image,
     progress=progress or (lambda iterable, **_: iterable),
@@ -159,17 +160,18 @@ def _positive(value: Any, name: str, minimum: int = 1) -> int:
   return int(value)
 
 
-def _checked_size(image_size: Any) -> tuple[int, int]:
+def checked_size(size: Any, name: str) -> tuple[int, int]:
+  """Returns height and width; raises ProbeSetError, by name, for no size."""
   try:
-    height, width = image_size
+    height, width = size
   except (TypeError, ValueError):
     raise ProbeSetError(
-      f'image_size is {image_size!r}, but must be (height, width).'
+      f'{name} is {size!r}, but must be (height, width).'
     ) from None
-  height, width = (_positive(side, 'image_size') for side in (height, width))
+  height, width = (_positive(side, name) for side in (height, width))
   if height * width > images.MAX_PIXELS:
     raise ProbeSetError(
-      f'image_size is {height} x {width}, but may have at most '
+      f'{name} is {height} x {width}, but may have at most '
       f'{images.MAX_PIXELS:,} pixels.'
     )
   return height, width

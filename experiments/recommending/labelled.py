@@ -242,32 +242,27 @@ def _in_order(
 ) -> tuple[ProbeSet, TargetLabels]:
   """Returns images whose labels stand in their order."""
   values = labels_lib.as_array(labels)
-  if isinstance(images, ProbeSet):
-    probe, number = images, len(images)
-  elif isinstance(images, np.ndarray):
-    probe, number = None, len(images)
-  elif isinstance(images, Sequence) and not isinstance(images, str):
-    names = [os.fspath(path) for path in images]
-    if repeated := duplicates(names):
-      raise ValueError(f'`images` has {repeated[0]!r} more than once.')
-    if values.ndim and 0 < len(names) == len(values):
-      return _of_mapping(names, dict(zip(names, values, strict=True)), reading)
-    probe, number = None, len(names)
-  elif os.fspath(images).endswith('.npy'):
+  is_path = isinstance(images, str | os.PathLike)
+  if is_path and os.fspath(images).endswith('.npy'):
     images = np.load(images, mmap_mode='r')
-    probe, number = None, len(images)
-  else:
+  elif is_path:
     raise ValueError(
       'Labels in an array belong to images in an array or a list; for a folder '
       f"give a CSV of file and label, or '{FOLDERS}'."
     )
+  number = len(images)
   if values.ndim < 1 or not number or len(values) != number:
     raise ValueError(
       f'{len(values) if values.ndim else 1} labels for {number} images; one is '
       'needed for each.'
     )
-  if probe is not None:
-    return probe, labels_lib.of(values, reading.kind)
+  if isinstance(images, ProbeSet):
+    return images, labels_lib.of(values, reading.kind)
+  if not isinstance(images, np.ndarray):
+    names = [os.fspath(path) for path in images]
+    if repeated := duplicates(names):
+      raise ValueError(f'`images` has {repeated[0]!r} more than once.')
+    return _of_mapping(names, dict(zip(names, values, strict=True)), reading)
   rng = np.random.default_rng(reading.seed)
   chosen = np.sort(rng.permutation(number)[: reading.num_images])
   probe = probe_sets.load(

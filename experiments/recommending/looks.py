@@ -92,6 +92,8 @@ def look(
     ValueError: If it cannot be run on the images, or gives values that are not
       finite; the message names it.
   """
+  # A batch is always full.
+  how = dataclasses.replace(how, batch_size=min(how.batch_size, len(images)))
   t = Preprocessing.parse(encoder.preprocessing)
   _assume_shape(network, t, images)
   subgraph = network.subgraph

@@ -154,6 +154,12 @@ class ConservationTest(parameterized.TestCase):
     )
     self.assertAlmostEqual(found.share(found.arrived), 2, places=3)
 
+  def test_no_inputs_at_all_are_refused(self):
+    with self.assertRaisesRegex(ValueError, 'there are no inputs'):
+      conservation.account(_network(_residual), _X[:0], methods.create('elrp'))
+    with self.assertRaisesRegex(ValueError, 'There are no inputs'):
+      finite_differences.disagreement(_network(_residual), _X[:0])
+
   def test_a_method_without_a_rule_is_refused(self):
     with self.assertRaisesRegex(ValueError, 'saliency has no rule'):
       conservation.account(_network(_residual), _X, methods.create('saliency'))

@@ -13,6 +13,7 @@ from attribution.explainer import Explainer
 from attribution.preprocessing import PreprocessingError
 from frozen_graphs import session
 from frozen_graphs.errors import GraphError
+from frozen_graphs.passes import Passes
 from tests import reference_network, testing
 
 TENSORS = {
@@ -569,6 +570,9 @@ class ExplainerTest(parameterized.TestCase):
   @parameterized.named_parameters(
     ('no_methods', {'methods': []}, 'methods'),
     ('text_for_methods', {'methods': 'elrp'}, 'list'),
+    ('number_for_methods', {'methods': 5}, 'list'),
+    ('nothing_for_a_method', {'methods': [None]}, 'None is no method'),
+    ('class_for_a_method', {'methods': [methods.EpsilonLRP]}, 'is no method'),
     ('unknown_method', {'methods': ['lime']}, 'saliency'),
     ('twice', {'methods': ['elrp', 'elrp']}, 'twice'),
     ('batch_size', {'batch_size': 0}, 'batch_size'),
@@ -578,6 +582,38 @@ class ExplainerTest(parameterized.TestCase):
   def test_arguments_are_checked(self, arguments, message):
     with self.assertRaisesRegex(ValueError, message):
       Explainer(testing.tiny_graph_def(), **TENSORS, **arguments)
+
+  def test_directions_may_be_a_list_and_must_be_real_and_finite(self):
+    images = testing.images(2)
+    options = {'methods': ['gradient'], 'is_directed': True}
+    with Explainer(testing.tiny_graph_def(), **TENSORS, **options) as explainer:
+      wanted = explainer.explain(images, directions=np.ones((2, 256)))
+      found = explainer.explain(images, directions=[[1] * 256] * 2)
+      np.testing.assert_array_equal(
+        found.maps['gradient'], wanted.maps['gradient']
+      )
+      for wrong in (np.nan, np.inf, 1j):
+        with self.assertRaisesRegex(ValueError, 'real and finite'):
+          explainer.explain(images, directions=np.full((2, 256), wrong))
+
+  def test_baseline_is_the_same_for_all_images(self):
+    for shape in ((3,), (16, 16, 3), (1, 16, 16, 3)):
+      baseline = np.full(shape, 0.1)
+      method = methods.create(
+        'integrated_gradients', baseline=baseline, steps=2
+      )
+      explain(testing.tiny_graph_def(), testing.images(1), [method])
+    for shape in ((7, 1, 1, 1), (4, 4)):
+      method = methods.create('integrated_gradients', baseline=np.zeros(shape))
+      with self.assertRaisesRegex(ValueError, 'baseline has the shape'):
+        explain(testing.tiny_graph_def(), testing.images(1), [method])
+
+  def test_explainer_that_cannot_be_built_leaves_nothing_open(self):
+    method = methods.create('grad_cam', layer='nothing')
+    with mock.patch.object(Passes, 'close', autospec=True) as close:
+      with self.assertRaisesRegex(GraphError, 'nothing'):
+        Explainer(testing.tiny_graph_def(), **TENSORS, methods=[method])
+    close.assert_called_once()
 
   def test_device_can_be_named(self):
     maps, _ = explain(

@@ -37,6 +37,13 @@ class MethodsTest(parameterized.TestCase):
     ('no_ones_option', lambda: methods.create_all(['elrp'], delta=1), 'delta'),
     ('epsilon', lambda: methods.create('elrp', epsilon=0.0), 'positive'),
     ('nan', lambda: methods.create('elrp', epsilon=np.nan), 'positive'),
+    ('tiny', lambda: methods.create('elrp', epsilon=1e-50), 'float32'),
+    ('huge', lambda: methods.create('gamma_lrp', epsilon=1e39), 'float32'),
+    (
+      'half_a_step',
+      lambda: methods.create('integrated_gradients', steps=2.5),
+      'whole number',
+    ),
     (
       'steps',
       lambda: methods.create('integrated_gradients', steps=0),

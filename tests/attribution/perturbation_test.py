@@ -40,6 +40,15 @@ class PerturbationTest(parameterized.TestCase):
     np.testing.assert_array_equal(changed[gone], fill[gone])
     np.testing.assert_array_equal(changed[~gone], image[~gone])
 
+  def test_a_colour_is_rounded_and_a_share_is_one(self):
+    image, order = np.full((2, 2, 3), 9, np.uint8), np.arange(4)
+    fill = np.array([1.7, 300, -3])
+    changed = perturbation.perturbed(image, order, 1, fill)
+    np.testing.assert_array_equal(changed[0, 0], [2, 255, 0])
+    for share in (-0.5, 1.5, np.nan):
+      with self.assertRaisesRegex(ValueError, 'share is'):
+        perturbation.perturbed(image, order, share, fill)
+
   def test_means_of_cells_are_those_written_out(self):
     heat = np.random.default_rng(0).uniform(size=(2, 5, 7))
     found = perturbation.cell_means(heat, 3)

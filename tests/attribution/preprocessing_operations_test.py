@@ -29,6 +29,27 @@ EXAMPLES = {
 }
 
 
+class ManyChannelsTest(absltest.TestCase):
+  def test_each_channel_is_resized_alone(self):
+    images = testing.images(4, 8).transpose(3, 1, 2, 0)[..., [0, 1, 2, 3, 1, 0]]
+    for text in ('resize(19)', 'resize(3)'):
+      t = Preprocessing.parse(text)
+      made = t(images)
+      back = t.inverse(made, images.shape[1:])
+      for channel in range(6):
+        one = images[..., channel : channel + 1]
+        alone = t(one)
+        np.testing.assert_allclose(
+          made[..., channel], alone[..., 0], rtol=1e-5, atol=1e-6
+        )
+        np.testing.assert_allclose(
+          back[..., channel],
+          t.inverse(alone, one.shape[1:])[..., 0],
+          rtol=1e-5,
+          atol=1e-6,
+        )
+
+
 def reference_resize(image, height, width):
   """Bilinear with half-pixel centres, pixel by pixel."""
   h, w, _ = image.shape

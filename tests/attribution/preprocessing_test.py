@@ -69,6 +69,9 @@ class LanguageTest(parameterized.TestCase):
     'range(0, 1e999)', 'range(0, None)', 'mean_std(0, 0)', 'mask_center(0)',
     'mask_center(2)', 'bgr(1)', 'center_crop(3)', 'Resize(4)',
     'channels_first | bgr', 'range(-1, 1), resize(4)', 'range(low=0, high=1)',
+    'range(0, 1e39)', f'clip(0, 1{"0" * 400})', 'mean_std(0, 1e-300)',
+    'range((0.1, 0.2, 0.3), (1, 2, 3))', 'append_channel((1, 2))',
+    'mean_std(((1, 2, 3), (1, 2, 3), (1, 2, 3)), 1)',
   )  # fmt: skip
   def test_bad_text_is_one_clear_error(self, text):
     with self.assertRaises(PreprocessingError) as caught:

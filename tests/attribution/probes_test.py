@@ -18,6 +18,19 @@ _SIZE, _UNITS = 8, 4 * 4 * 4
 _METHODS = ('gradient', 'gradient_times_input', 'elrp')
 
 
+@dataclasses.dataclass(frozen=True)
+class _AtHalf(methods.AttributionMethod):
+  """A gradient at another point, that says nothing of being linear."""
+
+  name = 'at_half'
+
+  def points(self, inputs):
+    yield inputs / 2
+
+  def attribute(self, inputs, gradients):
+    return gradients
+
+
 def _explainer(graph_def, **options):
   options = {'methods': ['gradient'], 'probe_methods': _METHODS} | options
   return Explainer(
@@ -117,12 +130,23 @@ class MapsTest(parameterized.TestCase):
         (r'give \[5 images', 'elrp', (4, 3, _UNITS)),
         (r'give \[5 images', 'elrp', (5, _UNITS)),
         ('64 units', 'elrp', (5, 3, _UNITS + 1)),
+        ('K at least 1', 'elrp', (5, 0, _UNITS)),
       ):
         with self.assertRaisesRegex(ValueError, message):
           explainer.probe(method, self.images, np.zeros(shape))
-    for method in ('saliency', 'integrated_gradients'):
+      with self.assertRaisesRegex(ValueError, 'real and finite'):
+        explainer.probe('elrp', self.images, np.full((5, 1, _UNITS), np.nan))
+    for method in ('saliency', 'integrated_gradients', _AtHalf()):
       with self.assertRaisesRegex(ValueError, 'not linear in one gradient'):
         _explainer(self.graph_def, probe_methods=[method])
+
+  def test_images_and_directions_may_be_lists(self):
+    directions = np.ones((5, 1, _UNITS))
+    with _explainer(self.graph_def) as explainer:
+      np.testing.assert_array_equal(
+        explainer.probe('elrp', list(self.images), directions.tolist()),
+        explainer.probe('elrp', self.images, directions),
+      )
 
   def test_rotation_changes_the_mean_map_but_neither_kernel_nor_span(self):
     other = testing.tiny_graph_def('relu', seed=2, size=_SIZE)

@@ -33,6 +33,13 @@ class BootstrapTest(absltest.TestCase):
     (found,) = bootstrap.weighted_map(labels, logits)(np.ones((1, 40), int))
     self.assertAlmostEqual(found, scores.mean_average_precision(labels, logits))
 
+  def test_equal_scores_share_a_threshold(self):
+    labels = np.array([[1.0], [0], [0], [1]])
+    for scores_of in ([0, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 1]):
+      ties = np.array(scores_of, float)[:, None]
+      (found,) = bootstrap.weighted_map(labels, ties)(np.ones((1, 4), int))
+      self.assertAlmostEqual(found, scores.mean_average_precision(labels, ties))
+
   def test_pairs_leave_what_is_common_out(self):
     rng = np.random.default_rng(2)
     images = np.arange(100)

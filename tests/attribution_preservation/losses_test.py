@@ -175,6 +175,18 @@ class MatchTest(absltest.TestCase):
     )
     self.assertAlmostEqual(float(losses.kernel_mismatch(first, second)), 1)
 
+  def test_kernel_ignores_any_scale_of_single_precision(self):
+    rows = np.random.default_rng(2).normal(size=(2, 3, 8)).astype(np.float32)
+    other = np.random.default_rng(3).normal(size=(2, 3, 8)).astype(np.float32)
+    wanted = float(
+      losses.kernel_mismatch(tf.constant(rows), tf.constant(other))
+    )
+    for scale in (1e-8, 1e-5, 1e4, 1e8):
+      found = losses.kernel_mismatch(
+        tf.constant(rows * np.float32(scale)), tf.constant(other)
+      )
+      self.assertAlmostEqual(float(found), wanted, places=5)
+
   def test_kernel_is_the_cosine_of_kernels_over_pixels(self):
     rng = np.random.default_rng(3)
     first, second = rng.normal(size=(1, 3, 8)), rng.normal(size=(1, 2, 8))

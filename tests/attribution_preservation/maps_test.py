@@ -1,7 +1,8 @@
 """Tests of maps of single classes."""
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 import numpy as np
+import tensorflow as tf
 
 from attribution_preservation import compression, maps, networks
 from tests import testing
@@ -9,7 +10,7 @@ from tests import testing
 _T = 'range(-1, 1)'
 
 
-class ClassMapsTest(absltest.TestCase):
+class ClassMapsTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
     self.network = networks.build((3, 4, 4, 4, 4, 5), 3, seed=1)
@@ -28,12 +29,27 @@ class ClassMapsTest(absltest.TestCase):
     rest = self.network.model(without).numpy()
     rows = np.arange(3)
     lost = (whole - rest)[rows, self.classes]
-    np.testing.assert_allclose(found[:, 20, 3, 0], lost, rtol=1e-2, atol=1e-4)
+    self.assertEqual(found.shape, self.images.shape)
+    found = found.sum(axis=-1)
+    np.testing.assert_allclose(found[:, 20, 3], lost, rtol=1e-2, atol=1e-4)
     self.assertEqual(np.unique(found[0]).size, 4)
 
-  def test_a_centred_logit_is_less_the_mean_of_all(self):
-    name = 'gradient_times_input'
-    with maps.ClassMaps(self.network.model, _T, [name]) as explain:
+  def test_occlusion_lies_as_in_the_images(self):
+    images = np.repeat(np.repeat(self.images, 2, axis=1), 2, axis=2)
+    found = []
+    for t, pictures in ((_T, self.images), (f'resize(32) | {_T}', images)):
+      with maps.ClassMaps(
+        self.network.model, t, ['occlusion'], patch=16
+      ) as explain:
+        found.append(explain.maps(pictures, self.classes)['occlusion'])
+    self.assertEqual(found[1].shape, images.shape)
+    np.testing.assert_allclose(
+      found[1][:, 8::32, 8::32], found[0][:, 4::16, 4::16], rtol=1e-2, atol=1e-5
+    )
+
+  @parameterized.parameters('gradient_times_input', 'occlusion')
+  def test_a_centred_logit_is_less_the_mean_of_all(self, name):
+    with maps.ClassMaps(self.network.model, _T, [name], patch=16) as explain:
       by = [
         [
           explain.maps(self.images, np.full(3, k), is_centred=is_centred)[name]
@@ -63,6 +79,20 @@ class SoftmaxTest(absltest.TestCase):
     self.assertFalse(compression.with_logits(model)[1])
     total, kept = compression.size(model)
     self.assertLessEqual(kept, total)
+
+  def test_it_is_taken_off_a_convolution_that_stays(self):
+    layers = tf.keras.layers
+    images = tf.keras.Input((8, 8, 3))
+    features = layers.Conv2D(5, 3, activation='relu')(images)
+    whole = tf.keras.Model(
+      images, layers.Conv2D(4, 1, activation='softmax')(features)
+    )
+    logits, had = compression.with_logits(whole)
+    self.assertTrue(had)
+    pictures = np.random.default_rng(0).normal(size=(2, 8, 8, 3))
+    np.testing.assert_allclose(
+      compression.with_softmax(logits)(pictures), whole(pictures), rtol=1e-5
+    )
 
   def test_scores_of_a_grid_are_its_means(self):
     body = networks.build((3, 4, 4, 4, 4, 5), 3, seed=1).body

@@ -4,7 +4,7 @@ from absl.testing import absltest, parameterized
 import numpy as np
 import tensorflow as tf
 
-from attribution_preservation import networks, surgery
+from attribution_preservation import compression, networks, surgery
 
 layers = tf.keras.layers
 
@@ -74,6 +74,39 @@ class PruneTest(parameterized.TestCase):
     np.testing.assert_allclose(smaller(images), model(images), rtol=1e-4)
     self.assertLess(smaller.count_params(), model.count_params())
 
+  @parameterized.parameters(
+    lambda x: layers.BatchNormalization()(layers.Flatten()(x)),
+    lambda x: layers.Flatten(data_format='channels_first')(x),
+    lambda x: layers.Flatten()(layers.BatchNormalization(axis=1)(x)),
+    lambda x: layers.Flatten()(layers.Activation('log_softmax')(x)),
+  )
+  def test_dead_filters_go_without_a_trace(self, end):
+    model = _chain(lambda x: layers.Dense(5)(end(x)))
+    last = model.get_layer('last')
+    kernel, bias = last.get_weights()
+    kernel[..., 1:3], bias[1:3] = 0, 0
+    last.set_weights([kernel, bias])
+    images = np.random.default_rng(1).uniform(size=(3, 8, 8, 3))
+    for norm in model.layers:  # What a norm makes of a dead channel: nothing.
+      if isinstance(norm, layers.BatchNormalization) and norm.input.ndim == 2:
+        gamma, beta, mean, variance = norm.get_weights()
+        dead = np.arange(6 * 6 * 4) % 4 % 3 != 0
+        beta[dead], mean[dead] = 0, 0
+        norm.set_weights([gamma, beta, mean, variance])
+    able = set(surgery.Channels(model).prunable())
+    smaller = surgery.prune_filters(model, 0.5, able & {'last'})
+    np.testing.assert_allclose(smaller(images), model(images), rtol=1e-4)
+
+  def test_what_was_frozen_counts_and_learns(self):
+    model = _chain(_pooled)
+    total, kept = compression.size(model)
+    for layer in model.layers[:-1]:
+      layer.trainable = False
+    self.assertEqual(compression.size(model), (total, kept))
+    smaller = surgery.prune_filters(model, 0.5)
+    self.assertLen(smaller.trainable_variables, 10)
+    self.assertLen(model.trainable_variables, 2)  # It stays as it was.
+
   def test_channels_that_are_added_stay(self):
     model = _residual()
     self.assertEqual(surgery.Channels(model).prunable(), ['inner'])
@@ -115,6 +148,28 @@ class NarrowedTest(absltest.TestCase):
       tf.ones_like(copy.get_layer('stem').kernel)
     )
     self.assertGreater(np.abs(copy(images) - model(images)).max(), 0.01)
+
+
+class OrderTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ({'epochs': 0}, '`epochs` is 0'),
+    ({'batch_size': 0}, '`batch_size` is 0'),
+    ({'setting': 'unstructured', 'rounds': 0}, '`rounds` is 0'),
+    ({'learning_rate': -1.0}, '`learning_rate` is -1'),
+    ({'learning_rate': np.nan}, '`learning_rate` is nan'),
+  )
+  def test_what_would_teach_nothing_is_refused(self, options, message):
+    with self.assertRaisesRegex(ValueError, message):
+      compression.Order(**options)
+
+  def test_images_are_needed_and_labels_are_not_there(self):
+    teacher = networks.build((3, 4, 4, 4, 4, 5), 3)
+    for number, method, message in (
+      (0, 'naive', 'no images'), (1, 'swa_present', 'needs labels'),
+    ):  # fmt: skip
+      images = np.zeros((number, 32, 32, 3), np.float32)
+      with self.assertRaisesRegex(ValueError, message):
+        compression.compress(teacher, images, compression.Order(), method)
 
 
 class SplitTest(absltest.TestCase):

@@ -101,6 +101,30 @@ class MatchingTest(parameterized.TestCase):
     }
     self.assertGreater(len(terms), 1)
 
+  def test_sswa_holds_the_sign_of_both_maps(self):
+    teacher, data = _teacher(), _data(4)
+    way = matching.create('sswa', rectified=False, rate=0.0)
+    plain = matching.create('swa_identity')
+    images, labels = tf.constant(data.images), tf.constant(data.labels)
+    for each in (way, plain):
+      frozen = networks.Split(
+        teacher.model, _InTesting(teacher.body), _InTesting(teacher.head)
+      )
+      known = _known(each, teacher, data)
+      _, term = each.forward(frozen, images, labels, known, tf.constant([0, 0]))
+      self.assertAlmostEqual(float(term), 0, places=5)
+
+  def test_a_batch_without_labels_has_no_present_class(self):
+    teacher, data = _teacher(), _data(4)
+    way = matching.create('swa_present')
+    images, labels = tf.constant(data.images), tf.zeros((4, 3))
+    known = {
+      name: tf.constant(v)
+      for name, v in way.known(teacher, images, labels).items()
+    }
+    _, term = way.forward(teacher, images, labels, known, tf.constant([0, 0]))
+    self.assertEqual(float(term), 0)
+
 
 class _InTesting:
   """A part of a network whose dropout and norms are as in testing."""

@@ -5,12 +5,14 @@ import os
 import pathlib
 import subprocess
 import sys
+from unittest import mock
 
 from absl.testing import absltest
 import numpy as np
 import tensorflow as tf
 
 import attribution_transfer as at
+from attribution_transfer import actions
 from tests import bank_testing, testing
 
 _T = 'range(-1, 1)'
@@ -138,6 +140,25 @@ class FaceTest(absltest.TestCase):
     self.assertLen(placement.to_dict(), len(shelf.encoders))
     self.assertIn('new among the others', repr(placement))
 
+  def test_network_is_inserted_where_images_were_an_array(self):
+    run = self.folder / 'run'
+    at.compare(self._shelf(), self.pictures, output=run)
+    network = at.network(_model('new'), representation='last', preprocessing=_T)
+    with self.assertRaisesRegex(ValueError, r'pass them \(`images`\)'):
+      at.insert(run, network)
+    with self.assertRaisesRegex(ValueError, 'made with other images'):
+      at.insert(run, network, self.pictures[::-1])
+    for name, images in (
+      ('new', self.pictures), ('newer', at.images(self.pictures))
+    ):  # fmt: skip
+      network = at.network(
+        _model(name), representation='last', preprocessing=_T
+      )
+      self.assertIn(name, repr(at.insert(run, network, images)))
+    network = at.network(_model('ONE'), representation='last', preprocessing=_T)
+    with self.assertRaisesRegex(ValueError, 'differs in case'):
+      at.insert(run, network, self.pictures)
+
   def test_images_come_from_arrays_lists_and_folders(self):
     from PIL import Image
 
@@ -204,6 +225,106 @@ class FaceTest(absltest.TestCase):
         at.bank(wrong)
     with self.assertRaisesRegex(FileNotFoundError, 'no file or folder no.onnx'):
       at.network('no.onnx', preprocessing=_T)
+
+  def test_all_images_of_an_array_are_explained(self):
+    one = at.network(_model('x'), representation='last', preprocessing=_T)
+    pictures = testing.images(201, 16)
+    maps = at.explain(one, pictures, 'saliency')
+    self.assertLen(maps.ids, 201)
+    np.testing.assert_array_equal(maps.images, pictures)
+    few = at.explain(one, pictures, 'saliency', num_images=3)
+    self.assertLen(few.ids, 3)
+
+  def test_no_more_images_are_computed_than_there_are(self):
+    one = at.network(_model('x'), representation='last', preprocessing=_T)
+    maps = at.explain(one, self.pictures, 'saliency', batch_size=10**9)
+    self.assertLen(maps.ids, 6)
+    self.assertLen(
+      at.compare(self._shelf(), self.pictures, batch_size=10**9).names, 3
+    )
+
+  def test_target_that_is_not_there_is_told_before_the_work(self):
+    with mock.patch.object(actions, 'compare') as compare:
+      for wrong in ('four', None, ['one']):
+        with self.assertRaisesRegex(ValueError, 'No network .*; there are'):
+          at.rank(wrong, self._shelf(), self.pictures)
+    compare.assert_not_called()
+
+  def test_wrong_arguments_are_named(self):
+    one = at.network(_model('x'), representation='last', preprocessing=_T)
+    shelf, pictures = self._shelf(), self.pictures
+    for argument in ('name', 'label', 'group', 'representation', 'prediction'):
+      arguments = {'representation': 'last', argument: 5}
+      with self.assertRaisesRegex(ValueError, f'{argument} must be a text'):
+        at.network(_model('x'), preprocessing=_T, **arguments)
+    with self.assertRaisesRegex(ValueError, 'preprocessing must be a text'):
+      at.network(_model('x'), representation='last', preprocessing=5)
+    for wrong in (None, [], 5):
+      for call in (
+        lambda m: at.explain(one, pictures, m),
+        lambda m: at.compare(shelf, pictures, m),
+      ):
+        with self.assertRaisesRegex(ValueError, 'methods must be the name'):
+          call(wrong)
+    for method in (['elrp'], None):
+      with self.assertRaisesRegex(ValueError, 'is no name of a method'):
+        at.rank('one', shelf, pictures, method)
+    for wrong in (0, 2.5, 'a', None):
+      for call in (
+        lambda b: at.explain(one, pictures, batch_size=b),
+        lambda b: at.compare(shelf, pictures, batch_size=b),
+        lambda b: at.recommend(shelf, pictures, batch_size=b),
+      ):
+        with self.assertRaisesRegex(ValueError, 'batch_size is .*, but must'):
+          call(wrong)
+    for empty in ([], {}):
+      with self.assertRaisesRegex(ValueError, 'no networks in the bank'):
+        at.compare(empty, pictures)
+    for call in (
+      lambda path: at.compare(shelf, pictures, output=path),
+      lambda path: at.insert(path, one),
+      lambda path: at.recommend(shelf, pictures, output=path),
+    ):
+      for wrong in ('', 5):
+        with self.assertRaisesRegex(ValueError, 'must be the path of a folder'):
+          call(wrong)
+
+  def test_size_of_images_is_called_so(self):
+    for wrong in (5, (0, 5), (2.5, 3), (5, 5, 5)):
+      with self.assertRaisesRegex(ValueError, '^size is '):
+        at.images(self.pictures, size=wrong)
+    with self.assertRaisesRegex(ValueError, 'holds no images'):
+      at.images(np.zeros((3, 0, 4, 3), np.uint8))
+    with self.assertRaisesRegex(ValueError, '5 is no bank'):
+      at.images(self.pictures, bank=5)
+    self.assertEqual(
+      at.images('noise', num_images=1, bank='mini').images.shape[1:3], (64, 64)
+    )
+
+  def test_numbers_of_numpy_are_numbers(self):
+    result = at.recommend(
+      self._shelf(),
+      self.pictures,
+      [0, 1] * 3,
+      twins=np.int64(0),
+      num_draws=np.int64(5),
+    )
+    self.assertIn('Transfer from', repr(result))
+
+  def test_results_can_be_compared_and_do_not_change(self):
+    result = at.compare(self._shelf(), self.pictures)
+    again = at.compare(self._shelf(), self.pictures)
+    self.assertFalse(result == again)
+    self.assertLen({result, again}, 2)
+    first = result.rank('one').affinities
+    result.affinity()[:] = 9
+    self.assertEqual(result.rank('one').affinities, first)
+    maps = at.explain(self._shelf().encoders[0], self.pictures)
+    self.assertIn(maps, [result, maps])
+    with self.assertRaisesRegex(ValueError, 'number is 0'):
+      maps.plot(self.folder / 'maps.png', 0)
+    with self.assertRaisesRegex(KeyError, "No method 'saliency'"):
+      maps['saliency']
 
   def test_recommendation_of_models_in_memory(self):
     shelf = self._shelf()

@@ -50,6 +50,11 @@ class SharedTest(absltest.TestCase):
     np.testing.assert_array_equal(first.representation, again)
     self.assertFalse(np.allclose(second.representation, again))
 
+  def test_of_two_that_were_open_at_once_one_is_left_open(self):
+    with _network(0).passes() as one, _network(1).passes() as two:
+      sessions = [passes._built.session for passes in (one, two)]
+    self.assertEqual(sorted(each._closed for each in sessions), [False, True])
+
   def test_others_are_built_anew(self):
     _run(0)
     _run(0, 'tanh')

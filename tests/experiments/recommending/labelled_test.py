@@ -115,6 +115,8 @@ class ReadTest(parameterized.TestCase):
     images = testing.images(4, 16)
     for pictures, labels, message in (
       (images, [1, 2], '2 labels for 4 images'),
+      (['a.png', 'b.png', 'a.png'], [0, 1, 1], "'a.png' more than once"),
+      (['a.png', 'b.png'], 5, '1 labels for 2 images'),
       (images, 'folders', 'needs a folder'),
       (images, ['a', 'b', 'a', np.nan], 'type object'),
       (images, 'no.csv', "no file 'no.csv' with `labels`"),
