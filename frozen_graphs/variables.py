@@ -19,7 +19,13 @@ import tensorflow as tf
 # The message's only home; not one of TensorFlow's private Python modules.
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
-from frozen_graphs import control_flow, graph_ends, operations, tensors
+from frozen_graphs import (
+  control_flow,
+  functions,
+  graph_ends,
+  operations,
+  tensors,
+)
 from frozen_graphs.errors import GraphError, explaining
 from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
@@ -73,7 +79,9 @@ def prune(graph_def: GraphDef, outputs: Sequence[str]) -> GraphDef:
     if node.op == 'ReadVariableOp' and (handle := _handle(nodes, node)):
       node.input[:] = [handle]
   if any(node.op in control_flow.FUNCTIONAL for node in pruned.node):
-    pruned.library.CopyFrom(graph_def.library)
+    pruned.library.function.extend(
+      functions.needed(pruned.node, graph_def.library)
+    )
   return pruned
 
 
