@@ -112,7 +112,7 @@ def read(
     text_format.ParseError,
     UnicodeDecodeError,
   ):
-    if str(path).endswith(('txt', '.prototxt')):
+    if str(path).lower().endswith(('txt', '.prototxt')):
       graph_def = text_format.Parse(content.decode('utf-8'), GraphDef())
     else:
       graph_def = GraphDef.FromString(content)

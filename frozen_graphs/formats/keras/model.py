@@ -36,7 +36,7 @@ _Taps = list[tuple[str, tf.Tensor]]
 def matches(path: str | os.PathLike) -> bool:
   """Returns whether `path` is a file of Keras."""
   path = pathlib.Path(path)
-  return path.suffix in keras_files.SUFFIXES and path.exists()
+  return path.suffix.lower() in keras_files.SUFFIXES and path.exists()
 
 
 def accepts(source: object) -> bool:
