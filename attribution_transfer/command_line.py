@@ -78,6 +78,7 @@ def listing() -> str:
 
 
 def main() -> None:
+  startup.open_streams()
   startup.take_interrupts()
   from toolkit_basics import cli
 
