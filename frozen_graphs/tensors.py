@@ -22,6 +22,9 @@ NodeDef = tf.compat.v1.NodeDef
 Nodes = Mapping[str, NodeDef]  # By name.
 Tensor = tuple[str, int]  # Name of a node, and which of its tensors.
 T = TypeVar('T')
+CHANGED = (
+  'changed'  # Attribute of what reads a variable that the graph changes.
+)
 _NOT_IN_NAMES = re.compile(r'[^A-Za-z0-9_./-]')
 _NO_RESULT = ('Const', 'NoOp')
 
