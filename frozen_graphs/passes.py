@@ -219,7 +219,8 @@ class Passes(contextlib.AbstractContextManager):
 
     def run(inputs: np.ndarray) -> list[batching.GraphOutcome]:
       values = self._fetch(self._open.representation, inputs)
-      return [batching.GraphOutcome(values)]
+      # What is not finite is no other image's fault.
+      return [batching.GraphOutcome(np.nan_to_num(values, posinf=0, neginf=0))]
 
     if self.batching == 'open' and batching.mixes_images(run, inputs):
       raise GraphError(
