@@ -402,6 +402,8 @@ class Folder:
 
   def _check_writable(self) -> None:
     places = (self.path, *self.path.absolute().parents)
+    if self.path.exists() and not self.path.is_dir():
+      raise BankError(f'{self.path} is no folder; choose another `output`.')
     try:
       with tempfile.TemporaryFile(dir=next(p for p in places if p.exists())):
         pass
