@@ -271,6 +271,13 @@ class Explainer:
           'leave it out, or choose a representation before that.'
         )
 
+  def refuse_mixing(self, images: np.ndarray) -> None:
+    """Raises GraphError if images [N, H, W, C], N >= 2, influence each other.
+
+    One forward pass of them, and one with others in place of all but the first.
+    """
+    self._passes.refuse_mixing(self._preprocess(images))
+
   def count_units(self, images: np.ndarray) -> int:
     """Returns D, the numbers that represent each of the images."""
     inputs = self._preprocess(images[:1])

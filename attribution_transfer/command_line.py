@@ -78,6 +78,7 @@ def listing() -> str:
 
 
 def main() -> None:
+  startup.open_streams()
   startup.take_interrupts()
   from toolkit_basics import cli
 
@@ -85,7 +86,8 @@ def main() -> None:
   sys.path.insert(0, root)
   name, *arguments = sys.argv[1:] or ['--help']
   if name in ('-h', '--help', 'help'):
-    print(listing())
+    with cli.for_a_reader():
+      print(listing())
   elif name == '--version':
     print(__version__)
   elif name in COMMANDS:

@@ -170,3 +170,5 @@ def _explain_noise(bank: Bank, encoder: Encoder, methods, batch_size) -> None:
     batch_size=batch_size,
   ) as explainer:
     explainer.explain(images)
+    if len(images) > 1:
+      explainer.refuse_mixing(images[:2])

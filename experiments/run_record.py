@@ -99,6 +99,8 @@ class RunRecord:
         self._discard_damaged()
         return
       self._delete()
+    if self.output.exists() and not self.output.is_dir():
+      raise ValueError(f'{self.output} is no folder; choose another `output`.')
     if self.output.exists() and self._strangers():
       raise ValueError(
         f'{self.output} is not empty, and no run wrote it; choose another '

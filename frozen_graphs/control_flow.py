@@ -102,7 +102,7 @@ def _bind(nodes: Iterable[NodeDef], constants: Mapping[str, object]) -> None:
         f'{sorted(fed) or "nothing"}.'
       )
     kind = tf.as_dtype(node.attr['dtype'].type)
-    shape = tf.TensorShape(node.attr['shape'].shape)
+    shape = tf.TensorShape(graph_ends.stated_shape(fed, (node.name, 0)))
     with explaining(
       f'{value!r} is no value of {node.name!r}, which is {kind.name} {shape}',
       TypeError,

@@ -7,6 +7,7 @@ function that TensorFlow calls; and a check of a graph has to see every node.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
@@ -51,6 +52,30 @@ def inline_functions(graph_def: GraphDef, others: int = 0) -> list[NodeDef]:
     nodes=found.nodes,
   )
   return list(_unfold(graph_def.node, library))
+
+
+def needed(nodes: Iterable[NodeDef], library) -> list:
+  """Returns the functions of a library that nodes call, or name to be called.
+
+  Those of a SavedModel also hold what saves and restores it.
+  """
+  known = {f.signature.name: f for f in library.function}
+  found: dict[str, Any] = {}
+  stack = list(nodes)
+  while stack:
+    for name in _named(stack.pop()):
+      if name in known and name not in found:
+        found[name] = known[name]
+        stack.extend(known[name].node_def)
+  return list(found.values())
+
+
+def _named(node: NodeDef) -> Iterator[str]:
+  """Yields what may be the names of functions that a node holds."""
+  yield node.op
+  for value in node.attr.values():
+    yield value.func.name
+    yield from (each.name for each in value.list.func)
 
 
 def _check_names(graph_def: GraphDef, library: Mapping) -> None:

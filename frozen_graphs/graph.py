@@ -32,6 +32,7 @@ from toolkit_basics import files
 GraphDef = tf.compat.v1.GraphDef
 
 _MAX_BYTES = 2**31 - 1  # What a protocol buffer can hold.
+_SHAPES_STATED = 24  # Since this version, no sides are those of one number.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,13 +113,22 @@ def read(
     text_format.ParseError,
     UnicodeDecodeError,
   ):
-    if str(path).endswith(('txt', '.prototxt')):
+    if str(path).lower().endswith(('txt', '.prototxt')):
       graph_def = text_format.Parse(content.decode('utf-8'), GraphDef())
     else:
       graph_def = GraphDef.FromString(content)
   with about(path):
     check_complete(graph_def.node)
+  if graph_def.versions.producer < _SHAPES_STATED:
+    _open_shapes(graph_def.node)
   return graph_def, files.sha256(content)
+
+
+def _open_shapes(nodes: Iterable[NodeDef]) -> None:
+  """Opens shapes without sides, by which TensorFlow 1.1 meant any, in place."""
+  for node in nodes:
+    if node.op == 'Placeholder' and not node.attr['shape'].shape.dim:
+      node.attr['shape'].shape.unknown_rank = True
 
 
 def check_complete(nodes: Sequence[NodeDef]) -> None:

@@ -1,6 +1,7 @@
 """Where a graph begins and ends, if nothing but the graph tells."""
 
 from collections.abc import Iterable, Sequence
+import re
 
 import tensorflow as tf
 
@@ -13,6 +14,8 @@ GraphDef = tf.compat.v1.GraphDef
 FED = frozenset({'Placeholder', 'PlaceholderWithDefault'})
 Shape = tuple[int | None, ...] | None  # None where it is open.
 _MOST_NAMED = 5  # Tensors in a message.
+# Of a layer of Keras, and of each further time that it is used.
+_RESULT = re.compile(r'.*_out(_\d+)?', re.DOTALL)
 
 
 def placeholders(
@@ -38,9 +41,9 @@ def images_first(
 
 
 def _may_be_images(node: NodeDef) -> bool:
-  shape = node.attr['shape'].shape
+  shape = stated_shape({node.name: node}, (node.name, 0))
   kind = op_definitions.dtype(node.attr['dtype'].type, node)
-  return kind.is_floating and not shape.unknown_rank and len(shape.dim) == 4
+  return kind.is_floating and shape is not None and len(shape) == 4
 
 
 def unused(nodes: Iterable[NodeDef]) -> tuple[str, ...]:
@@ -87,8 +90,11 @@ def find(nodes: Nodes, name: str, is_input: bool = False) -> Tensor:
   """
   node, number = tensors.split(name)
   given = f':{number}' if name != node else ''
-  if node not in nodes:
-    node = f'{node}_out' if f'{node}_out' in nodes else _ending(nodes, node)
+  layer = f'{tensors.allowed(node)}_out'
+  # A layer may be called as what another one returns.
+  is_layer = _is_layer(nodes, layer) and not given
+  if node not in nodes or (is_layer and _is_layer(nodes, node)):
+    node = layer if _is_layer(nodes, layer) else _ending(nodes, node)
   if node not in nodes:
     raise GraphError(_missing(nodes, name, is_input))
   return tensors.resolve(nodes, f'{node}{given}')
@@ -97,7 +103,8 @@ def find(nodes: Nodes, name: str, is_input: bool = False) -> Tensor:
 def _missing(nodes: Nodes, name: str, is_input: bool) -> str:
   """Returns what to say where no tensor is called so: which may be meant."""
   node, _ = tensors.split(name)
-  layers = [n[: -len('_out')] for n in nodes if _is_layer(nodes, n)]
+  first = (n for n in nodes if n.endswith('_out'))
+  layers = [n[: -len('_out')] for n in first if _is_layer(nodes, n)]
   if is_input:
     what, ends = 'input', placeholders(nodes.values())
     like = [f'{n}:0' for n in tensors.alike(node, (e[:-2] for e in ends))]
@@ -119,7 +126,8 @@ def _missing(nodes: Nodes, name: str, is_input: bool) -> str:
 
 def _is_layer(nodes: Nodes, name: str) -> bool:
   """Whether a node is what a layer of a Keras model returns."""
-  return name.endswith('_out') and nodes[name].op == 'Identity'
+  is_there = name in nodes and nodes[name].op == 'Identity'
+  return is_there and _RESULT.fullmatch(name) is not None
 
 
 def _ending(nodes: Nodes, end: str) -> str:

@@ -208,6 +208,27 @@ class Passes(contextlib.AbstractContextManager):
       self.batching = 'one_at_a_time'
     self._is_proven = True
 
+  def refuse_mixing(self, inputs: np.ndarray) -> None:
+    """Raises GraphError if a graph mixes the images that it is given at once.
+
+    One made for a fixed number, or of unknown input, is tried anyway.
+
+    Args:
+      inputs: [n, ...], two or more that are not the same.
+    """
+
+    def run(inputs: np.ndarray) -> list[batching.GraphOutcome]:
+      values = self._fetch(self._open.representation, inputs)
+      # What is not finite is no other image's fault.
+      return [batching.GraphOutcome(np.nan_to_num(values, posinf=0, neginf=0))]
+
+    if self.batching == 'open' and batching.mixes_images(run, inputs):
+      raise GraphError(
+        f'{self._name}: what it gives for an image depends on the other images '
+        'of a batch, which influence each other; save it for inference on '
+        'single images, or choose a representation before they are mixed.'
+      )
+
   def _everything(self, inputs: np.ndarray) -> list[batching.GraphOutcome]:
     """Returns the representation, and the gradients of all rules."""
     graph = self._open

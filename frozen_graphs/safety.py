@@ -97,6 +97,12 @@ def refuse_unknown(nodes: Iterable[NodeDef]) -> None:
   admitted, checks = allowed(), NodeChecks()
   spent = budget.active(lambda: sum(node.ByteSize() for node in nodes))
   for node in nodes:
+    if tensors.CHANGED in node.attr:
+      raise GraphError(
+        f'Node {node.name!r} reads a variable that the graph itself changes '
+        'before, so that results depend on how often it was run. Save it for '
+        'inference, or choose a representation before that node.'
+      )
     if node.op in _VARIABLES:
       raise GraphError(
         f'The graph is not frozen: node {node.name!r} ({node.op}) is a '

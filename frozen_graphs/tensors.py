@@ -10,6 +10,7 @@ from collections.abc import (
   Sequence,
 )
 import difflib
+import re
 from typing import TypeVar
 
 import tensorflow as tf
@@ -21,6 +22,9 @@ NodeDef = tf.compat.v1.NodeDef
 Nodes = Mapping[str, NodeDef]  # By name.
 Tensor = tuple[str, int]  # Name of a node, and which of its tensors.
 T = TypeVar('T')
+# Attribute of a node that reads a variable which the graph changes before.
+CHANGED = 'changed'
+_NOT_IN_NAMES = re.compile(r'[^A-Za-z0-9_./-]')
 _NO_RESULT = ('Const', 'NoOp')
 
 
@@ -32,6 +36,12 @@ def split(tensor: str) -> Tensor:
   # More digits are no number of a tensor, and none are those of other scripts.
   is_number = len(number) < 10 and number.isascii() and number.isdigit()
   return (name, int(number)) if colon and is_number else (tensor, 0)
+
+
+def allowed(name: str) -> str:
+  """Returns a name that TensorFlow allows, of a layer that may have any."""
+  name = _NOT_IN_NAMES.sub('_', name)
+  return name if re.match(r'[A-Za-z0-9.]', name) else f'x{name}'
 
 
 def name_of(tensor: Tensor) -> str:

@@ -19,12 +19,19 @@ import tensorflow as tf
 # The message's only home; not one of TensorFlow's private Python modules.
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
-from frozen_graphs import control_flow, graph_ends, operations, tensors
+from frozen_graphs import (
+  control_flow,
+  functions,
+  graph_ends,
+  operations,
+  tensors,
+)
 from frozen_graphs.errors import GraphError, explaining
 from frozen_graphs.tensors import NodeDef, Nodes, Tensor
 
 GraphDef = tf.compat.v1.GraphDef
 _VARIABLES = frozenset({'Variable', 'VariableV2', 'VarHandleOp'})
+_CHANGES = re.compile('Assign(Add|Sub)?VariableOp')
 _ASSIGNMENTS = frozenset({'Assign', 'AssignVariableOp'})
 
 _MAX_BYTES = 2**31 - 2**20  # Of a GraphDef, less what is not weights.
@@ -71,10 +78,25 @@ def prune(graph_def: GraphDef, outputs: Sequence[str]) -> GraphDef:
       if not text.startswith('^') or text[1:] in needed
     ]
     if node.op == 'ReadVariableOp' and (handle := _handle(nodes, node)):
+      if _is_changed_before(nodes, nodes[node.name], handle):
+        node.attr[tensors.CHANGED].b = True
       node.input[:] = [handle]
   if any(node.op in control_flow.FUNCTIONAL for node in pruned.node):
-    pruned.library.CopyFrom(graph_def.library)
+    pruned.library.function.extend(
+      functions.needed(pruned.node, graph_def.library)
+    )
   return pruned
+
+
+def _is_changed_before(nodes: Nodes, read: NodeDef, variable: str) -> bool:
+  """Returns whether the graph changes a variable before a node reads it."""
+  waits_for = (nodes.get(text[1:]) for text in read.input if text[0] == '^')
+  return any(
+    node is not None
+    and _CHANGES.fullmatch(node.op) is not None
+    and _handle(nodes, node) == variable
+    for node in waits_for
+  )
 
 
 def freeze(
@@ -94,6 +116,8 @@ def freeze(
   nodes = {node.name: node for node in graph_def.node}
   size = 0
   for node in frozen.node:
+    if tensors.CHANGED in node.attr:
+      continue  # Its value is not the stored one; nobody may need it.
     if node.op == 'ReadVariableOp':
       _read_constant(node, nodes)
     elif node.op in _VARIABLES:

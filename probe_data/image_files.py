@@ -15,6 +15,7 @@ from probe_data import images
 from probe_data.errors import ImageFileError, ProbeSetError
 
 _NUM_THREADS = min(8, os.cpu_count() or 1)
+_RUN = 'run.json'  # In the folder of a run, whose figures are no probe images.
 _MAX_LISTED = 10  # Unreadable files that one message names.
 
 
@@ -45,7 +46,7 @@ def find(folder: str | os.PathLike[str]) -> dict[str, str]:
 
   A file counts by its extension. Hidden files and folders are passed over;
   linked folders are followed, but none is entered twice; those that cannot be
-  read are skipped, and named.
+  read are skipped, and named, as are those with the results of a run.
 
   Raises:
     ProbeSetError: If there are none.
@@ -80,6 +81,13 @@ def _walk(folder: str) -> Iterator[tuple[str, str]]:
       if not relative:
         raise
       unreadable.append(f'{_printable(relative)}: {error.strerror}')
+      continue
+    if relative and any(entry.name == _RUN for entry in ordered):
+      logging.info(
+        '%s: passed over the results of a run in %s.',
+        _printable(folder),
+        _printable(relative),
+      )
       continue
     inner = []
     for entry in ordered:

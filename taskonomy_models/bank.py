@@ -196,7 +196,8 @@ def _text(entry: Mapping, key: str) -> str:
 def _path(folder: pathlib.Path, name: str, is_needed: bool = True) -> str:
   """Returns the path of a file that must lie in the bank's folder."""
   path = folder / name
-  if not path.resolve().is_relative_to(folder.resolve()):
+  real = pathlib.Path(os.path.realpath(path))  # Of links in a circle, too.
+  if not real.is_relative_to(os.path.realpath(folder)):
     raise BankError(
       f'{name!r} lies outside the bank; put the file into {folder}.'
     )
@@ -339,7 +340,7 @@ class Folder:
       name: Of the bank, if there is none yet; default: the folder's.
     """
     self.path = pathlib.Path(path)
-    self._name = name or self.path.resolve().name or 'bank'
+    self._name = name or os.path.basename(os.path.realpath(path)) or 'bank'
 
   def bank(self) -> Bank:
     """Returns the bank as it is; one without encoders if there is none.
@@ -401,6 +402,8 @@ class Folder:
 
   def _check_writable(self) -> None:
     places = (self.path, *self.path.absolute().parents)
+    if self.path.exists() and not self.path.is_dir():
+      raise BankError(f'{self.path} is no folder; choose another `output`.')
     try:
       with tempfile.TemporaryFile(dir=next(p for p in places if p.exists())):
         pass

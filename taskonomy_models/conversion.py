@@ -294,6 +294,8 @@ def tried(
 ) -> Tried:
   """Explains a picture; the methods share the graph and its forward pass.
 
+  A second one tells whether the pictures of a batch influence each other.
+
   Args:
     network: With its representation.
     t: The preprocessing.
@@ -301,8 +303,12 @@ def tried(
     image_size: Side of the picture.
     owned: Whether nobody else has the graph, so that memory need not hold it
       meanwhile.
+
+  Raises:
+    GraphError: If it cannot be explained, or what it gives for a picture
+      depends on others of a batch.
   """
-  picture = pictures.noise(1, _side(network, image_size))
+  pair = pictures.noise(2, _side(network, image_size))
   with session.for_few_runs(), contextlib.ExitStack() as stack:
     explainer = Explainer(
       network, preprocessing=t, methods=methods, batch_size=1
@@ -311,8 +317,9 @@ def tried(
       stack.enter_context(network.aside())
     stack.enter_context(explainer)
     started = time.monotonic()
-    explanation = explainer.explain(picture, may_be_infinite=True)
+    explanation = explainer.explain(pair[:1], may_be_infinite=True)
     seconds = time.monotonic() - started
+    explainer.refuse_mixing(pair)
   faults = dict.fromkeys(methods, '')
   for method, values in explanation.maps.items():
     if not np.all(np.isfinite(values)):

@@ -47,7 +47,7 @@ _JSON = FLAGS.bool('json', 'Print it as JSON, for programs.')
 
 def main(graph: str) -> None:
   ends = _INPUT.value, _REPRESENTATION.value
-  name = _NAME.value or pathlib.Path(graph).resolve().stem
+  name = _NAME.value or pathlib.Path(os.path.realpath(graph)).stem
   options = *ends, name, _IMAGE_SIZE.value, _JSON.value
   if sandbox.trust_of(_TRUST.value) == 'sandbox':
     print(sandbox.within(_report, graph, *options))

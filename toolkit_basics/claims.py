@@ -52,7 +52,7 @@ def folder(path: files.Path) -> Iterator[None]:
     return
   made = [each for each in (path, *path.parents) if not each.exists()]
   try:
-    path.mkdir(parents=True, exist_ok=True)
+    _make(path)
     with _locked(path):
       _check_around(path)
       _sweep(path)
@@ -61,6 +61,16 @@ def folder(path: files.Path) -> Iterator[None]:
     with contextlib.suppress(OSError):  # They are used.
       for each in made:
         each.rmdir()
+
+
+def _make(path: pathlib.Path) -> None:
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise OSError(
+      f'The folder {path} cannot be made ({error.strerror}); choose another '
+      'place for it.'
+    ) from error
 
 
 @contextlib.contextmanager

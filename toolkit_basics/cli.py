@@ -296,7 +296,7 @@ def _is_unread(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def _for_a_reader() -> Iterator[None]:
+def for_a_reader() -> Iterator[None]:
   """Ends without a word once nobody reads what is printed."""
   try:
     try:
@@ -310,7 +310,7 @@ def _for_a_reader() -> Iterator[None]:
     sys.exit(128 + signal.SIGPIPE)
 
 
-@_for_a_reader()
+@for_a_reader()
 def run(
   main: Callable[..., int | None],
   flags: Flags,

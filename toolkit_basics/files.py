@@ -187,7 +187,7 @@ def read_json(path: Path) -> Any:
   """
   content = read_bounded(path, _MAX_JSON_BYTES)
   try:
-    return json.loads(content.decode('utf-8'))
+    return json.loads(content.decode('utf-8-sig'))
   except RecursionError as error:
     raise ValueError(f'{path}: its JSON is nested too deep.') from error
   except ValueError as error:

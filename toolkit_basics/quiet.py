@@ -18,6 +18,7 @@ import warnings
 # Set to anything, it lets TensorFlow say all it wants to.
 ESCAPE = 'SHOW_TENSORFLOW_MESSAGES'
 _VARIABLE = 'TF_CPP_MIN_LOG_LEVEL'
+_OPENCV = 'OPENCV_LOG_LEVEL'
 # Fatal messages only: what TensorFlow calls an error at its start, such as no
 # GPU being there, is none, and the others arrive as exceptions.
 _LEVEL = '3'
@@ -27,12 +28,16 @@ _descriptors = [2]  # Of stderr, the last one as it was at first.
 def quieten_tensorflow() -> None:
   """Makes the coming import of TensorFlow silent; the import itself is lazy.
 
-  Does nothing where TensorFlow is imported already, or `ESCAPE` is set in the
-  environment.
+  And that of OpenCV, which says on stderr what is wrong with an image that is
+  named and skipped anyway. Does nothing where TensorFlow is imported already,
+  or `ESCAPE` is set in the environment.
   """
   # Of notebooks without ipywidgets, where a library imports tqdm.auto.
   warnings.filterwarnings('ignore', 'IProgress not found')
-  if os.environ.get(ESCAPE) or 'tensorflow' in sys.modules:
+  if os.environ.get(ESCAPE):
+    return
+  os.environ.setdefault(_OPENCV, 'SILENT')
+  if 'tensorflow' in sys.modules:
     return
   os.environ[_VARIABLE] = _LEVEL
   if not any(isinstance(finder, _Finder) for finder in sys.meta_path):

@@ -32,9 +32,26 @@ def begin() -> None:
   """
   quiet.quieten_tensorflow()
   if _is_imported_by_program():
+    open_streams()
     take_interrupts()
     if HELP & set(sys.argv[1:]):
       leave_out_libraries()
+
+
+def open_streams() -> None:
+  """Opens standard streams that the process was started without, to nowhere.
+
+  As by `>&-`. Otherwise the next file that is opened is taken for the stream,
+  and gets what libraries say.
+  """
+  for number, name in enumerate(('stdin', 'stdout', 'stderr')):
+    try:
+      os.fstat(number)
+    except OSError:
+      os.open(os.devnull, os.O_RDWR)  # The lowest number that is free.
+    if getattr(sys, name) is None:
+      mode = 'w' if number else 'r'
+      setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def _is_imported_by_program() -> bool:

@@ -112,7 +112,8 @@ def _color_bar(figure: Figure, picture: AxesImage, axes: Axes) -> None:
   ticks = scale_ticks(low, high)
   bar.set_ticks(ticks, labels=[f'{t:g}'.replace('-', '−') for t in ticks])
   bar.minorticks_off()
-  axes.set_ylim(low, high)
+  if low < high:
+    axes.set_ylim(low, high)
   bar.outline.set_visible(False)
   axes.tick_params(labelsize=9, length=3)
   bar.set_label('Affinity', fontsize=10, labelpad=8)

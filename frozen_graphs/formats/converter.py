@@ -160,7 +160,9 @@ class Converter(abc.ABC, Generic[Key]):
         self._operands[key] = self._input(key)
     left_out = self._add_all(sorted(needed), partial)
     if left_out:
-      wanted = self._ends(needed) or wanted
+      wanted = self._ends(needed)
+      if not wanted:
+        raise GraphError(left_out[0])
     for key in dict.fromkeys(wanted):
       with self._named.graph.as_default():
         self._named.output(*self._output(key))

@@ -18,7 +18,7 @@ _OTHERS = ('saved_model', 'tensorflowjs_model')
 def matches(path: str | os.PathLike) -> bool:
   """Returns whether `path` looks like a frozen graph."""
   path = pathlib.Path(path)
-  is_one = path.suffix in _SUFFIXES and path.stem not in _OTHERS
+  is_one = path.suffix.lower() in _SUFFIXES and path.stem not in _OTHERS
   return is_one and path.exists()
 
 

@@ -13,6 +13,7 @@ import warnings
 
 import tensorflow as tf
 
+from frozen_graphs.errors import GraphError
 from frozen_graphs.formats import registry, saved_model
 from frozen_graphs.frozen import FrozenNetwork
 
@@ -34,8 +35,7 @@ def load(source: str | os.PathLike, **options) -> FrozenNetwork:
     **options: Those of `saved_model.load`.
 
   Raises:
-    GraphError: If the module cannot be used.
-    OSError: If it cannot be obtained.
+    GraphError: If the module cannot be obtained or used.
   """
   handle = os.fspath(source)
   with warnings.catch_warnings():
@@ -46,7 +46,7 @@ def load(source: str | os.PathLike, **options) -> FrozenNetwork:
     folder = hub.resolve(handle)
   except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
     reason = ' '.join(str(error).split())
-    raise OSError(
+    raise GraphError(
       f'The module {handle} is not in the cache and cannot be fetched '
       f'({reason}). Without a network, unpack it into a folder elsewhere and '
       'pass that folder, or set TFHUB_CACHE_DIR to a cache that has it.'

@@ -23,6 +23,20 @@ print('tensorflow' in sys.modules)
 """
 
 
+class ListingTest(absltest.TestCase):
+  def test_list_that_nobody_reads_ends_without_a_word(self):
+    reader, writer = os.pipe()
+    os.close(reader)
+    found = subprocess.run(
+      [sys.executable, '-c', _SCRIPT],
+      stdout=writer,
+      stderr=subprocess.PIPE,
+      check=False,
+    )
+    os.close(writer)
+    self.assertEqual((found.returncode, found.stderr), (141, b''))
+
+
 class EveryCommandTest(parameterized.TestCase):
   @parameterized.parameters(*_NAMES)
   def test_help_shows_its_docstring_and_exactly_its_flags(self, name):

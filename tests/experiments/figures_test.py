@@ -4,6 +4,7 @@ from collections.abc import Callable
 import os
 import pathlib
 from unittest import mock
+import warnings
 
 from absl.testing import absltest, parameterized
 import cv2
@@ -383,6 +384,13 @@ class AffinityHeatMapTest(FiguresTestCase):
       self.assertBetween(tick, low, high)
       self.assertIn(f'{abs(tick):.0e}'[0], '0125')
     self.assertGreaterEqual(len(ticks), 3 if high > low else 1)
+
+  def test_affinities_of_zero_are_drawn_without_a_warning(self):
+    with warnings.catch_warnings():
+      warnings.simplefilter('error')
+      self.draw(
+        figures.affinity_heat_map, np.eye(3), _LABELS[:3], range(3), 'Title'
+      )
 
   def test_cells_show_small_values_in_a_unit_that_is_given(self):
     affinity = np.full((3, 3), -0.00234)

@@ -63,6 +63,11 @@ class RunRecordTest(parameterized.TestCase):
     self._record()
     self.assertFalse(self.output.exists())
 
+  def test_file_is_no_folder_of_a_run(self):
+    self.output.write_bytes(b'')
+    with self.assertRaisesRegex(ValueError, 'is no folder.*`output`'):
+      self._record()
+
   def test_folder_of_a_run_is_not_used_again_without_being_asked(self):
     for finish in (True, False):
       self._run(finish, overwrite=True)

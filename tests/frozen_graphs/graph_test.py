@@ -34,6 +34,15 @@ class LoadTest(parameterized.TestCase):
     path = self.write('a.pb', self.graph_def.SerializeToString())
     self.assertEqual(graph.load_graph_def(path), self.graph_def)
 
+  def test_shape_without_sides_is_open_in_graphs_of_tensorflow_1_1(self):
+    for producer, is_open in ((23, True), (24, False)):
+      self.graph_def.versions.producer = producer
+      node = next(n for n in self.graph_def.node if n.op == 'Placeholder')
+      node.attr['shape'].shape.Clear()
+      path = self.write('a.pb', self.graph_def.SerializeToString())
+      shape = extract(graph.load_graph_def(path)).input_shape
+      self.assertEqual(shape, None if is_open else ())
+
   def test_textual_graph_is_read(self):
     text = text_format.MessageToString(self.graph_def).encode()
     path = self.write('a.pbtxt', text)

@@ -1,6 +1,7 @@
 """Tests of finding image files and of drawing a sample of them."""
 
 import os
+import pathlib
 from unittest import mock
 
 from absl.testing import absltest
@@ -16,6 +17,14 @@ class FindTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
     self.folder = self.create_tempdir().full_path
+
+  def test_figures_of_a_run_in_the_folder_are_no_images_of_it(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    for name in ('a.png', 'b/c.png', 'b/run/run.json', 'b/run/figures/d.png'):
+      (folder / name).parent.mkdir(parents=True, exist_ok=True)
+      (folder / name).touch()
+    self.assertEqual([*image_files.find(folder)], ['a.png', 'b/c.png'])
+    self.assertLen(image_files.find(folder / 'b' / 'run'), 1)
 
   def test_images_of_all_folders_below_are_found(self):
     image_testing.write_pictures(

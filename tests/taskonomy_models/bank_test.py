@@ -136,6 +136,16 @@ class LoadTest(parameterized.TestCase):
         where[key] = path
         self._refuses('outside the bank')
 
+  def test_file_is_no_folder_of_a_bank(self):
+    file = self.create_tempfile('a').full_path
+    with self.assertRaisesRegex(banks.BankError, 'is no folder.*`output`'):
+      banks.Folder(file).check_free('a')
+
+  def test_link_that_leads_to_itself_is_no_file(self):
+    os.remove(self.folder / 'alpha.pb')
+    os.symlink('alpha.pb', self.folder / 'alpha.pb')
+    self._refuses('encoder 1: there is no file .*alpha.pb')
+
   def test_link_out_of_the_folder_is_refused(self):
     outside = self.create_tempfile('outside.pb').full_path
     os.remove(self.folder / 'alpha.pb')

@@ -59,6 +59,23 @@ class ConversionTest(parameterized.TestCase):
     paths = self.folder.rglob('*') if self.folder.exists() else ()
     return {path: path.read_bytes() for path in paths if path.is_file()}
 
+  def test_network_that_mixes_the_images_of_a_batch_is_refused(self):
+    class Contrast(L.Layer):
+      def call(self, x):
+        return x - tf.reduce_mean(x, axis=0, keepdims=True)
+
+    model = _model(Contrast(), L.ReLU(name='last'))
+    self._refused('influence each other', model, representation='last')
+    self._convert(model, representation='top')
+
+  def test_network_without_finite_results_is_not_said_to_mix_images(self):
+    class Broken(L.Layer):
+      def call(self, x):
+        return x / 0.0
+
+    model = _model(Broken(), L.ReLU(name='last'))
+    self._refused('zero or not finite', model, representation='last')
+
   def test_bank_has_the_network_as_it_was_described(self):
     encoder = self._convert(label='First', group='2d', image_size=32)
     bank = banks.load(str(self.folder))

@@ -33,6 +33,13 @@ class InspectTest(absltest.TestCase):
       ],
     )
 
+  def test_a_link_that_leads_to_itself_ends_in_one_line(self):
+    path = os.path.join(self.create_tempdir().full_path, 'net.keras')
+    os.symlink(path, path)
+    code, _, err = self.run_command(path)
+    self.assertEqual(code, 1)
+    self.assertRegex(err, r'^Error: .*is a link that leads to itself.*\n$')
+
   def test_a_file_that_is_no_graph_ends_in_one_line(self):
     path = self.create_tempfile('net.pb', 'no graph').full_path
     code, out, err = self.run_command(path)

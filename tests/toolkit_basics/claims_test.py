@@ -36,6 +36,13 @@ class ClaimsTest(absltest.TestCase):
     super().setUp()
     self.folder = pathlib.Path(self.create_tempdir().full_path) / 'a' / 'run'
 
+  def test_folder_that_cannot_be_made_is_said_to_be_it(self):
+    self.folder.parent.mkdir()
+    self.folder.symlink_to(self.folder)
+    with self.assertRaisesRegex(OSError, 'folder .*/run cannot be made'):
+      with claims.folder(self.folder):
+        pass
+
   def _process(self, script, folder=None):
     process = subprocess.Popen(
       [sys.executable, '-c', script, str(folder or self.folder)],

@@ -122,6 +122,8 @@ class FilesTest(parameterized.TestCase):
   def test_json_comes_back_and_what_is_none_is_refused_with_its_path(self):
     files.write_json(self.path, {'a': [1, 'é']})
     self.assertEqual(files.read_json(self.path), {'a': [1, 'é']})
+    self.path.write_text('[2]', encoding='utf-8-sig')  # As of Windows.
+    self.assertEqual(files.read_json(self.path), [2])
     for data in (b'{', b'"\xff"'):
       self.path.write_bytes(data)
       with self.assertRaisesRegex(ValueError, 'a.csv: not JSON'):

@@ -65,6 +65,14 @@ class QuietTest(QuietTestCase):
   def test_tensorflow_starts_without_a_word(self, level, *modules):
     self.check_silence(level, *modules)
 
+  def test_opencv_says_nothing_of_a_damaged_image(self):
+    code = (
+      'import probe_data.images, toolkit_basics.startup as s; s.begin()\n'
+      'import cv2, numpy as np\n'
+      "assert cv2.imdecode(np.frombuffer(b'P6 9 9 255 ', 'u1'), 1) is None\n"
+    )
+    self.assertEqual(_stderr(code), '')
+
   @pytest.mark.slow
   def test_who_asks_for_the_messages_gets_them(self):
     code = f'import attribution_transfer\n{_IMPORT}'

@@ -17,6 +17,16 @@ print('noise', file=sys.stderr)
 time.sleep(60)
 """
 _SCRIPT = 'from attribution_transfer.command_line import main\nmain()'
+_OPENING = """
+import os, sys
+from toolkit_basics import startup
+startup.begin()
+for stream in (sys.stdin, sys.stdout, sys.stderr):
+  assert stream.fileno() < 3
+sys.stdout.flush()
+with open(os.devnull) as file:
+  sys.exit(file.fileno() < 3)
+"""
 # Prints the help of all commands, as if each had been asked alone.
 _ALL_HELP = """
 import contextlib, importlib, io, sys
@@ -34,6 +44,26 @@ for library in ('tensorflow', 'scipy', 'matplotlib'):
 def _hear_interrupts():
   """In a process that is to be: tests in the background may ignore them."""
   signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class StreamsTest(parameterized.TestCase):
+  @parameterized.parameters(0, 1, 2)
+  def test_stream_that_is_closed_is_no_file_that_is_opened_later(self, number):
+    found = subprocess.run(
+      [sys.executable, '-c', _OPENING, str(number)],
+      preexec_fn=lambda: os.close(number),
+      check=False,
+    )
+    self.assertEqual(found.returncode, 0)
+
+  def test_command_without_an_output_ends_as_others_do(self):
+    found = subprocess.run(
+      [sys.executable, '-c', _SCRIPT, 'rank', '--help'],
+      preexec_fn=lambda: os.close(1),
+      stderr=subprocess.PIPE,
+      check=False,
+    )
+    self.assertEqual((found.returncode, found.stderr), (0, b''))
 
 
 class InterruptTest(parameterized.TestCase):

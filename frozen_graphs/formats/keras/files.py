@@ -42,6 +42,8 @@ def load_model(path: str | os.PathLike):
     OSError: If it cannot be read.
   """
   path = pathlib.Path(path)
+  if path.is_dir():
+    raise GraphError(f'{path} is a folder; Keras keeps a model in one file.')
   if not path.is_file():
     raise FileNotFoundError(f'There is no file {path}.')
   content = budget.read(path, checks.MAX_BYTES)

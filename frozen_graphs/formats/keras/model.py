@@ -12,7 +12,6 @@ import functools
 import operator
 import os
 import pathlib
-import re
 import sys
 from typing import Any
 
@@ -25,12 +24,10 @@ from frozen_graphs import (
   tensors,
   variables,
 )
-from frozen_graphs.errors import GraphError, brief
+from frozen_graphs.errors import GraphError, brief, open_size
 from frozen_graphs.formats.keras import files as keras_files
 from frozen_graphs.frozen import FrozenNetwork
 from frozen_graphs.tensors import NodeDef
-
-_NOT_IN_NAMES = re.compile(r'[^A-Za-z0-9_./-]')
 
 # Layers' results, in the order of their computation: name and tensor.
 _Taps = list[tuple[str, tf.Tensor]]
@@ -39,7 +36,7 @@ _Taps = list[tuple[str, tf.Tensor]]
 def matches(path: str | os.PathLike) -> bool:
   """Returns whether `path` is a file of Keras."""
   path = pathlib.Path(path)
-  return path.suffix in keras_files.SUFFIXES and path.exists()
+  return path.suffix.lower() in keras_files.SUFFIXES and path.exists()
 
 
 def accepts(source: object) -> bool:
@@ -55,32 +52,42 @@ def _classes(name: str) -> tuple[type, ...]:
   return tuple(operator.attrgetter(name)(keras) for keras in libraries)
 
 
-def load(source: Any) -> FrozenNetwork:
+def load(
+  source: Any, *, image_size: tuple[int, int] | None = None
+) -> FrozenNetwork:
   """Loads a Keras model.
 
   Args:
     source: A tf.keras.Model, a tf_keras.Model, or the path of a file of one.
+    image_size: (height, width), where the model leaves that open and a layer
+      needs it.
 
   Returns:
     The network. An input has the name of its input layer. What the layer `name`
     returns is the tensor `name_out:0`; where it is used once more,
     `name_out_1:0` and so on; in a model that is a layer of another,
-    `model/name_out:0`. Characters that TensorFlow does not allow become `_`.
+    `model/name_out:0`. Characters that TensorFlow does not allow become `_`;
+    where layers would then be called alike, each has a longer name.
 
   Raises:
-    GraphError: If the model cannot be loaded or traced.
+    GraphError: If the model cannot be loaded or traced; OpenSizeError if that
+      may be for want of a size.
     OSError: If the file cannot be read.
   """
   origin = 'object'
   if not accepts(source):
     origin = os.fspath(source)
     source = keras_files.load_model(source)
-  return freeze(source, f'Keras model {origin} ({source.name})')
+  return freeze(source, f'Keras model {origin} ({source.name})', image_size)
 
 
-def freeze(model: Any, source: str) -> FrozenNetwork:
+def freeze(
+  model: Any, source: str, image_size: tuple[int, int] | None = None
+) -> FrozenNetwork:
   """Returns the network of a Keras model; see `load`."""
-  specifications = _inputs(model)
+  specifications = tf.nest.map_structure(
+    functools.partial(_sized, image_size), _inputs(model)
+  )
   taps: _Taps = []
   results = []
 
@@ -95,10 +102,14 @@ def freeze(model: Any, source: str) -> FrozenNetwork:
     with _recording(model, taps):
       traced = function.get_concrete_function(specifications)
   except Exception as error:  # A layer's own code may raise anything.
-    raise GraphError(
+    reason = (
       f'The Keras model {model.name!r} cannot be traced for inference: '
       f'{brief(error, 200)}'
-    ) from error
+    )
+    if any(map(_is_open, tf.nest.flatten(specifications))):
+      reason = f'{reason} This may be for the size of the images'
+      raise open_size(reason) from error
+    raise GraphError(reason) from error
   count = len(tf.nest.flatten(specifications))
   inputs = [tensor.name for tensor in traced.inputs[:count]]
   named, outputs = _named(taps, results, traced.graph)
@@ -117,7 +128,7 @@ def _named(
   """Returns nodes that name what layers return, and the outputs' names."""
   taken = {op.name for op in graph.get_operations()}
   uses, nodes, names = Counter(), [], {}
-  taps = [(f'{_allowed(path)}_out', tensor) for path, tensor in taps]
+  taps = [(f'{path}_out', tensor) for path, tensor in taps]
   tapped = {id(tensor) for _, tensor in taps}
   taps += [
     (f'output_{number}', tensor)
@@ -178,7 +189,7 @@ def _inputs(model: Any):
     is_chain = isinstance(model, _classes('Sequential'))
     return tf.nest.map_structure(
       lambda t: tf.TensorSpec(
-        t.shape, t.dtype, _allowed(names.get(id(t), t.name))
+        t.shape, t.dtype, tensors.allowed(names.get(id(t), t.name))
       ),
       model.inputs[0] if is_chain else model.input,
     )
@@ -193,22 +204,74 @@ def _inputs(model: Any):
   return tf.TensorSpec((None, *shape[1:]), tf.float32, 'input')
 
 
+def _is_open(specification: tf.TensorSpec) -> bool:
+  """Returns whether the height and width of images, and no more, are open."""
+  shape = specification.shape
+  return shape.rank == 4 and shape[1:].as_list().count(None) == 2
+
+
+def _sized(
+  image_size: tuple[int, int] | None, specification: tf.TensorSpec
+) -> tf.TensorSpec:
+  """Returns what a model is called with, of images of a size where it is open.
+
+  That is of those that have channels last, or first.
+  """
+  if image_size is None or not _is_open(specification):
+    return specification
+  sides = iter(image_size)
+  first, *others = specification.shape
+  shape = [first, *(next(sides) if n is None else n for n in others)]
+  return tf.TensorSpec(shape, specification.dtype, specification.name)
+
+
 @contextlib.contextmanager
 def _recording(model: Any, taps: _Taps) -> Iterator[None]:
   """Within it, what the layers of a model return is added to `taps`."""
-  found = dict(layers(model))
+  found = _by_name(model)
   own = {}
   try:
     for path, layer in found.items():
       own[path] = layer.__dict__.get('call')
       layer.call = _recorded(layer.call, path, taps)
-    yield
+    with _legally_named([model, *found.values()]):
+      yield
   finally:
     for path, call in own.items():
       if call is None:
         del found[path].call
       else:
         found[path].call = call
+
+
+def _by_name(model: Any) -> dict[str, Any]:
+  """Returns each layer by its path, in characters that TensorFlow allows.
+
+  Where that is one for several layers, each has a longer one.
+  """
+  found: dict[str, list[Any]] = {}
+  for path, layer in layers(model):
+    found.setdefault(tensors.allowed(path), []).append(layer)
+  named, taken = {}, set(found)
+  for path, same in found.items():
+    for layer in same:
+      name = path if len(same) == 1 else tensors.unused_name(path, taken)
+      taken.add(name)
+      named[name] = layer
+  return named
+
+
+@contextlib.contextmanager
+def _legally_named(parts: Sequence[Any]) -> Iterator[None]:
+  """Within it, parts of Keras 3 have names that TensorFlow allows as scopes."""
+  own = [(each, each.name) for each in parts if 'name' in vars(each)]
+  try:
+    for each, name in own:
+      each.name = tensors.allowed(name)
+    yield
+  finally:
+    for each, name in own:
+      each.name = name
 
 
 def layers(model: Any) -> Iterator[tuple[str, Any]]:
@@ -234,9 +297,3 @@ def _recorded(call, path: str, taps: _Taps):
     return result
 
   return recorded
-
-
-def _allowed(name: str) -> str:
-  """Returns a name that TensorFlow allows."""
-  name = _NOT_IN_NAMES.sub('_', name)
-  return name if re.match(r'[A-Za-z0-9.]', name) else f'x{name}'

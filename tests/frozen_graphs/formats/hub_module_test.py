@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_hub as hub
 
+from frozen_graphs import loading
 from frozen_graphs.errors import GraphError
 from frozen_graphs.formats import hub_module, registry
 from tests import format_testing
@@ -111,8 +112,8 @@ class HubModuleTest(absltest.TestCase):
     with mock.patch.dict(
       os.environ, {'TFHUB_CACHE_DIR': self.create_tempdir().full_path}
     ):
-      with self.assertRaisesRegex(OSError, 'cannot be fetched .*unpack it'):
-        hub_module.load(handle)
+      with self.assertRaisesRegex(GraphError, '^The .*be fetched .*unpack it'):
+        loading.load(handle, trust='checks')
 
   def test_folder_that_is_no_module_is_refused(self):
     self.folder.mkdir()

@@ -40,6 +40,12 @@ class RegistryTest(parameterized.TestCase):
     ('a.tflite', 'tflite_model'),
     ('a.pb', 'frozen_graph'),
     ('a.pbtxt', 'frozen_graph'),
+    ('A.KERAS', 'keras_model'),
+    ('A.H5', 'keras_model'),
+    ('A.ONNX', 'onnx_model'),
+    ('A.TFLITE', 'tflite_model'),
+    ('A.PB', 'frozen_graph'),
+    ('A.PBTXT', 'frozen_graph'),
   )
   def test_files_are_told_by_their_names(self, name, expected):
     path = self._file(name)

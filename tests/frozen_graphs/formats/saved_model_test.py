@@ -114,6 +114,61 @@ class SavedModelTest(parameterized.TestCase):
     )
     self.assertEmpty(network.graph_def.library.function)
 
+  def test_loop_is_refused_as_such_and_not_for_what_saves_variables(self):
+    module = _Module()
+
+    @tf.function(input_signature=[_SPEC], autograph=False)
+    def repeated(image):
+      return tf.while_loop(
+        lambda x: tf.reduce_mean(x) < 1,
+        lambda x: (tf.nn.conv2d(x, module.first[..., :3], 1, 'SAME'),),
+        [image],
+      )[0]
+
+    self._save(module, serving_default=repeated)
+    network = saved_model.load(self.folder)
+    with self.assertRaisesRegex(UnsafeGraphError, 'a loop, or a choice'):
+      graph.extract(network.graph_def, network.inputs[0], network.outputs[0])
+
+  def test_variable_that_is_changed_before_it_is_read_is_refused(self):
+    module = _Module()
+
+    @tf.function(input_signature=[_SPEC])
+    def trained(image):
+      fixed = tf.nn.conv2d(image, module.second[:, :, :3], 1, 'SAME')
+      module.first.assign_add(tf.ones_like(module.first))
+      changed = tf.nn.conv2d(image, module.first, 1, 'SAME')
+      return {'changed': changed, 'fixed': fixed}
+
+    self._save(module, serving_default=trained)
+    network = saved_model.load(self.folder)
+    changed, fixed = network.outputs
+    with self.assertRaisesRegex(GraphError, 'reads a variable that the graph'):
+      graph.extract(network.graph_def, network.inputs[0], changed)
+    loaded = tf.saved_model.load(str(self.folder))
+    format_testing.assert_same(
+      format_testing.run(network, self.images, fixed),
+      format_testing.original(
+        lambda x: loaded.signatures['serving_default'](x)['fixed'], self.images
+      ),
+    )
+
+  def test_input_without_a_stated_shape_is_no_single_number(self):
+    module = _Module()
+    spec = tf.TensorSpec(None, tf.float32, name='image')
+    self._save(
+      module,
+      serving_default=tf.function(
+        lambda image: tf.nn.conv2d(image, module.first, 1, 'SAME'),
+        input_signature=[spec],
+      ),
+    )
+    network = saved_model.load(self.folder)
+    format_testing.assert_same(
+      format_testing.run(network, self.images),
+      format_testing.original(self._oracle(), self.images),
+    )
+
   def test_model_that_keras_exports_computes_what_keras_does(self):
     model = tf.keras.Sequential([
       tf.keras.Input((16, 16, 3)),

@@ -235,6 +235,10 @@ class KerasFilesTest(parameterized.TestCase):
       both.write_bytes(path.read_bytes() + self._archive(code))
       self.assertLen(keras_files.load_model(both).layers, 3)
 
+  def test_folder_is_told_so(self):
+    with self.assertRaisesRegex(GraphError, 'is a folder; Keras keeps'):
+      keras_files.load_model(self.create_tempdir().full_path)
+
   @parameterized.parameters('.keras', '.h5')
   def test_lambda_layers_are_refused_before_keras_sees_them(self, suffix):
     path = self._saved(_model(L.Lambda(lambda x: x * 2, name='code')), suffix)

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from frozen_graphs import control_flow, graph, graph_ends
-from frozen_graphs.errors import GraphError
+from frozen_graphs.errors import GraphError, OpenSizeError
 from frozen_graphs.formats.keras import model as keras_model
 from tests import format_testing
 
@@ -237,6 +237,38 @@ class KerasModelTest(parameterized.TestCase):
     network = keras_model.load(model)
     self.assertEqual(network.inputs, ('a_out:0',))
     self.assertEqual(network.outputs, ('a_out_1:0',))
+
+  def test_layer_is_not_taken_for_one_that_is_called_nearly_so(self):
+    inputs = tf.keras.Input((16, 16, 3), name='image')
+    x, parts = inputs, {}
+    names = ('stem', 'stem_out', '_a', 'x_a', 'ü b', 'tail', 'tail_out_1')
+    for name in names:
+      x = parts[name] = L.Conv2D(2, 1, name=name)(x)
+    model = tf.keras.Model(inputs, x, name='Größe')
+    network = keras_model.load(format_testing.randomised(model))
+    images = format_testing.images()
+    for name in ('stem', 'stem_out', 'ü b', 'tail', 'tail_out_1'):
+      actual, _ = format_testing.run(network, images, name)
+      part = tf.keras.Model(inputs, parts[name])
+      np.testing.assert_allclose(actual, part(images), 1e-5, 1e-6)
+    for name in ('x_a', '_a'):
+      with self.assertRaisesRegex(GraphError, 'Closest: x_a__?, x_a__?'):
+        format_testing.run(network, images, name)
+    self.assertEqual([layer.name for layer in model.layers[1:]], [*names])
+
+  def test_size_that_a_layer_needs_may_be_said(self):
+    inputs = tf.keras.Input((None, None, 3), name='image')
+    x = L.Conv2D(4, 3)(inputs)
+    x = L.UpSampling2D(interpolation='bilinear')(x)
+    model = format_testing.randomised(tf.keras.Model(inputs, x))
+    with self.assertRaisesRegex(OpenSizeError, 'say it .`image_size`'):
+      keras_model.load(model)
+    images = format_testing.images()
+    network = keras_model.load(model, image_size=images.shape[1:3])
+    format_testing.assert_same(
+      format_testing.run(network, images),
+      format_testing.original(model, images),
+    )
 
   def test_batch_and_size_stay_open(self):
     model = format_testing.randomised(_residual())

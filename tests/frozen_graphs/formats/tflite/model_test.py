@@ -243,7 +243,10 @@ class TfliteErrorsTest(parameterized.TestCase):
     model = _model(layers.Conv2D(8, 3, activation='relu'), layers.Conv2D(4, 1))
     examples = [format_testing.images(1)]
     content = tflite_testing.content(model, weights='int8', examples=examples)
-    self._refused(r"'tfl\.quantize' is quantised \(INT8\)", content)
+    for partial in (False, True):
+      self._refused(
+        r"'tfl\.quantize' is quantised \(INT8\)", content, partial=partial
+      )
 
   def test_unknown_operations_are_named(self):
     content = tflite_testing.content(
