@@ -6,6 +6,8 @@ import importlib
 import pkgutil
 from typing import Any, Generic, TypeVar
 
+from toolkit_basics import options as options_lib
+
 T = TypeVar('T')
 
 
@@ -73,7 +75,8 @@ class Registry(Generic[T]):
       **options: Its fields.
 
     Raises:
-      ValueError: If there is no such entry, or it has no such option.
+      ValueError: If there is no such entry, or it has no such option, or one
+        is of another kind than its annotation says.
     """
     cls: Any = self.get(name)
     known = [field.name for field in dataclasses.fields(cls)]
@@ -82,6 +85,7 @@ class Registry(Generic[T]):
         f'{name} has no option {", ".join(unknown)}; it has '
         f'{", ".join(known) or "none"}.'
       )
+    options_lib.check(cls, options)
     return cls(**options)
 
   def names(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from toolkit_basics import options as options_lib
 from toolkit_basics.registry import Registry
 
 Function = Callable[..., float]
@@ -40,12 +41,13 @@ class Registered:
     }
 
   def check(self, options: Mapping[str, Any]) -> None:
-    """Raises ValueError if it does not know an option."""
+    """Raises ValueError if it does not know an option, or its kind is wrong."""
     if unknown := sorted(options.keys() - self.options.keys()):
       raise ValueError(
         f'{self.name} has no option {unknown[0]!r}; it has '
         f'{list(self.options)}.'
       )
+    options_lib.check(self.function, options)
 
   def value(self, *inputs: Any, **options: Any) -> float:
     """Returns the score of its inputs.

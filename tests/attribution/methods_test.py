@@ -36,7 +36,7 @@ class MethodsTest(parameterized.TestCase):
     ('unknown_option', lambda: methods.create('elrp', steps=3), 'epsilon'),
     ('no_ones_option', lambda: methods.create_all(['elrp'], delta=1), 'delta'),
     ('epsilon', lambda: methods.create('elrp', epsilon=0.0), 'positive'),
-    ('nan', lambda: methods.create('elrp', epsilon=np.nan), 'positive'),
+    ('nan', lambda: methods.create('elrp', epsilon=np.nan), 'epsilon is nan'),
     ('tiny', lambda: methods.create('elrp', epsilon=1e-50), 'float32'),
     ('huge', lambda: methods.create('gamma_lrp', epsilon=1e39), 'float32'),
     (
