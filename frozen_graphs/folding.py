@@ -47,7 +47,9 @@ _ARRANGING: Mapping[str, Callable[[NodeDef], Callable]] = {
   'ExpandDims': lambda node: lambda x, axis: np.expand_dims(x, int(axis)),
   'Reshape': lambda node: lambda x, shape: x.reshape(shape),
   'Squeeze': lambda node: (
-    lambda x: np.squeeze(x, tuple(node.attr['squeeze_dims'].list.i) or None)
+    lambda x: np.squeeze(
+      x, tuple(op_definitions.attribute(node, 'squeeze_dims').list.i) or None
+    )
   ),
 }
 _GROWTH = 2  # How much larger a result may be than what it is computed of.

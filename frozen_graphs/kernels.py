@@ -88,13 +88,9 @@ def _value(node: NodeDef, attribute: str) -> tf.compat.v1.AttrValue:
   return tf.compat.v1.AttrValue()
 
 
-def _is_channels_first(node: NodeDef) -> bool:
-  return _value(node, 'data_format').s == b'NCHW'
-
-
 def _body(node: NodeDef, nodes: Nodes) -> Body | None:
   """Returns what to compute in place of a node, None to leave it."""
-  is_first = _is_channels_first(node)
+  is_first = op_definitions.is_channels_first(node)
   if node.op in operations.BATCH_NORM:
     is_layer_norm = operations.is_training_norm(node) and is_first
     is_layer_norm = is_layer_norm and _is_batch_of_one(node, nodes)
@@ -150,7 +146,7 @@ def _is_batch_of_one(node: NodeDef, nodes: Nodes) -> bool:
 def _pair(node: NodeDef, attribute: str) -> list[int]:
   """Returns the two spatial values of an attribute such as `strides`."""
   values = list(_value(node, attribute).list.i) or [1, 1, 1, 1]
-  first = 2 if _is_channels_first(node) else 1
+  first = 2 if op_definitions.is_channels_first(node) else 1
   return values[first : first + 2]
 
 
@@ -158,7 +154,7 @@ def _paddings(node: NodeDef) -> list[tuple[int, int]]:
   """Returns explicit paddings (before, after), with channels last."""
   values = list(_value(node, 'explicit_paddings').list.i)
   pairs = list(zip(values[::2], values[1::2], strict=True))
-  is_first = pairs and _is_channels_first(node)
+  is_first = pairs and op_definitions.is_channels_first(node)
   return [pairs[i] for i in _TO_LAST] if is_first else pairs
 
 

@@ -88,6 +88,15 @@ def attribute(node: NodeDef, name: str) -> Any:
   return entry.default_value
 
 
+def is_channels_first(node: NodeDef) -> bool:
+  """Returns whether a node takes images as [N, C, H, W].
+
+  Nothing is asked of a node that has no say; to look up what it lacks by
+  `node.attr` would give it an attribute without a value.
+  """
+  return 'data_format' in node.attr and node.attr['data_format'].s == b'NCHW'
+
+
 def argument_types(node: NodeDef, argument: Any) -> list[int]:
   """Returns the types of the tensors of one input or output of a node.
 

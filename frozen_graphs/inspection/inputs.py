@@ -167,7 +167,7 @@ def _channels_first(nodes, source: Tensor, shape) -> bool | None:
   first = next(_convolutions(nodes, source[0]), None)
   if first is None or not _is_plain_way(nodes, source, first):
     return None
-  return first.attr['data_format'].s == b'NCHW'
+  return op_definitions.is_channels_first(first)
 
 
 def _is_plain_way(nodes, source: Tensor, node: NodeDef) -> bool:

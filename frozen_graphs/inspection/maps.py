@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import dataclasses
 import math
 
-from frozen_graphs import operations
+from frozen_graphs import op_definitions, operations
 from frozen_graphs.inspection.flow import Flow
 from frozen_graphs.inspection.inputs import WEIGHTED
 
@@ -102,7 +102,7 @@ def _layout(
   if len(shape) != 4:
     return None
   if node.op in _SPATIAL:
-    return NCHW if node.attr['data_format'].s == b'NCHW' else NHWC
+    return NCHW if op_definitions.is_channels_first(node) else NHWC
   known = [
     (layouts.get(t[0]), flow.shapes.get(t))
     for t in flow.carriers[name]

@@ -129,6 +129,17 @@ class ProposalTest(absltest.TestCase):
     self.assertEqual(proposal.entry['representation'], 'Relu_1:0')
     self.assertLen(proposal.trials, 1)
 
+  def test_attributes_that_are_left_out_have_their_defaults(self):
+    graph_def = self.graph_def()
+    for node in graph_def.node:  # SavedModels are stored so.
+      for name in ('data_format', 'dilations', 'explicit_paddings'):
+        node.attr.pop(name, None)
+      if node.op == 'Placeholder':
+        node.attr['shape'].shape.unknown_rank = True
+        del node.attr['shape'].shape.dim[:]
+    proposal = proposals.propose(graph_def)
+    self.assertEqual(proposal.entry['representation'], 'features:0')
+
   def test_the_graph_is_not_changed(self):
     graph_def = self.graph_def('byte_images')
     before = graph_def.SerializeToString(deterministic=True)
