@@ -182,16 +182,27 @@ def read_json(path: Path) -> Any:
   """Returns the content of a JSON file.
 
   Raises:
-    ValueError: If it is not JSON in UTF-8, nested too deep, too large, or no
-      regular file; the message names the file.
+    ValueError: If it is not JSON in UTF-8, has a key twice in one object, is
+      nested too deep, too large, or no regular file; the message names the
+      file.
   """
   content = read_bounded(path, _MAX_JSON_BYTES)
   try:
-    return json.loads(content.decode('utf-8-sig'))
+    return json.loads(content.decode('utf-8-sig'), object_pairs_hook=_once)
   except RecursionError as error:
     raise ValueError(f'{path}: its JSON is nested too deep.') from error
   except ValueError as error:
     raise ValueError(f'{path}: not JSON in UTF-8 ({error}).') from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+  """Returns an object; JSON would take the last of values of one key."""
+  found: dict[str, Any] = {}
+  for name, value in pairs:
+    if name in found:
+      raise ValueError(f'the key {name!r:.60} is there twice in one object')
+    found[name] = value
+  return found
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:

@@ -124,7 +124,7 @@ class FilesTest(parameterized.TestCase):
     self.assertEqual(files.read_json(self.path), {'a': [1, 'é']})
     self.path.write_text('[2]', encoding='utf-8-sig')  # As of Windows.
     self.assertEqual(files.read_json(self.path), [2])
-    for data in (b'{', b'"\xff"'):
+    for data in (b'{', b'"\xff"', b'[{"a": 1, "b": {"a": 2}, "a": 3}]'):
       self.path.write_bytes(data)
       with self.assertRaisesRegex(ValueError, 'a.csv: not JSON'):
         files.read_json(self.path)
