@@ -6,7 +6,7 @@ turned into something else, so that epsilon-LRP finds it; activations stay
 
 Tensors are named `<Op>_<n>`, the operations of a type counted from 0 in the
 order of the file: `Relu_48` is what the 49th Relu computes. The names that the
-file gives its nodes are aliases.
+file gives its nodes are aliases; where it gives none, that of what they return.
 """
 
 from collections.abc import Mapping, Sequence
@@ -98,7 +98,7 @@ class _OnnxConverter(converter.Converter[str]):
     super().__init__(
       graph.nodes,
       [node.op for node in graph.nodes],
-      [node.name for node in graph.nodes],
+      [node.name or next(iter(node.outputs), '') for node in graph.nodes],
       {'': None, **graph.weights, **_fixed(graph, fixed_inputs)},
     )
     self._graph, self._layout = graph, layout

@@ -133,6 +133,23 @@ class OnnxModelTest(parameterized.TestCase):
     )
     self.assertContainsSubset({'input', 'layer2/relu', 'layer13/gemm'}, names)
 
+  def test_nodes_without_a_name_are_called_as_what_they_return(self):
+    model = self._model(
+      helper.make_node('Relu', ['image'], ['first']),
+      helper.make_node('Tanh', ['first'], ['Relu_1']),
+      helper.make_node('Relu', ['Relu_1'], ['last']),
+    )
+    path = self._save(model)
+    images = _images(1)[:, :8, :8] * 2 - 1
+    relu = np.maximum(images, 0)
+    for name, expected in (
+      ('first', relu),
+      ('Relu_1', np.tanh(relu)),
+      ('Tanh_0', np.tanh(relu)),
+    ):
+      network = frozen_graphs.load(path, representation=name)
+      np.testing.assert_allclose(network.run(images), expected, 1e-5)
+
   @parameterized.parameters('Relu_1', 'layer6/relu', 'layer6/relu:0')
   def test_network_can_be_cut_at_any_name(self, name):
     model = onnx_networks.residual()
