@@ -44,6 +44,27 @@ _METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _ORACLES = {'validation': 'oracle_validation.csv', 'test': 'oracle.csv'}
 
 
+def _name(folder: str) -> str:
+  return os.path.basename(os.path.normpath(folder))
+
+
+def _oracle() -> oracle_lib.Oracle:
+  """Returns the truth, after a look at the flags that name banks."""
+  names = list(map(_name, _BANKS.value))
+  if len(set(names)) < len(names):
+    raise ValueError(
+      f'--bank must name folders of different names, not {names}: rows are '
+      'called after them.'
+    )
+  folder = _ORACLE_DIR.value or _BANKS.value[0]
+  path = os.path.join(folder, _ORACLES[_SPLIT.value])
+  if not os.path.exists(path):
+    raise ValueError(f'There is no {path}; choose another `oracle_dir`.')
+  return oracle_lib.Oracle.load(path).restrict(
+    banks.load(_BANKS.value[0]).names
+  )
+
+
 def _mean_ratio(folder: str) -> float:
   header, *rows = files.read_csv(os.path.join(folder, 'training.csv'))
   column = header.index('ratio')
@@ -54,9 +75,10 @@ def _rows(folder: str, oracle: oracle_lib.Oracle, probe, output: str):
   """Yields a row for each method, with and without its hubs."""
   bank = banks.load(folder)
   projection = pipeline.Projection(pipeline.method_objects(_METHODS))
-  name = os.path.basename(os.path.normpath(folder))
+  name = _name(folder)
+  shown = f'{name}-{_SPLIT.value}-{len(probe.images)}'
   spaces = pipeline.project(
-    bank, probe, projection, os.path.join(output, f'{name}-{probe.name}')
+    bank, probe, projection, os.path.join(output, shown)
   )
   recipe = building.recipe_of(folder)
   for method, space in spaces.items():
@@ -80,9 +102,7 @@ def _rows(folder: str, oracle: oracle_lib.Oracle, probe, output: str):
 
 
 def main() -> None:
-  oracle = oracle_lib.Oracle.load(
-    os.path.join(_ORACLE_DIR.value or _BANKS.value[0], _ORACLES[_SPLIT.value])
-  ).restrict(banks.load(_BANKS.value[0]).names)
+  oracle = _oracle()
   sizes = building.data_sizes(_BANKS.value[0])
   scenes = building.Scenes(_DATA_DIR.value, sizes)
   scenes.split(_SPLIT.value)  # They are rendered if they are not there.

@@ -111,6 +111,7 @@ _SOURCES = FLAGS.list(
   'Encoders of the mini bank that are compressed too, to see whether they keep '
   'their rank as sources to transfer from.',
   (),
+  may_be_empty=True,
 )
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _WORKERS = shared_flags.workers(FLAGS)

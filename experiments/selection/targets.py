@@ -274,13 +274,17 @@ def class_folders(
 
   Raises:
     ValueError: If there are fewer than two classes, images outside of a class,
-      or classes that were not trained on.
+      or classes that were not trained on; or if both folders are the same.
   """
+  folders = [train_dir] if test_dir is None else [train_dir, test_dir]
+  if len(set(map(os.path.realpath, folders))) < len(folders):
+    raise ValueError(
+      f'{test_dir} cannot be both `train_dir` and `test_dir`; without '
+      '`test_dir` a share of each class is set aside.'
+    )
   drawing = image_files.Drawing(num_images, image_size, seed, 'skip', progress)
   known, pictures, classes = [], [], []
-  for folder in (train_dir, test_dir):
-    if folder is None:
-      continue
+  for folder in folders:
     if not os.path.isdir(folder):
       raise ValueError(f'There is no folder {os.fspath(folder)!r}.')
     paths = image_files.find(folder)
