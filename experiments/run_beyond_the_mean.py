@@ -51,7 +51,7 @@ _BANKS = FLAGS.paths(
 _USABLE = shared_flags.UsableBanks(FLAGS)
 _PROBES = shared_flags.probes(FLAGS, ['scenes', 'photos', 'noise'])
 _PROBE_DIR = shared_flags.probe_dir(FLAGS)
-_NUM_IMAGES = shared_flags.num_images(FLAGS, 200)
+_NUM_IMAGES = shared_flags.num_images(FLAGS, 200, observing.LEAST_IMAGES)
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _CHOOSE = FLAGS.bool(
   'choose', 'Also compare all settings, on validation scenes.', True
