@@ -19,7 +19,7 @@ import dataclasses
 import pathlib
 
 import toolkit_basics.cli as cli
-from attribution_preservation import compression, matching
+from attribution_preservation import compression, matching, pruning
 from experiments import evaluation, shared_flags
 from experiments.compression import (
   answering,
@@ -119,8 +119,11 @@ _RECORD = shared_flags.Record(FLAGS, 'results/compression')
 
 
 def _study() -> CompressionStudy:
+  if _IMAGE_SIZE.value and not _VOC_DIR.value:
+    raise ValueError('--image_size is of the pictures of --voc_dir.')
   recipe = RECIPES[_SETTING.value]
   if _RATIO.value is not None:
+    pruning.check_rate(_RATIO.value)
     recipe = dataclasses.replace(recipe, ratio=_RATIO.value)
   if _EPOCHS.value:
     schedule = dataclasses.replace(recipe.schedule, epochs=_EPOCHS.value)
