@@ -208,7 +208,9 @@ def _work() -> int:
   output = pathlib.Path(_OUTPUT.value)
   # Banks of one recipe are called alike; here they are what was asked for.
   loaded = [
-    dataclasses.replace(_USABLE.open(name), name=pathlib.Path(name).name)
+    dataclasses.replace(
+      _USABLE.open(name, least=3), name=pathlib.Path(name).name
+    )
     for name in _BANKS.value
   ]
   first = loaded[0]

@@ -96,10 +96,18 @@ class UsableBanks:
       names: Only these networks, if not None; others are not looked at.
       methods: What must be possible with them.
       batch_size: With how many images.
-      least: How many must be left.
+      least: How many must be there, and be left.
+
+    Raises:
+      ValueError: If there are fewer.
     """
     log = bad_models.Log(self._on_bad_model.value)
     loaded = bad_models.load(name, log, names, least)
+    if len(loaded.names) < least:
+      raise ValueError(
+        f'The bank {loaded.name!r} has {len(loaded.names)} networks; {least} '
+        'or more are needed.'
+      )
     if log.skips:
       failed = self._failed.keys() & {*loaded.names}
       log.add({network: self._failed[network] for network in failed})
