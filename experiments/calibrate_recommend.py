@@ -15,6 +15,7 @@ and without --write, all may.
 """
 
 from collections.abc import Iterator, Sequence
+import dataclasses
 import os
 import pathlib
 
@@ -123,17 +124,20 @@ def _earlier() -> dict[str, calibration.Calibration]:
 
 def _seen() -> Iterator[MeasuredBank]:
   """Yields the banks with what is seen of their networks, where that counts."""
-  opened = [banks.load(name, needs_graphs=False) for name in _BANKS.value]
+  names = shared_flags.shown_names(_BANKS)
+  opened = [
+    dataclasses.replace(banks.load(bank, needs_graphs=False), name=name)
+    for bank, name in zip(_BANKS.value, names, strict=True)
+  ]
   losses = list(map(measured_lib.losses_of, opened))
   if _SITUATIONS.value == ['history'] and not (_RIVALS.value or _WRITE.value):
     for bank, known in zip(opened, losses, strict=True):
       yield MeasuredBank(bank, known, {}, {}, {})
     return
   for i, known in enumerate(losses):  # Before long work begins.
-    names = {*known, *(source for row in known.values() for source in row)}
-    opened[i] = _USABLE.open(
-      _BANKS.value[i], names.intersection(opened[i].names)
-    )
+    there = {*known, *(source for row in known.values() for source in row)}
+    bank = _USABLE.open(_BANKS.value[i], there.intersection(opened[i].names))
+    opened[i] = dataclasses.replace(bank, name=names[i])
   data = measured_lib.scenes(
     _DATA_DIR.value,
     _NUM_IMAGES.value,

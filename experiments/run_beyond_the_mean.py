@@ -205,13 +205,11 @@ def _draw_spans(bank: Bank, output: pathlib.Path) -> None:
 
 
 def _work() -> int:
-  output = pathlib.Path(_OUTPUT.value)
+  output, names = pathlib.Path(_OUTPUT.value), shared_flags.shown_names(_BANKS)
   # Banks of one recipe are called alike; here they are what was asked for.
   loaded = [
-    dataclasses.replace(
-      _USABLE.open(name, least=3), name=pathlib.Path(name).name
-    )
-    for name in _BANKS.value
+    dataclasses.replace(_USABLE.open(bank, least=3), name=name)
+    for bank, name in zip(_BANKS.value, names, strict=True)
   ]
   first = loaded[0]
   if _CHOOSE.value:

@@ -38,6 +38,21 @@ def bank(flags: Flags, default: str | None = 'mini', more: str = '') -> Flag:
   return flags.path('bank', help, default)
 
 
+def shown_names(banks_flag: Flag) -> list[str]:
+  """Returns what results call each bank of a flag: the end of its path.
+
+  Raises:
+    ValueError: If two are called alike.
+  """
+  names = [os.path.basename(os.path.normpath(p)) for p in banks_flag.value]
+  if len(set(names)) < len(names):
+    raise ValueError(
+      f'--{banks_flag.name} must name banks of different names, not {names}: '
+      'results are called after them.'
+    )
+  return names
+
+
 def on_bad_model(flags: Flags) -> Flag[str]:
   help = (
     'What to do if a network cannot be used: error stops the command and names '

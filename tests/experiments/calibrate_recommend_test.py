@@ -47,12 +47,14 @@ class MeasuredTest(absltest.TestCase):
   def test_what_cannot_be_written_or_drawn_is_said_before_any_work(self):
     path = self.create_tempfile(content='[]').full_path
     whole = ['--situations=target', f'--data_dir={path}']
-    written, drawn, less = command_testing.run(
+    twice, written, drawn, less = command_testing.run(
       _NAME,
+      ['--situations=history', '--bank=mini,mini'],
       [*whole, f'--write={path}'],
       [*whole, '--num_scenes=30', '--num_images=40'],
       [*whole, '--untrained=-1'],
     )
+    self.assertIn('--bank must name banks of different names', twice[2])
     self.assertIn(f'{path} holds no calibrations', written[2])
     self.assertIn('--num_images=40 are more than --num_scenes=30', drawn[2])
     self.assertIn('--untrained=-1', less[2])

@@ -148,7 +148,7 @@ class MiniBankTest(absltest.TestCase):
       [f'--bank={empty},{empty}/', f'--output={self.folder}/out'],
       [f'--bank={empty}', f'--output={self.folder}/out'],
     )
-    self.assertIn('folders of different names', twice[2])
+    self.assertIn('banks of different names', twice[2])
     self.assertIn('choose another --oracle_dir', lacking[2])
 
 
