@@ -89,6 +89,10 @@ _RECORD = shared_flags.Record(FLAGS, 'results/compress')
 
 
 def main(network: str) -> None:
+  if _BETA.value is not None and _MATCHING.value == 'naive':
+    raise ValueError(
+      '--beta is of maps that are held; --matching=naive is not.'
+    )
   loaded = loading.load(network, _PREPROCESSING.value)
   order = Order(
     setting=_SETTING.value,
