@@ -15,6 +15,8 @@ and without --write, all may.
 """
 
 from collections.abc import Iterator, Sequence
+import dataclasses
+import os
 import pathlib
 
 import numpy as np
@@ -42,10 +44,16 @@ _NUM_DRAWS = FLAGS.integer(
   'num_draws', 'How often the scenes are drawn anew.', 40, lower_bound=2
 )
 _UNTRAINED = FLAGS.integer(
-  'untrained', 'How many networks of random weights are looked at too.', 10
+  'untrained',
+  'How many networks of random weights are looked at too.',
+  10,
+  lower_bound=0,
 )
 _TRIALS = FLAGS.integer(
-  'trials', 'How often three of them are put among seven others.', 50
+  'trials',
+  'How often three of them are put among seven others.',
+  50,
+  lower_bound=0,
 )
 _ANSWERED = [
   each.name for each in situations.SITUATIONS.values() if each.measures
@@ -62,7 +70,10 @@ _RIVALS = FLAGS.some_of(
   may_be_empty=True,
 )
 _SCENES = FLAGS.integer(
-  'num_scenes', 'How many scenes the split has that is rendered.', 2500
+  'num_scenes',
+  'How many scenes the split has that is rendered.',
+  2500,
+  lower_bound=20,
 )
 _WRITE = FLAGS.path(
   'write', 'A file (JSON) that gets the calibration of the only bank.'
@@ -76,6 +87,12 @@ _USABLE = shared_flags.UsableBanks(FLAGS)
 def _work() -> int:
   if _WRITE.value and len(_BANKS.value) != 1:
     raise ValueError('--write needs exactly one --bank.')
+  if _NUM_IMAGES.value > _SCENES.value:
+    raise ValueError(
+      f'--num_images={_NUM_IMAGES.value} are more than '
+      f'--num_scenes={_SCENES.value}.'
+    )
+  earlier = _earlier()  # An error in it is found before long work.
   found, rows, kept, others = {}, {}, [], []
   for seen in _seen():
     for name in _SITUATIONS.value:
@@ -83,9 +100,7 @@ def _work() -> int:
     if _RIVALS.value:  # Preparing features for them takes time.
       others += _compare(seen)
   if _WRITE.value:
-    path = pathlib.Path(_WRITE.value)
-    known = calibration.read(path) if path.exists() else {}
-    calibration.save(path, {**known, **found})
+    calibration.save(_WRITE.value, {**earlier, **found})
   header = ('bank', 'situation', 'stated from', 'to', 'mean', 'true', 'number')
   tables = {
     'chances': [header, *(row for each in rows.values() for row in each)],
@@ -100,19 +115,29 @@ def _work() -> int:
   return _USABLE.report()
 
 
+def _earlier() -> dict[str, calibration.Calibration]:
+  """Returns the calibrations that --write has already."""
+  if not (_WRITE.value and os.path.exists(_WRITE.value)):
+    return {}
+  return calibration.read(_WRITE.value)
+
+
 def _seen() -> Iterator[MeasuredBank]:
   """Yields the banks with what is seen of their networks, where that counts."""
-  opened = [banks.load(name, needs_graphs=False) for name in _BANKS.value]
+  names = shared_flags.shown_names(_BANKS)
+  opened = [
+    dataclasses.replace(banks.load(bank, needs_graphs=False), name=name)
+    for bank, name in zip(_BANKS.value, names, strict=True)
+  ]
   losses = list(map(measured_lib.losses_of, opened))
   if _SITUATIONS.value == ['history'] and not (_RIVALS.value or _WRITE.value):
     for bank, known in zip(opened, losses, strict=True):
       yield MeasuredBank(bank, known, {}, {}, {})
     return
   for i, known in enumerate(losses):  # Before long work begins.
-    names = {*known, *(source for row in known.values() for source in row)}
-    opened[i] = _USABLE.open(
-      _BANKS.value[i], names.intersection(opened[i].names)
-    )
+    there = {*known, *(source for row in known.values() for source in row)}
+    bank = _USABLE.open(_BANKS.value[i], there.intersection(opened[i].names))
+    opened[i] = dataclasses.replace(bank, name=names[i])
   data = measured_lib.scenes(
     _DATA_DIR.value,
     _NUM_IMAGES.value,

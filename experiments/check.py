@@ -56,6 +56,9 @@ _WORST = 5  # Operations that are named.
 def _bank(model: str) -> Bank:
   """Returns a bank of the one network."""
   if _BANK.value is not None:
+    for flag in (_PREPROCESSING, _REPRESENTATION):
+      if flag.value is not None:
+        raise ValueError(f'--{flag.name} is of a file; a bank says it itself.')
     return banks.load(_BANK.value, names=[model])
   name = candidates.name_of(model)
   given = [

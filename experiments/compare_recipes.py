@@ -44,19 +44,32 @@ _METHODS = ('saliency', 'gradient_times_input', 'elrp')
 _ORACLES = {'validation': 'oracle_validation.csv', 'test': 'oracle.csv'}
 
 
+def _oracle() -> oracle_lib.Oracle:
+  """Returns the truth."""
+  folder = _ORACLE_DIR.value or _BANKS.value[0]
+  path = os.path.join(folder, _ORACLES[_SPLIT.value])
+  if not os.path.exists(path):
+    raise ValueError(f'There is no {path}; choose another `oracle_dir`.')
+  return oracle_lib.Oracle.load(path).restrict(
+    banks.load(_BANKS.value[0]).names
+  )
+
+
 def _mean_ratio(folder: str) -> float:
   header, *rows = files.read_csv(os.path.join(folder, 'training.csv'))
   column = header.index('ratio')
   return float(np.mean([float(row[column]) for row in rows]))
 
 
-def _rows(folder: str, oracle: oracle_lib.Oracle, probe, output: str):
+def _rows(
+  name: str, folder: str, oracle: oracle_lib.Oracle, probe, output: str
+):
   """Yields a row for each method, with and without its hubs."""
   bank = banks.load(folder)
   projection = pipeline.Projection(pipeline.method_objects(_METHODS))
-  name = os.path.basename(os.path.normpath(folder))
+  shown = f'{name}-{_SPLIT.value}-{len(probe.images)}'
   spaces = pipeline.project(
-    bank, probe, projection, os.path.join(output, f'{name}-{probe.name}')
+    bank, probe, projection, os.path.join(output, shown)
   )
   recipe = building.recipe_of(folder)
   for method, space in spaces.items():
@@ -80,9 +93,7 @@ def _rows(folder: str, oracle: oracle_lib.Oracle, probe, output: str):
 
 
 def main() -> None:
-  oracle = oracle_lib.Oracle.load(
-    os.path.join(_ORACLE_DIR.value or _BANKS.value[0], _ORACLES[_SPLIT.value])
-  ).restrict(banks.load(_BANKS.value[0]).names)
+  names, oracle = shared_flags.shown_names(_BANKS), _oracle()
   sizes = building.data_sizes(_BANKS.value[0])
   scenes = building.Scenes(_DATA_DIR.value, sizes)
   scenes.split(_SPLIT.value)  # They are rendered if they are not there.
@@ -93,8 +104,9 @@ def main() -> None:
   )
   header = 'bank noise common_start steps loss_ratio method P@1 P@3 P@5'
   table = [(*header.split(), 'spearman', 'mean_affinity')]
-  for folder in progress.track(_BANKS.value, description='Comparing'):
-    table += _rows(folder, oracle, probe, _OUTPUT.value)
+  named = list(zip(names, _BANKS.value, strict=True))
+  for name, folder in progress.track(named, description='Comparing'):
+    table += _rows(name, folder, oracle, probe, _OUTPUT.value)
   path = os.path.join(_OUTPUT.value, f'recipes_{_SPLIT.value}.csv')
   files.write_csv(path, table)
   print(evaluation.format_table(table))

@@ -88,9 +88,11 @@ _NUM_EXPLAINED = FLAGS.integer(
 _RECORD = shared_flags.Record(FLAGS, 'results/compress')
 
 
-def main(network: str) -> None:
-  loaded = loading.load(network, _PREPROCESSING.value)
-  order = Order(
+def _order() -> Order:
+  """Returns what the flags order."""
+  if _BETA.value is not None and _MATCHING.value == 'naive':
+    raise ValueError('--beta is of maps that are held; naive holds none.')
+  return Order(
     setting=_SETTING.value,
     ratio=_RATIO.value,
     epochs=_EPOCHS.value,
@@ -99,6 +101,10 @@ def main(network: str) -> None:
     rounds=_ROUNDS.value,
     seed=_PROBE.seed.value,
   )
+
+
+def main(network: str) -> None:
+  order, loaded = _order(), loading.load(network, _PREPROCESSING.value)
   side = _IMAGE_SIZE.value or loaded.side
   probe = _PROBE.load((side, side))
   number = min(_NUM_EXPLAINED.value, len(probe) // 2)

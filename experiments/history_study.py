@@ -33,6 +33,8 @@ def of_selection(
     OSError: If a file cannot be read.
   """
   output = pathlib.Path(output)
+  if not (output / 'history.csv').exists():
+    raise ValueError(f'{output} is no finished model selection.')
   known = History.load(output / 'history.csv')
   header, *rows = files.read_csv(output / 'scores.csv')
   measures, alike = {}, {}

@@ -51,7 +51,7 @@ _BANKS = FLAGS.paths(
 _USABLE = shared_flags.UsableBanks(FLAGS)
 _PROBES = shared_flags.probes(FLAGS, ['scenes', 'photos', 'noise'])
 _PROBE_DIR = shared_flags.probe_dir(FLAGS)
-_NUM_IMAGES = shared_flags.num_images(FLAGS, 200)
+_NUM_IMAGES = shared_flags.num_images(FLAGS, 200, observing.LEAST_IMAGES)
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _CHOOSE = FLAGS.bool(
   'choose', 'Also compare all settings, on validation scenes.', True
@@ -205,11 +205,11 @@ def _draw_spans(bank: Bank, output: pathlib.Path) -> None:
 
 
 def _work() -> int:
-  output = pathlib.Path(_OUTPUT.value)
+  output, names = pathlib.Path(_OUTPUT.value), shared_flags.shown_names(_BANKS)
   # Banks of one recipe are called alike; here they are what was asked for.
   loaded = [
-    dataclasses.replace(_USABLE.open(name), name=pathlib.Path(name).name)
-    for name in _BANKS.value
+    dataclasses.replace(_USABLE.open(bank, least=3), name=name)
+    for bank, name in zip(_BANKS.value, names, strict=True)
   ]
   first = loaded[0]
   if _CHOOSE.value:

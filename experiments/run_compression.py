@@ -19,7 +19,7 @@ import dataclasses
 import pathlib
 
 import toolkit_basics.cli as cli
-from attribution_preservation import compression, matching
+from attribution_preservation import compression, matching, pruning
 from experiments import evaluation, shared_flags
 from experiments.compression import (
   answering,
@@ -85,7 +85,7 @@ _NUM_TEST = FLAGS.integer(
   'num_test',
   'Pictures to report on; two thirds as many are for choosing settings.',
   _DEFAULT.test,
-  lower_bound=4,
+  lower_bound=5,  # Scores on those for choosing need three.
 )
 _TEACHER_EPOCHS = FLAGS.integer(
   'teacher_epochs', 'How long teachers learn.', 18, lower_bound=1
@@ -111,6 +111,7 @@ _SOURCES = FLAGS.list(
   'Encoders of the mini bank that are compressed too, to see whether they keep '
   'their rank as sources to transfer from.',
   (),
+  may_be_empty=True,
 )
 _DATA_DIR = shared_flags.data_dir(FLAGS)
 _WORKERS = shared_flags.workers(FLAGS)
@@ -118,8 +119,11 @@ _RECORD = shared_flags.Record(FLAGS, 'results/compression')
 
 
 def _study() -> CompressionStudy:
+  if _IMAGE_SIZE.value and not _VOC_DIR.value:
+    raise ValueError('--image_size is of the pictures of --voc_dir.')
   recipe = RECIPES[_SETTING.value]
   if _RATIO.value is not None:
+    pruning.check_rate(_RATIO.value)
     recipe = dataclasses.replace(recipe, ratio=_RATIO.value)
   if _EPOCHS.value:
     schedule = dataclasses.replace(recipe.schedule, epochs=_EPOCHS.value)
@@ -133,7 +137,7 @@ def _study() -> CompressionStudy:
     voc_dir=_VOC_DIR.value,
     side=(_IMAGE_SIZE.value or _VOC_SIDE) if _VOC_DIR.value else _DEFAULT.side,
     train=_NUM_TRAIN.value,
-    selection=max(2, _NUM_TEST.value * 2 // 3),
+    selection=_NUM_TEST.value * 2 // 3,
     test=_NUM_TEST.value,
   )
   study = CompressionStudy(

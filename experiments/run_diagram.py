@@ -4,6 +4,7 @@ python -m experiments.run_diagram --output=docs/images/figure_1.png
 """
 
 import dataclasses
+import pathlib
 import tempfile
 
 import numpy as np
@@ -39,6 +40,8 @@ _BATCH_SIZE = 50
 
 def _work() -> int:
   order, methods = _NETWORKS.value, [_METHOD.value]
+  if len(set(order)) < 3:
+    raise ValueError(f'--networks must name three or more, not {order}.')
   bank = _BANK.load(order, methods=methods, batch_size=_BATCH_SIZE, least=3)
   encoders = sorted(bank.encoders, key=lambda e: order.index(e.name))
   bank = dataclasses.replace(bank, encoders=tuple(encoders))
@@ -59,7 +62,7 @@ def _work() -> int:
     tasks.shown(encoder.label for encoder in encoders),
     [encoder.group for encoder in encoders],
   )
-  print(f'Written: {_OUTPUT.value}')
+  print(f'Written: {pathlib.Path(_OUTPUT.value).with_suffix(".png")}')
   return _BANK.report()
 
 

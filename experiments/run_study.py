@@ -65,7 +65,8 @@ def _conducted(
   )
   entries = [registry.get(name) for name in names]
   how = {'methods': settings.methods, 'batch_size': settings.batch_size}
-  bank, second = _BANK.load(**how), None
+  # Of two, neither an order nor a tree says anything.
+  bank, second = _BANK.load(**how, least=3), None
   if settings.second_bank is not None:
     second = _BANK.open(settings.second_bank, **how)
   shared = study.Study(

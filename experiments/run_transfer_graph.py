@@ -140,8 +140,9 @@ def _work() -> int:
     oracle, groups = evaluation.load_oracle(bank, known_only=True), bank.groups
     if oracle is None or oracle.affinity is None:
       raise ValueError(
-        f'The bank {bank.name!r} has no measured transfers ("oracle" '
-        'and "oracle_affinity" in bank.json), by which choices are judged.'
+        f'The bank {bank.name!r} has no measured transfers between two or more '
+        'of its networks ("oracle" and "oracle_affinity" in bank.json), by '
+        'which choices are judged.'
       )
     digests = bank.digests()
   measured = transfer_choices.higher_order(

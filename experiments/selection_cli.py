@@ -346,6 +346,10 @@ class Selection:
         workers=self._computing.workers,
         progress=progress.track,
       )
+    if self._targets.present:
+      raise ValueError(
+        '--targets are of scenes; with --train_dir the target is its classes.'
+      )
     return targets.class_folders(
       self._train_dir.value,
       self._test_dir.value,

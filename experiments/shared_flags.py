@@ -38,6 +38,21 @@ def bank(flags: Flags, default: str | None = 'mini', more: str = '') -> Flag:
   return flags.path('bank', help, default)
 
 
+def shown_names(banks_flag: Flag) -> list[str]:
+  """Returns what results call each bank of a flag: the end of its path.
+
+  Raises:
+    ValueError: If two are called alike.
+  """
+  names = [os.path.basename(os.path.normpath(p)) for p in banks_flag.value]
+  if len(set(names)) < len(names):
+    raise ValueError(
+      f'--{banks_flag.name} must name banks of different names, not {names}: '
+      'results are called after them.'
+    )
+  return names
+
+
 def on_bad_model(flags: Flags) -> Flag[str]:
   help = (
     'What to do if a network cannot be used: error stops the command and names '
@@ -96,10 +111,18 @@ class UsableBanks:
       names: Only these networks, if not None; others are not looked at.
       methods: What must be possible with them.
       batch_size: With how many images.
-      least: How many must be left.
+      least: How many must be there, and be left.
+
+    Raises:
+      ValueError: If there are fewer.
     """
     log = bad_models.Log(self._on_bad_model.value)
     loaded = bad_models.load(name, log, names, least)
+    if len(loaded.names) < least:
+      raise ValueError(
+        f'The bank {loaded.name!r} has {len(loaded.names)} networks; {least} '
+        'or more are needed.'
+      )
     if log.skips:
       failed = self._failed.keys() & {*loaded.names}
       log.add({network: self._failed[network] for network in failed})

@@ -380,6 +380,24 @@ class Folder:
     path = self.graph(name)
     return path.is_file() and files.sha256(path) == found.get('graph_sha256')
 
+  def check_source(self, name: str, provenance: Mapping[str, Any]) -> None:
+    """Raises BankError if an encoder is known to be made from something else.
+
+    Args:
+      name: Of an encoder that is there.
+      provenance: What is wanted of what was said to `add`.
+    """
+    found = self.provenance().get(name)
+    digests = {each.name: each.sha256 for each in self.bank().encoders}
+    if found is None or found.get('graph_sha256') != digests[name]:
+      return  # It was added by other means.
+    for key, value in provenance.items():
+      if found.get(key) != value:
+        raise BankError(
+          f'{self.path} has {name} with {key} {found.get(key)}, not {value}; '
+          'choose another `output`.'
+        )
+
   def check_free(self, name: str, overwrite: bool = False) -> None:
     """Raises BankError if the bank cannot take an encoder of a name.
 

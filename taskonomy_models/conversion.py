@@ -86,8 +86,9 @@ def convert(
     overwrite: Replace the bank's network of that name, if there is one.
     **options: Of `frozen_graphs.load`, such as `representation` and `input`;
       `prediction`, the tensor that it predicts, if the graph is to go on to
-      that (see `prediction.with_prediction`); of a named network `pretrained`
-      and `checkpoint`, see `sources.registry.describe`.
+      that (see `prediction.with_prediction`); `provenance`, see `Folder.add`;
+      of a named network `pretrained` and `checkpoint`, see
+      `sources.registry.describe`.
 
   Returns:
     The entry.
@@ -129,6 +130,7 @@ def converted(
   if not sources.is_named(source):
     parsed(preprocessing)  # Before anything is loaded.
   predicts = options.pop('prediction', None)
+  provenance = options.pop('provenance', None)
   described = sources.describe(
     source,
     preprocessing=preprocessing,
@@ -149,7 +151,11 @@ def converted(
   memory.give_back()
   path = str(folder.graph(name))
   encoder = _encoder(network, path, t, name, label, group)
-  changes = {'overwrite': overwrite, 'image_size': image_size}
+  changes = {
+    'provenance': provenance,
+    'overwrite': overwrite,
+    'image_size': image_size,
+  }
   if predicts:
     encoder = prediction.with_prediction(encoder, network, predicts)
     return folder.add(encoder, encoder.graph, **changes), found

@@ -80,7 +80,11 @@ _SIGNATURE = FLAGS.string(
   'Name of the signature in a SavedModel or a module of TensorFlow Hub, as '
   'serving_default.',
 )
-_TAGS = FLAGS.list('tags', 'Tags of the graph in a SavedModel, as serve.')
+_TAGS = FLAGS.list(
+  'tags',
+  'Tags of the graph in a SavedModel, as serve.',
+  may_be_empty=True,  # A graph may have none.
+)
 _META_GRAPH = FLAGS.path(
   'meta_graph',
   'File of the graph of a TensorFlow 1 checkpoint; by default the .meta '

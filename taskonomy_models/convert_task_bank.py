@@ -33,7 +33,7 @@ _OUTPUT = FLAGS.path(
   'output', 'Folder of the bank; by default where --bank=task_bank looks.'
 )
 _TASKS = FLAGS.list(
-  'tasks', 'Only the encoders of these tasks, as curvature,rgb2depth.', []
+  'tasks', 'Only the encoders of these tasks, as curvature,rgb2depth.'
 )
 _WEIGHTS_TYPE = FLAGS.enum(
   'weights_type',
@@ -62,7 +62,7 @@ def main() -> None:
     cache = banks.task_bank_folder().with_name('task_bank_release')
     source = _DOWNLOAD_DIR.value or cache / _DOWNLOAD.value
     task_bank_download.fetch(
-      task_bank_download.files(_DOWNLOAD.value, _TASKS.value),
+      task_bank_download.files(_DOWNLOAD.value, _TASKS.value or ()),
       source,
       progress.track,
     )
@@ -70,7 +70,7 @@ def main() -> None:
   report = task_bank_conversion.convert(
     source,
     output,
-    only=_TASKS.value,
+    only=_TASKS.value or (),
     weights_type=_WEIGHTS_TYPE.value,
     allow_unknown_digests=_ALLOW_UNKNOWN_DIGESTS.value,
     progress=progress.track,

@@ -35,7 +35,7 @@ _GROUP = FLAGS.string(
   'of the groups that --list shows.',
   'default',
 )
-_NETWORKS = FLAGS.list('networks', 'Networks by name, instead of a group.', [])
+_NETWORKS = FLAGS.list('networks', 'Networks by name, instead of a group.')
 _PACKAGES_DIR = FLAGS.path(
   'packages_dir',
   "Folder of the packages' files; by default packages, in that of the bank.",
@@ -78,7 +78,7 @@ def _convert(
 
 
 def main() -> None:
-  networks = zoo.load().select(_NETWORKS.value, _GROUP.value)
+  networks = zoo.load().select(_NETWORKS.value or (), _GROUP.value)
   size = sum(p.bytes for p in zoo.load().packages_of(networks)) / 1e6
   said = f'{len(networks)} networks, {size:.0f} MB of packages'
   if _LIST.value:

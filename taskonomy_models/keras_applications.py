@@ -42,8 +42,12 @@ FLAGS.claim(lambda: _OUTPUT.value)
 
 
 def main() -> None:
-  present = banks.Folder(_OUTPUT.value).bank().names
-  missing = [n for n in _NETWORKS.value if _OVERWRITE.value or n not in present]
+  folder = banks.Folder(_OUTPUT.value)
+  present = () if _OVERWRITE.value else folder.bank().names
+  missing = [name for name in _NETWORKS.value if name not in present]
+  made_of = keras_conversion.provenance(_WEIGHTS.value, _SEED.value)
+  for name in set(_NETWORKS.value).intersection(present):
+    folder.check_source(name, made_of)
   for name in progress.track(missing, description='Converting networks'):
     encoder = keras_conversion.convert(
       name, _OUTPUT.value, _WEIGHTS.value, _SEED.value, _OVERWRITE.value

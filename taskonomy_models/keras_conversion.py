@@ -4,6 +4,12 @@ from taskonomy_models import conversion, keras_networks
 from taskonomy_models.encoder import Encoder
 
 
+def provenance(weights: str, seed: int) -> dict[str, str]:
+  """Returns what a bank keeps of where a network's weights are from."""
+  is_random = weights == 'random'
+  return {'weights': f'random, of seed {seed}' if is_random else 'published'}
+
+
 def convert(
   name: str, output: str, weights: str, seed: int = 0, overwrite: bool = False
 ) -> Encoder:
@@ -20,4 +26,5 @@ def convert(
     group='imagenet',
     image_size=224,
     overwrite=overwrite,
+    provenance=provenance(weights, seed),
   )

@@ -17,7 +17,7 @@ import sys
 
 import toolkit_basics.cli as cli
 from taskonomy_models import bank as banks
-from taskonomy_models import conversion
+from taskonomy_models import conversion, keras_conversion
 from taskonomy_models.published import making, registry
 from toolkit_basics import progress
 
@@ -55,8 +55,12 @@ def main() -> int:
     return 0
   if _OUTPUT.value is None:
     raise ValueError('Pass `output`, the folder of the bank, or `list`.')
-  present = banks.Folder(_OUTPUT.value).bank().names
+  folder = banks.Folder(_OUTPUT.value)
+  present = folder.bank().names
   missing = [name for name in _NETWORKS.value if name not in present]
+  made_of = keras_conversion.provenance(_WEIGHTS.value, _SEED.value)
+  for name in set(_NETWORKS.value).intersection(present):
+    folder.check_source(name, made_of)
   reasons = {}
   for name in progress.track(missing, description='Converting networks'):
     try:

@@ -38,18 +38,16 @@ def folder(path: files.Path) -> Iterator[None]:
   that are made for this, and are empty at the end, are gone again.
 
   Args:
-    path: Of the folder, which need not exist; where it is a file, nothing is
-      done.
+    path: Of the folder, which need not exist.
 
   Raises:
     InUseError: If another run has it, or a folder that it is in; or, where runs
       have written to it, a folder in it. The message says which.
-    OSError: If the folder cannot be made.
+    OSError: If the folder cannot be made, or is a file.
   """
   path = pathlib.Path(path)
   if path.exists() and not path.is_dir():
-    yield
-    return
+    raise NotADirectoryError(f'{path} is no folder; choose another place.')
   made = [each for each in (path, *path.parents) if not each.exists()]
   try:
     _make(path)

@@ -62,10 +62,28 @@ def _wrapped(text: str) -> str:
 
 class _Path(absl_flags.ArgumentParser):
   def parse(self, argument: str) -> str:
+    if not argument:
+      raise ValueError("give a path, as '.', or leave the flag out")
     return os.path.expanduser(argument)
 
 
-class _Paths(absl_flags.ListParser):
+class _List(absl_flags.ListParser):
+  """Takes an empty list for a mistake, such as a variable without a value."""
+
+  def __init__(self, may_be_empty: bool = False):
+    super().__init__()
+    self._may_be_empty = may_be_empty
+
+  def parse(self, argument: str | list[str]) -> list[str]:
+    items = super().parse(argument)
+    if not (items or self._may_be_empty):
+      raise ValueError('give one or more, or leave the flag out')
+    if '' in items:
+      raise ValueError('one of them is empty')
+    return items
+
+
+class _Paths(_List):
   def parse(self, argument: str | list[str]) -> list[str]:
     return [os.path.expanduser(path) for path in super().parse(argument)]
 
@@ -79,6 +97,8 @@ class _SomeOf(absl_flags.ListParser):
     names = super().parse(argument)
     if set(names) - set(self._choices) or not (names or self._may_be_empty):
       raise ValueError(f'choose from {", ".join(self._choices)}')
+    if len(set(names)) < len(names):
+      raise ValueError('give each once')
     return names
 
 
@@ -111,7 +131,7 @@ class _Bool(absl_flags.BooleanParser):
     return _in_our_words(super().parse, argument, 'is neither true nor false')
 
 
-class _Integers(absl_flags.ListParser):
+class _Integers(_List):
   def __init__(self, **bounds: Any):
     super().__init__()
     self._parser = _Integer(**bounds)
@@ -164,8 +184,8 @@ class Flags:
     self._values[name].help = help
     return flag
 
-  def list(self, name, help, default=None) -> _Names:
-    return self._add(absl_flags.ListParser(), name, help, default)
+  def list(self, name, help, default=None, may_be_empty=False) -> _Names:
+    return self._add(_List(may_be_empty), name, help, default)
 
   def enum(self, name, help, choices, default=None) -> Flag[str]:
     help = f'{help} There are: {", ".join(choices)}.'

@@ -32,6 +32,7 @@ RIVALS = ('svcca', 'cka', 'rsa', 'dds', 'depara')
 OURS = ('attribution_kernel', 'attribution_span', 'decodability', 'spade')
 MEASURES = (*PAPER, *RIVALS, *OURS)
 SCORES = ('P@1', 'P@3', 'P@5', 'spearman')
+LEAST_IMAGES = 8  # Measures are not defined for fewer than four, half of them.
 _HALVES = 16
 _RELEVANT = 5
 
@@ -76,7 +77,15 @@ def observe(
     folder: Gets the model spaces and `observed.npz`.
     track: Shows progress.
     probes: How networks are probed; None: as by default.
+
+  Raises:
+    ValueError: If there are fewer than LEAST_IMAGES.
   """
+  if len(probe.images) < LEAST_IMAGES:
+    raise ValueError(
+      f'The probe set {probe.name!r} has {len(probe.images)} images; '
+      f'{LEAST_IMAGES} are needed, as measures look at halves of them too.'
+    )
   probes = probes or Probes()
   key = {
     'graphs': bank.digests()['graphs'],

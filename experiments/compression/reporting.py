@@ -11,6 +11,7 @@ from attribution_preservation import bootstrap, compression, matching, scores
 from attribution_preservation.maps import METHODS, ClassMaps
 from experiments import figures, report, report_answer
 from toolkit_basics import files
+from transferability import deviations
 
 KEPT = 0.9  # Mean cosine to the maps before, from which maps count as kept.
 _SHOWN = 5
@@ -60,13 +61,17 @@ def look(
 
 
 def rows(looked: Mapping[str, Judged]) -> list[list[object]]:
-  """Returns a table of networks, BEFORE first: sizes, outputs, maps."""
+  """Returns a table of networks, BEFORE first: sizes, outputs, maps.
+
+  The error of outputs is in units of their variance over pictures, and NaN if
+  they are the same for all.
+  """
   before = looked[BEFORE]
+  variance = np.square(deviations.of(before.outputs, 0)).mean() or np.nan
   header = ['network', 'weights', 'not zero', 'output error', 'same class']
   table: list[list[object]] = [[*header, *map(figures.method_label, METHODS)]]
   for name, own in looked.items():
-    error = np.square(own.outputs - before.outputs).mean()
-    error /= before.outputs.var(axis=0).mean() + 1e-12
+    error = np.square(own.outputs - before.outputs).mean() / variance
     firsts = [
       (x if x.ndim == 2 else x.mean(axis=(1, 2))).argmax(axis=1)
       for x in (own.outputs, before.outputs)

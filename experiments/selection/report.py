@@ -133,7 +133,7 @@ def summarise(
       by_case[case].values['weighted_tau'] for case in shared if case in by_case
     ]
     means = [
-      float(np.nanmean([one.values[statistic] for one in found]))
+      float(_mean_of_defined([one.values[statistic] for one in found]))
       for statistic in agreement.STATISTICS
     ]
     drawn = np.ma.masked_invalid([one.draws for one in found]).mean(axis=0)
@@ -153,6 +153,12 @@ def summarise(
   header = ['measure', 'family', 'cases', *agreement.STATISTICS]
   header += ['tau_low', 'tau_high', 'tau_common', 'best_found', 'regret']
   return [header, *rows]
+
+
+def _mean_of_defined(values: Sequence) -> np.ndarray:
+  """Returns the mean over the first axis without NaN, NaN if all are."""
+  mean = np.ma.masked_invalid(values).mean(axis=0)
+  return np.ma.filled(np.ma.asanyarray(mean, float), np.nan)
 
 
 def _is_defined(found: Agreement | None) -> bool:
@@ -239,8 +245,7 @@ def _draw(
       for case in cases
       if (case, form, EPSILONS[0]) in values  # Not defined for all, perhaps.
     }
-    mean = np.nanmean(list(by_case.values()), axis=0).tolist()
-    shown = {'mean': mean}
+    shown = {'mean': _mean_of_defined(list(by_case.values())).tolist()}
     if 1 < len(by_case) <= _MAX_LINES:
       shown |= by_case
     figures.lines(
@@ -294,9 +299,19 @@ def diverged_text(diverged: Mapping[str, Mapping[str, str]]) -> str:
 def candidates_text(output: pathlib.Path) -> list[str]:
   """Returns for each case its candidates, the best first, as text."""
   return [
-    f'{case}: transfer from {rows[1][1]}.\n{evaluation.format_table(rows)}'
+    f'{_advice(case, rows)}\n{evaluation.format_table(rows)}'
     for case, rows in _candidates(output).items()
   ]
+
+
+def _advice(case: str, rows: Table) -> str:
+  """Returns which network to take, or which of the best that are equal."""
+  measured = {row[1]: row[2] for row in rows[1:]}
+  best = [n for n, one in measured.items() if one == max(measured.values())]
+  if len(best) == len(measured) > 1:
+    return f'{case}: all networks reach the same; none is to be preferred.'
+  equal = ', which reach the same' if len(best) > 1 else ''
+  return f'{case}: transfer from {" or ".join(best)}{equal}.'
 
 
 def write_page(output: pathlib.Path, settings: Mapping[str, object]) -> None:
@@ -332,7 +347,7 @@ def write_page(output: pathlib.Path, settings: Mapping[str, object]) -> None:
 
 def _answer(cases: Mapping[str, Table], summary: list[list[str]]) -> Answer:
   """Returns which network to take for each case, and why."""
-  said = [f'{c}: transfer from {rows[1][1]}.' for c, rows in cases.items()]
+  said = [_advice(case, rows) for case, rows in cases.items()]
   more = [
     'The networks of each target stand in the order of what a readout, really '
     'trained from each, reached on images that it was not trained on.'

@@ -274,13 +274,11 @@ def class_folders(
 
   Raises:
     ValueError: If there are fewer than two classes, images outside of a class,
-      or classes that were not trained on.
+      or classes that were not trained on; or if both folders are the same.
   """
   drawing = image_files.Drawing(num_images, image_size, seed, 'skip', progress)
   known, pictures, classes = [], [], []
-  for folder in (train_dir, test_dir):
-    if folder is None:
-      continue
+  for folder in _folders(train_dir, test_dir):
     if not os.path.isdir(folder):
       raise ValueError(f'There is no folder {os.fspath(folder)!r}.')
     paths = image_files.find(folder)
@@ -307,6 +305,20 @@ def class_folders(
   return LabelledImages(
     images, number, {target: classification(target, both, number)}
   )
+
+
+def _folders(
+  train_dir: str | os.PathLike, test_dir: str | os.PathLike | None
+) -> list[str | os.PathLike]:
+  """Returns the folders that are there; raises ValueError if they are one."""
+  if test_dir is None:
+    return [train_dir]
+  if os.path.realpath(train_dir) == os.path.realpath(test_dir):
+    raise ValueError(
+      f'{test_dir} cannot be both `train_dir` and `test_dir`; without '
+      '`test_dir` a share of each class is set aside.'
+    )
+  return [train_dir, test_dir]
 
 
 def _class_of(name: str, folder: str | os.PathLike) -> str:

@@ -188,8 +188,17 @@ def recipe_of(bank: str) -> dict:
   """Returns how a bank was trained: the fields of its recipe, and `data`.
 
   A bank from before there were several architectures does not name its own.
+
+  Raises:
+    ValueError: If the folder has no such bank.
   """
-  found = files.read_json(os.path.join(bank, RECIPE))
+  path = os.path.join(bank, RECIPE)
+  if not os.path.exists(path):
+    raise ValueError(
+      f'{bank} is no folder of a mini bank: it has no {RECIPE}, which '
+      'train_mini_bank writes.'
+    )
+  found = files.read_json(path)
   return {'architecture': registry.DEFAULT, **found}
 
 

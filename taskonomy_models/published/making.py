@@ -82,6 +82,7 @@ def convert(
     label=network.label,
     group=network.group,
     image_size=224,
+    provenance=keras_conversion.provenance(which, seed),
   )
 
 

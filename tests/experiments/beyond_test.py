@@ -96,6 +96,11 @@ class ObserveTest(parameterized.TestCase):
     again = self.observe()
     self.assertEqual(again.seconds, observed.seconds)
 
+  def test_too_few_images_for_halves_of_them_are_refused(self):
+    probe = dataclasses.replace(self.probe, images=self.probe.images[:7])
+    with self.assertRaisesRegex(ValueError, "'scenes' has 7 images; 8 are"):
+      observing.observe(self.bank, probe, self.folder / 'run', silent)
+
   def test_differences_are_those_of_the_scores(self):
     observed = self.observe()
     header, *rows = proving.differences(observed, self.oracle)

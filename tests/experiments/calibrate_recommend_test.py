@@ -44,6 +44,21 @@ class MeasuredTest(absltest.TestCase):
       with self.assertRaisesRegex(ValueError, f'losses.csv: .*{said}'):
         measured.losses_of(bank)
 
+  def test_what_cannot_be_written_or_drawn_is_said_before_any_work(self):
+    path = self.create_tempfile(content='[]').full_path
+    whole = ['--situations=target', f'--data_dir={path}']
+    twice, written, drawn, less = command_testing.run(
+      _NAME,
+      ['--situations=history', '--bank=mini,mini'],
+      [*whole, f'--write={path}'],
+      [*whole, '--num_scenes=30', '--num_images=40'],
+      [*whole, '--untrained=-1'],
+    )
+    self.assertIn('--bank must name banks of different names', twice[2])
+    self.assertIn(f'{path} holds no calibrations', written[2])
+    self.assertIn('--num_images=40 are more than --num_scenes=30', drawn[2])
+    self.assertIn('--untrained=-1', less[2])
+
   def test_three_untrained_networks_among_seven_are_counted(self):
     names = (*(f'real{i}' for i in range(7)), 'u0', 'u1', 'u2')
     twins = np.tile([-0.1, 0.0, 0.1, 0.05], (10, 1))

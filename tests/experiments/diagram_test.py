@@ -138,17 +138,26 @@ class CommandTest(absltest.TestCase):
     folder = pathlib.Path(self.create_tempdir().full_path)
     bank_testing.write(folder / 'bank')
     output = folder / 'new' / 'diagram.png'
+    given = output.with_suffix('')
     networks = 'alpha,beta,delta'
-    ((code, _, err),) = command_testing.run(
+    ((code, out, err),) = command_testing.run(
       'experiments.run_diagram',
       [
         *(f'--bank={folder / "bank"}', f'--networks={networks}'),
-        *('--num_images=3', f'--output={output}'),
+        *('--num_images=3', f'--output={given}'),
       ],
     )
     self.assertEqual(code, 0, err)
+    self.assertIn(f'Written: {output}', out)
     self.assertGreater(cv2.imread(str(output)).std(), 10)
     self.assertTrue(output.with_suffix('.pdf').exists())
+
+  def test_too_few_networks_are_refused_before_any_work(self):
+    ((code, _, err),) = command_testing.run(
+      'experiments.run_diagram', ['--networks=edge2d,edge3d,edge2d']
+    )
+    self.assertEqual(code, 1)
+    self.assertIn('--networks must name three or more', err)
 
   def test_the_picture_of_the_docs_is_not_too_large(self):
     path = module_graph.ROOT / 'docs' / 'images' / 'figure_1.png'

@@ -150,6 +150,10 @@ class OfSelectionTest(absltest.TestCase):
       with open(self.folder / 'scores.csv', 'a', encoding='utf-8') as file:
         file.write('a,n6,0.5,0.5\n')
 
+  def test_a_folder_of_no_selection_is_refused(self):
+    with self.assertRaisesRegex(ValueError, 'no finished model selection'):
+      history_study.of_selection(self.create_tempdir().full_path, ['logme'])
+
   def test_equal_and_few_scores_are_like_nothing(self):
     scores = np.array([[1.0, 2, 3], [5, 5, 5], [np.nan, 1, 2]])
     found = between.by_scores(scores)

@@ -1,5 +1,6 @@
 """Tests of the commands that conduct one study, and all."""
 
+import json
 import pathlib
 from unittest import mock
 
@@ -65,6 +66,15 @@ class RunStudyTest(absltest.TestCase):
         self.assertEqual((code, out), (1, ''))
         self.assertIn(part, err)
         self.assertLen(err.splitlines(), 1)
+
+  def test_two_networks_have_no_order_and_are_refused(self):
+    path = self.output.parent / 'bank' / 'bank.json'
+    content = json.loads(path.read_text(encoding='utf-8'))
+    content['encoders'] = content['encoders'][:2]
+    path.write_text(json.dumps(content), encoding='utf-8')
+    ((code, _, err),) = self.run_study(['probe_size'])
+    self.assertEqual(code, 1)
+    self.assertIn("The bank 'small' has 2 networks; 3 or more are needed", err)
 
   def test_all_are_conducted_and_linked_but_those_that_lack_a_bank(self):
     names = ('merged_groups', 'symmetry')

@@ -83,10 +83,11 @@ class CommandTest(absltest.TestCase):
     arguments = [
       f'--output={output}', f'--networks={_SMALL}', '--weights=random'
     ]  # fmt: skip
-    first, again, anew, wrong = command_testing.run(
+    first, again, other, anew, wrong = command_testing.run(
       'taskonomy_models.keras_applications',
       arguments,
       arguments,
+      [f'--output={output}', f'--networks={_SMALL}', '--weights=imagenet'],
       [*arguments, '--overwrite', '--seed=1'],
       [f'--output={output}', '--networks=vgg16,x'],
     )
@@ -95,10 +96,16 @@ class CommandTest(absltest.TestCase):
     self.assertIn('epsilon-LRP rules: Relu6 27', first[2])
     self.assertNotIn('ZERO', first[2])
     self.assertIn('0 networks were converted, 1 were there', again[1])
+    self.assertIn('weights random, of seed 0, not published; choose', other[2])
     self.assertIn('1 networks were converted, 0 were there', anew[1])
     (encoder,) = banks.load(output).encoders
     self.assertEqual(encoder.label, 'MobileNet 0.25')
     self.assertEqual(encoder.group, 'imagenet')
+    ((code, _, err),) = command_testing.run(
+      'taskonomy_models.second_group', arguments
+    )
+    self.assertEqual(code, 1)
+    self.assertIn('random, of seed 1, not random, of seed 0; choose', err)
     self.assertEqual(encoder.input_tensor, 'image:0')
     self.assertEqual(encoder.preprocessing, _NETWORKS[_SMALL].preprocessing)
     self.assertEqual(wrong[0], 1)

@@ -225,12 +225,15 @@ class ClaimsTest(absltest.TestCase):
       (self.folder / 'a').touch()
     self.assertEqual(os.listdir(self.folder), ['a'])
 
+  def test_a_file_is_refused_before_any_work(self):
+    path = self.create_tempfile().full_path
+    with self.assertRaisesRegex(OSError, f'{path} is no folder'):
+      with claims.folder(path):
+        self.fail('The work began.')
+
   def test_where_nothing_can_be_written_or_locked_nothing_is_claimed(self):
     self.folder.mkdir(parents=True)
     with claims.folder(self.folder / 'none.txt'):
-      pass
-    (self.folder / 'file').touch()
-    with claims.folder(self.folder / 'file'):
       pass
     with mock.patch.object(os, 'open', side_effect=OSError(30, 'read-only')):
       with claims.folder(self.folder):

@@ -125,7 +125,11 @@ class RunTest(CliTestCase):
     ('--kid=a', 'kid', 'kind'),
     ('--some=', 'some', 'choose from x, y'),
     ('--some=x,z', 'some', 'choose from x, y'),
+    ('--some=x,x', 'some', 'each once'),
     ('--any=z', 'any', 'choose from x, y'),
+    ('--files=', 'files', 'one or more'),
+    ('--files=a,', 'files', 'one of them is empty'),
+    ('--file=', 'file', 'give a path'),
     ('--nolist=1', 'nolist'),
     ('--kind', 'kind'),
   )

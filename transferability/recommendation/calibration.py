@@ -205,17 +205,25 @@ def save(path: files.Path, table: dict[str, Calibration]) -> None:
 
 
 def read(path: files.Path) -> dict[str, Calibration]:
-  """Returns the calibrations that `save` wrote, by situation."""
-  return {
-    name: Calibration(
-      **{
-        **entry,
-        'noise': Noise(**entry['noise']),
-        'reliability': tuple(map(tuple, entry['reliability'])),
-      }
-    )
-    for name, entry in files.read_json(path).items()
-  }
+  """Returns the calibrations that `save` wrote, by situation.
+
+  Raises:
+    ValueError: If the file holds something else.
+  """
+  content = files.read_json(path)
+  try:
+    return {
+      name: Calibration(
+        **{
+          **entry,
+          'noise': Noise(**entry['noise']),
+          'reliability': tuple(map(tuple, entry['reliability'])),
+        }
+      )
+      for name, entry in content.items()
+    }
+  except (AttributeError, KeyError, TypeError) as error:
+    raise ValueError(f'{path} holds no calibrations.') from error
 
 
 def key_of(situation: str, are_mixed: bool) -> str:

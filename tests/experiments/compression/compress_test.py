@@ -90,11 +90,26 @@ class CompressTest(absltest.TestCase):
       (['mini:wibble'], 'no network'),
       (['mini:edge2d', '--ratio=1'], '--ratio'),
       (['mini:edge2d', '--layer=wibble'], 'no layer'),
+      (['mini:edge2d', '--matching=naive', '--beta=1'], '--beta is of maps'),
     ):
       code, _, err = self._run(*arguments, f'--output={self.folder / "x"}')
       self.assertEqual(code, 1)
       self.assertRegex(err, f'^Error: .*{part}.*\n$')
     self.assertFalse((self.folder / 'x').exists())
+
+
+class RowsTest(absltest.TestCase):
+  def test_the_error_of_outputs_is_in_units_of_what_differs(self):
+    maps = dict.fromkeys(reporting.METHODS, np.ones((2, 3)))
+    for outputs, expected in (([[1.0], [3.0]], 0.25), ([[0.3], [0.3]], np.nan)):
+      before = np.array(outputs, np.float32)
+      looked = {
+        reporting.BEFORE: reporting.Judged(before, maps, (1, 1)),
+        'naive': reporting.Judged(before + np.float32(0.5), maps, (1, 1)),
+      }
+      header, _, row = reporting.rows(looked)
+      found = dict(zip(header, row, strict=True))['output error']
+      np.testing.assert_allclose(found, expected)
 
 
 class LoadingTest(absltest.TestCase):

@@ -98,6 +98,18 @@ class RunCompressionTest(absltest.TestCase):
     self.assertLen(files.read_csv(output / 'beta_input_gradient.csv'), 7)
     self.assertTrue((output / 'report.html').exists())
 
+  def test_wrong_settings_are_said_before_a_teacher_is_trained(self):
+    output = f'--output={self.create_tempdir().full_path}/out'
+    ratio, size, few = command_testing.run(
+      'experiments.run_compression',
+      [output, '--ratio=1.5'],
+      [output, '--image_size=64'],
+      [output, '--num_test=4'],
+    )
+    self.assertIn('--ratio is 1.5, but must be', ratio[2])
+    self.assertIn('4 is not integer >= 5', few[2])
+    self.assertIn('--image_size is of the pictures of --voc_dir', size[2])
+
   def test_a_folder_that_is_none_of_voc_is_said_at_once(self):
     ((code, _, err),) = command_testing.run(
       _COMMAND, [f'--voc_dir={self.folder}', f'--output={self.folder / "x"}']

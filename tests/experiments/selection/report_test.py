@@ -1,6 +1,7 @@
 """Tests of the page of a selection."""
 
 import pathlib
+import warnings
 
 from absl.testing import absltest
 import cv2
@@ -31,6 +32,34 @@ class PageTest(absltest.TestCase):
     self.assertIn('Without training, parc, logme order', text)
     self.assertLess(text.index('"b", "0.700"'), text.index('"a", "0.200"'))
     self.assertEqual(text.count('data:image/webp'), 2)
+
+  def test_networks_that_reach_the_same_are_named_together(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    header = ['case', 'candidate', 'performance', 'logme']
+    reached = {'a': 0.5, 'b': 0.2, 'c': 0.5}
+    some = [['x', name, value, 1.0] for name, value in reached.items()]
+    all_equal = [['y', name, 0.5, 1.0] for name in 'ab']
+    files.write_csv(folder / 'scores.csv', [header, *some, *all_equal])
+    x, y = report.candidates_text(folder)
+    self.assertStartsWith(x, 'x: transfer from a or c, which reach the same.')
+    self.assertStartsWith(y, 'y: all networks reach the same; none is to be')
+
+  def test_performances_that_are_equal_have_no_agreement_and_no_warning(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    values = {'a': 1.0, 'b': 2.0, 'c': 4.0}
+    outcome = study.Outcome(
+      study.Case('x', 'x', tuple(values)),
+      {'logme': values},
+      dict.fromkeys(values, [0.5]),
+      {'paper': dict.fromkeys(EPSILONS, values)},
+      {'logme': 0.1, 'training': 1.0},
+      {},
+    )
+    seen = {name: Features(np.zeros((2, 1, 1, 1)), 0.1) for name in values}
+    with warnings.catch_warnings():
+      warnings.simplefilter('error', RuntimeWarning)
+      report.write([outcome], seen, folder, 10)
+    self.assertLen(files.read_csv(folder / 'summary.csv'), 1)
 
   def test_a_form_of_transrate_may_be_defined_for_some_cases_only(self):
     folder = pathlib.Path(self.create_tempdir().full_path)

@@ -110,6 +110,8 @@ class ClassFoldersTest(absltest.TestCase):
       targets.class_folders(self.folder / 'none', None, 100, (16, 16))
     with self.assertRaisesRegex(ValueError, 'beside the folders of its class'):
       targets.class_folders(data / 'cats', None, 100, (16, 16))
+    with self.assertRaisesRegex(ValueError, 'both `train_dir` and `test_dir`'):
+      targets.class_folders(data, f'{data}/', 100, (16, 16))
     bank_testing.write_images(self.folder / 'test' / 'birds', 3)
     with self.assertRaisesRegex(ValueError, r"lacks: \['birds'\]"):
       targets.class_folders(data, self.folder / 'test', 100, (16, 16))

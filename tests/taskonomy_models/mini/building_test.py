@@ -134,6 +134,22 @@ class MiniBankTest(absltest.TestCase):
     methods = [row[header.index('method')] for row in rows]
     self.assertIn('elrp', methods)
     self.assertIn('elrp no_hubs', methods)
+    self.assertContainsSubset(
+      [f'{os.path.basename(self.bank)}-validation-8', 'recipes_validation.csv'],
+      os.listdir(results),
+    )
+
+  def test_folders_that_are_no_trained_banks_are_refused(self):
+    empty = self.create_tempdir().full_path
+    with self.assertRaisesRegex(ValueError, 'no folder of a mini bank'):
+      building.data_sizes(empty)
+    twice, lacking = command_testing.run(
+      'experiments.compare_recipes',
+      [f'--bank={empty},{empty}/', f'--output={self.folder}/out'],
+      [f'--bank={empty}', f'--output={self.folder}/out'],
+    )
+    self.assertIn('banks of different names', twice[2])
+    self.assertIn('choose another --oracle_dir', lacking[2])
 
 
 if __name__ == '__main__':

@@ -87,6 +87,10 @@ class CalibrationTest(absltest.TestCase):
     found = {'labels': calibration.measure('m', _cases(0.4, 5), 'made')}
     calibration.save(path, found)
     self.assertEqual(calibration.read(path), found)
+    for other in ('[]', '{"labels": 1}', '{"labels": {}}'):
+      path.write_text(other)
+      with self.assertRaisesRegex(ValueError, 'c.json holds no calibrations'):
+        calibration.read(path)
 
   def test_too_few_targets_are_refused(self):
     with self.assertRaisesRegex(ValueError, 'b has 2 targets; .* 3 or more'):
