@@ -153,6 +153,39 @@ class ModuleTest(absltest.TestCase):
       with self.assertRaisesRegex(GraphError, 'gradient by 1.0e'):
         frozen_graphs.load(self.module, image_size=16)
 
+  def test_a_gradient_that_is_wrong_for_one_layout_in_memory_is_asked_again(
+    self,
+  ):
+    seen, original = [], compare.reference
+
+    def reference(torch, module, images):
+      first = torch.as_tensor(images).is_contiguous()
+      seen.append(first)
+      found = original(torch, module, images)
+      factor = 3 if first else 1
+      return dataclasses.replace(found, gradients=factor * found.gradients)
+
+    with mock.patch.object(compare, 'reference', reference):
+      frozen_graphs.load(self.module, image_size=16)
+    self.assertEqual(seen, [True, False])
+
+  def test_a_module_may_want_its_images_with_channels_first(self):
+    seen, original = [], compare.reference
+
+    def reference(torch, module, images):
+      seen.append(torch.as_tensor(images).is_contiguous())
+      if not seen[-1]:
+        raise GraphError('It views them.')
+      return original(torch, module, images)
+
+    differences = [(0, [1, 1]), (0, [1, 1e-6])]
+    with (
+      mock.patch.object(compare, 'reference', reference),
+      mock.patch.object(compare, 'differences', side_effect=differences),
+    ):
+      frozen_graphs.load(self.module, image_size=16)
+    self.assertEqual(seen, [True, False, True])
+
   def test_what_pytorch_cannot_run_on_images_is_said(self):
     class TwoInputs(self.torch.nn.Module):
       def forward(self, image, text):
