@@ -83,7 +83,7 @@ def recommend(
       f'attribution_transfer.network returns, not {target!r:.60}.'
     )
   question = running.Question(
-    bank if isinstance(bank, Bank) else inputs.bank(bank),
+    inputs.bank(bank),
     images,
     labels,
     target,
